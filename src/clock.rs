@@ -1,0 +1,115 @@
+//! The clock, ids and randomness of the shell, as values that are passed in.
+//!
+//! Nothing else in the crate reads the system's time or randomness (`clippy.toml` holds it to that), so a test can move a
+//! [`Clock`] through twelve hours in milliseconds. Times are cut to microseconds, the resolution of `timestamptz`: a time
+//! that went through the database equals the one that was written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+/// A point in time, UTC, in whole microseconds.
+pub type Time = DateTime<Utc>;
+
+/// Where the time comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    /// Microseconds since the epoch, moved by hand.
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still until it is moved with [`Clock::advance`].
+    #[must_use]
+    pub fn manual(start: Time) -> Self {
+        Self(Source::Manual(Arc::new(AtomicI64::new(start.timestamp_micros()))))
+    }
+
+    /// The time now, in whole microseconds.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        match &self.0 {
+            Source::System => {
+                #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+                let now = Utc::now();
+                now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
+            }
+            Source::Manual(micros) => {
+                DateTime::from_timestamp_micros(micros.load(Ordering::SeqCst)).unwrap_or(DateTime::UNIX_EPOCH)
+            }
+        }
+    }
+
+    /// Moves a manual clock forward. The machine's clock cannot be moved: there it does nothing.
+    pub fn advance(&self, by: TimeDelta) {
+        if let Source::Manual(micros) = &self.0 {
+            micros.fetch_add(by.num_microseconds().unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
+    }
+}
+
+/// Makes ids and jitter. Ids are `UUIDv7`: they sort by the time they were made, and within one process in the order they
+/// were made, also when many are made in one microsecond.
+#[derive(Clone, Debug)]
+pub struct Ids {
+    clock: Clock,
+    order: Arc<std::sync::Mutex<ContextV7>>,
+}
+
+impl Ids {
+    /// Ids that carry the time of `clock`.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, order: Arc::new(std::sync::Mutex::new(ContextV7::new().with_additional_precision())) }
+    }
+
+    /// A fresh id.
+    #[must_use]
+    pub fn next(&self) -> Uuid {
+        let now = self.clock.now();
+        let order = self.order.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
+        Uuid::new_v7(Timestamp::from_unix(&*order, seconds, now.timestamp_subsec_nanos()))
+    }
+
+    /// A number in `0.0..1.0`, for the jitter of a retry.
+    #[must_use]
+    pub fn jitter(&self) -> f64 {
+        #[expect(clippy::disallowed_methods, reason = "the one place that draws randomness for the workers")]
+        rand::random::<f64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_by_hand_and_ids_sort_in_the_order_they_were_made() {
+        let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
+        let before = clock.now();
+        assert_eq!(clock.now(), before);
+        clock.advance(TimeDelta::hours(12));
+        assert_eq!(clock.now() - before, TimeDelta::hours(12));
+
+        let ids = Ids::new(clock);
+        let made: Vec<Uuid> = (0..10_000).map(|_| ids.next()).collect();
+        let mut sorted = made.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(made, sorted);
+    }
+}

@@ -1,0 +1,2 @@
+//! account-opening: opens bank accounts at a provider that answers later.
+pub mod clock;

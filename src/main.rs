@@ -1,0 +1,2 @@
+//! The program: parses its arguments and starts.
+fn main() {}
