@@ -1,0 +1,162 @@
+//! A decision in the making: the opening as it becomes, with what entering and leaving a state always brings.
+
+use serde_json::{Value, json};
+
+use crate::clock::Time;
+use crate::domain::effect::{Case, CaseKind, Command, Decision, Effect, EventType, Outcome, Step, TicketKind, Topic};
+use crate::domain::event::{Event, Source};
+use crate::domain::opening::{Opening, State, StateName};
+use crate::domain::policy::Policy;
+
+pub(super) struct Draft<'a> {
+    pub opening: Opening,
+    pub event: &'a Event,
+    pub policy: &'a Policy,
+    pub now: Time,
+    pub outcome: Outcome,
+    steps: Vec<Step>,
+    effects: Vec<Effect>,
+}
+
+impl<'a> Draft<'a> {
+    pub fn new(opening: &Opening, event: &'a Event, policy: &'a Policy, now: Time) -> Self {
+        let opening = opening.clone();
+        Self { opening, event, policy, now, outcome: Outcome::Recorded, steps: Vec::new(), effects: Vec::new() }
+    }
+
+    /// The decision that a new opening is.
+    pub fn started(opening: Opening, now: Time) -> Decision {
+        let step = Step {
+            version: opening.version,
+            from: None,
+            to: opening.state_name(),
+            event: "started",
+            source: Source::Api,
+            inbox_id: None,
+            at: now,
+            detail: None,
+        };
+        let effects = entered(&opening);
+        Decision { outcome: Outcome::Applied, opening, steps: vec![step], effects }
+    }
+
+    pub fn finish(self) -> Decision {
+        Decision { outcome: self.outcome, opening: self.opening, steps: self.steps, effects: self.effects }
+    }
+
+    /// One transition, with all that goes with it: the effects of the state left and of the state entered, the deadline
+    /// and the timer.
+    pub fn enter(&mut self, state: State, detail: Option<String>) {
+        let from = self.opening.state_name();
+        let to = state.name();
+        debug_assert!(from.may_become().contains(&to), "{from} -> {to}");
+        self.opening.state = state;
+        self.opening.version += 1;
+        self.touch();
+        self.set_timer(to);
+        self.steps.push(Step {
+            version: self.opening.version,
+            from: Some(from),
+            to,
+            event: self.event.fact.name(),
+            source: self.event.source,
+            inbox_id: Some(self.event.inbox_id),
+            at: self.now,
+            detail,
+        });
+        self.effects.extend(left(from, to));
+        self.effects.extend(entered(&self.opening));
+        self.outcome = Outcome::Applied;
+    }
+
+    fn set_timer(&mut self, to: StateName) {
+        match to {
+            StateName::AwaitingProvider => {
+                self.opening.deadline_at = self.now + self.policy.escalate_after;
+                self.opening.due_at = Some(self.next_interval());
+            }
+            StateName::IssuingCard => {
+                self.opening.deadline_at = self.now + self.policy.escalate_after;
+                self.opening.due_at = Some(self.opening.deadline_at);
+            }
+            StateName::CreatingProfile | StateName::RequestingAccount => {
+                self.opening.due_at = Some(self.opening.deadline_at);
+            }
+            StateName::Escalated => {
+                self.opening.escalated_at = Some(self.now);
+                self.opening.due_at = None;
+            }
+            StateName::Completed | StateName::Rejected | StateName::Failed => self.opening.due_at = None,
+        }
+    }
+
+    /// One interval from now, but never beyond the deadline.
+    pub fn next_interval(&self) -> Time {
+        (self.now + self.policy.interval(self.opening.polls)).min(self.opening.deadline_at)
+    }
+
+    /// Something that a caller can see has changed.
+    pub fn touch(&mut self) {
+        self.opening.updated_at = self.now;
+    }
+
+    /// Records the provider's word beside our state.
+    pub fn record_status(&mut self, word: &str) {
+        if self.opening.provider_status.as_deref() != Some(word) {
+            self.opening.provider_status = Some(word.to_owned());
+            self.touch();
+        }
+    }
+
+    pub fn poll_now(&mut self) {
+        self.opening.due_at = Some(self.opening.due_at.map_or(self.now, |due| due.min(self.now)));
+    }
+
+    pub fn ticket(&mut self, kind: TicketKind, summary: String) {
+        self.effects.push(Effect::OpenTicket { kind, summary });
+    }
+
+    /// Puts a disagreement before a person. The state stays as it is.
+    pub fn conflict(&mut self, kind: CaseKind, cause: String, ours: Value, theirs: Value) {
+        let evidence = self.event.inbox_id;
+        self.effects.push(Effect::OpenCase(Case { kind, cause, ours, theirs, evidence }));
+        self.outcome = Outcome::Conflict;
+    }
+
+    /// Our side of a disagreement.
+    pub fn ours(&self) -> Value {
+        let state = &self.opening.state;
+        json!({
+            "state": state.name(),
+            "provider_reference": state.reference(),
+            "iban": state.account().map(|it| &it.iban),
+            "bic": state.account().map(|it| &it.bic),
+            "reason": state.reason(),
+        })
+    }
+}
+
+/// What leaving a state brings: its unsent command is of no use any more, and nobody need look at it.
+fn left(from: StateName, to: StateName) -> impl Iterator<Item = Effect> {
+    let topic = Topic::ALL.iter().copied().find(|topic| topic.state() == Some(from));
+    let kind = match from {
+        StateName::Escalated => Some(TicketKind::WebhookNotReceived),
+        _ => topic.map(|_| TicketKind::StepFailed),
+    };
+    let reason = format!("{from} became {to}");
+    let close = kind.map(|kind| Effect::CloseTicket { kind, reason });
+    topic.map(Effect::Cancel).into_iter().chain(close)
+}
+
+/// What entering a state brings: its command, its event, its ticket.
+fn entered(opening: &Opening) -> Vec<Effect> {
+    let state = opening.state_name();
+    let command = Topic::ALL.iter().copied().find(|topic| topic.state() == Some(state));
+    let mut effects: Vec<Effect> = command.map(|topic| Effect::Send(Command(topic))).into_iter().collect();
+    effects.extend(EventType::of(state).map(|event| Effect::Emit(event, Box::new(opening.clone()))));
+    if state == StateName::Escalated {
+        let summary = format!("no answer from {} by the deadline", opening.request.provider);
+        effects.push(Effect::OpenTicket { kind: TicketKind::WebhookNotReceived, summary });
+    }
+    effects
+}

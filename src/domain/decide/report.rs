@@ -1,0 +1,256 @@
+//! What the provider says, whichever way it says it.
+
+use serde_json::json;
+
+use super::LOOK_AGAIN;
+use super::draft::Draft;
+use crate::clock::Time;
+use crate::domain::bank::{Bic, Iban};
+use crate::domain::effect::{CaseKind, Outcome};
+use crate::domain::event::{Report, Verdict};
+use crate::domain::opening::{Account, Ending, State, Wait};
+
+impl Draft<'_> {
+    /// The provider took our submission. Its tracking id is ours whatever the rest of the answer says.
+    pub fn submission_accepted(&mut self, report: &Report) {
+        if self.mismatch(report) {
+            return;
+        }
+        match &self.opening.state {
+            State::RequestingAccount { .. } => {
+                if self.accept(report) && report.verdict != Verdict::Unknown {
+                    self.waiting(report, None);
+                }
+            }
+            State::CreatingProfile => self.outcome = Outcome::Parked,
+            _ if matches!(report.verdict, Verdict::Completed | Verdict::Rejected) => self.reported(report, None),
+            _ => self.outcome = Outcome::Superseded,
+        }
+    }
+
+    /// A report about this opening; `polled`: when it was asked for, if it was.
+    pub fn reported(&mut self, report: &Report, polled: Option<Time>) {
+        if self.mismatch(report) {
+            self.after_poll(polled);
+            return;
+        }
+        if report.verdict == Verdict::Unknown {
+            self.outcome = Outcome::Unknown;
+            self.after_poll(polled);
+            return;
+        }
+        match &self.opening.state {
+            // It knows of a submission that we have not made: it waits until we have.
+            State::CreatingProfile => self.outcome = Outcome::Parked,
+            State::RequestingAccount { .. } => {
+                if self.accept(report) {
+                    self.waiting(report, polled);
+                }
+            }
+            State::AwaitingProvider(_) | State::Escalated(_) => self.waiting(report, polled),
+            State::IssuingCard(_) | State::Completed(..) => self.after_account(report),
+            State::Rejected(_) | State::Failed(_) => self.after_ending(report),
+        }
+    }
+
+    /// A poll that brought no answer.
+    pub fn poll_without_answer(&mut self, asked_at: Time) {
+        self.outcome = Outcome::Superseded;
+        if matches!(self.opening.state, State::AwaitingProvider(_) | State::Escalated(_)) {
+            self.outcome = Outcome::Recorded;
+            self.after_poll(Some(asked_at));
+        }
+    }
+
+    /// Tracking id and our reference must both name this opening; if they disagree, a person judges.
+    fn mismatch(&mut self, report: &Report) -> bool {
+        let id = self.opening.id.to_string();
+        let held = self.opening.state.reference();
+        let second = match (held, &report.reference) {
+            (Some(held), Some(said)) if held != said => Some(said.to_string()),
+            _ => None,
+        };
+        let foreign = report.our_reference.as_ref().filter(|said| !said.eq_ignore_ascii_case(&id));
+        let ours = json!({"reference": id, "provider_reference": held});
+        let theirs = json!({"reference": report.our_reference, "provider_reference": report.reference});
+        match (second, foreign) {
+            (_, Some(foreign)) => {
+                let cause = format!("{}|{foreign}", report.reference.as_ref().map_or("", |it| it.as_str()));
+                self.conflict(CaseKind::CorrelationMismatch, cause, ours, theirs);
+                true
+            }
+            (Some(second), None) => {
+                self.conflict(CaseKind::SecondReference, second, ours, theirs);
+                true
+            }
+            (None, None) => false,
+        }
+    }
+
+    /// A correlated status proves that the provider took the request: its tracking id starts the wait.
+    fn accept(&mut self, report: &Report) -> bool {
+        let State::RequestingAccount { profile, .. } = &self.opening.state else { return false };
+        let Some(reference) = report.reference.clone() else {
+            // Without a tracking id there is nothing to wait on; it waits until the submission is answered.
+            self.outcome = Outcome::Parked;
+            return false;
+        };
+        if let Some(holder) = self.event.knowledge.reference_holder {
+            let (ours, theirs) = (self.ours(), json!({"provider_reference": reference, "held_by": holder}));
+            self.conflict(CaseKind::ReferenceHeldElsewhere, reference.to_string(), ours, theirs);
+            return false;
+        }
+        let wait = Wait { profile: profile.clone(), reference };
+        self.enter(State::AwaitingProvider(wait), None);
+        self.record_status(&report.word);
+        true
+    }
+
+    /// While we wait, in time or after the deadline.
+    fn waiting(&mut self, report: &Report, polled: Option<Time>) {
+        match report.verdict {
+            Verdict::Completed => self.completed(report, polled),
+            Verdict::Rejected => self.rejected(report),
+            Verdict::Started | Verdict::Pending => {
+                if report.verdict == Verdict::Pending || self.opening.provider_status.is_none() {
+                    self.record_status(&report.word);
+                }
+                self.settle_as(Outcome::Recorded);
+                self.after_poll(polled);
+                self.keep_next_poll_near(polled);
+            }
+            Verdict::Unknown => self.outcome = Outcome::Unknown,
+        }
+    }
+
+    /// A fact that has already moved the opening stays `applied`.
+    fn settle_as(&mut self, outcome: Outcome) {
+        if self.outcome != Outcome::Applied {
+            self.outcome = outcome;
+        }
+    }
+
+    /// A word from the provider never postpones the next poll.
+    fn keep_next_poll_near(&mut self, polled: Option<Time>) {
+        if polled.is_none() && matches!(self.opening.state, State::AwaitingProvider(_)) {
+            let next = self.next_interval();
+            self.opening.due_at = Some(self.opening.due_at.map_or(next, |due| due.min(next)));
+        }
+    }
+
+    fn completed(&mut self, report: &Report, polled: Option<Time>) {
+        let (State::AwaitingProvider(wait) | State::Escalated(wait)) = &self.opening.state else { return };
+        let wait = wait.clone();
+        self.record_status(&report.word);
+        if let Some((iban, bic)) = self.usable_account(report) {
+            self.enter(State::IssuingCard(Account { wait, iban, bic }), None);
+        } else if polled.is_some() {
+            self.after_poll(polled);
+        } else {
+            // The provider has decided and did not say what: ask.
+            self.poll_now();
+        }
+    }
+
+    /// The account that a completion names, if it may be saved. A value that may not is put before a person.
+    fn usable_account(&mut self, report: &Report) -> Option<(Iban, Bic)> {
+        self.settle_as(Outcome::Recorded);
+        let iban = self.checked(report.iban.as_ref(), CaseKind::InvalidIban, "iban", Iban::parse);
+        let bic = self.checked(report.bic.as_ref(), CaseKind::InvalidBic, "bic", Bic::parse);
+        let (iban, bic) = (iban?, bic?);
+        if let Some(holder) = self.event.knowledge.iban_holder {
+            let (ours, theirs) = (self.ours(), json!({"iban": iban, "held_by": holder}));
+            self.conflict(CaseKind::IbanHeldElsewhere, iban.as_str().to_owned(), ours, theirs);
+            return None;
+        }
+        Some((iban, bic))
+    }
+
+    fn checked<T, E: std::fmt::Display>(
+        &mut self,
+        raw: Option<&String>,
+        kind: CaseKind,
+        field: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let raw = raw?;
+        match parse(raw) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let theirs = json!({field: raw, "problem": error.to_string()});
+                self.conflict(kind, raw.clone(), self.ours(), theirs);
+                None
+            }
+        }
+    }
+
+    fn rejected(&mut self, report: &Report) {
+        let profile = self.opening.state.profile().cloned();
+        let reference = self.opening.state.reference().cloned();
+        let reason = report.reason.clone().unwrap_or_else(|| "the provider gave no reason".to_owned());
+        self.record_status(&report.word);
+        self.enter(State::Rejected(Ending { profile, reference, reason }), None);
+    }
+
+    /// A poll is over and has not ended the wait: the next one, or, if this was the last, the escalation.
+    fn after_poll(&mut self, polled: Option<Time>) {
+        let Some(asked_at) = polled else { return };
+        match &self.opening.state {
+            State::AwaitingProvider(wait) if asked_at >= self.opening.deadline_at => {
+                if self.event.knowledge.older_unread {
+                    self.opening.due_at = Some(self.now + LOOK_AGAIN);
+                } else {
+                    let wait = wait.clone();
+                    let outcome = self.outcome;
+                    self.enter(State::Escalated(wait), Some("no final answer by the deadline".to_owned()));
+                    // The case stays visible on the fact that opened it.
+                    if outcome == Outcome::Conflict {
+                        self.outcome = outcome;
+                    }
+                }
+            }
+            State::AwaitingProvider(_) => self.opening.due_at = Some(self.next_interval()),
+            State::Escalated(_) => self.opening.due_at = None,
+            _ => {}
+        }
+    }
+
+    /// The account is there: the same answer again is a duplicate, another one a case, anything less too late.
+    fn after_account(&mut self, report: &Report) {
+        let Some(account) = self.opening.state.account().cloned() else { return };
+        let theirs = json!({"status": report.word, "iban": report.iban, "bic": report.bic, "reason": report.reason});
+        match report.verdict {
+            Verdict::Rejected => {
+                self.conflict(CaseKind::ConflictingAnswer, "rejected".to_owned(), self.ours(), theirs);
+            }
+            Verdict::Completed => {
+                self.outcome = Outcome::Duplicate;
+                let iban = self.checked(report.iban.as_ref(), CaseKind::InvalidIban, "iban", Iban::parse);
+                let bic = report.bic.as_ref().and_then(|raw| Bic::parse(raw).ok());
+                let other_bank = bic.as_ref().is_some_and(|bic| !bic.same_bank(&account.bic));
+                if iban.as_ref().is_some_and(|iban| *iban != account.iban) || (iban.is_some() && other_bank) {
+                    let cause = format!(
+                        "completed|{}|{}",
+                        iban.as_ref().map_or("", Iban::as_str),
+                        bic.as_ref().map_or("", Bic::as_str)
+                    );
+                    self.conflict(CaseKind::ConflictingAnswer, cause, self.ours(), theirs);
+                }
+            }
+            Verdict::Started | Verdict::Pending | Verdict::Unknown => self.outcome = Outcome::Superseded,
+        }
+    }
+
+    /// It ended without an account: an account now is a case.
+    fn after_ending(&mut self, report: &Report) {
+        let rejected = matches!(self.opening.state, State::Rejected(_));
+        match report.verdict {
+            Verdict::Completed => {
+                let theirs = json!({"status": report.word, "iban": report.iban, "bic": report.bic});
+                self.conflict(CaseKind::ConflictingAnswer, "completed".to_owned(), self.ours(), theirs);
+            }
+            Verdict::Rejected if rejected => self.outcome = Outcome::Duplicate,
+            _ => self.outcome = Outcome::Superseded,
+        }
+    }
+}

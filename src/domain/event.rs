@@ -1,0 +1,194 @@
+//! What can happen to an opening. A webhook, a poll answer, a sandbox message and a row of a report that say the same
+//! become the same [`Report`] and go through the same `decide`.
+
+use serde::{Deserialize, Serialize};
+
+use super::effect::Topic;
+use super::ids::{CardId, InboxId, OpeningId, ProfileId, ProviderRef};
+use super::text::words;
+use crate::clock::Time;
+
+words!(
+    /// Where a fact comes from.
+    Source {
+        /// A caller of the REST API.
+        Api = "api",
+        /// The provider, unasked.
+        Webhook = "webhook",
+        /// The provider's status API, asked by the poller.
+        Poll = "poll",
+        /// The provider's list.
+        List = "list",
+        /// The sandbox endpoint.
+        Sandbox = "sandbox",
+        /// A report of the provider.
+        Report = "report",
+        /// The result of a command that the relay carried out.
+        Command = "command",
+        /// The poller: a deadline.
+        Timer = "timer",
+        /// A person.
+        Operator = "operator",
+    }
+);
+
+words!(
+    /// What a provider's status word means; the adapter translates.
+    Verdict {
+        /// Taken note of, nothing done yet. Never overwrites a later word.
+        Started = "started",
+        /// Being worked on.
+        Pending = "pending",
+        /// The account is open, if IBAN and BIC come with it.
+        Completed = "completed",
+        /// The final no.
+        Rejected = "rejected",
+        /// A word that the adapter does not know: never guessed at.
+        Unknown = "unknown",
+    }
+);
+
+/// What the provider says about one request, whichever way it says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The tracking id it speaks of.
+    pub reference: Option<ProviderRef>,
+    /// Our reference, where the provider echoes it.
+    pub our_reference: Option<String>,
+    /// What it means.
+    pub verdict: Verdict,
+    /// The provider's own word for it.
+    pub word: String,
+    /// As it was sent: not yet checked.
+    pub iban: Option<String>,
+    /// As it was sent: not yet checked.
+    pub bic: Option<String>,
+    /// Why it was rejected. Only `verdict` says whether it was.
+    pub reason: Option<String>,
+}
+
+/// What came of asking the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PollOutcome {
+    /// An answer.
+    Answered(Report),
+    /// None that can be used: an error, a time-out, an open breaker.
+    Failed {
+        /// The class of the failure, for people and metrics.
+        class: String,
+    },
+}
+
+/// One fact about one opening.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Fact {
+    /// The profile service made a profile.
+    ProfileCreated {
+        /// Its id.
+        profile: ProfileId,
+    },
+    /// The provider took the submission; some decide at once.
+    SubmissionAccepted {
+        /// Its first report, with the tracking id.
+        report: Report,
+    },
+    /// The provider refused the submission for good.
+    SubmissionRejected {
+        /// Its code for why.
+        code: String,
+        /// Its words for why.
+        message: String,
+    },
+    /// A submission was sent and not answered: an account may or may not be under way.
+    SubmissionUnknown {
+        /// The class of the failure.
+        class: String,
+    },
+    /// The issuer made the card.
+    CardIssued {
+        /// Its id.
+        card: CardId,
+    },
+    /// A command was given up: only a person can bring it further.
+    CommandDead {
+        /// Which one.
+        topic: Topic,
+        /// Why.
+        cause: String,
+    },
+    /// The provider said something unasked (webhook, list, report, sandbox).
+    Reported {
+        /// What it said.
+        report: Report,
+    },
+    /// The provider was asked.
+    Polled {
+        /// When.
+        asked_at: Time,
+        /// What came of it.
+        outcome: PollOutcome,
+    },
+    /// The timer of an opening that does not wait for the provider ran out.
+    DeadlinePassed {
+        /// When that was seen.
+        asked_at: Time,
+    },
+    /// An operator wants the provider asked now.
+    PollRequested,
+}
+
+/// What the shell looked up for the decision, under the same lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    /// Another opening that holds the report's tracking id.
+    pub reference_holder: Option<OpeningId>,
+    /// Another opening that holds the report's IBAN.
+    pub iban_holder: Option<OpeningId>,
+    /// An older fact about this opening waits to be read.
+    pub older_unread: bool,
+}
+
+/// A fact with where it came from and what is known around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The row in the inbox: the evidence.
+    pub inbox_id: InboxId,
+    /// Where it came from.
+    pub source: Source,
+    /// The fact.
+    pub fact: Fact,
+    /// What is known around it.
+    pub knowledge: Knowledge,
+}
+
+impl Fact {
+    /// The name that history carries.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ProfileCreated { .. } => "profile_created",
+            Self::SubmissionAccepted { .. } => "submission_accepted",
+            Self::SubmissionRejected { .. } => "submission_rejected",
+            Self::SubmissionUnknown { .. } => "submission_unknown",
+            Self::CardIssued { .. } => "card_issued",
+            Self::CommandDead { .. } => "command_dead",
+            Self::Reported { .. } => "provider_reported",
+            Self::Polled { .. } => "provider_polled",
+            Self::DeadlinePassed { .. } => "deadline_passed",
+            Self::PollRequested => "poll_requested",
+        }
+    }
+
+    /// What the provider says in it, if anything.
+    #[must_use]
+    pub const fn report(&self) -> Option<&Report> {
+        match self {
+            Self::SubmissionAccepted { report }
+            | Self::Reported { report }
+            | Self::Polled { outcome: PollOutcome::Answered(report), .. } => Some(report),
+            _ => None,
+        }
+    }
+}
