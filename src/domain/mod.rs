@@ -13,6 +13,7 @@ pub mod ids;
 pub mod opening;
 pub mod policy;
 pub mod request;
+pub mod resource;
 pub mod retry;
 mod text;
 

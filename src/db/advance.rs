@@ -1,0 +1,230 @@
+//! Writes decisions: state, history, timer, outbox, events, cases and tickets of any number of openings, in the
+//! transaction of the caller. There is no other way to change an opening.
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{cases, events, history, inbox, openings, outbox, tickets, timers};
+use crate::clock::{Ids, Time};
+use crate::domain::chain::{Hash, HistoryKey};
+use crate::domain::resource::Resource;
+use crate::domain::{Command, Decision, Effect, EventType, Opening, OpeningId, Step, TicketKind, Topic};
+
+/// What the writer needs to know beside the decisions.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    /// Makes the ids of the rows.
+    pub ids: Ids,
+    /// The key of the history's chain.
+    pub key: HistoryKey,
+    /// Where people look: tickets link to `{dashboard_url}/openings/{id}`.
+    pub dashboard_url: String,
+    /// The URLs of those who are sent every event.
+    pub subscribers: Vec<String>,
+}
+
+/// One opening with all that was decided about it in this transaction.
+#[derive(Clone, Debug)]
+pub struct Advance {
+    /// As it was when it was locked. None: it is new.
+    before: Option<openings::Anchor>,
+    /// As it is now.
+    pub opening: Opening,
+    steps: Vec<Step>,
+    effects: Vec<Effect>,
+}
+
+impl Advance {
+    /// An opening that is locked and about which nothing has been decided yet.
+    #[must_use]
+    pub fn of(anchor: openings::Anchor) -> Self {
+        let opening = anchor.opening.clone();
+        Self { before: Some(anchor), opening, steps: Vec::new(), effects: Vec::new() }
+    }
+
+    /// A new opening.
+    #[must_use]
+    pub fn started(decision: Decision) -> Self {
+        let Decision { opening, steps, effects, .. } = decision;
+        Self { before: None, opening, steps, effects }
+    }
+
+    /// Adds a decision that was made about [`Advance::opening`].
+    pub fn push(&mut self, decision: Decision) {
+        self.opening = decision.opening;
+        self.steps.extend(decision.steps);
+        self.effects.extend(decision.effects);
+    }
+
+    /// The transitions that it makes.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The effects that it has.
+    #[must_use]
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    fn hashes(&self, key: &HistoryKey) -> Vec<Hash> {
+        history::links(key, self.opening.id, self.before.as_ref().map(|it| it.head), &self.steps)
+    }
+
+    fn anchor_changed(&self) -> bool {
+        let Some(before) = &self.before else { return false };
+        // The timer has its own table; its columns do not make the anchor another one.
+        let now = Opening { due_at: before.opening.due_at, polls: before.opening.polls, ..self.opening.clone() };
+        now != before.opening
+    }
+
+    fn timer_changed(&self) -> bool {
+        self.before.as_ref().is_none_or(|before| {
+            before.opening.due_at != self.opening.due_at
+                || before.opening.state_name().is_terminal() != self.opening.state_name().is_terminal()
+        })
+    }
+}
+
+/// Writes a new opening with its customer.
+///
+/// # Errors
+/// When the database refuses it or is away.
+pub async fn start(
+    connection: &mut PgConnection,
+    writer: &Writer,
+    advance: &Advance,
+    customer: &Value,
+    now: Time,
+) -> sqlx::Result<()> {
+    let hashes = advance.hashes(&writer.key);
+    let head = hashes.last().ok_or(sqlx::Error::RowNotFound)?;
+    openings::insert(connection, &advance.opening, customer, head).await?;
+    write(connection, writer, &[advance], &[hashes], now).await
+}
+
+/// Writes what was decided about openings that the caller has locked.
+///
+/// # Errors
+/// When the database refuses it or is away; then nothing may be taken as written.
+pub async fn advance(
+    connection: &mut PgConnection,
+    writer: &Writer,
+    advances: &[&Advance],
+    now: Time,
+) -> sqlx::Result<()> {
+    let hashes: Vec<Vec<Hash>> = advances.iter().map(|it| it.hashes(&writer.key)).collect();
+    let changed: Vec<(&Opening, &Hash)> = advances
+        .iter()
+        .zip(&hashes)
+        .filter(|(it, _)| it.anchor_changed())
+        .filter_map(|(it, hashes)| {
+            let head = hashes.last().or_else(|| it.before.as_ref().map(|before| &before.head))?;
+            Some((&it.opening, head))
+        })
+        .collect();
+    openings::update(connection, &changed).await?;
+    write(connection, writer, advances, &hashes, now).await?;
+    unpark(connection, advances, now).await
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    writer: &Writer,
+    advances: &[&Advance],
+    hashes: &[Vec<Hash>],
+    now: Time,
+) -> sqlx::Result<()> {
+    let steps: Vec<(OpeningId, &Step, Hash)> = advances
+        .iter()
+        .zip(hashes)
+        .flat_map(|(it, hashes)| it.steps.iter().zip(hashes).map(|(step, hash)| (it.opening.id, step, *hash)))
+        .collect();
+    history::insert(connection, &steps).await?;
+    let timers: Vec<&Opening> = advances.iter().filter(|it| it.timer_changed()).map(|it| &it.opening).collect();
+    timers::set(connection, &timers).await?;
+    let mut effects = Effects::default();
+    for advance in advances {
+        for effect in &advance.effects {
+            effects.take(writer, &advance.opening, effect);
+        }
+    }
+    effects.write(connection, writer, now).await
+}
+
+/// What moved may be what a parked fact has waited for.
+async fn unpark(connection: &mut PgConnection, advances: &[&Advance], now: Time) -> sqlx::Result<()> {
+    let moved = advances.iter().filter(|it| !it.steps.is_empty());
+    let ids: Vec<Uuid> = moved.clone().map(|it| it.opening.id.0).collect();
+    let references: Vec<(String, String)> = moved
+        .filter(|it| it.before.as_ref().is_none_or(|before| before.opening.state.reference().is_none()))
+        .filter_map(|it| {
+            let reference = it.opening.state.reference()?;
+            Some((it.opening.request.provider.clone(), reference.to_string()))
+        })
+        .collect();
+    inbox::unpark(connection, &ids, &references, now).await
+}
+
+/// The rows that effects become.
+#[derive(Default)]
+struct Effects<'a> {
+    work: Vec<outbox::NewWork>,
+    cancelled: Vec<(OpeningId, Topic)>,
+    events: Vec<events::NewEvent>,
+    cases: Vec<(Uuid, &'a Opening, &'a crate::domain::Case)>,
+    opened: Vec<tickets::NewTicket>,
+    closed: Vec<(OpeningId, TicketKind, String)>,
+}
+
+impl<'a> Effects<'a> {
+    fn take(&mut self, writer: &Writer, opening: &'a Opening, effect: &'a Effect) {
+        let (opening_id, id) = (opening.id, writer.ids.next());
+        match effect {
+            Effect::Send(Command(topic)) => {
+                self.work.push(outbox::NewWork { id, opening_id, topic: *topic, payload: json!({}) });
+            }
+            Effect::Cancel(topic) => self.cancelled.push((opening_id, *topic)),
+            Effect::Emit(kind, snapshot) => self.emit(writer, *kind, snapshot),
+            Effect::OpenTicket { kind, summary } => self.opened.push(tickets::NewTicket {
+                id,
+                opening_id,
+                kind: *kind,
+                summary: summary.clone(),
+                link: format!("{}/openings/{opening_id}", writer.dashboard_url),
+            }),
+            Effect::CloseTicket { kind, reason } => self.closed.push((opening_id, *kind, reason.clone())),
+            Effect::OpenCase(case) => self.cases.push((id, opening, case)),
+        }
+    }
+
+    fn emit(&mut self, writer: &Writer, kind: EventType, opening: &Opening) {
+        let data = serde_json::to_value(Resource::from(opening)).unwrap_or_default();
+        let id = writer.ids.next();
+        self.events.push(events::NewEvent { id, opening_id: opening.id, kind, version: opening.version, data });
+        for url in &writer.subscribers {
+            let payload = json!({"event_id": id, "subscriber": url});
+            let topic = Topic::DeliverEvent;
+            self.work.push(outbox::NewWork { id: writer.ids.next(), opening_id: opening.id, topic, payload });
+        }
+    }
+
+    async fn write(mut self, connection: &mut PgConnection, writer: &Writer, now: Time) -> sqlx::Result<()> {
+        let cases: Vec<_> = self.cases.iter().map(|(id, opening, case)| (*id, opening.id, *case)).collect();
+        let new = cases::insert(connection, &cases, now).await?;
+        // Only a case that is new is told of.
+        let told: Vec<&Opening> =
+            self.cases.iter().filter(|(id, ..)| new.contains(id)).map(|(_, opening, _)| *opening).collect();
+        for opening in told {
+            self.emit(writer, EventType::Contradiction, opening);
+        }
+        outbox::insert(connection, &self.work, now).await?;
+        outbox::cancel(connection, &self.cancelled).await?;
+        events::insert(connection, &self.events, now).await?;
+        // Closed first: a step that fails again in the same commit leaves its ticket open.
+        tickets::close(connection, &self.closed, now).await?;
+        tickets::open(connection, &self.opened, now).await
+    }
+}

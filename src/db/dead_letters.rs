@@ -1,0 +1,229 @@
+//! Dead letters: rows of inbox and outbox that only a person brings further.
+//!
+//! Redrive makes one pending again, discard ends it; both are recorded in its attempts with who and why, and doing either
+//! twice changes nothing the second time.
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Page, outbox};
+use crate::clock::Time;
+use crate::domain::Topic;
+
+/// A dead letter as it is listed.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of inbox and outbox")]
+pub struct Letter {
+    pub id: Uuid,
+    pub queue: String,
+    pub kind: String,
+    pub cause: Option<String>,
+    pub attempts: i32,
+    pub opening_id: Option<Uuid>,
+    pub at: Time,
+}
+
+/// A dead letter with everything that is known about it.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// As it is listed.
+    pub letter: Letter,
+    /// `pending`, `applied`, … : not `dead` any more once somebody acted.
+    pub status: String,
+    /// What was sent, or was to be.
+    pub payload: Vec<u8>,
+    /// As it came; for inbox rows.
+    pub headers: Option<Value>,
+    /// `[{"at", "class", "cause"}]`
+    pub attempt_log: Value,
+}
+
+/// What an operator does to a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Try it again from the beginning.
+    Redrive,
+    /// Let it be.
+    Discard,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acted {
+    /// It is done, now or by the same act before.
+    Done,
+    /// There is no such dead letter, nor was there.
+    NotFound,
+    /// It cannot be: it went on already, or its opening has no use for it any more.
+    WrongState(&'static str),
+}
+
+impl Act {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Redrive => "redrive",
+            Self::Discard => "discard",
+        }
+    }
+}
+
+/// A page of dead letters of one queue or both, newest first.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(connection: &mut PgConnection, queue: Option<&str>, page: Page<Uuid>) -> sqlx::Result<Vec<Letter>> {
+    sqlx::query_as!(
+        Letter,
+        r#"-- dead_letters::list
+        select id as "id!", queue as "queue!", kind as "kind!", cause, attempts as "attempts!", opening_id, at as "at!"
+          from (select id, 'inbox' as queue, source as kind, outcome as cause, attempts, opening_id, received_at as at
+                  from inbox where status = 'dead'
+                 union all
+                select id, 'outbox', topic, outcome, attempts, opening_id, created_at
+                  from outbox where status = 'dead') as letters
+         where ($1::text is null or queue = $1) and ($2::uuid is null or id < $2)
+         order by id desc
+         limit $3"#,
+        queue,
+        page.after,
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// One dead letter, or one that was.
+///
+/// # Errors
+/// When the database is away.
+pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Whole>> {
+    let row = sqlx::query!(
+        r#"-- dead_letters::get
+        select id as "id!", 'inbox' as "queue!", source as "kind!", status as "status!", outcome as cause,
+               attempts as "attempts!", opening_id, received_at as "at!", body as "payload!",
+               headers as "headers?", attempt_log as "attempt_log!"
+          from inbox
+         where id = $1 and (status = 'dead' or attempt_log @> '[{"class": "redrive"}]'
+                            or attempt_log @> '[{"class": "discard"}]')
+         union all
+        select id, 'outbox', topic, status, outcome, attempts, opening_id, created_at,
+               convert_to(payload::text, 'UTF8'), null, attempt_log
+          from outbox
+         where id = $1 and (status = 'dead' or attempt_log @> '[{"class": "redrive"}]'
+                            or attempt_log @> '[{"class": "discard"}]')"#,
+        id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Whole {
+        letter: Letter {
+            id: row.id,
+            queue: row.queue,
+            kind: row.kind,
+            cause: row.cause,
+            attempts: row.attempts,
+            opening_id: row.opening_id,
+            at: row.at,
+        },
+        status: row.status,
+        payload: row.payload,
+        headers: row.headers,
+        attempt_log: row.attempt_log,
+    }))
+}
+
+/// Redrives or discards a dead letter. Call it in a transaction.
+///
+/// # Errors
+/// When the database is away.
+pub async fn act(
+    connection: &mut PgConnection,
+    id: Uuid,
+    act: Act,
+    who: &str,
+    why: &str,
+    now: Time,
+) -> sqlx::Result<Acted> {
+    let Some(whole) = get(connection, id).await? else { return Ok(Acted::NotFound) };
+    if whole.status != "dead" {
+        let last = whole.attempt_log.as_array().and_then(|log| {
+            log.iter().rev().filter_map(|entry| entry["class"].as_str()).find(|it| ["redrive", "discard"].contains(it))
+        });
+        let again = last == Some(act.as_str());
+        let undone = matches!((act, whole.status.as_str()), (Act::Redrive, "pending") | (Act::Discard, _));
+        return Ok(if again && undone { Acted::Done } else { Acted::WrongState("it is not dead any more") });
+    }
+    if act == Act::Redrive && whole.letter.queue == "outbox" {
+        let topic: Option<Topic> = whole.letter.kind.parse().ok();
+        let opening = whole.letter.opening_id.unwrap_or_default();
+        if let Some(topic) = topic
+            && !outbox::is_of_use(connection, opening, topic).await?
+        {
+            return Ok(Acted::WrongState("its opening has moved on: the command is obsolete"));
+        }
+    }
+    let entry = json!([{"at": now, "class": act.as_str(), "by": who, "cause": why}]);
+    let changed = match whole.letter.queue.as_str() {
+        "inbox" => act_on_inbox(connection, id, act, &entry, now).await?,
+        _ => act_on_outbox(connection, id, act, &entry, now).await?,
+    };
+    Ok(if changed { Acted::Done } else { Acted::WrongState("somebody else acted on it just now") })
+}
+
+async fn act_on_inbox(
+    connection: &mut PgConnection,
+    id: Uuid,
+    act: Act,
+    entry: &Value,
+    now: Time,
+) -> sqlx::Result<bool> {
+    let (status, outcome) = match act {
+        Act::Redrive => ("pending", None),
+        Act::Discard => ("ignored", Some("discarded")),
+    };
+    let done = sqlx::query!(
+        r#"-- dead_letters::act_on_inbox
+        update inbox
+           set status = $2, outcome = $3, attempts = 0, next_attempt_at = $4, attempt_log = attempt_log || $5,
+               settled_at = case when $2 = 'ignored' then $4::timestamptz end
+         where id = $1 and status = 'dead'"#,
+        id,
+        status,
+        outcome,
+        now,
+        entry,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// A redriven command has its whole `RETRY_FOR` again; its key stays the same.
+async fn act_on_outbox(
+    connection: &mut PgConnection,
+    id: Uuid,
+    act: Act,
+    entry: &Value,
+    now: Time,
+) -> sqlx::Result<bool> {
+    let (status, outcome) = match act {
+        Act::Redrive => ("pending", None),
+        Act::Discard => ("cancelled", Some("discarded")),
+    };
+    let done = sqlx::query!(
+        r#"-- dead_letters::act_on_outbox
+        update outbox
+           set status = $2, outcome = $3, attempts = 0, next_attempt_at = $4, attempt_log = attempt_log || $5,
+               retry_from = $4
+         where id = $1 and status = 'dead'"#,
+        id,
+        status,
+        outcome,
+        now,
+        entry,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,38 @@
+//! What a database error means for the work that met it.
+
+/// What comes next after a database error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The same work would succeed on another try, at once: serialisation, deadlock, lock or statement time-out, a
+    /// concurrent writer of the same unique value.
+    Contention,
+    /// The database is away, or the connection to it: whether the last statement took effect is unknown.
+    Unavailable,
+    /// Our own mistake, or data that the schema refuses: it would fail again.
+    Permanent,
+}
+
+/// Sorts an error by its `SQLSTATE` (PostgreSQL manual, appendix A).
+#[must_use]
+pub fn classify(error: &sqlx::Error) -> Fault {
+    let code = match error {
+        sqlx::Error::Database(db) => db.code().unwrap_or_default().into_owned(),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => return Fault::Unavailable,
+        _ => return Fault::Permanent,
+    };
+    match code.as_str() {
+        // serialization_failure, deadlock_detected, lock_not_available, query_canceled, unique_violation
+        "40001" | "40P01" | "55P03" | "57014" | "23505" => Fault::Contention,
+        // read_only_sql_transaction (a standby, or a disk that an operator froze), idle-in-transaction time-out
+        "25006" | "25P03" => Fault::Unavailable,
+        // connection, resources (disk full, memory), operator intervention, system and I/O errors
+        code if ["08", "53", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => Fault::Unavailable,
+        _ => Fault::Permanent,
+    }
+}

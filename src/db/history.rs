@@ -1,0 +1,115 @@
+//! `opening_history`: the transitions, append-only and chained.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Page;
+use crate::clock::Time;
+use crate::domain::chain::{Hash, HistoryKey, Row};
+use crate::domain::{OpeningId, Step};
+
+/// A row of history as it is read back.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of opening_history")]
+pub struct Transition {
+    pub opening_id: Uuid,
+    pub version: i64,
+    pub from_state: Option<String>,
+    pub to_state: String,
+    pub event: String,
+    pub source: String,
+    pub inbox_id: Option<Uuid>,
+    pub at: Time,
+    pub detail: Option<String>,
+    pub hash: Vec<u8>,
+}
+
+impl Transition {
+    /// The row as the chain sees it.
+    #[must_use]
+    pub fn chained(&self) -> Row<'_> {
+        Row {
+            opening: self.opening_id,
+            version: self.version,
+            from: self.from_state.as_deref(),
+            to: &self.to_state,
+            event: &self.event,
+            source: &self.source,
+            inbox_id: self.inbox_id,
+            at: self.at,
+            detail: self.detail.as_deref(),
+        }
+    }
+}
+
+/// The hashes that `steps` add to a chain whose head is `head`.
+#[must_use]
+pub fn links(key: &HistoryKey, opening: OpeningId, head: Option<Hash>, steps: &[Step]) -> Vec<Hash> {
+    let mut head = head;
+    let link = |step: &Step| *head.insert(key.link(head.as_ref(), &Row::of(opening, step)));
+    steps.iter().map(link).collect()
+}
+
+/// Appends steps with their hashes, in the order given: per opening, oldest first.
+///
+/// # Errors
+/// When a step is illegal (the trigger holds the table of steps), or the database is away.
+pub async fn insert(connection: &mut PgConnection, steps: &[(OpeningId, &Step, Hash)]) -> sqlx::Result<()> {
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = steps.iter().map(|(id, ..)| id.0).collect();
+    let versions: Vec<i64> = steps.iter().map(|(_, step, _)| step.version).collect();
+    let from: Vec<Option<String>> = steps.iter().map(|(_, step, _)| step.from.map(|it| it.to_string())).collect();
+    let to: Vec<String> = steps.iter().map(|(_, step, _)| step.to.to_string()).collect();
+    let events: Vec<String> = steps.iter().map(|(_, step, _)| step.event.to_owned()).collect();
+    let sources: Vec<String> = steps.iter().map(|(_, step, _)| step.source.to_string()).collect();
+    let facts: Vec<Option<Uuid>> = steps.iter().map(|(_, step, _)| step.inbox_id.map(|it| it.0)).collect();
+    let times: Vec<Time> = steps.iter().map(|(_, step, _)| step.at).collect();
+    let details: Vec<Option<String>> = steps.iter().map(|(_, step, _)| step.detail.clone()).collect();
+    let hashes: Vec<Vec<u8>> = steps.iter().map(|(.., hash)| hash.to_vec()).collect();
+    sqlx::query!(
+        r#"-- history::insert
+        insert into opening_history (opening_id, version, from_state, to_state, event, source, inbox_id, at, detail, hash)
+        select opening_id, version, from_state, to_state, event, source, inbox_id, at, detail, hash
+          from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[],
+                      $8::timestamptz[], $9::text[], $10::bytea[])
+               with ordinality
+            as n(opening_id, version, from_state, to_state, event, source, inbox_id, at, detail, hash, position)
+         order by position"#,
+        &ids,
+        &versions,
+        &from as &[Option<String>],
+        &to,
+        &events,
+        &sources,
+        &facts as &[Option<Uuid>],
+        &times,
+        &details as &[Option<String>],
+        &hashes,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A page of one opening's history, oldest first.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(connection: &mut PgConnection, opening: OpeningId, page: Page<i64>) -> sqlx::Result<Vec<Transition>> {
+    sqlx::query_as!(
+        Transition,
+        r#"-- history::list
+        select opening_id, version, from_state, to_state, event, source, inbox_id, at, detail, hash
+          from opening_history
+         where opening_id = $1 and version > $2
+         order by version
+         limit $3"#,
+        opening.0,
+        page.after.unwrap_or_default(),
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}

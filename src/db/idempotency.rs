@@ -1,0 +1,92 @@
+//! `idempotency_keys`: the first answer to each key.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+
+/// The first answer to a key.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of idempotency_keys")]
+pub struct Answer {
+    pub digest: Vec<u8>,
+    pub status: i32,
+    pub body: String,
+    pub opening_id: Uuid,
+}
+
+/// Takes a key for an answer that is committed with it. `false`: the key is taken, and not expired. A writer of the same
+/// key that has not committed yet is waited for.
+///
+/// # Errors
+/// When the database is away.
+pub async fn insert(
+    connection: &mut PgConnection,
+    token_name: &str,
+    key: &str,
+    answer: &Answer,
+    now: Time,
+    expires_at: Time,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        r#"-- idempotency::insert
+        insert into idempotency_keys as k (token_name, key, digest, status, body, opening_id, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7)
+        on conflict (token_name, key) do update
+           set digest = excluded.digest, status = excluded.status, body = excluded.body,
+               opening_id = excluded.opening_id, expires_at = excluded.expires_at
+         where k.expires_at <= $8"#,
+        token_name,
+        key,
+        answer.digest,
+        answer.status,
+        answer.body,
+        answer.opening_id,
+        expires_at,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The first answer to a key, unless it has expired.
+///
+/// # Errors
+/// When the database is away.
+pub async fn get(
+    connection: &mut PgConnection,
+    token_name: &str,
+    key: &str,
+    now: Time,
+) -> sqlx::Result<Option<Answer>> {
+    sqlx::query_as!(
+        Answer,
+        r#"-- idempotency::get
+        select digest, status, body, opening_id from idempotency_keys
+         where token_name = $1 and key = $2 and expires_at > $3"#,
+        token_name,
+        key,
+        now,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Deletes expired keys, at most `limit`. Returns how many.
+///
+/// # Errors
+/// When the database is away.
+pub async fn expire(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        r#"-- idempotency::expire
+        delete from idempotency_keys
+         where (token_name, key) in (select token_name, key from idempotency_keys
+                                      where expires_at <= $1 limit $2 for update skip locked)"#,
+        now,
+        limit,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,33 @@
+//! The only place with SQL: one file per table, free functions on a connection.
+//!
+//! Functions on the hot path take and return slices, sorted by key before they write, so that two batches lock rows in
+//! the same order. Every query opens with a comment that names its function: `pg_stat_activity` shows who is calling.
+
+pub mod advance;
+pub mod cases;
+pub mod dead_letters;
+mod error;
+pub mod events;
+pub mod gauges;
+pub mod history;
+pub mod idempotency;
+pub mod inbox;
+pub mod migrations;
+pub mod openings;
+pub mod outbox;
+mod pool;
+pub mod tickets;
+pub mod timeline;
+pub mod timers;
+
+pub use error::{Fault, classify};
+pub use pool::{PoolOptions, connect};
+
+/// One page of a list: at most `limit` rows beyond `after`, which is the last row of the page before.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<Key> {
+    /// At most so many rows.
+    pub limit: i64,
+    /// The key of the last row that the reader has.
+    pub after: Option<Key>,
+}

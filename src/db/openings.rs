@@ -1,0 +1,384 @@
+//! `account_openings`: the anchors.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Page;
+use crate::clock::Time;
+use crate::domain::bank::{Bic, Iban};
+use crate::domain::chain::Hash;
+use crate::domain::{
+    Account, CardId, Ending, Opening, OpeningId, ProfileId, ProviderRef, Request, State, StateName, Wait,
+};
+
+/// An opening as it stands in the database, with the head of its history's chain.
+#[derive(Clone, Debug)]
+pub struct Anchor {
+    /// The opening and its timer.
+    pub opening: Opening,
+    /// The hash of its last history row.
+    pub head: Hash,
+}
+
+/// A row that does not make a legal opening. The table's constraints rule it out; if it comes up, the schema and the
+/// code disagree, and the opening is left alone.
+#[derive(Debug, thiserror::Error)]
+#[error("opening {id} cannot be read: {what}")]
+pub struct Unreadable {
+    /// Which one.
+    pub id: Uuid,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+struct Row {
+    id: Uuid,
+    market: String,
+    customer_type: String,
+    customer_reference: String,
+    currency: String,
+    flow: String,
+    provider: String,
+    state: String,
+    profile_id: Option<String>,
+    provider_ref: Option<String>,
+    provider_status: Option<String>,
+    iban: Option<String>,
+    bic: Option<String>,
+    card_id: Option<String>,
+    reason: Option<String>,
+    outcome_unknown_since: Option<Time>,
+    deadline_at: Time,
+    escalated_at: Option<Time>,
+    version: i64,
+    head_hash: Vec<u8>,
+    created_at: Time,
+    updated_at: Time,
+    due_at: Option<Time>,
+    claims: Option<i32>,
+}
+
+impl Row {
+    fn into_anchor(self) -> Result<Anchor, sqlx::Error> {
+        let id = self.id;
+        self.read().map_err(|what| sqlx::Error::Decode(Box::new(Unreadable { id, what })))
+    }
+
+    fn read(self) -> Result<Anchor, String> {
+        let head = self.head_hash.as_slice().try_into().map_err(|_| "head_hash is not 32 bytes".to_owned())?;
+        let state = self.state()?;
+        let request = Request {
+            market: self.market,
+            customer_type: self.customer_type.parse().map_err(|e| format!("customer_type {e}"))?,
+            currency: self.currency,
+            flow: self.flow.parse().map_err(|e| format!("flow {e}"))?,
+            provider: self.provider,
+            customer_reference: self.customer_reference,
+        };
+        let opening = Opening {
+            id: OpeningId(self.id),
+            request,
+            state,
+            provider_status: self.provider_status,
+            deadline_at: self.deadline_at,
+            escalated_at: self.escalated_at,
+            due_at: self.due_at,
+            polls: self.claims.unwrap_or_default(),
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        };
+        Ok(Anchor { opening, head })
+    }
+
+    fn state(&self) -> Result<State, String> {
+        let name: StateName = self.state.parse().map_err(|e| format!("state {e}"))?;
+        Ok(match name {
+            StateName::CreatingProfile => State::CreatingProfile,
+            StateName::RequestingAccount => {
+                State::RequestingAccount { profile: self.profile()?, unknown_since: self.outcome_unknown_since }
+            }
+            StateName::AwaitingProvider => State::AwaitingProvider(self.wait()?),
+            StateName::Escalated => State::Escalated(self.wait()?),
+            StateName::IssuingCard => State::IssuingCard(self.account()?),
+            StateName::Completed => {
+                let card = CardId::new(required("card_id", self.card_id.as_ref())?).map_err(str::to_owned)?;
+                State::Completed(self.account()?, card)
+            }
+            StateName::Rejected => State::Rejected(self.ending()?),
+            StateName::Failed => State::Failed(self.ending()?),
+        })
+    }
+
+    fn profile(&self) -> Result<ProfileId, String> {
+        ProfileId::new(required("profile_id", self.profile_id.as_ref())?).map_err(str::to_owned)
+    }
+
+    fn wait(&self) -> Result<Wait, String> {
+        let reference = required("provider_ref", self.provider_ref.as_ref())?;
+        Ok(Wait { profile: self.profile()?, reference: ProviderRef::new(reference).map_err(str::to_owned)? })
+    }
+
+    fn account(&self) -> Result<Account, String> {
+        let iban = Iban::parse(&required("iban", self.iban.as_ref())?).map_err(|e| e.to_string())?;
+        let bic = Bic::parse(&required("bic", self.bic.as_ref())?).map_err(str::to_owned)?;
+        Ok(Account { wait: self.wait()?, iban, bic })
+    }
+
+    fn ending(&self) -> Result<Ending, String> {
+        Ok(Ending {
+            profile: self.profile_id.as_ref().map(|_| self.profile()).transpose()?,
+            reference: self.provider_ref.clone().map(ProviderRef::new).transpose().map_err(str::to_owned)?,
+            reason: required("reason", self.reason.as_ref())?,
+        })
+    }
+}
+
+fn required(column: &str, value: Option<&String>) -> Result<String, String> {
+    value.cloned().ok_or_else(|| format!("{column} is missing"))
+}
+
+/// Inserts the anchor of a new opening.
+///
+/// # Errors
+/// When the database refuses it or is away.
+pub async fn insert(
+    connection: &mut PgConnection,
+    opening: &Opening,
+    customer: &Value,
+    head: &Hash,
+) -> sqlx::Result<()> {
+    let request = &opening.request;
+    sqlx::query!(
+        r#"-- openings::insert
+        insert into account_openings (id, market, customer_type, customer_reference, customer, currency, flow, provider,
+            state, deadline_at, version, head_hash, created_at, updated_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"#,
+        opening.id.0,
+        request.market,
+        request.customer_type.as_str(),
+        request.customer_reference,
+        customer,
+        request.currency,
+        request.flow.as_str(),
+        request.provider,
+        opening.state_name().as_str(),
+        opening.deadline_at,
+        opening.version,
+        head,
+        opening.created_at,
+        opening.updated_at,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes what decisions changed. The rows are locked by the caller ([`lock`]).
+///
+/// # Errors
+/// A unique violation when another opening took the same IBAN or tracking id in the meantime.
+pub async fn update(connection: &mut PgConnection, openings: &[(&Opening, &Hash)]) -> sqlx::Result<()> {
+    if openings.is_empty() {
+        return Ok(());
+    }
+    let column = |get: fn(&State) -> Option<String>| -> Vec<Option<String>> {
+        openings.iter().map(|(opening, _)| get(&opening.state)).collect()
+    };
+    let ids: Vec<Uuid> = openings.iter().map(|(it, _)| it.id.0).collect();
+    let states: Vec<String> = openings.iter().map(|(it, _)| it.state_name().to_string()).collect();
+    let profiles = column(|state| state.profile().map(ToString::to_string));
+    let references = column(|state| state.reference().map(ToString::to_string));
+    let ibans = column(|state| state.account().map(|it| it.iban.as_str().to_owned()));
+    let bics = column(|state| state.account().map(|it| it.bic.as_str().to_owned()));
+    let cards = column(|state| state.card().map(ToString::to_string));
+    let reasons = column(|state| state.reason().map(ToOwned::to_owned));
+    let statuses: Vec<Option<String>> = openings.iter().map(|(it, _)| it.provider_status.clone()).collect();
+    let unknown: Vec<Option<Time>> = openings.iter().map(|(it, _)| it.state.unknown_since()).collect();
+    let deadlines: Vec<Time> = openings.iter().map(|(it, _)| it.deadline_at).collect();
+    let escalated: Vec<Option<Time>> = openings.iter().map(|(it, _)| it.escalated_at).collect();
+    let versions: Vec<i64> = openings.iter().map(|(it, _)| it.version).collect();
+    let heads: Vec<Vec<u8>> = openings.iter().map(|(_, head)| head.to_vec()).collect();
+    let updated: Vec<Time> = openings.iter().map(|(it, _)| it.updated_at).collect();
+    let done = sqlx::query!(
+        r#"-- openings::update
+        update account_openings as o
+           set state = n.state, profile_id = n.profile_id, provider_ref = n.provider_ref,
+               provider_status = n.provider_status, iban = n.iban, bic = n.bic, card_id = n.card_id, reason = n.reason,
+               outcome_unknown_since = n.unknown_since, deadline_at = n.deadline_at, escalated_at = n.escalated_at,
+               version = n.version, head_hash = n.head_hash, updated_at = n.updated_at
+          from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                      $9::text[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::bigint[],
+                      $14::bytea[], $15::timestamptz[])
+            as n(id, state, profile_id, provider_ref, provider_status, iban, bic, card_id, reason, unknown_since,
+                 deadline_at, escalated_at, version, head_hash, updated_at)
+         where o.id = n.id"#,
+        &ids,
+        &states,
+        &profiles as &[Option<String>],
+        &references as &[Option<String>],
+        &statuses as &[Option<String>],
+        &ibans as &[Option<String>],
+        &bics as &[Option<String>],
+        &cards as &[Option<String>],
+        &reasons as &[Option<String>],
+        &unknown as &[Option<Time>],
+        &deadlines,
+        &escalated as &[Option<Time>],
+        &versions,
+        &heads,
+        &updated,
+    )
+    .execute(connection)
+    .await?;
+    if done.rows_affected() == ids.len() as u64 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
+}
+
+/// Locks anchors, in the order of their ids, until the end of the transaction. Ids without an anchor are left out.
+///
+/// # Errors
+/// When the database is away, or a lock is not had in time.
+pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Anchor>> {
+    sqlx::query_as!(
+        Row,
+        r#"-- openings::lock
+        select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
+               o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
+               o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
+               o.updated_at, t.due_at as "due_at?", t.claims as "claims?"
+          from account_openings o left join timers t on t.opening_id = o.id
+         where o.id = any($1)
+         order by o.id
+           for no key update of o"#,
+        ids,
+    )
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .map(Row::into_anchor)
+    .collect()
+}
+
+/// Reads one opening.
+///
+/// # Errors
+/// When the database is away.
+pub async fn get(connection: &mut PgConnection, id: OpeningId) -> sqlx::Result<Option<Opening>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"-- openings::get
+        select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
+               o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
+               o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
+               o.updated_at, t.due_at as "due_at?", t.claims as "claims?"
+          from account_openings o left join timers t on t.opening_id = o.id
+         where o.id = $1"#,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| row.into_anchor().map(|it| it.opening)).transpose()
+}
+
+/// What a list of openings is narrowed by.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Any of these states. None: all.
+    pub states: Option<Vec<StateName>>,
+    /// The market.
+    pub market: Option<String>,
+    /// The caller's name for the customer.
+    pub customer_reference: Option<String>,
+}
+
+/// A page of openings, newest first.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Opening>> {
+    let states = filter.states.as_ref().map(|states| states.iter().map(ToString::to_string).collect::<Vec<String>>());
+    sqlx::query_as!(
+        Row,
+        r#"-- openings::list
+        select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
+               o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
+               o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
+               o.updated_at, t.due_at as "due_at?", t.claims as "claims?"
+          from account_openings o left join timers t on t.opening_id = o.id
+         where ($1::text[] is null or o.state = any($1))
+           and ($2::text is null or o.market = $2)
+           and ($3::text is null or o.customer_reference = $3)
+           and ($4::uuid is null or o.id < $4)
+         order by o.id desc
+         limit $5"#,
+        states.as_deref(),
+        filter.market,
+        filter.customer_reference,
+        page.after,
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .map(|row| row.into_anchor().map(|it| it.opening))
+    .collect()
+}
+
+/// Which openings hold these tracking ids: `(provider, tracking id, opening)`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn by_reference(
+    connection: &mut PgConnection,
+    providers: &[String],
+    references: &[String],
+) -> sqlx::Result<Vec<(String, String, Uuid)>> {
+    if references.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"-- openings::by_reference
+        select o.provider, o.provider_ref as "provider_ref!", o.id
+          from unnest($1::text[], $2::text[]) as asked(provider, reference)
+          join account_openings o on o.provider = asked.provider and o.provider_ref = asked.reference"#,
+        providers,
+        references,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.provider, row.provider_ref, row.id)).collect())
+}
+
+/// Which openings hold these IBANs: `(IBAN, opening)`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn by_iban(connection: &mut PgConnection, ibans: &[String]) -> sqlx::Result<Vec<(String, Uuid)>> {
+    if ibans.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"-- openings::by_iban
+        select iban as "iban!", id from account_openings where iban = any($1)"#,
+        ibans,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.iban, row.id)).collect())
+}
+
+/// The customers of openings, for the calls that carry them: `(opening, customer)`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn customers(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Option<Value>)>> {
+    let rows = sqlx::query!(
+        r#"-- openings::customers
+        select id, customer from account_openings where id = any($1)"#,
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.customer)).collect())
+}

@@ -1,0 +1,219 @@
+//! `outbox`: calls and deliveries to others, written with the state change that caused them.
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::domain::{OpeningId, StateName, Topic};
+
+/// Work for the relay.
+#[derive(Clone, Debug)]
+pub struct NewWork {
+    /// The Idempotency-Key: the same on every repeat.
+    pub id: Uuid,
+    /// The opening that it is for.
+    pub opening_id: OpeningId,
+    /// What it is.
+    pub topic: Topic,
+    /// What it needs beside the opening.
+    pub payload: Value,
+}
+
+/// Inserts work, due at once.
+///
+/// # Errors
+/// When the database is away.
+pub async fn insert(connection: &mut PgConnection, work: &[NewWork], now: Time) -> sqlx::Result<()> {
+    if work.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = work.iter().map(|it| it.id).collect();
+    let openings: Vec<Uuid> = work.iter().map(|it| it.opening_id.0).collect();
+    let topics: Vec<String> = work.iter().map(|it| it.topic.to_string()).collect();
+    let payloads: Vec<Value> = work.iter().map(|it| it.payload.clone()).collect();
+    sqlx::query!(
+        r#"-- outbox::insert
+        insert into outbox (id, opening_id, topic, payload, status, next_attempt_at, created_at, retry_from)
+        select id, opening_id, topic, payload, 'pending', $5, $5, $5
+          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[]) as n(id, opening_id, topic, payload)"#,
+        &ids,
+        &openings,
+        &topics,
+        &payloads,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Cancels the unsent work of openings that left the state in which it was of use. Work that is being sent right now is
+/// cancelled too: its result is a fact like any other.
+///
+/// # Errors
+/// When the database is away.
+pub async fn cancel(connection: &mut PgConnection, left: &[(OpeningId, Topic)]) -> sqlx::Result<()> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    let openings: Vec<Uuid> = left.iter().map(|(id, _)| id.0).collect();
+    let topics: Vec<String> = left.iter().map(|(_, topic)| topic.to_string()).collect();
+    sqlx::query!(
+        r#"-- outbox::cancel
+        update outbox o set status = 'cancelled', outcome = 'obsolete', lease_token = null, lease_until = null
+          from unnest($1::uuid[], $2::text[]) as n(opening_id, topic)
+         where o.opening_id = n.opening_id and o.topic = n.topic and o.status = 'pending'"#,
+        &openings,
+        &topics,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Work that was claimed.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The Idempotency-Key.
+    pub id: Uuid,
+    /// The opening that it is for.
+    pub opening_id: Uuid,
+    /// What it needs beside the opening.
+    pub payload: Value,
+    /// Unusable answers and errors of our own so far.
+    pub attempts: i32,
+    /// The number of this claim; from the second on, the call may have been made already.
+    pub claims: i32,
+    /// What `RETRY_FOR` counts from: when it was written, or redriven.
+    pub retry_from: Time,
+}
+
+/// Claims due work of one topic under a lease. Only who holds `token` can settle it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn claim(
+    connection: &mut PgConnection,
+    topic: Topic,
+    token: Uuid,
+    now: Time,
+    lease_until: Time,
+    limit: i64,
+) -> sqlx::Result<Vec<Claimed>> {
+    sqlx::query_as!(
+        Claimed,
+        r#"-- outbox::claim
+        with due as (
+            select id from outbox
+             where topic = $1 and status = 'pending' and next_attempt_at <= $3
+               and (lease_until is null or lease_until <= $3)
+             order by next_attempt_at, id
+             limit $5
+               for update skip locked
+        )
+        update outbox o
+           set lease_token = $2, lease_until = $4, claims = o.claims + 1
+          from due
+         where o.id = due.id
+        returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.retry_from"#,
+        topic.as_str(),
+        token,
+        now,
+        lease_until,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// What became of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It was answered for good.
+    Delivered {
+        /// What the answer was.
+        outcome: &'static str,
+    },
+    /// Not yet: once more at `at`.
+    Retry {
+        /// When.
+        at: Time,
+        /// The class of the failure.
+        class: &'static str,
+        /// For people.
+        cause: String,
+        /// Whether it counts towards `MAX_ATTEMPTS`.
+        counts: bool,
+    },
+    /// Given up: a dead letter.
+    Dead {
+        /// The class of the failure.
+        class: &'static str,
+        /// For people.
+        cause: String,
+    },
+    /// Of no use any more.
+    Cancelled {
+        /// Why.
+        cause: &'static str,
+    },
+    /// Not begun (shutdown): the lease is given back.
+    Released,
+}
+
+/// Settles one claimed row. `false`: somebody else holds the lease by now, or the work was cancelled; nothing changed.
+///
+/// # Errors
+/// When the database is away.
+pub async fn settle(
+    connection: &mut PgConnection,
+    id: Uuid,
+    token: Uuid,
+    settled: &Settled,
+    now: Time,
+) -> sqlx::Result<bool> {
+    let entry = |class: &str, cause: &str| json!([{"at": now, "class": class, "cause": cause}]);
+    let (status, outcome, next, counts, log) = match settled {
+        Settled::Delivered { outcome } => ("delivered", Some(*outcome), None, false, entry("delivered", outcome)),
+        Settled::Retry { at, class, cause, counts } => ("pending", None, Some(*at), *counts, entry(class, cause)),
+        Settled::Dead { class, cause } => ("dead", Some(*class), None, true, entry(class, cause)),
+        Settled::Cancelled { cause } => ("cancelled", Some(*cause), None, false, entry("cancelled", cause)),
+        Settled::Released => ("pending", None, None, false, json!([])),
+    };
+    let done = sqlx::query!(
+        r#"-- outbox::settle
+        update outbox
+           set status = $3, outcome = $4, next_attempt_at = coalesce($5, next_attempt_at),
+               attempts = attempts + $6, attempt_log = attempt_log || $7, lease_token = null, lease_until = null,
+               delivered_at = case when $3 = 'delivered' then $8::timestamptz end
+         where id = $1 and lease_token = $2 and status = 'pending'"#,
+        id,
+        token,
+        status,
+        outcome,
+        next,
+        i32::from(counts),
+        log,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Whether a command would still be of use: its opening is in the state that it serves.
+///
+/// # Errors
+/// When the database is away.
+pub async fn is_of_use(connection: &mut PgConnection, opening: Uuid, topic: Topic) -> sqlx::Result<bool> {
+    let Some(wanted) = topic.state() else { return Ok(true) };
+    let state = sqlx::query_scalar!(
+        r#"-- outbox::is_of_use
+        select state from account_openings where id = $1"#,
+        opening
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(state.and_then(|state| state.parse::<StateName>().ok()) == Some(wanted))
+}

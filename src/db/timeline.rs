@@ -1,0 +1,85 @@
+//! Everything about one opening in order of time: facts, transitions, commands, tickets, cases.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::Page;
+use crate::clock::Time;
+use crate::domain::Opening;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// When.
+    pub at: Time,
+    /// Orders what happened at the same time: facts first, then what came of them.
+    pub rank: i32,
+    /// Of the row that says so.
+    pub id: String,
+    /// `webhook`, `poll`, `transition`, `create_profile`, `ticket`, `case`, …
+    pub kind: String,
+    /// The row's own columns.
+    pub detail: Value,
+}
+
+/// A page of the timeline, oldest first. No bodies: they may hold personal data, and dead letters show theirs.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(
+    connection: &mut PgConnection,
+    opening: &Opening,
+    page: Page<(Time, i32, String)>,
+) -> sqlx::Result<Vec<Item>> {
+    let (at, rank, id) = page.after.unwrap_or((Time::MIN_UTC, 0, String::new()));
+    let at = at.max(Time::UNIX_EPOCH);
+    sqlx::query_as!(
+        Item,
+        r#"-- timeline::list
+        with facts as (
+            select * from inbox where opening_id = $1
+             union
+            select * from inbox where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
+        ), items as (
+            select received_at as at, 1 as rank, id::text as id, source as kind,
+                   jsonb_build_object('event_id', event_id, 'status', status, 'outcome', outcome,
+                       'duplicates', duplicates, 'last_duplicate_at', last_duplicate_at, 'settled_at', settled_at,
+                       'attempts', attempt_log) as detail
+              from facts
+             union all
+            select at, 2, to_char(version, 'FM0000000000'), 'transition',
+                   jsonb_build_object('version', version, 'from', from_state, 'to', to_state, 'event', event,
+                       'source', source, 'inbox_id', inbox_id, 'detail', detail)
+              from opening_history where opening_id = $1
+             union all
+            select created_at, 3, id::text, topic,
+                   jsonb_build_object('status', status, 'outcome', outcome, 'claims', claims,
+                       'delivered_at', delivered_at, 'attempts', attempt_log)
+              from outbox where opening_id = $1
+             union all
+            select created_at, 4, id::text, 'ticket',
+                   jsonb_build_object('kind', kind, 'status', status, 'summary', summary, 'reason', reason,
+                       'link', link, 'updated_at', updated_at)
+              from tickets where opening_id = $1
+             union all
+            select created_at, 5, id::text, 'case',
+                   jsonb_build_object('kind', kind, 'status', status, 'ours', ours, 'theirs', theirs,
+                       'evidence', evidence, 'reason', reason)
+              from cases where opening_id = $1
+        )
+        select at as "at!", rank as "rank!", id as "id!", kind as "kind!", detail as "detail!"
+          from items
+         where (at, rank, id) > ($4, $5, $6)
+         order by at, rank, id
+         limit $7"#,
+        opening.id.0,
+        opening.request.provider,
+        opening.state.reference().map(|it| it.as_str()),
+        at,
+        rank,
+        id,
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
