@@ -1,2 +1,3 @@
 //! account-opening: opens bank accounts at a provider that answers later.
 pub mod clock;
+pub mod embedded;
