@@ -22,6 +22,8 @@ mod leash;
 mod predecessor;
 mod programs;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
