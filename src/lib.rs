@@ -1,4 +1,7 @@
 //! account-opening: opens bank accounts at a provider that answers later.
 pub mod clock;
+pub mod config;
 pub mod db;
 pub mod domain;
+pub mod embedded;
+pub mod provider;

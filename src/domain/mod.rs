@@ -15,7 +15,7 @@ pub mod policy;
 pub mod request;
 pub mod resource;
 pub mod retry;
-mod text;
+pub(crate) mod text;
 
 pub use decide::{decide, start};
 pub use effect::{Case, CaseKind, Command, Decision, Effect, EventType, Outcome, Step, TicketKind, Topic};

@@ -1,0 +1,374 @@
+//! Every setting: its name, its default, what it takes, and what does not go together.
+//!
+//! Each is an option and an environment variable. They are read as text and checked all at once, so that a wrong
+//! configuration is told whole: one line for each wrong setting, with what it held (unless it is a secret) and what it
+//! takes.
+
+mod parse;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use clap::Args;
+use secrecy::SecretString;
+
+pub use self::parse::{SettingError, Token};
+use self::parse::{Checker, duration, list_of};
+use crate::domain::chain::HistoryKey;
+use crate::domain::retry::RetryPolicy;
+use crate::domain::Policy;
+use crate::domain::text::words;
+use crate::provider::signature::WebhookSecret;
+
+words!(
+    /// Where the service runs.
+    Environment {
+        /// Real customers. The default: whoever forgets to say gets the careful one.
+        Production = "production",
+        /// Like production, without customers.
+        Staging = "staging",
+        /// For those who integrate: the sandbox endpoint is there.
+        Sandbox = "sandbox",
+        /// On a developer's machine.
+        Development = "development",
+    }
+);
+
+/// The webhook secret that the service and the simulator share when none is set. Production refuses it.
+pub const DEVELOPMENT_WEBHOOK_SECRET: &str = "whsec_YWNjb3VudC1vcGVuaW5nLWRldmVsb3BtZW50";
+/// The provider's key when none is set. Production refuses it.
+pub const DEVELOPMENT_API_KEY: &str = "nexusbank-development-key";
+/// The API's token when none is set. Production refuses it.
+pub const DEVELOPMENT_API_TOKENS: &str = "developer:development-token:admin";
+
+/// The settings as text.
+#[derive(Args, Clone, Debug)]
+#[expect(missing_docs, reason = "each has its help")]
+pub struct RawSettings {
+    #[command(flatten)]
+    pub database: RawDatabase,
+
+    /// Where this runs: production, staging, sandbox or development
+    #[arg(long, env, default_value = "production")]
+    pub environment: String,
+    /// Address for providers: POST /webhooks/{provider}, GET /livez
+    #[arg(long, env, default_value = "127.0.0.1:8080")]
+    pub public_addr: String,
+    /// Address for callers and operators: REST, health, metrics, API description
+    #[arg(long, env, default_value = "127.0.0.1:8081")]
+    pub internal_addr: String,
+    /// Who may call: name:token[:reader|caller|operator|admin], comma-separated (role: admin)
+    #[arg(long, env, default_value = DEVELOPMENT_API_TOKENS, hide_env_values = true, hide_default_value = true)]
+    pub api_tokens: String,
+    /// The key of the history's hash chain: base64 of 32 bytes [default: made and kept in DATA_DIR; production: required]
+    #[arg(long, env, hide_env_values = true)]
+    pub history_key: Option<String>,
+    /// Where tickets lead people: {DASHBOARD_URL}/openings/{id}
+    #[arg(long, env, default_value = "http://127.0.0.1:8081")]
+    pub dashboard_url: String,
+    /// Who is sent every event: url|whsec_…, comma-separated [default: nobody]
+    #[arg(long, env, default_value = "", hide_env_values = true)]
+    pub event_subscribers: String,
+
+    /// The provider's API
+    #[arg(long, env, default_value = "http://127.0.0.1:8090")]
+    pub nexusbank_base_url: String,
+    /// Our bearer key there
+    #[arg(long, env, default_value = DEVELOPMENT_API_KEY, hide_env_values = true, hide_default_value = true)]
+    pub nexusbank_api_key: String,
+    /// What the provider signs webhooks with: whsec_…, comma-separated; any may match
+    #[arg(long, env, default_value = DEVELOPMENT_WEBHOOK_SECRET, hide_env_values = true, hide_default_value = true)]
+    pub nexusbank_webhook_secrets: String,
+    /// The profile service
+    #[arg(long, env, default_value = "http://127.0.0.1:8090")]
+    pub profile_service_url: String,
+    /// The card issuer
+    #[arg(long, env, default_value = "http://127.0.0.1:8090")]
+    pub card_service_url: String,
+
+    /// Time before each poll of the provider's status, comma-separated; the last repeats
+    #[arg(long, env, default_value = "30m")]
+    pub poll_schedule: String,
+    /// How long to wait for the provider before people are told
+    #[arg(long, env, default_value = "12h")]
+    pub escalate_after: String,
+    /// How long a webhook's copy is recognised without asking the database
+    #[arg(long, env, default_value = "15m")]
+    pub burst_dedup_ttl: String,
+    /// How long the first answer to an Idempotency-Key is kept
+    #[arg(long, env, default_value = "7d")]
+    pub idempotency_ttl: String,
+    /// How far a webhook's signed time may be from ours
+    #[arg(long, env, default_value = "5m")]
+    pub webhook_tolerance: String,
+    /// The largest webhook body, in bytes
+    #[arg(long, env, default_value = "262144")]
+    pub webhook_max_bytes: String,
+    /// The longest a webhook waits for its answer
+    #[arg(long, env, default_value = "5s")]
+    pub ack_timeout: String,
+    /// How many webhooks may wait in memory to be stored
+    #[arg(long, env, default_value = "4096")]
+    pub ingest_queue: String,
+    /// How long a lease outlives the deadline of the call that it is for
+    #[arg(long, env, default_value = "30s")]
+    pub lease_margin: String,
+    /// How long an outage of another system is waited out (transport, 5xx, throttled)
+    #[arg(long, env, default_value = "24h")]
+    pub retry_for: String,
+    /// How many unusable answers or errors of our own make work a dead letter
+    #[arg(long, env, default_value = "10")]
+    pub max_attempts: String,
+    /// The longest wait before the first repeat (doubles, full jitter)
+    #[arg(long, env, default_value = "1s")]
+    pub backoff_base: String,
+    /// The longest wait before any repeat
+    #[arg(long, env, default_value = "15m")]
+    pub backoff_cap: String,
+    /// The deadline of a call to another system
+    #[arg(long, env, default_value = "10s")]
+    pub provider_timeout: String,
+    /// How long a shutdown may take; at least PROVIDER_TIMEOUT + 5s
+    #[arg(long, env, default_value = "20s")]
+    pub shutdown_grace: String,
+    /// How long a fact that matches no opening waits for one
+    #[arg(long, env, default_value = "24h")]
+    pub parked_ttl: String,
+}
+
+/// The settings of the database as text.
+#[derive(Args, Clone, Debug)]
+#[expect(missing_docs, reason = "each has its help")]
+pub struct RawDatabase {
+    /// The database, postgres://… [default: a private cluster below DATA_DIR; production: required]
+    #[arg(long, env, hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// The schema that holds this cell
+    #[arg(long, env, default_value = "public")]
+    pub database_schema: String,
+    /// The database as its owner, for migrations [default: DATABASE_URL]
+    #[arg(long, env, hide_env_values = true)]
+    pub migration_database_url: Option<String>,
+    /// The most connections held
+    #[arg(long, env, default_value = "20")]
+    pub database_pool: String,
+    /// Where the private cluster and keys are kept [default: a directory of the user's]
+    #[arg(long, env)]
+    pub data_dir: Option<String>,
+    /// Where the Postgres programs are [default: looked for]
+    #[arg(long, env)]
+    pub pg_bin_dir: Option<String>,
+}
+
+/// How to reach the database.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "RawDatabase documents each")]
+pub struct Database {
+    pub url: Option<SecretString>,
+    pub schema: String,
+    pub migration_url: Option<SecretString>,
+    pub pool: u32,
+    pub data_dir: PathBuf,
+    pub pg_bin_dir: Option<PathBuf>,
+}
+
+/// Somebody who is sent every event.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    /// Where to.
+    pub url: String,
+    /// What it is signed with.
+    pub secret: WebhookSecret,
+}
+
+/// `NexusBank`, and how to know that it is speaking.
+#[derive(Clone, Debug)]
+pub struct NexusBankSettings {
+    /// Without a slash at the end.
+    pub base_url: String,
+    /// Our bearer key.
+    pub api_key: SecretString,
+    /// Any may have signed.
+    pub webhook_secrets: Vec<WebhookSecret>,
+    /// How far its signed time may be from ours.
+    pub tolerance: TimeDelta,
+}
+
+/// The settings, checked.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "RawSettings documents each")]
+pub struct Settings {
+    pub database: Database,
+    pub environment: Environment,
+    pub public_addr: SocketAddr,
+    pub internal_addr: SocketAddr,
+    pub api_tokens: Vec<Token>,
+    /// None: made and kept in the data directory.
+    pub history_key: Option<HistoryKey>,
+    pub dashboard_url: String,
+    pub event_subscribers: Vec<Subscriber>,
+    pub nexusbank: NexusBankSettings,
+    pub profile_service_url: String,
+    pub card_service_url: String,
+    pub policy: Policy,
+    pub retry: RetryPolicy,
+    pub burst_dedup_ttl: TimeDelta,
+    pub idempotency_ttl: TimeDelta,
+    pub webhook_max_bytes: usize,
+    pub ack_timeout: Duration,
+    pub ingest_queue: usize,
+    pub lease_margin: TimeDelta,
+    pub provider_timeout: Duration,
+    pub shutdown_grace: Duration,
+    pub parked_ttl: TimeDelta,
+}
+
+impl RawDatabase {
+    fn check(&self, check: &mut Checker) -> Database {
+        let schema = check.with("DATABASE_SCHEMA", &self.database_schema, parse::SCHEMA, parse::schema);
+        Database {
+            url: check.optional_secret("DATABASE_URL", self.database_url.as_ref(), parse::POSTGRES, parse::postgres),
+            schema: schema.unwrap_or_default(),
+            migration_url: check.optional_secret(
+                "MIGRATION_DATABASE_URL",
+                self.migration_database_url.as_ref(),
+                parse::POSTGRES,
+                parse::postgres,
+            ),
+            pool: check.number("DATABASE_POOL", &self.database_pool, 2, 1_000),
+            data_dir: self.data_dir.as_ref().filter(|it| !it.is_empty()).map_or_else(parse::default_data_dir, Into::into),
+            pg_bin_dir: self.pg_bin_dir.as_ref().filter(|it| !it.is_empty()).map(Into::into),
+        }
+    }
+
+    /// Checks the settings of the database alone, for `migrate`.
+    ///
+    /// # Errors
+    /// Every wrong setting.
+    pub fn checked(&self) -> Result<Database, Vec<SettingError>> {
+        let mut check = Checker::default();
+        let database = self.check(&mut check);
+        check.finish(database)
+    }
+}
+
+impl RawSettings {
+    /// Checks all of them, each alone and together.
+    ///
+    /// # Errors
+    /// Every wrong setting.
+    pub fn checked(&self) -> Result<Settings, Vec<SettingError>> {
+        let mut check = Checker::default();
+        let database = self.database.check(&mut check);
+        let settings = Settings {
+            database,
+            environment: check.word("ENVIRONMENT", &self.environment).unwrap_or(Environment::Production),
+            public_addr: check.address("PUBLIC_ADDR", &self.public_addr),
+            internal_addr: check.address("INTERNAL_ADDR", &self.internal_addr),
+            api_tokens: check.secret("API_TOKENS", &self.api_tokens, parse::TOKENS, parse::tokens),
+            history_key: check.optional_secret(
+                "HISTORY_KEY",
+                self.history_key.as_ref(),
+                "base64 of 32 bytes, as `openssl rand -base64 32` prints",
+                parse::history_key,
+            ),
+            dashboard_url: check.url("DASHBOARD_URL", &self.dashboard_url),
+            event_subscribers: check.secret(
+                "EVENT_SUBSCRIBERS",
+                &self.event_subscribers,
+                parse::SUBSCRIBERS,
+                parse::subscribers,
+            ),
+            nexusbank: NexusBankSettings {
+                base_url: check.url("NEXUSBANK_BASE_URL", &self.nexusbank_base_url),
+                api_key: check
+                    .with("NEXUSBANK_API_KEY", &self.nexusbank_api_key, "a bearer key", parse::header_text)
+                    .unwrap_or_default()
+                    .into(),
+                webhook_secrets: check.secret(
+                    "NEXUSBANK_WEBHOOK_SECRETS",
+                    &self.nexusbank_webhook_secrets,
+                    "whsec_ and base64 of at least 16 bytes, comma-separated",
+                    |text| list_of(text, WebhookSecret::parse),
+                ),
+                tolerance: check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance),
+            },
+            profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),
+            card_service_url: check.url("CARD_SERVICE_URL", &self.card_service_url),
+            policy: self.policy(&mut check),
+            retry: self.retry(&mut check),
+            burst_dedup_ttl: check.delta("BURST_DEDUP_TTL", &self.burst_dedup_ttl),
+            idempotency_ttl: check.delta("IDEMPOTENCY_TTL", &self.idempotency_ttl),
+            webhook_max_bytes: check.number("WEBHOOK_MAX_BYTES", &self.webhook_max_bytes, 1_024, 64 * 1_024 * 1_024),
+            ack_timeout: check.duration("ACK_TIMEOUT", &self.ack_timeout),
+            ingest_queue: check.number("INGEST_QUEUE", &self.ingest_queue, 1, 1_000_000),
+            lease_margin: check.delta("LEASE_MARGIN", &self.lease_margin),
+            provider_timeout: check.duration("PROVIDER_TIMEOUT", &self.provider_timeout),
+            shutdown_grace: check.duration("SHUTDOWN_GRACE", &self.shutdown_grace),
+            parked_ttl: check.delta("PARKED_TTL", &self.parked_ttl),
+        };
+        self.check_together(&mut check, &settings);
+        check.finish(settings)
+    }
+
+    fn policy(&self, check: &mut Checker) -> Policy {
+        let schedule = check.with(
+            "POLL_SCHEDULE",
+            &self.poll_schedule,
+            "durations above zero, comma-separated, such as 30m or 2m,5m,10m,30m",
+            |text| list_of(text, duration),
+        );
+        let poll_schedule = schedule.unwrap_or_default().into_iter().map(parse::to_delta).collect();
+        Policy { poll_schedule, escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after) }
+    }
+
+    fn retry(&self, check: &mut Checker) -> RetryPolicy {
+        RetryPolicy {
+            base: check.delta("BACKOFF_BASE", &self.backoff_base),
+            cap: check.delta("BACKOFF_CAP", &self.backoff_cap),
+            max_attempts: check.number("MAX_ATTEMPTS", &self.max_attempts, 1, 1_000),
+            retry_for: check.delta("RETRY_FOR", &self.retry_for),
+        }
+    }
+
+    fn check_together(&self, check: &mut Checker, settings: &Settings) {
+        let least = settings.provider_timeout + Duration::from_secs(5);
+        if settings.shutdown_grace < least {
+            let takes = format!("at least PROVIDER_TIMEOUT + 5s = {}", humantime::format_duration(least));
+            check.wrong("SHUTDOWN_GRACE", Some(&self.shutdown_grace), &takes);
+        }
+        if settings.retry.cap < settings.retry.base {
+            let takes = format!("at least BACKOFF_BASE = {}", self.backoff_base);
+            check.wrong("BACKOFF_CAP", Some(&self.backoff_cap), &takes);
+        }
+        if settings.public_addr == settings.internal_addr && settings.public_addr.port() != 0 {
+            check.wrong("INTERNAL_ADDR", Some(&self.internal_addr), "another address than PUBLIC_ADDR");
+        }
+        if settings.environment == Environment::Production {
+            self.check_production(check);
+        }
+    }
+
+    /// Production takes no default for what must be secret, and no database that goes with the machine.
+    fn check_production(&self, check: &mut Checker) {
+        let missing = |value: Option<&String>| value.is_none_or(|it| it.is_empty());
+        if missing(self.database.database_url.as_ref()) {
+            check.wrong("DATABASE_URL", None, "postgres://… (required in production; see ENVIRONMENT)");
+        }
+        if missing(self.history_key.as_ref()) {
+            check.wrong("HISTORY_KEY", None, "base64 of 32 bytes (required in production)");
+        }
+        for (name, value, default) in [
+            ("API_TOKENS", &self.api_tokens, DEVELOPMENT_API_TOKENS),
+            ("NEXUSBANK_API_KEY", &self.nexusbank_api_key, DEVELOPMENT_API_KEY),
+            ("NEXUSBANK_WEBHOOK_SECRETS", &self.nexusbank_webhook_secrets, DEVELOPMENT_WEBHOOK_SECRET),
+        ] {
+            let parts = default.split([':', ',']).filter(|part| part.len() >= 16);
+            if value.is_empty() || parts.into_iter().any(|part| value.contains(part)) {
+                check.wrong(name, None, "a value of your own (required in production; the development default is known)");
+            }
+        }
+    }
+}

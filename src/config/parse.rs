@@ -1,0 +1,284 @@
+//! How the text of a setting is read, and how a wrong one is told.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use sqlx::postgres::PgConnectOptions;
+
+use super::Subscriber;
+use crate::domain::chain::HistoryKey;
+use crate::domain::text::words;
+use crate::provider::signature::WebhookSecret;
+
+pub(super) const POSTGRES: &str = "postgres://user:password@host:port/database";
+pub(super) const SCHEMA: &str = "a schema name: small letters, digits and underscores, a letter first, at most 63";
+pub(super) const TOKENS: &str =
+    "name:token[:reader|caller|operator|admin], comma-separated; tokens of at least 8 characters, each once";
+pub(super) const SUBSCRIBERS: &str = "url|whsec_…, comma-separated";
+
+words!(
+    /// What a token may do; each role may do all that those before it may.
+    Role {
+        /// Read.
+        Reader = "reader",
+        /// Start openings.
+        Caller = "caller",
+        /// Act on openings, dead letters and cases.
+        Operator = "operator",
+        /// Set flags.
+        Admin = "admin",
+    }
+);
+
+/// Somebody who may call the REST API.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// Who: it stands in logs and in the history of acts.
+    pub name: String,
+    /// The bearer token.
+    pub secret: SecretString,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// One wrong setting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {held}; it takes {takes}")]
+pub struct SettingError {
+    /// The name of the environment variable.
+    pub name: &'static str,
+    /// What it held, unless that is secret.
+    pub held: String,
+    /// What it takes.
+    pub takes: String,
+}
+
+/// Reads settings and collects what is wrong with them.
+#[derive(Default)]
+pub(super) struct Checker(Vec<SettingError>);
+
+impl Checker {
+    pub fn finish<T>(self, value: T) -> Result<T, Vec<SettingError>> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+    }
+
+    /// Notes a wrong setting; one line each, the first.
+    pub fn wrong(&mut self, name: &'static str, held: Option<&str>, takes: &str) {
+        if self.0.iter().all(|error| error.name != name) {
+            let held = held.map_or_else(|| "is missing or a known default".to_owned(), |held| format!("held {held:?}"));
+            self.0.push(SettingError { name, held, takes: takes.to_owned() });
+        }
+    }
+
+    pub fn with<T>(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        takes: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        parse(text.trim()).map_err(|_| self.wrong(name, Some(text), takes)).ok()
+    }
+
+    fn hidden<T>(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        takes: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let note = |why: String| {
+            let held = format!("held a value (not shown) that does not fit: {why}");
+            self.0.push(SettingError { name, held, takes: takes.to_owned() });
+        };
+        parse(text.trim()).map_err(note).ok()
+    }
+
+    pub fn secret<T: Default>(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        takes: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        self.hidden(name, text, takes, parse).unwrap_or_default()
+    }
+
+    pub fn optional_secret<T>(
+        &mut self,
+        name: &'static str,
+        text: Option<&String>,
+        takes: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        text.filter(|it| !it.is_empty()).and_then(|text| self.hidden(name, text, takes, parse))
+    }
+
+    pub fn word<T: FromStr<Err: Display>>(&mut self, name: &'static str, text: &str) -> Option<T> {
+        text.parse().map_err(|error: T::Err| self.wrong(name, Some(text), &takes_of(&error))).ok()
+    }
+
+    pub fn number<T: FromStr + PartialOrd + Display + Copy>(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        least: T,
+        most: T,
+    ) -> T {
+        match text.trim().parse::<T>() {
+            Ok(number) if (least..=most).contains(&number) => number,
+            _ => {
+                self.wrong(name, Some(text), &format!("a whole number from {least} to {most}"));
+                least
+            }
+        }
+    }
+
+    pub fn duration(&mut self, name: &'static str, text: &str) -> Duration {
+        let takes = "a duration above zero, such as 250ms, 30s, 15m, 12h or 7d";
+        self.with(name, text, takes, duration).unwrap_or(Duration::from_secs(1))
+    }
+
+    pub fn delta(&mut self, name: &'static str, text: &str) -> TimeDelta {
+        to_delta(self.duration(name, text))
+    }
+
+    pub fn address(&mut self, name: &'static str, text: &str) -> SocketAddr {
+        let parse = |text: &str| text.parse::<SocketAddr>().map_err(|it| it.to_string());
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        self.with(name, text, "an address and port, such as 127.0.0.1:8080", parse).unwrap_or(nowhere)
+    }
+
+    pub fn url(&mut self, name: &'static str, text: &str) -> String {
+        self.with(name, text, "an http:// or https:// URL", http_url).unwrap_or_default()
+    }
+}
+
+fn takes_of(error: &dyn Display) -> String {
+    error.to_string().trim_start_matches("must be ").to_owned()
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = humantime::parse_duration(text).map_err(|it| it.to_string())?;
+    // A hundred years: beyond it, times cannot be added without running over.
+    let longest = Duration::from_secs(100 * 365 * 86_400);
+    if parsed.is_zero() || parsed > longest { Err("out of range".to_owned()) } else { Ok(parsed) }
+}
+
+pub(super) fn to_delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+/// Reads a comma-separated list that is not empty.
+pub(super) fn list_of<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    text.split(',').map(|part| parse(part.trim())).collect()
+}
+
+pub(super) fn http_url(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).map_err(|it| it.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err("neither http nor https".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Text that may stand in an HTTP header.
+pub(super) fn header_text(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
+    if fits { Ok(text.to_owned()) } else { Err("visible ASCII characters only".to_owned()) }
+}
+
+pub(super) fn postgres(text: &str) -> Result<SecretString, String> {
+    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+        return Err("no postgres:// URL".to_owned());
+    }
+    PgConnectOptions::from_str(text).map_err(|_| "cannot be read as a URL".to_owned())?;
+    Ok(text.to_owned().into())
+}
+
+pub(super) fn schema(text: &str) -> Result<String, String> {
+    let starts = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let fits = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if starts && fits && text.len() <= 63 { Ok(text.to_owned()) } else { Err("no schema name".to_owned()) }
+}
+
+pub(super) fn history_key(text: &str) -> Result<HistoryKey, String> {
+    let bytes = STANDARD.decode(text).map_err(|_| "not base64".to_owned())?;
+    let key: [u8; 32] = bytes.try_into().map_err(|it: Vec<u8>| format!("{} bytes", it.len()))?;
+    Ok(HistoryKey::new(&key))
+}
+
+pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
+    use secrecy::ExposeSecret;
+    let tokens = list_of(text, |entry| {
+        let mut parts = entry.split(':');
+        let (name, token) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let role = parts.next().map_or(Ok(Role::Admin), |it| it.parse().map_err(|_| "an unknown role".to_owned()))?;
+        if name.is_empty() || parts.next().is_some() {
+            return Err("an entry is not name:token[:role]".to_owned());
+        }
+        if token.len() < 8 || header_text(token).is_err() {
+            return Err("a token is shorter than 8 characters or not visible ASCII".to_owned());
+        }
+        Ok(Token { name: name.to_owned(), secret: token.to_owned().into(), role })
+    })?;
+    for (index, token) in tokens.iter().enumerate() {
+        if tokens[..index].iter().any(|it| it.secret.expose_secret() == token.secret.expose_secret()) {
+            return Err("a token stands twice".to_owned());
+        }
+    }
+    Ok(tokens)
+}
+
+pub(super) fn subscribers(text: &str) -> Result<Vec<Subscriber>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    list_of(text, |entry| {
+        let (url, secret) = entry.rsplit_once('|').ok_or("an entry is not url|whsec_…")?;
+        Ok(Subscriber { url: http_url(url)?, secret: WebhookSecret::parse(secret)? })
+    })
+}
+
+/// A directory of the user's that outlives the machine's restart. Root's home is closed to the user that Postgres runs
+/// as, so root keeps it where services do.
+pub(super) fn default_data_dir() -> PathBuf {
+    let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/var/lib/account-opening");
+    }
+    var("XDG_DATA_HOME")
+        .or_else(|| var("HOME").map(|home| home.join(".local/share")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("account-opening")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_may_be_short_of_a_role_but_not_of_characters() {
+        let parsed = tokens("shop:secret-token-1,desk:secret-token-2:operator").unwrap();
+        let roles: Vec<(&str, Role)> = parsed.iter().map(|it| (it.name.as_str(), it.role)).collect();
+        assert_eq!(roles, [("shop", Role::Admin), ("desk", Role::Operator)]);
+        for wrong in ["", "shop", "shop:", ":token-long", "a:short", "a:long-enough:king", "a:one-token,b:one-token", "a:b:c:d"] {
+            assert!(tokens(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_are_above_zero() {
+        assert_eq!(duration("12h"), Ok(Duration::from_secs(12 * 3600)));
+        for wrong in ["", "0s", "12", "-1s", "soon", "900000000000000d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

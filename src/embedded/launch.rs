@@ -1,0 +1,98 @@
+//! One start of Postgres, up to its first answer.
+//!
+//! Invariant: ready means that a query was answered over a real connection; a pid proves nothing, a killed postmaster
+//! stays a zombie for a while. What does not get ready is stopped again. A crash leaves no process: see `leash.rs`.
+
+use std::ffi::OsString;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ClusterError;
+use super::endpoint::Endpoint;
+use super::folder::{Folder, Log};
+use super::leash::Leash;
+use super::predecessor;
+use super::programs::Programs;
+use super::supervisor::Orders;
+
+/// Generous, because after a crash Postgres first replays its log.
+const READY_WITHIN: Duration = Duration::from_mins(2);
+const POLL: Duration = Duration::from_millis(20);
+/// Below this Postgres has none left over beside those it reserves.
+const FEWEST_CONNECTIONS: u16 = 10;
+
+/// What the settings of the command line say, so that neither a file nor `alter system` says otherwise. The log holds no
+/// statement, no value and no constraint's detail: those are customers' data, and errors reach the client anyway.
+const SETTINGS: [(&str, &str); 15] = [
+    ("fsync", "on"),
+    ("synchronous_commit", "on"),
+    ("full_page_writes", "on"),
+    ("shared_buffers", "64MB"),
+    ("jit", "off"),
+    ("timezone", "UTC"),
+    ("log_timezone", "UTC"),
+    ("log_destination", "stderr"),
+    ("logging_collector", "off"),
+    ("log_min_messages", "log"),
+    ("log_min_error_statement", "panic"),
+    ("log_error_verbosity", "terse"),
+    ("log_statement", "none"),
+    ("log_checkpoints", "off"),
+    ("cluster_name", "account-opening"),
+];
+
+/// Starts Postgres and waits for its answer.
+pub(super) async fn launch(
+    orders: &Orders,
+    folder: &Folder,
+    programs: &Programs,
+    endpoint: &Endpoint,
+) -> Result<Leash, ClusterError> {
+    predecessor::clear(folder).await?;
+    let log = folder.log()?;
+    let mut leash = Leash::spawn(folder, &log, &command(orders, folder, programs, endpoint)).await?;
+    let ready = until_ready(folder, &log, endpoint, &mut leash);
+    let failed = match orders.stop.run_until_cancelled(ready).await {
+        Some(Ok(())) => {
+            orders.pid.store(leash.pid, Ordering::Release);
+            return Ok(leash);
+        }
+        Some(Err(error)) => error,
+        None => ClusterError::Cancelled,
+    };
+    // Why it failed is the news; how it ended after that is not.
+    let _ = leash.stop().await;
+    Err(failed)
+}
+
+fn command(orders: &Orders, folder: &Folder, programs: &Programs, endpoint: &Endpoint) -> Vec<OsString> {
+    let mut command = vec![programs.postgres.clone().into(), "-D".into(), folder.cluster().into()];
+    let connections = orders.max_connections.max(FEWEST_CONNECTIONS).to_string();
+    let settings = SETTINGS.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    for (name, value) in settings.chain(endpoint.settings()).chain([("max_connections", connections)]) {
+        command.push("-c".into());
+        command.push(format!("{name}={value}").into());
+    }
+    command
+}
+
+async fn until_ready(folder: &Folder, log: &Log, endpoint: &Endpoint, leash: &mut Leash) -> Result<(), ClusterError> {
+    let data_dir = || folder.path().to_owned();
+    let deadline = Instant::now() + READY_WITHIN;
+    loop {
+        let last = match endpoint.answer().await {
+            Ok(()) => return Ok(()),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() > deadline {
+            let seconds = READY_WITHIN.as_secs();
+            return Err(ClusterError::NoAnswer { folder: data_dir(), seconds, last, log: log.last_words() });
+        }
+        if let Ok(ended) = tokio::time::timeout(POLL, leash.ended()).await {
+            let status = ended?.to_string();
+            return Err(ClusterError::Ended { folder: data_dir(), status, log: log.last_words() });
+        }
+    }
+}

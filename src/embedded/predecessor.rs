@@ -1,0 +1,91 @@
+//! What a service that died left running or lying about on the cluster.
+//!
+//! Invariant: called with the lock held, so whatever still runs here has lost its service; and no process is signalled
+//! unless its command line says that it is a Postgres on this very cluster. A crash here leaves what was found.
+
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::time::Instant;
+
+use super::ClusterError;
+use super::folder::Folder;
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// Ends a postmaster that still runs on the cluster, and clears away what would keep a new one from starting.
+pub(super) async fn clear(folder: &Folder) -> Result<(), ClusterError> {
+    let cluster = folder.cluster();
+    let file = cluster.join("postmaster.pid");
+    let noted = std::fs::read_to_string(&file).unwrap_or_default();
+    if let Some(pid) = noted.lines().next().and_then(|line| line.trim().parse::<i32>().ok()).filter(|pid| *pid > 1) {
+        match process(pid, &cluster) {
+            Process::Postmaster => end(pid, &cluster).await?,
+            // Postgres takes any living process for a postmaster, and would refuse to start. That no process is still
+            // attached to the cluster's shared memory it checks all the same.
+            Process::Stranger => {
+                tracing::warn!(pid, "postmaster.pid names another process: removing it");
+                std::fs::remove_file(&file).map_err(ClusterError::at(&file))?;
+            }
+            Process::Gone | Process::OtherPostgres => {}
+        }
+    }
+    folder.clear_socket()
+}
+
+async fn end(pid: i32, cluster: &Path) -> Result<(), ClusterError> {
+    tracing::warn!(pid, "stopping the PostgreSQL of a service that died");
+    for (signal, patience) in [(Signal::SIGINT, Duration::from_secs(10)), (Signal::SIGQUIT, Duration::from_secs(5))] {
+        // Gone, or not ours to signal: either way the loop below finds out.
+        let _ = kill(Pid::from_raw(pid), signal);
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if process(pid, cluster) != Process::Postmaster {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+    Err(ClusterError::Predecessor { folder: cluster.to_owned(), pid })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Process {
+    /// No such process, or a zombie.
+    Gone,
+    /// The postmaster of this cluster.
+    Postmaster,
+    /// A Postgres, but not known to be the postmaster of this cluster: left to Postgres to judge.
+    OtherPostgres,
+    /// Something else that was given the same pid.
+    Stranger,
+}
+
+fn process(pid: i32, cluster: &Path) -> Process {
+    let line = command_line(pid);
+    if line.trim().is_empty() {
+        Process::Gone
+    } else if line.contains(&format!("postgres -D {} ", cluster.display())) {
+        Process::Postmaster
+    } else if line.contains("postgres") {
+        Process::OtherPostgres
+    } else {
+        Process::Stranger
+    }
+}
+
+/// The arguments of a process with a space after each; empty for one that is gone or a zombie.
+#[cfg(target_os = "linux")]
+fn command_line(pid: i32) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ")
+}
+
+/// The arguments of a process with a space after each; empty for one that is gone.
+#[cfg(not(target_os = "linux"))]
+fn command_line(pid: i32) -> String {
+    let answer = std::process::Command::new("ps").args(["-ww", "-o", "command=", "-p", &pid.to_string()]).output();
+    answer.map(|answer| String::from_utf8_lossy(&answer.stdout).replace('\n', " ")).unwrap_or_default()
+}

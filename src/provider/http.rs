@@ -1,0 +1,201 @@
+//! The one client for every call out: a deadline on each, no redirects, a bound on what is read, and errors by what they
+//! mean for the work.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use chrono::TimeDelta;
+use reqwest::RequestBuilder;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// The largest answer that is read.
+const MAX_ANSWER: usize = 1_024 * 1_024;
+
+/// What a failed call means.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The other side's final no.
+    #[error("refused: {code}")]
+    Rejected {
+        /// Its code for why.
+        code: String,
+        /// Its words for why.
+        message: String,
+    },
+    /// The other side, or the way to it, is out of order: it is waited out.
+    #[error("{cause}")]
+    Outage {
+        /// `timeout`, `transport`, `server_error`, `throttled`, `busy`, `misconfigured`
+        class: &'static str,
+        /// For people; never a body.
+        cause: String,
+        /// How long the other side asked us to wait.
+        after: Option<TimeDelta>,
+        /// Whether the call may have taken effect.
+        indeterminate: bool,
+    },
+    /// An answer that is none: it counts towards `MAX_ATTEMPTS`.
+    #[error("{cause}")]
+    Unusable {
+        /// For people; never a body.
+        cause: String,
+    },
+}
+
+impl CallError {
+    /// The class, for metrics and attempts.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Rejected { .. } => "rejected",
+            Self::Outage { class, .. } => class,
+            Self::Unusable { .. } => "unusable",
+        }
+    }
+
+    /// Whether the call may have taken effect.
+    #[must_use]
+    pub const fn is_indeterminate(&self) -> bool {
+        match self {
+            Self::Rejected { .. } => false,
+            Self::Outage { indeterminate, .. } => *indeterminate,
+            Self::Unusable { .. } => true,
+        }
+    }
+}
+
+/// An HTTP client whose every call has the same deadline.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    timeout: Duration,
+}
+
+/// An answer that is not an error by its status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// 2xx
+    pub status: StatusCode,
+    /// At most [`MAX_ANSWER`] bytes.
+    pub body: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+impl Client {
+    /// A client with a deadline for each call, from connecting to the last byte of the answer.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(timeout: Duration) -> Result<Self, reqwest::Error> {
+        // Idempotent; whoever came first has installed the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .timeout(timeout)
+            .connect_timeout(timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("account-opening/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http, timeout })
+    }
+
+    /// The deadline of each call.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// A GET to be sent with [`Client::call`].
+    #[must_use]
+    pub fn get(&self, url: &str) -> RequestBuilder {
+        self.http.get(url)
+    }
+
+    /// A POST to be sent with [`Client::call`].
+    #[must_use]
+    pub fn post(&self, url: &str) -> RequestBuilder {
+        self.http.post(url)
+    }
+
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// By meaning.
+    pub async fn call(&self, request: RequestBuilder) -> Result<Answer, CallError> {
+        let mut response = request.send().await.map_err(|error| outage(&error))?;
+        let (status, after) = (response.status(), retry_after(&response));
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| outage(&error))? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(CallError::Unusable { cause: format!("answer over {MAX_ANSWER} bytes") });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        classify(status, body, after)
+    }
+
+    /// Makes the call and reads its answer.
+    ///
+    /// # Errors
+    /// By meaning; an answer of another shape is unusable.
+    pub async fn call_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
+        let answer = self.call(request).await?;
+        serde_json::from_slice(&answer.body).map_err(|error| CallError::Unusable {
+            cause: format!("HTTP {}: not the JSON that was expected ({:?})", answer.status.as_u16(), error.classify()),
+        })
+    }
+}
+
+fn retry_after(response: &reqwest::Response) -> Option<TimeDelta> {
+    let seconds: i64 = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    TimeDelta::try_seconds(seconds.clamp(0, 86_400))
+}
+
+fn outage(error: &reqwest::Error) -> CallError {
+    let class = if error.is_timeout() { "timeout" } else { "transport" };
+    let what = if error.is_connect() { "could not connect" } else { "no complete answer" };
+    // A connection that was never made carried nothing.
+    CallError::Outage { class, cause: format!("{class}: {what}"), after: None, indeterminate: !error.is_connect() }
+}
+
+/// What a status means, the same for every system that is called: 400 and 422 are final; 401, 403, 404 and 405 are our
+/// own misconfiguration and retried like an outage; 408, 409, 425, 429 and 5xx are retried.
+fn classify(status: StatusCode, body: Vec<u8>, after: Option<TimeDelta>) -> Result<Answer, CallError> {
+    let number = status.as_u16();
+    let cause = format!("HTTP {number}");
+    let outage = |class, indeterminate| Err(CallError::Outage { class, cause, after, indeterminate });
+    match number {
+        200..=299 => Ok(Answer { status, body }),
+        400 | 422 => refusal(number, &body),
+        401 | 403 | 404 | 405 => outage("misconfigured", false),
+        429 => outage("throttled", false),
+        408 | 409 | 425 => outage("busy", true),
+        500..=599 => outage("server_error", true),
+        _ => Err(CallError::Unusable { cause: format!("HTTP {number}: a status without a meaning here") }),
+    }
+}
+
+/// A final no says so in its body; a 400 without it may come from something in between.
+fn refusal(number: u16, body: &[u8]) -> Result<Answer, CallError> {
+    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+    match refusal {
+        Some(Refusal { code, message }) if code.is_some() || message.is_some() => Err(CallError::Rejected {
+            code: plain(&code.unwrap_or_else(|| format!("http_{number}"))),
+            message: plain(&message.unwrap_or_default()),
+        }),
+        _ => Err(CallError::Unusable { cause: format!("HTTP {number} without code and message") }),
+    }
+}
+
+/// Text from outside as it may be stored and shown: no control characters (Postgres' text takes no U+0000), at most 200
+/// characters. The raw bytes stay in the inbox.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().take(200).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}

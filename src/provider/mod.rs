@@ -1,0 +1,201 @@
+//! The provider port: what the service needs of a bank that opens accounts later, and how banks differ.
+//!
+//! Shaped by real providers: some report with everything, some only that something changed; some repeat a submission
+//! safely, some do not; some put several events into one request, some shake hands first. What is particular to one of
+//! them stays in its folder; everything else speaks of [`Report`]s and [`CallError`]s.
+
+pub mod http;
+pub mod nexusbank;
+pub mod signature;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::http::{HeaderMap, Method, StatusCode};
+use serde_json::Value;
+
+pub use self::http::CallError;
+use crate::clock::Time;
+use crate::domain::{OpeningId, ProfileId, ProviderRef, Report, Request};
+
+/// How a submission may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// Safely: the same key has the effect once (header or body field, the adapter knows).
+    Keyed,
+    /// Not at all: after an unknown outcome only [`Provider::recover`] may say what became of it.
+    None,
+}
+
+/// Where the BIC of an account comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BicSource {
+    /// The provider sends it.
+    Reported,
+    /// It is the provider's own, and the adapter adds it.
+    Fixed,
+}
+
+/// What a provider can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// How a submission may be repeated.
+    pub idempotency: Idempotency,
+    /// Whether its events carry the account; where not, a completion is looked up.
+    pub fat_events: bool,
+    /// Where the BIC comes from.
+    pub bic: BicSource,
+    /// Whether requests can be found by our reference.
+    pub list_lookup: bool,
+    /// Whether the time of an event is signed; where not, only the inbox key defends against a replay.
+    pub signed_time: bool,
+}
+
+/// What is submitted.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The same on every repeat.
+    pub idempotency_key: uuid::Uuid,
+    /// Sent as our reference.
+    pub opening_id: OpeningId,
+    /// What was asked for.
+    pub request: Request,
+    /// The user's profile.
+    pub profile: ProfileId,
+    /// The customer, as the caller gave it.
+    pub customer: Value,
+}
+
+/// A webhook request as it came: nothing parsed, every byte there.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// The request's method.
+    pub method: &'a Method,
+    /// Its path, as it was sent.
+    pub path: &'a str,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its body.
+    pub body: &'a [u8],
+    /// When it came.
+    pub received_at: Time,
+}
+
+/// A request that the provider did send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The provider's id of the event; none where it has none: then the body's hash stands for it.
+    pub event_id: Option<String>,
+    /// Which of the active secrets it was signed with, counted from 0.
+    pub secret: usize,
+}
+
+/// Why a request is not believed to be the provider's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// No signature, or not all that it needs.
+    #[error("signature is missing")]
+    Missing,
+    /// None of the active secrets made it.
+    #[error("signature does not match")]
+    Wrong,
+    /// Signed at a time too far from ours.
+    #[error("signed time is out of tolerance")]
+    Stale,
+}
+
+/// What a verified body says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// One or more reports.
+    Reports(Vec<Report>),
+    /// A greeting that wants its acknowledgement and nothing else.
+    Handshake,
+    /// Something of no concern, or of a kind that is not known: kept, never guessed at.
+    Ignored(&'static str),
+    /// Not what the provider's documentation says it would send: kept for a person.
+    Unreadable(String),
+}
+
+/// The exact answer that makes a provider stop sending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Default for Ack {
+    /// An empty 200: only 200 counts with some.
+    fn default() -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), body: Vec::new() }
+    }
+}
+
+/// A bank that opens accounts later.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Its name: in webhook paths, in rows, in metrics.
+    fn name(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Asks for an account. The report has the tracking id; some decide at once.
+    ///
+    /// # Errors
+    /// By meaning: see [`CallError`].
+    async fn submit(&self, submission: &Submission) -> Result<Report, CallError>;
+
+    /// Asks what became of a request.
+    ///
+    /// # Errors
+    /// By meaning: see [`CallError`].
+    async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError>;
+
+    /// Finds requests by our reference, after a submission whose outcome is unknown. Several: it was taken twice.
+    ///
+    /// # Errors
+    /// By meaning: see [`CallError`].
+    async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError>;
+
+    /// Whether the provider sent this, judged by the raw request before anything of it is parsed; every active secret is
+    /// tried.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    fn verify(&self, incoming: &Incoming<'_>) -> Result<Verified, VerifyError>;
+
+    /// What a body says.
+    fn parse(&self, body: &[u8]) -> Parsed;
+
+    /// The answer to a verified request.
+    fn ack(&self, _incoming: &Incoming<'_>) -> Ack {
+        Ack::default()
+    }
+
+    /// The body of a simulated event, in the provider's own language: what [`Provider::parse`] understands.
+    fn simulate(&self, report: &Report) -> Vec<u8>;
+}
+
+/// The providers by name.
+#[derive(Clone, Default)]
+pub struct Providers(HashMap<&'static str, Arc<dyn Provider>>);
+
+impl Providers {
+    /// These providers.
+    pub fn new(providers: impl IntoIterator<Item = Arc<dyn Provider>>) -> Self {
+        Self(providers.into_iter().map(|it| (it.name(), it)).collect())
+    }
+
+    /// The provider of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {
+        self.0.get(name)
+    }
+}
+

@@ -1,0 +1,190 @@
+//! What `NexusBank` says, in webhooks and in answers, and what it means.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::{ProviderRef, Report, Verdict};
+use crate::provider::Parsed;
+use crate::provider::http::plain;
+
+const STATUS_CHANGED: &str = "account_opening_request.status_changed";
+
+/// The fields that carry a status, the same in webhooks and answers. Unknown ones are passed over.
+#[derive(Deserialize)]
+pub(super) struct Words {
+    account_opening_request_id: Option<String>,
+    reference: Option<String>,
+    status: String,
+    iban: Option<String>,
+    bic: Option<String>,
+    rejection_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    r#type: String,
+}
+
+#[derive(Deserialize)]
+struct StatusChanged {
+    data: Words,
+}
+
+impl Words {
+    /// What they mean.
+    ///
+    /// # Errors
+    /// When the tracking id cannot be one.
+    pub fn into_report(self) -> Result<Report, String> {
+        let some = |text: Option<String>| text.filter(|it| !it.is_empty()).map(|it| plain(&it));
+        let reference = self
+            .account_opening_request_id
+            .map(ProviderRef::new)
+            .transpose()
+            .map_err(|why| format!("account_opening_request_id {why}"))?;
+        Ok(Report {
+            reference,
+            our_reference: some(self.reference),
+            verdict: verdict(&self.status),
+            word: plain(&self.status),
+            iban: some(self.iban),
+            bic: some(self.bic),
+            reason: some(self.rejection_reason),
+        })
+    }
+}
+
+fn verdict(status: &str) -> Verdict {
+    match status {
+        "INITIATED" => Verdict::Started,
+        "IN_PROGRESS" => Verdict::Pending,
+        "COMPLETED" | "SUCCEEDED" => Verdict::Completed,
+        "REJECTED" => Verdict::Rejected,
+        _ => Verdict::Unknown,
+    }
+}
+
+pub(super) fn parse(body: &[u8]) -> Parsed {
+    let unreadable = |error: serde_json::Error| Parsed::Unreadable(format!("not the documented JSON: {}", place(&error)));
+    match serde_json::from_slice::<Kind>(body) {
+        Err(error) => return unreadable(error),
+        Ok(kind) if kind.r#type != STATUS_CHANGED => return Parsed::Ignored("unknown_type"),
+        Ok(_) => {}
+    }
+    let words = match serde_json::from_slice::<StatusChanged>(body) {
+        Err(error) => return unreadable(error),
+        Ok(message) => message.data,
+    };
+    match words.into_report() {
+        Err(cause) => Parsed::Unreadable(cause),
+        Ok(report) if report.reference.is_none() && report.our_reference.is_none() => {
+            Parsed::Unreadable("names neither account_opening_request_id nor reference".to_owned())
+        }
+        Ok(report) => Parsed::Reports(vec![report]),
+    }
+}
+
+/// Where and how it went wrong, without what stood there.
+fn place(error: &serde_json::Error) -> String {
+    format!("{:?} at line {} column {}", error.classify(), error.line(), error.column())
+}
+
+/// No time in it: the same message twice is the same bytes.
+pub(super) fn simulate(report: &Report) -> Vec<u8> {
+    json!({
+        "type": STATUS_CHANGED,
+        "data": {
+            "account_opening_request_id": report.reference,
+            "reference": report.our_reference,
+            "status": report.word,
+            "iban": report.iban,
+            "bic": report.bic,
+            "rejection_reason": report.reason,
+        }
+    })
+    .to_string()
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(body: &str) -> Parsed {
+        parse(body.as_bytes())
+    }
+
+    fn report(body: &str) -> Report {
+        match parsed(body) {
+            Parsed::Reports(mut reports) if reports.len() == 1 => reports.remove(0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_documented_message_is_understood_and_unknown_fields_are_passed_over() {
+        let it = report(
+            r#"{"type":"account_opening_request.status_changed","timestamp":"2026-01-01T00:00:00Z","new":[{}],
+               "data":{"account_opening_request_id":"aor_1","reference":"r","status":"COMPLETED","extra":"\u0000\ud800",
+               "huge":1e200000,"iban":"BE68539007547034","bic":"NEXUBEBB","rejection_reason":null}}"#,
+        );
+        assert_eq!(it.verdict, Verdict::Completed);
+        assert_eq!(it.reference.unwrap().as_str(), "aor_1");
+        assert_eq!(it.iban.as_deref(), Some("BE68539007547034"));
+    }
+
+    #[test]
+    fn the_outcome_is_in_the_status_alone_and_an_unknown_one_is_not_guessed_at() {
+        let status = |status: &str| {
+            let body = format!(
+                r#"{{"type":"account_opening_request.status_changed","data":{{"account_opening_request_id":"a",
+                   "status":"{status}","rejection_reason":"still completed"}}}}"#
+            );
+            report(&body).verdict
+        };
+        assert_eq!(status("COMPLETED"), Verdict::Completed);
+        assert_eq!(status("SUCCEEDED"), Verdict::Completed);
+        assert_eq!(status("INITIATED"), Verdict::Started);
+        assert_eq!(status("IN_PROGRESS"), Verdict::Pending);
+        assert_eq!(status("REJECTED"), Verdict::Rejected);
+        for unknown in ["completed", "", "WAITING_FOR_DOCUMENTS", "COMPLETED\\u0000"] {
+            assert_eq!(status(unknown), Verdict::Unknown, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_documented_json_is_unreadable_and_another_type_of_no_concern() {
+        let deep = "[".repeat(100_000);
+        for body in [
+            "",
+            "not json",
+            "[]",
+            "{}",
+            r#"{"type":7}"#,
+            r#"{"type":"account_opening_request.status_changed"}"#,
+            r#"{"type":"account_opening_request.status_changed","data":{"status":"COMPLETED"}}"#,
+            r#"{"type":"account_opening_request.status_changed","data":{"account_opening_request_id":"a\u0000","status":"X"}}"#,
+            r#"{"type":"account_opening_request.status_changed","data":{"account_opening_request_id":"\ud800","status":"X"}}"#,
+            r#"{"type":"account_opening_request.status_changed","data":{"account_opening_request_id":"a","status":"REJECTED","status":"COMPLETED"}}"#,
+            r#"{"type":"account_opening_request.status_changed","data":{"account_opening_request_id":"a","status":"X","iban":7}}"#,
+            &deep,
+        ] {
+            assert!(matches!(parsed(body), Parsed::Unreadable(_)), "{}", &body[..body.len().min(80)]);
+        }
+        assert_eq!(parsed(r#"{"type":"customer.created","data":7}"#), Parsed::Ignored("unknown_type"));
+    }
+
+    #[test]
+    fn a_simulated_message_is_understood_as_what_it_was_made_from() {
+        let made = Report {
+            reference: None,
+            our_reference: Some("0199".to_owned()),
+            verdict: Verdict::Rejected,
+            word: "REJECTED".to_owned(),
+            iban: None,
+            bic: None,
+            reason: Some("no".to_owned()),
+        };
+        assert_eq!(parse(&simulate(&made)), Parsed::Reports(vec![made]));
+    }
+}

@@ -1,0 +1,152 @@
+//! `NexusBank`: the default provider, and the simulator's language.
+//!
+//! Accepts with a tracking id, decides minutes to hours later, reports by fat webhooks signed per Standard Webhooks, echoes
+//! our reference, honours an Idempotency-Key, and answers lookups by tracking id and by reference.
+
+mod message;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+
+use self::message::Words;
+use super::http::{CallError, Client};
+use super::signature::{self, WebhookSecret};
+use super::{
+    BicSource, Capabilities, Idempotency, Incoming, Parsed, Provider, Submission, Verified, VerifyError,
+};
+use crate::config::NexusBankSettings;
+use crate::domain::{OpeningId, ProviderRef, Report};
+
+/// Its name.
+pub const NAME: &str = "nexusbank";
+
+/// More pages of requests under one reference than any fault explains.
+const MAX_PAGES: usize = 10;
+
+/// The adapter.
+#[derive(Clone, Debug)]
+pub struct NexusBank {
+    client: Client,
+    base_url: String,
+    api_key: SecretString,
+    secrets: Vec<WebhookSecret>,
+    tolerance: TimeDelta,
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    items: Vec<Words>,
+    next_cursor: Option<String>,
+}
+
+impl NexusBank {
+    /// The adapter for these settings.
+    #[must_use]
+    pub fn new(settings: &NexusBankSettings, client: Client) -> Self {
+        Self {
+            client,
+            base_url: settings.base_url.clone(),
+            api_key: settings.api_key.clone(),
+            secrets: settings.webhook_secrets.clone(),
+            tolerance: settings.tolerance,
+        }
+    }
+
+    fn requests(&self) -> String {
+        format!("{}/v1/account-opening-requests", self.base_url)
+    }
+
+    async fn read<T: serde::de::DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, CallError> {
+        self.client.call_json(request.bearer_auth(self.api_key.expose_secret())).await
+    }
+}
+
+fn report(words: Words) -> Result<Report, CallError> {
+    let report = words.into_report().map_err(|cause| CallError::Unusable { cause })?;
+    if report.reference.is_none() {
+        return Err(CallError::Unusable { cause: "answer without account_opening_request_id".to_owned() });
+    }
+    Ok(report)
+}
+
+#[async_trait]
+impl Provider for NexusBank {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            idempotency: Idempotency::Keyed,
+            fat_events: true,
+            bic: BicSource::Reported,
+            list_lookup: true,
+            signed_time: true,
+        }
+    }
+
+    async fn submit(&self, submission: &Submission) -> Result<Report, CallError> {
+        let request = &submission.request;
+        let body = json!({
+            "reference": submission.opening_id,
+            "market": request.market,
+            "customer_type": request.customer_type,
+            "currency": request.currency,
+            "profile_id": submission.profile,
+            "customer": submission.customer,
+        });
+        let call = self
+            .client
+            .post(&self.requests())
+            .header("Idempotency-Key", submission.idempotency_key.to_string())
+            .json(&body);
+        report(self.read(call).await?)
+    }
+
+    async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError> {
+        let mut url = reqwest::Url::parse(&self.requests())
+            .map_err(|_| CallError::Unusable { cause: "NEXUSBANK_BASE_URL is no base".to_owned() })?;
+        // As one segment of the path, whatever characters the provider puts into its ids.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(reference.as_str());
+        }
+        report(self.read(self.client.get(url.as_str())).await?)
+    }
+
+    async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError> {
+        let mut found = Vec::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let mut query = vec![("reference", opening.to_string())];
+            query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+            let page: Listing = self.read(self.client.get(&self.requests()).query(&query)).await?;
+            for words in page.items {
+                found.push(report(words)?);
+            }
+            cursor = page.next_cursor.filter(|cursor| !cursor.is_empty());
+            if cursor.is_none() {
+                break;
+            }
+        }
+        // Only what says that it is ours: a list that ignores its filter must not hand us somebody else's account.
+        found.retain(|report| report.our_reference.as_deref() == Some(opening.to_string().as_str()));
+        Ok(found)
+    }
+
+    fn verify(&self, incoming: &Incoming<'_>) -> Result<Verified, VerifyError> {
+        let Incoming { headers, body, received_at, .. } = incoming;
+        let (event_id, secret) = signature::verify(&self.secrets, headers, body, *received_at, self.tolerance)?;
+        Ok(Verified { event_id: Some(event_id), secret })
+    }
+
+    fn parse(&self, body: &[u8]) -> Parsed {
+        message::parse(body)
+    }
+
+    fn simulate(&self, report: &Report) -> Vec<u8> {
+        message::simulate(report)
+    }
+}

@@ -1,0 +1,197 @@
+//! Standard Webhooks 1.0: `v1,` base64 of HMAC-SHA256 over `id.timestamp.body`.
+//!
+//! Source: the specification (standardwebhooks.com), `spec/standard-webhooks.md`.
+
+use axum::http::HeaderMap;
+use base64::Engine;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::DecodePaddingMode;
+use chrono::TimeDelta;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::clock::Time;
+use crate::provider::VerifyError;
+
+/// The header with the event's id.
+pub const ID: &str = "webhook-id";
+/// The header with the signed time, in seconds since the epoch.
+pub const TIMESTAMP: &str = "webhook-timestamp";
+/// The header with the signatures, separated by spaces.
+pub const SIGNATURE: &str = "webhook-signature";
+
+/// More signatures than a rotation needs; each costs a comparison with every secret.
+const MAX_SIGNATURES: usize = 16;
+
+/// Some libraries leave the padding out.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A key shared with whoever signs: `whsec_` and base64.
+#[derive(Clone)]
+pub struct WebhookSecret(Hmac<Sha256>);
+
+impl WebhookSecret {
+    /// Reads `whsec_…`: base64 of at least 16 bytes.
+    ///
+    /// # Errors
+    /// Says what is wrong, without the value.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let encoded = text.strip_prefix("whsec_").ok_or("a secret does not start with whsec_")?;
+        let key = LENIENT.decode(encoded).map_err(|_| "a secret is not base64 after whsec_")?;
+        if key.len() < 16 {
+            return Err("a secret is shorter than 16 bytes".to_owned());
+        }
+        Hmac::new_from_slice(&key).map(Self).map_err(|_| "a secret cannot be a key".to_owned())
+    }
+
+    fn mac(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        for part in [id, b".", timestamp, b".", body] {
+            mac.update(part);
+        }
+        mac
+    }
+}
+
+impl std::fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WebhookSecret(…)")
+    }
+}
+
+/// The value of the signature header.
+#[must_use]
+pub fn sign(secret: &WebhookSecret, id: &str, at: Time, body: &[u8]) -> String {
+    let mac = secret.mac(id.as_bytes(), at.timestamp().to_string().as_bytes(), body);
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+/// Whether one of `secrets` signed this, and at a time within `tolerance` of `now`. Returns the event's id and the index
+/// of the secret.
+///
+/// # Errors
+/// Why it is not believed.
+pub fn verify(
+    secrets: &[WebhookSecret],
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Time,
+    tolerance: TimeDelta,
+) -> Result<(String, usize), VerifyError> {
+    let header = |name| headers.get(name).map(axum::http::HeaderValue::as_bytes).filter(|value| !value.is_empty());
+    let (Some(id), Some(timestamp), Some(signatures)) = (header(ID), header(TIMESTAMP), header(SIGNATURE)) else {
+        return Err(VerifyError::Missing);
+    };
+    let signatures = signatures.split(|byte| *byte == b' ').filter_map(|one| one.strip_prefix(b"v1,"));
+    let signatures: Vec<Vec<u8>> =
+        signatures.take(MAX_SIGNATURES).filter_map(|encoded| LENIENT.decode(encoded).ok()).collect();
+    let signed_by = secrets.iter().position(|secret| {
+        let mac = secret.mac(id, timestamp, body);
+        signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
+    });
+    let secret = signed_by.ok_or(VerifyError::Wrong)?;
+    // Judged after the signature: a time that is not signed says nothing.
+    let seconds: i64 =
+        std::str::from_utf8(timestamp).ok().and_then(|text| text.parse().ok()).ok_or(VerifyError::Stale)?;
+    let signed_at = Time::from_timestamp(seconds, 0).ok_or(VerifyError::Stale)?;
+    if (now - signed_at).abs() > tolerance {
+        return Err(VerifyError::Stale);
+    }
+    let id = std::str::from_utf8(id).map_err(|_| VerifyError::Missing)?;
+    Ok((id.to_owned(), secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(id: &str, timestamp: &str, signature: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [(ID, id), (TIMESTAMP, timestamp), (SIGNATURE, signature)] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn check(secret: &str, headers: &HeaderMap, body: &[u8], now: i64) -> Result<(String, usize), VerifyError> {
+        let secrets = [WebhookSecret::parse(secret).unwrap()];
+        verify(&secrets, headers, body, Time::from_timestamp(now, 0).unwrap(), TimeDelta::minutes(5))
+    }
+
+    /// Known answers: the specification's libraries, and crate `standardwebhooks` 1.0.1.
+    #[test]
+    fn signatures_of_other_implementations_verify_and_a_changed_byte_does_not() {
+        for (secret, id, time, body, signature) in [
+            (
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                "msg_p5jXN8AQM9LWM0D4loKWxJek",
+                1_614_265_330,
+                r#"{"test": 2432232314}"#,
+                "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            ),
+            (
+                "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+                "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk",
+                1_649_367_553,
+                r#"{"email":"test@example.com","username":"test_user"}"#,
+                "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=",
+            ),
+        ] {
+            let stamp = time.to_string();
+            let good = headers(id, &stamp, signature);
+            assert_eq!(check(secret, &good, body.as_bytes(), time), Ok((id.to_owned(), 0)));
+            let at = Time::from_timestamp(time, 0).unwrap();
+            assert_eq!(sign(&WebhookSecret::parse(secret).unwrap(), id, at, body.as_bytes()), signature);
+            // Several signatures, the right one last; an unknown version beside.
+            let several = headers(id, &stamp, &format!("v1,AAAA v2,xyz {signature}"));
+            assert!(check(secret, &several, body.as_bytes(), time).is_ok());
+            let other_id = headers("msg_other", &stamp, signature);
+            assert_eq!(check(secret, &other_id, body.as_bytes(), time), Err(VerifyError::Wrong));
+            assert_eq!(check(secret, &good, format!("{body} ").as_bytes(), time), Err(VerifyError::Wrong));
+            let other_secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx";
+            assert_eq!(check(other_secret, &good, body.as_bytes(), time), Err(VerifyError::Wrong));
+        }
+    }
+
+    #[test]
+    fn what_we_sign_the_reference_implementation_takes_and_the_reverse() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let oracle = standardwebhooks::Webhook::new(secret).unwrap();
+        let body = "{\"a\":\"\u{e9}\"}".as_bytes();
+        let signed = oracle.sign("msg_1", 1_700_000_000, body).unwrap();
+        assert!(check(secret, &headers("msg_1", "1700000000", &signed), body, 1_700_000_000).is_ok());
+        let at = Time::from_timestamp(1_700_000_000, 0).unwrap();
+        assert_eq!(sign(&WebhookSecret::parse(secret).unwrap(), "msg_1", at, body), signed);
+    }
+
+    #[test]
+    fn the_signed_time_counts_to_the_second_of_the_tolerance_in_both_directions() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let at = Time::from_timestamp(1_700_000_000, 0).unwrap();
+        let signed = headers("m", "1700000000", &sign(&WebhookSecret::parse(secret).unwrap(), "m", at, b"{}"));
+        for (now, fits) in [(-300, true), (-301, false), (0, true), (300, true), (301, false)] {
+            let result = check(secret, &signed, b"{}", 1_700_000_000 + now);
+            assert_eq!(result.is_ok(), fits, "{now}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_header_or_a_time_that_is_none_is_refused() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        for name in [ID, TIMESTAMP, SIGNATURE] {
+            let mut some = headers("m", "1700000000", "v1,AAAA");
+            some.remove(name);
+            assert_eq!(check(secret, &some, b"{}", 1_700_000_000), Err(VerifyError::Missing), "{name}");
+        }
+        let key = WebhookSecret::parse(secret).unwrap();
+        for time in ["soon", "99999999999999999999", "1e9"] {
+            let mac = key.mac(b"m", time.as_bytes(), b"{}");
+            let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+            let result = check(secret, &headers("m", time, &signature), b"{}", 1_700_000_000);
+            assert_eq!(result, Err(VerifyError::Stale), "{time}");
+        }
+    }
+}
