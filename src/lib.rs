@@ -2,3 +2,4 @@
 pub mod clock;
 pub mod db;
 pub mod domain;
+pub mod simulator;
