@@ -5,3 +5,4 @@ pub mod db;
 pub mod domain;
 pub mod embedded;
 pub mod provider;
+pub mod simulator;

@@ -1,0 +1,43 @@
+//! The names of the simulated systems and of their calls.
+
+use serde::{Deserialize, Serialize};
+
+/// One of the simulated systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// NexusBank.
+    Bank,
+    /// The profile service.
+    Profiles,
+    /// The card issuer.
+    Cards,
+}
+
+/// One of their calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    /// `POST /v1/profiles`
+    CreateProfile,
+    /// `POST /v1/account-opening-requests`
+    Submit,
+    /// `GET /v1/account-opening-requests/{id}` and `?reference=`
+    Lookup,
+    /// `GET /v1/account-opening-requests?updated_since=`: about no opening in particular.
+    List,
+    /// `POST /v1/virtual-cards`
+    IssueCard,
+}
+
+impl Endpoint {
+    /// The system that answers it.
+    #[must_use]
+    pub const fn api(self) -> Api {
+        match self {
+            Self::CreateProfile => Api::Profiles,
+            Self::Submit | Self::Lookup | Self::List => Api::Bank,
+            Self::IssueCard => Api::Cards,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The ledger's page about one opening.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::super::endpoint::Endpoint;
+use super::super::plan::{Fault, Plan};
+use super::super::snapshot::{Call, Card};
+
+pub(super) struct Opening {
+    pub(super) customer_reference: Option<String>,
+    pub(super) plan: Plan,
+    /// Those still to come.
+    pub(super) faults: BTreeMap<Endpoint, VecDeque<Fault>>,
+    pub(super) profiles: Vec<String>,
+    pub(super) requests: Vec<usize>,
+    pub(super) cards: Vec<Card>,
+    pub(super) calls: BTreeMap<Endpoint, u64>,
+    pub(super) log: Vec<Call>,
+}
+
+impl Opening {
+    pub(super) fn new(customer_reference: Option<&str>, plan: Plan) -> Self {
+        let faults = faults(&plan);
+        Self {
+            customer_reference: customer_reference.map(str::to_owned),
+            plan,
+            faults,
+            profiles: Vec::new(),
+            requests: Vec::new(),
+            cards: Vec::new(),
+            calls: BTreeMap::new(),
+            log: Vec::new(),
+        }
+    }
+}
+
+/// A plan's faults, each used up by the call that meets it.
+pub(super) fn faults(plan: &Plan) -> BTreeMap<Endpoint, VecDeque<Fault>> {
+    [
+        (Endpoint::CreateProfile, &plan.profile),
+        (Endpoint::Submit, &plan.submit),
+        (Endpoint::Lookup, &plan.lookup),
+        (Endpoint::IssueCard, &plan.card),
+    ]
+    .into_iter()
+    .map(|(endpoint, faults)| (endpoint, faults.iter().copied().collect()))
+    .collect()
+}
