@@ -45,7 +45,7 @@ pub const DEVELOPMENT_API_TOKENS: &str = "developer:development-token:admin";
 
 /// The settings as text.
 #[derive(Args, Clone, Debug)]
-#[expect(missing_docs, reason = "each has its help")]
+#[expect(missing_docs, clippy::doc_markdown, reason = "each has its help, which is plain text")]
 pub struct RawSettings {
     #[command(flatten)]
     pub database: RawDatabase,
@@ -140,7 +140,7 @@ pub struct RawSettings {
 
 /// The settings of the database as text.
 #[derive(Args, Clone, Debug)]
-#[expect(missing_docs, reason = "each has its help")]
+#[expect(missing_docs, clippy::doc_markdown, reason = "each has its help, which is plain text")]
 pub struct RawDatabase {
     /// The database, postgres://… [default: a private cluster below DATA_DIR; production: required]
     #[arg(long, env, hide_env_values = true)]
@@ -353,7 +353,7 @@ impl RawSettings {
 
     /// Production takes no default for what must be secret, and no database that goes with the machine.
     fn check_production(&self, check: &mut Checker) {
-        let missing = |value: Option<&String>| value.is_none_or(|it| it.is_empty());
+        let missing = |value: Option<&String>| value.is_none_or(String::is_empty);
         if missing(self.database.database_url.as_ref()) {
             check.wrong("DATABASE_URL", None, "postgres://… (required in production; see ENVIRONMENT)");
         }

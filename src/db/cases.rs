@@ -38,7 +38,7 @@ pub async fn insert(
     let ids: Vec<Uuid> = cases.iter().map(|(id, ..)| *id).collect();
     let openings: Vec<Uuid> = cases.iter().map(|(_, opening, _)| opening.0).collect();
     let kinds: Vec<String> = cases.iter().map(|(.., case)| case.kind.to_string()).collect();
-    let causes: Vec<String> = cases.iter().map(|(.., case)| case.cause.clone()).collect();
+    let keys: Vec<String> = cases.iter().map(|(.., case)| case.cause.clone()).collect();
     let ours: Vec<Value> = cases.iter().map(|(.., case)| case.ours.clone()).collect();
     let theirs: Vec<Value> = cases.iter().map(|(.., case)| case.theirs.clone()).collect();
     let evidence: Vec<Uuid> = cases.iter().map(|(.., case)| case.evidence.0).collect();
@@ -53,7 +53,7 @@ pub async fn insert(
         &ids,
         &openings,
         &kinds,
-        &causes,
+        &keys,
         &ours,
         &theirs,
         &evidence,

@@ -1,6 +1,6 @@
 //! `inbox`: every fact from outside, inserted before anything is made of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::Entry;
 
 use serde_json::{Value, json};
@@ -116,17 +116,17 @@ pub async fn insert(connection: &mut PgConnection, facts: &[NewFact]) -> sqlx::R
 
     let mut held: HashMap<Key, Digest> = HashMap::new();
     if new.len() < firsts.len() {
-        let known: Vec<&&NewFact> = firsts.iter().filter(|fact| !new.contains_key(&fact.key())).collect();
+        let known: Vec<&&NewFact> = firsts.iter().filter(|fact| !new.contains(&fact.key())).collect();
         held = digests(connection, &known).await?;
     }
     let mut answers = Vec::with_capacity(facts.len());
     let (mut duplicates, mut conflicts) = (Vec::new(), Vec::new());
     for (index, fact) in facts.iter().enumerate() {
         let key = fact.key();
-        let stored = match new.get(&key) {
-            Some(()) if first.get(&key) == Some(&index) => Stored::New,
-            Some(()) if facts[first[&key]].digest == fact.digest => Stored::Duplicate,
-            None if held.get(&key) == Some(&fact.digest) => Stored::Duplicate,
+        let stored = match first.get(&key) {
+            Some(first) if new.contains(&key) && *first == index => Stored::New,
+            Some(first) if new.contains(&key) && facts[*first].digest == fact.digest => Stored::Duplicate,
+            _ if held.get(&key) == Some(&fact.digest) => Stored::Duplicate,
             _ => Stored::Conflict,
         };
         match stored {
@@ -145,16 +145,15 @@ async fn insert_conflicts(connection: &mut PgConnection, mut conflicts: Vec<NewF
     conflicts.sort_unstable_by_key(NewFact::key);
     let mut firsts: Vec<&NewFact> = conflicts.iter().collect();
     firsts.dedup_by_key(|fact| fact.key());
-    let new = insert_new(connection, &firsts).await?;
-    let mut unused = new;
-    let again: Vec<&NewFact> = conflicts.iter().filter(|fact| unused.remove(&fact.key()).is_none()).collect();
+    let mut new = insert_new(connection, &firsts).await?;
+    let again: Vec<&NewFact> = conflicts.iter().filter(|fact| !new.remove(&fact.key())).collect();
     count_duplicates(connection, &again).await
 }
 
 /// Inserts those whose keys are free and returns their keys.
-async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashMap<Key, ()>> {
+async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashSet<Key>> {
     if facts.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(HashSet::new());
     }
     let ids: Vec<Uuid> = facts.iter().map(|it| it.id).collect();
     let groups: Vec<String> = facts.iter().map(|it| it.group.clone()).collect();
@@ -208,7 +207,7 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| ((row.consumer_group, row.event_id), ())).collect())
+    Ok(rows.into_iter().map(|row| (row.consumer_group, row.event_id)).collect())
 }
 
 async fn digests(connection: &mut PgConnection, facts: &[&&NewFact]) -> sqlx::Result<HashMap<Key, Digest>> {
@@ -514,4 +513,19 @@ pub async fn expire_parked(connection: &mut PgConnection, cutoff: Time, now: Tim
     .execute(connection)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// How many errors of our own a fact has met.
+///
+/// # Errors
+/// When the database is away.
+pub async fn attempts(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<i32> {
+    let attempts = sqlx::query_scalar!(
+        r#"-- inbox::attempts
+        select attempts from inbox where id = $1"#,
+        id
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(attempts.unwrap_or_default())
 }

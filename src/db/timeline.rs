@@ -74,7 +74,7 @@ pub async fn list(
          limit $7"#,
         opening.id.0,
         opening.request.provider,
-        opening.state.reference().map(|it| it.as_str()),
+        opening.state.reference().map(crate::domain::ProviderRef::as_str),
         at,
         rank,
         id,

@@ -1,0 +1,146 @@
+//! Burst dedup: the copies of a message that come within moments are answered without asking the database.
+//!
+//! It changes no outcome: an entry appears only after the first copy's commit, a hit with another body goes on to the
+//! database, and the inbox key and the state machine decide alike without it. A crash forgets it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::TimeDelta;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use moka::sync::Cache;
+use tokio::sync::oneshot;
+
+use super::Unavailable;
+use crate::clock::Time;
+use crate::db::inbox::{Digest, Stored};
+
+/// Entries held at most. One is some 200 bytes.
+const MAX_ENTRIES: u64 = 100_000;
+
+type Result = std::result::Result<Stored, Unavailable>;
+type Key = (String, Digest);
+/// What the first copy's storing will come to.
+pub(super) type BeingStored = Shared<BoxFuture<'static, Result>>;
+
+pub(super) struct Burst {
+    ttl: TimeDelta,
+    /// The digest of the body stored last under a key, and when.
+    known: Cache<String, (Digest, Time)>,
+    being_stored: Mutex<HashMap<Key, BeingStored>>,
+}
+
+/// What to do with a message.
+pub(super) enum Entry {
+    /// A copy was stored within the TTL.
+    Known,
+    /// A copy is being stored: wait for what becomes of it, and share its failure.
+    BeingStored(BeingStored),
+    /// Store it and say what became of it.
+    First(Ticket),
+}
+
+/// The duty to say what became of a message. Dropped without a word, those who wait are told that it was not stored.
+pub(super) struct Ticket {
+    burst: Arc<Burst>,
+    key: Key,
+    answer: Option<oneshot::Sender<Result>>,
+}
+
+impl Burst {
+    pub fn new(ttl: TimeDelta) -> Self {
+        let bound = ttl.to_std().unwrap_or_default();
+        // moka's clock only bounds the memory; what counts is the time beside the digest, judged by ours.
+        let known = Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(bound).build();
+        Self { ttl, known, being_stored: Mutex::default() }
+    }
+
+    pub fn enter(self: &Arc<Self>, key: String, digest: Digest, now: Time) -> Entry {
+        let is_known = |(known, at): (Digest, Time)| known == digest && now - at < self.ttl;
+        if self.known.get(&key).is_some_and(is_known) {
+            return Entry::Known;
+        }
+        let key = (key, digest);
+        let mut being_stored = self.lock();
+        if let Some(first) = being_stored.get(&key) {
+            return Entry::BeingStored(first.clone());
+        }
+        let (answer, wait) = oneshot::channel();
+        let wait = wait.map(|answer| answer.unwrap_or(Err(Unavailable("the first copy was not stored")))).boxed().shared();
+        being_stored.insert(key.clone(), wait);
+        Entry::First(Ticket { burst: Arc::clone(self), key, answer: Some(answer) })
+    }
+
+    pub fn forget(&self) {
+        self.known.invalidate_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, BeingStored>> {
+        self.being_stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ticket {
+    pub fn finish(mut self, result: Result, now: Time) {
+        if result.is_ok() {
+            self.burst.known.insert(self.key.0.clone(), (self.key.1, now));
+        }
+        if let Some(answer) = self.answer.take() {
+            let _ = answer.send(result);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.burst.lock().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Time {
+        Time::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    fn first(burst: &Arc<Burst>, digest: u8, now: Time) -> Ticket {
+        match burst.enter("key".to_owned(), [digest; 32], now) {
+            Entry::First(ticket) => ticket,
+            Entry::Known => panic!("known"),
+            Entry::BeingStored(_) => panic!("being stored"),
+        }
+    }
+
+    #[test]
+    fn a_copy_is_known_from_the_commit_of_the_first_until_the_ttl_by_our_clock() {
+        let burst = Arc::new(Burst::new(TimeDelta::minutes(15)));
+        first(&burst, 1, at(0)).finish(Ok(Stored::New), at(1));
+        assert!(matches!(burst.enter("key".to_owned(), [1; 32], at(900)), Entry::Known));
+        first(&burst, 1, at(901));
+    }
+
+    /// P5: the same key with another body is not a duplicate for the cache to judge.
+    #[test]
+    fn another_body_under_the_same_key_goes_on() {
+        let burst = Arc::new(Burst::new(TimeDelta::minutes(15)));
+        first(&burst, 1, at(0)).finish(Ok(Stored::New), at(0));
+        first(&burst, 2, at(1));
+    }
+
+    #[tokio::test]
+    async fn copies_that_come_while_the_first_is_stored_share_its_failure() {
+        let burst = Arc::new(Burst::new(TimeDelta::minutes(15)));
+        let ticket = first(&burst, 1, at(0));
+        let Entry::BeingStored(wait) = burst.enter("key".to_owned(), [1; 32], at(0)) else { panic!("not waiting") };
+        ticket.finish(Err(Unavailable("full")), at(0));
+        assert_eq!(wait.await, Err(Unavailable("full")));
+        // The next copy is a first one again.
+        let dropped = first(&burst, 1, at(1));
+        let Entry::BeingStored(wait) = burst.enter("key".to_owned(), [1; 32], at(1)) else { panic!("not waiting") };
+        drop(dropped);
+        assert!(wait.await.is_err());
+    }
+}

@@ -1,0 +1,175 @@
+//! How a message from a provider comes in: burst dedup, then the queue to the inbox, then the answer.
+//!
+//! Invariant: who is told that a message is stored finds it in the inbox after any crash, since the answer follows the
+//! commit. Webhooks and the sandbox take the same way. A crash loses only what nobody was told was stored.
+
+mod burst;
+mod queue;
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use self::burst::{Burst, Entry, Ticket};
+use self::queue::{Queue, Writer};
+use crate::clock::{Clock, Ids, Time};
+use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key};
+use crate::domain::{Report, Source};
+use crate::provider::Parsed;
+
+/// A message that was verified, with what it says.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// [`Source::Webhook`] or [`Source::Sandbox`].
+    pub source: Source,
+    /// The provider's name.
+    pub provider: String,
+    /// The provider's id of the event; without one the body's hash stands for it.
+    pub event_id: Option<String>,
+    /// As it came.
+    pub body: Vec<u8>,
+    /// As they came, without credentials.
+    pub headers: Value,
+    /// When it came.
+    pub received_at: Time,
+    /// What it says.
+    pub parsed: Parsed,
+}
+
+/// What became of a message. In every case it need not be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is in the inbox.
+    Stored(Stored),
+    /// Its copy was stored moments ago.
+    BurstDuplicate,
+    /// It carries nothing to store.
+    Nothing,
+}
+
+/// It was not stored: the queue is full, or the database is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not stored: {0}")]
+pub struct Unavailable(pub &'static str);
+
+/// The way in.
+#[derive(Clone)]
+pub struct Ingest {
+    burst: Arc<Burst>,
+    queue: Queue,
+    ids: Ids,
+    clock: Clock,
+}
+
+impl Ingest {
+    /// Starts the writer. It ends when every clone of the handle is gone and the queue is empty.
+    #[must_use]
+    pub fn start(
+        pool: PgPool,
+        clock: Clock,
+        ids: Ids,
+        wake: Arc<Notify>,
+        capacity: usize,
+        burst_ttl: TimeDelta,
+    ) -> (Self, JoinHandle<()>) {
+        let (queue, writer) = Queue::new(capacity);
+        let handle = tokio::spawn(Writer::new(pool, wake).run(writer));
+        (Self { burst: Arc::new(Burst::new(burst_ttl)), queue, ids, clock }, handle)
+    }
+
+    /// Takes a message in and returns once it is durable.
+    ///
+    /// # Errors
+    /// When it could not be stored; whether it was is unknown if the database went away at its commit.
+    pub async fn receive(&self, message: Message) -> Result<Receipt, Unavailable> {
+        let digest: Digest = Sha256::digest(&message.body).into();
+        let facts = self.facts(&message, digest);
+        if facts.is_empty() {
+            return Ok(Receipt::Nothing);
+        }
+        let Some(key) = burst_key(&message.parsed) else {
+            return self.store(facts, None).await;
+        };
+        match self.burst.enter(key, digest, self.clock.now()) {
+            Entry::Known => Ok(Receipt::BurstDuplicate),
+            Entry::BeingStored(first) => first.await.map(|_| Receipt::BurstDuplicate),
+            Entry::First(ticket) => self.store(facts, Some(ticket)).await,
+        }
+    }
+
+    /// In a task of its own: a client that hangs up drops the future of its handler, and must not drop this.
+    async fn store(&self, facts: Vec<NewFact>, ticket: Option<Ticket>) -> Result<Receipt, Unavailable> {
+        let (queue, clock) = (self.queue.clone(), self.clock.clone());
+        let storing = tokio::spawn(async move {
+            let stored = queue.store(facts).await;
+            if let Some(ticket) = ticket {
+                ticket.finish(stored, clock.now());
+            }
+            stored
+        });
+        let stored = storing.await.map_err(|_| Unavailable("the writer ended"))??;
+        Ok(Receipt::Stored(stored))
+    }
+
+    /// Forgets all bursts: outcomes must be the same without the cache.
+    pub fn forget_bursts(&self) {
+        self.burst.forget();
+    }
+
+    /// The rows that a message becomes: one for each event in it, each with the whole body.
+    fn facts(&self, message: &Message, digest: Digest) -> Vec<NewFact> {
+        let base = message.event_id.as_deref().map_or_else(|| hex::encode(digest), event_key);
+        let row = |part: usize, event_id: String, report: Option<&Report>, arrival: Arrival| NewFact {
+            id: self.ids.next(),
+            group: format!("{}:{}", message.source, message.provider),
+            event_id,
+            source: message.source,
+            provider: message.provider.clone(),
+            part: i32::try_from(part).unwrap_or(i32::MAX),
+            body: message.body.clone(),
+            digest,
+            headers: message.headers.clone(),
+            opening_id: report.and_then(|it| it.our_reference.as_deref()).and_then(|it| Uuid::parse_str(it).ok()),
+            provider_ref: report.and_then(|it| it.reference.as_ref()).map(ToString::to_string),
+            received_at: message.received_at,
+            arrival,
+        };
+        match &message.parsed {
+            Parsed::Handshake => Vec::new(),
+            Parsed::Ignored(why) => vec![row(0, base, None, Arrival::Ignored(why))],
+            Parsed::Unreadable(_) => vec![row(0, base, None, Arrival::Dead("unreadable"))],
+            Parsed::Reports(reports) if reports.len() == 1 => vec![row(0, base, reports.first(), Arrival::Pending)],
+            Parsed::Reports(reports) => reports
+                .iter()
+                .enumerate()
+                .map(|(part, report)| row(part, format!("{base}#{part}"), Some(report), Arrival::Pending))
+                .collect(),
+        }
+    }
+}
+
+/// `account_opening_request_id_{aorId}_{status}`, for a message with one report. Where it names no tracking id, our own
+/// id stands for it.
+fn burst_key(parsed: &Parsed) -> Option<String> {
+    let Parsed::Reports(reports) = parsed else { return None };
+    let [report] = reports.as_slice() else { return None };
+    let id = report.reference.as_ref().map(|it| it.as_str()).or(report.our_reference.as_deref())?;
+    Some(format!("account_opening_request_id_{id}_{}", report.word))
+}
+
+/// Headers as they are kept: at most 64, each of at most 1 KiB, without what authenticates whoever sent them.
+#[must_use]
+pub fn kept_headers(headers: &axum::http::HeaderMap) -> Value {
+    let secret = |name: &str| ["authorization", "cookie", "proxy-authorization"].contains(&name);
+    let kept = headers.iter().filter(|(name, _)| !secret(name.as_str())).take(64);
+    let text = |value: &axum::http::HeaderValue| -> String {
+        String::from_utf8_lossy(value.as_bytes()).chars().take(1_024).collect()
+    };
+    Value::Object(kept.map(|(name, value)| (name.to_string(), text(value).into())).collect::<Map<_, _>>())
+}

@@ -1,0 +1,115 @@
+//! The queue to the inbox. Whatever queued while the last commit ran goes into the next one: batches grow with the load
+//! and no timer holds anything back. It is bounded; full means that the sender is told to come again.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::Unavailable;
+use crate::db::inbox::{self, NewFact, Stored};
+use crate::db::{Fault, classify};
+
+/// The most messages in one commit.
+const MAX_BATCH: usize = 256;
+/// How often a batch is tried again at once.
+const TRIES: usize = 3;
+
+type Answer = oneshot::Sender<Result<Stored, Unavailable>>;
+
+/// One message: its rows, and who waits for it.
+pub(super) struct Waiting {
+    facts: Vec<NewFact>,
+    answer: Answer,
+}
+
+#[derive(Clone)]
+pub(super) struct Queue(mpsc::Sender<Waiting>);
+
+impl Queue {
+    pub fn new(capacity: usize) -> (Self, mpsc::Receiver<Waiting>) {
+        let (sender, receiver) = mpsc::channel(capacity);
+        (Self(sender), receiver)
+    }
+
+    /// Returns after the commit that holds the facts. The answer is the first fact's.
+    pub async fn store(&self, facts: Vec<NewFact>) -> Result<Stored, Unavailable> {
+        let (answer, wait) = oneshot::channel();
+        self.0.try_send(Waiting { facts, answer }).map_err(|error| match error {
+            TrySendError::Full(_) => Unavailable("the queue is full"),
+            TrySendError::Closed(_) => Unavailable("shutting down"),
+        })?;
+        wait.await.unwrap_or(Err(Unavailable("the writer ended")))
+    }
+}
+
+pub(super) struct Writer {
+    pool: PgPool,
+    wake: Arc<Notify>,
+}
+
+impl Writer {
+    pub const fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
+        Self { pool, wake }
+    }
+
+    pub async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            self.write(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    /// Writes a batch in one commit; if the database refuses it, each message in its own, so that one cannot fail its
+    /// neighbours.
+    async fn write(&self, batch: Vec<Waiting>) {
+        let facts: Vec<NewFact> = batch.iter().flat_map(|it| it.facts.iter().cloned()).collect();
+        match self.store(&facts).await {
+            Ok(stored) => {
+                let mut stored = stored.into_iter();
+                for waiting in batch {
+                    let mine = stored.by_ref().take(waiting.facts.len()).collect();
+                    answer(waiting, Ok(mine));
+                }
+                self.wake.notify_one();
+            }
+            Err(error) if batch.len() > 1 && classify(&error) == Fault::Permanent => {
+                tracing::warn!(%error, messages = batch.len(), "a batch was refused; storing its messages one by one");
+                for waiting in batch {
+                    let result = self.store(&waiting.facts).await;
+                    answer(waiting, result);
+                }
+                self.wake.notify_one();
+            }
+            Err(error) => {
+                tracing::error!(%error, messages = batch.len(), "webhooks not stored");
+                batch.into_iter().for_each(|waiting| answer(waiting, Err(sqlx::Error::WorkerCrashed)));
+            }
+        }
+    }
+
+    async fn store(&self, facts: &[NewFact]) -> sqlx::Result<Vec<Stored>> {
+        let mut tries = 1;
+        loop {
+            match self.store_once(facts).await {
+                Err(error) if tries < TRIES && classify(&error) == Fault::Contention => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn store_once(&self, facts: &[NewFact]) -> sqlx::Result<Vec<Stored>> {
+        let mut transaction = self.pool.begin().await?;
+        let stored = inbox::insert(&mut transaction, facts).await?;
+        // A lost answer to this commit is an error here: the sender comes again and finds its key taken.
+        transaction.commit().await?;
+        Ok(stored)
+    }
+}
+
+fn answer(waiting: Waiting, result: sqlx::Result<Vec<Stored>>) {
+    let result = result.map_err(|_| Unavailable("the database is away"));
+    // Nobody waits any more when the sender hung up; the message is stored all the same.
+    let _ = waiting.answer.send(result.map(|stored| stored.first().copied().unwrap_or(Stored::New)));
+}

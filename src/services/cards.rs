@@ -1,0 +1,42 @@
+//! The card issuer: one virtual card for each account.
+
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::domain::{Account, CardId, OpeningId};
+use crate::provider::http::{CallError, Client};
+
+/// Its client.
+#[derive(Clone, Debug)]
+pub struct CardIssuer {
+    client: Client,
+    base_url: String,
+}
+
+#[derive(Deserialize)]
+struct Issued {
+    card_id: CardId,
+}
+
+impl CardIssuer {
+    /// A client of the issuer at `base_url`.
+    #[must_use]
+    pub const fn new(base_url: String, client: Client) -> Self {
+        Self { client, base_url }
+    }
+
+    /// Issues the card; the same key issues it once.
+    ///
+    /// # Errors
+    /// By meaning.
+    pub async fn issue(&self, key: Uuid, opening: OpeningId, account: &Account) -> Result<CardId, CallError> {
+        let body = json!({"opening_id": opening, "iban": account.iban, "profile_id": account.wait.profile});
+        let call = self
+            .client
+            .post(&format!("{}/v1/virtual-cards", self.base_url))
+            .header("Idempotency-Key", key.to_string())
+            .json(&body);
+        self.client.call_json::<Issued>(call).await.map(|it| it.card_id)
+    }
+}

@@ -1,0 +1,9 @@
+//! The other systems: what is asked of each, and how it answers. All calls go through `provider::http::Client`.
+
+mod cards;
+mod profiles;
+mod subscribers;
+
+pub use self::cards::CardIssuer;
+pub use self::profiles::ProfileService;
+pub use self::subscribers::{Subscribers, cloud_event};

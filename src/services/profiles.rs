@@ -1,0 +1,47 @@
+//! The profile service: one profile for each opening.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::domain::{Opening, ProfileId};
+use crate::provider::http::{CallError, Client};
+
+/// Its client.
+#[derive(Clone, Debug)]
+pub struct ProfileService {
+    client: Client,
+    base_url: String,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    profile_id: ProfileId,
+}
+
+impl ProfileService {
+    /// A client of the service at `base_url`.
+    #[must_use]
+    pub const fn new(base_url: String, client: Client) -> Self {
+        Self { client, base_url }
+    }
+
+    /// Makes the profile; the same key makes it once.
+    ///
+    /// # Errors
+    /// By meaning.
+    pub async fn create(&self, key: Uuid, opening: &Opening, customer: &Value) -> Result<ProfileId, CallError> {
+        let body = json!({
+            "reference": opening.id,
+            "market": opening.request.market,
+            "customer_type": opening.request.customer_type,
+            "customer": customer,
+        });
+        let call = self
+            .client
+            .post(&format!("{}/v1/profiles", self.base_url))
+            .header("Idempotency-Key", key.to_string())
+            .json(&body);
+        self.client.call_json::<Created>(call).await.map(|it| it.profile_id)
+    }
+}

@@ -1,0 +1,66 @@
+//! Subscribers: those who are sent every event, as a CloudEvent signed per Standard Webhooks.
+
+use serde_json::{Value, json};
+
+use crate::clock::Time;
+use crate::config::Subscriber;
+use crate::db::events::Event;
+use crate::provider::http::{CallError, Client};
+use crate::provider::signature;
+
+/// The media type of one CloudEvent in structured mode (CloudEvents 1.0, HTTP binding, section 3.2).
+pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// Sends events to those who subscribed.
+#[derive(Clone, Debug)]
+pub struct Subscribers {
+    client: Client,
+    subscribers: Vec<Subscriber>,
+}
+
+impl Subscribers {
+    /// These subscribers.
+    #[must_use]
+    pub const fn new(subscribers: Vec<Subscriber>, client: Client) -> Self {
+        Self { client, subscribers }
+    }
+
+    /// The subscriber with this URL, if it is still one.
+    #[must_use]
+    pub fn get(&self, url: &str) -> Option<&Subscriber> {
+        self.subscribers.iter().find(|it| it.url == url)
+    }
+
+    /// Sends one event. Any 2xx is an acknowledgement.
+    ///
+    /// # Errors
+    /// By meaning.
+    pub async fn deliver(&self, to: &Subscriber, event: &Event, now: Time) -> Result<(), CallError> {
+        let id = event.id.to_string();
+        let body = cloud_event(event).to_string();
+        let call = self
+            .client
+            .post(&to.url)
+            .header("content-type", CONTENT_TYPE)
+            .header(signature::ID, &id)
+            .header(signature::TIMESTAMP, now.timestamp().to_string())
+            .header(signature::SIGNATURE, signature::sign(&to.secret, &id, now, body.as_bytes()))
+            .body(body);
+        self.client.call(call).await.map(|_| ())
+    }
+}
+
+/// An event in the JSON format of CloudEvents 1.0.
+#[must_use]
+pub fn cloud_event(event: &Event) -> Value {
+    json!({
+        "specversion": "1.0",
+        "id": event.id,
+        "source": "/account-openings",
+        "type": event.kind,
+        "subject": event.opening_id,
+        "time": event.at,
+        "datacontenttype": "application/json",
+        "data": event.data,
+    })
+}

@@ -1,0 +1,138 @@
+//! One transaction of the inbox worker: claim, correlate, decide, write, settle.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::correlate::{self, Correlated, Readable};
+use super::{Decided, Failure, InboxWorker};
+use crate::clock::Time;
+use crate::db::advance::{self, Advance};
+use crate::db::inbox::{self, Pending, Settlement};
+use crate::domain::{Fact, Outcome, Source, decide};
+use crate::provider::{Parsed, Providers};
+use crate::workers::Context;
+use crate::workers::driver::{TickError, panic_text};
+
+impl InboxWorker {
+    /// Decides at most `limit` facts in one commit.
+    pub(super) async fn batch(&self, limit: i64) -> Result<Decided, Failure> {
+        let mut claimed = Vec::new();
+        let result = self.transaction(limit, &mut claimed).await;
+        result.map_err(|error| Failure { error, claimed })
+    }
+
+    async fn transaction(&self, limit: i64, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
+        let Context { pool, clock, writer, .. } = &self.0;
+        let now = clock.now();
+        let mut transaction = pool.begin().await?;
+        let pending = inbox::claim(&mut transaction, now, limit).await?;
+        if pending.is_empty() {
+            return Ok(Decided::default());
+        }
+        claimed.extend(pending.iter().map(|it| it.id));
+        let mut decided = Decided { claimed: pending.len() as u64, ..Decided::default() };
+
+        let (facts, unreadable) = read(&self.0.providers, pending);
+        decided.buried = unreadable.len() as u64;
+        bury(&mut transaction, &unreadable, now).await?;
+
+        let correlated = correlate::correlate(&mut transaction, facts, now).await?;
+        let Verdicts { advances, settled, parked } = self.judge(correlated, now, &mut decided)?;
+        advance::advance(&mut transaction, writer, &advances.iter().collect::<Vec<_>>(), now).await?;
+        inbox::settle(&mut transaction, &settled, now).await?;
+        inbox::park(&mut transaction, &parked).await?;
+        transaction.commit().await?;
+
+        advances.iter().for_each(|advance| decided.advanced(advance));
+        self.wake(&advances);
+        Ok(decided)
+    }
+
+    /// Decides each fact in the order of receipt, each on what the one before it left.
+    fn judge(&self, correlated: Correlated, now: Time, decided: &mut Decided) -> Result<Verdicts, TickError> {
+        let Correlated { facts, mut anchors, mut holders } = correlated;
+        let mut verdicts = Verdicts::default();
+        for fact in facts {
+            let (id, received_at) = (fact.id, fact.received_at);
+            let judged = match holders.opening_of(&fact).and_then(|opening| anchors.get_mut(&opening)) {
+                None => (Outcome::Parked, None),
+                Some(advance) => {
+                    let event = holders.event(fact, &advance.opening);
+                    // A mistake in a decision must not take the worker down; it is counted against the fact.
+                    let decision =
+                        catch_unwind(AssertUnwindSafe(|| decide(&advance.opening, &event, &self.0.policy, now)))
+                            .map_err(|panic| TickError::Panicked(panic_text(panic.as_ref())))?;
+                    let outcome = decision.outcome;
+                    advance.push(decision);
+                    holders.learn(&advance.opening);
+                    (outcome, Some(advance.opening.id.0))
+                }
+            };
+            *decided.outcomes.entry(judged.0).or_default() += 1;
+            match judged {
+                (outcome, Some(opening_id)) if outcome != Outcome::Parked => {
+                    verdicts.settled.push(Settlement { id, outcome, opening_id });
+                }
+                _ => {
+                    let until = self.0.retry.parked_until(received_at, now, self.0.ids.jitter());
+                    verdicts.parked.push((id, until));
+                }
+            }
+        }
+        verdicts.advances = anchors.into_values().collect();
+        Ok(verdicts)
+    }
+}
+
+#[derive(Default)]
+struct Verdicts {
+    advances: Vec<Advance>,
+    settled: Vec<Settlement>,
+    parked: Vec<(Uuid, Time)>,
+}
+
+/// A fact that nobody can read, with the cause.
+type Unreadable = (Uuid, String);
+
+/// Reads the bodies: the provider's by its adapter, our own as they were written.
+fn read(providers: &Providers, pending: Vec<Pending>) -> (Vec<Readable>, Vec<Unreadable>) {
+    let mut facts = Vec::with_capacity(pending.len());
+    let mut unreadable = Vec::new();
+    for row in pending {
+        match read_one(providers, &row) {
+            Ok((source, fact)) => facts.push(Readable::new(row, source, fact)),
+            Err(cause) => unreadable.push((row.id, cause)),
+        }
+    }
+    // In the order of receipt, whatever order their times of trial had.
+    facts.sort_by_key(|fact| fact.id);
+    (facts, unreadable)
+}
+
+fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), String> {
+    let source: Source = row.source.parse().map_err(|error| format!("source {error}"))?;
+    let from_provider = matches!(source, Source::Webhook | Source::Sandbox | Source::List | Source::Report);
+    if !from_provider {
+        let fact = serde_json::from_slice(&row.body).map_err(|error| format!("not one of our facts: {error}"))?;
+        return Ok((source, fact));
+    }
+    let provider = providers.get(&row.provider).ok_or("unknown_provider")?;
+    let part = usize::try_from(row.part).unwrap_or(usize::MAX);
+    match provider.parse(&row.body) {
+        Parsed::Reports(mut reports) if part < reports.len() => {
+            Ok((source, Fact::Reported { report: reports.swap_remove(part) }))
+        }
+        Parsed::Unreadable(cause) => Err(cause),
+        _ => Err("it carries no report".to_owned()),
+    }
+}
+
+async fn bury(connection: &mut PgConnection, unreadable: &[Unreadable], now: Time) -> sqlx::Result<()> {
+    for (id, cause) in unreadable {
+        tracing::warn!(inbox.id = %id, cause, "a fact could not be read");
+        inbox::bury(connection, &[*id], "unreadable", now).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Which opening a fact is about, and what is known around it: by tracking id, else by our reference.
+//!
+//! Everything is looked up for the whole batch at once, and the anchors are locked in the order of their ids, so that two
+//! batches wait for each other instead of deadlocking.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::db::advance::Advance;
+use crate::db::inbox::{self, Pending, Unread};
+use crate::db::openings;
+use crate::domain::bank::Iban;
+use crate::domain::{Event, Fact, InboxId, Knowledge, Opening, OpeningId, Source, State};
+
+/// A fact that was read.
+pub(super) struct Readable {
+    pub id: Uuid,
+    pub received_at: Time,
+    source: Source,
+    provider: String,
+    /// The opening that it names by our id.
+    opening_id: Option<Uuid>,
+    /// The opening that it names by the provider's id: what the body says, else what was noted when it came.
+    reference: Option<String>,
+    iban: Option<String>,
+    fact: Fact,
+}
+
+impl Readable {
+    pub fn new(row: Pending, source: Source, fact: Fact) -> Self {
+        let report = fact.report();
+        let said = report.and_then(|it| it.reference.as_ref()).map(ToString::to_string);
+        let iban = report.and_then(|it| it.iban.as_deref()).and_then(|it| Iban::parse(it).ok());
+        Self {
+            id: row.id,
+            received_at: row.received_at,
+            source,
+            provider: row.provider,
+            opening_id: row.opening_id,
+            reference: said.or(row.provider_ref),
+            iban: iban.map(|it| it.as_str().to_owned()),
+            fact,
+        }
+    }
+
+    /// Facts of our own making name their opening; what a provider says is found by its tracking id first.
+    fn is_ours(&self) -> bool {
+        matches!(self.source, Source::Command | Source::Poll | Source::Timer | Source::Operator)
+    }
+
+    fn key(&self) -> Option<(String, String)> {
+        self.reference.clone().map(|reference| (self.provider.clone(), reference))
+    }
+}
+
+/// The facts of a batch with the anchors that they may be about, locked.
+pub(super) struct Correlated {
+    pub facts: Vec<Readable>,
+    /// In the order of their ids.
+    pub anchors: BTreeMap<Uuid, Advance>,
+    pub holders: Holders,
+}
+
+/// Who holds what, kept current while the batch is decided.
+pub(super) struct Holders {
+    references: HashMap<(String, String), Uuid>,
+    ibans: HashMap<String, Uuid>,
+    locked: HashSet<Uuid>,
+    older_unread: HashSet<Uuid>,
+}
+
+pub(super) async fn correlate(
+    connection: &mut PgConnection,
+    facts: Vec<Readable>,
+    now: Time,
+) -> sqlx::Result<Correlated> {
+    let (providers, references): (Vec<String>, Vec<String>) = facts.iter().filter_map(Readable::key).unzip();
+    let found = openings::by_reference(connection, &providers, &references).await?;
+    let mut ids: Vec<Uuid> = facts.iter().filter_map(|it| it.opening_id).collect();
+    ids.extend(found.iter().map(|(.., id)| *id));
+    ids.sort_unstable();
+    ids.dedup();
+    let locked = openings::lock(connection, &ids).await?;
+    let anchors: BTreeMap<Uuid, Advance> =
+        locked.into_iter().map(|anchor| (anchor.opening.id.0, Advance::of(anchor))).collect();
+
+    let ibans: Vec<String> = facts.iter().filter_map(|it| it.iban.clone()).collect();
+    let mut holders = Holders {
+        references: found.into_iter().map(|(provider, reference, id)| ((provider, reference), id)).collect(),
+        ibans: openings::by_iban(connection, &ibans).await?.into_iter().collect(),
+        locked: anchors.keys().copied().collect(),
+        older_unread: HashSet::new(),
+    };
+    // Under the lock: what another commit stored since the first look counts.
+    anchors.values().for_each(|it| holders.learn(&it.opening));
+    holders.older_unread = older_unread(connection, &facts, &anchors, now).await?;
+    Ok(Correlated { facts, anchors, holders })
+}
+
+/// Which last polls have an older fact about the same opening waiting.
+async fn older_unread(
+    connection: &mut PgConnection,
+    facts: &[Readable],
+    anchors: &BTreeMap<Uuid, Advance>,
+    now: Time,
+) -> sqlx::Result<HashSet<Uuid>> {
+    let asked: Vec<Unread> = facts
+        .iter()
+        .filter(|fact| matches!(fact.fact, Fact::Polled { .. }))
+        .filter_map(|fact| {
+            let opening = &anchors.get(&fact.opening_id?)?.opening;
+            let State::AwaitingProvider(wait) = &opening.state else { return None };
+            (opening.deadline_at <= now).then(|| Unread {
+                than: fact.id,
+                opening_id: opening.id.0,
+                provider: opening.request.provider.clone(),
+                provider_ref: wait.reference.to_string(),
+            })
+        })
+        .collect();
+    let hands: Vec<Uuid> = facts.iter().map(|it| it.id).collect();
+    Ok(inbox::older_unread(connection, &asked, &hands).await?.into_iter().collect())
+}
+
+impl Holders {
+    /// The opening that a fact is about, if it is one that we know.
+    pub fn opening_of(&self, fact: &Readable) -> Option<Uuid> {
+        let named = fact.opening_id.filter(|id| self.locked.contains(id));
+        let by_reference = fact.key().and_then(|key| self.references.get(&key).copied());
+        let found = if fact.is_ours() { named.or(by_reference) } else { by_reference.or(named) };
+        // Stored by another commit a moment ago and not locked by this one: the next look finds it.
+        found.filter(|id| self.locked.contains(id))
+    }
+
+    /// The fact with what is known around it.
+    pub fn event(&self, fact: Readable, about: &Opening) -> Event {
+        let other = |holder: Option<&Uuid>| holder.copied().filter(|id| *id != about.id.0).map(OpeningId);
+        let knowledge = Knowledge {
+            reference_holder: other(fact.key().and_then(|key| self.references.get(&key))),
+            iban_holder: other(fact.iban.as_ref().and_then(|iban| self.ibans.get(iban))),
+            older_unread: self.older_unread.contains(&fact.id),
+        };
+        Event { inbox_id: InboxId(fact.id), source: fact.source, fact: fact.fact, knowledge }
+    }
+
+    /// What an opening holds now.
+    pub fn learn(&mut self, opening: &Opening) {
+        if let Some(reference) = opening.state.reference() {
+            let key = (opening.request.provider.clone(), reference.to_string());
+            self.references.insert(key, opening.id.0);
+        }
+        if let Some(account) = opening.state.account() {
+            self.ibans.insert(account.iban.as_str().to_owned(), opening.id.0);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The inbox worker: claims facts, decides, and settles, all in one transaction.
+//!
+//! Invariant: state, history, outbox, timer and the settlement of the fact commit together or not at all; the anchor's
+//! row lock makes one decision about an opening follow the other. A crash leaves the facts pending. A fact that fails
+//! every time is tried alone, so that it blocks nothing behind it, and becomes a dead letter after `MAX_ATTEMPTS`.
+
+mod batch;
+mod correlate;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::Context;
+use super::driver::{Counts, TickError, Worker};
+use crate::db::advance::Advance;
+use crate::db::{Fault, classify, inbox};
+use crate::domain::retry::Next;
+use crate::domain::{Effect, Outcome, StateName, Topic};
+
+/// Facts in one commit.
+const BATCH: i64 = 64;
+/// How often a batch is tried again at once after contention.
+const TRIES: usize = 4;
+
+/// The worker.
+pub struct InboxWorker(pub Context);
+
+/// What a tick did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Facts claimed.
+    pub claimed: u64,
+    /// Facts by what they turned out to be.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Facts that could not be understood.
+    pub buried: u64,
+    /// Facts that failed, and were put off or given up.
+    pub failed: u64,
+    /// The transitions: from, to, source, market.
+    pub transitions: Vec<(Option<StateName>, StateName, &'static str, String)>,
+}
+
+impl Decided {
+    /// Adds another tick's counts.
+    fn add(&mut self, other: Self) {
+        self.claimed += other.claimed;
+        self.buried += other.buried;
+        self.failed += other.failed;
+        self.transitions.extend(other.transitions);
+        for (outcome, count) in other.outcomes {
+            *self.outcomes.entry(outcome).or_default() += count;
+        }
+    }
+
+    fn advanced(&mut self, advance: &Advance) {
+        let market = &advance.opening.request.market;
+        let steps = advance.steps().iter().map(|step| (step.from, step.to, step.source.as_str(), market.clone()));
+        self.transitions.extend(steps);
+    }
+}
+
+impl Counts for Decided {
+    fn found_work(&self) -> bool {
+        // A batch in which every fact was parked or failed has made progress too: their time is later now.
+        self.claimed > 0
+    }
+
+    fn record(&self) {
+        for (from, to, source, market) in &self.transitions {
+            record_transition(*from, *to, source, market);
+        }
+        metrics::counter!("account_opening_failures_total", "reason" => "processing").increment(self.failed);
+        metrics::counter!("account_opening_failures_total", "reason" => "unreadable").increment(self.buried);
+    }
+}
+
+/// Counts a transition; where it is the answer, also how the answer was learnt.
+pub fn record_transition(from: Option<StateName>, to: StateName, source: &'static str, market: &str) {
+    let from = from.map_or("none", StateName::as_str);
+    metrics::counter!("account_opening_transitions_total", "from" => from, "to" => to.as_str()).increment(1);
+    let answer = match to {
+        StateName::IssuingCard => Some("completed"),
+        StateName::Rejected => Some("rejected"),
+        StateName::Failed => Some("failed"),
+        _ => None,
+    };
+    if let Some(outcome) = answer {
+        metrics::counter!("account_opening_terminal_total", "source" => source, "outcome" => outcome).increment(1);
+    }
+    if to == StateName::Escalated {
+        metrics::counter!("account_opening_escalations_total", "market" => market.to_owned()).increment(1);
+    }
+}
+
+#[async_trait]
+impl Worker for InboxWorker {
+    type Counts = Decided;
+
+    fn name(&self) -> &'static str {
+        "inbox"
+    }
+
+    async fn tick(&self) -> Result<Decided, TickError> {
+        let mut tries = 1;
+        loop {
+            match self.batch(BATCH).await {
+                Ok(decided) => return Ok(decided),
+                Err(failure) => match failure.fault() {
+                    Fault::Unavailable => return Err(failure.error),
+                    Fault::Contention if tries < TRIES => tries += 1,
+                    // One of them fails every time, or they keep colliding: each alone.
+                    Fault::Contention | Fault::Permanent => return self.one_by_one().await,
+                },
+            }
+        }
+    }
+}
+
+/// A batch that was rolled back, with the facts that it had claimed.
+struct Failure {
+    error: TickError,
+    claimed: Vec<Uuid>,
+}
+
+impl Failure {
+    fn fault(&self) -> Fault {
+        match &self.error {
+            TickError::Database(error) => classify(error),
+            TickError::Panicked(_) => Fault::Permanent,
+        }
+    }
+
+    /// What a person is told, in the dead letter. Database messages may quote values, so only their code is kept.
+    fn cause(&self) -> String {
+        match &self.error {
+            TickError::Database(sqlx::Error::Database(error)) => {
+                format!("database error {}", error.code().unwrap_or_default())
+            }
+            TickError::Database(error) => format!("database error: {error}"),
+            TickError::Panicked(text) => format!("panic: {text}"),
+        }
+    }
+}
+
+impl InboxWorker {
+    async fn one_by_one(&self) -> Result<Decided, TickError> {
+        let mut all = Decided::default();
+        for _ in 0..BATCH {
+            match self.batch(1).await {
+                Ok(decided) if decided.claimed == 0 => break,
+                Ok(decided) => all.add(decided),
+                Err(failure) if failure.fault() == Fault::Unavailable => return Err(failure.error),
+                Err(failure) => {
+                    let Some(id) = failure.claimed.first() else { return Err(failure.error) };
+                    self.fail(*id, &failure).await?;
+                    all.claimed += 1;
+                    all.failed += 1;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Counts the failure in a transaction of its own: that of the work is gone.
+    async fn fail(&self, id: Uuid, failure: &Failure) -> Result<(), TickError> {
+        let Context { pool, clock, ids, retry, .. } = &self.0;
+        let mut transaction = pool.begin().await?;
+        let attempts = inbox::attempts(&mut transaction, id).await?;
+        let now = clock.now();
+        let next = match retry.after_failure(attempts + 1, now, ids.jitter()) {
+            Next::RetryAt(at) => Some(at),
+            Next::Dead => None,
+        };
+        let cause = failure.cause();
+        tracing::error!(inbox.id = %id, cause, dead = next.is_none(), "a fact could not be decided");
+        inbox::fail(&mut transaction, id, &cause, next, now).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Wakes whoever has work after a commit.
+    fn wake(&self, advances: &[Advance]) {
+        let wakers = &self.0.wakers;
+        let mut moved = false;
+        for effect in advances.iter().flat_map(Advance::effects) {
+            match effect {
+                Effect::Send(command) => wakers.relay(command.0).notify_one(),
+                Effect::Emit(..) | Effect::OpenCase(_) => wakers.relay(Topic::DeliverEvent).notify_one(),
+                Effect::Cancel(_) | Effect::OpenTicket { .. } | Effect::CloseTicket { .. } => {}
+            }
+            moved = true;
+        }
+        if moved {
+            // Parked facts may match now.
+            wakers.inbox.notify_one();
+        }
+        let now = self.0.clock.now();
+        if advances.iter().any(|it| it.opening.due_at.is_some_and(|due| due <= now)) {
+            wakers.poller.notify_one();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The work behind the edge: the inbox worker decides, the relay calls others, the poller asks the provider, the sweeper
+//! tidies. Each is a `tick()` that takes no input, is safe to run twice, and returns what it did as typed counts; one
+//! driver loop runs them all.
+
+pub mod driver;
+mod facts;
+pub mod inbox;
+pub mod poller;
+pub mod relay;
+pub mod sweeper;
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use sqlx::PgPool;
+use tokio::sync::Notify;
+
+use crate::clock::{Clock, Ids};
+use crate::db::advance::Writer;
+use crate::domain::retry::RetryPolicy;
+use crate::domain::{Policy, Topic};
+use crate::provider::Providers;
+use crate::services::{CardIssuer, ProfileService, Subscribers};
+
+/// What every worker needs.
+#[derive(Clone)]
+pub struct Context {
+    /// The database.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Ids and jitter.
+    pub ids: Ids,
+    /// Writes decisions.
+    pub writer: Writer,
+    /// The waiting rules.
+    pub policy: Policy,
+    /// The repeating rules.
+    pub retry: RetryPolicy,
+    /// The banks.
+    pub providers: Providers,
+    /// The profile service.
+    pub profiles: ProfileService,
+    /// The card issuer.
+    pub cards: CardIssuer,
+    /// Those who are sent every event.
+    pub subscribers: Subscribers,
+    /// The deadline of each call out.
+    pub call_timeout: TimeDelta,
+    /// How long a lease outlives the calls that it is for.
+    pub lease_margin: TimeDelta,
+    /// How long a fact that matches no opening waits for one.
+    pub parked_ttl: TimeDelta,
+    /// Wakes workers after a commit that made work for them.
+    pub wakers: Wakers,
+}
+
+/// Wake-ups in process: a speed-up, since every worker also looks by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Wakers {
+    /// There are facts to decide.
+    pub inbox: Arc<Notify>,
+    /// A timer may be due.
+    pub poller: Arc<Notify>,
+    create_profile: Arc<Notify>,
+    submit_request: Arc<Notify>,
+    issue_card: Arc<Notify>,
+    deliver_event: Arc<Notify>,
+}
+
+impl Wakers {
+    /// Wakes the relay of a topic.
+    #[must_use]
+    pub const fn relay(&self, topic: Topic) -> &Arc<Notify> {
+        match topic {
+            Topic::CreateProfile => &self.create_profile,
+            Topic::SubmitRequest => &self.submit_request,
+            Topic::IssueCard => &self.issue_card,
+            Topic::DeliverEvent => &self.deliver_event,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The poller: asks the provider about openings that wait for it, and sees deadlines pass.
+//!
+//! It claims timers that are due (one commit), asks, and inserts each outcome as a fact. It decides nothing: the inbox
+//! worker does, and moves the timer. A crash in between costs no interval: the claim moved the timer by its lease only.
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use uuid::Uuid;
+
+use super::driver::{Counts, TickError, Worker};
+use super::{Context, facts};
+use crate::clock::Time;
+use crate::db::inbox::NewFact;
+use crate::db::timers::{self, Due};
+use crate::db::inbox;
+use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
+
+/// Timers claimed at once, and so the most calls at once.
+const BATCH: usize = 32;
+
+/// The worker.
+pub struct Poller(pub Context);
+
+/// What a tick did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Polled {
+    /// Timers claimed.
+    pub claimed: u64,
+    /// Polls by provider and outcome: a verdict, or the class of a failure.
+    pub polls: Vec<(String, String)>,
+    /// Deadlines seen to pass outside the wait.
+    pub deadlines: u64,
+}
+
+impl Counts for Polled {
+    fn found_work(&self) -> bool {
+        self.claimed > 0
+    }
+
+    fn record(&self) {
+        for (provider, outcome) in &self.polls {
+            metrics::counter!("account_opening_polls_total", "provider" => provider.clone(), "outcome" => outcome.clone())
+                .increment(1);
+        }
+    }
+}
+
+#[async_trait]
+impl Worker for Poller {
+    type Counts = Polled;
+
+    fn name(&self) -> &'static str {
+        "timers"
+    }
+
+    async fn tick(&self) -> Result<Polled, TickError> {
+        let Context { pool, clock, call_timeout, lease_margin, wakers, .. } = &self.0;
+        let now = clock.now();
+        let lease_until = now + *call_timeout + *lease_margin;
+        let due = {
+            let mut connection = pool.acquire().await?;
+            timers::claim(&mut connection, now, lease_until, BATCH as i64).await?
+        };
+        let mut counts = Polled { claimed: due.len() as u64, ..Polled::default() };
+        let asked = futures::stream::iter(due.iter().map(|due| self.ask(due, now))).buffer_unordered(BATCH);
+        let mut asked = asked.ready_chunks(BATCH);
+        while let Some(answers) = asked.next().await {
+            let mut facts: Vec<NewFact> = Vec::with_capacity(answers.len());
+            for (fact, poll) in answers {
+                counts.deadlines += u64::from(poll.is_none());
+                counts.polls.extend(poll);
+                facts.push(fact);
+            }
+            let mut transaction = pool.begin().await?;
+            inbox::insert(&mut transaction, &facts).await?;
+            transaction.commit().await?;
+            wakers.inbox.notify_one();
+        }
+        Ok(counts)
+    }
+}
+
+impl Poller {
+    /// The fact that a due timer comes to, and the outcome of the poll if there was one.
+    async fn ask(&self, due: &Due, asked_at: Time) -> (NewFact, Option<(String, String)>) {
+        let waits = [StateName::AwaitingProvider.as_str(), StateName::Escalated.as_str()].contains(&due.state.as_str());
+        let reference = due.provider_ref.clone().filter(|_| waits).and_then(|it| ProviderRef::new(it).ok());
+        let Some(reference) = reference else {
+            return (self.fact(due, Source::Timer, "timer", &Fact::DeadlinePassed { asked_at }), None);
+        };
+        let answer = match self.0.providers.get(&due.provider) {
+            Some(provider) => provider.lookup(&reference).await.map_err(|error| error.class()),
+            None => Err("unknown_provider"),
+        };
+        let (outcome, label) = match answer {
+            Ok(report) => {
+                let label = report.verdict.to_string();
+                (PollOutcome::Answered(report), label)
+            }
+            Err(class) => {
+                tracing::info!(opening.id = %due.opening_id, provider.reference = %reference, class, "poll without an answer");
+                (PollOutcome::Failed { class: class.to_owned() }, class.to_owned())
+            }
+        };
+        let fact = self.fact(due, Source::Poll, "poll", &Fact::Polled { asked_at, outcome });
+        (fact, Some((due.provider.clone(), label)))
+    }
+
+    fn fact(&self, due: &Due, source: Source, prefix: &str, fact: &Fact) -> NewFact {
+        let opening: Uuid = due.opening_id;
+        let event_id = format!("{prefix}:{opening}:{}", due.claim);
+        facts::new(&self.0.ids, source, &due.provider, event_id, opening, fact, self.0.clock.now())
+    }
+}

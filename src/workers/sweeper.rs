@@ -1,0 +1,50 @@
+//! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters.
+
+use async_trait::async_trait;
+
+use super::Context;
+use super::driver::{Counts, TickError, Worker};
+use crate::db::{idempotency, inbox};
+
+/// Rows in one commit.
+const BATCH: i64 = 500;
+
+/// The worker.
+pub struct Sweeper(pub Context);
+
+/// What a tick did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Idempotency keys that expired.
+    pub keys: u64,
+    /// Parked facts that became dead letters.
+    pub parked: u64,
+}
+
+impl Counts for Swept {
+    fn found_work(&self) -> bool {
+        self.keys + self.parked > 0
+    }
+
+    fn record(&self) {
+        metrics::counter!("account_opening_failures_total", "reason" => "no_matching_opening").increment(self.parked);
+    }
+}
+
+#[async_trait]
+impl Worker for Sweeper {
+    type Counts = Swept;
+
+    fn name(&self) -> &'static str {
+        "sweeper"
+    }
+
+    async fn tick(&self) -> Result<Swept, TickError> {
+        let Context { pool, clock, parked_ttl, .. } = &self.0;
+        let now = clock.now();
+        let mut connection = pool.acquire().await?;
+        let keys = idempotency::expire(&mut connection, now, BATCH).await?;
+        let parked = inbox::expire_parked(&mut connection, now - *parked_ttl, now, BATCH).await?;
+        Ok(Swept { keys, parked })
+    }
+}
