@@ -90,9 +90,15 @@ impl Draft<'_> {
     /// A correlated status proves that the provider took the request: its tracking id starts the wait.
     fn accept(&mut self, report: &Report) -> bool {
         let State::RequestingAccount { profile, .. } = &self.opening.state else { return false };
+        let profile = profile.clone();
         let Some(reference) = report.reference.clone() else {
-            // Without a tracking id there is nothing to wait on; it waits until the submission is answered.
-            self.outcome = Outcome::Parked;
+            if report.verdict == Verdict::Rejected {
+                // The final no ends it whether or not the request ever had a tracking id.
+                self.rejected(report);
+            } else {
+                // Without a tracking id there is nothing to wait on; it waits until the submission is answered.
+                self.outcome = Outcome::Parked;
+            }
             return false;
         };
         if let Some(holder) = self.event.knowledge.reference_holder {
