@@ -106,9 +106,8 @@ impl Draft<'_> {
             self.conflict(CaseKind::ReferenceHeldElsewhere, reference.to_string(), ours, theirs);
             return false;
         }
-        let wait = Wait { profile: profile.clone(), reference };
-        self.enter(State::AwaitingProvider(wait), None);
         self.record_status(&report.word);
+        self.enter(State::AwaitingProvider(Wait { profile, reference }), None);
         true
     }
 
