@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::LOOK_AGAIN;
 use super::draft::Draft;
+use super::{LOOK_AGAIN, LOOK_AGAIN_CAP};
 use crate::clock::Time;
 use crate::domain::bank::{Bic, Iban};
 use crate::domain::effect::{CaseKind, Outcome};
@@ -200,24 +200,37 @@ impl Draft<'_> {
     /// A poll is over and has not ended the wait: the next one, or, if this was the last, the escalation.
     fn after_poll(&mut self, polled: Option<Time>) {
         let Some(asked_at) = polled else { return };
+        // A poll that was wanted after this one was asked is still owed: this answer may be older than what it is about.
+        let owed = self.opening.due_at.filter(|due| asked_at < *due && *due <= self.now);
         match &self.opening.state {
             State::AwaitingProvider(wait) if asked_at >= self.opening.deadline_at => {
                 if self.event.knowledge.older_unread {
-                    self.opening.due_at = Some(self.now + LOOK_AGAIN);
+                    self.opening.due_at = Some(self.look_again());
                 } else {
                     let wait = wait.clone();
-                    let outcome = self.outcome;
-                    self.enter(State::Escalated(wait), Some("no final answer by the deadline".to_owned()));
-                    // The case stays visible on the fact that opened it.
-                    if outcome == Outcome::Conflict {
-                        self.outcome = outcome;
-                    }
+                    self.escalate(wait);
                 }
             }
             State::AwaitingProvider(_) => self.opening.due_at = Some(self.next_interval()),
             State::Escalated(_) => self.opening.due_at = None,
-            _ => {}
+            _ => return,
         }
+        self.opening.due_at = owed.or(self.opening.due_at);
+    }
+
+    fn escalate(&mut self, wait: Wait) {
+        let outcome = self.outcome;
+        self.enter(State::Escalated(wait), Some("no final answer by the deadline".to_owned()));
+        // The case, or the word that nobody knows, stays visible on the fact that brought it.
+        if matches!(outcome, Outcome::Conflict | Outcome::Unknown) {
+            self.outcome = outcome;
+        }
+    }
+
+    /// When a last poll that met an older unread fact is repeated: the wait grows with the time since the deadline, so
+    /// that a fact that cannot be read does not have the provider asked in a tight loop.
+    fn look_again(&self) -> Time {
+        self.now + (self.now - self.opening.deadline_at).clamp(LOOK_AGAIN, LOOK_AGAIN_CAP)
     }
 
     /// The account is there: the same answer again is a duplicate, another one a case, anything less too late.
