@@ -245,14 +245,15 @@ impl Draft<'_> {
                 self.outcome = Outcome::Duplicate;
                 let iban = self.checked(report.iban.as_ref(), CaseKind::InvalidIban, "iban", Iban::parse);
                 let bic = report.bic.as_ref().and_then(|raw| Bic::parse(raw).ok());
-                let other_bank = bic.as_ref().is_some_and(|bic| !bic.same_bank(&account.bic));
-                if iban.as_ref().is_some_and(|iban| *iban != account.iban) || (iban.is_some() && other_bank) {
-                    let cause = format!(
-                        "completed|{}|{}",
-                        iban.as_ref().map_or("", Iban::as_str),
-                        bic.as_ref().map_or("", Bic::as_str)
-                    );
-                    self.conflict(CaseKind::ConflictingAnswer, cause, self.ours(), theirs);
+                // The cause is what differs, and no more: the same other account told with a branch, or without a BIC, is
+                // the same disagreement.
+                let other = match (&iban, &bic) {
+                    (Some(iban), _) if *iban != account.iban => Some(iban.as_str()),
+                    (Some(_), Some(bic)) if !bic.same_bank(&account.bic) => Some(bic.bank()),
+                    _ => None,
+                };
+                if let Some(other) = other {
+                    self.conflict(CaseKind::ConflictingAnswer, format!("completed|{other}"), self.ours(), theirs);
                 }
             }
             Verdict::Started | Verdict::Pending | Verdict::Unknown => self.outcome = Outcome::Superseded,
