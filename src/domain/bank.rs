@@ -77,7 +77,13 @@ impl Bic {
     /// Whether both name the same bank: the branch, and `XXX` for the head office, may be left out.
     #[must_use]
     pub fn same_bank(&self, other: &Self) -> bool {
-        self.0[..8] == other.0[..8]
+        self.bank() == other.bank()
+    }
+
+    /// The first eight characters: the bank without its branch.
+    #[must_use]
+    pub fn bank(&self) -> &str {
+        &self.0[..8]
     }
 
     /// The code in capitals.

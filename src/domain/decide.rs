@@ -23,6 +23,9 @@ use crate::clock::Time;
 /// zero, since each look is a call to the provider.
 const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(1);
 
+/// The longest wait before that look.
+const LOOK_AGAIN_CAP: TimeDelta = TimeDelta::minutes(1);
+
 /// A new opening under `id`, with its first command.
 #[must_use]
 pub fn start(id: OpeningId, request: Request, policy: &Policy, now: Time) -> Decision {

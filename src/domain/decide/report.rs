@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::LOOK_AGAIN;
 use super::draft::Draft;
+use super::{LOOK_AGAIN, LOOK_AGAIN_CAP};
 use crate::clock::Time;
 use crate::domain::bank::{Bic, Iban};
 use crate::domain::effect::{CaseKind, Outcome};
@@ -90,9 +90,15 @@ impl Draft<'_> {
     /// A correlated status proves that the provider took the request: its tracking id starts the wait.
     fn accept(&mut self, report: &Report) -> bool {
         let State::RequestingAccount { profile, .. } = &self.opening.state else { return false };
+        let profile = profile.clone();
         let Some(reference) = report.reference.clone() else {
-            // Without a tracking id there is nothing to wait on; it waits until the submission is answered.
-            self.outcome = Outcome::Parked;
+            if report.verdict == Verdict::Rejected {
+                // The final no ends it whether or not the request ever had a tracking id.
+                self.rejected(report);
+            } else {
+                // Without a tracking id there is nothing to wait on; it waits until the submission is answered.
+                self.outcome = Outcome::Parked;
+            }
             return false;
         };
         if let Some(holder) = self.event.knowledge.reference_holder {
@@ -100,9 +106,8 @@ impl Draft<'_> {
             self.conflict(CaseKind::ReferenceHeldElsewhere, reference.to_string(), ours, theirs);
             return false;
         }
-        let wait = Wait { profile: profile.clone(), reference };
-        self.enter(State::AwaitingProvider(wait), None);
         self.record_status(&report.word);
+        self.enter(State::AwaitingProvider(Wait { profile, reference }), None);
         true
     }
 
@@ -195,24 +200,37 @@ impl Draft<'_> {
     /// A poll is over and has not ended the wait: the next one, or, if this was the last, the escalation.
     fn after_poll(&mut self, polled: Option<Time>) {
         let Some(asked_at) = polled else { return };
+        // A poll that was wanted after this one was asked is still owed: this answer may be older than what it is about.
+        let owed = self.opening.due_at.filter(|due| asked_at < *due && *due <= self.now);
         match &self.opening.state {
             State::AwaitingProvider(wait) if asked_at >= self.opening.deadline_at => {
                 if self.event.knowledge.older_unread {
-                    self.opening.due_at = Some(self.now + LOOK_AGAIN);
+                    self.opening.due_at = Some(self.look_again());
                 } else {
                     let wait = wait.clone();
-                    let outcome = self.outcome;
-                    self.enter(State::Escalated(wait), Some("no final answer by the deadline".to_owned()));
-                    // The case stays visible on the fact that opened it.
-                    if outcome == Outcome::Conflict {
-                        self.outcome = outcome;
-                    }
+                    self.escalate(wait);
                 }
             }
             State::AwaitingProvider(_) => self.opening.due_at = Some(self.next_interval()),
             State::Escalated(_) => self.opening.due_at = None,
-            _ => {}
+            _ => return,
         }
+        self.opening.due_at = owed.or(self.opening.due_at);
+    }
+
+    fn escalate(&mut self, wait: Wait) {
+        let outcome = self.outcome;
+        self.enter(State::Escalated(wait), Some("no final answer by the deadline".to_owned()));
+        // The case, or the word that nobody knows, stays visible on the fact that brought it.
+        if matches!(outcome, Outcome::Conflict | Outcome::Unknown) {
+            self.outcome = outcome;
+        }
+    }
+
+    /// When a last poll that met an older unread fact is repeated: the wait grows with the time since the deadline, so
+    /// that a fact that cannot be read does not have the provider asked in a tight loop.
+    fn look_again(&self) -> Time {
+        self.now + (self.now - self.opening.deadline_at).clamp(LOOK_AGAIN, LOOK_AGAIN_CAP)
     }
 
     /// The account is there: the same answer again is a duplicate, another one a case, anything less too late.
@@ -227,14 +245,15 @@ impl Draft<'_> {
                 self.outcome = Outcome::Duplicate;
                 let iban = self.checked(report.iban.as_ref(), CaseKind::InvalidIban, "iban", Iban::parse);
                 let bic = report.bic.as_ref().and_then(|raw| Bic::parse(raw).ok());
-                let other_bank = bic.as_ref().is_some_and(|bic| !bic.same_bank(&account.bic));
-                if iban.as_ref().is_some_and(|iban| *iban != account.iban) || (iban.is_some() && other_bank) {
-                    let cause = format!(
-                        "completed|{}|{}",
-                        iban.as_ref().map_or("", Iban::as_str),
-                        bic.as_ref().map_or("", Bic::as_str)
-                    );
-                    self.conflict(CaseKind::ConflictingAnswer, cause, self.ours(), theirs);
+                // The cause is what differs, and no more: the same other account told with a branch, or without a BIC, is
+                // the same disagreement.
+                let other = match (&iban, &bic) {
+                    (Some(iban), _) if *iban != account.iban => Some(iban.as_str()),
+                    (Some(_), Some(bic)) if !bic.same_bank(&account.bic) => Some(bic.bank()),
+                    _ => None,
+                };
+                if let Some(other) = other {
+                    self.conflict(CaseKind::ConflictingAnswer, format!("completed|{other}"), self.ours(), theirs);
                 }
             }
             Verdict::Started | Verdict::Pending | Verdict::Unknown => self.outcome = Outcome::Superseded,
