@@ -140,7 +140,7 @@ pub struct RawSettings {
 
 /// The settings of the database as text.
 #[derive(Args, Clone, Debug)]
-#[expect(missing_docs, clippy::doc_markdown, reason = "each has its help, which is plain text")]
+#[expect(clippy::doc_markdown, reason = "each has its help, which is plain text")]
 pub struct RawDatabase {
     /// The database, postgres://… [default: a private cluster below DATA_DIR; production: required]
     #[arg(long, env, hide_env_values = true)]

@@ -4,5 +4,8 @@ pub mod config;
 pub mod db;
 pub mod domain;
 pub mod embedded;
+pub mod ingest;
 pub mod provider;
+pub mod services;
 pub mod simulator;
+pub mod workers;

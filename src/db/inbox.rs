@@ -412,11 +412,16 @@ pub struct Unread {
 }
 
 /// For which of these an older fact about the same opening waits to be read, leaving out those in `hands` (claimed by the
-/// caller and already considered).
+/// caller and already considered) and those parked for later: what matches nothing holds nothing up.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn older_unread(connection: &mut PgConnection, asked: &[Unread], hands: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
+pub async fn older_unread(
+    connection: &mut PgConnection,
+    asked: &[Unread],
+    hands: &[Uuid],
+    now: Time,
+) -> sqlx::Result<Vec<Uuid>> {
     if asked.is_empty() {
         return Ok(Vec::new());
     }
@@ -430,16 +435,19 @@ pub async fn older_unread(connection: &mut PgConnection, asked: &[Unread], hands
           from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as asked(fact, opening_id, provider, reference)
          where exists (select 1 from inbox i
                         where i.status = 'pending' and i.opening_id = asked.opening_id
+                          and (i.outcome is distinct from 'parked' or i.next_attempt_at <= $6)
                           and i.id < asked.fact and not i.id = any($5))
             or exists (select 1 from inbox i
                         where i.status = 'pending' and i.provider = asked.provider
                           and i.provider_ref = asked.reference
+                          and (i.outcome is distinct from 'parked' or i.next_attempt_at <= $6)
                           and i.id < asked.fact and not i.id = any($5))"#,
         &facts,
         &openings,
         &providers,
         &references,
         hands,
+        now,
     )
     .fetch_all(connection)
     .await

@@ -237,27 +237,46 @@ pub async fn update(connection: &mut PgConnection, openings: &[(&Opening, &Hash)
 
 /// Locks anchors, in the order of their ids, until the end of the transaction. Ids without an anchor are left out.
 ///
+/// They are read after all locks are held: a statement that waits for a lock sees the row as it became, but its other
+/// tables, the timers, as they were when it began.
+///
 /// # Errors
 /// When the database is away, or a lock is not had in time.
 pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Anchor>> {
-    sqlx::query_as!(
-        Row,
+    sqlx::query!(
         r#"-- openings::lock
+        select id from account_openings where id = any($1) order by id for no key update"#,
+        ids,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    anchors(connection, ids).await
+}
+
+async fn anchors(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Anchor>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"-- openings::anchors
         select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
                o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
                o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
-               o.updated_at, t.due_at as "due_at?", t.claims as "claims?"
-          from account_openings o left join timers t on t.opening_id = o.id
-         where o.id = any($1)
-         order by o.id
-           for no key update of o"#,
+               o.updated_at, (select due_at from timers where opening_id = o.id) as due_at,
+               (select claims from timers where opening_id = o.id) as claims
+          from account_openings o
+         where o.id = any($1)"#,
         ids,
     )
     .fetch_all(connection)
-    .await?
-    .into_iter()
-    .map(Row::into_anchor)
-    .collect()
+    .await?;
+    rows.into_iter().map(Row::into_anchor).collect()
+}
+
+/// Reads openings; ids without one are left out.
+///
+/// # Errors
+/// When the database is away.
+pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Opening>> {
+    Ok(anchors(connection, ids).await?.into_iter().map(|it| it.opening).collect())
 }
 
 /// Reads one opening.
@@ -265,20 +284,7 @@ pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
 /// # Errors
 /// When the database is away.
 pub async fn get(connection: &mut PgConnection, id: OpeningId) -> sqlx::Result<Option<Opening>> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"-- openings::get
-        select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
-               o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
-               o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
-               o.updated_at, t.due_at as "due_at?", t.claims as "claims?"
-          from account_openings o left join timers t on t.opening_id = o.id
-         where o.id = $1"#,
-        id.0,
-    )
-    .fetch_optional(connection)
-    .await?;
-    row.map(|row| row.into_anchor().map(|it| it.opening)).transpose()
+    Ok(read(connection, &[id.0]).await?.pop())
 }
 
 /// What a list of openings is narrowed by.
@@ -304,8 +310,9 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uui
         select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
                o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
                o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
-               o.updated_at, t.due_at as "due_at?", t.claims as "claims?"
-          from account_openings o left join timers t on t.opening_id = o.id
+               o.updated_at, (select due_at from timers where opening_id = o.id) as due_at,
+               (select claims from timers where opening_id = o.id) as claims
+          from account_openings o
          where ($1::text[] is null or o.state = any($1))
            and ($2::text is null or o.market = $2)
            and ($3::text is null or o.customer_reference = $3)

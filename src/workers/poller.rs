@@ -62,7 +62,7 @@ impl Worker for Poller {
             timers::claim(&mut connection, now, lease_until, BATCH as i64).await?
         };
         let mut counts = Polled { claimed: due.len() as u64, ..Polled::default() };
-        let asked = futures::stream::iter(due.iter().map(|due| self.ask(due, now))).buffer_unordered(BATCH);
+        let asked = futures::stream::iter(due.into_iter().map(|due| self.ask(due, now))).buffer_unordered(BATCH);
         let mut asked = asked.ready_chunks(BATCH);
         while let Some(answers) = asked.next().await {
             let mut facts: Vec<NewFact> = Vec::with_capacity(answers.len());
@@ -82,11 +82,11 @@ impl Worker for Poller {
 
 impl Poller {
     /// The fact that a due timer comes to, and the outcome of the poll if there was one.
-    async fn ask(&self, due: &Due, asked_at: Time) -> (NewFact, Option<(String, String)>) {
+    async fn ask(&self, due: Due, asked_at: Time) -> (NewFact, Option<(String, String)>) {
         let waits = [StateName::AwaitingProvider.as_str(), StateName::Escalated.as_str()].contains(&due.state.as_str());
         let reference = due.provider_ref.clone().filter(|_| waits).and_then(|it| ProviderRef::new(it).ok());
         let Some(reference) = reference else {
-            return (self.fact(due, Source::Timer, "timer", &Fact::DeadlinePassed { asked_at }), None);
+            return (self.fact(&due, Source::Timer, "timer", &Fact::DeadlinePassed { asked_at }), None);
         };
         let answer = match self.0.providers.get(&due.provider) {
             Some(provider) => provider.lookup(&reference).await.map_err(|error| error.class()),
@@ -102,8 +102,8 @@ impl Poller {
                 (PollOutcome::Failed { class: class.to_owned() }, class.to_owned())
             }
         };
-        let fact = self.fact(due, Source::Poll, "poll", &Fact::Polled { asked_at, outcome });
-        (fact, Some((due.provider.clone(), label)))
+        let fact = self.fact(&due, Source::Poll, "poll", &Fact::Polled { asked_at, outcome });
+        (fact, Some((due.provider, label)))
     }
 
     fn fact(&self, due: &Due, source: Source, prefix: &str, fact: &Fact) -> NewFact {

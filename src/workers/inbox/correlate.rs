@@ -122,7 +122,7 @@ async fn older_unread(
         })
         .collect();
     let hands: Vec<Uuid> = facts.iter().map(|it| it.id).collect();
-    Ok(inbox::older_unread(connection, &asked, &hands).await?.into_iter().collect())
+    Ok(inbox::older_unread(connection, &asked, &hands, now).await?.into_iter().collect())
 }
 
 impl Holders {

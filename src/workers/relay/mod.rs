@@ -1,0 +1,178 @@
+//! The outbox relay: makes the calls that decisions asked for, and reports what came of them as facts.
+//!
+//! Claim (one commit), call, settle (one commit): no transaction is held across the network. The claim is a lease with a
+//! fresh token; who lost it settles nothing, but the fact of a late result goes into the inbox in any case. A crash after
+//! the call and before the settlement repeats the call, under the same key, after looking whether it took effect.
+
+mod calls;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use futures::StreamExt;
+use uuid::Uuid;
+
+use self::calls::Attempt;
+use super::driver::{Counts, TickError, Worker};
+use super::{Context, facts};
+use crate::clock::Time;
+use crate::db::inbox::{self, NewFact};
+use crate::db::outbox::{self, Claimed, Settled};
+use crate::db::{Fault, classify};
+use crate::domain::{Fact, Source, Topic};
+
+/// Work claimed at once, and so the most calls of one loop at once.
+const BATCH: usize = 16;
+/// How often a settlement is tried: the call is made, its result should not be lost to a moment's trouble.
+const TRIES: u32 = 4;
+
+/// The worker for one topic: a slow system holds up its own topic alone.
+pub struct Relay {
+    /// What it needs.
+    pub context: Context,
+    /// What it sends.
+    pub topic: Topic,
+}
+
+/// What a tick did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relayed {
+    /// Rows claimed.
+    pub claimed: u64,
+    /// What became of each: the topic, and `delivered`, `retry`, `dead`, `cancelled` or `released`, with the class.
+    pub attempts: Vec<(Topic, &'static str, &'static str)>,
+    /// Settlements that another had the lease for by then.
+    pub lost_leases: u64,
+}
+
+impl Counts for Relayed {
+    fn found_work(&self) -> bool {
+        self.claimed > 0
+    }
+
+    fn record(&self) {
+        for (topic, outcome, class) in &self.attempts {
+            let topic = topic.as_str();
+            metrics::counter!("account_opening_attempts_total", "topic" => topic, "outcome" => *outcome).increment(1);
+            match *outcome {
+                "retry" => metrics::counter!("account_opening_retries_total", "topic" => topic, "reason" => *class).increment(1),
+                "dead" => metrics::counter!("account_opening_failures_total", "reason" => *class).increment(1),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Worker for Relay {
+    type Counts = Relayed;
+
+    fn name(&self) -> &'static str {
+        "outbox"
+    }
+
+    async fn tick(&self) -> Result<Relayed, TickError> {
+        let Context { pool, clock, ids, .. } = &self.context;
+        let (token, now) = (ids.next(), clock.now());
+        let lease_until = now + self.lease();
+        let (claimed, mut known) = {
+            let mut connection = pool.acquire().await?;
+            let claimed =
+                outbox::claim(&mut connection, self.topic, token, now, lease_until, BATCH as i64).await?;
+            let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
+            (claimed, known)
+        };
+        let mut counts = Relayed { claimed: claimed.len() as u64, ..Relayed::default() };
+        let calls = claimed.into_iter().map(|work| {
+            let prepared = known.take(&work);
+            async move { self.attempt(work, prepared, lease_until).await }
+        });
+        let mut attempts = futures::stream::iter(calls).buffer_unordered(BATCH).ready_chunks(BATCH);
+        while let Some(done) = attempts.next().await {
+            self.settle(&done, token, &mut counts).await?;
+        }
+        Ok(counts)
+    }
+}
+
+impl Relay {
+    /// Long enough for every call of one attempt: a submission may be looked for before it is repeated.
+    fn lease(&self) -> TimeDelta {
+        let calls = if self.topic == Topic::SubmitRequest { 2 } else { 1 };
+        self.context.call_timeout * calls + self.context.lease_margin
+    }
+
+    /// Makes the call, unless what is left of the lease would not see it end: then another may have taken it over.
+    async fn attempt(&self, work: Claimed, prepared: calls::Prepared, lease_until: Time) -> Attempt {
+        if self.context.clock.now() + self.lease() - self.context.lease_margin > lease_until {
+            return Attempt { work, settled: Settled::Released, fact: None, provider: String::new() };
+        }
+        self.call(work, prepared).await
+    }
+
+    /// Settles what was answered, all in one commit.
+    async fn settle(&self, done: &[Attempt], token: Uuid, counts: &mut Relayed) -> Result<(), TickError> {
+        let mut tries = 1;
+        let kept = loop {
+            match self.settle_once(done, token).await {
+                Ok(kept) => break kept,
+                Err(error) if tries < TRIES && classify(&error) != Fault::Permanent => {
+                    tracing::warn!(%error, tries, "a settlement failed; trying again");
+                    tokio::time::sleep(std::time::Duration::from_millis(100) * tries).await;
+                    tries += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        counts.lost_leases += (done.len() - kept) as u64;
+        counts.attempts.extend(done.iter().map(|it| {
+            let (outcome, class) = describe(&it.settled);
+            (self.topic, outcome, class)
+        }));
+        if done.iter().any(|it| it.fact.is_some()) {
+            self.context.wakers.inbox.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn settle_once(&self, done: &[Attempt], token: Uuid) -> sqlx::Result<usize> {
+        let Context { pool, clock, .. } = &self.context;
+        let now = clock.now();
+        let mut transaction = pool.begin().await?;
+        let mut kept = 0;
+        let mut facts: Vec<NewFact> = Vec::new();
+        for attempt in done {
+            let mine = outbox::settle(&mut transaction, attempt.work.id, token, &attempt.settled, now).await?;
+            kept += usize::from(mine);
+            facts.extend(self.facts(attempt, mine, now));
+        }
+        inbox::insert(&mut transaction, &facts).await?;
+        transaction.commit().await?;
+        Ok(kept)
+    }
+
+    /// The result is a fact whether or not the lease still was ours; that the command is dead only if it was.
+    fn facts(&self, attempt: &Attempt, mine: bool, now: Time) -> Vec<NewFact> {
+        let Attempt { work, settled, fact, provider } = attempt;
+        let new = |suffix: &str, fact: &Fact| {
+            let event_id = format!("cmd:{}:{}{suffix}", work.id, work.claims);
+            facts::new(&self.context.ids, Source::Command, provider, event_id, work.opening_id, fact, now)
+        };
+        let dead = match settled {
+            Settled::Dead { class, cause } if mine && self.topic != Topic::DeliverEvent => {
+                Some(Fact::CommandDead { topic: self.topic, cause: format!("{class}: {cause}") })
+            }
+            _ => None,
+        };
+        fact.iter().map(|fact| new("", fact)).chain(dead.iter().map(|fact| new(":dead", fact))).collect()
+    }
+}
+
+const fn describe(settled: &Settled) -> (&'static str, &'static str) {
+    match settled {
+        Settled::Delivered { .. } => ("delivered", ""),
+        Settled::Retry { class, .. } => ("retry", class),
+        Settled::Dead { class, .. } => ("dead", class),
+        Settled::Cancelled { cause } => ("cancelled", cause),
+        Settled::Released => ("released", ""),
+    }
+}
