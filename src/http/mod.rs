@@ -1,0 +1,40 @@
+//! The edge: the public listener takes webhooks and nothing else, the internal one serves callers, operators and machines.
+
+pub mod health;
+pub mod internal;
+pub mod public;
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::PgPool;
+
+use crate::clock::{Clock, Ids};
+use crate::config::Settings;
+use crate::db::advance::Writer;
+use crate::ingest::Ingest;
+use crate::provider::Providers;
+use crate::workers::Wakers;
+
+/// What handlers need.
+#[derive(Clone)]
+pub struct Edge {
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// The database.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Ids.
+    pub ids: Ids,
+    /// Writes decisions.
+    pub writer: Writer,
+    /// The banks.
+    pub providers: Providers,
+    /// The way in for messages.
+    pub ingest: Ingest,
+    /// Wakes workers.
+    pub wakers: Wakers,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+}
