@@ -11,16 +11,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use clap::Args;
+use clap::{Args, FromArgMatches};
 use secrecy::SecretString;
 
-pub use self::parse::{SettingError, Token};
 use self::parse::{Checker, duration, list_of};
+pub use self::parse::{SettingError, Token};
+use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::retry::RetryPolicy;
-use crate::domain::Policy;
 use crate::domain::text::words;
 use crate::provider::signature::WebhookSecret;
+use crate::telemetry::LogFormat;
 
 words!(
     /// Where the service runs.
@@ -50,6 +51,12 @@ pub struct RawSettings {
     #[command(flatten)]
     pub database: RawDatabase,
 
+    /// What is logged: a level, or a filter such as info,account_opening::workers=debug
+    #[arg(long, env, default_value = "info")]
+    pub log: String,
+    /// How log lines look: text or json
+    #[arg(long, env, default_value = "text")]
+    pub log_format: String,
     /// Where this runs: production, staging, sandbox or development
     #[arg(long, env, default_value = "production")]
     pub environment: String,
@@ -162,6 +169,17 @@ pub struct RawDatabase {
     pub pg_bin_dir: Option<String>,
 }
 
+impl RawSettings {
+    /// The settings with every default, whatever the environment says: for what must not depend on it.
+    ///
+    /// # Errors
+    /// None in practice: the defaults are valid.
+    pub fn defaults() -> Result<Self, clap::Error> {
+        let command = Self::augment_args(clap::Command::new("defaults")).mut_args(|arg| arg.env(None::<&str>));
+        Self::from_arg_matches(&command.try_get_matches_from(["defaults"])?)
+    }
+}
+
 /// How to reach the database.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "RawDatabase documents each")]
@@ -201,6 +219,8 @@ pub struct NexusBankSettings {
 #[expect(missing_docs, reason = "RawSettings documents each")]
 pub struct Settings {
     pub database: Database,
+    pub log: String,
+    pub log_format: LogFormat,
     pub environment: Environment,
     pub public_addr: SocketAddr,
     pub internal_addr: SocketAddr,
@@ -238,7 +258,11 @@ impl RawDatabase {
                 parse::postgres,
             ),
             pool: check.number("DATABASE_POOL", &self.database_pool, 2, 1_000),
-            data_dir: self.data_dir.as_ref().filter(|it| !it.is_empty()).map_or_else(parse::default_data_dir, Into::into),
+            data_dir: self
+                .data_dir
+                .as_ref()
+                .filter(|it| !it.is_empty())
+                .map_or_else(parse::default_data_dir, Into::into),
             pg_bin_dir: self.pg_bin_dir.as_ref().filter(|it| !it.is_empty()).map(Into::into),
         }
     }
@@ -264,6 +288,8 @@ impl RawSettings {
         let database = self.database.check(&mut check);
         let settings = Settings {
             database,
+            log: check.with("LOG", &self.log, "a level or filter, such as info", parse::log_filter).unwrap_or_default(),
+            log_format: check.word("LOG_FORMAT", &self.log_format).unwrap_or(LogFormat::Text),
             environment: check.word("ENVIRONMENT", &self.environment).unwrap_or(Environment::Production),
             public_addr: check.address("PUBLIC_ADDR", &self.public_addr),
             internal_addr: check.address("INTERNAL_ADDR", &self.internal_addr),
@@ -367,7 +393,11 @@ impl RawSettings {
         ] {
             let parts = default.split([':', ',']).filter(|part| part.len() >= 16);
             if value.is_empty() || parts.into_iter().any(|part| value.contains(part)) {
-                check.wrong(name, None, "a value of your own (required in production; the development default is known)");
+                check.wrong(
+                    name,
+                    None,
+                    "a value of your own (required in production; the development default is known)",
+                );
             }
         }
     }

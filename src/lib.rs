@@ -1,11 +1,31 @@
 //! account-opening: opens bank accounts at a provider that answers later.
+//!
+//! A request becomes an anchor; what the outside says becomes facts in an inbox; a pure function decides what each means;
+//! what must happen then stands in an outbox. Where to look:
+//!
+//! | folder | what is there |
+//! |---|---|
+//! | [`domain`] | the business logic, pure: states, facts, decisions |
+//! | [`db`] | all SQL, a file per table |
+//! | [`http`] | the edge: webhooks on the public listener, REST on the internal one |
+//! | [`ingest`] | how a message gets into the inbox: burst dedup, queue, one commit for many |
+//! | [`workers`] | inbox, relay, poller, sweeper, and the loop that runs them |
+//! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
+//! | [`services`] | profile service, card issuer, subscribers |
+//! | [`embedded`] | a private Postgres where no database is given |
+//! | [`simulator`] | the outside world, with scripted faults and a ledger |
+//! | [`app`], [`cli`], [`config`] | starting, commands, settings |
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
 pub mod domain;
 pub mod embedded;
+pub mod http;
 pub mod ingest;
 pub mod provider;
 pub mod services;
 pub mod simulator;
+pub mod telemetry;
 pub mod workers;

@@ -1,2 +1,7 @@
-//! The program: parses its arguments and starts.
-fn main() {}
+//! The program: reads its arguments and starts what they ask for.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    account_opening::cli::main()
+}

@@ -195,6 +195,10 @@ pub(super) fn header_text(text: &str) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err("visible ASCII characters only".to_owned()) }
 }
 
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|it| it.to_string())
+}
+
 pub(super) fn postgres(text: &str) -> Result<SecretString, String> {
     if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
         return Err("no postgres:// URL".to_owned());
@@ -269,7 +273,9 @@ mod tests {
         let parsed = tokens("shop:secret-token-1,desk:secret-token-2:operator").unwrap();
         let roles: Vec<(&str, Role)> = parsed.iter().map(|it| (it.name.as_str(), it.role)).collect();
         assert_eq!(roles, [("shop", Role::Admin), ("desk", Role::Operator)]);
-        for wrong in ["", "shop", "shop:", ":token-long", "a:short", "a:long-enough:king", "a:one-token,b:one-token", "a:b:c:d"] {
+        for wrong in
+            ["", "shop", "shop:", ":token-long", "a:short", "a:long-enough:king", "a:one-token,b:one-token", "a:b:c:d"]
+        {
             assert!(tokens(wrong).is_err(), "{wrong}");
         }
     }

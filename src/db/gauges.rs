@@ -76,14 +76,34 @@ pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Cou
     .await
 }
 
-/// The database's own time, to compare ours to.
+/// What the database says of itself.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
+pub struct Server {
+    /// Its time, to compare ours to.
+    pub now: Time,
+    /// It replays another's writes.
+    pub is_standby: bool,
+    /// It takes no writes.
+    pub read_only: bool,
+    /// A commit survives a crash of the machine.
+    pub fsync: bool,
+    /// A commit is answered after it is durable.
+    pub synchronous_commit: bool,
+}
+
+/// Asks the database about itself.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn clock(connection: &mut PgConnection) -> sqlx::Result<Time> {
-    sqlx::query_scalar!(
-        r#"-- gauges::clock
-        select clock_timestamp() as "now!""#
+pub async fn server(connection: &mut PgConnection) -> sqlx::Result<Server> {
+    sqlx::query_as!(
+        Server,
+        r#"-- gauges::server
+        select clock_timestamp() as "now!", pg_is_in_recovery() as "is_standby!",
+               current_setting('transaction_read_only')::bool as "read_only!",
+               current_setting('fsync')::bool as "fsync!",
+               current_setting('synchronous_commit') in ('on', 'remote_apply') as "synchronous_commit!""#
     )
     .fetch_one(connection)
     .await

@@ -67,7 +67,8 @@ impl Burst {
             return Entry::BeingStored(first.clone());
         }
         let (answer, wait) = oneshot::channel();
-        let wait = wait.map(|answer| answer.unwrap_or(Err(Unavailable("the first copy was not stored")))).boxed().shared();
+        let wait =
+            wait.map(|answer| answer.unwrap_or(Err(Unavailable("the first copy was not stored")))).boxed().shared();
         being_stored.insert(key.clone(), wait);
         Entry::First(Ticket { burst: Arc::clone(self), key, answer: Some(answer) })
     }

@@ -198,4 +198,3 @@ impl Providers {
         self.0.get(name)
     }
 }
-

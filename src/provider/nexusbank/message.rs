@@ -65,7 +65,8 @@ fn verdict(status: &str) -> Verdict {
 }
 
 pub(super) fn parse(body: &[u8]) -> Parsed {
-    let unreadable = |error: serde_json::Error| Parsed::Unreadable(format!("not the documented JSON: {}", place(&error)));
+    let unreadable =
+        |error: serde_json::Error| Parsed::Unreadable(format!("not the documented JSON: {}", place(&error)));
     match serde_json::from_slice::<Kind>(body) {
         Err(error) => return unreadable(error),
         Ok(kind) if kind.r#type != STATUS_CHANGED => return Parsed::Ignored("unknown_type"),

@@ -14,9 +14,7 @@ use serde_json::json;
 use self::message::Words;
 use super::http::{CallError, Client};
 use super::signature::{self, WebhookSecret};
-use super::{
-    BicSource, Capabilities, Idempotency, Incoming, Parsed, Provider, Submission, Verified, VerifyError,
-};
+use super::{BicSource, Capabilities, Idempotency, Incoming, Parsed, Provider, Submission, Verified, VerifyError};
 use crate::config::NexusBankSettings;
 use crate::domain::{OpeningId, ProviderRef, Report};
 

@@ -1,0 +1,123 @@
+//! The caller: a fintech's back end, in miniature. It knows the service only by its REST API.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::{StreamExt, TryStreamExt};
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use super::TOKEN;
+
+/// Customers in turn: a name's ending, a market.
+const MARKETS: [(&str, &str); 5] = [("BV", "BE"), ("B.V.", "NL"), ("GmbH", "DE"), ("SARL", "FR"), ("SL", "ES")];
+
+pub(super) struct Caller {
+    client: Client,
+    pub base_url: String,
+}
+
+impl Caller {
+    pub fn new(addr: SocketAddr) -> anyhow::Result<Self> {
+        let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
+        Ok(Self { client, base_url: format!("http://{addr}") })
+    }
+
+    /// Starts openings, some at a time; each is asked for until it is taken, under the same key.
+    pub async fn start_all(&self, openings: usize, at_once: usize) -> anyhow::Result<()> {
+        futures::stream::iter(0..openings)
+            .map(|number| self.start(number))
+            .buffer_unordered(at_once)
+            .try_collect::<Vec<()>>()
+            .await
+            .map(|_| ())
+    }
+
+    async fn start(&self, number: usize) -> anyhow::Result<()> {
+        let (ending, market) = MARKETS[number % MARKETS.len()];
+        let types = ["company", "freelancer", "individual"];
+        let body = json!({
+            "market": market,
+            "customer_type": types[number % types.len()],
+            "currency": "EUR",
+            "customer": {
+                "reference": format!("cus_{number}"),
+                "name": format!("Example {number} {ending}"),
+                "email": format!("ops{number}@customer.example"),
+                "country": market,
+            },
+        });
+        let response = self
+            .client
+            .post(format!("{}/v1/account-openings", self.base_url))
+            .bearer_auth(TOKEN)
+            .header("Idempotency-Key", format!("demo-{number}"))
+            .json(&body)
+            .send()
+            .await?;
+        let status = response.status();
+        anyhow::ensure!(status.is_success(), "an opening was refused: HTTP {status}: {}", response.text().await?);
+        Ok(())
+    }
+
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.base_url);
+        let response = self.client.get(&url).bearer_auth(TOKEN).send().await?.error_for_status()?;
+        Ok(response.json().await?)
+    }
+
+    /// Every item of a list, page by page.
+    pub async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let mut page = self.get(&format!("{path}{separator}limit=200{cursor}")).await?;
+            if let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) {
+                items.extend(more);
+            }
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// The service's metrics, summed over their labels where `labels` (as in `source="poll"`) are among them.
+    pub async fn metrics(&self) -> anyhow::Result<Metrics> {
+        let url = format!("{}/metrics", self.base_url);
+        Ok(Metrics(self.client.get(url).send().await?.error_for_status()?.text().await?))
+    }
+
+    /// Openings by state.
+    pub async fn states(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let metrics = self.metrics().await?;
+        let mut states = BTreeMap::new();
+        for line in metrics.0.lines().filter(|line| line.starts_with("account_opening_openings{")) {
+            let state = line.split("state=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let count = line.rsplit(' ').next().and_then(|it| it.parse::<f64>().ok());
+            let (state, count) = state.zip(count).context("a line of the metrics")?;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+            let count = count as u64;
+            *states.entry(state.to_owned()).or_default() += count;
+        }
+        Ok(states)
+    }
+}
+
+/// Prometheus text.
+pub(super) struct Metrics(String);
+
+impl Metrics {
+    /// The sum of a counter over all label sets that hold `label`.
+    pub fn sum(&self, name: &str, label: &str) -> u64 {
+        let wanted = |line: &&str| {
+            let rest = line.strip_prefix(name).unwrap_or_default();
+            rest.starts_with(['{', ' ']) && rest.contains(label)
+        };
+        let values = self.0.lines().filter(wanted).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        values.sum()
+    }
+}

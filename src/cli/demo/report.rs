@@ -1,0 +1,167 @@
+//! What the demo shows at its end: the figures, one opening's story, where to look next.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::TOKEN;
+use super::caller::Caller;
+use crate::app::App;
+use crate::simulator::Simulator;
+
+/// The figures, by the names of the contract.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    pub openings: u64,
+    pub completed: u64,
+    pub rejected: u64,
+    pub escalated: u64,
+    pub failed: u64,
+    pub in_progress: u64,
+    /// Decided at the provider before our deadline, neither decided nor escalated with us.
+    pub lost: u64,
+    pub webhooks_sent: u64,
+    pub webhooks_dropped: u64,
+    pub webhooks_duplicated: u64,
+    pub burst_duplicates: u64,
+    pub bad_signatures_refused: u64,
+    pub found_by_poll: u64,
+    pub cards_issued: u64,
+    /// Profiles, account requests and cards made twice for one opening.
+    pub double_effects: u64,
+    pub tickets: u64,
+    pub cases: u64,
+    pub seconds: f64,
+}
+
+impl Summary {
+    pub async fn take(caller: &Caller, world: &Simulator, took: Duration) -> anyhow::Result<Self> {
+        let openings = caller.all("/v1/account-openings").await?;
+        let count = |state: &str| openings.iter().filter(|it| it["state"] == state).count() as u64;
+        let metrics = caller.metrics().await?;
+        let ledger = world.ledger();
+        let (completed, rejected, escalated, failed) =
+            (count("completed"), count("rejected"), count("escalated"), count("failed"));
+        let decided_at: HashMap<&str, DateTime<Utc>> = ledger
+            .openings
+            .iter()
+            .filter_map(|(reference, opening)| Some((reference.as_str(), opening.decided_at()?)))
+            .collect();
+        let in_progress = openings.len() as u64 - completed - rejected - escalated - failed;
+        Ok(Self {
+            openings: openings.len() as u64,
+            completed,
+            rejected,
+            escalated,
+            failed,
+            in_progress,
+            lost: openings.iter().filter(|opening| is_lost(opening, &decided_at)).count() as u64,
+            webhooks_sent: ledger.counts.webhooks_sent,
+            webhooks_dropped: ledger.counts.webhooks_dropped,
+            webhooks_duplicated: ledger.counts.webhooks_duplicated,
+            burst_duplicates: metrics.sum("account_opening_burst_duplicates_total", ""),
+            bad_signatures_refused: metrics.sum("account_opening_webhooks_total", "outcome=\"signature_"),
+            found_by_poll: metrics.sum("account_opening_terminal_total", "source=\"poll\""),
+            cards_issued: ledger.counts.cards,
+            double_effects: ledger.counts.double_effects,
+            tickets: caller.all("/v1/tickets").await?.len() as u64,
+            cases: caller.all("/v1/cases").await?.len() as u64,
+            seconds: (took.as_secs_f64() * 10.0).round() / 10.0,
+        })
+    }
+}
+
+fn is_lost(opening: &Value, decided_at: &HashMap<&str, DateTime<Utc>>) -> bool {
+    let answered = opening["status"] != "in_progress" || opening["state"] == "escalated";
+    let deadline = opening["deadline_at"].as_str().and_then(|it| it.parse::<DateTime<Utc>>().ok());
+    let decided = opening["id"].as_str().and_then(|id| decided_at.get(id));
+    !answered && decided.zip(deadline).is_some_and(|(decided, deadline)| *decided < deadline)
+}
+
+pub(super) fn print(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
+    let value = serde_json::to_value(summary)?;
+    if as_json {
+        println!("{value}");
+        return Ok(());
+    }
+    let meanings = [
+        ("openings", "accounts asked for"),
+        ("completed", "account open and card issued"),
+        ("rejected", "the bank said no"),
+        ("escalated", "no answer by the deadline: people were told"),
+        ("failed", "ended without an answer"),
+        ("in_progress", "not decided when the demo ended"),
+        ("lost", "decided at the bank, unknown to us            (must be 0)"),
+        ("webhooks_sent", "messages of the bank, copies and resends included"),
+        ("webhooks_dropped", "messages that never came"),
+        ("webhooks_duplicated", "copies among those sent"),
+        ("burst_duplicates", "copies answered without the database"),
+        ("bad_signatures_refused", "forged messages turned away"),
+        ("found_by_poll", "answers that we had to ask for"),
+        ("cards_issued", "virtual cards, counted at the issuer"),
+        ("double_effects", "profiles, accounts or cards made twice        (must be 0)"),
+        ("tickets", "asked of people"),
+        ("cases", "contradictions put before people"),
+        ("seconds", "from start to end"),
+    ];
+    println!();
+    for (name, meaning) in meanings {
+        println!("{name:>24}  {:>6}  {meaning}", value[name].to_string());
+    }
+    Ok(())
+}
+
+/// The story of an opening whose webhook never came, else of any.
+pub(super) async fn print_timeline(caller: &Caller) -> anyhow::Result<()> {
+    let mut chosen = None;
+    for opening in caller.all("/v1/account-openings?status=succeeded").await? {
+        let Some(id) = opening["id"].as_str().map(str::to_owned) else { continue };
+        let history = caller.all(&format!("/v1/account-openings/{id}/history")).await?;
+        let by_poll = history.iter().any(|step| step["to"] == "issuing_card" && step["source"] == "poll");
+        chosen.get_or_insert_with(|| id.clone());
+        if by_poll {
+            chosen = Some(id);
+            break;
+        }
+    }
+    let Some(id) = chosen else { return Ok(()) };
+    println!("\nOne opening, {id}: its timeline");
+    for item in caller.all(&format!("/v1/account-openings/{id}/timeline")).await? {
+        let at = item["at"].as_str().and_then(|it| it.parse::<DateTime<Utc>>().ok()).unwrap_or_default();
+        let kind = item["kind"].as_str().unwrap_or_default();
+        println!("  {}  {kind:<16} {}", at.format("%H:%M:%S%.3f"), describe(kind, &item["detail"]));
+    }
+    Ok(())
+}
+
+fn describe(kind: &str, detail: &Value) -> String {
+    let text = |name: &str| detail[name].as_str().unwrap_or("-").to_owned();
+    match kind {
+        "transition" => format!("{} → {} ({}, {})", text("from"), text("to"), text("event"), text("source")),
+        "ticket" => format!("{} {}", text("kind"), text("status")),
+        "case" => format!("{} {}", text("kind"), text("status")),
+        _ => {
+            let attempts = detail["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let tries: Vec<&str> = attempts.iter().filter_map(|it| it["cause"].as_str()).collect();
+            let tries = if tries.is_empty() { String::new() } else { format!(" ({})", tries.join(", then ")) };
+            format!("{} {}{tries}", text("status"), text("outcome"))
+        }
+    }
+}
+
+pub(super) fn print_where_to_look(caller: &Caller, app: &App, world: &Simulator) {
+    let base = &caller.base_url;
+    println!(
+        "\nStill up; look around, then press Ctrl-C:\n  \
+         curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/account-openings?state=escalated'\n  \
+         curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/cases'\n  \
+         curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/events?limit=5'\n  \
+         the API: {base}/docs    metrics: {base}/metrics\n  \
+         the bank's own ledger: {}/_sim/ledger    webhooks go to http://{}/webhooks/nexusbank",
+        world.base_url(),
+        app.public_addr,
+    );
+}

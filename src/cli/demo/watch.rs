@@ -1,0 +1,74 @@
+//! Live progress: bars on a terminal, a line now and then elsewhere.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::caller::Caller;
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often it prints where there is no terminal.
+const PRINT: Duration = Duration::from_secs(2);
+
+/// The states that are shown, with what they mean.
+const SHOWN: [(&str, &str); 8] = [
+    ("creating_profile", "profile being created"),
+    ("requesting_account", "being submitted"),
+    ("awaiting_provider", "waiting for the bank"),
+    ("issuing_card", "IBAN there, card coming"),
+    ("completed", "completed"),
+    ("rejected", "rejected by the bank"),
+    ("escalated", "escalated to people"),
+    ("failed", "failed"),
+];
+
+/// States in which nobody waits any more.
+const DECIDED: [&str; 4] = ["completed", "rejected", "failed", "escalated"];
+
+pub(super) struct Watch {
+    bars: Vec<(&'static str, ProgressBar)>,
+    screen: MultiProgress,
+}
+
+impl Watch {
+    pub fn new(total: u64) -> Self {
+        // Hidden by itself when standard error is not a terminal.
+        let screen = MultiProgress::new();
+        let style = ProgressStyle::with_template("{prefix:>24} {bar:40} {pos:>4}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = |(state, meaning): &(&'static str, &'static str)| {
+            let bar = screen.add(ProgressBar::new(total).with_style(style.clone()).with_prefix(*meaning));
+            (*state, bar)
+        };
+        let bars = SHOWN.iter().map(bar).collect();
+        Self { bars, screen }
+    }
+
+    /// Returns when all are decided or escalated, or patience ends.
+    pub async fn until_decided(&self, caller: &Caller, total: u64, patience: Duration) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut printed = started;
+        loop {
+            let states = caller.states().await?;
+            self.show(&states);
+            let decided: u64 = DECIDED.iter().filter_map(|state| states.get(*state)).sum();
+            if decided >= total || started.elapsed() > patience {
+                self.bars.iter().for_each(|(_, bar)| bar.abandon());
+                return Ok(());
+            }
+            if self.screen.is_hidden() && printed.elapsed() > PRINT {
+                printed = Instant::now();
+                eprintln!("{decided} of {total} decided or escalated {states:?}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn show(&self, states: &BTreeMap<String, u64>) {
+        for (state, bar) in &self.bars {
+            bar.set_position(states.get(*state).copied().unwrap_or_default());
+        }
+    }
+}

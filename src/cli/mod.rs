@@ -1,0 +1,120 @@
+//! The commands, a file each.
+//!
+//! Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration.
+
+mod demo;
+mod migrate;
+mod serve;
+mod simulator;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::SettingError;
+use crate::telemetry::{self, LogFormat};
+
+/// Opens bank accounts at a provider that answers later.
+#[derive(Parser)]
+#[command(version, about, long_about = None, propagate_version = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "Every option is also an environment variable (--poll-schedule = POLL_SCHEDULE), and a .env file \
+in the working directory is read too; variables that are set win over it.\n\nExit codes: 0 done, 1 the work failed, \
+2 wrong usage or configuration.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// The service: both listeners and the workers
+    Serve(Box<serve::Arguments>),
+    /// Everything on one machine: Postgres, the outside world with faults, the service, N openings
+    Demo(demo::Arguments),
+    /// Applies the migrations as the owner of the database, and exits
+    Migrate(migrate::Arguments),
+    /// Only the simulated outside world: `NexusBank`, profile service, card issuer
+    Simulator(simulator::Arguments),
+}
+
+/// Wrong usage or configuration: a line for each thing that is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+struct Misconfigured(Vec<String>);
+
+impl From<Vec<SettingError>> for Misconfigured {
+    fn from(errors: Vec<SettingError>) -> Self {
+        Self(errors.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Err(error) = run() else { return ExitCode::SUCCESS };
+    if let Some(misconfigured) = error.downcast_ref::<Misconfigured>() {
+        eprintln!("{misconfigured}");
+        return ExitCode::from(2);
+    }
+    eprintln!("account-opening: {error:#}");
+    ExitCode::from(1)
+}
+
+fn run() -> anyhow::Result<()> {
+    read_dot_env()?;
+    let cli = Cli::parse();
+    // Both TLS users (the HTTP client and the database driver) take the provider of the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(arguments) => serve::run(&arguments).await,
+            Command::Demo(arguments) => demo::run(&arguments).await,
+            Command::Migrate(arguments) => migrate::run(&arguments).await,
+            Command::Simulator(arguments) => simulator::run(&arguments).await,
+        }
+    });
+    // Whatever still blocks a thread now has had its time.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+/// Reads `.env` in the working directory; variables that are set win.
+fn read_dot_env() -> Result<(), Misconfigured> {
+    match dotenvy::from_path(".env") {
+        Ok(()) => Ok(()),
+        Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(dotenvy::Error::LineParse(_, position)) => {
+            let line = format!(".env: a line cannot be read, at character {position} of it; it takes NAME=value lines");
+            Err(Misconfigured(vec![line]))
+        }
+        Err(error) => Err(Misconfigured(vec![format!(".env: {error}")])),
+    }
+}
+
+/// Sends logs to standard error.
+fn init_logs(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter)?;
+    Ok(telemetry::init_logs(filter, format)?)
+}
+
+/// Returns when somebody wants the process to end. A second signal ends it at once.
+async fn asked_to_stop() -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        eprintln!("account-opening: asked twice; ending at once");
+        std::process::exit(1);
+    });
+    Ok(())
+}

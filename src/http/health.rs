@@ -1,0 +1,118 @@
+//! For machines: is it alive, is it ready, how is it doing.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Json, Router};
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::Edge;
+use crate::db::gauges::{self, Count};
+
+/// How far our clock may be from the database's.
+const MAX_SKEW: TimeDelta = TimeDelta::seconds(5);
+/// The longest that a look at the database may take here.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Labels that a gauge has had: one whose count became none must say 0, not what it last was.
+type Seen = Arc<Mutex<HashSet<(&'static str, String, String)>>>;
+
+/// `/livez`, `/readyz`, `/metrics`.
+pub fn router(edge: Edge) -> Router {
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .layer(Extension(Seen::default()))
+        .with_state(edge)
+}
+
+/// The process answers.
+#[expect(clippy::unused_async, reason = "a handler")]
+pub async fn live() -> &'static str {
+    "ok"
+}
+
+/// Requests can be served, durably: the database answers, writes, and its clock is ours.
+async fn ready(State(edge): State<Edge>) -> Response {
+    let problems = match tokio::time::timeout(PATIENCE, look(&edge)).await {
+        Ok(Ok(problems)) => problems,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready");
+            vec!["the database is away"]
+        }
+        Err(_) => vec!["the database does not answer in time"],
+    };
+    if problems.is_empty() {
+        return Json(json!({"ready": true})).into_response();
+    }
+    let body = Json(json!({"ready": false, "problems": problems}));
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "2")], body).into_response()
+}
+
+async fn look(edge: &Edge) -> sqlx::Result<Vec<&'static str>> {
+    let mut connection = edge.pool.acquire().await?;
+    let server = gauges::server(&mut connection).await?;
+    let skew = (edge.clock.now() - server.now).abs();
+    let checks = [
+        (server.is_standby, "the database is a standby"),
+        (server.read_only, "the database is read-only"),
+        (!server.fsync, "the database runs with fsync off"),
+        (!server.synchronous_commit, "the database runs with synchronous_commit off"),
+        (skew > MAX_SKEW, "our clock is over 5 s away from the database's"),
+    ];
+    Ok(checks.into_iter().filter(|(wrong, _)| *wrong).map(|(_, problem)| problem).collect())
+}
+
+/// Prometheus text. While the database is away, everything but what is counted there.
+async fn metrics(State(edge): State<Edge>, Extension(seen): Extension<Seen>) -> Response {
+    match tokio::time::timeout(PATIENCE, gauge(&edge, &seen)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "gauges of the database are not current"),
+        Err(_) => tracing::warn!("gauges of the database are not current: no answer in time"),
+    }
+    edge.metrics.run_upkeep();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], edge.metrics.render()).into_response()
+}
+
+async fn gauge(edge: &Edge, seen: &Seen) -> sqlx::Result<()> {
+    let now = edge.clock.now();
+    let mut connection = edge.pool.acquire().await?;
+    for queue in gauges::queues(&mut connection, now).await? {
+        let age = queue.oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64().max(0.0));
+        let name = queue.name;
+        #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+        let depth = queue.depth as f64;
+        metrics::gauge!("account_opening_queue_depth", "queue" => name.clone()).set(depth);
+        metrics::gauge!("account_opening_queue_oldest_seconds", "queue" => name).set(age);
+    }
+    let openings = gauges::openings(&mut connection).await?;
+    let dead = gauges::dead_letters(&mut connection).await?;
+    drop(connection);
+    set(seen, "account_opening_openings", ["state", "market"], openings);
+    set(seen, "account_opening_dead_letters", ["queue", "cause"], dead);
+    Ok(())
+}
+
+fn set(seen: &Seen, metric: &'static str, labels: [&'static str; 2], counts: Vec<Count>) {
+    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let gauge = |first: &str, second: &str, value: f64| {
+        let labels = [(labels[0], first.to_owned()), (labels[1], second.to_owned())];
+        metrics::gauge!(metric, &labels).set(value);
+    };
+    for (_, first, second) in seen.iter().filter(|(name, ..)| *name == metric) {
+        gauge(first, second, 0.0);
+    }
+    for Count { first, second, count } in counts {
+        #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+        gauge(&first, &second, count as f64);
+        seen.insert((metric, first, second));
+    }
+}

@@ -1,0 +1,86 @@
+//! Logs and metrics.
+//!
+//! Never in a log or a label: names, e-mails, whole IBANs, bodies, secrets. Fields are dotted and the same everywhere.
+
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::domain::text::words;
+
+words!(
+    /// How log lines look.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+);
+
+/// Sends logs to standard error. `filter` is in the form of `tracing_subscriber::EnvFilter`, such as `info` or
+/// `info,account_opening::workers=debug`.
+///
+/// # Errors
+/// When logs already go somewhere.
+pub fn init_logs(filter: EnvFilter, format: LogFormat) -> Result<(), TryInitError> {
+    let registry = tracing_subscriber::registry().with(filter);
+    let colours = std::io::stderr().is_terminal();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    match format {
+        LogFormat::Text => registry.with(layer.with_target(false)).try_init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+    }
+}
+
+/// The recorder of this process: made at the first call, the same at every later one.
+///
+/// # Errors
+/// When another recorder was installed before.
+pub fn metrics() -> Result<PrometheusHandle, String> {
+    static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+    HANDLE.get_or_init(|| install().map_err(|error| error.to_string())).clone()
+}
+
+fn install() -> Result<PrometheusHandle, BuildError> {
+    // From 1 ms, which is one commit, to 10 s, which is a provider's patience.
+    let buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &buckets)?
+        .build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    for (name, what) in [
+        ("webhooks_total", "Webhook requests, by what became of them"),
+        ("burst_duplicates_total", "Copies answered without the database"),
+        ("transitions_total", "Transitions of openings"),
+        ("attempts_total", "Calls to other systems, by what became of them"),
+        ("retries_total", "Calls put off, by the class of the failure"),
+        ("failures_total", "Work that failed for good, or that could not be understood"),
+        ("polls_total", "Status polls, by their outcome"),
+        ("escalations_total", "Openings whose deadline passed without an answer"),
+        ("terminal_total", "How each answer was learnt"),
+    ] {
+        describe_counter!(format!("account_opening_{name}"), what);
+    }
+    for (name, what) in [
+        ("queue_depth", "Work that waits (timers: that is due)"),
+        ("queue_oldest_seconds", "The age of the oldest work that waits"),
+        ("openings", "Openings by state and market"),
+        ("dead_letters", "Dead letters by queue and cause"),
+    ] {
+        describe_gauge!(format!("account_opening_{name}"), what);
+    }
+    describe_histogram!("account_opening_webhook_ack_seconds", Unit::Seconds, "From the request to its answer");
+    describe_histogram!("account_opening_processing_seconds", Unit::Seconds, "One tick of a worker");
+}
