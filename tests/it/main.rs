@@ -1,0 +1,4 @@
+//! One binary for all tests through real edges: HTTP, a real Postgres, real processes.
+
+mod journeys;
+mod support;

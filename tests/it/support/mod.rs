@@ -1,0 +1,268 @@
+//! The harness: a service on a real Postgres with the simulated outside world around it, on a clock that a test moves.
+//!
+//! [`TestApp`] speaks the domain (`app.open().market("BE").start()`). The workers do not run by themselves: a test calls
+//! [`TestApp::settle`], which ticks them until there is nothing due, so that every run of a test takes the same way. Time
+//! passes by [`TestApp::pass`]. [`TestApp::finish`] checks what must hold at the end of every test: no unsettled work, each
+//! history replays to its state and its chain verifies, no double effect at the other side.
+
+mod cluster;
+mod invariants;
+mod opening;
+mod webhook;
+
+use std::time::Duration;
+
+use account_opening::app::Parts;
+use account_opening::clock::{Clock, Time};
+use account_opening::config::RawSettings;
+use account_opening::db::{PoolOptions, connect, migrations};
+use account_opening::domain::Topic;
+use account_opening::domain::chain::HistoryKey;
+use account_opening::http::{Edge, internal, public};
+use account_opening::simulator::{Options, Plan, Planner, Simulator};
+use account_opening::workers::Context;
+use account_opening::workers::driver::{Counts, Worker, tick};
+use account_opening::workers::inbox::InboxWorker;
+use account_opening::workers::poller::Poller;
+use account_opening::workers::relay::Relay;
+use account_opening::workers::sweeper::Sweeper;
+use chrono::TimeDelta;
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+
+pub use self::opening::OpeningBuilder;
+pub use self::webhook::{Webhook, secret};
+
+/// The key of every test's history.
+pub const KEY: [u8; 32] = [7; 32];
+/// An admin's token.
+pub const TOKEN: &str = "admin-token";
+/// Ticks in which [`TestApp::settle`] must come to rest; more means that something spins.
+const MAX_ROUNDS: usize = 200;
+
+/// A running service in a world of its own.
+pub struct TestApp {
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub context: Context,
+    pub edge: Edge,
+    pub world: Simulator,
+    /// `http://…` of the public listener.
+    pub public: String,
+    /// `http://…` of the internal listener.
+    pub internal: String,
+    pub client: reqwest::Client,
+    finished: bool,
+}
+
+/// What a test wants different.
+pub struct TestAppBuilder {
+    raw: RawSettings,
+    plan: Plan,
+}
+
+impl TestApp {
+    /// A service with the default settings in environment `sandbox`, in a world where the bank decides by hand
+    /// ([`Simulator::decide`]).
+    pub async fn start() -> Self {
+        Self::with().start().await
+    }
+
+    /// A service with settings of the test's own.
+    pub fn with() -> TestAppBuilder {
+        let mut raw = RawSettings::defaults().unwrap();
+        raw.environment = "sandbox".to_owned();
+        raw.api_tokens = format!(
+            "admin:{TOKEN},reader:reader-token:reader,caller:caller-token:caller,operator:operator-token:operator"
+        );
+        raw.dashboard_url = "https://ops.example".to_owned();
+        TestAppBuilder { raw, plan: Plan::by_hand() }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Lets time pass, and nothing else: work that becomes due is done by the next [`TestApp::settle`].
+    pub fn pass(&self, by: TimeDelta) {
+        self.clock.advance(by);
+    }
+
+    /// Ticks every worker until none finds work.
+    pub async fn settle(&self) {
+        for _ in 0..MAX_ROUNDS {
+            if !self.round().await {
+                return;
+            }
+        }
+        panic!("the workers found work for {MAX_ROUNDS} rounds");
+    }
+
+    /// Ticks every worker once; whether one found work.
+    pub async fn round(&self) -> bool {
+        let mut found = self.tick(&InboxWorker(self.context.clone())).await;
+        for topic in Topic::ALL.iter().copied() {
+            found |= self.tick(&Relay { context: self.context.clone(), topic }).await;
+        }
+        found |= self.tick(&Poller(self.context.clone())).await;
+        found |= self.tick(&Sweeper(self.context.clone())).await;
+        found
+    }
+
+    async fn tick<W: Worker>(&self, worker: &W) -> bool {
+        let counts = tick(worker).await.unwrap_or_else(|error| panic!("{}: {error}", worker.name()));
+        counts.record();
+        counts.found_work()
+    }
+
+    /// Time passes in steps, with the workers running at each.
+    pub async fn pass_settling(&self, total: TimeDelta, step: TimeDelta) {
+        let end = self.now() + total;
+        while self.now() < end {
+            self.pass(step.min(end - self.now()));
+            self.settle().await;
+        }
+    }
+
+    /// A request to the internal listener with the admin's token.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.internal)).bearer_auth(TOKEN)
+    }
+
+    /// GETs JSON from the internal listener; anything but a 200 fails the test.
+    pub async fn get(&self, path: &str) -> Value {
+        let response = self.request(reqwest::Method::GET, path).send().await.unwrap();
+        let (status, body) = (response.status(), response.text().await.unwrap());
+        assert_eq!(status, 200, "GET {path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// POSTs JSON to the internal listener.
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let response = self.request(reqwest::Method::POST, path).json(body).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or_default())
+    }
+
+    /// The items of a list, every page.
+    pub async fn items(&self, path: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let page = self.get(&format!("{path}{separator}limit=200{cursor}")).await;
+            items.extend(page["items"].as_array().unwrap().clone());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return items,
+            }
+        }
+    }
+
+    /// An opening to be started.
+    pub fn open(&self) -> OpeningBuilder<'_> {
+        OpeningBuilder::new(self)
+    }
+
+    /// A webhook to be sent, signed by the bank.
+    pub fn webhook(&self) -> Webhook<'_> {
+        Webhook::new(self)
+    }
+
+    /// The opening as the API shows it.
+    pub async fn opening(&self, id: &str) -> Value {
+        self.get(&format!("/v1/account-openings/{id}")).await
+    }
+
+    /// Its history: `from -> to (event, source)`, oldest first.
+    pub async fn history(&self, id: &str) -> Vec<String> {
+        let items = self.items(&format!("/v1/account-openings/{id}/history")).await;
+        let word = |item: &Value, name: &str| item[name].as_str().unwrap_or("start").to_owned();
+        let line = |it: &Value| {
+            format!("{} -> {} ({}, {})", word(it, "from"), word(it, "to"), word(it, "event"), word(it, "source"))
+        };
+        items.iter().map(line).collect()
+    }
+
+    /// Ends the test: everything that is due is done, and the invariants hold.
+    pub async fn finish(mut self) {
+        self.finished = true;
+        self.settle().await;
+        invariants::check(&self).await;
+        self.world.stop().await;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        assert!(
+            self.finished || std::thread::panicking(),
+            "a test must end with finish(), which checks the invariants"
+        );
+    }
+}
+
+impl TestAppBuilder {
+    /// Changes settings.
+    pub fn settings(mut self, change: impl FnOnce(&mut RawSettings)) -> Self {
+        change(&mut self.raw);
+        self
+    }
+
+    /// What happens to every opening that has no plan of its own.
+    pub fn plan(mut self, plan: Plan) -> Self {
+        self.plan = plan;
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(mut self) -> TestApp {
+        let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
+        let mut options =
+            Options::local(self.raw.nexusbank_api_key.clone(), self.raw.nexusbank_webhook_secrets.clone());
+        options.planner = Planner::Fixed(self.plan);
+        options.clock = clock.clone();
+        let world = Simulator::start(options).await.unwrap();
+        for url in [&mut self.raw.nexusbank_base_url, &mut self.raw.profile_service_url, &mut self.raw.card_service_url]
+        {
+            // A test may have pointed one elsewhere.
+            if url.as_str() == RawSettings::defaults().unwrap().nexusbank_base_url {
+                *url = world.base_url();
+            }
+        }
+        let (url, schema) = cluster::fresh_schema().await;
+        // Production wants a database and secrets that are set; the harness sets the first.
+        self.raw.database.database_url = Some(url.clone());
+        self.raw.database.database_schema = schema.clone();
+        let settings = self.raw.checked().unwrap_or_else(|errors| panic!("{errors:?}"));
+        let options =
+            PoolOptions { url, schema: schema.clone(), max_connections: 8, acquire_timeout: Duration::from_secs(10) };
+        let pool = connect(&options).unwrap();
+        migrations::migrate(&mut *pool.acquire().await.unwrap(), &schema).await.unwrap();
+        let key = settings.history_key.clone().unwrap_or_else(|| HistoryKey::new(&KEY));
+        let parts = Parts::new(settings, pool.clone(), key, clock.clone()).unwrap();
+        let public = listen(public::router(parts.edge.clone())).await;
+        let internal = listen(internal::router(parts.edge.clone())).await;
+        world.deliver_to(format!("{public}/webhooks/nexusbank"));
+        TestApp {
+            pool,
+            clock,
+            context: parts.context,
+            edge: parts.edge,
+            world,
+            public,
+            internal,
+            client: reqwest::Client::new(),
+            finished: false,
+        }
+    }
+}
+
+async fn listen(router: axum::Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{addr}")
+}

@@ -1,0 +1,91 @@
+//! Starting openings, as a caller does.
+
+use account_opening::simulator::Plan;
+use serde_json::{Value, json};
+
+use super::TestApp;
+
+/// An opening to be started.
+pub struct OpeningBuilder<'a> {
+    app: &'a TestApp,
+    body: Value,
+    key: String,
+    token: &'static str,
+    plan: Option<Plan>,
+}
+
+impl<'a> OpeningBuilder<'a> {
+    pub fn new(app: &'a TestApp) -> Self {
+        let customer = format!("cus_{}", app.edge.ids.next());
+        let body = json!({
+            "market": "BE", "customer_type": "company", "currency": "EUR",
+            "customer": {"reference": customer, "name": "Acme BV", "email": "ops@acme.example", "country": "BE"},
+        });
+        Self { app, key: format!("key-{customer}"), body, token: super::TOKEN, plan: None }
+    }
+
+    /// Where.
+    pub fn market(mut self, market: &str) -> Self {
+        self.body["market"] = market.into();
+        self
+    }
+
+    /// The caller's name for the customer.
+    pub fn customer(mut self, reference: &str) -> Self {
+        self.body["customer"]["reference"] = reference.into();
+        self
+    }
+
+    /// The Idempotency-Key.
+    pub fn key(mut self, key: &str) -> Self {
+        self.key = key.to_owned();
+        self
+    }
+
+    /// Who calls.
+    pub fn token(mut self, token: &'static str) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// What the world does with it.
+    pub fn plan(mut self, plan: Plan) -> Self {
+        self.plan = Some(plan);
+        self
+    }
+
+    /// The body, to be changed.
+    pub fn body(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        change(&mut self.body);
+        self
+    }
+
+    /// Sends the request.
+    pub async fn send(self) -> reqwest::Response {
+        if let Some(plan) = self.plan {
+            self.app.world.set_plan(self.body["customer"]["reference"].as_str().unwrap(), plan);
+        }
+        let url = format!("{}/v1/account-openings", self.app.internal);
+        let request = self.app.client.post(url).bearer_auth(self.token).header("Idempotency-Key", self.key);
+        request.json(&self.body).send().await.unwrap()
+    }
+
+    /// Starts it and returns its id; it must be taken.
+    pub async fn start(self) -> String {
+        let response = self.send().await;
+        let status = response.status();
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(status, 202, "{body}");
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts it and lets the workers bring it to where it waits for the bank. Returns its id and tracking id.
+    pub async fn waiting(self) -> (String, String) {
+        let app = self.app;
+        let id = self.start().await;
+        app.settle().await;
+        let opening = app.opening(&id).await;
+        assert_eq!(opening["state"], "awaiting_provider", "{opening}");
+        (id, opening["provider_reference"].as_str().unwrap().to_owned())
+    }
+}
