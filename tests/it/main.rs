@@ -1,4 +1,5 @@
 //! One binary for all tests through real edges: HTTP, a real Postgres, real processes.
 
+mod database;
 mod journeys;
 mod support;

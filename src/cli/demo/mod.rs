@@ -25,7 +25,7 @@ use crate::telemetry::LogFormat;
 /// Openings started at the same time.
 const STARTED_AT_ONCE: usize = 8;
 /// When the demo gives up waiting; far beyond the compressed deadline.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Not a secret: it opens a service on a free port of this machine that ends with the demo.
 const TOKEN: &str = "demo-token";
 

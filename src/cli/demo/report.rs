@@ -141,8 +141,7 @@ fn describe(kind: &str, detail: &Value) -> String {
     let text = |name: &str| detail[name].as_str().unwrap_or("-").to_owned();
     match kind {
         "transition" => format!("{} → {} ({}, {})", text("from"), text("to"), text("event"), text("source")),
-        "ticket" => format!("{} {}", text("kind"), text("status")),
-        "case" => format!("{} {}", text("kind"), text("status")),
+        "ticket" | "case" => format!("{} {}", text("kind"), text("status")),
         _ => {
             let attempts = detail["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
             let tries: Vec<&str> = attempts.iter().filter_map(|it| it["cause"].as_str()).collect();

@@ -1,0 +1,126 @@
+//! What the database itself refuses, to SQL written by hand.
+
+use account_opening::db::migrations::{self, Version};
+use account_opening::domain::StateName;
+use sqlx::{Executor, PgConnection};
+
+use crate::support::TestApp;
+
+/// Runs statements in one transaction; the error's code, or none when it was committed.
+async fn refused(connection: &mut PgConnection, statements: &str) -> Option<String> {
+    let sql = format!("begin; {statements}; commit");
+    let result = connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await;
+    let code = result.err().map(|error| match error {
+        sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
+        other => panic!("{other}"),
+    });
+    let _ = connection.execute("rollback").await;
+    code
+}
+
+/// P7: the table of steps in SQL is the table in Rust.
+#[tokio::test]
+async fn the_database_and_the_domain_hold_the_same_table_of_steps() {
+    let app = TestApp::start().await;
+    for from in StateName::ALL {
+        for to in StateName::ALL {
+            let legal: bool = sqlx::query_scalar("select opening_step_is_legal($1, $2)")
+                .bind(from.as_str())
+                .bind(to.as_str())
+                .fetch_one(&app.pool)
+                .await
+                .unwrap();
+            assert_eq!(legal, from.may_become().contains(to), "{from} -> {to}");
+        }
+    }
+    app.finish().await;
+}
+
+/// P7: no transition outside the table, nor an anchor that its history does not lead to.
+#[tokio::test]
+async fn sql_by_hand_cannot_move_an_opening_past_its_history() {
+    let app = TestApp::start().await;
+    let (id, _) = app.open().waiting().await;
+    let mut connection = app.pool.acquire().await.unwrap();
+    let anchor = format!("update account_openings set state = 'failed', reason = 'x', version = 4 where id = '{id}'");
+    let history = |version: i64, from: &str, to: &str| {
+        format!(
+            "insert into opening_history values ('{id}', {version}, '{from}', '{to}', 'x', 'operator', null, now(), \
+             null, sha256('x'))"
+        )
+    };
+    let integrity = Some("23000".to_owned());
+    let cases = [
+        ("the anchor alone", anchor.clone()),
+        ("the history alone", history(4, "awaiting_provider", "failed")),
+        ("a step that is not in the table", history(4, "awaiting_provider", "completed")),
+        ("a step from a state that it is not in", history(4, "requesting_account", "awaiting_provider")),
+        ("a gap in the versions", history(5, "awaiting_provider", "failed")),
+        ("both, with another head", format!("{anchor}; {}", history(4, "awaiting_provider", "failed"))),
+        ("a head without a step", format!("update account_openings set head_hash = sha256('y') where id = '{id}'")),
+    ];
+    for (what, statements) in cases {
+        assert_eq!(refused(&mut connection, &statements).await, integrity, "{what}");
+    }
+    drop(connection);
+    app.finish().await;
+}
+
+/// P22: history is append-only, TRUNCATE included.
+#[tokio::test]
+async fn history_can_be_neither_edited_nor_deleted_nor_truncated() {
+    let app = TestApp::start().await;
+    app.open().waiting().await;
+    let mut connection = app.pool.acquire().await.unwrap();
+    for statement in [
+        "update opening_history set detail = 'other'",
+        "delete from opening_history",
+        "truncate opening_history",
+        "truncate account_openings cascade",
+    ] {
+        assert_eq!(refused(&mut connection, statement).await.as_deref(), Some("42501"), "{statement}");
+    }
+    drop(connection);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_state_without_its_data_is_impossible() {
+    let app = TestApp::start().await;
+    let (id, _) = app.open().waiting().await;
+    let mut connection = app.pool.acquire().await.unwrap();
+    for change in [
+        "iban = 'BE68539007547034', bic = 'NEXUBEBB'",
+        "card_id = 'card_1'",
+        "reason = 'because'",
+        "provider_ref = null",
+        "profile_id = null",
+        "outcome_unknown_since = now()",
+        "escalated_at = now()",
+        "state = 'lost'",
+    ] {
+        let statement = format!("update account_openings set {change} where id = '{id}'");
+        assert_eq!(refused(&mut connection, &statement).await.as_deref(), Some("23514"), "{change}");
+    }
+    drop(connection);
+    app.finish().await;
+}
+
+/// P23: a service runs on a newer schema, and refuses an older one.
+#[tokio::test]
+async fn the_schema_is_compared_by_its_migrations() {
+    let app = TestApp::start().await;
+    let mut connection = app.pool.acquire().await.unwrap();
+    assert_eq!(migrations::version(&mut connection).await.unwrap(), Version::Usable);
+    let newer = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                 values (9999, 'of a newer version', true, 'x', 1)";
+    connection.execute(newer).await.unwrap();
+    assert_eq!(migrations::version(&mut connection).await.unwrap(), Version::Usable);
+    let schema: String = sqlx::query_scalar("select current_schema()").fetch_one(&mut *connection).await.unwrap();
+    migrations::migrate(&mut connection, &schema).await.unwrap();
+    connection.execute("delete from _sqlx_migrations where version in (4, 9999)").await.unwrap();
+    let version = migrations::version(&mut connection).await.unwrap();
+    assert_eq!(version, Version::Older { has: 3, needs: 4 });
+    drop(connection);
+    app.finish().await;
+}
