@@ -105,12 +105,8 @@ async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, A
         return Err(too_large());
     }
     to_bytes(body, most).await.map(Into::into).map_err(|error| {
-        let cause = std::error::Error::source(&error);
-        if cause.is_some_and(|it| it.is::<LengthLimitError>()) {
-            too_large()
-        } else {
-            ("broken_off", StatusCode::BAD_REQUEST.into_response())
-        }
+        let over = std::error::Error::source(&error).and_then(|it| it.downcast_ref::<LengthLimitError>());
+        if over.is_some() { too_large() } else { ("broken_off", StatusCode::BAD_REQUEST.into_response()) }
     })
 }
 

@@ -159,7 +159,8 @@ impl Ingest {
 fn burst_key(parsed: &Parsed) -> Option<String> {
     let Parsed::Reports(reports) = parsed else { return None };
     let [report] = reports.as_slice() else { return None };
-    let id = report.reference.as_ref().map(|it| it.as_str()).or(report.our_reference.as_deref())?;
+    let id =
+        report.reference.as_ref().map(super::domain::ids::ProviderRef::as_str).or(report.our_reference.as_deref())?;
     Some(format!("account_opening_request_id_{id}_{}", report.word))
 }
 

@@ -84,7 +84,9 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, messages = batch.len(), "webhooks not stored");
-                batch.into_iter().for_each(|waiting| answer(waiting, Err(sqlx::Error::WorkerCrashed)));
+                for waiting in batch {
+                    answer(waiting, Err(sqlx::Error::WorkerCrashed));
+                }
             }
         }
     }

@@ -112,13 +112,11 @@ impl Client {
     }
 
     /// A GET to be sent with [`Client::call`].
-    #[must_use]
     pub fn get(&self, url: &str) -> RequestBuilder {
         self.http.get(url)
     }
 
     /// A POST to be sent with [`Client::call`].
-    #[must_use]
     pub fn post(&self, url: &str) -> RequestBuilder {
         self.http.post(url)
     }

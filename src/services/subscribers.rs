@@ -1,4 +1,4 @@
-//! Subscribers: those who are sent every event, as a CloudEvent signed per Standard Webhooks.
+//! Subscribers: those who are sent every event, as a `CloudEvent` signed per Standard Webhooks.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::db::events::Event;
 use crate::provider::http::{CallError, Client};
 use crate::provider::signature;
 
-/// The media type of one CloudEvent in structured mode (CloudEvents 1.0, HTTP binding, section 3.2).
+/// The media type of one `CloudEvent` in structured mode (CloudEvents 1.0, HTTP binding, section 3.2).
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// Sends events to those who subscribed.

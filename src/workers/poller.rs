@@ -16,7 +16,7 @@ use crate::db::timers::{self, Due};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 
 /// Timers claimed at once, and so the most calls at once.
-const BATCH: usize = 32;
+const BATCH: u8 = 32;
 
 /// The worker.
 pub struct Poller(pub Context);
@@ -59,11 +59,11 @@ impl Worker for Poller {
         let lease_until = now + *call_timeout + *lease_margin;
         let due = {
             let mut connection = pool.acquire().await?;
-            timers::claim(&mut connection, now, lease_until, BATCH as i64).await?
+            timers::claim(&mut connection, now, lease_until, BATCH.into()).await?
         };
         let mut counts = Polled { claimed: due.len() as u64, ..Polled::default() };
-        let asked = futures::stream::iter(due.into_iter().map(|due| self.ask(due, now))).buffer_unordered(BATCH);
-        let mut asked = asked.ready_chunks(BATCH);
+        let asked = futures::stream::iter(due.into_iter().map(|due| self.ask(due, now))).buffer_unordered(BATCH.into());
+        let mut asked = asked.ready_chunks(BATCH.into());
         while let Some(answers) = asked.next().await {
             let mut facts: Vec<NewFact> = Vec::with_capacity(answers.len());
             for (fact, poll) in answers {

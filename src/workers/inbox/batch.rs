@@ -45,7 +45,9 @@ impl InboxWorker {
         inbox::park(&mut transaction, &parked).await?;
         transaction.commit().await?;
 
-        advances.iter().for_each(|advance| decided.advanced(advance));
+        for advance in &advances {
+            decided.advanced(advance);
+        }
         self.wake(&advances);
         Ok(decided)
     }

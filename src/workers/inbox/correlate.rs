@@ -95,7 +95,9 @@ pub(super) async fn correlate(
         older_unread: HashSet::new(),
     };
     // Under the lock: what another commit stored since the first look counts.
-    anchors.values().for_each(|it| holders.learn(&it.opening));
+    for advance in anchors.values() {
+        holders.learn(&advance.opening);
+    }
     holders.older_unread = older_unread(connection, &facts, &anchors, now).await?;
     Ok(Correlated { facts, anchors, holders })
 }

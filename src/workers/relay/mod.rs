@@ -21,7 +21,7 @@ use crate::db::{Fault, classify};
 use crate::domain::{Fact, Source, Topic};
 
 /// Work claimed at once, and so the most calls of one loop at once.
-const BATCH: usize = 16;
+const BATCH: u8 = 16;
 /// How often a settlement is tried: the call is made, its result should not be lost to a moment's trouble.
 const TRIES: u32 = 4;
 
@@ -77,7 +77,7 @@ impl Worker for Relay {
         let lease_until = now + self.lease();
         let (claimed, mut known) = {
             let mut connection = pool.acquire().await?;
-            let claimed = outbox::claim(&mut connection, self.topic, token, now, lease_until, BATCH as i64).await?;
+            let claimed = outbox::claim(&mut connection, self.topic, token, now, lease_until, BATCH.into()).await?;
             let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
             (claimed, known)
         };
@@ -86,7 +86,7 @@ impl Worker for Relay {
             let prepared = known.take(&work);
             async move { self.attempt(work, prepared, lease_until).await }
         });
-        let mut attempts = futures::stream::iter(calls).buffer_unordered(BATCH).ready_chunks(BATCH);
+        let mut attempts = futures::stream::iter(calls).buffer_unordered(BATCH.into()).ready_chunks(BATCH.into());
         while let Some(done) = attempts.next().await {
             self.settle(&done, token, &mut counts).await?;
         }
