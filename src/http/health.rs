@@ -35,7 +35,6 @@ pub fn router(edge: Edge) -> Router {
 }
 
 /// The process answers.
-#[expect(clippy::unused_async, reason = "a handler")]
 pub async fn live() -> &'static str {
     "ok"
 }

@@ -25,7 +25,7 @@ pub(super) struct Attempt {
 /// What a call needs beside its row, as it was when it was claimed.
 pub(super) enum Prepared {
     Command {
-        opening: Opening,
+        opening: Box<Opening>,
         customer: Value,
     },
     Delivery(events::Event),
@@ -66,7 +66,7 @@ impl Known {
         }
         let customer = self.customers.get(&work.opening_id).cloned().unwrap_or_default();
         match self.openings.get(&work.opening_id) {
-            Some(opening) => Prepared::Command { opening: opening.clone(), customer },
+            Some(opening) => Prepared::Command { opening: Box::new(opening.clone()), customer },
             None => Prepared::Gone,
         }
     }
