@@ -38,8 +38,10 @@ pub async fn list(
         r#"-- timeline::list
         with facts as (
             select * from inbox where opening_id = $1
-             union
-            select * from inbox where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
+             union all
+            select * from inbox
+             where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
+               and opening_id is distinct from $1
         ), items as (
             select received_at as at, 1 as rank, id::text as id, source as kind,
                    jsonb_build_object('event_id', event_id, 'status', status, 'outcome', outcome,

@@ -161,6 +161,23 @@ impl TestApp {
         }
     }
 
+    /// Every event so far. An event shows once every older transaction of the database has ended, and other tests run on
+    /// the same one: so this looks again until it has as many as were written.
+    pub async fn eventually_all_events(&self) -> Vec<Value> {
+        let written: i64 = sqlx::query_scalar("select count(*) from events").fetch_one(&self.pool).await.unwrap();
+        let read = async {
+            loop {
+                let page = self.get("/v1/events?limit=200").await;
+                let events = page["items"].as_array().unwrap().clone();
+                if events.len() as i64 >= written {
+                    return events;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), read).await.expect("every event shows in the end")
+    }
+
     /// An opening to be started.
     pub fn open(&self) -> OpeningBuilder<'_> {
         OpeningBuilder::new(self)
