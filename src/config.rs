@@ -402,3 +402,6 @@ impl RawSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

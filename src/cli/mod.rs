@@ -51,6 +51,12 @@ impl From<Vec<SettingError>> for Misconfigured {
     }
 }
 
+/// The whole command line, for the test that compares it to `.env.example`.
+#[cfg(test)]
+pub(crate) fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
