@@ -5,6 +5,7 @@
 //! takes.
 
 mod parse;
+mod simulator;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +16,8 @@ use clap::{Args, FromArgMatches};
 use secrecy::SecretString;
 
 use self::parse::{Checker, duration, list_of};
-pub use self::parse::{SettingError, Token};
+pub use self::parse::{Role, SettingError, Token};
+pub use self::simulator::{RawSimulator, SimulatorSettings};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::retry::RetryPolicy;
@@ -310,13 +312,12 @@ impl RawSettings {
             nexusbank: NexusBankSettings {
                 base_url: check.url("NEXUSBANK_BASE_URL", &self.nexusbank_base_url),
                 api_key: check
-                    .with("NEXUSBANK_API_KEY", &self.nexusbank_api_key, "a bearer key", parse::header_text)
-                    .unwrap_or_default()
+                    .secret("NEXUSBANK_API_KEY", &self.nexusbank_api_key, parse::BEARER, parse::header_text)
                     .into(),
                 webhook_secrets: check.secret(
                     "NEXUSBANK_WEBHOOK_SECRETS",
                     &self.nexusbank_webhook_secrets,
-                    "whsec_ and base64 of at least 16 bytes, comma-separated",
+                    parse::WEBHOOK_SECRETS,
                     |text| list_of(text, WebhookSecret::parse),
                 ),
                 tolerance: check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance),

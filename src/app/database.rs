@@ -148,13 +148,16 @@ pub fn history_key(settings: &Settings) -> anyhow::Result<HistoryKey> {
     Ok(HistoryKey::new(&bytes))
 }
 
-/// Written beside and renamed: half a key would make a history that nobody can verify.
+/// Written beside and linked into place: half a key would make a history that nobody can verify, and of two services that
+/// start together on one directory the second takes the first one's.
 fn make_key(path: &Path) -> std::io::Result<()> {
-    let beside = path.with_extension("key.new");
+    let beside = path.with_extension(format!("{}.new", std::process::id()));
     #[expect(clippy::disallowed_methods, reason = "a key must come from the operating system's randomness")]
     let key: [u8; 32] = rand::random();
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     writeln!(file, "{}", STANDARD.encode(key))?;
     file.sync_all()?;
-    std::fs::rename(&beside, path)
+    let linked = std::fs::hard_link(&beside, path);
+    std::fs::remove_file(&beside)?;
+    linked.or_else(|error| if error.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
 }

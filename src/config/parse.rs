@@ -19,6 +19,8 @@ use crate::provider::signature::WebhookSecret;
 
 pub(super) const POSTGRES: &str = "postgres://user:password@host:port/database";
 pub(super) const SCHEMA: &str = "a schema name: small letters, digits and underscores, a letter first, at most 63";
+pub(super) const BEARER: &str = "a bearer key: visible ASCII characters";
+pub(super) const WEBHOOK_SECRETS: &str = "whsec_ and base64 of at least 16 bytes, comma-separated";
 pub(super) const TOKENS: &str =
     "name:token[:reader|caller|operator|admin], comma-separated; tokens of at least 8 characters, each once";
 pub(super) const SUBSCRIBERS: &str = "url|whsec_…, comma-separated";
@@ -187,6 +189,14 @@ pub(super) fn http_url(text: &str) -> Result<String, String> {
         return Err("neither http nor https".to_owned());
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("neither true nor false".to_owned()),
+    }
 }
 
 /// Text that may stand in an HTTP header.

@@ -264,6 +264,8 @@ pub struct Pending {
     pub part: i32,
     /// As it came.
     pub body: Vec<u8>,
+    /// As they were kept.
+    pub headers: Value,
     /// The opening that it names by our id.
     pub opening_id: Option<Uuid>,
     /// The opening that it names by the provider's id.
@@ -283,7 +285,7 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
     sqlx::query_as!(
         Pending,
         r#"-- inbox::claim
-        select id, source, provider, part, body, opening_id, provider_ref, received_at, attempts
+        select id, source, provider, part, body, headers, opening_id, provider_ref, received_at, attempts
           from inbox
          where status = 'pending' and next_attempt_at <= $1
          order by next_attempt_at, id

@@ -85,6 +85,8 @@ pub struct Claimed {
     pub attempts: i32,
     /// The number of this claim; from the second on, the call may have been made already.
     pub claims: i32,
+    /// What became of the earlier ones; a claim without an entry ended in a crash.
+    pub attempt_log: Value,
     /// What `RETRY_FOR` counts from: when it was written, or redriven.
     pub retry_from: Time,
 }
@@ -116,7 +118,7 @@ pub async fn claim(
            set lease_token = $2, lease_until = $4, claims = o.claims + 1
           from due
          where o.id = due.id
-        returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.retry_from"#,
+        returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.attempt_log, o.retry_from"#,
         topic.as_str(),
         token,
         now,
@@ -125,6 +127,16 @@ pub async fn claim(
     )
     .fetch_all(connection)
     .await
+}
+
+impl Claimed {
+    /// Whether an earlier claim may have had its effect: all but those of which it is known that nothing was sent.
+    #[must_use]
+    pub fn may_have_taken_effect(&self) -> bool {
+        let log = self.attempt_log.as_array().map(Vec::as_slice).unwrap_or_default();
+        let nothing_sent = log.iter().filter(|entry| entry["indeterminate"] == false).count();
+        usize::try_from(self.claims - 1).unwrap_or_default() > nothing_sent
+    }
 }
 
 /// What became of one call.
@@ -145,6 +157,8 @@ pub enum Settled {
         cause: String,
         /// Whether it counts towards `MAX_ATTEMPTS`.
         counts: bool,
+        /// Whether the call may have taken effect.
+        indeterminate: bool,
     },
     /// Given up: a dead letter.
     Dead {
@@ -176,10 +190,16 @@ pub async fn settle(
     let entry = |class: &str, cause: &str| json!([{"at": now, "class": class, "cause": cause}]);
     let (status, outcome, next, counts, log) = match settled {
         Settled::Delivered { outcome } => ("delivered", Some(*outcome), None, false, entry("delivered", outcome)),
-        Settled::Retry { at, class, cause, counts } => ("pending", None, Some(*at), *counts, entry(class, cause)),
+        Settled::Retry { at, class, cause, counts, indeterminate } => {
+            let entry = json!([{"at": now, "class": class, "cause": cause, "indeterminate": indeterminate}]);
+            ("pending", None, Some(*at), *counts, entry)
+        }
         Settled::Dead { class, cause } => ("dead", Some(*class), None, true, entry(class, cause)),
         Settled::Cancelled { cause } => ("cancelled", Some(*cause), None, false, entry("cancelled", cause)),
-        Settled::Released => ("pending", None, None, false, json!([])),
+        Settled::Released => {
+            let entry = json!([{"at": now, "class": "released", "cause": "not begun in time", "indeterminate": false}]);
+            ("pending", None, None, false, entry)
+        }
     };
     let done = sqlx::query!(
         r#"-- outbox::settle

@@ -18,8 +18,8 @@ use http_body_util::LengthLimitError;
 use super::{Edge, health};
 use crate::db::inbox::Stored;
 use crate::domain::Source;
-use crate::ingest::{Message, Receipt, kept_headers};
-use crate::provider::{Incoming, Parsed, Provider, VerifyError};
+use crate::ingest::{Message, Receipt};
+use crate::provider::{Headers, Incoming, Parsed, Provider, VerifyError};
 
 /// What remains of `ACK_TIMEOUT` for the answer to travel.
 const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
@@ -73,7 +73,8 @@ async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Answe
             return (refused(error), StatusCode::UNAUTHORIZED.into_response());
         }
     };
-    let parsed = provider.parse(&body);
+    let headers = Headers::kept(&head.headers);
+    let parsed = provider.parse(&headers, &body);
     if let Parsed::Unreadable(cause) = &parsed {
         tracing::warn!(provider = provider.name(), cause, "a signed webhook cannot be read; kept as a dead letter");
     }
@@ -82,7 +83,7 @@ async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Answe
         source: Source::Webhook,
         provider: provider.name().to_owned(),
         event_id: verified.event_id,
-        headers: kept_headers(&head.headers),
+        headers,
         body: body.clone(),
         received_at,
         parsed,

@@ -9,7 +9,6 @@ mod queue;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use tokio::sync::Notify;
@@ -21,7 +20,7 @@ use self::queue::{Queue, Writer};
 use crate::clock::{Clock, Ids, Time};
 use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key};
 use crate::domain::{Report, Source};
-use crate::provider::Parsed;
+use crate::provider::{Headers, Parsed};
 
 /// A message that was verified, with what it says.
 #[derive(Clone, Debug)]
@@ -35,7 +34,7 @@ pub struct Message {
     /// As it came.
     pub body: Vec<u8>,
     /// As they came, without credentials.
-    pub headers: Value,
+    pub headers: Headers,
     /// When it came.
     pub received_at: Time,
     /// What it says.
@@ -134,7 +133,7 @@ impl Ingest {
             part: i32::try_from(part).unwrap_or(i32::MAX),
             body: message.body.clone(),
             digest,
-            headers: message.headers.clone(),
+            headers: serde_json::to_value(&message.headers).unwrap_or_default(),
             opening_id: report.and_then(|it| it.our_reference.as_deref()).and_then(|it| Uuid::parse_str(it).ok()),
             provider_ref: report.and_then(|it| it.reference.as_ref()).map(ToString::to_string),
             received_at: message.received_at,
@@ -162,15 +161,4 @@ fn burst_key(parsed: &Parsed) -> Option<String> {
     let id =
         report.reference.as_ref().map(super::domain::ids::ProviderRef::as_str).or(report.our_reference.as_deref())?;
     Some(format!("account_opening_request_id_{id}_{}", report.word))
-}
-
-/// Headers as they are kept: at most 64, each of at most 1 KiB, without what authenticates whoever sent them.
-#[must_use]
-pub fn kept_headers(headers: &axum::http::HeaderMap) -> Value {
-    let secret = |name: &str| ["authorization", "cookie", "proxy-authorization"].contains(&name);
-    let kept = headers.iter().filter(|(name, _)| !secret(name.as_str())).take(64);
-    let text = |value: &axum::http::HeaderValue| -> String {
-        String::from_utf8_lossy(value.as_bytes()).chars().take(1_024).collect()
-    };
-    Value::Object(kept.map(|(name, value)| (name.to_string(), text(value).into())).collect::<Map<_, _>>())
 }

@@ -8,11 +8,12 @@ pub mod http;
 pub mod nexusbank;
 pub mod signature;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::http::CallError;
@@ -80,6 +81,29 @@ pub struct Incoming<'a> {
     pub body: &'a [u8],
     /// When it came.
     pub received_at: Time,
+}
+
+/// Headers as the inbox keeps them, by their names in small letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Headers(BTreeMap<String, String>);
+
+impl Headers {
+    /// At most 64, each of at most 1 KiB, without what authenticates whoever sent them.
+    #[must_use]
+    pub fn kept(headers: &HeaderMap) -> Self {
+        let secret = |name: &str| ["authorization", "cookie", "proxy-authorization"].contains(&name);
+        let text =
+            |value: &HeaderValue| -> String { String::from_utf8_lossy(value.as_bytes()).chars().take(1_024).collect() };
+        let kept = headers.iter().filter(|(name, _)| !secret(name.as_str())).take(64);
+        Self(kept.map(|(name, value)| (name.to_string(), text(value))).collect())
+    }
+
+    /// The value of a header.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
 }
 
 /// A request that the provider did send.
@@ -170,8 +194,9 @@ pub trait Provider: Send + Sync {
     /// Why it is not believed.
     fn verify(&self, incoming: &Incoming<'_>) -> Result<Verified, VerifyError>;
 
-    /// What a body says.
-    fn parse(&self, body: &[u8]) -> Parsed;
+    /// What a message says. It is asked when the message comes and again when it is decided, perhaps days later: so it sees
+    /// what the inbox keeps.
+    fn parse(&self, headers: &Headers, body: &[u8]) -> Parsed;
 
     /// The answer to a verified request.
     fn ack(&self, _incoming: &Incoming<'_>) -> Ack {

@@ -14,7 +14,9 @@ use serde_json::json;
 use self::message::Words;
 use super::http::{CallError, Client};
 use super::signature::{self, WebhookSecret};
-use super::{BicSource, Capabilities, Idempotency, Incoming, Parsed, Provider, Submission, Verified, VerifyError};
+use super::{
+    BicSource, Capabilities, Headers, Idempotency, Incoming, Parsed, Provider, Submission, Verified, VerifyError,
+};
 use crate::config::NexusBankSettings;
 use crate::domain::{OpeningId, ProviderRef, Report};
 
@@ -140,7 +142,7 @@ impl Provider for NexusBank {
         Ok(Verified { event_id: Some(event_id), secret })
     }
 
-    fn parse(&self, body: &[u8]) -> Parsed {
+    fn parse(&self, _headers: &Headers, body: &[u8]) -> Parsed {
         message::parse(body)
     }
 

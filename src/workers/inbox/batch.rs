@@ -11,7 +11,7 @@ use crate::clock::Time;
 use crate::db::advance::{self, Advance};
 use crate::db::inbox::{self, Pending, Settlement};
 use crate::domain::{Fact, Outcome, Source, decide};
-use crate::provider::{Parsed, Providers};
+use crate::provider::{Headers, Parsed, Providers};
 use crate::workers::Context;
 use crate::workers::driver::{TickError, panic_text};
 
@@ -121,8 +121,9 @@ fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), Stri
         return Ok((source, fact));
     }
     let provider = providers.get(&row.provider).ok_or("unknown_provider")?;
+    let headers: Headers = serde_json::from_value(row.headers.clone()).unwrap_or_default();
     let part = usize::try_from(row.part).unwrap_or(usize::MAX);
-    match provider.parse(&row.body) {
+    match provider.parse(&headers, &row.body) {
         Parsed::Reports(mut reports) if part < reports.len() => {
             Ok((source, Fact::Reported { report: reports.swap_remove(part) }))
         }

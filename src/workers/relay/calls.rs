@@ -118,7 +118,7 @@ impl Relay {
                     profile: profile.clone(),
                     customer: customer.clone(),
                 };
-                let report = submit(provider.as_ref(), work.claims, &submission).await?;
+                let report = submit(provider.as_ref(), work, &submission).await?;
                 Ok(("accepted", Some(Fact::SubmissionAccepted { report })))
             }
             (Topic::IssueCard, State::IssuingCard(account)) => {
@@ -143,10 +143,10 @@ impl Relay {
         let retry = &self.context.retry;
         let (now, jitter) = (self.context.clock.now(), self.context.ids.jitter());
         let (class, cause) = (error.class(), error.to_string());
-        let submits = self.topic == Topic::SubmitRequest;
-        let fact = (submits && error.is_indeterminate()).then(|| Fact::SubmissionUnknown { class: class.to_owned() });
+        let (submits, indeterminate) = (self.topic == Topic::SubmitRequest, error.is_indeterminate());
+        let fact = (submits && indeterminate).then(|| Fact::SubmissionUnknown { class: class.to_owned() });
         let after = |next: Next, counts: bool| match next {
-            Next::RetryAt(at) => Settled::Retry { at, class, cause: cause.clone(), counts },
+            Next::RetryAt(at) => Settled::Retry { at, class, cause: cause.clone(), counts, indeterminate },
             Next::Dead => Settled::Dead { class, cause: cause.clone() },
         };
         let (settled, fact) = match error {
@@ -170,14 +170,14 @@ impl Relay {
 
 /// Submits; from the second claim on, looks first whether an earlier submission was taken. Where a provider cannot be
 /// asked twice safely, only that look may answer.
-async fn submit(provider: &dyn Provider, claims: i32, submission: &Submission) -> Result<Report, CallError> {
-    if claims > 1 {
+async fn submit(provider: &dyn Provider, work: &Claimed, submission: &Submission) -> Result<Report, CallError> {
+    if work.claims > 1 {
         let mut found = provider.recover(submission.opening_id).await?;
         // The oldest is the one that was first; were there more, the ledger of the other side shows a double effect.
         if !found.is_empty() {
             return Ok(found.swap_remove(0));
         }
-        if provider.capabilities().idempotency == Idempotency::None {
+        if provider.capabilities().idempotency == Idempotency::None && work.may_have_taken_effect() {
             let cause = "outcome unknown, and this provider takes a repeat as a second request".to_owned();
             return Err(CallError::Unusable { cause });
         }

@@ -1,0 +1,80 @@
+//! The settings of `simulator`.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::parse::{self, Checker, SettingError};
+use super::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
+use crate::provider::signature::WebhookSecret;
+
+/// The settings as text.
+#[derive(Args, Clone, Debug)]
+pub struct RawSimulator {
+    /// Where it listens
+    #[arg(long, env, default_value = "127.0.0.1:8090")]
+    pub simulator_addr: String,
+    /// Where it sends webhooks
+    #[arg(long, env, default_value = "http://127.0.0.1:8080/webhooks/nexusbank")]
+    pub webhook_url: String,
+    /// The bearer key that it takes
+    #[arg(long, env, default_value = DEVELOPMENT_API_KEY, hide_env_values = true)]
+    pub nexusbank_api_key: String,
+    /// What it signs webhooks with: the first of these
+    #[arg(long, env, default_value = DEVELOPMENT_WEBHOOK_SECRET, hide_env_values = true)]
+    pub nexusbank_webhook_secrets: String,
+    /// Whether faults are dealt by quota, as in the demo: true or false
+    #[arg(long, env, default_value = "false", num_args = 0..=1, default_missing_value = "true")]
+    pub simulator_faults: String,
+    /// What faults, decisions and account numbers are drawn from [default: the time]
+    #[arg(long, env)]
+    pub simulator_seed: Option<String>,
+}
+
+/// The settings, checked.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "RawSimulator documents each")]
+pub struct SimulatorSettings {
+    pub addr: SocketAddr,
+    pub webhook_url: String,
+    pub api_key: String,
+    /// `whsec_…`
+    pub webhook_secret: String,
+    pub faults: bool,
+    /// None: drawn.
+    pub seed: Option<u64>,
+}
+
+impl RawSimulator {
+    /// Checks all of them.
+    ///
+    /// # Errors
+    /// Every wrong setting.
+    pub fn checked(&self) -> Result<SimulatorSettings, Vec<SettingError>> {
+        let mut check = Checker::default();
+        let first_secret = |text: &str| {
+            let first = text.split(',').next().unwrap_or_default().trim();
+            WebhookSecret::parse(first).map(|_| first.to_owned())
+        };
+        let settings = SimulatorSettings {
+            addr: check.address("SIMULATOR_ADDR", &self.simulator_addr),
+            webhook_url: check.url("WEBHOOK_URL", &self.webhook_url),
+            api_key: check.secret("NEXUSBANK_API_KEY", &self.nexusbank_api_key, parse::BEARER, parse::header_text),
+            webhook_secret: check.secret(
+                "NEXUSBANK_WEBHOOK_SECRETS",
+                &self.nexusbank_webhook_secrets,
+                parse::WEBHOOK_SECRETS,
+                first_secret,
+            ),
+            faults: check
+                .with("SIMULATOR_FAULTS", &self.simulator_faults, "true or false", parse::boolean)
+                .unwrap_or_default(),
+            seed: self
+                .simulator_seed
+                .as_ref()
+                .filter(|it| !it.is_empty())
+                .map(|it| check.number("SIMULATOR_SEED", it, 0, u64::MAX)),
+        };
+        check.finish(settings)
+    }
+}
