@@ -99,6 +99,12 @@ impl Headers {
         Self(kept.map(|(name, value)| (name.to_string(), text(value))).collect())
     }
 
+    /// These headers.
+    #[must_use]
+    pub fn of<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self(headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
     /// The value of a header.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
