@@ -187,6 +187,8 @@ async fn find(edge: &Edge, id: &str) -> Result<Option<Opening>, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn read(body: &Value) -> Result<SetStatus, (Kind, Vec<String>)> {
