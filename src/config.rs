@@ -14,11 +14,11 @@ use chrono::TimeDelta;
 use clap::Args;
 use secrecy::SecretString;
 
-pub use self::parse::{SettingError, Token};
 use self::parse::{Checker, duration, list_of};
+pub use self::parse::{Role, SettingError, Token};
+use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::retry::RetryPolicy;
-use crate::domain::Policy;
 use crate::domain::text::words;
 use crate::provider::signature::WebhookSecret;
 
@@ -238,7 +238,11 @@ impl RawDatabase {
                 parse::postgres,
             ),
             pool: check.number("DATABASE_POOL", &self.database_pool, 2, 1_000),
-            data_dir: self.data_dir.as_ref().filter(|it| !it.is_empty()).map_or_else(parse::default_data_dir, Into::into),
+            data_dir: self
+                .data_dir
+                .as_ref()
+                .filter(|it| !it.is_empty())
+                .map_or_else(parse::default_data_dir, Into::into),
             pg_bin_dir: self.pg_bin_dir.as_ref().filter(|it| !it.is_empty()).map(Into::into),
         }
     }
@@ -367,7 +371,11 @@ impl RawSettings {
         ] {
             let parts = default.split([':', ',']).filter(|part| part.len() >= 16);
             if value.is_empty() || parts.into_iter().any(|part| value.contains(part)) {
-                check.wrong(name, None, "a value of your own (required in production; the development default is known)");
+                check.wrong(
+                    name,
+                    None,
+                    "a value of your own (required in production; the development default is known)",
+                );
             }
         }
     }

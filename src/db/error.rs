@@ -36,3 +36,12 @@ pub fn classify(error: &sqlx::Error) -> Fault {
         _ => Fault::Permanent,
     }
 }
+
+/// What may stand in a log about an error: a message of the database's may quote values, so only its code is kept.
+#[must_use]
+pub fn describe(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => format!("database error {}", error.code().unwrap_or_default()),
+        error => format!("database error: {error}"),
+    }
+}

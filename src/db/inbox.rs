@@ -1,7 +1,7 @@
 //! `inbox`: every fact from outside, inserted before anything is made of it.
 
-use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;

@@ -20,7 +20,7 @@ pub mod tickets;
 pub mod timeline;
 pub mod timers;
 
-pub use error::{Fault, classify};
+pub use error::{Fault, classify, describe};
 pub use pool::{PoolOptions, connect};
 
 /// One page of a list: at most `limit` rows beyond `after`, which is the last row of the page before.

@@ -3,7 +3,7 @@
 //! driver loop runs them all.
 
 pub mod driver;
-mod facts;
+pub mod facts;
 pub mod inbox;
 pub mod poller;
 pub mod relay;

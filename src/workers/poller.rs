@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::driver::{Counts, TickError, Worker};
 use super::{Context, facts};
 use crate::clock::Time;
+use crate::db::inbox;
 use crate::db::inbox::NewFact;
 use crate::db::timers::{self, Due};
-use crate::db::inbox;
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 
 /// Timers claimed at once, and so the most calls at once.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
 use crate::db::advance::Advance;
-use crate::db::{Fault, classify, inbox};
+use crate::db::{Fault, classify, describe, inbox};
 use crate::domain::retry::Next;
 use crate::domain::{Effect, Outcome, StateName, Topic};
 
@@ -132,13 +132,10 @@ impl Failure {
         }
     }
 
-    /// What a person is told, in the dead letter. Database messages may quote values, so only their code is kept.
+    /// What a person is told, in the dead letter.
     fn cause(&self) -> String {
         match &self.error {
-            TickError::Database(sqlx::Error::Database(error)) => {
-                format!("database error {}", error.code().unwrap_or_default())
-            }
-            TickError::Database(error) => format!("database error: {error}"),
+            TickError::Database(error) => describe(error),
             TickError::Panicked(text) => format!("panic: {text}"),
         }
     }

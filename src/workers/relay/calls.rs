@@ -24,7 +24,10 @@ pub(super) struct Attempt {
 
 /// What a call needs beside its row, as it was when it was claimed.
 pub(super) enum Prepared {
-    Command { opening: Opening, customer: Value },
+    Command {
+        opening: Opening,
+        customer: Value,
+    },
     Delivery(events::Event),
     /// The row that it needs is not there.
     Gone,
@@ -141,8 +144,7 @@ impl Relay {
         let (now, jitter) = (self.context.clock.now(), self.context.ids.jitter());
         let (class, cause) = (error.class(), error.to_string());
         let submits = self.topic == Topic::SubmitRequest;
-        let fact = (submits && error.is_indeterminate())
-            .then(|| Fact::SubmissionUnknown { class: class.to_owned() });
+        let fact = (submits && error.is_indeterminate()).then(|| Fact::SubmissionUnknown { class: class.to_owned() });
         let after = |next: Next, counts: bool| match next {
             Next::RetryAt(at) => Settled::Retry { at, class, cause: cause.clone(), counts },
             Next::Dead => Settled::Dead { class, cause: cause.clone() },

@@ -54,7 +54,8 @@ impl Counts for Relayed {
             let topic = topic.as_str();
             metrics::counter!("account_opening_attempts_total", "topic" => topic, "outcome" => *outcome).increment(1);
             match *outcome {
-                "retry" => metrics::counter!("account_opening_retries_total", "topic" => topic, "reason" => *class).increment(1),
+                "retry" => metrics::counter!("account_opening_retries_total", "topic" => topic, "reason" => *class)
+                    .increment(1),
                 "dead" => metrics::counter!("account_opening_failures_total", "reason" => *class).increment(1),
                 _ => {}
             }
@@ -76,8 +77,7 @@ impl Worker for Relay {
         let lease_until = now + self.lease();
         let (claimed, mut known) = {
             let mut connection = pool.acquire().await?;
-            let claimed =
-                outbox::claim(&mut connection, self.topic, token, now, lease_until, BATCH as i64).await?;
+            let claimed = outbox::claim(&mut connection, self.topic, token, now, lease_until, BATCH as i64).await?;
             let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
             (claimed, known)
         };
