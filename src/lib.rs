@@ -4,6 +4,7 @@ pub mod config;
 pub mod db;
 pub mod domain;
 pub mod embedded;
+pub mod http;
 pub mod ingest;
 pub mod provider;
 pub mod services;

@@ -2,7 +2,9 @@
 
 pub mod health;
 pub mod internal;
+pub mod problem;
 pub mod public;
+pub mod request_id;
 
 use std::sync::Arc;
 
