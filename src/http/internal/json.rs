@@ -1,0 +1,152 @@
+//! JSON bodies, read strictly: one object, no name twice, everything that serde refuses refused.
+//!
+//! A name that stands twice would mean one thing to us and perhaps another to whatever stands before us.
+
+use std::fmt;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::http::problem::{ApiError, Kind};
+
+/// The body, a JSON object. Bodies are at most as long as the router's limit.
+#[derive(Clone, Debug)]
+pub struct JsonObject(pub Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for JsonObject {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if !may_be_json(request.headers()) {
+            return Err(ApiError::new(Kind::UnsupportedMediaType));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+                ApiError::new(Kind::PayloadTooLarge)
+            }
+            _ => ApiError::because(Kind::InvalidJson, "the body ended early"),
+        })?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// JSON by its type, or of no type at all.
+fn may_be_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence.is_empty() || essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+}
+
+fn parse(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    match value {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(ApiError::because(Kind::InvalidJson, "the body is JSON, but not an object")),
+        Err(_) => Err(ApiError::new(Kind::InvalidJson)),
+    }
+}
+
+/// Reads any value in which no object has a name twice.
+struct Strict;
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element_seed(Self)? {
+            items.push(item);
+        }
+        Ok(items.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = access.next_key::<String>()? {
+            let value = access.next_value_seed(Self)?;
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("a name stands twice"));
+            }
+        }
+        Ok(object.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_taken_and_what_could_be_read_in_two_ways_is_not() {
+        assert_eq!(parse(br#" {"a":[1,-2,0.5,true,null,"x"],"b":{}} "#).unwrap().len(), 2);
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200));
+        for wrong in [
+            "",
+            "null",
+            "[]",
+            "\"text\"",
+            "{",
+            "{} {}",
+            "{'a':1}",
+            r#"{"a":1,"a":1}"#,
+            r#"{"x":{"a":1,"a":2}}"#,
+            r#"{"a":"\ud800"}"#,
+            r#"{"a":1e400}"#,
+            r#"{"a":NaN}"#,
+            "{\"a\":\"\u{1}\"}",
+            &deep,
+        ] {
+            assert_eq!(parse(wrong.as_bytes()).unwrap_err().kind(), Kind::InvalidJson, "{wrong}");
+        }
+        assert!(parse(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_body_of_another_type_is_refused_and_one_of_no_type_is_read() {
+        let is = |text: &str| may_be_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, text.parse().unwrap())]));
+        assert!(may_be_json(&HeaderMap::new()));
+        assert!(is("application/json; charset=utf-8") && is("Application/JSON") && is("application/merge-patch+json"));
+        assert!(!is("text/xml") && !is("application/x-www-form-urlencoded") && !is("text/plain"));
+    }
+}
