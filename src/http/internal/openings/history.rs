@@ -1,0 +1,81 @@
+//! `GET /v1/account-openings/{id}/history`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::db::history::{self, Transition};
+use crate::db::openings;
+use crate::domain::OpeningId;
+use crate::http::Edge;
+use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
+use crate::http::internal::path::Id;
+use crate::http::internal::work::{Connection, database};
+use crate::http::problem::{ApiError, Kind, Problem};
+
+/// A transition.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Transition)]
+pub struct Item {
+    /// The opening's version after it, from 1.
+    version: i64,
+    /// The state before. None: the start.
+    from: Option<String>,
+    /// The state after.
+    #[schema(example = "awaiting_provider")]
+    to: String,
+    /// The fact that caused it.
+    #[schema(example = "submission_accepted")]
+    event: String,
+    /// `api`, `webhook`, `poll`, `list`, `sandbox`, `report`, `command`, `timer` or `operator`.
+    #[schema(example = "command")]
+    source: String,
+    /// When.
+    at: DateTime<Utc>,
+    /// For people.
+    detail: Option<String>,
+    /// Of this row and all before it, in hexadecimal.
+    hash: String,
+}
+
+impl From<Transition> for Item {
+    fn from(row: Transition) -> Self {
+        let Transition { version, from_state, to_state, event, source, at, detail, hash, .. } = row;
+        Self { version, from: from_state, to: to_state, event, source, at, detail, hash: hex::encode(hash) }
+    }
+}
+
+/// Lists the transitions of an account opening, oldest first.
+#[utoipa::path(
+    get,
+    path = "/v1/account-openings/{id}/history",
+    operation_id = "list_transitions",
+    tag = "Account openings",
+    params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery),
+    responses(
+        (status = 200, description = "A page", body = Listing<Item>),
+        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
+        (status = 404, description = "`not-found`", body = Problem),
+        (status = 422, description = "`validation-failed`", body = Problem),
+    ),
+)]
+pub async fn history(
+    State(edge): State<Arc<Edge>>,
+    Id(id): Id,
+    params: Params,
+) -> Result<Json<Listing<Item>>, ApiError> {
+    params.only(&[])?;
+    let page = params.page()?;
+    let work = move |mut connection: Connection| async move {
+        match openings::get(&mut connection, OpeningId(id)).await? {
+            Some(opening) => history::list(&mut connection, opening.id, one_more(page)).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let rows = database(&edge.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    Ok(Json(listing(rows, page.limit, |row| row.version, Item::from)))
+}

@@ -1,0 +1,73 @@
+//! `GET /v1/account-openings`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::db::openings::{self, Filter};
+use crate::domain::resource::Resource;
+use crate::domain::{StateName, Status};
+use crate::http::Edge;
+use crate::http::internal::fields::{self, MAX_TEXT};
+use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
+use crate::http::internal::work::{Connection, database};
+use crate::http::problem::{ApiError, Problem};
+
+/// Lists account openings, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/account-openings",
+    operation_id = "list_account_openings",
+    tag = "Account openings",
+    params(
+        ("status" = Option<String>, Query, description = "`in_progress`, `succeeded`, `rejected` or `failed`"),
+        ("state" = Option<String>, Query, description = "The state behind the status"),
+        ("market" = Option<String>, Query, description = "ISO 3166 alpha-2"),
+        ("customer_reference" = Option<String>, Query, description = "The caller's own name for the customer"),
+        PageQuery,
+    ),
+    responses(
+        (status = 200, description = "A page", body = Listing<Resource>),
+        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
+        (status = 422, description = "`validation-failed`", body = Problem),
+    ),
+)]
+pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Resource>>, ApiError> {
+    params.only(&["status", "state", "market", "customer_reference"])?;
+    let filter = Filter {
+        states: states(params.read("status", fields::word)?, params.read("state", fields::word)?),
+        market: params.read("market", fields::country)?,
+        customer_reference: params.read("customer_reference", |text| fields::text(text, MAX_TEXT))?,
+    };
+    let page = params.page()?;
+    let work = move |mut connection: Connection| {
+        let filter = filter.clone();
+        async move { openings::list(&mut connection, &filter, one_more(page)).await }
+    };
+    let rows = database(&edge.pool, work).await?;
+    Ok(Json(listing(rows, page.limit, |row| row.id.0, |row| Resource::from(&row))))
+}
+
+/// The states that both allow.
+fn states(status: Option<Status>, state: Option<StateName>) -> Option<Vec<StateName>> {
+    if status.is_none() && state.is_none() {
+        return None;
+    }
+    let allowed =
+        |it: &StateName| status.is_none_or(|status| it.status() == status) && state.is_none_or(|state| *it == state);
+    Some(StateName::ALL.iter().copied().filter(allowed).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_means_its_states_and_a_state_outside_of_it_means_none() {
+        assert_eq!(states(None, None), None);
+        assert_eq!(states(Some(Status::Succeeded), None), Some(vec![StateName::IssuingCard, StateName::Completed]));
+        assert_eq!(states(Some(Status::InProgress), Some(StateName::Escalated)), Some(vec![StateName::Escalated]));
+        assert_eq!(states(Some(Status::Failed), Some(StateName::Escalated)), Some(vec![]));
+    }
+}

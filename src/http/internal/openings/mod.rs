@@ -1,0 +1,26 @@
+//! Account openings: start, read, list, follow, and ask the provider now.
+
+mod asked;
+mod get;
+mod history;
+mod list;
+mod poll;
+mod start;
+mod timeline;
+
+use std::sync::Arc;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::http::Edge;
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Arc<Edge>> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list, start::start))
+        .routes(routes!(get::get))
+        .routes(routes!(history::history))
+        .routes(routes!(timeline::timeline))
+        .routes(routes!(poll::poll))
+}

@@ -1,0 +1,74 @@
+//! `POST /v1/account-openings/{id}/poll`: an operator wants the provider asked now.
+//!
+//! The wish is a fact like any other: it goes through the inbox, and the poller asks.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::json;
+use sqlx::Connection as _;
+
+use crate::db::{inbox, openings};
+use crate::domain::{Fact, Opening, OpeningId, Source, State as OpeningState};
+use crate::http::Edge;
+use crate::http::internal::Accepted;
+use crate::http::internal::auth::Operator;
+use crate::http::internal::path::Id;
+use crate::http::internal::work::{Connection, database};
+use crate::http::problem::{ApiError, Kind, Problem};
+use crate::workers::facts;
+
+/// Asks the provider now, also when people were told already.
+#[utoipa::path(
+    post,
+    path = "/v1/account-openings/{id}/poll",
+    operation_id = "poll_account_opening",
+    tag = "Account openings",
+    params(("id" = uuid::Uuid, Path, description = "Its id")),
+    responses(
+        (status = 202, description = "The provider will be asked", body = Accepted),
+        (status = 403, description = "`forbidden`: operators act", body = Problem),
+        (status = 404, description = "`not-found`", body = Problem),
+        (status = 409, description = "`wrong-state`: no tracking id yet, or decided already", body = Problem),
+    ),
+)]
+pub async fn poll(
+    State(edge): State<Arc<Edge>>,
+    Operator(operator): Operator,
+    Id(id): Id,
+) -> Result<(StatusCode, Json<Accepted>), ApiError> {
+    // The same in every try, so that one request is one fact.
+    let (fact_id, shared, by) = (edge.ids.next(), Arc::clone(&edge), operator.name);
+    let work = move |mut connection: Connection| {
+        let (edge, by) = (Arc::clone(&shared), Arc::clone(&by));
+        async move {
+            let Some(opening) = openings::get(&mut connection, OpeningId(id)).await? else { return Ok(None) };
+            if !can_be_asked(&opening) {
+                return Ok(Some(false));
+            }
+            let (provider, event_id) = (&opening.request.provider, format!("poll-request:{fact_id}"));
+            let (fact, now) = (Fact::PollRequested, edge.clock.now());
+            let mut fact = facts::new(&edge.ids, Source::Operator, provider, event_id, id, &fact, now);
+            fact.headers = json!({"by": &*by});
+            let mut transaction = connection.begin().await?;
+            inbox::insert(&mut transaction, &[fact]).await?;
+            transaction.commit().await?;
+            Ok(Some(true))
+        }
+    };
+    match database(&edge.pool, work).await? {
+        None => Err(ApiError::new(Kind::NotFound)),
+        Some(false) => Err(ApiError::because(Kind::WrongState, "it does not wait for an answer of the provider")),
+        Some(true) => {
+            edge.wakers.inbox.notify_one();
+            tracing::info!(opening.id = %id, "an operator asked for a poll");
+            Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
+        }
+    }
+}
+
+const fn can_be_asked(opening: &Opening) -> bool {
+    matches!(opening.state, OpeningState::AwaitingProvider(_) | OpeningState::Escalated(_))
+}

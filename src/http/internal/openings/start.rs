@@ -1,0 +1,189 @@
+//! `POST /v1/account-openings`: one opening per Idempotency-Key, whatever is repeated, raced or lost.
+//!
+//! The anchor, its first command and the key commit together. A crash before the commit leaves nothing; after it, the
+//! caller's repeat finds the first answer under the key. So does our own: when the reply to COMMIT was lost, the work is
+//! done again under the same id and begins by reading the key.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sqlx::Connection as _;
+
+use super::asked::Asked;
+use crate::clock::Time;
+use crate::db::advance::{self, Advance};
+use crate::db::idempotency::{self, Answer};
+use crate::domain::resource::Resource;
+use crate::domain::{OpeningId, Source, Topic};
+use crate::http::Edge;
+use crate::http::internal::auth::Caller;
+use crate::http::internal::json::JsonObject;
+use crate::http::internal::work::{Connection, database};
+use crate::http::problem::{ApiError, Kind, Problem};
+use crate::workers::inbox::record_transition;
+
+/// The header that makes a repeat safe.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The longest key.
+const MAX_KEY: usize = 255;
+
+/// The key of the request.
+pub struct IdempotencyKey(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let mut given = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let key = match (given.next(), given.next()) {
+            (Some(key), None) => key.to_str().ok().filter(|key| is_key(key)),
+            _ => None,
+        };
+        let refusal = ApiError::because(Kind::MissingIdempotencyKey, "one key of 1 to 255 visible ASCII characters");
+        key.map(|key| Self(key.to_owned())).ok_or(refusal)
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    (1..=MAX_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Starts an account opening.
+///
+/// The same key with the same request is given the first answer again, with `Idempotent-Replayed: true`.
+#[utoipa::path(
+    post,
+    path = "/v1/account-openings",
+    operation_id = "start_account_opening",
+    tag = "Account openings",
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters; kept for IDEMPOTENCY_TTL")),
+    request_body = Asked,
+    responses(
+        (status = 202, description = "Started", body = Resource,
+            headers(("Location" = String, description = "Where it can be read"),
+                    ("Idempotent-Replayed" = Option<String>, description = "`true`: this is the first answer again"))),
+        (status = 400, description = "`invalid-json`, `missing-idempotency-key`, `unknown-field`", body = Problem),
+        (status = 403, description = "`forbidden`: callers start openings", body = Problem),
+        (status = 413, description = "`payload-too-large`", body = Problem),
+        (status = 415, description = "`unsupported-media-type`", body = Problem),
+        (status = 422, description = "`validation-failed`, `idempotency-key-reused`", body = Problem),
+    ),
+)]
+pub async fn start(
+    State(edge): State<Arc<Edge>>,
+    Caller(caller): Caller,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonObject(body): JsonObject,
+) -> Result<Response, ApiError> {
+    let asked = Asked::read(&body)?;
+    let id = OpeningId(edge.ids.next());
+    let start = Arc::new(Start { id, digest: asked.digest(), asked, key, token: caller.name, edge: Arc::clone(&edge) });
+    let answer = database(&edge.pool, move |connection| Arc::clone(&start).run(connection)).await?;
+    match answer {
+        Found::Ours(answer) => Ok(respond(answer, false)),
+        Found::First(answer) => Ok(respond(answer, true)),
+        Found::Other => Err(ApiError::new(Kind::IdempotencyKeyReused)),
+        Found::Gone => Err(ApiError::unavailable("the key expired while it was looked at")),
+    }
+}
+
+/// What stands under the key in the end.
+enum Found {
+    /// The answer to this very request.
+    Ours(Answer),
+    /// The first answer, to an equal request before.
+    First(Answer),
+    /// The answer to another request.
+    Other,
+    /// It was taken a moment ago and is free now: it has expired in between.
+    Gone,
+}
+
+/// One request to start, the same in each of its tries.
+struct Start {
+    id: OpeningId,
+    asked: Asked,
+    digest: Vec<u8>,
+    key: String,
+    token: Arc<str>,
+    edge: Arc<Edge>,
+}
+
+impl Start {
+    async fn run(self: Arc<Self>, mut connection: Connection) -> sqlx::Result<Found> {
+        let now = self.edge.clock.now();
+        if let Some(answer) = idempotency::get(&mut connection, &self.token, &self.key, now).await? {
+            return Ok(self.judge(answer));
+        }
+        if let Some(answer) = self.commit(&mut connection, now).await? {
+            return Ok(self.judge(answer));
+        }
+        // Another request with the key was faster.
+        let answer = idempotency::get(&mut connection, &self.token, &self.key, now).await?;
+        Ok(answer.map_or(Found::Gone, |answer| self.judge(answer)))
+    }
+
+    /// None: the key is taken, and nothing was written.
+    async fn commit(&self, connection: &mut Connection, now: Time) -> sqlx::Result<Option<Answer>> {
+        let Edge { settings, writer, .. } = &*self.edge;
+        let advance = Advance::started(crate::domain::start(self.id, self.asked.request(), &settings.policy, now));
+        let body = serde_json::to_string(&Resource::from(&advance.opening)).unwrap_or_default();
+        let status = i32::from(StatusCode::ACCEPTED.as_u16());
+        let answer = Answer { digest: self.digest.clone(), status, body, opening_id: self.id.0 };
+        let until = now + settings.idempotency_ttl;
+
+        let mut transaction = connection.begin().await?;
+        advance::start(&mut transaction, writer, &advance, &self.asked.customer(), now).await?;
+        if idempotency::insert(&mut transaction, &self.token, &self.key, &answer, now, until).await? {
+            transaction.commit().await?;
+            Ok(Some(answer))
+        } else {
+            transaction.rollback().await?;
+            Ok(None)
+        }
+    }
+
+    fn judge(&self, answer: Answer) -> Found {
+        if answer.opening_id == self.id.0 {
+            self.committed();
+            Found::Ours(answer)
+        } else if answer.digest == self.digest {
+            Found::First(answer)
+        } else {
+            Found::Other
+        }
+    }
+
+    /// Once per opening: the try that finds its own opening committed is the last.
+    fn committed(&self) {
+        let opening = crate::domain::StateName::CreatingProfile;
+        record_transition(None, opening, Source::Api.as_str(), &self.asked.request().market);
+        tracing::info!(opening.id = %self.id, "an opening was started");
+        self.edge.wakers.relay(Topic::CreateProfile).notify_one();
+        self.edge.wakers.relay(Topic::DeliverEvent).notify_one();
+    }
+}
+
+fn respond(answer: Answer, replayed: bool) -> Response {
+    let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let location = format!("/v1/account-openings/{}", answer.opening_id);
+    let headers = [(header::CONTENT_TYPE, "application/json".to_owned()), (header::LOCATION, location)];
+    let replayed = replayed.then_some([("idempotent-replayed", "true")]);
+    (status.unwrap_or(StatusCode::ACCEPTED), headers, replayed, answer.body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_1_to_255_visible_characters() {
+        assert!(is_key("a") && is_key(&"x".repeat(255)) && is_key("\"quoted\""));
+        for wrong in ["", "two words", "\u{7f}", "é", &"x".repeat(256)] {
+            assert!(!is_key(wrong), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `GET /v1/account-openings/{id}/timeline`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::clock::Time;
+use crate::db::{openings, timeline};
+use crate::domain::OpeningId;
+use crate::http::Edge;
+use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
+use crate::http::internal::path::Id;
+use crate::http::internal::work::{Connection, database};
+use crate::http::problem::{ApiError, Kind, Problem};
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = TimelineItem)]
+pub struct Item {
+    /// When.
+    at: DateTime<Utc>,
+    /// What: the source of a fact, `transition`, the topic of a command, `ticket` or `case`.
+    #[schema(example = "webhook")]
+    kind: String,
+    /// Of the thing in its own list; of a transition, its version.
+    id: String,
+    /// What is known about it.
+    #[schema(value_type = Object)]
+    detail: Value,
+}
+
+/// Lists everything that happened to an account opening, oldest first: webhooks, polls, transitions, commands with their
+/// attempts, tickets, cases, acts of operators.
+#[utoipa::path(
+    get,
+    path = "/v1/account-openings/{id}/timeline",
+    operation_id = "list_timeline",
+    tag = "Account openings",
+    params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery),
+    responses(
+        (status = 200, description = "A page", body = Listing<Item>),
+        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
+        (status = 404, description = "`not-found`", body = Problem),
+        (status = 422, description = "`validation-failed`", body = Problem),
+    ),
+)]
+pub async fn timeline(
+    State(edge): State<Arc<Edge>>,
+    Id(id): Id,
+    params: Params,
+) -> Result<Json<Listing<Item>>, ApiError> {
+    params.only(&[])?;
+    let page = params.page::<(Time, i32, String)>()?;
+    let limit = page.limit;
+    let work = move |mut connection: Connection| {
+        let page = one_more(page.clone());
+        async move {
+            match openings::get(&mut connection, OpeningId(id)).await? {
+                Some(opening) => timeline::list(&mut connection, &opening, page).await.map(Some),
+                None => Ok(None),
+            }
+        }
+    };
+    let rows = database(&edge.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let item = |row: timeline::Item| Item { at: row.at, kind: row.kind, id: row.id, detail: row.detail };
+    Ok(Json(listing(rows, limit, |row| (row.at, row.rank, row.id.clone()), item)))
+}
