@@ -1,0 +1,81 @@
+//! `GET /v1/cases`: disagreements that a person judges.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::page::{Listing, PageQuery, Params, listing, one_more};
+use super::path::uuid;
+use super::work::{Connection, database};
+use crate::db::cases;
+use crate::http::Edge;
+use crate::http::problem::{ApiError, Problem};
+
+/// A disagreement.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Case {
+    /// Its id.
+    id: Uuid,
+    /// What it is about.
+    #[schema(example = "conflicting_answer")]
+    kind: String,
+    /// The opening.
+    opening_id: Uuid,
+    /// What we hold.
+    #[schema(value_type = Object)]
+    ours: Value,
+    /// What was said.
+    #[schema(value_type = Object)]
+    theirs: Value,
+    /// The facts that said it: ids of the inbox.
+    evidence: Vec<Uuid>,
+    /// `open` or `resolved`.
+    #[schema(example = "open")]
+    status: String,
+    /// Why it was resolved.
+    reason: Option<String>,
+    /// When it was opened.
+    created_at: DateTime<Utc>,
+}
+
+impl From<cases::Row> for Case {
+    fn from(row: cases::Row) -> Self {
+        let cases::Row { id, opening_id, kind, ours, theirs, evidence, status, reason, created_at } = row;
+        Self { id, kind, opening_id, ours, theirs, evidence, status, reason, created_at }
+    }
+}
+
+/// Lists cases, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/cases",
+    operation_id = "list_cases",
+    tag = "People",
+    params(
+        ("status" = Option<String>, Query, description = "`open` or `resolved`"),
+        ("opening_id" = Option<Uuid>, Query, description = "Of this opening"),
+        PageQuery,
+    ),
+    responses(
+        (status = 200, description = "A page", body = Listing<Case>),
+        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
+        (status = 422, description = "`validation-failed`", body = Problem),
+    ),
+)]
+pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Case>>, ApiError> {
+    params.only(&["status", "opening_id"])?;
+    let status = params.one_of("status", &["open", "resolved"])?;
+    let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
+    let page = params.page()?;
+    let work = move |mut connection: Connection| async move {
+        cases::list(&mut connection, status, opening, one_more(page)).await
+    };
+    let rows = database(&edge.pool, work).await?;
+    Ok(Json(listing(rows, page.limit, |row| row.id, Case::from)))
+}

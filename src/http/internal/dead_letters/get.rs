@@ -1,0 +1,89 @@
+//! `GET /v1/dead-letters/{id}`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::DeadLetter;
+use crate::db::dead_letters::{self, Whole};
+use crate::http::Edge;
+use crate::http::internal::path::Id;
+use crate::http::internal::work::{Connection, database};
+use crate::http::problem::{ApiError, Kind, Problem};
+
+/// A dead letter with everything that is known about it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WholeDeadLetter {
+    /// As it is listed.
+    #[serde(flatten)]
+    letter: DeadLetter,
+    /// `dead`, or what became of it since somebody acted.
+    #[schema(example = "dead")]
+    status: String,
+    /// What was sent, or was to be: JSON if it is, else text.
+    #[schema(value_type = Object)]
+    payload: Value,
+    /// The same, byte for byte.
+    payload_base64: String,
+    /// As they came, without credentials; none of the outbox.
+    #[schema(value_type = Option<Object>)]
+    headers: Option<Value>,
+    /// `[{"at", "class", "cause"}]`, oldest first; acts of people have `by` too.
+    #[schema(value_type = Vec<Object>)]
+    attempts_log: Value,
+}
+
+impl From<Whole> for WholeDeadLetter {
+    fn from(whole: Whole) -> Self {
+        let Whole { letter, status, payload, headers, attempt_log } = whole;
+        Self {
+            letter: letter.into(),
+            status,
+            payload: readable(&payload),
+            payload_base64: STANDARD.encode(&payload),
+            headers,
+            attempts_log: attempt_log,
+        }
+    }
+}
+
+fn readable(payload: &[u8]) -> Value {
+    serde_json::from_slice(payload).unwrap_or_else(|_| String::from_utf8_lossy(payload).into_owned().into())
+}
+
+/// Reads a dead letter, or one that was.
+#[utoipa::path(
+    get,
+    path = "/v1/dead-letters/{id}",
+    operation_id = "get_dead_letter",
+    tag = "People",
+    params(("id" = uuid::Uuid, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "With payload and attempts", body = WholeDeadLetter),
+        (status = 404, description = "`not-found`", body = Problem),
+    ),
+)]
+pub async fn get(State(edge): State<Arc<Edge>>, Id(id): Id) -> Result<Json<WholeDeadLetter>, ApiError> {
+    let work = move |mut connection: Connection| async move { dead_letters::get(&mut connection, id).await };
+    let whole = database(&edge.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    Ok(Json(whole.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_that_is_no_json_is_shown_as_text() {
+        assert_eq!(readable(br#"{"a":1}"#), serde_json::json!({"a": 1}));
+        assert_eq!(readable(b"not json"), "not json");
+        assert_eq!(readable(b"\xff"), "\u{fffd}");
+        assert!(readable("[".repeat(100_000).as_bytes()).is_string());
+    }
+}

@@ -1,0 +1,78 @@
+//! `GET /v1/tickets`: where somebody has to look.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::page::{Listing, PageQuery, Params, listing, one_more};
+use super::path::uuid;
+use super::work::{Connection, database};
+use crate::db::tickets;
+use crate::http::Edge;
+use crate::http::problem::{ApiError, Problem};
+
+/// A ticket; there is one per opening and kind.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Ticket {
+    /// Its id.
+    id: Uuid,
+    /// The opening to look at.
+    opening_id: Uuid,
+    /// Why.
+    #[schema(example = "AccountOpeningWebhookNotReceived")]
+    kind: String,
+    /// What happened.
+    summary: String,
+    /// Where to look.
+    link: String,
+    /// `open` or `closed`.
+    #[schema(example = "open")]
+    status: String,
+    /// Why it was closed.
+    reason: Option<String>,
+    /// When it was opened first.
+    created_at: DateTime<Utc>,
+    /// When it was opened or closed last.
+    updated_at: DateTime<Utc>,
+}
+
+impl From<tickets::Row> for Ticket {
+    fn from(row: tickets::Row) -> Self {
+        let tickets::Row { id, opening_id, kind, summary, link, status, reason, created_at, updated_at } = row;
+        Self { id, opening_id, kind, summary, link, status, reason, created_at, updated_at }
+    }
+}
+
+/// Lists tickets, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/tickets",
+    operation_id = "list_tickets",
+    tag = "People",
+    params(
+        ("status" = Option<String>, Query, description = "`open` or `closed`"),
+        ("opening_id" = Option<Uuid>, Query, description = "Of this opening"),
+        PageQuery,
+    ),
+    responses(
+        (status = 200, description = "A page", body = Listing<Ticket>),
+        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
+        (status = 422, description = "`validation-failed`", body = Problem),
+    ),
+)]
+pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Ticket>>, ApiError> {
+    params.only(&["status", "opening_id"])?;
+    let status = params.one_of("status", &["open", "closed"])?;
+    let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
+    let page = params.page()?;
+    let work = move |mut connection: Connection| async move {
+        tickets::list(&mut connection, status, opening, one_more(page)).await
+    };
+    let rows = database(&edge.pool, work).await?;
+    Ok(Json(listing(rows, page.limit, |row| row.id, Ticket::from)))
+}
