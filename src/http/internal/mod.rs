@@ -1,0 +1,98 @@
+//! The internal listener: REST for callers and operators, its description, and health for machines.
+//!
+//! Handlers read and check, run their database work in a task of its own (`work`), and wake whoever has work after the
+//! commit. Business logic is the domain's. A crash in a handler leaves either nothing or something that the caller's
+//! repeat finds.
+
+pub mod auth;
+mod cases;
+mod dead_letters;
+mod docs;
+mod events;
+pub mod fields;
+pub mod json;
+mod openings;
+pub mod page;
+pub mod path;
+mod sandbox;
+mod tickets;
+pub mod work;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::auth::Keyring;
+use super::problem::{method_not_allowed, not_found};
+use super::request_id::with_request_id;
+use super::{Edge, health};
+use crate::config::Environment;
+
+/// The longest body that a handler reads, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// What is answered when something will be done.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Accepted {
+    /// Always true.
+    accepted: bool,
+}
+
+impl Accepted {
+    const fn new() -> Self {
+        Self { accepted: true }
+    }
+}
+
+/// Everything that the internal listener serves.
+pub fn router(edge: Edge) -> Router {
+    let (keyring, ids) = (Keyring::new(&edge.settings.api_tokens), edge.ids.clone());
+    let health = health::router(edge.clone());
+    let (api, description) = api(edge.settings.environment).split_for_parts();
+    let api = api
+        .with_state(Arc::new(edge))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(keyring, auth::authenticate));
+    let open = docs::router(description).merge(health).method_not_allowed_fallback(method_not_allowed);
+    with_request_id(api.merge(open), ids)
+}
+
+/// The routes that need a token. The sandbox does not exist in production.
+fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
+    let api = OpenApiRouter::with_openapi(docs::base())
+        .merge(openings::router())
+        .merge(dead_letters::router())
+        .routes(routes!(cases::list))
+        .routes(routes!(tickets::list))
+        .routes(routes!(events::list));
+    if environment == Environment::Production { api } else { api.routes(routes!(sandbox::set_status)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_has_every_route_with_its_answers_and_production_has_no_sandbox() {
+        let paths = |environment| {
+            let (_, description) = api(environment).split_for_parts();
+            serde_json::to_value(docs::complete(description)).unwrap()["paths"].clone()
+        };
+        let all = paths(Environment::Sandbox);
+        let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
+        assert_eq!(operations.len(), 14);
+        for (_, operation) in operations {
+            assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
+        }
+        assert!(all.get("/company/account-opening/set-status-sandbox").is_some());
+        assert!(paths(Environment::Production).get("/company/account-opening/set-status-sandbox").is_none());
+    }
+}
