@@ -9,6 +9,7 @@ use crate::db::inbox::{Arrival, NewFact};
 use crate::domain::{Fact, Source};
 
 /// A fact about an opening, under the key `event_id`.
+#[must_use]
 pub fn new(
     ids: &Ids,
     source: Source,

@@ -2,15 +2,15 @@
 //! from elsewhere.
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::http::problem::{CONTENT_TYPE, Problem};
+use crate::http::problem::{CONTENT_TYPE, Problem, not_found};
 
 /// What the page may load: what stands here.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
@@ -83,6 +83,9 @@ pub fn router(api: utoipa::openapi::OpenApi) -> Router {
 }
 
 async fn with_policy(mut response: Response) -> Response {
+    if response.status() == StatusCode::NOT_FOUND {
+        return not_found().await.into_response();
+    }
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
 }

@@ -4,6 +4,8 @@
 //! with an open transaction to the pool. The task finishes whatever the client does. Work must be safe to repeat: after a
 //! lost reply to COMMIT it is unknown whether it took effect, and only the work itself can tell.
 
+use std::time::{Duration, Instant};
+
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 use tracing::Instrument;
@@ -13,6 +15,10 @@ use crate::http::problem::ApiError;
 
 /// How often work is done at most: once, and three times more.
 const TRIES: usize = 4;
+
+/// After this long nothing is tried again: the caller may, and is told so. What an earlier try left behind can hold its
+/// locks until the database notices that nobody is there any more.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection for a piece of work.
 pub type Connection = PoolConnection<Postgres>;
@@ -38,12 +44,12 @@ where
     F: Fn(Connection) -> Work,
     Work: Future<Output = sqlx::Result<T>>,
 {
-    let mut tried = 1;
+    let (started, mut tried) = (Instant::now(), 1);
     loop {
         // The pool has waited for a connection as long as a caller may wait: that is not tried again.
         let connection = pool.acquire().await?;
         match work(connection).await {
-            Err(error) if tried < TRIES && classify(&error) != Fault::Permanent => {
+            Err(error) if tried < TRIES && started.elapsed() < PATIENCE && classify(&error) != Fault::Permanent => {
                 tracing::debug!(cause = describe(&error), tried, "database work is done again");
                 tried += 1;
             }

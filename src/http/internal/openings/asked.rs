@@ -10,7 +10,7 @@ use crate::http::internal::fields::{self, MAX_TEXT, Wrong};
 use crate::http::problem::ApiError;
 use crate::provider::nexusbank;
 
-/// A request for an account, checked.
+/// What an account is asked for with.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = NewAccountOpening)]
 pub struct Asked {
@@ -23,7 +23,7 @@ pub struct Asked {
     /// ISO 4217.
     #[schema(example = "EUR")]
     currency: String,
-    /// `async` (the default) or `sync`.
+    /// `async` (the default) or `sync`; whichever it is, the opening is on the asynchronous flow.
     #[schema(value_type = Option<String>, example = "async")]
     flow: Flow,
     /// Who it is for.

@@ -17,6 +17,7 @@ use crate::http::problem::{ApiError, Kind, Problem};
 #[utoipa::path(
     get,
     path = "/v1/account-openings/{id}",
+    operation_id = "get_account_opening",
     tag = "Account openings",
     params(("id" = uuid::Uuid, Path, description = "Its id")),
     responses(

@@ -53,6 +53,7 @@ impl From<Transition> for Item {
 #[utoipa::path(
     get,
     path = "/v1/account-openings/{id}/history",
+    operation_id = "list_transitions",
     tag = "Account openings",
     params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery),
     responses(

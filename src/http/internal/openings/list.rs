@@ -18,6 +18,7 @@ use crate::http::problem::{ApiError, Problem};
 #[utoipa::path(
     get,
     path = "/v1/account-openings",
+    operation_id = "list_account_openings",
     tag = "Account openings",
     params(
         ("status" = Option<String>, Query, description = "`in_progress`, `succeeded`, `rejected` or `failed`"),

@@ -24,6 +24,7 @@ use crate::workers::facts;
 #[utoipa::path(
     post,
     path = "/v1/account-openings/{id}/poll",
+    operation_id = "poll_account_opening",
     tag = "Account openings",
     params(("id" = uuid::Uuid, Path, description = "Its id")),
     responses(

@@ -57,6 +57,7 @@ fn is_key(text: &str) -> bool {
 #[utoipa::path(
     post,
     path = "/v1/account-openings",
+    operation_id = "start_account_opening",
     tag = "Account openings",
     params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters; kept for IDEMPOTENCY_TTL")),
     request_body = Asked,

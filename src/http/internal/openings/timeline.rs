@@ -39,6 +39,7 @@ pub struct Item {
 #[utoipa::path(
     get,
     path = "/v1/account-openings/{id}/timeline",
+    operation_id = "list_timeline",
     tag = "Account openings",
     params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery),
     responses(

@@ -1,0 +1,136 @@
+//! What the sandbox is told to say, checked.
+
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::domain::bank::made_up_iban;
+use crate::domain::text::words;
+use crate::domain::{Opening, Report, Verdict};
+use crate::http::internal::fields::{self, Takes, Wrong};
+use crate::http::problem::ApiError;
+
+/// The BIC that goes with a made-up IBAN.
+const BIC: &str = "NEXUBEBB";
+
+/// The longest text, in characters. It may be an IBAN that is none: what comes of that is for the service to show.
+const MAX_TEXT: usize = 200;
+
+words!(
+    /// The provider's words.
+    Word {
+        /// Taken note of.
+        Initiated = "INITIATED",
+        /// Being worked on.
+        InProgress = "IN_PROGRESS",
+        /// The account is open.
+        Completed = "COMPLETED",
+        /// The same.
+        Succeeded = "SUCCEEDED",
+        /// The final no.
+        Rejected = "REJECTED",
+    }
+);
+
+impl Word {
+    const fn verdict(self) -> Verdict {
+        match self {
+            Self::Initiated => Verdict::Started,
+            Self::InProgress => Verdict::Pending,
+            Self::Completed | Self::Succeeded => Verdict::Completed,
+            Self::Rejected => Verdict::Rejected,
+        }
+    }
+}
+
+/// What the provider is to say.
+#[derive(Clone, Debug, ToSchema)]
+pub struct SetStatus {
+    /// The provider's tracking id, or our id.
+    pub account_opening_request_id: String,
+    /// `INITIATED`, `IN_PROGRESS`, `COMPLETED`, `SUCCEEDED` or `REJECTED`.
+    #[schema(value_type = String, example = "COMPLETED")]
+    status: Word,
+    /// Made up for a completion if it is left out.
+    iban: Option<String>,
+    /// Made up for a completion if it is left out.
+    bic: Option<String>,
+    /// For a rejection.
+    rejection_reason: Option<String>,
+}
+
+impl SetStatus {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// 400 `unknown-field`, 422 `validation-failed`.
+    pub fn read(body: &Map<String, Value>) -> Result<Self, ApiError> {
+        let known = ["account_opening_request_id", "status", "iban", "bic", "rejection_reason"];
+        fields::refuse_unknown(&[("", body, &known)])?;
+        let mut wrong = Wrong::default();
+        let id = wrong.required("", body, "account_opening_request_id", text);
+        let status = wrong.required("", body, "status", fields::word);
+        let (iban, bic) = (wrong.optional("", body, "iban", text), wrong.optional("", body, "bic", text));
+        let rejection_reason = wrong.optional("", body, "rejection_reason", text);
+        let asked = id.zip(status).map(|(account_opening_request_id, status)| Self {
+            account_opening_request_id,
+            status,
+            iban,
+            bic,
+            rejection_reason,
+        });
+        wrong.or(asked)
+    }
+
+    /// What the provider would say about `opening`. An empty text is sent as it is: a completion without an account can be tried too.
+    #[must_use]
+    pub fn report(self, opening: &Opening) -> Report {
+        let completed = self.status.verdict() == Verdict::Completed;
+        let made_up = || made_up_iban(&opening.request.market, opening.id.0.as_u128()).as_str().to_owned();
+        Report {
+            reference: opening.state.reference().cloned(),
+            our_reference: Some(opening.id.to_string()),
+            verdict: self.status.verdict(),
+            word: self.status.to_string(),
+            iban: self.iban.or_else(|| completed.then(made_up)),
+            bic: self.bic.or_else(|| completed.then(|| BIC.to_owned())),
+            reason: self.rejection_reason,
+        }
+    }
+}
+
+fn text(text: &str) -> Result<String, Takes> {
+    if text.chars().nth(MAX_TEXT).is_some() {
+        return Err(format!("must be at most {MAX_TEXT} characters long"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::http::problem::Kind;
+
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// 400 `unknown-field`, 422 `validation-failed`.
+    pub fn read(body: &Value) -> Result<SetStatus, (Kind, Vec<String>)> {
+        SetStatus::read(body.as_object().unwrap())
+            .map_err(|error| (error.kind(), error.errors().iter().map(|it| it.pointer.clone()).collect()))
+    }
+
+    #[test]
+    fn only_the_providers_words_are_said() {
+        for word in ["INITIATED", "IN_PROGRESS", "COMPLETED", "SUCCEEDED", "REJECTED"] {
+            assert!(read(&json!({"account_opening_request_id": "aor_1", "status": word, "iban": null})).is_ok());
+        }
+        for wrong in [json!("completed"), json!("DONE"), json!(1), json!(null)] {
+            let (kind, pointers) = read(&json!({"account_opening_request_id": "aor_1", "status": wrong})).unwrap_err();
+            assert_eq!((kind, pointers), (Kind::ValidationFailed, vec!["/status".to_owned()]));
+        }
+        assert_eq!(read(&json!({})).unwrap_err().1.len(), 2);
+        assert_eq!(read(&json!({"id": "aor_1"})).unwrap_err().0, Kind::UnknownField);
+    }
+}

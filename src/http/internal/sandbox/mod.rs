@@ -1,0 +1,94 @@
+//! `POST /company/account-opening/set-status-sandbox`: says what the provider would say.
+//!
+//! The message takes the production path from burst dedup on. It carries no time, so that the same call twice is the same
+//! bytes: a burst duplicate.
+
+mod asked;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use self::asked::SetStatus;
+use super::auth::Operator;
+use super::json::JsonObject;
+use super::path::uuid;
+use super::work::{Connection, database};
+use crate::db::openings;
+use crate::domain::{Opening, OpeningId, ProviderRef, Source};
+use crate::http::Edge;
+use crate::http::problem::{ApiError, Kind, Problem};
+use crate::ingest::Message;
+use crate::provider::nexusbank;
+
+/// The message that was sent.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Sent {
+    /// Its id.
+    message_id: Uuid,
+}
+
+/// Sends a simulated webhook message. It does not exist in production.
+#[utoipa::path(
+    post,
+    path = "/company/account-opening/set-status-sandbox",
+    operation_id = "set_status_sandbox",
+    tag = "Sandbox",
+    request_body = SetStatus,
+    responses(
+        (status = 202, description = "Sent", body = Sent),
+        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
+        (status = 403, description = "`forbidden`: operators act", body = Problem),
+        (status = 404, description = "`not-found`: no opening has this id", body = Problem),
+        (status = 413, description = "`payload-too-large`", body = Problem),
+        (status = 415, description = "`unsupported-media-type`", body = Problem),
+        (status = 422, description = "`validation-failed`", body = Problem),
+    ),
+)]
+pub async fn set_status(
+    State(edge): State<Arc<Edge>>,
+    Operator(operator): Operator,
+    JsonObject(body): JsonObject,
+) -> Result<(StatusCode, Json<Sent>), ApiError> {
+    let asked = SetStatus::read(&body)?;
+    let opening = find(&edge, &asked.account_opening_request_id).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let name = opening.request.provider.clone();
+    let provider = edge.providers.get(&name).ok_or_else(|| ApiError::internal("the opening's provider is unknown"))?;
+    let body = provider.simulate(&asked.report(&opening));
+    let message_id = edge.ids.next();
+    let message = Message {
+        source: Source::Sandbox,
+        provider: name,
+        event_id: Some(message_id.to_string()),
+        parsed: provider.parse(&body),
+        body,
+        headers: json!({"by": &*operator.name}),
+        received_at: edge.clock.now(),
+    };
+    edge.ingest.receive(message).await.map_err(|error| ApiError::unavailable(error.to_string()))?;
+    Ok((StatusCode::ACCEPTED, Json(Sent { message_id })))
+}
+
+/// By the tracking id, else by our own.
+async fn find(edge: &Edge, id: &str) -> Result<Option<Opening>, ApiError> {
+    // What cannot be a tracking id is not asked for: the database takes no U+0000.
+    let Ok(reference) = ProviderRef::new(id) else { return Ok(None) };
+    let work = move |mut connection: Connection| {
+        let reference = reference.to_string();
+        async move {
+            let ours = uuid(&reference);
+            let held = openings::by_reference(&mut connection, &[nexusbank::NAME.to_owned()], &[reference]).await?;
+            match held.first().map(|(.., id)| *id).or(ours) {
+                Some(id) => openings::get(&mut connection, OpeningId(id)).await,
+                None => Ok(None),
+            }
+        }
+    };
+    database(&edge.pool, work).await
+}

@@ -1,0 +1,202 @@
+//! How a refusal looks outside: RFC 9457 `application/problem+json`, one shape for every listener.
+//!
+//! A 5xx explains nothing: what went wrong is logged here, once, under the request id that the body carries. No problem
+//! quotes what was sent, since that may be personal data.
+
+mod kind;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub use self::kind::Kind;
+use crate::db::{Fault, classify, describe};
+
+/// The media type of every refusal.
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// Seconds after which a caller may try again: an overload or a restart of the database is over in about that time.
+const RETRY_AFTER: &str = "2";
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// A JSON pointer (RFC 6901) into the body; for a query parameter `/name`.
+    #[schema(example = "/customer/email")]
+    pub pointer: String,
+    /// What it takes.
+    #[schema(example = "is required")]
+    pub detail: String,
+}
+
+/// A problem (RFC 9457).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// The kind: stable, for programs.
+    #[schema(value_type = String, example = "validation-failed")]
+    pub r#type: Kind,
+    /// The kind, for people.
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    pub status: u16,
+    /// What it is this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'static str>,
+    /// The fields that are wrong, all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Under which our log tells more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// A refusal.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    kind: Kind,
+    detail: Option<&'static str>,
+    errors: Vec<FieldError>,
+    /// For the log alone.
+    cause: Option<String>,
+}
+
+impl ApiError {
+    /// A refusal that its kind says all about.
+    #[must_use]
+    pub const fn new(kind: Kind) -> Self {
+        Self { kind, detail: None, errors: Vec::new(), cause: None }
+    }
+
+    /// A refusal with a word on why. Constant text: nothing that was sent can be in it.
+    #[must_use]
+    pub const fn because(kind: Kind, detail: &'static str) -> Self {
+        Self { kind, detail: Some(detail), errors: Vec::new(), cause: None }
+    }
+
+    /// Fields that are wrong.
+    #[must_use]
+    pub const fn fields(kind: Kind, errors: Vec<FieldError>) -> Self {
+        Self { kind, detail: None, errors, cause: None }
+    }
+
+    /// One field or query parameter that is wrong.
+    #[must_use]
+    pub fn field(pointer: &str, detail: impl Into<String>) -> Self {
+        let error = FieldError { pointer: pointer.to_owned(), detail: detail.into() };
+        Self::fields(Kind::ValidationFailed, vec![error])
+    }
+
+    /// Our own mistake. The cause goes to the log.
+    #[must_use]
+    pub fn internal(cause: impl Into<String>) -> Self {
+        Self { cause: Some(cause.into()), ..Self::new(Kind::Internal) }
+    }
+
+    /// Not possible now. The cause goes to the log.
+    #[must_use]
+    pub fn unavailable(cause: impl Into<String>) -> Self {
+        Self { cause: Some(cause.into()), ..Self::new(Kind::Unavailable) }
+    }
+
+    /// What kind of refusal it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The fields that are wrong.
+    #[must_use]
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    fn log(&self) {
+        let cause = self.cause.as_deref().unwrap_or_default();
+        match self.kind {
+            Kind::Internal => tracing::error!(cause, "a request failed"),
+            Kind::Unavailable => tracing::warn!(cause, "a request could not be served now"),
+            _ => {}
+        }
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        match classify(&error) {
+            Fault::Contention | Fault::Unavailable => Self::unavailable(describe(&error)),
+            Fault::Permanent => Self::internal(describe(&error)),
+        }
+    }
+}
+
+impl Problem {
+    /// The answer that carries it. The layer of `request_id` finds it in the extensions and adds the id.
+    #[must_use]
+    pub fn answer(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(&self)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.log();
+        let Self { kind, detail, errors, .. } = self;
+        let status = kind.status().as_u16();
+        let mut response =
+            Problem { r#type: kind, title: kind.title(), status, detail, errors, request_id: None }.answer();
+        match kind {
+            Kind::Unauthenticated => {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Kind::Unavailable => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// What unknown paths are answered.
+pub async fn not_found() -> ApiError {
+    ApiError::new(Kind::NotFound)
+}
+
+/// What known paths answer to other methods.
+pub async fn method_not_allowed() -> ApiError {
+    ApiError::new(Kind::MethodNotAllowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_problem_says_its_type_and_fields_and_a_server_error_explains_nothing() {
+        let (status, body) = read(ApiError::field("/limit", "too large")).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(body["type"], "validation-failed");
+        assert_eq!(body["errors"][0], serde_json::json!({"pointer": "/limit", "detail": "too large"}));
+
+        let response = ApiError::unavailable("secret cause").into_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], RETRY_AFTER);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], CONTENT_TYPE);
+        let (status, body) = read(ApiError::internal("secret cause")).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!body.to_string().contains("secret cause"));
+    }
+
+    async fn read(error: ApiError) -> (StatusCode, serde_json::Value) {
+        let response = error.into_response();
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+}
