@@ -17,6 +17,7 @@ use secrecy::SecretString;
 
 use self::parse::{Checker, duration, list_of};
 pub use self::parse::{Role, SettingError, Token};
+pub use self::simulator::{RawSimulator, SimulatorSettings};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::retry::RetryPolicy;

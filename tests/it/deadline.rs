@@ -38,13 +38,12 @@ async fn a_word_from_the_bank_every_twenty_minutes_postpones_nothing() {
     let app = TestApp::start().await;
     let (id, tracking_id) = app.open().waiting().await;
     for step in 1..=36 {
-        app.pass(TimeDelta::minutes(20));
+        app.pass_settling(TimeDelta::minutes(20), TimeDelta::minutes(10)).await;
         app.webhook().status(&tracking_id, "IN_PROGRESS").acknowledged().await;
         app.settle().await;
         let escalated = app.opening(&id).await["state"] == "escalated";
         assert_eq!(escalated, step == 36, "after {} minutes", step * 20);
     }
-    // On this rhythm each half hour is seen ten minutes late at most: no poll was skipped.
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Lookup), 24);
     app.webhook().completed(&tracking_id, "BE68539007547034").acknowledged().await;
     app.settle().await;

@@ -121,7 +121,7 @@ async fn an_unanswered_submission_is_recovered_and_not_made_twice() {
         app.settle().await;
         assert_eq!(app.opening(&id).await["state"], "awaiting_provider", "{fault:?}");
         let record = app.world.opening(&id).unwrap();
-        assert_eq!((record.calls(Endpoint::Submit), record.calls(Endpoint::List)), (1, 1), "{fault:?}");
+        assert_eq!((record.calls(Endpoint::Submit), record.calls(Endpoint::Lookup)), (1, 1), "{fault:?}");
         app.finish().await;
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Attempt {
 /// What a call needs beside its row, as it was when it was claimed.
 pub(super) enum Prepared {
     Command {
-        opening: Opening,
+        opening: Box<Opening>,
         customer: Value,
     },
     Delivery(events::Event),
@@ -143,8 +143,8 @@ impl Relay {
         let retry = &self.context.retry;
         let (now, jitter) = (self.context.clock.now(), self.context.ids.jitter());
         let (class, cause) = (error.class(), error.to_string());
-        let submits = self.topic == Topic::SubmitRequest;
-        let fact = (submits && error.is_indeterminate()).then(|| Fact::SubmissionUnknown { class: class.to_owned() });
+        let (submits, indeterminate) = (self.topic == Topic::SubmitRequest, error.is_indeterminate());
+        let fact = (submits && indeterminate).then(|| Fact::SubmissionUnknown { class: class.to_owned() });
         let after = |next: Next, counts: bool| match next {
             Next::RetryAt(at) => Settled::Retry { at, class, cause: cause.clone(), counts, indeterminate },
             Next::Dead => Settled::Dead { class, cause: cause.clone() },

@@ -77,7 +77,7 @@ impl Worker for Relay {
         let lease_until = now + self.lease();
         let (claimed, mut known) = {
             let mut connection = pool.acquire().await?;
-            let claimed = outbox::claim(&mut connection, self.topic, token, now, lease_until, BATCH as i64).await?;
+            let claimed = outbox::claim(&mut connection, self.topic, token, now, lease_until, BATCH.into()).await?;
             let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
             (claimed, known)
         };

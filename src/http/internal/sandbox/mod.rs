@@ -11,7 +11,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -25,6 +24,7 @@ use crate::domain::{Opening, OpeningId, ProviderRef, Source};
 use crate::http::Edge;
 use crate::http::problem::{ApiError, Kind, Problem};
 use crate::ingest::Message;
+use crate::provider::Headers;
 use crate::provider::nexusbank;
 
 /// The message that was sent.
@@ -62,13 +62,14 @@ pub async fn set_status(
     let provider = edge.providers.get(&name).ok_or_else(|| ApiError::internal("the opening's provider is unknown"))?;
     let body = provider.simulate(&asked.report(&opening));
     let message_id = edge.ids.next();
+    let headers = Headers::of([("by", operator.name.as_ref())]);
     let message = Message {
         source: Source::Sandbox,
         provider: name,
         event_id: Some(message_id.to_string()),
-        parsed: provider.parse(&body),
+        parsed: provider.parse(&headers, &body),
         body,
-        headers: json!({"by": &*operator.name}),
+        headers,
         received_at: edge.clock.now(),
     };
     edge.ingest.receive(message).await.map_err(|error| ApiError::unavailable(error.to_string()))?;
