@@ -1,5 +1,13 @@
 //! One binary for all tests through real edges: HTTP, a real Postgres, real processes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_wrap,
+    reason = "a test fails by saying where"
+)]
+
 mod database;
 mod deadline;
 mod journeys;

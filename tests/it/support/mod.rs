@@ -257,7 +257,7 @@ impl TestAppBuilder {
         let options =
             PoolOptions { url, schema: schema.clone(), max_connections: 8, acquire_timeout: Duration::from_secs(10) };
         let pool = connect(&options).unwrap();
-        migrations::migrate(&mut *pool.acquire().await.unwrap(), &schema).await.unwrap();
+        migrations::migrate(&mut pool.acquire().await.unwrap(), &schema).await.unwrap();
         let key = settings.history_key.clone().unwrap_or_else(|| HistoryKey::new(&KEY));
         let parts = Parts::new(settings, pool.clone(), key, clock.clone()).unwrap();
         let public = listen(public::router(parts.edge.clone())).await;

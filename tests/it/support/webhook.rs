@@ -54,6 +54,7 @@ impl<'a> Webhook<'a> {
     }
 
     /// A message with this data.
+    #[expect(clippy::needless_pass_by_value, reason = "tests write json!() in place")]
     pub fn data(self, data: Value) -> Self {
         let body = json!({"type": "account_opening_request.status_changed", "timestamp": self.app.now(), "data": data});
         self.body(body.to_string())
