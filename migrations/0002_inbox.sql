@@ -22,6 +22,8 @@ create table inbox (
     opening_id      uuid,
     provider_ref    text,
     received_at     timestamptz not null,
+    -- What PARKED_TTL counts from: when it came, or was redriven.
+    retry_from      timestamptz not null,
     status          text        not null check (status in ('pending', 'applied', 'ignored', 'dead')),
     -- What it turned out to be, or the cause of its death.
     outcome         text,
@@ -40,7 +42,8 @@ create table inbox (
 );
 
 create index inbox_due on inbox (next_attempt_at, id) where status = 'pending';
-create index inbox_open_by_reference on inbox (provider, provider_ref)
+create index inbox_open_by_reference on inbox (provider, provider_ref, id)
     where status in ('pending', 'dead') and provider_ref is not null;
+create index inbox_pending_of_opening on inbox (opening_id, id) where status = 'pending' and opening_id is not null;
 create index inbox_of_opening on inbox (opening_id, id) where opening_id is not null;
 create index inbox_dead on inbox (id) where status = 'dead';

@@ -10,9 +10,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use chrono::TimeDelta;
+use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 pub use self::database::{Database, OpenError, history_key};
@@ -37,10 +39,12 @@ use crate::workers::{Context, Wakers};
 
 /// How often a worker looks for work that nobody woke it for.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long the queue to the inbox may take to empty when no request is left.
+const DRAIN: Duration = Duration::from_secs(2);
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
-/// Loops per kind of work: a call that hangs holds up one of them.
-const LOOPS: usize = 2;
+/// How often the metrics are tidied, whether or not somebody scrapes them.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The parts of the service, wired and not yet running: the listeners' state, and the workers'.
 pub struct Parts {
@@ -57,13 +61,13 @@ pub struct App {
     pub public_addr: SocketAddr,
     /// Where callers and operators reach it.
     pub internal_addr: SocketAddr,
-    pool: PgPool,
     stop_listening: CancellationToken,
     stop_working: CancellationToken,
     listeners: JoinSet<()>,
     workers: JoinSet<()>,
     ingest: JoinHandle<()>,
-    grace: Duration,
+    /// A request that was taken is answered within this time.
+    answered_within: Duration,
 }
 
 impl Parts {
@@ -123,37 +127,49 @@ impl Parts {
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
-        let pool = edge.pool.clone();
+        let metrics = edge.metrics.clone();
         let mut listeners = JoinSet::new();
         listeners.spawn(serve(public, public::router(edge.clone()), stop_listening.clone()));
         listeners.spawn(serve(internal, internal::router(edge), stop_listening.clone()));
-        let workers = work(&context, &stop_working);
-        let grace = settings.shutdown_grace;
+        let mut workers = work(&context, &stop_working);
+        workers.spawn(keep_metrics(metrics, stop_working.clone()));
+        let answered_within = settings.ack_timeout + Duration::from_secs(1);
         tracing::info!(public = %public_addr, internal = %internal_addr, environment = %settings.environment, "serving");
-        Ok(App { public_addr, internal_addr, pool, stop_listening, stop_working, listeners, workers, ingest, grace })
+        Ok(App {
+            public_addr,
+            internal_addr,
+            stop_listening,
+            stop_working,
+            listeners,
+            workers,
+            ingest,
+            answered_within,
+        })
     }
 }
 
 impl App {
-    /// Stops within the grace period: what was acknowledged is in the inbox, ticks under way are finished.
-    pub async fn stop(mut self) {
+    /// Stops, by `deadline` at the latest: what was acknowledged is in the inbox, ticks under way are finished.
+    pub async fn stop(mut self, deadline: Instant) {
         tracing::info!("stopping");
-        let deadline = tokio::time::Instant::now() + self.grace.saturating_sub(Duration::from_secs(2));
         self.stop_listening.cancel();
         self.stop_working.cancel();
-        let drained = tokio::time::timeout_at(deadline, async {
-            while self.listeners.join_next().await.is_some() {}
-            // The last handle on the queue went with the listeners; its writer ends when it is empty.
-            let _ = (&mut self.ingest).await;
-            while self.workers.join_next().await.is_some() {}
-        })
-        .await;
-        if drained.is_err() {
-            tracing::warn!("some work did not end in time; its leases run out by themselves");
+        let answered = Instant::now() + self.answered_within;
+        let requests = async {
+            // Every request that was taken is answered by then; a connection that is still open sent none.
+            let _ =
+                timeout_at(deadline.min(answered), async { while self.listeners.join_next().await.is_some() {} }).await;
             self.listeners.abort_all();
+            // The last handle on the queue went with the last request; its writer ends when it is empty.
+            let _ = timeout_at(deadline.min(Instant::now() + DRAIN), &mut self.ingest).await;
+            self.ingest.abort();
+        };
+        let work = timeout_at(deadline, async { while self.workers.join_next().await.is_some() {} });
+        let ((), finished) = tokio::join!(requests, work);
+        if finished.is_err() {
+            tracing::warn!("some work did not end in time; its leases run out by themselves");
             self.workers.abort_all();
         }
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.pool.close()).await;
         tracing::info!("stopped");
     }
 }
@@ -175,25 +191,32 @@ async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
 fn work(context: &Context, stop: &CancellationToken) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let wakers = &context.wakers;
-    for _ in 0..LOOPS {
-        spawn(&mut tasks, context, stop, InboxWorker(context.clone()), Arc::clone(&wakers.inbox), LOOK);
-        spawn(&mut tasks, context, stop, Poller(context.clone()), Arc::clone(&wakers.poller), LOOK);
-        for topic in Topic::ALL.iter().copied() {
-            let wake = Arc::clone(wakers.relay(topic));
-            spawn(&mut tasks, context, stop, Relay { context: context.clone(), topic }, wake, LOOK);
-        }
+    let mut spawn = Spawn { tasks: &mut tasks, context, stop };
+    spawn.worker(InboxWorker(context.clone()), Rhythm { wake: Arc::clone(&wakers.inbox), idle: LOOK, at_once: 2 });
+    // A tick that waits for a hanging system leaves three others to the rest.
+    spawn.worker(Poller(context.clone()), Rhythm { wake: Arc::clone(&wakers.poller), idle: LOOK, at_once: 4 });
+    for topic in Topic::ALL.iter().copied() {
+        let rhythm = Rhythm { wake: Arc::clone(wakers.relay(topic)), idle: LOOK, at_once: 4 };
+        spawn.worker(Relay { context: context.clone(), topic }, rhythm);
     }
-    spawn(&mut tasks, context, stop, Sweeper(context.clone()), Arc::default(), SWEEP);
+    spawn.worker(Sweeper(context.clone()), Rhythm { wake: Arc::default(), idle: SWEEP, at_once: 1 });
     tasks
 }
 
-fn spawn<W: Worker>(
-    tasks: &mut JoinSet<()>,
-    context: &Context,
-    stop: &CancellationToken,
-    worker: W,
-    wake: Arc<tokio::sync::Notify>,
-    idle: Duration,
-) {
-    tasks.spawn(drive(worker, Rhythm { wake, idle }, context.ids.clone(), stop.clone()));
+struct Spawn<'a> {
+    tasks: &'a mut JoinSet<()>,
+    context: &'a Context,
+    stop: &'a CancellationToken,
+}
+
+impl Spawn<'_> {
+    fn worker<W: Worker>(&mut self, worker: W, rhythm: Rhythm) {
+        self.tasks.spawn(drive(worker, rhythm, self.context.ids.clone(), self.stop.clone()));
+    }
+}
+
+async fn keep_metrics(metrics: PrometheusHandle, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+        metrics.run_upkeep();
+    }
 }

@@ -47,7 +47,7 @@ pub const DEVELOPMENT_API_KEY: &str = "nexusbank-development-key";
 pub const DEVELOPMENT_API_TOKENS: &str = "developer:development-token:admin";
 
 /// The settings as text.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 #[expect(missing_docs, clippy::doc_markdown, reason = "each has its help, which is plain text")]
 pub struct RawSettings {
     #[command(flatten)]
@@ -148,7 +148,7 @@ pub struct RawSettings {
 }
 
 /// The settings of the database as text.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 #[expect(clippy::doc_markdown, reason = "each has its help, which is plain text")]
 pub struct RawDatabase {
     /// The database, postgres://… [default: a private cluster below DATA_DIR; production: required]
@@ -331,7 +331,7 @@ impl RawSettings {
             webhook_max_bytes: check.number("WEBHOOK_MAX_BYTES", &self.webhook_max_bytes, 1_024, 64 * 1_024 * 1_024),
             ack_timeout: check.duration("ACK_TIMEOUT", &self.ack_timeout),
             ingest_queue: check.number("INGEST_QUEUE", &self.ingest_queue, 1, 1_000_000),
-            lease_margin: check.delta("LEASE_MARGIN", &self.lease_margin),
+            lease_margin: check.delta_of_at_least("LEASE_MARGIN", &self.lease_margin, TimeDelta::milliseconds(500)),
             provider_timeout: check.duration("PROVIDER_TIMEOUT", &self.provider_timeout),
             shutdown_grace: check.duration("SHUTDOWN_GRACE", &self.shutdown_grace),
             parked_ttl: check.delta("PARKED_TTL", &self.parked_ttl),
@@ -353,7 +353,7 @@ impl RawSettings {
 
     fn retry(&self, check: &mut Checker) -> RetryPolicy {
         RetryPolicy {
-            base: check.delta("BACKOFF_BASE", &self.backoff_base),
+            base: check.delta_of_at_least("BACKOFF_BASE", &self.backoff_base, TimeDelta::milliseconds(1)),
             cap: check.delta("BACKOFF_CAP", &self.backoff_cap),
             max_attempts: check.number("MAX_ATTEMPTS", &self.max_attempts, 1, 1_000),
             retry_for: check.delta("RETRY_FOR", &self.retry_for),

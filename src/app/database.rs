@@ -13,7 +13,7 @@ use sqlx::PgPool;
 
 use crate::config::{self, Settings};
 use crate::db::migrations::{self, Version};
-use crate::db::{PoolOptions, connect};
+use crate::db::{PoolOptions, connect, connect_for_migrations};
 use crate::domain::chain::HistoryKey;
 use crate::embedded::{Cluster, ClusterError, ClusterOptions};
 
@@ -79,7 +79,8 @@ impl Database {
     /// When a migration fails.
     pub async fn on(cluster: Cluster, settings: &config::Database) -> Result<Self, OpenError> {
         let pool = pool(settings, cluster.url())?;
-        let mut connection = pool.acquire().await.context("the private cluster")?;
+        let connecting = connect_for_migrations(cluster.url(), &settings.schema);
+        let mut connection = connecting.await.context("the private cluster")?;
         migrations::migrate(&mut connection, &settings.schema).await.context("migrating the private cluster")?;
         drop(connection);
         Ok(Self { pool, cluster: Some(cluster) })

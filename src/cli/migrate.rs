@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use super::Misconfigured;
 use crate::app::Database;
 use crate::config::RawDatabase;
-use crate::db::{PoolOptions, connect, migrations};
+use crate::db::{connect_for_migrations, migrations};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -23,14 +23,8 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         println!("the private cluster in {} is current", settings.data_dir.display());
         return Ok(());
     };
-    let options = PoolOptions {
-        url: url.expose_secret().to_owned(),
-        schema: settings.schema.clone(),
-        max_connections: 1,
-        acquire_timeout: std::time::Duration::from_secs(30),
-    };
-    let pool = connect(&options).context("the database URL cannot be used")?;
-    let mut connection = pool.acquire().await.context("the database does not answer")?;
+    let connecting = connect_for_migrations(url.expose_secret(), &settings.schema);
+    let mut connection = connecting.await.context("the database does not answer")?;
     migrations::migrate(&mut connection, &settings.schema).await.context("migrating")?;
     println!("schema {} is current", settings.schema);
     Ok(())

@@ -1,11 +1,17 @@
 //! `serve`: the service.
 
+use std::time::Duration;
+
 use clap::Args;
+use tokio::time::Instant;
 
 use super::Misconfigured;
 use crate::app::{Database, OpenError, Parts, history_key};
 use crate::clock::Clock;
 use crate::config::RawSettings;
+
+/// What of the grace period is left for closing the database.
+const CLOSING: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -22,9 +28,12 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Err(error) => return Err(error.into()),
     };
     let key = history_key(&settings)?;
+    let grace = settings.shutdown_grace;
     let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run().await?;
     super::asked_to_stop().await?;
-    app.stop().await;
-    database.close().await;
+    let deadline = Instant::now() + grace;
+    app.stop(deadline - CLOSING).await;
+    // What the database does not close in time, its supervisor ends when this process does.
+    let _ = tokio::time::timeout_at(deadline, database.close()).await;
     Ok(())
 }

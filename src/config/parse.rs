@@ -148,6 +148,15 @@ impl Checker {
         self.with(name, text, takes, duration).unwrap_or(Duration::from_secs(1))
     }
 
+    pub fn delta_of_at_least(&mut self, name: &'static str, text: &str, least: TimeDelta) -> TimeDelta {
+        let delta = self.delta(name, text);
+        if delta < least {
+            let least = humantime::format_duration(least.to_std().unwrap_or_default()).to_string();
+            self.wrong(name, Some(text), &format!("a duration of at least {least}"));
+        }
+        delta
+    }
+
     pub fn delta(&mut self, name: &'static str, text: &str) -> TimeDelta {
         to_delta(self.duration(name, text))
     }

@@ -9,7 +9,7 @@ use super::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use crate::provider::signature::WebhookSecret;
 
 /// The settings as text.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct RawSimulator {
     /// Where it listens
     #[arg(long, env, default_value = "127.0.0.1:8090")]

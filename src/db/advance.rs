@@ -9,7 +9,7 @@ use super::{cases, events, history, inbox, openings, outbox, tickets, timers};
 use crate::clock::{Ids, Time};
 use crate::domain::chain::{Hash, HistoryKey};
 use crate::domain::resource::Resource;
-use crate::domain::{Command, Decision, Effect, EventType, Opening, OpeningId, Step, TicketKind, Topic};
+use crate::domain::{Command, Decision, Effect, EventType, Opening, OpeningId, Step, Topic};
 
 /// What the writer needs to know beside the decisions.
 #[derive(Clone, Debug)]
@@ -126,8 +126,7 @@ pub async fn advance(
         })
         .collect();
     openings::update(connection, &changed).await?;
-    write(connection, writer, advances, &hashes, now).await?;
-    unpark(connection, advances, now).await
+    write(connection, writer, advances, &hashes, now).await
 }
 
 async fn write(
@@ -154,8 +153,11 @@ async fn write(
     effects.write(connection, writer, now).await
 }
 
-/// What moved may be what a parked fact has waited for.
-async fn unpark(connection: &mut PgConnection, advances: &[&Advance], now: Time) -> sqlx::Result<()> {
+/// Makes facts due that may have waited for what moved. Call it after the commit.
+///
+/// # Errors
+/// When the database is away; the facts are then looked at in their own time.
+pub async fn unpark(connection: &mut PgConnection, advances: &[Advance], now: Time) -> sqlx::Result<()> {
     let moved = advances.iter().filter(|it| !it.steps.is_empty());
     let ids: Vec<Uuid> = moved.clone().map(|it| it.opening.id.0).collect();
     let references: Vec<(String, String)> = moved
@@ -175,8 +177,7 @@ struct Effects<'a> {
     cancelled: Vec<(OpeningId, Topic)>,
     events: Vec<events::NewEvent>,
     cases: Vec<(Uuid, &'a Opening, &'a crate::domain::Case)>,
-    opened: Vec<tickets::NewTicket>,
-    closed: Vec<(OpeningId, TicketKind, String)>,
+    tickets: Vec<tickets::Act>,
 }
 
 impl<'a> Effects<'a> {
@@ -188,14 +189,16 @@ impl<'a> Effects<'a> {
             }
             Effect::Cancel(topic) => self.cancelled.push((opening_id, *topic)),
             Effect::Emit(kind, snapshot) => self.emit(writer, *kind, snapshot),
-            Effect::OpenTicket { kind, summary } => self.opened.push(tickets::NewTicket {
+            Effect::OpenTicket { kind, summary } => self.tickets.push(tickets::Act::Open(tickets::NewTicket {
                 id,
                 opening_id,
                 kind: *kind,
                 summary: summary.clone(),
                 link: format!("{}/openings/{opening_id}", writer.dashboard_url),
-            }),
-            Effect::CloseTicket { kind, reason } => self.closed.push((opening_id, *kind, reason.clone())),
+            })),
+            Effect::CloseTicket { kind, reason } => {
+                self.tickets.push(tickets::Act::Close { opening_id, kind: *kind, reason: reason.clone() });
+            }
             Effect::OpenCase(case) => self.cases.push((id, opening, case)),
         }
     }
@@ -223,8 +226,6 @@ impl<'a> Effects<'a> {
         outbox::insert(connection, &self.work, now).await?;
         outbox::cancel(connection, &self.cancelled).await?;
         events::insert(connection, &self.events, now).await?;
-        // Closed first: a step that fails again in the same commit leaves its ticket open.
-        tickets::close(connection, &self.closed, now).await?;
-        tickets::open(connection, &self.opened, now).await
+        tickets::act(connection, &self.tickets, now).await
     }
 }

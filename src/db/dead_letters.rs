@@ -186,7 +186,7 @@ async fn act_on_inbox(
         r#"-- dead_letters::act_on_inbox
         update inbox
            set status = $2, outcome = $3, attempts = 0, next_attempt_at = $4, attempt_log = attempt_log || $5,
-               settled_at = case when $2 = 'ignored' then $4::timestamptz end
+               retry_from = $4, settled_at = case when $2 = 'ignored' then $4::timestamptz end
          where id = $1 and status = 'dead'"#,
         id,
         status,

@@ -31,8 +31,9 @@ pub fn classify(error: &sqlx::Error) -> Fault {
         "40001" | "40P01" | "55P03" | "57014" | "23505" => Fault::Contention,
         // read_only_sql_transaction (a standby, or a disk that an operator froze), idle-in-transaction time-out
         "25006" | "25P03" => Fault::Unavailable,
-        // connection, resources (disk full, memory), operator intervention, system and I/O errors
-        code if ["08", "53", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => Fault::Unavailable,
+        // connection, resources (disk full, memory), operator intervention, system errors. Not XX, an internal error: it may
+        // be one bad row, and work that meets it must not hold up the rest.
+        code if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => Fault::Unavailable,
         _ => Fault::Permanent,
     }
 }

@@ -180,9 +180,9 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     let rows = sqlx::query!(
         r#"-- inbox::insert
         insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                           provider_ref, received_at, status, outcome, next_attempt_at, settled_at)
+                           provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at)
         select id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-               provider_ref, received_at, status, outcome, received_at,
+               provider_ref, received_at, received_at, status, outcome, received_at,
                case when status = 'ignored' then received_at end
           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::bytea[],
                       $9::jsonb[], $10::uuid[], $11::text[], $12::timestamptz[], $13::text[], $14::text[])
@@ -231,6 +231,8 @@ async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> 
     if facts.is_empty() {
         return Ok(());
     }
+    // Locked in the order of their keys, as the inserts are.
+    lock(connection, facts).await?;
     let groups: Vec<String> = facts.iter().map(|it| it.group.clone()).collect();
     let event_ids: Vec<String> = facts.iter().map(|it| it.event_id.clone()).collect();
     let received: Vec<Time> = facts.iter().map(|it| it.received_at).collect();
@@ -247,6 +249,23 @@ async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> 
         &received,
     )
     .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn lock(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<()> {
+    let groups: Vec<String> = facts.iter().map(|it| it.group.clone()).collect();
+    let event_ids: Vec<String> = facts.iter().map(|it| it.event_id.clone()).collect();
+    sqlx::query!(
+        r#"-- inbox::lock
+        select 1 as one from inbox
+         where (consumer_group, event_id) in (select * from unnest($1::text[], $2::text[]))
+         order by consumer_group, event_id
+           for no key update"#,
+        &groups,
+        &event_ids,
+    )
+    .fetch_all(connection)
     .await?;
     Ok(())
 }
@@ -270,8 +289,8 @@ pub struct Pending {
     pub opening_id: Option<Uuid>,
     /// The opening that it names by the provider's id.
     pub provider_ref: Option<String>,
-    /// When it came.
-    pub received_at: Time,
+    /// What its patience counts from: when it came, or was redriven.
+    pub retry_from: Time,
     /// Errors of our own so far.
     pub attempts: i32,
 }
@@ -285,7 +304,7 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
     sqlx::query_as!(
         Pending,
         r#"-- inbox::claim
-        select id, source, provider, part, body, headers, opening_id, provider_ref, received_at, attempts
+        select id, source, provider, part, body, headers, opening_id, provider_ref, retry_from, attempts
           from inbox
          where status = 'pending' and next_attempt_at <= $1
          order by next_attempt_at, id
@@ -366,7 +385,8 @@ pub async fn park(connection: &mut PgConnection, parked: &[(Uuid, Time)]) -> sql
 }
 
 /// Makes parked facts due that may match now: those about a tracking id that was just stored, and those about an opening
-/// that just moved. A speed-up only: they would be looked at again anyway.
+/// that just moved. Call it after that commit, since one that is parked meanwhile looks for itself ([`unpark_matched`]). A
+/// speed-up only: they would be looked at again anyway.
 ///
 /// # Errors
 /// When the database is away.
@@ -382,14 +402,21 @@ pub async fn unpark(
     let (providers, references): (Vec<String>, Vec<String>) = references.iter().cloned().unzip();
     sqlx::query!(
         r#"-- inbox::unpark
-        update inbox set next_attempt_at = $4
-         where id in (select i.id from inbox i
-                       where i.status = 'pending' and i.outcome = 'parked' and i.opening_id = any($1)
-                       union
-                      select i.id from unnest($2::text[], $3::text[]) as n(provider, reference)
-                        join inbox i on i.provider = n.provider and i.provider_ref = n.reference
-                       where i.status = 'pending' and i.outcome = 'parked')
-           and status = 'pending' and next_attempt_at > $4"#,
+        with waiting as materialized (
+            select id from inbox where status = 'pending' and opening_id = any($1)
+             union all
+            select i.id from unnest($2::text[], $3::text[]) as n(provider, reference)
+              join inbox i on i.provider = n.provider and i.provider_ref = n.reference
+             where i.status = 'pending'
+        ), free as materialized (
+            -- One that a worker holds is being looked at this moment.
+            select id from inbox
+             where id in (select id from waiting)
+               and status = 'pending' and outcome = 'parked' and next_attempt_at > $4
+             order by id
+               for update skip locked
+        )
+        update inbox set next_attempt_at = $4 where id in (select id from free)"#,
         openings,
         &providers,
         &references,
@@ -398,6 +425,25 @@ pub async fn unpark(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Makes facts due that were parked in the caller's last commit although what they wait for was stored meanwhile.
+///
+/// # Errors
+/// When the database is away.
+pub async fn unpark_matched(connection: &mut PgConnection, parked: &[Uuid], now: Time) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        r#"-- inbox::unpark_matched
+        update inbox i set next_attempt_at = $2
+          from account_openings o
+         where i.id = any($1) and i.status = 'pending' and i.outcome = 'parked' and i.next_attempt_at > $2
+           and o.provider = i.provider and o.provider_ref = i.provider_ref"#,
+        parked,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// What to look for when asking for facts still unread.
@@ -455,7 +501,8 @@ pub async fn older_unread(
     .await
 }
 
-/// Counts an error of our own against a fact: it is tried again at `next`, or is dead when that is none.
+/// Notes an error of our own on a fact: it is tried again at `next`, or is dead when that is none. Contention does not
+/// count: it says nothing about the fact.
 ///
 /// # Errors
 /// When the database is away.
@@ -463,15 +510,16 @@ pub async fn fail(
     connection: &mut PgConnection,
     id: Uuid,
     cause: &str,
+    counts: bool,
     next: Option<Time>,
     now: Time,
 ) -> sqlx::Result<()> {
-    let entry = json!([{"at": now, "class": "error", "cause": cause}]);
+    let entry = json!([{"at": now, "class": if counts { "error" } else { "contention" }, "cause": cause}]);
     let (status, outcome) = if next.is_some() { ("pending", None) } else { ("dead", Some("processing_failed")) };
     sqlx::query!(
         r#"-- inbox::fail
         update inbox
-           set attempts = attempts + 1, attempt_log = attempt_log || $2, status = $3, outcome = $4,
+           set attempts = attempts + $6, attempt_log = attempt_log || $2, status = $3, outcome = $4,
                next_attempt_at = coalesce($5, next_attempt_at)
          where id = $1 and status = 'pending'"#,
         id,
@@ -479,24 +527,24 @@ pub async fn fail(
         status,
         outcome,
         next,
+        i32::from(counts),
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Makes facts dead that a person must see: those that cannot be understood.
+/// Makes a fact dead that cannot be understood: a person must see it.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn bury(connection: &mut PgConnection, ids: &[Uuid], cause: &str, now: Time) -> sqlx::Result<()> {
+pub async fn bury(connection: &mut PgConnection, id: Uuid, cause: &str, now: Time) -> sqlx::Result<()> {
     let entry = json!([{"at": now, "class": "unreadable", "cause": cause}]);
     sqlx::query!(
         r#"-- inbox::bury
-        update inbox set status = 'dead', outcome = $2, attempt_log = attempt_log || $3
-         where id = any($1) and status = 'pending'"#,
-        ids,
-        cause,
+        update inbox set status = 'dead', outcome = 'unreadable', attempt_log = attempt_log || $2
+         where id = $1 and status = 'pending'"#,
+        id,
         entry,
     )
     .execute(connection)
@@ -514,7 +562,7 @@ pub async fn expire_parked(connection: &mut PgConnection, cutoff: Time, now: Tim
         r#"-- inbox::expire_parked
         update inbox set status = 'dead', outcome = 'no_matching_opening', attempt_log = attempt_log || $3
          where id in (select id from inbox
-                       where status = 'pending' and outcome = 'parked' and received_at <= $1
+                       where status = 'pending' and outcome = 'parked' and retry_from <= $1
                        limit $2 for update skip locked)"#,
         cutoff,
         limit,

@@ -21,7 +21,7 @@ pub mod timeline;
 pub mod timers;
 
 pub use error::{Fault, classify, describe};
-pub use pool::{PoolOptions, connect};
+pub use pool::{PoolOptions, WITHIN, conclude, connect, connect_for_migrations};
 
 /// One page of a list: at most `limit` rows beyond `after`, which is the last row of the page before.
 #[derive(Clone, Copy, Debug)]

@@ -250,13 +250,13 @@ pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
     )
     .fetch_all(&mut *connection)
     .await?;
-    anchors(connection, ids).await
+    rows(connection, ids).await?.into_iter().map(Row::into_anchor).collect()
 }
 
-async fn anchors(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Anchor>> {
-    let rows = sqlx::query_as!(
+async fn rows(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
         Row,
-        r#"-- openings::anchors
+        r#"-- openings::rows
         select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
                o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
                o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
@@ -267,16 +267,21 @@ async fn anchors(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Ve
         ids,
     )
     .fetch_all(connection)
-    .await?;
-    rows.into_iter().map(Row::into_anchor).collect()
+    .await
 }
 
-/// Reads openings; ids without one are left out.
+/// Reads openings; ids without one, or whose row cannot be read, are left out.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Opening>> {
-    Ok(anchors(connection, ids).await?.into_iter().map(|it| it.opening).collect())
+    Ok(readable(rows(connection, ids).await?))
+}
+
+/// One row that a neighbouring version wrote and we cannot read must not hide the others.
+fn readable(rows: Vec<Row>) -> Vec<Opening> {
+    let note = |error: &sqlx::Error| tracing::error!(%error, "an opening was left out");
+    rows.into_iter().filter_map(|row| row.into_anchor().inspect_err(note).ok()).map(|it| it.opening).collect()
 }
 
 /// Reads one opening.
@@ -304,7 +309,7 @@ pub struct Filter {
 /// When the database is away.
 pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Opening>> {
     let states = filter.states.as_ref().map(|states| states.iter().map(ToString::to_string).collect::<Vec<String>>());
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Row,
         r#"-- openings::list
         select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
@@ -326,10 +331,8 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uui
         page.limit,
     )
     .fetch_all(connection)
-    .await?
-    .into_iter()
-    .map(|row| row.into_anchor().map(|it| it.opening))
-    .collect()
+    .await?;
+    Ok(readable(rows))
 }
 
 /// Which openings hold these tracking ids: `(provider, tracking id, opening)`.

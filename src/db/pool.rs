@@ -3,8 +3,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::Executor;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Executor, PgConnection, Postgres};
+use tokio::time::error::Elapsed;
 
 /// How to reach the database.
 #[derive(Clone, Debug)]
@@ -19,6 +21,38 @@ pub struct PoolOptions {
     pub acquire_timeout: Duration,
 }
 
+/// The longest that work on one connection may take: beyond it the connection is taken for dead. Above the server's own
+/// `statement_timeout`, which a server that is gone does not keep.
+pub const WITHIN: Duration = Duration::from_secs(12);
+
+/// Ends work that was bounded by [`WITHIN`]: `result` is what `tokio::time::timeout` gave. A connection that did not answer
+/// in time is not given back to the pool, where the next caller would wait on it too.
+///
+/// # Errors
+/// The work's, or that it took too long.
+pub fn conclude<T, E: From<sqlx::Error>>(
+    mut connection: PoolConnection<Postgres>,
+    result: Result<Result<T, E>, Elapsed>,
+) -> Result<T, E> {
+    result.unwrap_or_else(|_| {
+        connection.close_on_drop();
+        let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer in time");
+        Err(sqlx::Error::Io(error).into())
+    })
+}
+
+/// One connection without time-outs, for migrations: an index on a large table takes its time.
+///
+/// # Errors
+/// When the URL cannot be read or the database is away.
+pub async fn connect_for_migrations(url: &str, schema: &str) -> sqlx::Result<PgConnection> {
+    PgConnectOptions::from_str(url)?
+        .application_name("account-opening migrate")
+        .options([("search_path", schema), ("timezone", "UTC")])
+        .connect()
+        .await
+}
+
 /// Makes a pool; connections are opened when they are needed, so this succeeds while the database is away.
 ///
 /// # Errors
@@ -28,7 +62,7 @@ pub fn connect(options: &PoolOptions) -> Result<PgPool, sqlx::Error> {
         ("search_path", options.schema.as_str()),
         ("timezone", "UTC"),
         // No statement of ours takes longer when all is well; one that does must not hold an anchor's lock.
-        ("statement_timeout", "15s"),
+        ("statement_timeout", "10s"),
         ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "30s"),
     ]);

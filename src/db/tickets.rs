@@ -37,39 +37,67 @@ pub struct Row {
     pub updated_at: Time,
 }
 
-/// Opens tickets: one per opening and kind, so that one that was closed is opened again.
+/// Something that happens to a ticket.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Somebody has to look.
+    Open(NewTicket),
+    /// Nobody has to look any more.
+    Close {
+        /// The opening.
+        opening_id: OpeningId,
+        /// Which of its tickets.
+        kind: TicketKind,
+        /// What happened.
+        reason: String,
+    },
+}
+
+/// Opens and closes tickets as if one after the other: one that is opened and closed in the same commit is closed in the
+/// end, one that is closed and opened is open.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn open(connection: &mut PgConnection, tickets: &[NewTicket], now: Time) -> sqlx::Result<()> {
-    for ticket in tickets {
-        sqlx::query!(
-            r#"-- tickets::open
-            insert into tickets as t (id, opening_id, kind, summary, link, status, created_at, updated_at)
-            values ($1, $2, $3, $4, $5, 'open', $6, $6)
-            on conflict on constraint one_ticket_per_kind do update
-               set status = 'open', summary = excluded.summary, reason = null, updated_at = excluded.updated_at
-             where t.status = 'closed'"#,
-            ticket.id,
-            ticket.opening_id.0,
-            ticket.kind.as_str(),
-            ticket.summary,
-            ticket.link,
-            now,
-        )
-        .execute(&mut *connection)
-        .await?;
+pub async fn act(connection: &mut PgConnection, acts: &[Act], now: Time) -> sqlx::Result<()> {
+    // Every step that leaves a state closes a ticket that is hardly ever there; opening one is rare. So whatever is closed
+    // between two openings is closed at once.
+    let mut closed = Vec::new();
+    for act in acts {
+        match act {
+            Act::Close { opening_id, kind, reason } => closed.push((*opening_id, *kind, reason.as_str())),
+            Act::Open(ticket) => {
+                close(connection, &std::mem::take(&mut closed), now).await?;
+                open(connection, ticket, now).await?;
+            }
+        }
     }
+    close(connection, &closed, now).await
+}
+
+/// One per opening and kind: one that was closed is opened again.
+async fn open(connection: &mut PgConnection, ticket: &NewTicket, now: Time) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- tickets::open
+        insert into tickets as t (id, opening_id, kind, summary, link, status, created_at, updated_at)
+        values ($1, $2, $3, $4, $5, 'open', $6, $6)
+        on conflict on constraint one_ticket_per_kind do update
+           set status = 'open', summary = excluded.summary, reason = null, updated_at = excluded.updated_at
+         where t.status = 'closed'"#,
+        ticket.id,
+        ticket.opening_id.0,
+        ticket.kind.as_str(),
+        ticket.summary,
+        ticket.link,
+        now,
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
-/// Closes tickets that are open.
-///
-/// # Errors
-/// When the database is away.
-pub async fn close(
+async fn close(
     connection: &mut PgConnection,
-    tickets: &[(OpeningId, TicketKind, String)],
+    tickets: &[(OpeningId, TicketKind, &str)],
     now: Time,
 ) -> sqlx::Result<()> {
     if tickets.is_empty() {
@@ -77,7 +105,7 @@ pub async fn close(
     }
     let openings: Vec<Uuid> = tickets.iter().map(|(id, ..)| id.0).collect();
     let kinds: Vec<String> = tickets.iter().map(|(_, kind, _)| kind.to_string()).collect();
-    let reasons: Vec<String> = tickets.iter().map(|(.., reason)| reason.clone()).collect();
+    let reasons: Vec<String> = tickets.iter().map(|(.., reason)| (*reason).to_owned()).collect();
     sqlx::query!(
         r#"-- tickets::close
         update tickets t set status = 'closed', reason = n.reason, updated_at = $4

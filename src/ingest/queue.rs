@@ -1,15 +1,17 @@
 //! The queue to the inbox. Whatever queued while the last commit ran goes into the next one: batches grow with the load
 //! and no timer holds anything back. It is bounded; full means that the sender is told to come again.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use sqlx::PgPool;
+use futures::FutureExt;
+use sqlx::{Connection, PgPool};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Unavailable;
 use crate::db::inbox::{self, NewFact, Stored};
-use crate::db::{Fault, classify};
+use crate::db::{Fault, WITHIN, classify, conclude};
 
 /// The most messages in one commit.
 const MAX_BATCH: usize = 256;
@@ -57,7 +59,11 @@ impl Writer {
     pub async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
-            self.write(std::mem::take(&mut batch)).await;
+            // Those whose batch panics are told that it was not stored; the writer goes on.
+            let write = AssertUnwindSafe(self.write(std::mem::take(&mut batch))).catch_unwind();
+            if write.await.is_err() {
+                tracing::error!("writing a batch of webhooks panicked");
+            }
         }
     }
 
@@ -76,8 +82,11 @@ impl Writer {
             }
             Err(error) if batch.len() > 1 && classify(&error) == Fault::Permanent => {
                 tracing::warn!(%error, messages = batch.len(), "a batch was refused; storing its messages one by one");
+                let mut away = false;
                 for waiting in batch {
-                    let result = self.store(&waiting.facts).await;
+                    // Once the database is away, the rest need not find out one by one.
+                    let result = if away { Err(sqlx::Error::PoolTimedOut) } else { self.store(&waiting.facts).await };
+                    away |= result.as_ref().is_err_and(|error| classify(error) == Fault::Unavailable);
                     answer(waiting, result);
                 }
                 self.wake.notify_one();
@@ -102,11 +111,16 @@ impl Writer {
     }
 
     async fn store_once(&self, facts: &[NewFact]) -> sqlx::Result<Vec<Stored>> {
-        let mut transaction = self.pool.begin().await?;
-        let stored = inbox::insert(&mut transaction, facts).await?;
-        // A lost answer to this commit is an error here: the sender comes again and finds its key taken.
-        transaction.commit().await?;
-        Ok(stored)
+        let mut connection = self.pool.acquire().await?;
+        let storing = async {
+            let mut transaction = connection.begin().await?;
+            let stored = inbox::insert(&mut transaction, facts).await?;
+            // A lost answer to this commit is an error here: the sender comes again and finds its key taken.
+            transaction.commit().await?;
+            Ok(stored)
+        };
+        let result = tokio::time::timeout(WITHIN, storing).await;
+        conclude(connection, result)
     }
 }
 

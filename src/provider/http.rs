@@ -41,6 +41,8 @@ pub enum CallError {
     Unusable {
         /// For people; never a body.
         cause: String,
+        /// Whether the call may have taken effect.
+        indeterminate: bool,
     },
 }
 
@@ -55,13 +57,38 @@ impl CallError {
         }
     }
 
+    /// An answer that is none, to a call that may have taken effect.
+    #[must_use]
+    pub fn unusable(cause: impl Into<String>) -> Self {
+        Self::Unusable { cause: cause.into(), indeterminate: true }
+    }
+
+    /// No answer within the deadline.
+    #[must_use]
+    pub fn timeout() -> Self {
+        let cause = "timeout: no complete answer".to_owned();
+        Self::Outage { class: "timeout", cause, after: None, indeterminate: true }
+    }
+
+    /// The same, of a call that only looked.
+    #[must_use]
+    pub fn without_effect(self) -> Self {
+        match self {
+            Self::Outage { class, cause, after, .. } => Self::Outage { class, cause, after, indeterminate: false },
+            Self::Unusable { cause, .. } => Self::Unusable { cause, indeterminate: false },
+            // A look is never refused for good: its answer says nothing about the submission.
+            Self::Rejected { code, .. } => {
+                Self::Unusable { cause: format!("a look was refused: {code}"), indeterminate: false }
+            }
+        }
+    }
+
     /// Whether the call may have taken effect.
     #[must_use]
     pub const fn is_indeterminate(&self) -> bool {
         match self {
             Self::Rejected { .. } => false,
-            Self::Outage { indeterminate, .. } => *indeterminate,
-            Self::Unusable { .. } => true,
+            Self::Outage { indeterminate, .. } | Self::Unusable { indeterminate, .. } => *indeterminate,
         }
     }
 }
@@ -131,7 +158,7 @@ impl Client {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| outage(&error))? {
             if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(CallError::Unusable { cause: format!("answer over {MAX_ANSWER} bytes") });
+                return Err(CallError::unusable(format!("answer over {MAX_ANSWER} bytes")));
             }
             body.extend_from_slice(&chunk);
         }
@@ -144,8 +171,9 @@ impl Client {
     /// By meaning; an answer of another shape is unusable.
     pub async fn call_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
         let answer = self.call(request).await?;
-        serde_json::from_slice(&answer.body).map_err(|error| CallError::Unusable {
-            cause: format!("HTTP {}: not the JSON that was expected ({:?})", answer.status.as_u16(), error.classify()),
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            let (status, how) = (answer.status.as_u16(), error.classify());
+            CallError::unusable(format!("HTTP {status}: not the JSON that was expected ({how:?})"))
         })
     }
 }
@@ -175,7 +203,7 @@ fn classify(status: StatusCode, body: Vec<u8>, after: Option<TimeDelta>) -> Resu
         429 => outage("throttled", false),
         408 | 409 | 425 => outage("busy", true),
         500..=599 => outage("server_error", true),
-        _ => Err(CallError::Unusable { cause: format!("HTTP {number}: a status without a meaning here") }),
+        _ => Err(CallError::unusable(format!("HTTP {number}: a status without a meaning here"))),
     }
 }
 
@@ -187,7 +215,7 @@ fn refusal(number: u16, body: &[u8]) -> Result<Answer, CallError> {
             code: plain(&code.unwrap_or_else(|| format!("http_{number}"))),
             message: plain(&message.unwrap_or_default()),
         }),
-        _ => Err(CallError::Unusable { cause: format!("HTTP {number} without code and message") }),
+        _ => Err(CallError::unusable(format!("HTTP {number} without code and message"))),
     }
 }
 

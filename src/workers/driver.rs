@@ -1,15 +1,18 @@
-//! The one loop that runs a worker: tick while there is work, then sleep until woken or until it is time to look anyway.
+//! The one loop that runs a worker: ticks while there is work, several at once where there is much, and otherwise sleeps until
+//! it is woken or until it is time to look anyway.
 //!
-//! A tick that fails is logged once and tried again after a pause that grows; a panic is a failure like any other. On
-//! shutdown the tick that runs is finished.
+//! A tick that hangs on somebody else's answer holds up itself alone. One that fails is logged once, and the worker pauses, a
+//! little longer each time; a panic is a failure like any other. On shutdown the ticks under way are finished.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Ids;
@@ -31,9 +34,9 @@ pub enum TickError {
     /// The database refused or is away.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
-    /// A mistake of ours.
-    #[error("panicked: {0}")]
-    Panicked(String),
+    /// A mistake of ours. What it said may quote data, so only the panic hook's own line on standard error has it.
+    #[error("panicked")]
+    Panicked,
 }
 
 /// Background work.
@@ -55,6 +58,8 @@ pub struct Rhythm {
     pub wake: Arc<Notify>,
     /// It looks at least this often, give or take a quarter.
     pub idle: Duration,
+    /// The most ticks at once.
+    pub at_once: usize,
 }
 
 /// Runs one tick; a panic in it is an error.
@@ -64,45 +69,60 @@ pub struct Rhythm {
 pub async fn tick<W: Worker>(worker: &W) -> Result<W::Counts, TickError> {
     match AssertUnwindSafe(worker.tick()).catch_unwind().await {
         Ok(result) => result,
-        Err(panic) => Err(TickError::Panicked(panic_text(panic.as_ref()))),
+        Err(_) => Err(TickError::Panicked),
     }
 }
 
 /// Runs a worker until `stop`.
 pub async fn drive<W: Worker>(worker: W, rhythm: Rhythm, ids: Ids, stop: CancellationToken) {
+    let worker = Arc::new(worker);
+    let mut running: JoinSet<Result<W::Counts, TickError>> = JoinSet::new();
     let mut failures = 0_u32;
-    while !stop.is_cancelled() {
-        let started = Instant::now();
-        let pause = match tick(&worker).await {
-            Ok(counts) => {
-                failures = 0;
-                counts.record();
-                metrics::histogram!("account_opening_processing_seconds", "queue" => worker.name())
-                    .record(started.elapsed());
-                if counts.found_work() {
-                    tracing::debug!(worker = worker.name(), ?counts, "tick");
-                    continue;
-                }
-                rhythm.idle.mul_f64(0.75 + ids.jitter() / 2.0)
-            }
-            Err(error) => {
-                failures = failures.saturating_add(1);
-                tracing::warn!(worker = worker.name(), %error, failures, "tick failed; trying again");
-                MAX_PAUSE.min(Duration::from_millis(100) * failures).mul_f64(0.5 + ids.jitter() / 2.0)
-            }
-        };
+    let mut look_at = Instant::now();
+    loop {
+        if look_at <= Instant::now() && running.len() < rhythm.at_once {
+            look_at = Instant::now() + rhythm.idle.mul_f64(0.75 + ids.jitter() / 2.0);
+            let worker = Arc::clone(&worker);
+            running.spawn(async move { run(worker.as_ref()).await });
+        }
+        // A wake-up in a pause after failures waits until the pause is over: nothing would be better sooner.
+        let may_wake = failures == 0 && running.len() < rhythm.at_once;
         tokio::select! {
             () = stop.cancelled() => break,
-            () = rhythm.wake.notified(), if failures == 0 => {}
-            () = tokio::time::sleep(pause) => {}
+            Some(done) = running.join_next() => match done.unwrap_or(Err(TickError::Panicked)) {
+                Ok(counts) => {
+                    failures = 0;
+                    if counts.found_work() {
+                        look_at = Instant::now();
+                    }
+                }
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    tracing::warn!(worker = worker.name(), %error, failures, "tick failed; trying again");
+                    look_at = Instant::now() + pause(failures, &ids);
+                }
+            },
+            () = rhythm.wake.notified(), if may_wake => look_at = Instant::now(),
+            () = tokio::time::sleep_until(look_at), if running.len() < rhythm.at_once => {}
         }
     }
+    while running.join_next().await.is_some() {}
     tracing::debug!(worker = worker.name(), "stopped");
 }
 
-/// The message of a panic.
-#[must_use]
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
+async fn run<W: Worker>(worker: &W) -> Result<W::Counts, TickError> {
+    let started = Instant::now();
+    let result = tick(worker).await;
+    if let Ok(counts) = &result
+        && counts.found_work()
+    {
+        counts.record();
+        metrics::histogram!("account_opening_processing_seconds", "queue" => worker.name()).record(started.elapsed());
+        tracing::debug!(worker = worker.name(), ?counts, "tick");
+    }
+    result
+}
+
+fn pause(failures: u32, ids: &Ids) -> Duration {
+    MAX_PAUSE.min(Duration::from_millis(100) * failures).mul_f64(0.5 + ids.jitter() / 2.0)
 }

@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use sqlx::Connection;
 use uuid::Uuid;
 
 use super::driver::{Counts, TickError, Worker};
@@ -13,6 +14,7 @@ use crate::clock::Time;
 use crate::db::inbox;
 use crate::db::inbox::NewFact;
 use crate::db::timers::{self, Due};
+use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 
 /// Timers claimed at once, and so the most calls at once.
@@ -57,10 +59,14 @@ impl Worker for Poller {
         let Context { pool, clock, call_timeout, lease_margin, wakers, .. } = &self.0;
         let now = clock.now();
         let lease_until = now + *call_timeout + *lease_margin;
-        let due = {
-            let mut connection = pool.acquire().await?;
-            timers::claim(&mut connection, now, lease_until, BATCH.into()).await?
-        };
+        let mut connection = pool.acquire().await?;
+        let claiming = timers::claim(&mut connection, now, lease_until, BATCH.into());
+        let result = tokio::time::timeout(WITHIN, claiming).await;
+        let due: Vec<Due> = conclude(connection, result)?;
+        if due.len() == usize::from(BATCH) {
+            // There may be more, for another tick beside this one.
+            wakers.poller.notify_one();
+        }
         let mut counts = Polled { claimed: due.len() as u64, ..Polled::default() };
         let asked = futures::stream::iter(due.into_iter().map(|due| self.ask(due, now))).buffer_unordered(BATCH.into());
         let mut asked = asked.ready_chunks(BATCH.into());
@@ -71,9 +77,14 @@ impl Worker for Poller {
                 counts.polls.extend(poll);
                 facts.push(fact);
             }
-            let mut transaction = pool.begin().await?;
-            inbox::insert(&mut transaction, &facts).await?;
-            transaction.commit().await?;
+            let mut connection = pool.acquire().await?;
+            let storing = async {
+                let mut transaction = connection.begin().await?;
+                inbox::insert(&mut transaction, &facts).await?;
+                transaction.commit().await
+            };
+            let result = tokio::time::timeout(WITHIN, storing).await;
+            conclude::<(), sqlx::Error>(connection, result)?;
             wakers.inbox.notify_one();
         }
         Ok(counts)

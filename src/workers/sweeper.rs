@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
-use crate::db::{idempotency, inbox};
+use crate::db::{WITHIN, conclude, idempotency, inbox};
 
 /// Rows in one commit.
 const BATCH: i64 = 500;
@@ -43,8 +43,12 @@ impl Worker for Sweeper {
         let Context { pool, clock, parked_ttl, .. } = &self.0;
         let now = clock.now();
         let mut connection = pool.acquire().await?;
-        let keys = idempotency::expire(&mut connection, now, BATCH).await?;
-        let parked = inbox::expire_parked(&mut connection, now - *parked_ttl, now, BATCH).await?;
-        Ok(Swept { keys, parked })
+        let sweeping = async {
+            let keys = idempotency::expire(&mut connection, now, BATCH).await?;
+            let parked = inbox::expire_parked(&mut connection, now - *parked_ttl, now, BATCH).await?;
+            Ok::<_, TickError>(Swept { keys, parked })
+        };
+        let result = tokio::time::timeout(WITHIN, sweeping).await;
+        conclude(connection, result)
     }
 }

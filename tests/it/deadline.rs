@@ -116,3 +116,22 @@ async fn an_operator_may_ask_the_bank_at_once_also_when_it_is_escalated() {
     assert_eq!((early, &answer["type"]), (409, &"wrong-state".into()));
     app.finish().await;
 }
+
+/// The last poll and the answer meet in one commit: the ticket is opened and closed in it.
+#[tokio::test]
+async fn a_ticket_that_is_opened_and_answered_in_one_commit_is_closed() {
+    let app = TestApp::start().await;
+    let (id, tracking_id) = app.open().waiting().await;
+    app.pass_settling(TimeDelta::minutes(11 * 60 + 30), TimeDelta::minutes(30)).await;
+    app.pass(TimeDelta::minutes(30));
+    // The poller asks and leaves its fact to be read; the webhook comes behind it.
+    app.round().await;
+    app.webhook().completed(&tracking_id, "BE68539007547034").acknowledged().await;
+    app.settle().await;
+    let history = app.history(&id).await;
+    assert_eq!(history[3], "awaiting_provider -> escalated (provider_polled, poll)", "{history:?}");
+    assert_eq!(app.opening(&id).await["state"], "completed");
+    let tickets = app.items("/v1/tickets").await;
+    assert_eq!((tickets.len(), &tickets[0]["status"]), (1, &"closed".into()), "{tickets:?}");
+    app.finish().await;
+}

@@ -25,7 +25,7 @@ impl Caller {
         Ok(Self { client, base_url: format!("http://{addr}") })
     }
 
-    /// Starts openings, some at a time; each is asked for until it is taken, under the same key.
+    /// Starts openings, some at a time.
     pub async fn start_all(&self, openings: usize, at_once: usize) -> anyhow::Result<()> {
         futures::stream::iter(0..openings)
             .map(|number| self.start(number))

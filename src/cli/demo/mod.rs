@@ -24,6 +24,8 @@ use crate::telemetry::LogFormat;
 
 /// Openings started at the same time.
 const STARTED_AT_ONCE: usize = 8;
+/// How long the service may take to stop.
+const STOPPED_WITHIN: Duration = Duration::from_secs(8);
 /// When the demo gives up waiting; far beyond the compressed deadline.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Not a secret: it opens a service on a free port of this machine that ends with the demo.
@@ -109,12 +111,10 @@ impl Demo {
     async fn play(&self, arguments: &Arguments, started: Instant) -> anyhow::Result<Summary> {
         let openings = usize::try_from(arguments.openings)?;
         let watch = watch::Watch::new(u64::from(arguments.openings));
-        let (started_all, watched) = tokio::join!(
+        tokio::try_join!(
             self.caller.start_all(openings, STARTED_AT_ONCE),
             watch.until_decided(&self.caller, u64::from(arguments.openings), PATIENCE),
-        );
-        started_all?;
-        watched?;
+        )?;
         Summary::take(&self.caller, &self.world, started.elapsed()).await
     }
 
@@ -131,7 +131,7 @@ impl Demo {
     }
 
     async fn stop(self) {
-        self.app.stop().await;
+        self.app.stop(tokio::time::Instant::now() + STOPPED_WITHIN).await;
         self.world.stop().await;
         self.database.close().await;
     }

@@ -65,9 +65,9 @@ impl NexusBank {
 }
 
 fn report(words: Words) -> Result<Report, CallError> {
-    let report = words.into_report().map_err(|cause| CallError::Unusable { cause })?;
+    let report = words.into_report().map_err(CallError::unusable)?;
     if report.reference.is_none() {
-        return Err(CallError::Unusable { cause: "answer without account_opening_request_id".to_owned() });
+        return Err(CallError::unusable("answer without account_opening_request_id"));
     }
     Ok(report)
 }
@@ -107,8 +107,8 @@ impl Provider for NexusBank {
     }
 
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError> {
-        let mut url = reqwest::Url::parse(&self.requests())
-            .map_err(|_| CallError::Unusable { cause: "NEXUSBANK_BASE_URL is no base".to_owned() })?;
+        let mut url =
+            reqwest::Url::parse(&self.requests()).map_err(|_| CallError::unusable("NEXUSBANK_BASE_URL is no base"))?;
         // As one segment of the path, whatever characters the provider puts into its ids.
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(reference.as_str());

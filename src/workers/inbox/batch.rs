@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::correlate::{self, Correlated, Readable};
@@ -10,10 +10,11 @@ use super::{Decided, Failure, InboxWorker};
 use crate::clock::Time;
 use crate::db::advance::{self, Advance};
 use crate::db::inbox::{self, Pending, Settlement};
+use crate::db::{WITHIN, conclude, describe};
 use crate::domain::{Fact, Outcome, Source, decide};
 use crate::provider::{Headers, Parsed, Providers};
 use crate::workers::Context;
-use crate::workers::driver::{TickError, panic_text};
+use crate::workers::driver::TickError;
 
 impl InboxWorker {
     /// Decides at most `limit` facts in one commit.
@@ -24,12 +25,31 @@ impl InboxWorker {
     }
 
     async fn transaction(&self, limit: i64, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
-        let Context { pool, clock, writer, .. } = &self.0;
+        let Context { pool, clock, wakers, .. } = &self.0;
         let now = clock.now();
-        let mut transaction = pool.begin().await?;
+        let mut connection = pool.acquire().await?;
+        let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, limit, claimed, now)).await;
+        let Committed { decided, advances, parked } = conclude(connection, result)?;
+        // A full batch: there may be more for another tick beside this one.
+        if i64::try_from(decided.claimed) == Ok(limit) {
+            wakers.inbox.notify_one();
+        }
+        self.unpark(&advances, &parked, now).await;
+        self.wake(&advances);
+        Ok(decided)
+    }
+
+    async fn commit(
+        &self,
+        connection: &mut PgConnection,
+        limit: i64,
+        claimed: &mut Vec<Uuid>,
+        now: Time,
+    ) -> Result<Committed, TickError> {
+        let mut transaction = connection.begin().await?;
         let pending = inbox::claim(&mut transaction, now, limit).await?;
         if pending.is_empty() {
-            return Ok(Decided::default());
+            return Ok(Committed::default());
         }
         claimed.extend(pending.iter().map(|it| it.id));
         let mut decided = Decided { claimed: pending.len() as u64, ..Decided::default() };
@@ -40,16 +60,30 @@ impl InboxWorker {
 
         let correlated = correlate::correlate(&mut transaction, facts, now).await?;
         let Verdicts { advances, settled, parked } = self.judge(correlated, now, &mut decided)?;
-        advance::advance(&mut transaction, writer, &advances.iter().collect::<Vec<_>>(), now).await?;
+        advance::advance(&mut transaction, &self.0.writer, &advances.iter().collect::<Vec<_>>(), now).await?;
         inbox::settle(&mut transaction, &settled, now).await?;
         inbox::park(&mut transaction, &parked).await?;
         transaction.commit().await?;
-
         for advance in &advances {
             decided.advanced(advance);
         }
-        self.wake(&advances);
-        Ok(decided)
+        Ok(Committed { decided, advances, parked: parked.into_iter().map(|(id, _)| id).collect() })
+    }
+
+    /// Makes parked facts due that match now: those that wait for what moved, and those of this batch whose opening another
+    /// commit brought meanwhile. If it fails they are looked at in their own time.
+    async fn unpark(&self, advances: &[Advance], parked: &[Uuid], now: Time) {
+        let unparking = async {
+            let mut connection = self.0.pool.acquire().await?;
+            advance::unpark(&mut connection, advances, now).await?;
+            if !parked.is_empty() {
+                inbox::unpark_matched(&mut connection, parked, now).await?;
+            }
+            Ok::<(), sqlx::Error>(())
+        };
+        if let Err(error) = unparking.await {
+            tracing::warn!(error = describe(&error), "parked facts wait for their own time");
+        }
     }
 
     /// Decides each fact in the order of receipt, each on what the one before it left.
@@ -57,7 +91,7 @@ impl InboxWorker {
         let Correlated { facts, mut anchors, mut holders } = correlated;
         let mut verdicts = Verdicts::default();
         for fact in facts {
-            let (id, received_at) = (fact.id, fact.received_at);
+            let (id, retry_from) = (fact.id, fact.retry_from);
             let judged = match holders.opening_of(&fact).and_then(|opening| anchors.get_mut(&opening)) {
                 None => (Outcome::Parked, None),
                 Some(advance) => {
@@ -65,7 +99,7 @@ impl InboxWorker {
                     // A mistake in a decision must not take the worker down; it is counted against the fact.
                     let decision =
                         catch_unwind(AssertUnwindSafe(|| decide(&advance.opening, &event, &self.0.policy, now)))
-                            .map_err(|panic| TickError::Panicked(panic_text(panic.as_ref())))?;
+                            .map_err(|_| TickError::Panicked)?;
                     let outcome = decision.outcome;
                     advance.push(decision);
                     holders.learn(&advance.opening);
@@ -78,7 +112,7 @@ impl InboxWorker {
                     verdicts.settled.push(Settlement { id, outcome, opening_id });
                 }
                 _ => {
-                    let until = self.0.retry.parked_until(received_at, now, self.0.ids.jitter());
+                    let until = self.0.retry.parked_until(retry_from, now, self.0.ids.jitter());
                     verdicts.parked.push((id, until));
                 }
             }
@@ -86,6 +120,14 @@ impl InboxWorker {
         verdicts.advances = anchors.into_values().collect();
         Ok(verdicts)
     }
+}
+
+/// What a commit did.
+#[derive(Default)]
+struct Committed {
+    decided: Decided,
+    advances: Vec<Advance>,
+    parked: Vec<Uuid>,
 }
 
 #[derive(Default)]
@@ -135,7 +177,7 @@ fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), Stri
 async fn bury(connection: &mut PgConnection, unreadable: &[Unreadable], now: Time) -> sqlx::Result<()> {
     for (id, cause) in unreadable {
         tracing::warn!(inbox.id = %id, cause, "a fact could not be read");
-        inbox::bury(connection, &[*id], "unreadable", now).await?;
+        inbox::bury(connection, *id, cause, now).await?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::domain::{Event, Fact, InboxId, Knowledge, Opening, OpeningId, Source,
 /// A fact that was read.
 pub(super) struct Readable {
     pub id: Uuid,
-    pub received_at: Time,
+    pub retry_from: Time,
     source: Source,
     provider: String,
     /// The opening that it names by our id.
@@ -36,7 +36,7 @@ impl Readable {
         let iban = report.and_then(|it| it.iban.as_deref()).and_then(|it| Iban::parse(it).ok());
         Self {
             id: row.id,
-            received_at: row.received_at,
+            retry_from: row.retry_from,
             source,
             provider: row.provider,
             opening_id: row.opening_id,

@@ -20,7 +20,7 @@ use crate::domain::retry::Next;
 use crate::domain::{Effect, Outcome, StateName, Topic};
 
 /// Facts in one commit.
-const BATCH: i64 = 64;
+const BATCH: u8 = 64;
 /// How often a batch is tried again at once after contention.
 const TRIES: usize = 4;
 
@@ -105,7 +105,7 @@ impl Worker for InboxWorker {
     async fn tick(&self) -> Result<Decided, TickError> {
         let mut tries = 1;
         loop {
-            match self.batch(BATCH).await {
+            match self.batch(BATCH.into()).await {
                 Ok(decided) => return Ok(decided),
                 Err(failure) => match failure.fault() {
                     Fault::Unavailable => return Err(failure.error),
@@ -128,7 +128,7 @@ impl Failure {
     fn fault(&self) -> Fault {
         match &self.error {
             TickError::Database(error) => classify(error),
-            TickError::Panicked(_) => Fault::Permanent,
+            TickError::Panicked => Fault::Permanent,
         }
     }
 
@@ -136,7 +136,7 @@ impl Failure {
     fn cause(&self) -> String {
         match &self.error {
             TickError::Database(error) => describe(error),
-            TickError::Panicked(text) => format!("panic: {text}"),
+            TickError::Panicked => "panicked".to_owned(),
         }
     }
 }
@@ -160,19 +160,21 @@ impl InboxWorker {
         Ok(all)
     }
 
-    /// Counts the failure in a transaction of its own: that of the work is gone.
+    /// Notes the failure in a transaction of its own: that of the work is gone. Contention is not the fact's fault, and does
+    /// not bring it nearer to its end.
     async fn fail(&self, id: Uuid, failure: &Failure) -> Result<(), TickError> {
         let Context { pool, clock, ids, retry, .. } = &self.0;
         let mut transaction = pool.begin().await?;
         let attempts = inbox::attempts(&mut transaction, id).await?;
         let now = clock.now();
+        let counts = failure.fault() != Fault::Contention;
         let next = match retry.after_failure(attempts + 1, now, ids.jitter()) {
             Next::RetryAt(at) => Some(at),
-            Next::Dead => None,
+            Next::Dead => (!counts).then(|| now + retry.cap),
         };
         let cause = failure.cause();
         tracing::error!(inbox.id = %id, cause, dead = next.is_none(), "a fact could not be decided");
-        inbox::fail(&mut transaction, id, &cause, next, now).await?;
+        inbox::fail(&mut transaction, id, &cause, counts, next, now).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -33,6 +33,15 @@ pub(super) enum Prepared {
     Gone,
 }
 
+impl Prepared {
+    pub fn provider(&self) -> String {
+        match self {
+            Self::Command { opening, .. } => opening.request.provider.clone(),
+            Self::Delivery(_) | Self::Gone => String::new(),
+        }
+    }
+}
+
 /// What the calls of a batch need, read at once.
 pub(super) struct Known {
     openings: HashMap<Uuid, Opening>,
@@ -77,40 +86,46 @@ fn event_id(work: &Claimed) -> Option<Uuid> {
 }
 
 /// A call's good answer: what the row keeps, and what the opening learns.
-type Answered = (&'static str, Option<Fact>);
+pub(super) enum Answered {
+    Fact(&'static str, Fact),
+    Taken(&'static str),
+    /// There was no need to call.
+    Obsolete,
+}
 
 impl Relay {
-    pub(super) async fn call(&self, work: Claimed, prepared: Prepared) -> Attempt {
-        let (provider, result) = match &prepared {
-            Prepared::Delivery(event) => (String::new(), self.deliver(&work, event).await),
-            Prepared::Command { opening, customer } => {
-                let provider = opening.request.provider.clone();
-                if self.topic.state() != Some(opening.state_name()) {
-                    let settled = Settled::Cancelled { cause: "obsolete" };
-                    return Attempt { work, settled, fact: None, provider };
-                }
-                (provider, self.command(&work, opening, customer).await)
+    pub(super) async fn call(&self, work: &Claimed, prepared: Prepared) -> Result<Answered, CallError> {
+        match prepared {
+            Prepared::Delivery(event) => self.deliver(work, &event).await,
+            // The state that it serves has been left since it was claimed.
+            Prepared::Command { opening, .. } if self.topic.state() != Some(opening.state_name()) => {
+                Ok(Answered::Obsolete)
             }
-            Prepared::Gone => {
-                let settled = Settled::Dead { class: "gone", cause: "the row that it needs is gone".to_owned() };
-                return Attempt { work, settled, fact: None, provider: String::new() };
-            }
-        };
-        match result {
-            Ok((outcome, fact)) => Attempt { work, settled: Settled::Delivered { outcome }, fact, provider },
-            Err(error) => self.failed(work, error, provider),
+            Prepared::Command { opening, customer } => self.command(work, &opening, &customer).await,
+            Prepared::Gone => Err(CallError::unusable("the row that it needs cannot be read")),
         }
+    }
+
+    /// What an answer means for the row and the opening.
+    pub(super) fn attempted(&self, work: Claimed, provider: String, result: Result<Answered, CallError>) -> Attempt {
+        let (settled, fact) = match result {
+            Ok(Answered::Fact(outcome, fact)) => (Settled::Delivered { outcome }, Some(fact)),
+            Ok(Answered::Taken(outcome)) => (Settled::Delivered { outcome }, None),
+            Ok(Answered::Obsolete) => (Settled::Cancelled { cause: "obsolete" }, None),
+            Err(error) => self.failed(&work, error),
+        };
+        Attempt { work, settled, fact, provider }
     }
 
     async fn command(&self, work: &Claimed, opening: &Opening, customer: &Value) -> Result<Answered, CallError> {
         match (self.topic, &opening.state) {
             (Topic::CreateProfile, _) => {
                 let profile = self.context.profiles.create(work.id, opening, customer).await?;
-                Ok(("profile_created", Some(Fact::ProfileCreated { profile })))
+                Ok(Answered::Fact("profile_created", Fact::ProfileCreated { profile }))
             }
             (Topic::SubmitRequest, State::RequestingAccount { profile, .. }) => {
                 let provider = self.context.providers.get(&opening.request.provider);
-                let provider = provider.ok_or_else(|| CallError::Unusable { cause: "unknown_provider".to_owned() })?;
+                let provider = provider.ok_or_else(|| CallError::unusable("unknown_provider"))?;
                 let submission = Submission {
                     idempotency_key: work.id,
                     opening_id: opening.id,
@@ -119,27 +134,29 @@ impl Relay {
                     customer: customer.clone(),
                 };
                 let report = submit(provider.as_ref(), work, &submission).await?;
-                Ok(("accepted", Some(Fact::SubmissionAccepted { report })))
+                Ok(Answered::Fact("accepted", Fact::SubmissionAccepted { report }))
             }
             (Topic::IssueCard, State::IssuingCard(account)) => {
                 let card = self.context.cards.issue(work.id, opening.id, account).await?;
-                Ok(("card_issued", Some(Fact::CardIssued { card })))
+                Ok(Answered::Fact("card_issued", Fact::CardIssued { card }))
             }
-            (topic, _) => Err(CallError::Unusable { cause: format!("{topic} does not fit the opening's state") }),
+            (topic, _) => Err(CallError::unusable(format!("{topic} does not fit the opening's state"))),
         }
     }
 
     async fn deliver(&self, work: &Claimed, event: &events::Event) -> Result<Answered, CallError> {
         let url = work.payload["subscriber"].as_str().unwrap_or_default();
         // Taken off the list since: there is nobody to tell.
-        let Some(subscriber) = self.context.subscribers.get(url) else { return Ok(("no_longer_subscribed", None)) };
+        let Some(subscriber) = self.context.subscribers.get(url) else {
+            return Ok(Answered::Taken("no_longer_subscribed"));
+        };
         self.context.subscribers.deliver(subscriber, event, self.context.clock.now()).await?;
-        Ok(("sent", None))
+        Ok(Answered::Taken("sent"))
     }
 
     /// What a failure means: a final no of the provider is an answer, of another system a dead command; an outage is waited
     /// out; an answer that is none counts.
-    fn failed(&self, work: Claimed, error: CallError, provider: String) -> Attempt {
+    fn failed(&self, work: &Claimed, error: CallError) -> (Settled, Option<Fact>) {
         let retry = &self.context.retry;
         let (now, jitter) = (self.context.clock.now(), self.context.ids.jitter());
         let (class, cause) = (error.class(), error.to_string());
@@ -163,8 +180,8 @@ impl Relay {
             }
             CallError::Unusable { .. } => (after(retry.after_failure(work.attempts + 1, now, jitter), true), fact),
         };
-        log(&work, self.topic, class, &cause, &settled);
-        Attempt { work, settled, fact, provider }
+        log(work, self.topic, class, &cause, &settled);
+        (settled, fact)
     }
 }
 
@@ -172,14 +189,15 @@ impl Relay {
 /// asked twice safely, only that look may answer.
 async fn submit(provider: &dyn Provider, work: &Claimed, submission: &Submission) -> Result<Report, CallError> {
     if work.claims > 1 {
-        let mut found = provider.recover(submission.opening_id).await?;
+        // A look that fails sent nothing: it leaves what is known of the submission as it was.
+        let found = provider.recover(submission.opening_id).await;
+        let mut found = found.map_err(CallError::without_effect)?;
         // The oldest is the one that was first; were there more, the ledger of the other side shows a double effect.
         if !found.is_empty() {
             return Ok(found.swap_remove(0));
         }
         if provider.capabilities().idempotency == Idempotency::None && work.may_have_taken_effect() {
-            let cause = "outcome unknown, and this provider takes a repeat as a second request".to_owned();
-            return Err(CallError::Unusable { cause });
+            return Err(CallError::unusable("outcome unknown, and this provider takes a repeat as a second request"));
         }
     }
     provider.submit(submission).await

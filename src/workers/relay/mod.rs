@@ -6,9 +6,11 @@
 
 mod calls;
 
+use std::panic::AssertUnwindSafe;
+
 use async_trait::async_trait;
-use chrono::TimeDelta;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
+use sqlx::Connection;
 use uuid::Uuid;
 
 use self::calls::Attempt;
@@ -17,8 +19,9 @@ use super::{Context, facts};
 use crate::clock::Time;
 use crate::db::inbox::{self, NewFact};
 use crate::db::outbox::{self, Claimed, Settled};
-use crate::db::{Fault, classify};
+use crate::db::{Fault, WITHIN, classify, conclude, describe};
 use crate::domain::{Fact, Source, Topic};
+use crate::provider::CallError;
 
 /// Work claimed at once, and so the most calls of one loop at once.
 const BATCH: u8 = 16;
@@ -72,41 +75,55 @@ impl Worker for Relay {
     }
 
     async fn tick(&self) -> Result<Relayed, TickError> {
-        let Context { pool, clock, ids, .. } = &self.context;
-        let (token, now) = (ids.next(), clock.now());
-        let lease_until = now + self.lease();
-        let (claimed, mut known) = {
-            let mut connection = pool.acquire().await?;
-            let claimed = outbox::claim(&mut connection, self.topic, token, now, lease_until, BATCH.into()).await?;
-            let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
-            (claimed, known)
-        };
+        let (token, now) = (self.context.ids.next(), self.context.clock.now());
+        let lease_until = now + self.context.call_timeout + self.context.lease_margin;
+        let (claimed, mut known) = self.claim(token, now, lease_until).await?;
+        if claimed.len() == usize::from(BATCH) {
+            // There may be more, for another tick beside this one.
+            self.context.wakers.relay(self.topic).notify_one();
+        }
         let mut counts = Relayed { claimed: claimed.len() as u64, ..Relayed::default() };
         let calls = claimed.into_iter().map(|work| {
             let prepared = known.take(&work);
             async move { self.attempt(work, prepared, lease_until).await }
         });
         let mut attempts = futures::stream::iter(calls).buffer_unordered(BATCH.into()).ready_chunks(BATCH.into());
+        let mut failed = None;
         while let Some(done) = attempts.next().await {
-            self.settle(&done, token, &mut counts).await?;
+            // The calls under way go on: what one settlement met, the next may not.
+            failed = self.settle(&done, token, &mut counts).await.err().or(failed);
         }
-        Ok(counts)
+        failed.map_or(Ok(counts), Err)
     }
 }
 
 impl Relay {
-    /// Long enough for every call of one attempt: a submission may be looked for before it is repeated.
-    fn lease(&self) -> TimeDelta {
-        let calls = if self.topic == Topic::SubmitRequest { 2 } else { 1 };
-        self.context.call_timeout * calls + self.context.lease_margin
+    async fn claim(&self, token: Uuid, now: Time, until: Time) -> Result<(Vec<Claimed>, calls::Known), TickError> {
+        let mut connection = self.context.pool.acquire().await?;
+        let claiming = async {
+            let claimed = outbox::claim(&mut connection, self.topic, token, now, until, BATCH.into()).await?;
+            let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
+            Ok((claimed, known))
+        };
+        let result = tokio::time::timeout(WITHIN, claiming).await;
+        conclude(connection, result)
     }
 
-    /// Makes the call, unless what is left of the lease would not see it end: then another may have taken it over.
+    /// Makes the call, unless what is left of the lease would not see it end: then another may have taken it over. All
+    /// that one attempt asks of others shares one deadline, and a panic in it is an answer that cannot be used.
     async fn attempt(&self, work: Claimed, prepared: calls::Prepared, lease_until: Time) -> Attempt {
-        if self.context.clock.now() + self.lease() - self.context.lease_margin > lease_until {
-            return Attempt { work, settled: Settled::Released, fact: None, provider: String::new() };
+        if self.context.clock.now() + self.context.call_timeout > lease_until {
+            return Attempt { work, settled: Settled::Released, fact: None, provider: prepared.provider() };
         }
-        self.call(work, prepared).await
+        let provider = prepared.provider();
+        let deadline = self.context.call_timeout.to_std().unwrap_or_default();
+        let call = AssertUnwindSafe(self.call(&work, prepared)).catch_unwind();
+        let result = match tokio::time::timeout(deadline, call).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_panic)) => Err(CallError::unusable("our client panicked")),
+            Err(_elapsed) => Err(CallError::timeout()),
+        };
+        self.attempted(work, provider, result)
     }
 
     /// Settles what was answered, all in one commit.
@@ -116,7 +133,7 @@ impl Relay {
             match self.settle_once(done, token).await {
                 Ok(kept) => break kept,
                 Err(error) if tries < TRIES && classify(&error) != Fault::Permanent => {
-                    tracing::warn!(%error, tries, "a settlement failed; trying again");
+                    tracing::warn!(error = describe(&error), tries, "a settlement failed; trying again");
                     tokio::time::sleep(std::time::Duration::from_millis(100) * tries).await;
                     tries += 1;
                 }
@@ -125,7 +142,7 @@ impl Relay {
         };
         counts.lost_leases += (done.len() - kept) as u64;
         counts.attempts.extend(done.iter().map(|it| {
-            let (outcome, class) = describe(&it.settled);
+            let (outcome, class) = label(&it.settled);
             (self.topic, outcome, class)
         }));
         if done.iter().any(|it| it.fact.is_some()) {
@@ -137,17 +154,25 @@ impl Relay {
     async fn settle_once(&self, done: &[Attempt], token: Uuid) -> sqlx::Result<usize> {
         let Context { pool, clock, .. } = &self.context;
         let now = clock.now();
-        let mut transaction = pool.begin().await?;
-        let mut kept = 0;
-        let mut facts: Vec<NewFact> = Vec::new();
-        for attempt in done {
-            let mine = outbox::settle(&mut transaction, attempt.work.id, token, &attempt.settled, now).await?;
-            kept += usize::from(mine);
-            facts.extend(self.facts(attempt, mine, now));
-        }
-        inbox::insert(&mut transaction, &facts).await?;
-        transaction.commit().await?;
-        Ok(kept)
+        // In the order of their ids, whatever order their answers came in: settlements and cancellations must not cross.
+        let mut sorted: Vec<&Attempt> = done.iter().collect();
+        sorted.sort_unstable_by_key(|attempt| attempt.work.id);
+        let mut connection = pool.acquire().await?;
+        let settling = async {
+            let mut transaction = connection.begin().await?;
+            let mut kept = 0;
+            let mut facts: Vec<NewFact> = Vec::new();
+            for attempt in sorted {
+                let mine = outbox::settle(&mut transaction, attempt.work.id, token, &attempt.settled, now).await?;
+                kept += usize::from(mine);
+                facts.extend(self.facts(attempt, mine, now));
+            }
+            inbox::insert(&mut transaction, &facts).await?;
+            transaction.commit().await?;
+            Ok(kept)
+        };
+        let result = tokio::time::timeout(WITHIN, settling).await;
+        conclude(connection, result)
     }
 
     /// The result is a fact whether or not the lease still was ours; that the command is dead only if it was.
@@ -167,7 +192,7 @@ impl Relay {
     }
 }
 
-const fn describe(settled: &Settled) -> (&'static str, &'static str) {
+const fn label(settled: &Settled) -> (&'static str, &'static str) {
     match settled {
         Settled::Delivered { .. } => ("delivered", ""),
         Settled::Retry { class, .. } => ("retry", class),
