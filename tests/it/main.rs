@@ -11,4 +11,5 @@
 mod database;
 mod deadline;
 mod journeys;
+mod port;
 mod support;
