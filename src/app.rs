@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use chrono::TimeDelta;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -23,6 +22,7 @@ use crate::config::Settings;
 use crate::db::advance::Writer;
 use crate::domain::Topic;
 use crate::domain::chain::HistoryKey;
+use crate::http::listener::{Limits, serve};
 use crate::http::{Edge, internal, public};
 use crate::ingest::Ingest;
 use crate::provider::http::Client;
@@ -39,6 +39,11 @@ use crate::workers::{Context, Wakers};
 
 /// How often a worker looks for work that nobody woke it for.
 const LOOK: Duration = Duration::from_millis(500);
+/// The most connections to one listener: far more than a provider or a fleet of callers opens, far fewer than the system
+/// has file descriptors.
+const CONNECTIONS: usize = 1_024;
+/// How long callers may keep a connection idle.
+const INSIDE_HEAD: Duration = Duration::from_mins(1);
 /// How long the queue to the inbox may take to empty when no request is left.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often the sweeper goes round.
@@ -66,8 +71,6 @@ pub struct App {
     listeners: JoinSet<()>,
     workers: JoinSet<()>,
     ingest: JoinHandle<()>,
-    /// A request that was taken is answered within this time.
-    answered_within: Duration,
 }
 
 impl Parts {
@@ -129,22 +132,16 @@ impl Parts {
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
         let metrics = edge.metrics.clone();
         let mut listeners = JoinSet::new();
-        listeners.spawn(serve(public, public::router(edge.clone()), stop_listening.clone()));
-        listeners.spawn(serve(internal, internal::router(edge), stop_listening.clone()));
+        // A request that was taken is answered within this time.
+        let drain = settings.ack_timeout + Duration::from_secs(1);
+        let limits = |head_within| Limits { head_within, connections: CONNECTIONS, drain };
+        let (outside, inside) = (limits(settings.ack_timeout), limits(INSIDE_HEAD));
+        listeners.spawn(serve(public, public::router(edge.clone()), outside, stop_listening.clone()));
+        listeners.spawn(serve(internal, internal::router(edge), inside, stop_listening.clone()));
         let mut workers = work(&context, &stop_working);
         workers.spawn(keep_metrics(metrics, stop_working.clone()));
-        let answered_within = settings.ack_timeout + Duration::from_secs(1);
         tracing::info!(public = %public_addr, internal = %internal_addr, environment = %settings.environment, "serving");
-        Ok(App {
-            public_addr,
-            internal_addr,
-            stop_listening,
-            stop_working,
-            listeners,
-            workers,
-            ingest,
-            answered_within,
-        })
+        Ok(App { public_addr, internal_addr, stop_listening, stop_working, listeners, workers, ingest })
     }
 }
 
@@ -154,11 +151,8 @@ impl App {
         tracing::info!("stopping");
         self.stop_listening.cancel();
         self.stop_working.cancel();
-        let answered = Instant::now() + self.answered_within;
         let requests = async {
-            // Every request that was taken is answered by then; a connection that is still open sent none.
-            let _ =
-                timeout_at(deadline.min(answered), async { while self.listeners.join_next().await.is_some() {} }).await;
+            let _ = timeout_at(deadline, async { while self.listeners.join_next().await.is_some() {} }).await;
             self.listeners.abort_all();
             // The last handle on the queue went with the last request; its writer ends when it is empty.
             let _ = timeout_at(deadline.min(Instant::now() + DRAIN), &mut self.ingest).await;
@@ -178,13 +172,6 @@ async fn listen(setting: &str, addr: SocketAddr) -> anyhow::Result<(TcpListener,
     let listener = TcpListener::bind(addr).await.with_context(|| format!("{setting}: cannot listen on {addr}"))?;
     let addr = listener.local_addr()?;
     Ok((listener, addr))
-}
-
-async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "a listener ended");
-    }
 }
 
 /// Every worker in its loops.

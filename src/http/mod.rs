@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod internal;
+pub mod listener;
 pub mod problem;
 pub mod public;
 pub mod request_id;

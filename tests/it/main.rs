@@ -11,5 +11,6 @@
 mod database;
 mod deadline;
 mod journeys;
+mod listener;
 mod port;
 mod support;
