@@ -1,0 +1,14 @@
+//! `inbox`: every fact from outside, inserted before anything is made of it.
+//!
+//! ```text
+//! insert.rs   stored once under its key, byte for byte      work.rs     claimed, settled, failed, buried
+//! parked.rs   those that wait for what they are about
+//! ```
+
+mod insert;
+mod parked;
+mod work;
+
+pub use self::insert::{Arrival, Digest, NewFact, Stored, event_key, insert};
+pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};
+pub use self::work::{Pending, Settlement, attempts, bury, claim, fail, settle};

@@ -1,0 +1,168 @@
+//! Facts that match nothing yet: put aside, looked at again, and in the end before a person.
+
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+
+/// Puts facts that match nothing yet aside until the given times.
+///
+/// # Errors
+/// When the database is away.
+pub async fn park(connection: &mut PgConnection, parked: &[(Uuid, Time)]) -> sqlx::Result<()> {
+    if parked.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = parked.iter().map(|(id, _)| *id).collect();
+    let times: Vec<Time> = parked.iter().map(|(_, at)| *at).collect();
+    sqlx::query!(
+        r#"-- inbox::park
+        update inbox i set outcome = 'parked', next_attempt_at = n.at
+          from unnest($1::uuid[], $2::timestamptz[]) as n(id, at)
+         where i.id = n.id and i.status = 'pending'"#,
+        &ids,
+        &times,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes parked facts due that may match now: those about a tracking id that was just stored, and those about an opening
+/// that just moved. Call it after that commit, since one that is parked meanwhile looks for itself ([`unpark_matched`]). A
+/// speed-up only: they would be looked at again anyway.
+///
+/// # Errors
+/// When the database is away.
+pub async fn unpark(
+    connection: &mut PgConnection,
+    openings: &[Uuid],
+    references: &[(String, String)],
+    now: Time,
+) -> sqlx::Result<()> {
+    if openings.is_empty() && references.is_empty() {
+        return Ok(());
+    }
+    let (providers, references): (Vec<String>, Vec<String>) = references.iter().cloned().unzip();
+    sqlx::query!(
+        r#"-- inbox::unpark
+        with waiting as materialized (
+            select id from inbox where status = 'pending' and opening_id = any($1)
+             union all
+            select i.id from unnest($2::text[], $3::text[]) as n(provider, reference)
+              join inbox i on i.provider = n.provider and i.provider_ref = n.reference
+             where i.status = 'pending'
+        ), free as materialized (
+            -- One that a worker holds is being looked at this moment.
+            select id from inbox
+             where id in (select id from waiting)
+               and status = 'pending' and outcome = 'parked' and next_attempt_at > $4
+             order by id
+               for update skip locked
+        )
+        update inbox set next_attempt_at = $4 where id in (select id from free)"#,
+        openings,
+        &providers,
+        &references,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes facts due that were parked in the caller's last commit although what they wait for was stored meanwhile.
+///
+/// # Errors
+/// When the database is away.
+pub async fn unpark_matched(connection: &mut PgConnection, parked: &[Uuid], now: Time) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        r#"-- inbox::unpark_matched
+        update inbox i set next_attempt_at = $2
+          from account_openings o
+         where i.id = any($1) and i.status = 'pending' and i.outcome = 'parked' and i.next_attempt_at > $2
+           and o.provider = i.provider and o.provider_ref = i.provider_ref"#,
+        parked,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// What to look for when asking for facts still unread.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// Older than this fact.
+    pub than: Uuid,
+    /// About this opening.
+    pub opening_id: Uuid,
+    /// Its provider.
+    pub provider: String,
+    /// The opening's tracking id.
+    pub provider_ref: String,
+}
+
+/// For which of these an older fact about the same opening waits to be read, leaving out those in `hands` (claimed by the
+/// caller and already considered) and those parked for later: what matches nothing holds nothing up.
+///
+/// # Errors
+/// When the database is away.
+pub async fn older_unread(
+    connection: &mut PgConnection,
+    asked: &[Unread],
+    hands: &[Uuid],
+    now: Time,
+) -> sqlx::Result<Vec<Uuid>> {
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let facts: Vec<Uuid> = asked.iter().map(|it| it.than).collect();
+    let openings: Vec<Uuid> = asked.iter().map(|it| it.opening_id).collect();
+    let providers: Vec<String> = asked.iter().map(|it| it.provider.clone()).collect();
+    let references: Vec<String> = asked.iter().map(|it| it.provider_ref.clone()).collect();
+    sqlx::query_scalar!(
+        r#"-- inbox::older_unread
+        select asked.fact as "fact!"
+          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as asked(fact, opening_id, provider, reference)
+         where exists (select 1 from inbox i
+                        where i.status = 'pending' and i.opening_id = asked.opening_id
+                          and (i.outcome is distinct from 'parked' or i.next_attempt_at <= $6)
+                          and i.id < asked.fact and not i.id = any($5))
+            or exists (select 1 from inbox i
+                        where i.status = 'pending' and i.provider = asked.provider
+                          and i.provider_ref = asked.reference
+                          and (i.outcome is distinct from 'parked' or i.next_attempt_at <= $6)
+                          and i.id < asked.fact and not i.id = any($5))"#,
+        &facts,
+        &openings,
+        &providers,
+        &references,
+        hands,
+        now,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Makes parked facts that came before `cutoff` dead letters, at most `limit`. Returns how many.
+///
+/// # Errors
+/// When the database is away.
+pub async fn expire_parked(connection: &mut PgConnection, cutoff: Time, now: Time, limit: i64) -> sqlx::Result<u64> {
+    let entry = json!([{"at": now, "class": "expired", "cause": "matched no opening within PARKED_TTL"}]);
+    let done = sqlx::query!(
+        r#"-- inbox::expire_parked
+        update inbox set status = 'dead', outcome = 'no_matching_opening', attempt_log = attempt_log || $3
+         where id in (select id from inbox
+                       where status = 'pending' and outcome = 'parked' and retry_from <= $1
+                       limit $2 for update skip locked)"#,
+        cutoff,
+        limit,
+        entry,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}

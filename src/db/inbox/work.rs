@@ -1,0 +1,165 @@
+//! Deciding facts: each is claimed by locking its row, and settled in the same transaction.
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::domain::Outcome;
+
+/// A fact that waits to be decided, locked by the transaction that claimed it.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Its id.
+    pub id: Uuid,
+    /// Where it came from.
+    pub source: String,
+    /// The provider that it is about.
+    pub provider: String,
+    /// Which event of the body.
+    pub part: i32,
+    /// As it came.
+    pub body: Vec<u8>,
+    /// As they were kept.
+    pub headers: Value,
+    /// The opening that it names by our id.
+    pub opening_id: Option<Uuid>,
+    /// The opening that it names by the provider's id.
+    pub provider_ref: Option<String>,
+    /// What its patience counts from: when it came, or was redriven.
+    pub retry_from: Time,
+    /// Errors of our own so far.
+    pub attempts: i32,
+}
+
+/// Claims facts that are due, by locking them until the end of the transaction: facts that another worker holds are
+/// passed over, and a worker that dies leaves nothing behind.
+///
+/// # Errors
+/// When the database is away.
+pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<Vec<Pending>> {
+    sqlx::query_as!(
+        Pending,
+        r#"-- inbox::claim
+        select id, source, provider, part, body, headers, opening_id, provider_ref, retry_from, attempts
+          from inbox
+         where status = 'pending' and next_attempt_at <= $1
+         order by next_attempt_at, id
+         limit $2
+           for update skip locked"#,
+        now,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// A fact that was decided.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The fact.
+    pub id: Uuid,
+    /// What it turned out to be.
+    pub outcome: Outcome,
+    /// The opening that it was about.
+    pub opening_id: Uuid,
+}
+
+/// Settles facts that were decided. They were claimed in the same transaction, so each is one row.
+///
+/// # Errors
+/// When the database is away.
+pub async fn settle(connection: &mut PgConnection, settled: &[Settlement], now: Time) -> sqlx::Result<()> {
+    if settled.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = settled.iter().map(|it| it.id).collect();
+    let outcomes: Vec<String> = settled.iter().map(|it| it.outcome.to_string()).collect();
+    let openings: Vec<Uuid> = settled.iter().map(|it| it.opening_id).collect();
+    let status = |outcome| match outcome {
+        Outcome::Applied | Outcome::Recorded | Outcome::Conflict => "applied",
+        Outcome::Duplicate | Outcome::Superseded | Outcome::Unknown | Outcome::Parked => "ignored",
+    };
+    let statuses: Vec<String> = settled.iter().map(|it| status(it.outcome).to_owned()).collect();
+    let done = sqlx::query!(
+        r#"-- inbox::settle
+        update inbox i
+           set status = n.status, outcome = n.outcome, opening_id = n.opening_id, settled_at = $5
+          from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) as n(id, status, outcome, opening_id)
+         where i.id = n.id and i.status = 'pending'"#,
+        &ids,
+        &statuses,
+        &outcomes,
+        &openings,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    if done.rows_affected() == ids.len() as u64 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
+}
+
+/// Notes an error of our own on a fact: it is tried again at `next`, or is dead when that is none. Contention does not
+/// count: it says nothing about the fact.
+///
+/// # Errors
+/// When the database is away.
+pub async fn fail(
+    connection: &mut PgConnection,
+    id: Uuid,
+    cause: &str,
+    counts: bool,
+    next: Option<Time>,
+    now: Time,
+) -> sqlx::Result<()> {
+    let entry = json!([{"at": now, "class": if counts { "error" } else { "contention" }, "cause": cause}]);
+    let (status, outcome) = if next.is_some() { ("pending", None) } else { ("dead", Some("processing_failed")) };
+    sqlx::query!(
+        r#"-- inbox::fail
+        update inbox
+           set attempts = attempts + $6, attempt_log = attempt_log || $2, status = $3, outcome = $4,
+               next_attempt_at = coalesce($5, next_attempt_at)
+         where id = $1 and status = 'pending'"#,
+        id,
+        entry,
+        status,
+        outcome,
+        next,
+        i32::from(counts),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes a fact dead that cannot be understood: a person must see it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn bury(connection: &mut PgConnection, id: Uuid, cause: &str, now: Time) -> sqlx::Result<()> {
+    let entry = json!([{"at": now, "class": "unreadable", "cause": cause}]);
+    sqlx::query!(
+        r#"-- inbox::bury
+        update inbox set status = 'dead', outcome = 'unreadable', attempt_log = attempt_log || $2
+         where id = $1 and status = 'pending'"#,
+        id,
+        entry,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// How many errors of our own a fact has met.
+///
+/// # Errors
+/// When the database is away.
+pub async fn attempts(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<i32> {
+    let attempts = sqlx::query_scalar!(
+        r#"-- inbox::attempts
+        select attempts from inbox where id = $1"#,
+        id
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(attempts.unwrap_or_default())
+}
