@@ -12,3 +12,4 @@ mod database;
 mod deadline;
 mod journeys;
 mod support;
+mod webhooks;
