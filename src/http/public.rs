@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -32,9 +33,10 @@ pub fn router(edge: Edge) -> Router {
 /// What became of a request, for the metrics.
 type Answer = (&'static str, Response);
 
-async fn receive(State(edge): State<Edge>, Path(name): Path<String>, request: Request) -> Response {
+async fn receive(State(edge): State<Edge>, name: Result<Path<String>, PathRejection>, request: Request) -> Response {
     let started = Instant::now();
-    let Some(provider) = edge.providers.get(&name).cloned() else {
+    // A name that is no text is no provider's either.
+    let Some(provider) = name.ok().and_then(|Path(name)| edge.providers.get(&name).cloned()) else {
         metrics::counter!("account_opening_webhooks_total", "provider" => "unknown", "outcome" => "unknown_provider")
             .increment(1);
         return StatusCode::NOT_FOUND.into_response();

@@ -14,3 +14,4 @@ mod journeys;
 mod listener;
 mod port;
 mod support;
+mod webhooks;

@@ -6,9 +6,11 @@
 //! history replays to its state and its chain verifies, no double effect at the other side.
 
 mod cluster;
+mod inbox;
 mod invariants;
 mod opening;
 mod webhook;
+pub mod wire;
 
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ use tokio::net::TcpListener;
 
 pub use self::opening::OpeningBuilder;
 pub use self::webhook::{Webhook, secret};
+pub use self::wire::exchange;
 
 /// The key of every test's history.
 pub const KEY: [u8; 32] = [7; 32];
@@ -188,6 +191,13 @@ impl TestApp {
         Webhook::new(self)
     }
 
+    /// Another replica on the same database, with a burst cache of its own: `http://…` of its public listener.
+    pub async fn replica(&self) -> String {
+        let key = HistoryKey::new(&KEY);
+        let parts = Parts::new((*self.edge.settings).clone(), self.pool.clone(), key, self.clock.clone()).unwrap();
+        listen(public::router(parts.edge)).await
+    }
+
     /// The opening as the API shows it.
     pub async fn opening(&self, id: &str) -> Value {
         self.get(&format!("/v1/account-openings/{id}")).await
@@ -237,8 +247,9 @@ impl TestAppBuilder {
     /// Starts it.
     pub async fn start(mut self) -> TestApp {
         let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
-        let mut options =
-            Options::local(self.raw.nexusbank_api_key.clone(), self.raw.nexusbank_webhook_secrets.clone());
+        // The bank signs with the first of its secrets.
+        let secret = self.raw.nexusbank_webhook_secrets.split(',').next().unwrap_or_default();
+        let mut options = Options::local(self.raw.nexusbank_api_key.clone(), secret);
         options.planner = Planner::Fixed(self.plan);
         options.clock = clock.clone();
         let world = Simulator::start(options).await.unwrap();
@@ -277,7 +288,21 @@ impl TestAppBuilder {
     }
 }
 
-async fn listen(router: axum::Router) -> String {
+/// Looks until there is something to be seen; a test that looks in vain fails.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), looking).await.unwrap_or_else(|_| panic!("never came: {what}"))
+}
+
+/// Serves a router on a free port of this machine: its URL.
+pub async fn listen(router: axum::Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });

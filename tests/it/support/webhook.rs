@@ -15,6 +15,7 @@ pub fn secret() -> WebhookSecret {
 /// A webhook to be sent.
 pub struct Webhook<'a> {
     app: &'a TestApp,
+    public: String,
     id: String,
     body: Vec<u8>,
     secret: WebhookSecret,
@@ -27,6 +28,7 @@ impl<'a> Webhook<'a> {
     pub fn new(app: &'a TestApp) -> Self {
         Self {
             app,
+            public: app.public.clone(),
             id: format!("msg_{}", app.edge.ids.next()),
             body: Vec::new(),
             secret: secret(),
@@ -92,22 +94,16 @@ impl<'a> Webhook<'a> {
         self
     }
 
+    /// To another replica.
+    pub fn to(mut self, public: &str) -> Self {
+        self.public = public.to_owned();
+        self
+    }
+
     /// Sends it and returns the answer.
     pub async fn send(self) -> reqwest::Response {
-        let at = self.app.now() - self.signed_ago;
-        let mut request = self.app.client.post(format!("{}/webhooks/nexusbank", self.app.public));
-        let signed = [
-            (signature::ID, self.id.clone()),
-            (signature::TIMESTAMP, at.timestamp().to_string()),
-            (signature::SIGNATURE, signature::sign(&self.secret, &self.id, at, &self.body)),
-        ];
-        let overridden: Vec<&str> = self.headers.iter().map(|(name, _)| *name).collect();
-        for (name, value) in signed {
-            if !self.without.contains(&name) && !overridden.contains(&name) {
-                request = request.header(name, value);
-            }
-        }
-        for (name, value) in self.headers {
+        let mut request = self.app.client.post(format!("{}/webhooks/nexusbank", self.public));
+        for (name, value) in self.all_headers() {
             request = request.header(name, value);
         }
         request.body(self.body).send().await.unwrap()
@@ -117,5 +113,31 @@ impl<'a> Webhook<'a> {
     pub async fn acknowledged(self) {
         let response = self.send().await;
         assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
+    }
+
+    /// Sends it and returns the answer's status.
+    pub async fn answered(self) -> u16 {
+        self.send().await.status().as_u16()
+    }
+
+    /// The request as it goes over the wire.
+    pub fn wire(self) -> Vec<u8> {
+        let length = [("content-length", self.body.len().to_string())];
+        let headers = length.into_iter().chain(self.all_headers()).map(|(name, value)| format!("{name}: {value}\r\n"));
+        let headers = headers.collect::<Vec<_>>().concat();
+        let head = format!("POST /webhooks/nexusbank HTTP/1.1\r\nhost: it\r\n{headers}");
+        [head.as_bytes(), b"\r\n", &self.body].concat()
+    }
+
+    fn all_headers(&self) -> Vec<(&'static str, String)> {
+        let at = self.app.now() - self.signed_ago;
+        let signed = [
+            (signature::ID, self.id.clone()),
+            (signature::TIMESTAMP, at.timestamp().to_string()),
+            (signature::SIGNATURE, signature::sign(&self.secret, &self.id, at, &self.body)),
+        ];
+        let given = |name: &str| self.without.contains(&name) || self.headers.iter().any(|(held, _)| *held == name);
+        let signed = signed.into_iter().filter(|(name, _)| !given(name));
+        signed.chain(self.headers.iter().cloned()).collect()
     }
 }

@@ -1,0 +1,61 @@
+//! The inbox as it is in the database, and a way to have its inserts wait or fail.
+
+use sqlx::{Postgres, Transaction};
+
+use super::{TestApp, eventually};
+
+/// A webhook as it was stored.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct InboxRow {
+    pub event_id: String,
+    pub body: Vec<u8>,
+    pub status: String,
+    pub outcome: Option<String>,
+    pub duplicates: i32,
+}
+
+impl InboxRow {
+    /// Status and outcome.
+    pub fn settled(&self) -> (&str, Option<&str>) {
+        (&self.status, self.outcome.as_deref())
+    }
+}
+
+impl TestApp {
+    /// The webhooks that were stored, in the order of their receipt.
+    pub async fn inbox(&self) -> Vec<InboxRow> {
+        sqlx::query_as(
+            "select event_id, body, status, outcome, duplicates from inbox where source = 'webhook' order by id",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap()
+    }
+
+    /// Has every insert into the inbox wait until the transaction ends.
+    pub async fn lock_inbox(&self) -> Transaction<'static, Postgres> {
+        let mut transaction = self.pool.begin().await.unwrap();
+        sqlx::query("lock table inbox in access exclusive mode").execute(&mut *transaction).await.unwrap();
+        transaction
+    }
+
+    /// Returns when an insert waits for the lock.
+    pub async fn an_insert_waits(&self) {
+        let waits = "select exists (select 1 from pg_locks where relation = 'inbox'::regclass and not granted)";
+        eventually("an insert that waits", async || {
+            let waits: bool = sqlx::query_scalar(waits).fetch_one(&self.pool).await.unwrap();
+            waits.then_some(())
+        })
+        .await;
+    }
+
+    /// Cuts the connections whose inserts wait for the lock.
+    pub async fn cut_waiting_inserts(&self) {
+        sqlx::query(
+            "select pg_terminate_backend(pid) from pg_locks where relation = 'inbox'::regclass and not granted",
+        )
+        .execute(&self.pool)
+        .await
+        .unwrap();
+    }
+}
