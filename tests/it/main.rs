@@ -10,7 +10,9 @@
 
 mod database;
 mod deadline;
+mod demo;
 mod journeys;
 mod listener;
 mod port;
+mod process;
 mod support;
