@@ -101,9 +101,16 @@ fn read_dot_env() -> Result<(), Misconfigured> {
     }
 }
 
+/// What a setting says is to be logged.
+fn log_filter(name: &'static str, text: &str) -> Result<EnvFilter, Misconfigured> {
+    EnvFilter::try_new(text).map_err(|_| {
+        let takes = "a level or filter, such as info".to_owned();
+        vec![SettingError { name, held: format!("held {text:?}"), takes }].into()
+    })
+}
+
 /// Sends logs to standard error.
-fn init_logs(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)?;
+fn init_logs(filter: EnvFilter, format: LogFormat) -> anyhow::Result<()> {
     Ok(telemetry::init_logs(filter, format)?)
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = arguments.settings.checked().map_err(Misconfigured::from)?;
-    super::init_logs(&settings.log, settings.log_format)?;
+    super::init_logs(super::log_filter("LOG", &settings.log)?, settings.log_format)?;
     let database = match Database::open(&settings.database).await {
         Ok(database) => database,
         Err(error @ OpenError::OlderSchema { .. }) => return Err(Misconfigured(vec![error.to_string()]).into()),

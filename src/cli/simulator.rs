@@ -1,6 +1,7 @@
 //! `simulator`: the outside world alone.
 
 use clap::Args;
+use tracing_subscriber::EnvFilter;
 
 use super::Misconfigured;
 use crate::clock::Clock;
@@ -19,7 +20,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = arguments.settings.checked().map_err(Misconfigured::from)?;
-    super::init_logs("info", LogFormat::Text)?;
+    super::init_logs(EnvFilter::new("info"), LogFormat::Text)?;
     let clock = Clock::system();
     let timing = Timing::default();
     // A fresh seed for each run: account numbers must not repeat in a database that outlives it.
