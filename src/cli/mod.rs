@@ -114,20 +114,22 @@ fn init_logs(filter: EnvFilter, format: LogFormat) -> anyhow::Result<()> {
     Ok(telemetry::init_logs(filter, format)?)
 }
 
-/// Returns when somebody wants the process to end. A second signal ends it at once.
-async fn asked_to_stop() -> std::io::Result<()> {
+/// Listens for signals from this call on; what it returns is ready when somebody wants the process to end. A second signal
+/// then ends it at once.
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tokio::spawn(async move {
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        eprintln!("account-opening: asked twice; ending at once");
-        std::process::exit(1);
-    });
-    Ok(())
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            eprintln!("account-opening: asked twice; ending at once");
+            std::process::exit(1);
+        });
+    })
 }

@@ -21,6 +21,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = arguments.settings.checked().map_err(Misconfigured::from)?;
     super::init_logs(EnvFilter::new("info"), LogFormat::Text)?;
+    let stop = super::asked_to_stop()?;
     let clock = Clock::system();
     let timing = Timing::default();
     // A fresh seed for each run: account numbers must not repeat in a database that outlives it.
@@ -33,7 +34,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     options.seed = seed;
     let simulator = Simulator::start(options).await.map_err(named)?;
     tracing::info!(url = simulator.base_url(), seed, webhooks = settings.webhook_url, "the outside world is simulated");
-    super::asked_to_stop().await?;
+    stop.await;
     simulator.stop().await;
     Ok(())
 }

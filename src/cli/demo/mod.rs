@@ -56,7 +56,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let filter = super::log_filter("DEMO_LOG", &arguments.log)?;
     super::init_logs(filter, LogFormat::Text)?;
-    let mut stop = tokio::spawn(super::asked_to_stop());
+    let mut stop = tokio::spawn(super::asked_to_stop()?);
     let started = Instant::now();
     let demo = Demo::start(arguments).await?;
     let summary = tokio::select! {
