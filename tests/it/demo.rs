@@ -46,7 +46,7 @@ async fn leaves_nothing(folder: &Folder) {
 #[tokio::test]
 async fn the_demo_decides_every_opening_and_prints_its_figures_as_one_json_object() {
     let (demo, folder) = demo(&["--openings", "20", "--seed", "3", "--exit", "--json"]);
-    let ended = demo.spawn().ended(Duration::from_secs(60)).await;
+    let ended = demo.spawn().ended(Duration::from_mins(1)).await;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
     for name in FIGURES {
@@ -66,7 +66,7 @@ async fn the_demo_decides_every_opening_and_prints_its_figures_as_one_json_objec
 async fn without_json_a_person_gets_a_table_and_a_timeline_and_the_demo_stays_up_until_it_is_stopped() {
     let (demo, folder) = demo(&["--openings", "3"]);
     let mut process = demo.spawn();
-    let within = Duration::from_secs(60);
+    let within = Duration::from_mins(1);
     eventually("it stays up", within, async || process.stdout().contains("/_sim/ledger").then_some(())).await;
     let text = process.stdout();
     for name in FIGURES {

@@ -17,8 +17,8 @@ pub async fn connect(url: &str, schema: &str) -> PgConnection {
 /// Those of these messages that are not in the inbox.
 pub async fn not_in_inbox(url: &str, schema: &str, ids: &[String]) -> Vec<String> {
     sqlx::query_scalar(
-        "select id from unnest($1::text[]) id
-          where not exists (select 1 from inbox where consumer_group = 'webhook:nexusbank' and event_id = id)",
+        "select sent from unnest($1::text[]) sent
+          where not exists (select 1 from inbox where consumer_group = 'webhook:nexusbank' and event_id = sent)",
     )
     .bind(ids)
     .fetch_all(&mut connect(url, schema).await)

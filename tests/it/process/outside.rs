@@ -30,7 +30,7 @@ async fn in_production_the_sandbox_does_not_exist_and_the_development_secrets_op
     let kind = |body: &str| serde_json::from_str::<Value>(body).unwrap()["type"].clone();
     assert_eq!(kind(&body), kind(&other));
     let description = service.status(Method::GET, &format!("{}/openapi.json", service.internal)).await.1;
-    assert!(!description.contains("sandbox"), "the description names the sandbox");
+    assert!(!description.contains(SANDBOX), "the description has the sandbox");
     assert_eq!(service.open("order-1").await.0, 202);
     assert_eq!(service.webhook("msg_1").await, 401, "signed with the development secret");
     let service = service.with_token("development-token");

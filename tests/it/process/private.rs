@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -64,14 +63,20 @@ async fn kill_9_of_postgres_makes_the_service_unready_until_it_is_back_with_all_
     let service = ServiceBuilder::within(&folder).start().await;
     let (_, _, first) = service.open("order-1").await;
     let pid = postmaster(&folder);
+    // Without its data it cannot come back before this test has seen that it is away.
+    let (cluster, aside) = (folder.path().join("data/postgres"), folder.path().join("aside"));
+    std::fs::rename(&cluster, &aside).unwrap();
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-
-    let body = service.answers_ready(503, Duration::from_secs(5)).await;
+    let body = service.answers_ready(503, WITHIN).await;
     assert!(body.contains("database"), "{body}");
+    assert_eq!(service.webhook("msg_1").await, 503);
+
+    std::fs::rename(&aside, &cluster).unwrap();
     service.answers_ready(200, WITHIN).await;
 
     assert_ne!(postmaster(&folder), pid);
     assert_eq!(openings(&service).await, [first["id"].as_str().unwrap()]);
+    assert_eq!(service.webhook("msg_1").await, 200);
     assert_eq!(service.open("order-1").await, (202, true, first));
     assert_eq!(service.open("order-2").await.0, 202);
 }
