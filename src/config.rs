@@ -69,7 +69,7 @@ pub struct RawSettings {
     #[arg(long, env, default_value = "127.0.0.1:8081")]
     pub internal_addr: String,
     /// Who may call: name:token[:reader|caller|operator|admin], comma-separated (role: admin)
-    #[arg(long, env, default_value = DEVELOPMENT_API_TOKENS, hide_env_values = true, hide_default_value = true)]
+    #[arg(long, env, default_value = DEVELOPMENT_API_TOKENS, hide_env_values = true)]
     pub api_tokens: String,
     /// The key of the history's hash chain: base64 of 32 bytes [default: made and kept in DATA_DIR; production: required]
     #[arg(long, env, hide_env_values = true)]
@@ -78,17 +78,17 @@ pub struct RawSettings {
     #[arg(long, env, default_value = "http://127.0.0.1:8081")]
     pub dashboard_url: String,
     /// Who is sent every event: url|whsec_…, comma-separated [default: nobody]
-    #[arg(long, env, default_value = "", hide_env_values = true)]
+    #[arg(long, env, default_value = "", hide_env_values = true, hide_default_value = true)]
     pub event_subscribers: String,
 
     /// The provider's API
     #[arg(long, env, default_value = "http://127.0.0.1:8090")]
     pub nexusbank_base_url: String,
     /// Our bearer key there
-    #[arg(long, env, default_value = DEVELOPMENT_API_KEY, hide_env_values = true, hide_default_value = true)]
+    #[arg(long, env, default_value = DEVELOPMENT_API_KEY, hide_env_values = true)]
     pub nexusbank_api_key: String,
     /// What the provider signs webhooks with: whsec_…, comma-separated; any may match
-    #[arg(long, env, default_value = DEVELOPMENT_WEBHOOK_SECRET, hide_env_values = true, hide_default_value = true)]
+    #[arg(long, env, default_value = DEVELOPMENT_WEBHOOK_SECRET, hide_env_values = true)]
     pub nexusbank_webhook_secrets: String,
     /// The profile service
     #[arg(long, env, default_value = "http://127.0.0.1:8090")]
@@ -362,11 +362,11 @@ impl RawSettings {
 
     fn check_together(&self, check: &mut Checker, settings: &Settings) {
         let least = settings.provider_timeout + Duration::from_secs(5);
-        if settings.shutdown_grace < least {
+        if check.fits("PROVIDER_TIMEOUT") && settings.shutdown_grace < least {
             let takes = format!("at least PROVIDER_TIMEOUT + 5s = {}", humantime::format_duration(least));
             check.wrong("SHUTDOWN_GRACE", Some(&self.shutdown_grace), &takes);
         }
-        if settings.retry.cap < settings.retry.base {
+        if check.fits("BACKOFF_BASE") && settings.retry.cap < settings.retry.base {
             let takes = format!("at least BACKOFF_BASE = {}", self.backoff_base);
             check.wrong("BACKOFF_CAP", Some(&self.backoff_cap), &takes);
         }

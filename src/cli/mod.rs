@@ -101,26 +101,35 @@ fn read_dot_env() -> Result<(), Misconfigured> {
     }
 }
 
+/// What a setting says is to be logged.
+fn log_filter(name: &'static str, text: &str) -> Result<EnvFilter, Misconfigured> {
+    EnvFilter::try_new(text).map_err(|_| {
+        let takes = "a level or filter, such as info".to_owned();
+        vec![SettingError { name, held: format!("held {text:?}"), takes }].into()
+    })
+}
+
 /// Sends logs to standard error.
-fn init_logs(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)?;
+fn init_logs(filter: EnvFilter, format: LogFormat) -> anyhow::Result<()> {
     Ok(telemetry::init_logs(filter, format)?)
 }
 
-/// Returns when somebody wants the process to end. A second signal ends it at once.
-async fn asked_to_stop() -> std::io::Result<()> {
+/// Listens for signals from this call on; what it returns is ready when somebody wants the process to end. A second signal
+/// then ends it at once.
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tokio::spawn(async move {
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        eprintln!("account-opening: asked twice; ending at once");
-        std::process::exit(1);
-    });
-    Ok(())
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            eprintln!("account-opening: asked twice; ending at once");
+            std::process::exit(1);
+        });
+    })
 }

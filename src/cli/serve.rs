@@ -6,9 +6,9 @@ use clap::Args;
 use tokio::time::Instant;
 
 use super::Misconfigured;
-use crate::app::{Database, OpenError, Parts, history_key};
+use crate::app::{App, Database, OpenError, Parts, history_key};
 use crate::clock::Clock;
-use crate::config::RawSettings;
+use crate::config::{RawSettings, Settings};
 
 /// What of the grace period is left for closing the database.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -21,19 +21,30 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = arguments.settings.checked().map_err(Misconfigured::from)?;
-    super::init_logs(&settings.log, settings.log_format)?;
+    super::init_logs(super::log_filter("LOG", &settings.log)?, settings.log_format)?;
+    // From here on: a start that waits for its database ends as well, also as process 1 of a container, which no signal
+    // ends that it does not listen to.
+    let mut stop = std::pin::pin!(super::asked_to_stop()?);
+    let grace = settings.shutdown_grace;
+    let (app, database) = tokio::select! {
+        started = start(settings) => started?,
+        () = &mut stop => return Ok(()),
+    };
+    stop.await;
+    let deadline = Instant::now() + grace;
+    app.stop(deadline - CLOSING).await;
+    // What the database does not close in time, its supervisor ends when this process does.
+    let _ = tokio::time::timeout_at(deadline, database.close()).await;
+    Ok(())
+}
+
+async fn start(settings: Settings) -> anyhow::Result<(App, Database)> {
     let database = match Database::open(&settings.database).await {
         Ok(database) => database,
         Err(error @ OpenError::OlderSchema { .. }) => return Err(Misconfigured(vec![error.to_string()]).into()),
         Err(error) => return Err(error.into()),
     };
     let key = history_key(&settings)?;
-    let grace = settings.shutdown_grace;
     let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run().await?;
-    super::asked_to_stop().await?;
-    let deadline = Instant::now() + grace;
-    app.stop(deadline - CLOSING).await;
-    // What the database does not close in time, its supervisor ends when this process does.
-    let _ = tokio::time::timeout_at(deadline, database.close()).await;
-    Ok(())
+    Ok((app, database))
 }

@@ -1,11 +1,12 @@
 //! `simulator`: the outside world alone.
 
 use clap::Args;
+use tracing_subscriber::EnvFilter;
 
 use super::Misconfigured;
 use crate::clock::Clock;
 use crate::config::RawSimulator;
-use crate::simulator::{Options, Planner, Simulator, Timing};
+use crate::simulator::{Options, Planner, Simulator, StartError, Timing};
 use crate::telemetry::LogFormat;
 
 /// Openings whose faults are dealt before the quota begins anew.
@@ -19,7 +20,8 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = arguments.settings.checked().map_err(Misconfigured::from)?;
-    super::init_logs("info", LogFormat::Text)?;
+    super::init_logs(EnvFilter::new("info"), LogFormat::Text)?;
+    let stop = super::asked_to_stop()?;
     let clock = Clock::system();
     let timing = Timing::default();
     // A fresh seed for each run: account numbers must not repeat in a database that outlives it.
@@ -30,9 +32,16 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     options.planner = if settings.faults { Planner::Quota { total: QUOTA, timing } } else { Planner::Clean(timing) };
     options.clock = clock;
     options.seed = seed;
-    let simulator = Simulator::start(options).await?;
+    let simulator = Simulator::start(options).await.map_err(named)?;
     tracing::info!(url = simulator.base_url(), seed, webhooks = settings.webhook_url, "the outside world is simulated");
-    super::asked_to_stop().await?;
+    stop.await;
     simulator.stop().await;
     Ok(())
+}
+
+/// Names the setting that an address came from.
+fn named(error: StartError) -> anyhow::Error {
+    let is_address = matches!(error, StartError::Listen(..));
+    let error = anyhow::Error::new(error);
+    if is_address { error.context("SIMULATOR_ADDR") } else { error }
 }

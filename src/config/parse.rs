@@ -71,9 +71,14 @@ impl Checker {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }
 
+    /// Whether nothing is wrong with a setting so far.
+    pub fn fits(&self, name: &str) -> bool {
+        self.0.iter().all(|error| error.name != name)
+    }
+
     /// Notes a wrong setting; one line each, the first.
     pub fn wrong(&mut self, name: &'static str, held: Option<&str>, takes: &str) {
-        if self.0.iter().all(|error| error.name != name) {
+        if self.fits(name) {
             let held = held.map_or_else(|| "is missing or a known default".to_owned(), |held| format!("held {held:?}"));
             self.0.push(SettingError { name, held, takes: takes.to_owned() });
         }

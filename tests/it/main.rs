@@ -10,8 +10,10 @@
 
 mod database;
 mod deadline;
+mod demo;
 mod journeys;
 mod listener;
 mod port;
+mod process;
 mod support;
 mod webhooks;

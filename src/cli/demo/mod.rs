@@ -47,15 +47,16 @@ pub(super) struct Arguments {
     json: bool,
     /// Where the Postgres programs are [default: looked for]
     #[arg(long, env)]
-    pg_bin_dir: Option<std::path::PathBuf>,
+    pg_bin_dir: Option<String>,
     /// What is logged of the service
     #[arg(long, env = "DEMO_LOG", default_value = "error")]
     log: String,
 }
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    super::init_logs(&arguments.log, LogFormat::Text)?;
-    let mut stop = tokio::spawn(super::asked_to_stop());
+    let filter = super::log_filter("DEMO_LOG", &arguments.log)?;
+    super::init_logs(filter, LogFormat::Text)?;
+    let mut stop = tokio::spawn(super::asked_to_stop()?);
     let started = Instant::now();
     let demo = Demo::start(arguments).await?;
     let summary = tokio::select! {
@@ -87,8 +88,10 @@ struct Demo {
 
 impl Demo {
     async fn start(arguments: &Arguments) -> anyhow::Result<Self> {
+        // Set to nothing is not set, as for `serve`.
+        let programs = arguments.pg_bin_dir.as_ref().filter(|it| !it.is_empty()).map(Into::into);
         eprintln!("starting a private Postgres, the simulated outside world and the service …");
-        let cluster = Cluster::temporary(arguments.pg_bin_dir.clone(), 60).await?;
+        let cluster = Cluster::temporary(programs, 60).await?;
         let world = Simulator::start(options(arguments)?).await?;
         let directory = tempfile::tempdir().context("a directory for the demo")?;
         let settings = settings(&world.base_url(), directory.path())?;

@@ -5,10 +5,12 @@
 //! passes by [`TestApp::pass`]. [`TestApp::finish`] checks what must hold at the end of every test: no unsettled work, each
 //! history replays to its state and its chain verifies, no double effect at the other side.
 
-mod cluster;
+pub mod cluster;
 mod inbox;
 mod invariants;
 mod opening;
+pub mod process;
+pub mod service;
 mod webhook;
 pub mod wire;
 

@@ -1,0 +1,99 @@
+//! `demo`: everything on one machine, and nothing of it left behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::support::process::{Folder, Program, WITHIN, eventually, runs};
+
+/// Of the contract.
+const FIGURES: [&str; 17] = [
+    "openings",
+    "completed",
+    "rejected",
+    "escalated",
+    "failed",
+    "in_progress",
+    "lost",
+    "webhooks_sent",
+    "webhooks_dropped",
+    "webhooks_duplicated",
+    "burst_duplicates",
+    "bad_signatures_refused",
+    "found_by_poll",
+    "cards_issued",
+    "double_effects",
+    "tickets",
+    "seconds",
+];
+
+/// A demo whose temporary files are in a folder of the test's.
+fn demo(arguments: &[&str]) -> (Program, Arc<Folder>) {
+    let folder = Folder::new();
+    let program = Program::new(&[&["demo"], arguments].concat()).within(&folder);
+    (program.env("TMPDIR", folder.path().display().to_string()), folder)
+}
+
+/// Whatever is left of its temporary files, once its Postgres has let go.
+async fn leaves_nothing(folder: &Folder) {
+    let left = || std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().path()).collect::<Vec<_>>();
+    eventually("nothing is left", WITHIN, async || left().is_empty().then_some(())).await;
+}
+
+/// P9, P13: counted by the other side's ledger.
+#[tokio::test]
+async fn the_demo_decides_every_opening_and_prints_its_figures_as_one_json_object() {
+    let (demo, folder) = demo(&["--openings", "20", "--seed", "3", "--exit", "--json"]);
+    let ended = demo.spawn().ended(Duration::from_mins(1)).await;
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
+    for name in FIGURES {
+        assert!(summary[name].is_number(), "{name}: {summary}");
+    }
+    let figure = |name: &str| summary[name].as_u64().unwrap();
+    for (name, expected) in [("openings", 20), ("lost", 0), ("double_effects", 0), ("in_progress", 0), ("failed", 0)] {
+        assert_eq!(figure(name), expected, "{name}: {summary}");
+    }
+    assert_eq!(figure("completed") + figure("rejected") + figure("escalated"), 20, "{summary}");
+    assert!(figure("cards_issued") >= figure("completed"), "{summary}");
+    assert!(figure("webhooks_dropped") > 0 && figure("found_by_poll") > 0, "no fault was dealt: {summary}");
+    leaves_nothing(&folder).await;
+}
+
+#[tokio::test]
+async fn without_json_a_person_gets_a_table_and_a_timeline_and_the_demo_stays_up_until_it_is_stopped() {
+    let (demo, folder) = demo(&["--openings", "3"]);
+    let mut process = demo.spawn();
+    let within = Duration::from_mins(1);
+    eventually("it stays up", within, async || process.stdout().contains("/_sim/ledger").then_some(())).await;
+    let text = process.stdout();
+    for name in FIGURES {
+        let row = |line: &str| line.trim_start().starts_with(name) && line.split_whitespace().count() > 2;
+        assert!(text.lines().any(row), "{name}: {text}");
+    }
+    assert!(text.contains("timeline") && text.contains("issuing_card → completed"), "{text}");
+    assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_err()), "JSON among it: {text}");
+    assert!(process.lives());
+
+    process.signal(Signal::SIGINT);
+    let ended = process.ended(Duration::from_secs(15)).await;
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    leaves_nothing(&folder).await;
+}
+
+#[tokio::test]
+async fn a_demo_that_is_interrupted_in_the_middle_ends_soon_and_leaves_nothing() {
+    let (demo, folder) = demo(&["--openings", "200", "--exit", "--json"]);
+    let mut process = demo.spawn();
+    eventually("it is in the middle", WITHIN, async || process.stderr().contains("decided").then_some(())).await;
+    let postmasters = folder.postmasters();
+    assert_eq!(postmasters.len(), 1, "{postmasters:?}");
+    process.signal(Signal::SIGINT);
+    let ended = process.ended(Duration::from_secs(8)).await;
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "", "half a summary");
+    assert!(!runs(postmasters[0]), "its Postgres still runs");
+    leaves_nothing(&folder).await;
+}
