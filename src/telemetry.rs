@@ -12,6 +12,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::domain::text::words;
+use crate::domain::{Source, StateName, Topic};
+use crate::provider::nexusbank;
 
 words!(
     /// How log lines look.
@@ -56,6 +58,7 @@ fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)?;
     describe();
+    begin_at_zero();
     Ok(handle)
 }
 
@@ -83,4 +86,42 @@ fn describe() {
     }
     describe_histogram!("account_opening_webhook_ack_seconds", Unit::Seconds, "From the request to its answer");
     describe_histogram!("account_opening_processing_seconds", Unit::Seconds, "One tick of a worker");
+}
+
+/// Counters whose labels are known before anything happens stand at zero from the start: a rate over a counter that appears
+/// with its first increment misses that one, and an alert on what is absent never fires.
+fn begin_at_zero() {
+    let zero = |name: &'static str, labels: &[(&'static str, &'static str)]| {
+        metrics::counter!(format!("account_opening_{name}"), labels).increment(0);
+    };
+    zero("burst_duplicates_total", &[]);
+    for outcome in
+        ["accepted", "duplicate", "burst_duplicate", "conflict", "unreadable", "signature_wrong", "unavailable"]
+    {
+        zero("webhooks_total", &[("provider", nexusbank::NAME), ("outcome", outcome)]);
+    }
+    for from in StateName::ALL {
+        for to in from.may_become() {
+            zero("transitions_total", &[("from", from.as_str()), ("to", to.as_str())]);
+        }
+    }
+    for topic in Topic::ALL {
+        for outcome in ["delivered", "retry", "dead"] {
+            zero("attempts_total", &[("topic", topic.as_str()), ("outcome", outcome)]);
+        }
+        for reason in ["timeout", "transport", "server_error", "throttled"] {
+            zero("retries_total", &[("topic", topic.as_str()), ("reason", reason)]);
+        }
+    }
+    for reason in ["processing", "unreadable", "no_matching_opening"] {
+        zero("failures_total", &[("reason", reason)]);
+    }
+    for outcome in ["started", "pending", "completed", "rejected", "timeout"] {
+        zero("polls_total", &[("provider", nexusbank::NAME), ("outcome", outcome)]);
+    }
+    for source in [Source::Webhook, Source::Poll] {
+        for outcome in ["completed", "rejected"] {
+            zero("terminal_total", &[("source", source.as_str()), ("outcome", outcome)]);
+        }
+    }
 }

@@ -131,10 +131,7 @@ const fn refused(error: VerifyError) -> &'static str {
 
 fn outcome(receipt: Receipt, parsed: &Parsed) -> &'static str {
     match (receipt, parsed) {
-        (Receipt::BurstDuplicate, _) => {
-            metrics::counter!("account_opening_burst_duplicates_total").increment(1);
-            "burst_duplicate"
-        }
+        (Receipt::BurstDuplicate, _) => "burst_duplicate",
         (Receipt::Nothing, _) => "handshake",
         (Receipt::Stored(Stored::Duplicate), _) => "duplicate",
         (Receipt::Stored(Stored::Conflict), _) => "conflict",

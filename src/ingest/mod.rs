@@ -96,10 +96,14 @@ impl Ingest {
             return self.store(facts, None).await;
         };
         match self.burst.enter(key, digest, self.clock.now()) {
-            Entry::Known => Ok(Receipt::BurstDuplicate),
-            Entry::BeingStored(first) => first.await.map(|_| Receipt::BurstDuplicate),
-            Entry::First(ticket) => self.store(facts, Some(ticket)).await,
+            Entry::Known => {}
+            Entry::BeingStored(first) => {
+                first.await?;
+            }
+            Entry::First(ticket) => return self.store(facts, Some(ticket)).await,
         }
+        metrics::counter!("account_opening_burst_duplicates_total").increment(1);
+        Ok(Receipt::BurstDuplicate)
     }
 
     /// In a task of its own: a client that hangs up drops the future of its handler, and must not drop this.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
+use clap::builder::FalseyValueParser;
 
 use self::caller::Caller;
 use self::report::Summary;
@@ -34,27 +35,27 @@ const TOKEN: &str = "demo-token";
 #[derive(Args)]
 pub(super) struct Arguments {
     /// How many accounts are opened
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, env, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     openings: u32,
     /// What the faults are dealt from: the same seed, the same faults
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, env, default_value_t = 1)]
     seed: u64,
     /// Stop when each opening is decided or escalated, instead of staying up for a look
-    #[arg(long)]
+    #[arg(long, env, value_parser = FalseyValueParser::new())]
     exit: bool,
     /// Print the summary as one JSON object on standard output, everything else on standard error
-    #[arg(long)]
+    #[arg(long, env, value_parser = FalseyValueParser::new())]
     json: bool,
     /// Where the Postgres programs are [default: looked for]
     #[arg(long, env)]
     pg_bin_dir: Option<String>,
     /// What is logged of the service
-    #[arg(long, env = "DEMO_LOG", default_value = "error")]
-    log: String,
+    #[arg(long, env, default_value = "error")]
+    demo_log: String,
 }
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let filter = super::log_filter("DEMO_LOG", &arguments.log)?;
+    let filter = super::log_filter("DEMO_LOG", &arguments.demo_log)?;
     super::init_logs(filter, LogFormat::Text)?;
     let mut stop = tokio::spawn(super::asked_to_stop()?);
     let started = Instant::now();

@@ -13,8 +13,8 @@ use crate::domain::Source;
 /// SHA-256 of a body.
 pub type Digest = [u8; 32];
 
-/// The longest event id that is stored as it is; a longer one is replaced by its hash, since a unique index would refuse
-/// it after the sender was promised an answer.
+/// The longest event id that is stored as it is; a longer one would be refused by the unique index after its sender was
+/// promised an answer.
 const MAX_EVENT_ID: usize = 200;
 
 /// What a new row starts as.
@@ -84,11 +84,13 @@ impl NewFact {
     }
 }
 
-/// The key for an event id of any length.
+/// The key for an event id of any length and form: the id itself, or its hash. An id with a mark that keys of our own making
+/// have (`{id}#{n}`, `{id}!{sha256}`) is hashed too, or a sender could take such a key before its owner comes.
 #[must_use]
 pub fn event_key(event_id: &str) -> String {
     use sha2::Digest as _;
-    if event_id.len() <= MAX_EVENT_ID {
+    let plain = event_id.len() <= MAX_EVENT_ID && !event_id.contains(['!', '#']) && !event_id.starts_with("sha256:");
+    if plain {
         event_id.to_owned()
     } else {
         format!("sha256:{}", hex::encode(sha2::Sha256::digest(event_id.as_bytes())))
