@@ -9,7 +9,11 @@
 )]
 
 mod database;
+mod dead_letters;
 mod deadline;
+mod events;
 mod journeys;
 mod port;
+mod relay;
+mod rest;
 mod support;

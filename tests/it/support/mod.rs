@@ -6,8 +6,11 @@
 //! history replays to its state and its chain verifies, no double effect at the other side.
 
 mod cluster;
+mod eventually;
 mod invariants;
 mod opening;
+mod problem;
+mod subscriber;
 mod webhook;
 
 use std::time::Duration;
@@ -24,14 +27,17 @@ use account_opening::workers::Context;
 use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::poller::Poller;
-use account_opening::workers::relay::Relay;
+use account_opening::workers::relay::{Relay, Relayed};
 use account_opening::workers::sweeper::Sweeper;
 use chrono::TimeDelta;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
+pub use self::eventually::eventually;
 pub use self::opening::OpeningBuilder;
+pub use self::problem::{keys, problem};
+pub use self::subscriber::Subscriber;
 pub use self::webhook::{Webhook, secret};
 
 /// The key of every test's history.
@@ -111,6 +117,16 @@ impl TestApp {
         found
     }
 
+    /// Ticks the inbox worker once.
+    pub async fn tick_inbox(&self) {
+        self.tick(&InboxWorker(self.context.clone())).await;
+    }
+
+    /// Ticks the relay of one topic once; what it did.
+    pub async fn relay(&self, topic: Topic) -> Relayed {
+        tick(&Relay { context: self.context.clone(), topic }).await.unwrap()
+    }
+
     async fn tick<W: Worker>(&self, worker: &W) -> bool {
         let counts = tick(worker).await.unwrap_or_else(|error| panic!("{}: {error}", worker.name()));
         counts.record();
@@ -129,6 +145,11 @@ impl TestApp {
     /// A request to the internal listener with the admin's token.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.internal)).bearer_auth(TOKEN)
+    }
+
+    /// A request to the internal listener by somebody else.
+    pub fn request_as(&self, token: &str, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.internal)).bearer_auth(token)
     }
 
     /// GETs JSON from the internal listener; anything but a 200 fails the test.
@@ -277,7 +298,7 @@ impl TestAppBuilder {
     }
 }
 
-async fn listen(router: axum::Router) -> String {
+pub async fn listen(router: axum::Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
