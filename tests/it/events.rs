@@ -258,7 +258,8 @@ async fn nobody_subscribed_and_nothing_is_queued() {
 #[tokio::test]
 async fn subscribers_that_are_down_or_hang_hold_up_no_command() {
     let hanging = Subscriber::answering(0, SECRET).await;
-    let down = Subscriber { url: "http://127.0.0.1:1/events".to_owned(), ..hanging.clone() };
+    let mut down = hanging.clone();
+    down.url = "http://127.0.0.1:1/events".to_owned();
     let app = subscribed(&[&hanging, &down]).await;
     let id = app.open().start().await;
     let commands = async {

@@ -147,7 +147,7 @@ async fn a_command_that_its_opening_has_no_use_for_is_not_redriven() {
     // The bank took the submission, and neither its answers nor its list can be read.
     let plan = Plan { submit: vec![Fault::Garbage], lookup: Fault::Garbage.times(20), ..Plan::by_hand() };
     let id = app.open().plan(plan).start().await;
-    app.pass_settling(TimeDelta::hours(2), TimeDelta::minutes(15)).await;
+    app.pass_settling(TimeDelta::hours(3), TimeDelta::minutes(15)).await;
     let (letter, whole) = only_letter(&app).await;
     assert_eq!((&whole["kind"], &whole["opening_id"]), (&json!("submit_request"), &json!(id)));
     let tracking_id = app.world.opening(&id).unwrap().tracking_id().unwrap().to_owned();
@@ -194,7 +194,7 @@ async fn a_delivery_that_a_subscriber_refuses_is_dead_in_the_end_and_sent_when_r
     let app = TestApp::with().settings(|it| it.event_subscribers = subscriber.setting()).start().await;
     let id = app.open().start().await;
     // Its first event; the later ones are put off by their own attempts.
-    app.pass_settling(TimeDelta::hours(2), TimeDelta::minutes(15)).await;
+    app.pass_settling(TimeDelta::hours(3), TimeDelta::minutes(15)).await;
     let letters = app.items("/v1/dead-letters").await;
     assert_eq!(letters.len(), 2);
     for letter in &letters {

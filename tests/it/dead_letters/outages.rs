@@ -108,7 +108,7 @@ async fn a_misconfiguration_of_ours_is_retried_like_an_outage() {
     let opening = app.opening(&id).await;
     assert_eq!((&opening["state"], &opening["outcome_unknown_since"]), (&json!("awaiting_provider"), &json!(null)));
     app.webhook().completed(opening["provider_reference"].as_str().unwrap(), super::IBAN).acknowledged().await;
-    app.pass_settling(TimeDelta::hours(4), TimeDelta::minutes(15)).await;
+    app.pass_settling(TimeDelta::hours(5), TimeDelta::minutes(15)).await;
     assert_eq!(app.opening(&id).await["state"], "completed");
     let items = app.items(&format!("/v1/account-openings/{id}/timeline")).await;
     for topic in ["create_profile", "submit_request", "issue_card"] {

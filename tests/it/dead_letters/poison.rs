@@ -89,8 +89,10 @@ async fn a_row_that_is_no_fact_is_buried_and_blocks_nothing_behind_it() {
     poison.sort_unstable();
     assert_eq!(dead, poison);
     for letter in letters {
-        assert!(letter["cause"].as_str().unwrap().starts_with("not one of our facts"), "{letter}");
-        assert_eq!(letter["opening_id"], json!(id));
+        assert_eq!((&letter["cause"], &letter["opening_id"]), (&json!("unreadable"), &json!(id)));
+        let whole = app.get(&format!("/v1/dead-letters/{}", letter["id"].as_str().unwrap())).await;
+        let why = whole["attempts"][0]["cause"].as_str().unwrap();
+        assert!(why.starts_with("not one of our facts"), "{why}");
     }
     app.finish().await;
 }
