@@ -9,11 +9,15 @@
 )]
 
 mod database;
+mod dead_letters;
 mod deadline;
 mod demo;
+mod events;
 mod journeys;
 mod listener;
 mod port;
 mod process;
+mod relay;
+mod rest;
 mod support;
 mod webhooks;

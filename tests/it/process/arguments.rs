@@ -83,7 +83,9 @@ async fn help_names_every_setting_with_its_variable_and_default_and_shows_no_sec
     }
     for (name, default) in documented() {
         let line = told.get(name).unwrap_or_else(|| panic!("no help names {name}"));
-        let shown = default.is_empty() || line.contains(&format!("[default: {default}]"));
+        // A flag takes no value, so its help shows none: without it, it is off.
+        let is_flag = default == "false" && !line.contains('<') && !line.contains("[default");
+        let shown = default.is_empty() || is_flag || line.contains(&format!("[default: {default}]"));
         assert!(shown, "the default {default} is not in the help: {line}");
     }
     assert!(told.len() >= 40, "{told:?}");

@@ -6,11 +6,14 @@
 //! history replays to its state and its chain verifies, no double effect at the other side.
 
 pub mod cluster;
+pub mod eventually;
 mod inbox;
 mod invariants;
 mod opening;
+mod problem;
 pub mod process;
 pub mod service;
+mod subscriber;
 mod webhook;
 pub mod wire;
 
@@ -28,14 +31,17 @@ use account_opening::workers::Context;
 use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::poller::Poller;
-use account_opening::workers::relay::Relay;
+use account_opening::workers::relay::{Relay, Relayed};
 use account_opening::workers::sweeper::Sweeper;
 use chrono::TimeDelta;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
+pub use self::eventually::eventually;
 pub use self::opening::OpeningBuilder;
+pub use self::problem::{keys, problem};
+pub use self::subscriber::Subscriber;
 pub use self::webhook::{Webhook, secret};
 pub use self::wire::exchange;
 
@@ -64,7 +70,6 @@ pub struct TestApp {
 /// What a test wants different.
 pub struct TestAppBuilder {
     raw: RawSettings,
-    plan: Plan,
 }
 
 impl TestApp {
@@ -82,7 +87,7 @@ impl TestApp {
             "admin:{TOKEN},reader:reader-token:reader,caller:caller-token:caller,operator:operator-token:operator"
         );
         raw.dashboard_url = "https://ops.example".to_owned();
-        TestAppBuilder { raw, plan: Plan::by_hand() }
+        TestAppBuilder { raw }
     }
 
     /// The time now.
@@ -116,6 +121,16 @@ impl TestApp {
         found
     }
 
+    /// Ticks the inbox worker once.
+    pub async fn tick_inbox(&self) {
+        self.tick(&InboxWorker(self.context.clone())).await;
+    }
+
+    /// Ticks the relay of one topic once; what it did.
+    pub async fn relay(&self, topic: Topic) -> Relayed {
+        tick(&Relay { context: self.context.clone(), topic }).await.unwrap()
+    }
+
     async fn tick<W: Worker>(&self, worker: &W) -> bool {
         let counts = tick(worker).await.unwrap_or_else(|error| panic!("{}: {error}", worker.name()));
         counts.record();
@@ -134,6 +149,11 @@ impl TestApp {
     /// A request to the internal listener with the admin's token.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.internal)).bearer_auth(TOKEN)
+    }
+
+    /// A request to the internal listener by somebody else.
+    pub fn request_as(&self, token: &str, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.internal)).bearer_auth(token)
     }
 
     /// GETs JSON from the internal listener; anything but a 200 fails the test.
@@ -240,19 +260,13 @@ impl TestAppBuilder {
         self
     }
 
-    /// What happens to every opening that has no plan of its own.
-    pub fn plan(mut self, plan: Plan) -> Self {
-        self.plan = plan;
-        self
-    }
-
     /// Starts it.
     pub async fn start(mut self) -> TestApp {
         let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
         // The bank signs with the first of its secrets.
         let secret = self.raw.nexusbank_webhook_secrets.split(',').next().unwrap_or_default();
         let mut options = Options::local(self.raw.nexusbank_api_key.clone(), secret);
-        options.planner = Planner::Fixed(self.plan);
+        options.planner = Planner::Fixed(Plan::by_hand());
         options.clock = clock.clone();
         let world = Simulator::start(options).await.unwrap();
         for url in [&mut self.raw.nexusbank_base_url, &mut self.raw.profile_service_url, &mut self.raw.card_service_url]
@@ -288,19 +302,6 @@ impl TestAppBuilder {
             finished: false,
         }
     }
-}
-
-/// Looks until there is something to be seen; a test that looks in vain fails.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let looking = async {
-        loop {
-            if let Some(seen) = look().await {
-                return seen;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), looking).await.unwrap_or_else(|_| panic!("never came: {what}"))
 }
 
 /// Serves a router on a free port of this machine: its URL.

@@ -16,22 +16,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+pub use super::eventually::eventually_within as eventually;
+
 /// How long anything that must happen may take.
 pub const WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Asks until there is an answer: for what is true soon, not at once.
-pub async fn eventually<T>(what: &str, within: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + within;
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
-        tokio::time::sleep(LOOK).await;
-    }
-}
 
 /// Whether a process runs.
 pub fn runs(pid: i32) -> bool {

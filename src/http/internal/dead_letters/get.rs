@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
-use super::DeadLetter;
-use crate::db::dead_letters::{self, Whole};
+use crate::db::dead_letters::{self, Letter, Whole};
 use crate::http::Edge;
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
@@ -20,9 +21,25 @@ use crate::http::problem::{ApiError, Kind, Problem};
 /// A dead letter with everything that is known about it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct WholeDeadLetter {
-    /// As it is listed.
-    #[serde(flatten)]
-    letter: DeadLetter,
+    /// Its id.
+    id: Uuid,
+    /// `inbox` or `outbox`.
+    #[schema(example = "outbox")]
+    queue: String,
+    /// The source of a fact, or the topic of a command.
+    #[schema(example = "submit_request")]
+    kind: String,
+    /// Why it is dead.
+    cause: Option<String>,
+    /// `[{"at", "class", "cause"}]`, oldest first; acts of people have `by` too.
+    #[schema(value_type = Vec<Object>)]
+    attempts: Value,
+    /// How many of its attempts counted.
+    attempts_count: i32,
+    /// The opening that it is about, where that is known.
+    opening_id: Option<Uuid>,
+    /// When it came or was written.
+    at: DateTime<Utc>,
     /// `dead`, or what became of it since somebody acted.
     #[schema(example = "dead")]
     status: String,
@@ -34,21 +51,25 @@ pub struct WholeDeadLetter {
     /// As they came, without credentials; none of the outbox.
     #[schema(value_type = Option<Object>)]
     headers: Option<Value>,
-    /// `[{"at", "class", "cause"}]`, oldest first; acts of people have `by` too.
-    #[schema(value_type = Vec<Object>)]
-    attempts_log: Value,
 }
 
 impl From<Whole> for WholeDeadLetter {
     fn from(whole: Whole) -> Self {
         let Whole { letter, status, payload, headers, attempt_log } = whole;
+        let Letter { id, queue, kind, cause, attempts, opening_id, at } = letter;
         Self {
-            letter: letter.into(),
+            id,
+            queue,
+            kind,
+            cause,
+            attempts: attempt_log,
+            attempts_count: attempts,
+            opening_id,
+            at,
             status,
             payload: readable(&payload),
             payload_base64: STANDARD.encode(&payload),
             headers,
-            attempts_log: attempt_log,
         }
     }
 }
@@ -63,7 +84,7 @@ fn readable(payload: &[u8]) -> Value {
     path = "/v1/dead-letters/{id}",
     operation_id = "get_dead_letter",
     tag = "People",
-    params(("id" = uuid::Uuid, Path, description = "Its id")),
+    params(("id" = Uuid, Path, description = "Its id")),
     responses(
         (status = 200, description = "With payload and attempts", body = WholeDeadLetter),
         (status = 404, description = "`not-found`", body = Problem),

@@ -1,0 +1,282 @@
+//! What others are told: the list of events that skips none, and deliveries to subscribers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use account_opening::domain::Topic;
+use account_opening::simulator::Verdict;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::support::{Subscriber, TestApp, eventually, keys};
+
+const SECRET: &str = "whsec_c3Vic2NyaWJlci1vbmUtc2VjcmV0";
+const OTHER_SECRET: &str = "whsec_c3Vic2NyaWJlci10d28tc2VjcmV0";
+const IBAN: &str = "BE68539007547034";
+
+/// An event has the fields of CloudEvents 1.0, and `data` is the whole resource.
+fn check_event(event: &Value, resource: &Value) {
+    let fields = ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"];
+    assert_eq!(keys(event), BTreeSet::from(fields));
+    assert_eq!((&event["specversion"], &event["datacontenttype"]), (&json!("1.0"), &json!("application/json")));
+    assert!(uuid::Uuid::parse_str(event["id"].as_str().unwrap()).is_ok());
+    assert_eq!(event["source"], "/account-openings");
+    assert_eq!((&event["subject"], keys(&event["data"])), (&event["data"]["id"], keys(resource)));
+}
+
+/// Type, version and state of each, in the order of the versions.
+fn told(events: &[Value]) -> Vec<(String, i64, String)> {
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut told: Vec<_> = events
+        .iter()
+        .map(|it| (word(&it["type"]), it["data"]["version"].as_i64().unwrap(), word(&it["data"]["state"])))
+        .collect();
+    told.sort_by_key(|(_, version, _)| *version);
+    told
+}
+
+fn line(kind: &str, version: i64, state: &str) -> (String, i64, String) {
+    (format!("account_opening.{kind}"), version, state.to_owned())
+}
+
+/// A whole life, from the start past the deadline to the card.
+async fn long_life(app: &TestApp) -> String {
+    let (id, tracking_id) = app.open().waiting().await;
+    app.pass_settling(TimeDelta::hours(12), TimeDelta::hours(1)).await;
+    app.pass(TimeDelta::hours(1));
+    app.world.decide(&tracking_id, &Verdict::complete()).unwrap().told().await;
+    app.settle().await;
+    id
+}
+
+#[tokio::test]
+async fn each_step_is_an_event_with_the_resource_as_it_was_then() {
+    let app = TestApp::start().await;
+    let id = long_life(&app).await;
+    let events = app.eventually_all_events().await;
+    let opening = app.opening(&id).await;
+    events.iter().for_each(|event| check_event(event, &opening));
+    let expected = [
+        line("started", 1, "creating_profile"),
+        line("awaiting_provider", 3, "awaiting_provider"),
+        line("escalated", 4, "escalated"),
+        line("succeeded", 5, "issuing_card"),
+        line("completed", 6, "completed"),
+    ];
+    assert_eq!(told(&events), expected);
+    let of = |kind: &str| events.iter().find(|it| it["type"] == format!("account_opening.{kind}")).unwrap();
+    assert_eq!(of("completed")["data"], opening, "the last one is the opening as it is");
+    assert_eq!(of("started")["data"]["iban"], json!(null));
+    assert_eq!(of("succeeded")["data"]["iban"], opening["iban"]);
+    assert_eq!(of("succeeded")["data"]["card_id"], json!(null));
+    for event in &events {
+        assert_eq!(event["time"], event["data"]["updated_at"], "{event}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_rejection_and_a_contradiction_are_told_once() {
+    let app = TestApp::start().await;
+    let (id, tracking_id) = app.open().waiting().await;
+    app.webhook().status(&tracking_id, "REJECTED").acknowledged().await;
+    app.settle().await;
+    for _ in 0..3 {
+        app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
+        app.edge.ingest.forget_bursts();
+        app.settle().await;
+    }
+    let events = app.eventually_all_events().await;
+    let opening = app.opening(&id).await;
+    events.iter().for_each(|event| check_event(event, &opening));
+    let kinds: Vec<&str> = events.iter().map(|it| it["type"].as_str().unwrap()).collect();
+    let all = ["started", "awaiting_provider", "rejected", "contradiction"].map(|it| format!("account_opening.{it}"));
+    assert_eq!(kinds, all);
+    assert_eq!(events[3]["data"]["state"], "rejected", "a contradiction moves nothing");
+    assert_eq!(events[3]["data"]["version"], events[2]["data"]["version"]);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn there_is_always_a_place_to_read_on_from() {
+    let app = TestApp::start().await;
+    let empty = app.get("/v1/events").await;
+    assert_eq!(empty["items"], json!([]));
+    let start = empty["next_cursor"].as_str().unwrap();
+    let id = app.open().start().await;
+    let read = async |cursor: &str| app.get(&format!("/v1/events?cursor={cursor}")).await;
+    let page = eventually("the event", async || {
+        let page = read(start).await;
+        (page["items"] != json!([])).then_some(page)
+    })
+    .await;
+    assert_eq!(page["items"][0]["subject"], json!(id));
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let end = read(cursor).await;
+    assert_eq!((&end["items"], &end["next_cursor"]), (&json!([]), &json!(cursor)));
+    app.settle().await;
+    let more = eventually("the next event", async || {
+        let page = read(cursor).await;
+        (page["items"] != json!([])).then_some(page)
+    })
+    .await;
+    assert_eq!(more["items"][0]["type"], "account_opening.awaiting_provider");
+    app.finish().await;
+}
+
+/// P11: commits overtake each other while somebody reads; none is skipped, none comes twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reader_misses_none_while_many_write() {
+    let app = TestApp::start().await;
+    let writing = Arc::new(AtomicUsize::new(0));
+    let write = async {
+        let starts = (0..6).map(|_| async {
+            for _ in 0..10 {
+                app.open().start().await;
+            }
+        });
+        let work = async {
+            for _ in 0..20 {
+                app.round().await;
+            }
+        };
+        // One transaction that began before the others' and ends after them.
+        let slow = async {
+            let mut transaction = app.pool.begin().await.unwrap();
+            sqlx::query("select pg_current_xact_id()").execute(&mut *transaction).await.unwrap();
+            eventually("twenty openings", async || (app.world.counts().profiles >= 20).then_some(())).await;
+            transaction.commit().await.unwrap();
+        };
+        tokio::join!(futures::future::join_all(starts), work, slow);
+        app.settle().await;
+        writing.store(1, Ordering::SeqCst);
+    };
+    let read = async {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        eventually("the last event", async || {
+            let done = writing.load(Ordering::SeqCst) == 1;
+            let page = app.get(&format!("/v1/events?limit=3{cursor}")).await;
+            cursor = format!("&cursor={}", page["next_cursor"].as_str().unwrap());
+            let ids = page["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned());
+            seen.extend(ids);
+            let written: i64 = sqlx::query_scalar("select count(*) from events").fetch_one(&app.pool).await.unwrap();
+            (done && seen.len() as i64 >= written).then_some(())
+        })
+        .await;
+        seen
+    };
+    let ((), seen) = tokio::join!(write, read);
+    let written: Vec<uuid::Uuid> = sqlx::query_scalar("select id from events").fetch_all(&app.pool).await.unwrap();
+    assert_eq!(written.len(), 120, "started and awaiting_provider of sixty");
+    let distinct: BTreeSet<String> = seen.iter().cloned().collect();
+    assert_eq!((seen.len(), distinct), (120, written.iter().map(ToString::to_string).collect()));
+    app.finish().await;
+}
+
+async fn subscribed(to: &[&Subscriber]) -> TestApp {
+    let list: Vec<String> = to.iter().map(|it| it.setting()).collect();
+    TestApp::with().settings(|it| it.event_subscribers = list.join(",")).start().await
+}
+
+/// The ids of the events that it acknowledged, each as often as it did.
+fn acknowledged(subscriber: &Subscriber) -> Vec<String> {
+    let taken = subscriber.deliveries().into_iter().filter(|it| it.status == 204);
+    let mut ids: Vec<String> = taken.map(|it| it.event()["id"].as_str().unwrap().to_owned()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+async fn all_ids(app: &TestApp) -> Vec<String> {
+    let events = app.eventually_all_events().await;
+    let mut ids: Vec<String> = events.iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[tokio::test]
+async fn every_subscriber_is_sent_every_event_signed_with_its_own_secret() {
+    let (one, two) = (Subscriber::answering(204, SECRET).await, Subscriber::answering(204, OTHER_SECRET).await);
+    let app = subscribed(&[&one, &two]).await;
+    let id = long_life(&app).await;
+    let (events, opening) = (app.eventually_all_events().await, app.opening(&id).await);
+    for subscriber in [&one, &two] {
+        assert_eq!(acknowledged(subscriber), all_ids(&app).await, "each once");
+        let oracle = standardwebhooks::Webhook::new(subscriber.secret).unwrap();
+        for delivery in subscriber.deliveries() {
+            let event = delivery.event();
+            check_event(&event, &opening);
+            assert!(events.contains(&event), "the same as in the list: {event}");
+            assert_eq!(delivery.header("webhook-id"), event["id"]);
+            assert_eq!(delivery.header("content-type"), "application/cloudevents+json");
+            let at: i64 = delivery.header("webhook-timestamp").parse().unwrap();
+            assert!((app.now().timestamp() - at) <= 14 * 3_600);
+            let signature = oracle.sign(delivery.header("webhook-id"), at, &delivery.body).unwrap();
+            assert_eq!(delivery.header("webhook-signature"), signature);
+        }
+    }
+    app.finish().await;
+}
+
+/// P11: at least once, with the same id and the same words on repeats.
+#[tokio::test]
+async fn a_subscriber_that_recovers_is_sent_what_it_missed_under_the_same_ids() {
+    let (broken, sound) = (Subscriber::answering(500, SECRET).await, Subscriber::answering(204, OTHER_SECRET).await);
+    let app = subscribed(&[&broken, &sound]).await;
+    let (_, tracking_id) = app.open().waiting().await;
+    app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
+    app.settle().await;
+    assert_eq!(acknowledged(&sound).len(), 4, "the other one is not held up");
+    app.pass_settling(TimeDelta::hours(2), TimeDelta::minutes(15)).await;
+    assert!(acknowledged(&broken).is_empty());
+    broken.answer(204);
+    app.pass_settling(TimeDelta::minutes(15), TimeDelta::minutes(15)).await;
+    assert_eq!(acknowledged(&broken), all_ids(&app).await);
+    assert_eq!(acknowledged(&sound), all_ids(&app).await);
+    for id in all_ids(&app).await {
+        let deliveries: Vec<_> = broken.deliveries().into_iter().filter(|it| it.header("webhook-id") == id).collect();
+        assert!(deliveries.len() > 2, "{id}");
+        assert!(deliveries.iter().all(|it| it.body == deliveries[0].body), "{id}");
+    }
+    assert!(app.items("/v1/dead-letters").await.is_empty());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_subscribed_and_nothing_is_queued() {
+    let app = TestApp::start().await;
+    long_life(&app).await;
+    let queued: i64 = sqlx::query_scalar("select count(*) from outbox where topic = 'deliver_event'")
+        .fetch_one(&app.pool)
+        .await
+        .unwrap();
+    assert_eq!(queued, 0);
+    assert_eq!(app.eventually_all_events().await.len(), 5);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn subscribers_that_are_down_or_hang_hold_up_no_command() {
+    let hanging = Subscriber::answering(0, SECRET).await;
+    let mut down = hanging.clone();
+    down.url = "http://127.0.0.1:1/events".to_owned();
+    let app = subscribed(&[&hanging, &down]).await;
+    let id = app.open().start().await;
+    let commands = async {
+        eventually("a delivery that hangs", async || (!hanging.deliveries().is_empty()).then_some(())).await;
+        for topic in [Topic::CreateProfile, Topic::SubmitRequest] {
+            app.relay(topic).await;
+            app.tick_inbox().await;
+        }
+        let state = app.opening(&id).await["state"].clone();
+        // Only now it answers.
+        assert!(hanging.deliveries().iter().all(|it| it.status == 0));
+        hanging.answer(204);
+        state
+    };
+    let (_, state) = tokio::join!(app.relay(Topic::DeliverEvent), commands);
+    assert_eq!(state, "awaiting_provider");
+    app.settle().await;
+    assert_eq!(acknowledged(&hanging), all_ids(&app).await);
+    app.finish().await;
+}

@@ -1,0 +1,211 @@
+//! The relay's leases and repeats: what was taken over stays taken over, and what was begun is done.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use account_opening::db::outbox::{self, Claimed, Settled};
+use account_opening::domain::Topic;
+use account_opening::simulator::{Endpoint, Fault, Plan};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::support::{TestApp, eventually, listen};
+
+const IBAN: &str = "BE68539007547034";
+/// The lease of the default settings: PROVIDER_TIMEOUT and LEASE_MARGIN.
+const LEASE: TimeDelta = TimeDelta::seconds(40);
+
+/// Claims what is due of a topic, as a worker does that then sleeps or dies.
+async fn claim(app: &TestApp, topic: Topic, token: Uuid) -> Vec<Claimed> {
+    let mut connection = app.pool.acquire().await.unwrap();
+    outbox::claim(&mut connection, topic, token, app.now(), app.now() + LEASE, 16).await.unwrap()
+}
+
+/// Everything that the outbox holds of a row.
+async fn row(app: &TestApp, id: Uuid) -> Value {
+    let row = sqlx::query_scalar("select to_jsonb(outbox) from outbox where id = $1").bind(id);
+    row.fetch_one(&app.pool).await.unwrap()
+}
+
+/// P12
+#[tokio::test]
+async fn a_worker_that_slept_past_its_lease_settles_nothing() {
+    let app = TestApp::start().await;
+    let id = app.open().start().await;
+    let sleeper = app.edge.ids.next();
+    let claimed = claim(&app, Topic::CreateProfile, sleeper).await;
+    assert_eq!(claimed.len(), 1);
+    app.pass(LEASE - TimeDelta::seconds(1));
+    app.settle().await;
+    assert!(app.world.opening(&id).is_none(), "nobody else does it while the lease lasts");
+    app.pass(TimeDelta::seconds(1));
+    app.settle().await;
+    assert_eq!(app.opening(&id).await["state"], "awaiting_provider");
+    let done = row(&app, claimed[0].id).await;
+    assert_eq!((&done["status"], &done["claims"]), (&json!("delivered"), &json!(2)));
+    let mut connection = app.pool.acquire().await.unwrap();
+    for late in [
+        Settled::Delivered { outcome: "profile_created" },
+        Settled::Dead { class: "rejected", cause: "no".to_owned() },
+        Settled::Retry { at: app.now(), class: "timeout", cause: "x".to_owned(), counts: true, indeterminate: true },
+        Settled::Cancelled { cause: "obsolete" },
+        Settled::Released,
+    ] {
+        let settled = outbox::settle(&mut connection, claimed[0].id, sleeper, &late, app.now()).await.unwrap();
+        assert!(!settled, "{late:?}");
+    }
+    drop(connection);
+    assert_eq!(row(&app, claimed[0].id).await, done, "nothing changed");
+    app.finish().await;
+}
+
+/// P12: also while the other one still works on it.
+#[tokio::test]
+async fn a_lease_that_was_taken_over_is_the_others_alone() {
+    let app = TestApp::start().await;
+    app.open().start().await;
+    let (sleeper, other) = (app.edge.ids.next(), app.edge.ids.next());
+    let first = claim(&app, Topic::CreateProfile, sleeper).await;
+    assert!(claim(&app, Topic::CreateProfile, other).await.is_empty());
+    app.pass(LEASE);
+    let second = claim(&app, Topic::CreateProfile, other).await;
+    assert_eq!((second[0].id, second[0].claims), (first[0].id, 2));
+    let mut connection = app.pool.acquire().await.unwrap();
+    let delivered = Settled::Delivered { outcome: "profile_created" };
+    assert!(!outbox::settle(&mut connection, first[0].id, sleeper, &delivered, app.now()).await.unwrap());
+    assert_eq!(row(&app, first[0].id).await["lease_token"], json!(other));
+    assert!(outbox::settle(&mut connection, first[0].id, other, &Settled::Released, app.now()).await.unwrap());
+    drop(connection);
+    app.finish().await;
+}
+
+/// P11, P9: a worker that dies after its claim, before or after its call, at every step.
+#[tokio::test]
+async fn what_a_dead_worker_had_claimed_is_done_again_after_its_lease() {
+    let app = TestApp::start().await;
+    let id = app.open().start().await;
+    for topic in [Topic::CreateProfile, Topic::SubmitRequest, Topic::IssueCard] {
+        let claimed = claim(&app, topic, app.edge.ids.next()).await;
+        assert_eq!(claimed.len(), 1, "{topic}");
+        app.settle().await;
+        assert_eq!(row(&app, claimed[0].id).await["status"], "pending", "{topic}");
+        app.pass(LEASE);
+        app.relay(topic).await;
+        app.tick_inbox().await;
+        if topic == Topic::SubmitRequest {
+            let record = app.world.opening(&id).unwrap();
+            assert_eq!(record.calls(Endpoint::Lookup), 1, "a submission is looked for before it is repeated");
+            app.webhook().completed(record.tracking_id().unwrap(), IBAN).acknowledged().await;
+            app.tick_inbox().await;
+        }
+    }
+    assert_eq!(app.opening(&id).await["state"], "completed");
+    app.finish().await;
+}
+
+/// P11: the key is the outbox row's id, whatever went wrong before.
+#[tokio::test]
+async fn a_call_has_the_same_idempotency_key_on_every_repeat() {
+    let app = TestApp::start().await;
+    let plan = Plan {
+        profile: vec![Fault::ErrorAfter { status: 500 }, Fault::Garbage, Fault::Throttle { retry_after_seconds: 1 }],
+        submit: vec![Fault::ErrorBefore { status: 503 }, Fault::ErrorBefore { status: 401 }],
+        card: vec![Fault::ErrorAfter { status: 502 }, Fault::ErrorBefore { status: 409 }, Fault::Garbage],
+        ..Plan::default()
+    };
+    let id = app.open().plan(plan).start().await;
+    for _ in 0..20 {
+        app.pass(TimeDelta::seconds(20));
+        app.settle().await;
+        // The bank tells its decision by itself, beside the test.
+        if app.world.opening(&id).is_some_and(|it| it.decided_at().is_some()) {
+            eventually("the webhook", async || (app.world.counts().webhooks_sent > 0).then_some(())).await;
+        }
+    }
+    eventually("the card", async || {
+        app.pass(TimeDelta::seconds(20));
+        app.settle().await;
+        (app.opening(&id).await["state"] == "completed").then_some(())
+    })
+    .await;
+    let record = app.world.opening(&id).unwrap();
+    let rows: Vec<(String, Uuid)> = sqlx::query_as("select topic, id from outbox").fetch_all(&app.pool).await.unwrap();
+    for (topic, endpoint, calls) in [
+        ("create_profile", Endpoint::CreateProfile, 4),
+        ("submit_request", Endpoint::Submit, 3),
+        ("issue_card", Endpoint::IssueCard, 4),
+    ] {
+        let keys: Vec<_> = record.log.iter().filter(|it| it.endpoint == endpoint).map(|it| it.key.clone()).collect();
+        let row = rows.iter().find(|(name, _)| name == topic).map(|(_, id)| id.to_string());
+        assert_eq!(keys, vec![row; calls], "{topic}");
+    }
+    assert_eq!(rows.iter().map(|(_, id)| id).collect::<BTreeSet<_>>().len(), 3);
+    app.finish().await;
+}
+
+/// A bank that takes a submission and answers it when it is let.
+#[derive(Clone)]
+struct SlowBank {
+    asked: Arc<Semaphore>,
+    answer: Arc<Semaphore>,
+}
+
+impl SlowBank {
+    async fn listening() -> (Self, String) {
+        let bank = Self { asked: Arc::new(Semaphore::new(0)), answer: Arc::new(Semaphore::new(0)) };
+        let router = Router::new().route("/v1/account-opening-requests", post(Self::submit)).with_state(bank.clone());
+        (bank, listen(router).await)
+    }
+
+    async fn submit(State(bank): State<Self>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+        bank.asked.add_permits(1);
+        bank.answer.acquire().await.unwrap().forget();
+        let answer =
+            json!({"account_opening_request_id": "aor_late", "reference": body["reference"], "status": "INITIATED"});
+        (StatusCode::ACCEPTED, Json(answer))
+    }
+}
+
+/// P12: the command was cancelled while its call was under way; its answer is a fact all the same.
+#[tokio::test]
+async fn a_late_result_of_a_cancelled_command_is_still_a_fact() {
+    // The tracking id that the webhook names, what the late answer then is, and the cases that it opens.
+    for (tracking_id, outcome, kinds) in
+        [("aor_late", "superseded", vec![]), ("aor_else", "conflict", vec!["second_reference"])]
+    {
+        let (bank, url) = SlowBank::listening().await;
+        let app = TestApp::with().settings(|it| it.nexusbank_base_url = url).start().await;
+        let id = app.open().start().await;
+        app.relay(Topic::CreateProfile).await;
+        app.tick_inbox().await;
+        let meanwhile = async {
+            bank.asked.acquire().await.unwrap().forget();
+            let data = json!({"account_opening_request_id": tracking_id, "reference": id, "status": "COMPLETED",
+                              "iban": IBAN, "bic": "NEXUBEBB"});
+            app.webhook().data(data).acknowledged().await;
+            app.tick_inbox().await;
+            assert_eq!(app.opening(&id).await["state"], "issuing_card");
+            bank.answer.add_permits(1);
+        };
+        let (relayed, ()) = tokio::join!(app.relay(Topic::SubmitRequest), meanwhile);
+        assert_eq!((relayed.claimed, relayed.lost_leases), (1, 1));
+        app.settle().await;
+        let opening = app.opening(&id).await;
+        assert_eq!((&opening["state"], &opening["provider_reference"]), (&json!("completed"), &json!(tracking_id)));
+        let items = app.items(&format!("/v1/account-openings/{id}/timeline")).await;
+        let submit = items.iter().find(|it| it["kind"] == "submit_request").unwrap();
+        assert_eq!(submit["detail"]["status"], "cancelled");
+        let event_id = format!("cmd:{}:1", submit["id"].as_str().unwrap());
+        let fact = items.iter().find(|it| it["detail"]["event_id"] == event_id).unwrap();
+        assert_eq!((&fact["kind"], &fact["detail"]["outcome"]), (&json!("command"), &json!(outcome)));
+        let cases = app.items("/v1/cases").await;
+        assert_eq!(cases.iter().map(|it| it["kind"].as_str().unwrap()).collect::<Vec<_>>(), kinds);
+        app.finish().await;
+    }
+}

@@ -1,0 +1,10 @@
+//! The REST API as callers, operators and machines see it.
+
+mod access;
+mod hostile;
+mod idempotency;
+mod lists;
+mod machines;
+mod openings;
+mod problems;
+mod timeline;
