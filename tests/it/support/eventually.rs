@@ -19,7 +19,7 @@ pub async fn eventually_within<T>(what: &str, within: Duration, mut look: impl A
         match tokio::time::timeout_at(deadline.into(), look()).await {
             Ok(Some(seen)) => return seen,
             Ok(None) => tokio::time::sleep(LOOK).await,
-            Err(_) => panic!("not within {within:?}: {what}"),
+            Err(elapsed) => panic!("not within {within:?}: {what} ({elapsed})"),
         }
     }
 }
