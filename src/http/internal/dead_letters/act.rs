@@ -109,7 +109,11 @@ async fn act(
         async move {
             let mut transaction = connection.begin().await?;
             let letter = dead_letters::get(&mut transaction, id).await?.map(|whole| whole.letter);
-            let acted = dead_letters::act(&mut transaction, id, act, &who, &why, now).await?;
+            let mut acted = dead_letters::act(&mut transaction, id, act, &who, &why, now).await?;
+            if matches!(acted, Acted::WrongState(_)) {
+                // Somebody may have done the same between our look and our act: what stands now decides.
+                acted = dead_letters::act(&mut transaction, id, act, &who, &why, now).await?;
+            }
             transaction.commit().await?;
             Ok((letter, acted))
         }
