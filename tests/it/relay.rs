@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::support::{TestApp, eventually, listen};
 
 const IBAN: &str = "BE68539007547034";
-/// The lease of the default settings: PROVIDER_TIMEOUT and LEASE_MARGIN.
+/// The lease of the default settings: the longest call, and a margin.
 const LEASE: TimeDelta = TimeDelta::seconds(40);
 
 /// Claims what is due of a topic, as a worker does that then sleeps or dies.

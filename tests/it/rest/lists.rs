@@ -12,6 +12,8 @@ use crate::support::{TestApp, keys, problem};
 
 const OPENINGS: &str = "/v1/account-openings";
 
+type Query<'a> = &'a [(&'a str, &'a str)];
+
 fn ids(items: &[Value]) -> Vec<&str> {
     items.iter().map(|it| it["id"].as_str().unwrap()).collect()
 }
@@ -27,7 +29,7 @@ async fn openings_are_found_by_each_filter_and_all_of_them() {
     app.pass_settling(TimeDelta::hours(12), TimeDelta::hours(1)).await;
     let started = app.open().market("NL").customer("cus_1").start().await;
     let all = [&started, &escalated, &completed, &rejected];
-    let table: [(&[(&str, &str)], &[&String]); 13] = [
+    let table: [(Query<'_>, &[&String]); 13] = [
         (&[], &all),
         (&[("status", "in_progress")], &[&started, &escalated]),
         (&[("status", "succeeded")], &[&completed]),

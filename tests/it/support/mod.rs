@@ -13,6 +13,7 @@ mod opening;
 mod problem;
 pub mod process;
 pub mod service;
+mod single;
 mod subscriber;
 mod webhook;
 pub mod wire;
@@ -31,7 +32,7 @@ use account_opening::workers::Context;
 use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::poller::Poller;
-use account_opening::workers::relay::{Relay, Relayed};
+use account_opening::workers::relay::Relay;
 use account_opening::workers::sweeper::Sweeper;
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -121,16 +122,6 @@ impl TestApp {
         found
     }
 
-    /// Ticks the inbox worker once.
-    pub async fn tick_inbox(&self) {
-        self.tick(&InboxWorker(self.context.clone())).await;
-    }
-
-    /// Ticks the relay of one topic once; what it did.
-    pub async fn relay(&self, topic: Topic) -> Relayed {
-        tick(&Relay { context: self.context.clone(), topic }).await.unwrap()
-    }
-
     async fn tick<W: Worker>(&self, worker: &W) -> bool {
         let counts = tick(worker).await.unwrap_or_else(|error| panic!("{}: {error}", worker.name()));
         counts.record();
@@ -149,11 +140,6 @@ impl TestApp {
     /// A request to the internal listener with the admin's token.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.internal)).bearer_auth(TOKEN)
-    }
-
-    /// A request to the internal listener by somebody else.
-    pub fn request_as(&self, token: &str, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.internal)).bearer_auth(token)
     }
 
     /// GETs JSON from the internal listener; anything but a 200 fails the test.

@@ -1,0 +1,25 @@
+//! One step at a time, and one request as somebody in particular.
+
+use account_opening::domain::Topic;
+use account_opening::workers::driver::tick;
+use account_opening::workers::inbox::InboxWorker;
+use account_opening::workers::relay::{Relay, Relayed};
+
+use super::TestApp;
+
+impl TestApp {
+    /// Ticks the inbox worker once.
+    pub async fn tick_inbox(&self) {
+        self.tick(&InboxWorker(self.context.clone())).await;
+    }
+
+    /// Ticks the relay of one topic once; what it did.
+    pub async fn relay(&self, topic: Topic) -> Relayed {
+        tick(&Relay { context: self.context.clone(), topic }).await.unwrap()
+    }
+
+    /// A request to the internal listener by somebody else.
+    pub fn request_as(&self, token: &str, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.internal)).bearer_auth(token)
+    }
+}
