@@ -19,6 +19,7 @@ pub struct Letter {
     pub queue: String,
     pub kind: String,
     pub cause: Option<String>,
+    /// Entries in its attempts, redrives included.
     pub attempts: i32,
     pub opening_id: Option<Uuid>,
     pub at: Time,
@@ -77,10 +78,11 @@ pub async fn list(connection: &mut PgConnection, queue: Option<&str>, page: Page
         Letter,
         r#"-- dead_letters::list
         select id as "id!", queue as "queue!", kind as "kind!", cause, attempts as "attempts!", opening_id, at as "at!"
-          from (select id, 'inbox' as queue, source as kind, outcome as cause, attempts, opening_id, received_at as at
+          from (select id, 'inbox' as queue, source as kind, outcome as cause,
+                       jsonb_array_length(attempt_log) as attempts, opening_id, received_at as at
                   from inbox where status = 'dead'
                  union all
-                select id, 'outbox', topic, outcome, attempts, opening_id, created_at
+                select id, 'outbox', topic, outcome, jsonb_array_length(attempt_log), opening_id, created_at
                   from outbox where status = 'dead') as letters
          where ($1::text is null or queue = $1) and ($2::uuid is null or id < $2)
          order by id desc
@@ -101,13 +103,13 @@ pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
     let row = sqlx::query!(
         r#"-- dead_letters::get
         select id as "id!", 'inbox' as "queue!", source as "kind!", status as "status!", outcome as cause,
-               attempts as "attempts!", opening_id, received_at as "at!", body as "payload!",
+               jsonb_array_length(attempt_log) as "attempts!", opening_id, received_at as "at!", body as "payload!",
                headers as "headers?", attempt_log as "attempt_log!"
           from inbox
          where id = $1 and (status = 'dead' or attempt_log @> '[{"class": "redrive"}]'
                             or attempt_log @> '[{"class": "discard"}]')
          union all
-        select id, 'outbox', topic, status, outcome, attempts, opening_id, created_at,
+        select id, 'outbox', topic, status, outcome, jsonb_array_length(attempt_log), opening_id, created_at,
                convert_to(payload::text, 'UTF8'), null, attempt_log
           from outbox
          where id = $1 and (status = 'dead' or attempt_log @> '[{"class": "redrive"}]'
@@ -150,9 +152,9 @@ pub async fn act(
         let last = whole.attempt_log.as_array().and_then(|log| {
             log.iter().rev().filter_map(|entry| entry["class"].as_str()).find(|it| ["redrive", "discard"].contains(it))
         });
+        // Asked again, however far it has come since: it was done.
         let again = last == Some(act.as_str());
-        let undone = matches!((act, whole.status.as_str()), (Act::Redrive, "pending") | (Act::Discard, _));
-        return Ok(if again && undone { Acted::Done } else { Acted::WrongState("it is not dead any more") });
+        return Ok(if again { Acted::Done } else { Acted::WrongState("it is not dead any more") });
     }
     if act == Act::Redrive && whole.letter.queue == "outbox" {
         let topic: Option<Topic> = whole.letter.kind.parse().ok();

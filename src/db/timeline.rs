@@ -46,7 +46,7 @@ pub async fn list(
             select received_at as at, 1 as rank, id::text as id, source as kind,
                    jsonb_build_object('event_id', event_id, 'status', status, 'outcome', outcome,
                        'duplicates', duplicates, 'last_duplicate_at', last_duplicate_at, 'settled_at', settled_at,
-                       'attempts', attempt_log) as detail
+                       'by', headers ->> 'by', 'attempts', attempt_log) as detail
               from facts
              union all
             select at, 2, to_char(version, 'FM0000000000'), 'transition',
