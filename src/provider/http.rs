@@ -105,7 +105,7 @@ pub struct Client {
 pub struct Answer {
     /// 2xx
     pub status: StatusCode,
-    /// At most [`MAX_ANSWER`] bytes.
+    /// At most 1 MiB.
     pub body: Vec<u8>,
 }
 
