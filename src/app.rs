@@ -22,6 +22,7 @@ use crate::config::Settings;
 use crate::db::advance::Writer;
 use crate::domain::Topic;
 use crate::domain::chain::HistoryKey;
+use crate::faults::FaultPoint;
 use crate::http::listener::{Limits, serve};
 use crate::http::{Edge, internal, public};
 use crate::ingest::Ingest;
@@ -118,6 +119,7 @@ impl Parts {
             lease_margin: settings.lease_margin,
             parked_ttl: settings.parked_ttl,
             wakers: wakers.clone(),
+            faults: FaultPoint::default(),
         };
         let edge = Edge { settings, pool, clock, ids, writer, providers, ingest, wakers, metrics };
         Ok(Self { edge, context, ingest: ingest_task })

@@ -14,13 +14,13 @@ use uuid::{ContextV7, Timestamp, Uuid};
 pub type Time = DateTime<Utc>;
 
 /// Where the time comes from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Clock(Source);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 enum Source {
-    #[default]
-    System,
+    /// The machine's, put wrong by so much.
+    System(TimeDelta),
     /// Microseconds since the epoch, moved by hand.
     Manual(Arc<AtomicI64>),
 }
@@ -29,7 +29,13 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System)
+        Self::wrong_by(TimeDelta::zero())
+    }
+
+    /// The machine's clock, put forward by `offset`: for tests with faults.
+    #[must_use]
+    pub const fn wrong_by(offset: TimeDelta) -> Self {
+        Self(Source::System(offset))
     }
 
     /// A clock that stands still until it is moved with [`Clock::advance`].
@@ -42,9 +48,9 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Time {
         match &self.0 {
-            Source::System => {
+            Source::System(offset) => {
                 #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
-                let now = Utc::now();
+                let now = Utc::now() + *offset;
                 now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
             }
             Source::Manual(micros) => {

@@ -105,6 +105,7 @@ pub struct Settings {
     pub provider_timeout: Duration,
     pub shutdown_grace: Duration,
     pub parked_ttl: TimeDelta,
+    pub clock_offset: TimeDelta,
 }
 
 impl RawDatabase {
@@ -195,6 +196,9 @@ impl RawSettings {
             provider_timeout: check.duration("PROVIDER_TIMEOUT", &self.provider_timeout),
             shutdown_grace: check.duration("SHUTDOWN_GRACE", &self.shutdown_grace),
             parked_ttl: check.delta("PARKED_TTL", &self.parked_ttl),
+            clock_offset: check
+                .with("CLOCK_OFFSET", &self.clock_offset, "a duration, such as 3s or -3s", parse::offset)
+                .unwrap_or_default(),
         };
         self.check_together(&mut check, &settings);
         check.finish(settings)
@@ -235,12 +239,15 @@ impl RawSettings {
         }
         // A word that is none was told already; what it would have required is then anybody's guess.
         if self.environment.parse() == Ok(Environment::Production) {
-            self.check_production(check);
+            self.check_production(check, settings);
         }
     }
 
     /// Production takes no default for what must be secret, and no database that goes with the machine.
-    fn check_production(&self, check: &mut Checker) {
+    fn check_production(&self, check: &mut Checker, settings: &Settings) {
+        if !settings.clock_offset.is_zero() {
+            check.wrong("CLOCK_OFFSET", Some(&self.clock_offset), "0s (the clock is not to be wrong in production)");
+        }
         let missing = |value: Option<&String>| value.is_none_or(String::is_empty);
         if missing(self.database.database_url.as_ref()) {
             check.wrong("DATABASE_URL", None, "postgres://… (required in production; see ENVIRONMENT)");

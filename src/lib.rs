@@ -14,6 +14,7 @@
 //! | [`services`] | profile service, card issuer, subscribers |
 //! | [`embedded`] | a private Postgres where no database is given |
 //! | [`simulator`] | the outside world, with scripted faults and a ledger |
+//! | [`faults`] | where tests bring in the other faults |
 //! | [`app`], [`cli`], [`config`] | starting, commands, settings |
 pub mod app;
 pub mod cli;
@@ -22,6 +23,7 @@ pub mod config;
 pub mod db;
 pub mod domain;
 pub mod embedded;
+pub mod faults;
 pub mod http;
 pub mod ingest;
 pub mod provider;

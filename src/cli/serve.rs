@@ -45,6 +45,13 @@ async fn start(settings: Settings) -> anyhow::Result<(App, Database)> {
         Err(error) => return Err(error.into()),
     };
     let key = history_key(&settings)?;
-    let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run().await?;
+    if !settings.clock_offset.is_zero() {
+        tracing::warn!(
+            milliseconds = settings.clock_offset.num_milliseconds(),
+            "CLOCK_OFFSET: the clock is made wrong"
+        );
+    }
+    let clock = Clock::wrong_by(settings.clock_offset);
+    let app = Parts::new(settings, database.pool.clone(), key, clock)?.run().await?;
     Ok((app, database))
 }

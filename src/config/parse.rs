@@ -187,6 +187,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if parsed.is_zero() || parsed > longest { Err("out of range".to_owned()) } else { Ok(parsed) }
 }
 
+/// A duration with an optional sign; nothing is `0s`.
+pub(super) fn offset(text: &str) -> Result<TimeDelta, String> {
+    let (sign, length) = match text.strip_prefix('-') {
+        Some(length) => (-1, length),
+        None => (1, text),
+    };
+    let length = humantime::parse_duration(length).map_err(|it| it.to_string())?;
+    // A year either way: beyond it nothing would be learnt.
+    if length > Duration::from_hours(365 * 24) { Err("out of range".to_owned()) } else { Ok(to_delta(length) * sign) }
+}
+
 pub(super) fn to_delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
@@ -300,6 +311,16 @@ mod tests {
             ["", "shop", "shop:", ":token-long", "a:sh ort", "a:long-enough:king", "a:one-token,b:one-token", "a:b:c:d"]
         {
             assert!(tokens(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_offset_goes_either_way() {
+        assert_eq!(offset("0s"), Ok(TimeDelta::zero()));
+        assert_eq!(offset("1500ms"), Ok(TimeDelta::milliseconds(1_500)));
+        assert_eq!(offset("-4s"), Ok(TimeDelta::seconds(-4)));
+        for wrong in ["", "-", "--1s", "4", "2y"] {
+            assert!(offset(wrong).is_err(), "{wrong}");
         }
     }
 

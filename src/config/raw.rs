@@ -108,6 +108,9 @@ pub struct RawSettings {
     /// How long a fact that matches no opening waits for one
     #[arg(long, env, default_value = "24h")]
     pub parked_ttl: String,
+    /// How wrong our clock is made to be, such as 3s or -3s: for tests with faults, refused in production
+    #[arg(long, env, default_value = "0s", allow_hyphen_values = true)]
+    pub clock_offset: String,
 }
 
 /// The settings of the database as text.

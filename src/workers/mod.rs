@@ -19,6 +19,7 @@ use crate::clock::{Clock, Ids};
 use crate::db::advance::Writer;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
+use crate::faults::FaultPoint;
 use crate::provider::Providers;
 use crate::services::{CardIssuer, ProfileService, Subscribers};
 
@@ -53,6 +54,8 @@ pub struct Context {
     pub parked_ttl: TimeDelta,
     /// Wakes workers after a commit that made work for them.
     pub wakers: Wakers,
+    /// Where tests let steps fail.
+    pub faults: FaultPoint,
 }
 
 /// Wake-ups in process: a speed-up, since every worker also looks by itself.

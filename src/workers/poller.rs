@@ -16,6 +16,7 @@ use crate::db::inbox::NewFact;
 use crate::db::timers::{self, Due};
 use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
+use crate::faults::Step;
 
 /// Timers claimed at once, and so the most calls at once.
 const BATCH: u8 = 32;
@@ -56,11 +57,12 @@ impl Worker for Poller {
     }
 
     async fn tick(&self) -> Result<Polled, TickError> {
-        let Context { pool, clock, call_timeout, lease_margin, wakers, .. } = &self.0;
+        let Context { pool, clock, call_timeout, lease_margin, wakers, faults, .. } = &self.0;
         let now = clock.now();
         let lease_until = now + *call_timeout + *lease_margin;
         let mut connection = pool.acquire().await?;
-        let claiming = timers::claim(&mut connection, now, lease_until, BATCH.into());
+        let claim = timers::claim(&mut connection, now, lease_until, BATCH.into());
+        let claiming = faults.around(self.name(), Step::Claim, claim);
         let result = tokio::time::timeout(WITHIN, claiming).await;
         let due: Vec<Due> = conclude(connection, result)?;
         if due.len() == usize::from(BATCH) {
@@ -68,23 +70,20 @@ impl Worker for Poller {
             wakers.poller.notify_one();
         }
         let mut counts = Polled { claimed: due.len() as u64, ..Polled::default() };
-        let asked = futures::stream::iter(due.into_iter().map(|due| self.ask(due, now))).buffer_unordered(BATCH.into());
-        let mut asked = asked.ready_chunks(BATCH.into());
+        let calls = due.into_iter().map(|due| {
+            let ask = async { Ok::<_, sqlx::Error>(self.ask(due, now).await) };
+            faults.around(self.name(), Step::Call, ask)
+        });
+        let mut asked = futures::stream::iter(calls).buffer_unordered(BATCH.into()).ready_chunks(BATCH.into());
         while let Some(answers) = asked.next().await {
             let mut facts: Vec<NewFact> = Vec::with_capacity(answers.len());
-            for (fact, poll) in answers {
+            for answer in answers {
+                let (fact, poll) = answer?;
                 counts.deadlines += u64::from(poll.is_none());
                 counts.polls.extend(poll);
                 facts.push(fact);
             }
-            let mut connection = pool.acquire().await?;
-            let storing = async {
-                let mut transaction = connection.begin().await?;
-                inbox::insert(&mut transaction, &facts).await?;
-                transaction.commit().await
-            };
-            let result = tokio::time::timeout(WITHIN, storing).await;
-            conclude::<(), sqlx::Error>(connection, result)?;
+            self.store(&facts).await?;
             wakers.inbox.notify_one();
         }
         Ok(counts)
@@ -92,6 +91,19 @@ impl Worker for Poller {
 }
 
 impl Poller {
+    async fn store(&self, facts: &[NewFact]) -> sqlx::Result<()> {
+        let Context { pool, faults, .. } = &self.0;
+        let mut connection = pool.acquire().await?;
+        let storing = async {
+            let mut transaction = connection.begin().await?;
+            let insert = inbox::insert(&mut transaction, facts);
+            faults.around(self.name(), Step::Settle, insert).await?;
+            faults.around(self.name(), Step::Commit, transaction.commit()).await
+        };
+        let result = tokio::time::timeout(WITHIN, storing).await;
+        conclude(connection, result)
+    }
+
     /// The fact that a due timer comes to, and the outcome of the poll if there was one.
     async fn ask(&self, due: Due, asked_at: Time) -> (NewFact, Option<(String, String)>) {
         let waits = [StateName::AwaitingProvider.as_str(), StateName::Escalated.as_str()].contains(&due.state.as_str());

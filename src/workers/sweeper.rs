@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
 use crate::db::{WITHIN, conclude, idempotency, inbox};
+use crate::faults::Step;
 
 /// Rows in one commit.
 const BATCH: i64 = 500;
@@ -40,12 +41,14 @@ impl Worker for Sweeper {
     }
 
     async fn tick(&self) -> Result<Swept, TickError> {
-        let Context { pool, clock, parked_ttl, .. } = &self.0;
+        let Context { pool, clock, parked_ttl, faults, .. } = &self.0;
         let now = clock.now();
         let mut connection = pool.acquire().await?;
         let sweeping = async {
-            let keys = idempotency::expire(&mut connection, now, BATCH).await?;
-            let parked = inbox::expire_parked(&mut connection, now - *parked_ttl, now, BATCH).await?;
+            let expire = idempotency::expire(&mut connection, now, BATCH);
+            let keys = faults.around(self.name(), Step::Settle, expire).await?;
+            let expire = inbox::expire_parked(&mut connection, now - *parked_ttl, now, BATCH);
+            let parked = faults.around(self.name(), Step::Settle, expire).await?;
             Ok::<_, TickError>(Swept { keys, parked })
         };
         let result = tokio::time::timeout(WITHIN, sweeping).await;

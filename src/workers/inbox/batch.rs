@@ -12,9 +12,10 @@ use crate::db::advance::{self, Advance};
 use crate::db::inbox::{self, Pending, Settlement};
 use crate::db::{WITHIN, conclude, describe};
 use crate::domain::{Fact, Outcome, Source, decide};
+use crate::faults::Step;
 use crate::provider::{Headers, Parsed, Providers};
 use crate::workers::Context;
-use crate::workers::driver::TickError;
+use crate::workers::driver::{TickError, Worker};
 
 impl InboxWorker {
     /// Decides at most `limit` facts in one commit.
@@ -47,7 +48,9 @@ impl InboxWorker {
         now: Time,
     ) -> Result<Committed, TickError> {
         let mut transaction = connection.begin().await?;
-        let pending = inbox::claim(&mut transaction, now, limit).await?;
+        let Context { faults, .. } = &self.0;
+        let claim = inbox::claim(&mut transaction, now, limit);
+        let pending = faults.around(self.name(), Step::Claim, claim).await?;
         if pending.is_empty() {
             return Ok(Committed::default());
         }
@@ -61,9 +64,12 @@ impl InboxWorker {
         let correlated = correlate::correlate(&mut transaction, facts, now).await?;
         let Verdicts { advances, settled, parked } = self.judge(correlated, now, &mut decided)?;
         advance::advance(&mut transaction, &self.0.writer, &advances.iter().collect::<Vec<_>>(), now).await?;
-        inbox::settle(&mut transaction, &settled, now).await?;
-        inbox::park(&mut transaction, &parked).await?;
-        transaction.commit().await?;
+        let settle = async {
+            inbox::settle(&mut transaction, &settled, now).await?;
+            inbox::park(&mut transaction, &parked).await
+        };
+        faults.around(self.name(), Step::Settle, settle).await?;
+        faults.around(self.name(), Step::Commit, transaction.commit()).await?;
         for advance in &advances {
             decided.advanced(advance);
         }

@@ -21,6 +21,7 @@ use crate::db::inbox::{self, NewFact};
 use crate::db::outbox::{self, Claimed, Settled};
 use crate::db::{Fault, WITHIN, classify, conclude, describe};
 use crate::domain::{Fact, Source, Topic};
+use crate::faults::Step;
 use crate::provider::CallError;
 
 /// Work claimed at once, and so the most calls of one loop at once.
@@ -85,23 +86,36 @@ impl Worker for Relay {
         let mut counts = Relayed { claimed: claimed.len() as u64, ..Relayed::default() };
         let calls = claimed.into_iter().map(|work| {
             let prepared = known.take(&work);
-            async move { self.attempt(work, prepared, lease_until).await }
+            let attempt = async move { Ok(self.attempt(work, prepared, lease_until).await) };
+            self.around(Step::Call, attempt)
         });
         let mut attempts = futures::stream::iter(calls).buffer_unordered(BATCH.into()).ready_chunks(BATCH.into());
         let mut failed = None;
         while let Some(done) = attempts.next().await {
+            let mut answered = Vec::with_capacity(done.len());
+            for attempt in done {
+                match attempt {
+                    Ok(attempt) => answered.push(attempt),
+                    Err(error) => failed = Some(error.into()),
+                }
+            }
             // The calls under way go on: what one settlement met, the next may not.
-            failed = self.settle(&done, token, &mut counts).await.err().or(failed);
+            failed = self.settle(&answered, token, &mut counts).await.err().or(failed);
         }
         failed.map_or(Ok(counts), Err)
     }
 }
 
 impl Relay {
+    async fn around<T>(&self, step: Step, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        self.context.faults.around(self.topic.as_str(), step, work).await
+    }
+
     async fn claim(&self, token: Uuid, now: Time, until: Time) -> Result<(Vec<Claimed>, calls::Known), TickError> {
         let mut connection = self.context.pool.acquire().await?;
         let claiming = async {
-            let claimed = outbox::claim(&mut connection, self.topic, token, now, until, BATCH.into()).await?;
+            let claim = outbox::claim(&mut connection, self.topic, token, now, until, BATCH.into());
+            let claimed = self.around(Step::Claim, claim).await?;
             let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
             Ok((claimed, known))
         };
@@ -160,15 +174,19 @@ impl Relay {
         let mut connection = pool.acquire().await?;
         let settling = async {
             let mut transaction = connection.begin().await?;
-            let mut kept = 0;
-            let mut facts: Vec<NewFact> = Vec::new();
-            for attempt in sorted {
-                let mine = outbox::settle(&mut transaction, attempt.work.id, token, &attempt.settled, now).await?;
-                kept += usize::from(mine);
-                facts.extend(self.facts(attempt, mine, now));
-            }
-            inbox::insert(&mut transaction, &facts).await?;
-            transaction.commit().await?;
+            let settle = async {
+                let mut kept = 0;
+                let mut facts: Vec<NewFact> = Vec::new();
+                for attempt in sorted {
+                    let mine = outbox::settle(&mut transaction, attempt.work.id, token, &attempt.settled, now).await?;
+                    kept += usize::from(mine);
+                    facts.extend(self.facts(attempt, mine, now));
+                }
+                inbox::insert(&mut transaction, &facts).await?;
+                Ok(kept)
+            };
+            let kept = self.around(Step::Settle, settle).await?;
+            self.around(Step::Commit, transaction.commit()).await?;
             Ok(kept)
         };
         let result = tokio::time::timeout(WITHIN, settling).await;

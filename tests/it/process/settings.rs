@@ -203,3 +203,13 @@ async fn wrong_settings_of_migrate_and_of_the_simulator_have_their_lines_too() {
     assert_eq!(ended.wrong_settings(), all, "{}", ended.stderr);
     assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
 }
+
+/// A clock that is wrong on purpose is for tests with faults.
+#[tokio::test]
+async fn production_refuses_a_clock_that_is_made_wrong() {
+    let program = set(development(), &["ENVIRONMENT"], "production").env("CLOCK_OFFSET", "-3s");
+    let ended = refused(&program).await;
+    assert!(ended.line_about("CLOCK_OFFSET").contains("-3s"), "{}", ended.stderr);
+    let ended = refused(&development().env("CLOCK_OFFSET", "soon")).await;
+    assert_eq!(ended.wrong_settings(), ["CLOCK_OFFSET"]);
+}

@@ -1,0 +1,13 @@
+//! The seams at which tests bring in faults, beside the [simulator](crate::simulator): nothing else in the code knows of
+//! failures that are made on purpose.
+//!
+//! * [`FaultPoint`]: an error before or after a step of a worker. A running service has none.
+//! * [`Proxy`]: between the service and Postgres; cuts, delays and loses answers.
+//!
+//! The third one is a process whose clock is wrong: `CLOCK_OFFSET`.
+
+mod point;
+mod proxy;
+
+pub use point::{FaultPoint, Place, Step, When};
+pub use proxy::{Cut, Link, Proxy, Seen};
