@@ -1,0 +1,123 @@
+//! What a run writes down, a JSON object per line: what the load did and saw (`history.jsonl`), what the outside world truly
+//! did (`ledger.jsonl`), and what the database held (`dump.jsonl`). The checker reads these three files and nothing else.
+//!
+//! Times are microseconds since the epoch by the machine's clock.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A line of the load's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "snake_case")]
+pub enum Seen {
+    /// The first line: what was planned.
+    Plan(Plan),
+    /// The load began, or ended: rates are counted between the two.
+    Load { at: i64, running: bool },
+    /// An opening is asked for under `key`, for the first time (`first`) or again, by a customer whose reference is the key.
+    Open { at: i64, key: String, replica: usize, first: bool, hang_up: bool },
+    /// What was answered; `status` 0: nothing.
+    Opened { at: i64, key: String, replica: usize, status: u16, id: Option<String>, replayed: bool },
+    /// A message of the bank was made up. `dropped`: it is never sent. Each is in the plan once, whatever its copies and repeats.
+    Message {
+        at: i64,
+        webhook_id: String,
+        /// SHA-256 of the body, in hex.
+        sha256: String,
+        /// Our opening id, as the bank knows it.
+        reference: String,
+        tracking_id: String,
+        status: String,
+        dropped: bool,
+        reordered: bool,
+        /// Copies sent beside the first.
+        copies: u32,
+    },
+    /// A request is sent: a message, its copy, its repeat, or a forgery (then `sha256` is the lie's). `number` is its own.
+    Send { at: i64, number: u64, webhook_id: String, sha256: String, replica: usize, forged: bool, hang_up: bool },
+    /// What was answered; `status` 0: nothing.
+    Answer { at: i64, number: u64, status: u16 },
+    /// An opening as it was read.
+    Read { at: i64, replica: usize, id: String, version: i64, state: String },
+    /// A reading that was not answered with 200.
+    Unread { at: i64, replica: usize, status: u16 },
+    /// An event, as the reading endpoint gave it. Each reader begins at the start and follows the cursor.
+    Event { at: i64, reader: usize, id: String, kind: String, opening: String, version: i64 },
+    /// An event that reached the subscriber, who answered 2xx.
+    Delivered { at: i64, webhook_id: String, event: String },
+    /// A fault was struck. `evidence`: what shows that it happened; none: it was tried, and nothing shows it.
+    Fault { at: i64, fault: Fault, target: String, evidence: Option<Value> },
+}
+
+/// What a run plans.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub seed: u64,
+    pub seconds: u64,
+    pub openings_per_second: f64,
+    /// Messages of the bank per second: first copies, dropped ones included.
+    pub messages_per_second: f64,
+    /// Readings per second.
+    pub reads_per_second: f64,
+    /// The faults that must show, each with the least number of times.
+    pub faults: BTreeMap<Fault, u64>,
+}
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    KillService,
+    KillPostgres,
+    /// SIGSTOP beyond a lease, then SIGCONT.
+    PauseService,
+    CutConnections,
+    HalfClose,
+    DelayConnections,
+    LoseCommit,
+    TerminateBackend,
+    LockStorm,
+    SkewedClock,
+    ProviderError,
+    ProviderHang,
+    ProviderThrottle,
+    ProviderGarbage,
+}
+
+/// A line of the outside world's ledger, on disk before the effect is answered for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "snake_case")]
+pub enum Did {
+    /// A profile was made. The same key again makes none.
+    Profile { at: i64, reference: String, key: String, profile_id: String },
+    /// An account request was taken.
+    Request { at: i64, reference: String, key: String, tracking_id: String, profile_id: String },
+    /// The bank decided.
+    Decided {
+        at: i64,
+        reference: String,
+        tracking_id: String,
+        /// `COMPLETED` or `REJECTED`.
+        status: String,
+        iban: Option<String>,
+        bic: Option<String>,
+        rejection_reason: Option<String>,
+    },
+    /// A card was issued.
+    Card { at: i64, reference: String, key: String, card_id: String, iban: String, profile_id: String },
+    /// A call met a fault.
+    Suffered { at: i64, endpoint: String, fault: Fault },
+}
+
+/// A line of the dump: a row as Postgres' `row_to_json` writes it. `bytea` is `\x` and hex, `timestamptz` is in UTC with
+/// microseconds (`2026-01-01T00:00:00.000001+00:00`, trailing zeros cut). Of the inbox, `body` is left out: `body_digest` is
+/// what the service says, `body_sha256` (hex) what Postgres counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// `account_openings`, `opening_history`, `inbox`, `outbox`, `events`, `cases`, `tickets`, `timers` or
+    /// `idempotency_keys`.
+    pub table: String,
+    pub row: Value,
+}
