@@ -148,11 +148,11 @@ impl Targets {
             }
             Fault::SkewedClock => (name, None),
             Fault::ProviderError | Fault::ProviderHang | Fault::ProviderThrottle | Fault::ProviderGarbage => {
-                let before = self.provider.suffered();
+                let before = self.provider.counts().suffered;
                 self.provider.strike(Some(strike.fault), 0.8);
                 tokio::time::sleep(seconds(1.5, 3.0)).await;
                 self.provider.strike(None, 0.0);
-                let calls = self.provider.suffered() - before;
+                let calls = self.provider.counts().suffered - before;
                 ("provider".to_owned(), (calls > 0).then(|| json!({"calls": calls})))
             }
         }
