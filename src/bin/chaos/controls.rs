@@ -60,7 +60,9 @@ async fn catch(
     for step in 0..TRIES {
         caught.seed = seed + step;
         say(&format!("{control}: seed {}", caught.seed));
-        caught.by = signs_of(program, control, caught.seed, seconds, &folder.join(format!("{control}-{}", caught.seed))).await?;
+        caught.by =
+            signs_of(program, control, caught.seed, seconds, &folder.join(format!("{control}-{}", caught.seed)))
+                .await?;
         caught.caught = caught.by.iter().any(|sign| signs.contains(&sign.as_str()));
         caught.seconds = started.elapsed().as_secs_f64();
         if caught.caught {
@@ -71,15 +73,22 @@ async fn catch(
 }
 
 /// The kinds of violations that one run shows.
-async fn signs_of(program: &Path, control: &str, seed: u64, seconds: u64, folder: &Path) -> anyhow::Result<Vec<String>> {
+async fn signs_of(
+    program: &Path,
+    control: &str,
+    seed: u64,
+    seconds: u64,
+    folder: &Path,
+) -> anyhow::Result<Vec<String>> {
     let mut command = Command::new(program);
     command.args(["--control", control, "--json", "--seed", &seed.to_string(), "--seconds", &seconds.to_string()]);
     command.arg("--keep").arg(folder);
-    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).output().await.context("a control")?;
-    let outcome: Value = serde_json::from_slice(&output.stdout).with_context(|| format!("{control} ended with {}", output.status))?;
-    let report = outcome["report"].as_object().cloned().unwrap_or_default();
-    let kinds = report["violations"].as_object().cloned().unwrap_or_default();
-    Ok(kinds.into_iter().filter(|(_, found)| found.as_array().is_some_and(|it| !it.is_empty())).map(|(kind, _)| kind).collect())
+    let output =
+        command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).output().await.context("a control")?;
+    let outcome: Value =
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{control} ended with {}", output.status))?;
+    let kinds = outcome["report"]["found"].as_object().cloned().unwrap_or_default();
+    Ok(kinds.into_iter().filter(|(_, found)| found["count"] != 0).map(|(kind, _)| kind).collect())
 }
 
 /// The broken build, in a folder of its own: what lies beside the normal one is never broken.
@@ -88,7 +97,17 @@ async fn build() -> anyhow::Result<PathBuf> {
     let target = root.join("target/broken");
     say("building the service with its defences taken out (minutes, the first time)");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--release", "--locked", "--quiet", "--bin", "chaos", "--features", "broken", "--target-dir"]);
+    command.args([
+        "build",
+        "--release",
+        "--locked",
+        "--quiet",
+        "--bin",
+        "chaos",
+        "--features",
+        "broken",
+        "--target-dir",
+    ]);
     command.arg(&target).current_dir(root).env("ACCOUNT_OPENING_BROKEN", "1").kill_on_drop(true);
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().await.context("cargo")?;
     anyhow::ensure!(status.success(), "the broken build failed: {status}");

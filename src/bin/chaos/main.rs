@@ -77,7 +77,9 @@ fn main() -> ExitCode {
     if let Some(control) = &arguments.control
         && (!cfg!(feature = "broken") || !controls::CONTROLS.iter().any(|(name, _)| name == control))
     {
-        eprintln!("--control {control}: this build has every defence, or there is no such one; --controls builds those that lack one");
+        eprintln!(
+            "--control {control}: this build has every defence, or there is no such one; --controls builds those that lack one"
+        );
         return ExitCode::from(2);
     }
     match start(&arguments) {
@@ -90,6 +92,8 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: &Arguments) -> anyhow::Result<u8> {
+    // The HTTP client takes the provider of the process; there is no other before this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         tokio::select! {

@@ -38,6 +38,19 @@ pub struct Asked {
     pub control: Option<String>,
 }
 
+impl Asked {
+    fn plan(&self) -> Plan {
+        Plan {
+            seed: self.seed,
+            seconds: self.seconds,
+            openings_per_second: self.openings_per_second,
+            messages_per_second: self.messages_per_second,
+            reads_per_second: self.reads_per_second,
+            faults: strikes::must_show(self.seconds),
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Serialize)]
 pub struct Outcome {
@@ -56,8 +69,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub fn violations(&self) -> usize {
-        self.report.violations() + self.also_wrong.len()
+    pub fn violations(&self) -> u64 {
+        self.report.violations() + self.also_wrong.len() as u64
     }
 
     /// 0 passed, 1 violated, 3 invalid.
@@ -71,7 +84,7 @@ impl Outcome {
 }
 
 pub async fn run(asked: &Asked) -> anyhow::Result<Outcome> {
-    let making = Making { folder: &asked.folder, seed: asked.seed, control: asked.control.as_deref() };
+    let making = Making { folder: &asked.folder, plan: asked.plan(), control: asked.control.as_deref() };
     say("starting Postgres, the outside world and three services");
     let world = World::start(&making).await?;
     let mut lives = JoinSet::new();
@@ -121,14 +134,6 @@ async fn play(world: &World, asked: &Asked) -> anyhow::Result<Played> {
         token: TOKEN.to_owned(),
         webhook_secret: WEBHOOK_SECRET.to_owned(),
     };
-    world.history.record(&Seen::Plan(Plan {
-        seed: asked.seed,
-        seconds: asked.seconds,
-        openings_per_second: asked.openings_per_second,
-        messages_per_second: asked.messages_per_second,
-        reads_per_second: asked.reads_per_second,
-        faults: strikes::must_show(asked.seconds),
-    }));
     let load = Load::start(config, world.history.clone(), &world.targets.provider, world.addresses())?;
     let mut faults = strike_all(world, strikes::draw(asked.seed, asked.seconds, REPLICAS));
     let early = tokio::select! {
@@ -256,7 +261,11 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.report)?;
         let drained = self.drained_in_seconds.map_or("never".to_owned(), |it| format!("in {it:.1} s"));
-        writeln!(f, "kills: {} of services, {} of Postgres; drained {drained}", self.service_kills, self.postgres_kills)?;
+        writeln!(
+            f,
+            "kills: {} of services, {} of Postgres; drained {drained}",
+            self.service_kills, self.postgres_kills
+        )?;
         for wrong in &self.also_wrong {
             writeln!(f, "VIOLATION: {wrong}")?;
         }
@@ -265,6 +274,13 @@ impl fmt::Display for Outcome {
             3 => "INVALID",
             _ => "VIOLATED",
         };
-        write!(f, "seed {}, {} s: {verdict} ({} violations); files in {}", self.seed, self.seconds, self.violations(), self.files.display())
+        write!(
+            f,
+            "seed {}, {} s: {verdict} ({} violations); files in {}",
+            self.seed,
+            self.seconds,
+            self.violations(),
+            self.files.display()
+        )
     }
 }

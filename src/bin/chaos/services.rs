@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -27,6 +28,7 @@ pub struct Replica {
     environment: Vec<(String, String)>,
     log: PathBuf,
     life: Mutex<Life>,
+    paused: AtomicBool,
 }
 
 /// What a replica is doing.
@@ -52,6 +54,7 @@ impl Replica {
             environment,
             log: folder.join(format!("service-{number}.log")),
             life: Mutex::new(Life { child: None, start_at: None, crashes: Vec::new(), starts: 0 }),
+            paused: AtomicBool::new(false),
         })
     }
 
@@ -103,9 +106,16 @@ impl Replica {
         (status.signal() == Some(9)).then(|| json!({"pid": pid, "signal": 9}))
     }
 
-    /// SIGSTOP, and SIGCONT after so long. It may be killed meanwhile: then nothing shows that it slept.
+    /// SIGSTOP, and SIGCONT after so long. Should it be killed meanwhile, nothing shows that it slept.
     pub async fn pause(&self, length: Duration) -> Option<Value> {
         let pid = self.pid().await?;
+        self.paused.store(true, Ordering::SeqCst);
+        let slept = self.sleeps(pid, length).await;
+        self.paused.store(false, Ordering::SeqCst);
+        slept
+    }
+
+    async fn sleeps(&self, pid: Pid, length: Duration) -> Option<Value> {
         kill(pid, Signal::SIGSTOP).ok()?;
         let (started, mut stopped) = (Instant::now(), false);
         while started.elapsed() < length {
@@ -137,8 +147,9 @@ impl Replica {
         self.life.lock().await.crashes.clone()
     }
 
+    /// Whether it runs and is awake: a pause that ended in a kill would show nothing.
     pub async fn is_up(&self) -> bool {
-        self.life.lock().await.child.is_some()
+        self.life.lock().await.child.is_some() && !self.paused.load(Ordering::SeqCst)
     }
 
     async fn pid(&self) -> Option<Pid> {

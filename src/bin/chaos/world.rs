@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::files::{Recorder, now};
 use crate::load;
 use crate::provider::{self, Provider};
-use crate::record::{Fault, Seen};
+use crate::record::{Fault, Plan, Seen};
 use crate::services::Replica;
 use crate::sql;
 use crate::strikes::Targets;
@@ -33,7 +33,7 @@ const HISTORY_KEY_TEXT: &str = "dGhlIGNoYWluIG9mIGEgcnVuIHRoYXQgaXMgY2hhb3M=";
 /// Of each replica.
 const CONNECTIONS: u16 = 12;
 /// How long the services may take to be ready at the start.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 pub struct World {
     pub targets: Arc<Targets>,
@@ -46,7 +46,7 @@ pub struct World {
 /// What a world is made with.
 pub struct Making<'a> {
     pub folder: &'a Path,
-    pub seed: u64,
+    pub plan: Plan,
     /// The defence that is out, in a build that can do without.
     pub control: Option<&'a str>,
 }
@@ -55,19 +55,21 @@ impl World {
     pub async fn start(making: &Making<'_>) -> anyhow::Result<Self> {
         let history = Recorder::create(&making.folder.join("history.jsonl")).context("the history")?;
         let ledger = Recorder::create(&making.folder.join("ledger.jsonl")).context("the ledger")?;
+        history.record(&Seen::Plan(making.plan.clone()));
+        let seed = making.plan.seed;
         let cluster = Cluster::temporary(None, CONNECTIONS * 3 + 60).await?;
         migrate(cluster.url()).await?;
         if matches!(making.control, Some("no-unique-key" | "dedup-only-in-memory")) {
             sql::drop_unique_key(&mut sql::connect(cluster.url()).await?).await?;
         }
-        let config = provider::Config { port: None, seed: making.seed, event_secret: EVENT_SECRET.to_owned() };
+        let config = provider::Config { port: None, seed, event_secret: EVENT_SECRET.to_owned() };
         let provider = Provider::start(config, ledger.clone(), history.clone()).await?;
         let (mut replicas, mut proxies) = (Vec::new(), Vec::new());
         for number in 0..REPLICAS {
             let proxy = Proxy::start(link(cluster.url())?).await?;
             let mut environment = environment(&cluster, &proxy, &provider)?;
             if number == REPLICAS - 1 {
-                environment.push(("CLOCK_OFFSET".to_owned(), skew(making.seed)));
+                environment.push(("CLOCK_OFFSET".to_owned(), skew(seed)));
             }
             environment.extend(making.control.map(|control| ("BROKEN".to_owned(), control.to_owned())));
             replicas.push(Arc::new(Replica::new(number, environment, making.folder)?));
@@ -102,7 +104,11 @@ impl World {
                 if status == 200 || (status == 503 && body.contains("clock") && !body.contains("database is")) {
                     break;
                 }
-                anyhow::ensure!(started.elapsed() < within, "{} is not ready after {within:?}: {body}", replica.internal);
+                anyhow::ensure!(
+                    started.elapsed() < within,
+                    "{} is not ready after {within:?}: {body}",
+                    replica.internal
+                );
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
