@@ -4,8 +4,29 @@
 //! the ledger on disk before anybody hears of it; another key for the same opening makes a second effect, which the ledger
 //! shows. Scripts depend on the seed and the opening's number alone, so that a run can be compared with another.
 
-use std::net::{Ipv4Addr, SocketAddr};
+mod bank;
+mod calls;
+mod deck;
+mod faults;
+mod life;
+mod makers;
+mod mint;
+mod script;
+mod signature;
+mod sink;
+mod world;
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
+use tokio::net::{TcpListener, TcpStream};
+
+pub use self::deck::{Deck, rng};
+pub use self::mint::{STRANGER, bic, iban};
+pub use self::signature::{ID, SIGNATURE, Secret, TIMESTAMP};
+pub use self::world::{Word, World};
 use crate::files::Recorder;
 use crate::record::Fault;
 
@@ -25,6 +46,7 @@ pub struct Config {
 pub struct Provider {
     address: SocketAddr,
     event_secret: String,
+    world: Arc<World>,
 }
 
 /// What happened so far.
@@ -52,8 +74,15 @@ impl Provider {
     /// Starts to listen. `ledger` takes `Did`, `history` the subscriber's `Seen::Delivered`.
     pub async fn start(config: Config, ledger: Recorder, history: Recorder) -> anyhow::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, config.port.unwrap_or(0)));
-        let _ = (ledger, history, config.seed);
-        Ok(Self { address, event_secret: config.event_secret })
+        let listener = TcpListener::bind(address).await.with_context(|| format!("the provider's address {address}"))?;
+        let address = listener.local_addr()?;
+        let world = Arc::new(World::new(config.seed, ledger, history, Secret::parse(&config.event_secret)?));
+        let routes = bank::router().merge(makers::router()).merge(sink::router()).with_state(Arc::clone(&world));
+        let stop = world.stop.clone().cancelled_owned();
+        let without_delay = |stream: &mut TcpStream| drop(stream.set_nodelay(true));
+        let served = axum::serve(listener.tap_io(without_delay), routes).with_graceful_shutdown(stop);
+        tokio::spawn(async move { served.await });
+        Ok(Self { address, event_secret: config.event_secret, world })
     }
 
     /// The base URL: `NEXUSBANK_BASE_URL`, `PROFILE_SERVICE_URL`, `CARD_SERVICE_URL`.
@@ -69,24 +98,27 @@ impl Provider {
     /// From now on this share (0 to 1) of the calls meets the fault, which is one of the provider's; none ends it, and lets
     /// go of the calls that hang.
     pub fn strike(&self, fault: Option<Fault>, share: f64) {
-        let _ = (self, fault, share);
+        self.world.faults.strike(fault, share);
     }
 
     /// Lets the bank decide, within two seconds, half of what it is silent about; the other half stays silent for ever. How
     /// many are decided.
     pub fn finish_silent(&self) -> usize {
-        let _ = self;
-        0
+        life::finish_silent(&self.world)
     }
 
     /// What happened so far.
     pub fn counts(&self) -> Counts {
-        let _ = self;
-        Counts::default()
+        self.world.state().counts
     }
 
     /// Ends the listener and the scripts.
     pub fn stop(&self) {
-        let _ = self;
+        self.world.stop.cancel();
+    }
+
+    /// What the load speaks for: the bank's words, and its requests.
+    pub fn world(&self) -> Arc<World> {
+        Arc::clone(&self.world)
     }
 }
