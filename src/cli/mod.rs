@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::app::OpenError;
 use crate::config::SettingError;
 use crate::telemetry::{self, LogFormat};
 
@@ -34,7 +35,7 @@ enum Command {
     Serve(Box<serve::Arguments>),
     /// Everything on one machine: Postgres, the outside world with faults, the service, N openings
     Demo(demo::Arguments),
-    /// Applies the migrations as the owner of the database, and exits
+    /// Applies the migrations as the owner of the database, grants the service's role what it needs, and exits
     Migrate(migrate::Arguments),
     /// Only the simulated outside world: `NexusBank`, profile service, card issuer
     Simulator(simulator::Arguments),
@@ -48,6 +49,14 @@ struct Misconfigured(Vec<String>);
 impl From<Vec<SettingError>> for Misconfigured {
     fn from(errors: Vec<SettingError>) -> Self {
         Self(errors.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// What is wrong with a database that was given is wrong configuration; everything else went wrong.
+fn refused(error: OpenError) -> anyhow::Error {
+    match error {
+        OpenError::OlderSchema { .. } | OpenError::Role(_) => Misconfigured(vec![error.to_string()]).into(),
+        OpenError::Cluster(_) | OpenError::Failed(_) => error.into(),
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use super::Misconfigured;
-use crate::app::{App, Database, OpenError, Parts, history_key};
+use crate::app::{App, Database, Parts, history_key};
 use crate::clock::Clock;
 use crate::config::{RawSettings, Settings};
 
@@ -39,12 +39,9 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn start(settings: Settings) -> anyhow::Result<(App, Database)> {
-    let database = match Database::open(&settings.database).await {
-        Ok(database) => database,
-        Err(error @ OpenError::OlderSchema { .. }) => return Err(Misconfigured(vec![error.to_string()]).into()),
-        Err(error) => return Err(error.into()),
-    };
-    let key = history_key(&settings)?;
+    let database = Database::open(&settings.database).await.map_err(super::refused)?;
+    database.check_role(settings.environment).await.map_err(super::refused)?;
+    let key = history_key(settings.history_key.as_ref(), &settings.database.data_dir)?;
     let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run().await?;
     Ok((app, database))
 }
