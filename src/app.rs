@@ -3,6 +3,7 @@
 
 mod database;
 mod key;
+pub mod verify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

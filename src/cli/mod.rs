@@ -6,6 +6,7 @@ mod demo;
 mod migrate;
 mod serve;
 mod simulator;
+mod verify_history;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Applies the migrations as the owner of the database, grants the service's role what it needs, and exits
     Migrate(migrate::Arguments),
+    /// Checks every history with its key, without trusting the database, and says where one was tampered with
+    VerifyHistory(verify_history::Arguments),
     /// Only the simulated outside world: `NexusBank`, profile service, card issuer
     Simulator(simulator::Arguments),
 }
@@ -89,6 +92,7 @@ fn run() -> anyhow::Result<()> {
             Command::Serve(arguments) => serve::run(&arguments).await,
             Command::Demo(arguments) => demo::run(&arguments).await,
             Command::Migrate(arguments) => migrate::run(&arguments).await,
+            Command::VerifyHistory(arguments) => verify_history::run(&arguments).await,
             Command::Simulator(arguments) => simulator::run(&arguments).await,
         }
     });

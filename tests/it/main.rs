@@ -20,4 +20,5 @@ mod process;
 mod relay;
 mod rest;
 mod support;
+mod verify;
 mod webhooks;

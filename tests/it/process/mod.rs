@@ -9,3 +9,4 @@ mod readiness;
 mod roles;
 mod settings;
 mod shutdown;
+mod verify_history;
