@@ -2,6 +2,8 @@
 //! shutdown drains in order: no new requests, answers to those that came, the queue to the inbox, the ticks under way.
 
 mod database;
+mod key;
+pub mod verify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-pub use self::database::{Database, OpenError, history_key};
+pub use self::database::{Database, OpenError};
+pub use self::key::{history_key, known_history_key};
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::advance::Writer;

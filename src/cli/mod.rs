@@ -6,6 +6,7 @@ mod demo;
 mod migrate;
 mod serve;
 mod simulator;
+mod verify_history;
 
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::app::OpenError;
 use crate::config::SettingError;
 use crate::telemetry::{self, LogFormat};
 
@@ -34,8 +36,10 @@ enum Command {
     Serve(Box<serve::Arguments>),
     /// Everything on one machine: Postgres, the outside world with faults, the service, N openings
     Demo(demo::Arguments),
-    /// Applies the migrations as the owner of the database, and exits
+    /// Applies the migrations as the owner of the database, grants the service's role what it needs, and exits
     Migrate(migrate::Arguments),
+    /// Checks every history with its key, without trusting the database, and says where one was tampered with
+    VerifyHistory(verify_history::Arguments),
     /// Only the simulated outside world: `NexusBank`, profile service, card issuer
     Simulator(simulator::Arguments),
 }
@@ -48,6 +52,14 @@ struct Misconfigured(Vec<String>);
 impl From<Vec<SettingError>> for Misconfigured {
     fn from(errors: Vec<SettingError>) -> Self {
         Self(errors.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// What is wrong with a database that was given is wrong configuration; everything else went wrong.
+fn refused(error: OpenError) -> anyhow::Error {
+    match error {
+        OpenError::OlderSchema { .. } | OpenError::Role(_) => Misconfigured(vec![error.to_string()]).into(),
+        OpenError::Cluster(_) | OpenError::Failed(_) => error.into(),
     }
 }
 
@@ -80,6 +92,7 @@ fn run() -> anyhow::Result<()> {
             Command::Serve(arguments) => serve::run(&arguments).await,
             Command::Demo(arguments) => demo::run(&arguments).await,
             Command::Migrate(arguments) => migrate::run(&arguments).await,
+            Command::VerifyHistory(arguments) => verify_history::run(&arguments).await,
             Command::Simulator(arguments) => simulator::run(&arguments).await,
         }
     });

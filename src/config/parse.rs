@@ -22,6 +22,7 @@ pub(super) const SCHEMA: &str = "a schema name: small letters, digits and unders
 pub(super) const BEARER: &str = "a bearer key: visible ASCII characters";
 pub(super) const WEBHOOK_SECRETS: &str = "whsec_ and base64, comma-separated";
 pub(super) const TOKENS: &str = "name:token[:reader|caller|operator|admin], comma-separated; each token once";
+pub(super) const HISTORY_KEY: &str = "base64 of 32 bytes, as `openssl rand -base64 32` prints";
 pub(super) const SUBSCRIBERS: &str = "url|whsec_…, comma-separated";
 
 words!(

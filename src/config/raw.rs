@@ -137,6 +137,18 @@ pub struct RawDatabase {
     pub pg_bin_dir: Option<String>,
 }
 
+/// What it takes to verify the histories, as text.
+#[derive(Args, Clone)]
+#[expect(missing_docs, clippy::doc_markdown, reason = "each has its help, which is plain text")]
+pub struct RawHistory {
+    #[command(flatten)]
+    pub database: RawDatabase,
+
+    /// The key of the history's hash chain: base64 of 32 bytes [default: the one kept in DATA_DIR]
+    #[arg(long, env, hide_env_values = true)]
+    pub history_key: Option<String>,
+}
+
 impl RawSettings {
     /// The settings with every default, whatever the environment says: for what must not depend on it.
     ///

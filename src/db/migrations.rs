@@ -54,3 +54,13 @@ pub async fn version(connection: &mut PgConnection) -> Result<Version, MigrateEr
     let missing = ours.iter().any(|one| !applied.iter().any(|it| it.version == one.version));
     Ok(if missing { Version::Older { has, needs } } else { Version::Usable })
 }
+
+/// Whether a newer version than ours has migrated the schema.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn is_newer(connection: &mut PgConnection) -> Result<bool, MigrateError> {
+    let ours = sqlx::migrate!();
+    let applied = connection.list_applied_migrations("_sqlx_migrations").await?;
+    Ok(applied.iter().any(|it| !ours.version_exists(it.version)))
+}

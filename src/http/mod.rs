@@ -1,6 +1,7 @@
 //! The edge: the public listener takes webhooks and nothing else, the internal one serves callers, operators and machines.
 
 pub mod health;
+mod heart;
 pub mod internal;
 pub mod listener;
 pub mod problem;

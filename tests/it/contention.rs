@@ -14,7 +14,7 @@ async fn fails(app: &TestApp, (table, verb): (&str, &str), code: &str, times: u3
     let sql = format!(
         "drop sequence if exists failures cascade;
          create sequence failures;
-         create or replace function fail() returns trigger language plpgsql as $$
+         create or replace function fail() returns trigger language plpgsql security definer set search_path from current as $$
          begin
              if nextval('failures') <= {times} then
                  raise exception 'a fault of the test' using errcode = '{code}';

@@ -21,4 +21,5 @@ mod process;
 mod relay;
 mod rest;
 mod support;
+mod verify;
 mod webhooks;

@@ -5,5 +5,8 @@ mod dotenv;
 mod external;
 mod outside;
 mod private;
+mod readiness;
+mod roles;
 mod settings;
 mod shutdown;
+mod verify_history;
