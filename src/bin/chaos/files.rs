@@ -67,11 +67,6 @@ impl Recorder {
         self.until(true, |gathered| gathered.append(line)).await
     }
 
-    /// Returns when all that was recorded before is on disk.
-    pub async fn sync(&self) -> io::Result<()> {
-        self.until(true, |_| ()).await
-    }
-
     /// Returns when all that was recorded before is written, or says what was not.
     pub async fn flush(&self) -> io::Result<()> {
         self.until(false, |_| ()).await

@@ -1,9 +1,9 @@
 //! A scratch run of the load against one service without faults: the supervisor's program takes its place.
-#![allow(dead_code, reason = "the supervisor calls what this scratch run does not")]
 
 mod files;
 mod load;
 mod provider;
+#[allow(dead_code, reason = "the dump is the supervisor's")]
 mod record;
 
 use std::net::TcpListener;
@@ -42,7 +42,12 @@ async fn main() -> anyhow::Result<()> {
     };
     let replicas = vec![replica.clone(), replica.clone(), replica];
     let load = Load::start(config, history, &provider, replicas)?;
-    for _ in 0..15 {
+    let troubled = std::env::var("FAULTS").is_ok();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(service.id())?);
+    for second in 0..15 {
+        if troubled {
+            trouble(&provider, pid, second)?;
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
         eprintln!("{:?}", load.progress());
     }
@@ -55,9 +60,23 @@ async fn main() -> anyhow::Result<()> {
     eprintln!("behind: {}", load.finish(Duration::from_secs(10)).await?);
     ledger.flush().await?;
     provider.stop();
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(service.id())?);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
     service.wait()?;
+    Ok(())
+}
+
+fn trouble(provider: &Provider, pid: nix::unistd::Pid, second: u32) -> anyhow::Result<()> {
+    use nix::sys::signal::{Signal, kill};
+    match second {
+        2 => provider.strike(Some(record::Fault::ProviderError), 0.5),
+        4 => provider.strike(Some(record::Fault::ProviderHang), 0.5),
+        6 => provider.strike(Some(record::Fault::ProviderThrottle), 1.0),
+        7 => provider.strike(Some(record::Fault::ProviderGarbage), 0.5),
+        9 => provider.strike(None, 0.0),
+        10 => kill(pid, Signal::SIGSTOP)?,
+        13 => kill(pid, Signal::SIGCONT)?,
+        _ => {}
+    }
     Ok(())
 }
 
