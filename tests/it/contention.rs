@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::TestApp;
 
-/// serialization_failure, deadlock_detected, lock_not_available, query_canceled
+/// `serialization_failure`, `deadlock_detected`, `lock_not_available`, `query_canceled`
 const MOMENTARY: [&str; 4] = ["40001", "40P01", "55P03", "57014"];
 
 /// From now on a statement that writes this table fails with `code`, `times` times in all. A sequence counts them, since it

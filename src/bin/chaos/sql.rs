@@ -90,6 +90,11 @@ pub async fn storm(url: &str, table: &str, length: Duration) -> anyhow::Result<i
     Ok(waiting)
 }
 
+/// Makes a role that may log in and nothing else.
+pub async fn create_role(connection: &mut PgConnection, name: &str, password: &str) -> sqlx::Result<()> {
+    connection.execute(AssertSqlSafe(format!("create role {name} login password '{password}'"))).await.map(|_| ())
+}
+
 /// When Postgres was started.
 pub async fn started(connection: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_scalar("select pg_postmaster_start_time()::text").fetch_one(connection).await

@@ -73,7 +73,8 @@ impl Courier {
 
     async fn post(&mut self, letter: &Letter, hang_up: bool) -> bool {
         let replica = self.run.replica(&mut self.rng);
-        let hang_up = hang_up.then(|| Duration::from_micros(self.rng.random_range(0..20_000)));
+        // Most of them while the work is under way, which takes few milliseconds when all is well.
+        let hang_up = hang_up.then(|| Duration::from_secs_f64(0.02 * self.rng.random::<f64>().powi(3)));
         post(&self.run, letter, replica, hang_up).await
     }
 }
