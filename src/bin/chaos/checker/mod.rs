@@ -30,6 +30,8 @@ mod steps;
 mod strikes;
 mod stuck;
 mod telling;
+#[cfg(test)]
+mod tests;
 mod tickets;
 
 use std::collections::{BTreeMap, HashMap};
