@@ -18,6 +18,7 @@ mod listener;
 mod port;
 mod process;
 mod relay;
+mod replicas;
 mod rest;
 mod support;
 mod webhooks;

@@ -2,8 +2,9 @@
 
 mod arguments;
 mod dotenv;
-mod external;
+pub mod external;
 mod outside;
 mod private;
 mod settings;
 mod shutdown;
+mod under_load;
