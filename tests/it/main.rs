@@ -15,6 +15,7 @@ mod demo;
 mod events;
 mod journeys;
 mod listener;
+mod outages;
 mod port;
 mod process;
 mod relay;
