@@ -83,6 +83,8 @@ impl Parts {
     /// # Errors
     /// When a client or the metrics cannot be set up.
     pub fn new(settings: Settings, pool: PgPool, key: HistoryKey, clock: Clock) -> anyhow::Result<Self> {
+        #[cfg(feature = "broken")]
+        crate::faults::broken::keep(&pool);
         let settings = Arc::new(settings);
         let ids = Ids::new(clock.clone());
         let wakers = Wakers::default();

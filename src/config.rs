@@ -248,6 +248,8 @@ impl RawSettings {
         if !settings.clock_offset.is_zero() {
             check.wrong("CLOCK_OFFSET", Some(&self.clock_offset), "0s (the clock is not to be wrong in production)");
         }
+        #[cfg(feature = "broken")]
+        check.wrong("ENVIRONMENT", None, "another build: this one has its defences taken out");
         let missing = |value: Option<&String>| value.is_none_or(String::is_empty);
         if missing(self.database.database_url.as_ref()) {
             check.wrong("DATABASE_URL", None, "postgres://… (required in production; see ENVIRONMENT)");

@@ -223,6 +223,10 @@ impl<'a> Effects<'a> {
         for opening in told {
             self.emit(writer, EventType::Contradiction, opening);
         }
+        #[cfg(feature = "broken")]
+        if crate::faults::broken::lacks(crate::faults::broken::Defence::OutboxInside) {
+            crate::faults::broken::insert_later(std::mem::take(&mut self.work), now);
+        }
         outbox::insert(connection, &self.work, now).await?;
         outbox::cancel(connection, &self.cancelled).await?;
         events::insert(connection, &self.events, now).await?;

@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::domain::{OpeningId, StateName, Topic};
+#[cfg(feature = "broken")]
+use crate::faults::broken;
 
 /// Work for the relay.
 #[derive(Clone, Debug)]
@@ -201,6 +203,10 @@ pub async fn settle(
             ("pending", None, None, false, entry)
         }
     };
+    #[cfg(feature = "broken")]
+    if broken::lacks(broken::Defence::LeaseToken) {
+        return broken::settle(connection, id, (status, outcome, next, i32::from(counts), log), now).await;
+    }
     let done = sqlx::query!(
         r#"-- outbox::settle
         update outbox

@@ -66,6 +66,14 @@ pub fn connect(options: &PoolOptions) -> Result<PgPool, sqlx::Error> {
         ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "30s"),
     ]);
+    #[cfg(feature = "broken")]
+    if crate::faults::broken::lacks(crate::faults::broken::Defence::PoolGuard) {
+        let unguarded = PgPoolOptions::new().max_connections(options.max_connections);
+        return Ok(unguarded
+            .acquire_timeout(options.acquire_timeout)
+            .test_before_acquire(false)
+            .connect_lazy_with(connect));
+    }
     Ok(PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)

@@ -6,6 +6,8 @@
 //!
 //! The third one is a process whose clock is wrong: `CLOCK_OFFSET`.
 
+#[cfg(feature = "broken")]
+pub mod broken;
 mod point;
 mod proxy;
 

@@ -8,6 +8,7 @@
     reason = "a test fails by saying where"
 )]
 
+mod contention;
 mod database;
 mod dead_letters;
 mod deadline;

@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::domain::Source;
+#[cfg(feature = "broken")]
+use crate::faults::broken;
 
 /// SHA-256 of a body.
 pub type Digest = [u8; 32];
@@ -26,6 +28,18 @@ pub enum Arrival {
     Ignored(&'static str),
     /// Not understood; kept with the cause, for a person.
     Dead(&'static str),
+}
+
+impl Arrival {
+    /// Status and outcome of the row.
+    pub(crate) fn columns(&self) -> (String, Option<String>) {
+        let (status, outcome) = match self {
+            Self::Pending => ("pending", None),
+            Self::Ignored(why) => ("ignored", Some(*why)),
+            Self::Dead(cause) => ("dead", Some(*cause)),
+        };
+        (status.to_owned(), outcome.map(str::to_owned))
+    }
 }
 
 /// A fact to be stored.
@@ -157,6 +171,10 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     if facts.is_empty() {
         return Ok(HashSet::new());
     }
+    #[cfg(feature = "broken")]
+    if broken::lacks(broken::Defence::UniqueKey) || broken::lacks(broken::Defence::DurableDedup) {
+        return broken::insert(connection, facts).await;
+    }
     let ids: Vec<Uuid> = facts.iter().map(|it| it.id).collect();
     let groups: Vec<String> = facts.iter().map(|it| it.group.clone()).collect();
     let event_ids: Vec<String> = facts.iter().map(|it| it.event_id.clone()).collect();
@@ -169,16 +187,7 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     let openings: Vec<Option<Uuid>> = facts.iter().map(|it| it.opening_id).collect();
     let references: Vec<Option<String>> = facts.iter().map(|it| it.provider_ref.clone()).collect();
     let received: Vec<Time> = facts.iter().map(|it| it.received_at).collect();
-    let (mut statuses, mut outcomes) = (Vec::new(), Vec::new());
-    for fact in facts {
-        let (status, outcome) = match fact.arrival {
-            Arrival::Pending => ("pending", None),
-            Arrival::Ignored(why) => ("ignored", Some(why.to_owned())),
-            Arrival::Dead(cause) => ("dead", Some(cause.to_owned())),
-        };
-        statuses.push(status.to_owned());
-        outcomes.push(outcome);
-    }
+    let (statuses, outcomes): (Vec<String>, Vec<Option<String>>) = facts.iter().map(|it| it.arrival.columns()).unzip();
     let rows = sqlx::query!(
         r#"-- inbox::insert
         insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,

@@ -106,6 +106,8 @@ impl InboxWorker {
                     let decision =
                         catch_unwind(AssertUnwindSafe(|| decide(&advance.opening, &event, &self.0.policy, now)))
                             .map_err(|_| TickError::Panicked)?;
+                    #[cfg(feature = "broken")]
+                    let decision = crate::faults::broken::acted_again(decision);
                     let outcome = decision.outcome;
                     advance.push(decision);
                     holders.learn(&advance.opening);

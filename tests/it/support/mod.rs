@@ -28,6 +28,7 @@ use account_opening::config::RawSettings;
 use account_opening::db::{PoolOptions, connect, migrations};
 use account_opening::domain::Topic;
 use account_opening::domain::chain::HistoryKey;
+use account_opening::faults::Proxy;
 use account_opening::http::{Edge, internal, public};
 use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use account_opening::workers::Context;
@@ -67,12 +68,15 @@ pub struct TestApp {
     /// `http://…` of the internal listener.
     pub internal: String,
     pub client: reqwest::Client,
+    /// What stands before the database, where a test wanted it: the pool goes through it.
+    pub proxy: Option<Proxy>,
     finished: bool,
 }
 
 /// What a test wants different.
 pub struct TestAppBuilder {
     raw: RawSettings,
+    through_proxy: bool,
 }
 
 impl TestApp {
@@ -90,7 +94,7 @@ impl TestApp {
             "admin:{TOKEN},reader:reader-token:reader,caller:caller-token:caller,operator:operator-token:operator"
         );
         raw.dashboard_url = "https://ops.example".to_owned();
-        TestAppBuilder { raw }
+        TestAppBuilder { raw, through_proxy: false }
     }
 
     /// The time now.
@@ -122,6 +126,15 @@ impl TestApp {
         found |= self.tick(&Poller(self.context.clone())).await;
         found |= self.tick(&Sweeper(self.context.clone())).await;
         found
+    }
+
+    /// Ticks every worker once; a tick that fails is one that the driver would begin anew.
+    pub async fn try_round(&self) {
+        let _ = tick(&InboxWorker(self.context.clone())).await;
+        for topic in Topic::ALL.iter().copied() {
+            let _ = tick(&Relay { context: self.context.clone(), topic }).await;
+        }
+        let _ = tick(&Poller(self.context.clone())).await;
     }
 
     async fn tick<W: Worker>(&self, worker: &W) -> bool {
@@ -248,6 +261,12 @@ impl TestAppBuilder {
         self
     }
 
+    /// With a proxy before the database.
+    pub fn through_proxy(mut self) -> Self {
+        self.through_proxy = true;
+        self
+    }
+
     /// Starts it.
     pub async fn start(mut self) -> TestApp {
         let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
@@ -269,6 +288,8 @@ impl TestAppBuilder {
         self.raw.database.database_url = Some(url.clone());
         self.raw.database.database_schema = schema.clone();
         let settings = self.raw.checked().unwrap_or_else(|errors| panic!("{errors:?}"));
+        let proxy = if self.through_proxy { Some(cluster::proxy(&url).await) } else { None };
+        let url = proxy.as_ref().map_or(url.clone(), |it| cluster::url_through(&url, it));
         let options =
             PoolOptions { url, schema: schema.clone(), max_connections: 8, acquire_timeout: Duration::from_secs(10) };
         let pool = connect(&options).unwrap();
@@ -287,6 +308,7 @@ impl TestAppBuilder {
             public,
             internal,
             client: reqwest::Client::new(),
+            proxy,
             finished: false,
         }
     }

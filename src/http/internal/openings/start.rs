@@ -80,7 +80,17 @@ pub async fn start(
 ) -> Result<Response, ApiError> {
     let asked = Asked::read(&body)?;
     let id = OpeningId(edge.ids.next());
-    let start = Arc::new(Start { id, digest: asked.digest(), asked, key, token: caller.name, edge: Arc::clone(&edge) });
+    let start = Start {
+        id,
+        digest: asked.digest(),
+        asked,
+        key,
+        token: caller.name,
+        edge: Arc::clone(&edge),
+        #[cfg(feature = "broken")]
+        tried: std::sync::atomic::AtomicU32::new(0),
+    };
+    let start = Arc::new(start);
     let answer = database(&edge.pool, move |connection| Arc::clone(&start).run(connection)).await?;
     match answer {
         Found::Ours(answer) => Ok(respond(answer, false)),
@@ -110,11 +120,18 @@ struct Start {
     key: String,
     token: Arc<str>,
     edge: Arc<Edge>,
+    #[cfg(feature = "broken")]
+    tried: std::sync::atomic::AtomicU32,
 }
 
 impl Start {
     async fn run(self: Arc<Self>, mut connection: Connection) -> sqlx::Result<Found> {
         let now = self.edge.clock.now();
+        #[cfg(feature = "broken")]
+        if let Some(again) = self.blindly_again() {
+            let answer = again.commit(&mut connection, now).await?;
+            return Ok(answer.map_or(Found::Gone, Found::Ours));
+        }
         if let Some(answer) = idempotency::get(&mut connection, &self.token, &self.key, now).await? {
             return Ok(self.judge(answer));
         }
@@ -144,6 +161,22 @@ impl Start {
             transaction.rollback().await?;
             Ok(None)
         }
+    }
+
+    /// A repeat that does not ask whether the first took effect.
+    #[cfg(feature = "broken")]
+    fn blindly_again(&self) -> Option<Self> {
+        use crate::faults::broken::{Defence, lacks};
+        let tried = self.tried.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        (tried > 0 && lacks(Defence::ReadAfterUnknown)).then(|| Self {
+            id: OpeningId(self.edge.ids.next()),
+            asked: self.asked.clone(),
+            digest: self.digest.clone(),
+            key: format!("{}-{}", self.key, tried),
+            token: Arc::clone(&self.token),
+            edge: Arc::clone(&self.edge),
+            tried: std::sync::atomic::AtomicU32::new(tried),
+        })
     }
 
     fn judge(&self, answer: Answer) -> Found {

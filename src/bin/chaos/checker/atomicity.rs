@@ -1,0 +1,171 @@
+//! P10: a step and what it brings were committed together: command, event, deliveries, and the caller's key.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::dump::{Dump, Event, Step, Work};
+use super::ledger::Effect;
+use super::report::{Kind, Report, Violation};
+use super::rules::{CONTRADICTION, DELIVERY, STATES, State, state};
+use super::{Run, grouped, or_none};
+
+/// Histories against outbox and events, and back.
+pub fn check(run: &Run, report: &mut Report) {
+    let dump = &run.dump;
+    let works = grouped(&dump.outbox, |it| (it.opening_id.as_str(), it.topic.as_str()));
+    let events = grouped(&dump.events, |it| it.opening_id.as_str());
+    let cases = grouped(&dump.cases, |it| it.opening_id.as_str());
+    let mut openings: BTreeSet<&str> = dump.history.keys().map(String::as_str).collect();
+    openings.extend(dump.outbox.iter().map(|it| it.opening_id.as_str()));
+    openings.extend(dump.events.iter().map(|it| it.opening_id.as_str()));
+    for opening in openings {
+        let steps = dump.history.get(opening).map(Vec::as_slice).unwrap_or_default();
+        let mut wrong = Vec::new();
+        for state in &STATES {
+            let Some(topic) = state.command else { continue };
+            let works = works.get(&(opening, topic)).map(Vec::as_slice).unwrap_or_default();
+            wrong.extend(commands(dump, state, steps, works));
+        }
+        let events = events.get(opening).map(Vec::as_slice).unwrap_or_default();
+        wrong.extend(told_steps(steps, events));
+        wrong.extend(events.iter().filter_map(|event| untold(event, steps)));
+        let cases = cases.get(opening).map_or(0, Vec::len);
+        let contradictions = events.iter().filter(|it| it.kind == CONTRADICTION).count();
+        if cases != contradictions {
+            let found = format!("{contradictions} contradictions");
+            wrong.push(Violation::of("cases and contradictions differ in number", format!("{cases} cases"), found));
+        }
+        for violation in wrong {
+            report.add(Kind::Atomicity, violation.opening(opening));
+        }
+    }
+    deliveries(run, report);
+    keys(run, report);
+    if run.drained {
+        effects(run, report);
+    }
+}
+
+fn commands(dump: &Dump, state: &State, steps: &[Step], works: &[&Work]) -> Vec<Violation> {
+    let topic = state.command.unwrap_or_default();
+    let entered: Vec<&Step> = steps.iter().filter(|it| it.to_state == state.name).collect();
+    let mut wrong = Vec::new();
+    if entered.len() != works.len() {
+        let expected = format!("{}, as often as {} was entered", entered.len(), state.name);
+        wrong.push(Violation::of(
+            format!("{topic} and its step do not go together"),
+            expected,
+            works.len().to_string(),
+        ));
+    } else if let ([step], [work]) = (entered.as_slice(), works)
+        && step.at != work.created_at
+    {
+        let what = format!("{topic} was not written with its step");
+        wrong.push(Violation::of(what, step.at.0.to_string(), work.created_at.0.to_string()).key(&work.id));
+    }
+    for work in works.iter().filter(|it| it.status == "pending") {
+        let now = dump.anchors.get(&work.opening_id).map(|it| it.state.as_str());
+        if now != Some(state.name) {
+            let what = format!("{topic} is pending though its state was left");
+            wrong.push(Violation::of(what, "cancelled with that step", or_none(now)).key(&work.id));
+        }
+    }
+    wrong
+}
+
+fn told_steps(steps: &[Step], events: &[&Event]) -> Vec<Violation> {
+    let mut wrong = Vec::new();
+    for step in steps {
+        let Some(kind) = state(&step.to_state).and_then(|it| it.event) else { continue };
+        let told: Vec<&&Event> = events.iter().filter(|it| it.version == step.version && it.kind == kind).collect();
+        match told.as_slice() {
+            [event] if event.at == step.at => {}
+            [event] => {
+                let what = format!("{kind} of version {} was not written with its step", step.version);
+                wrong.push(Violation::of(what, step.at.0.to_string(), event.at.0.to_string()));
+            }
+            _ => {
+                let what = format!("{kind} of version {} and its step do not go together", step.version);
+                wrong.push(Violation::of(what, "one event", told.len().to_string()));
+            }
+        }
+    }
+    wrong
+}
+
+/// What is wrong with an event that no step brought, or that shows another opening than the one that there was.
+fn untold(event: &Event, steps: &[Step]) -> Option<Violation> {
+    let step = steps.iter().find(|it| it.version == event.version);
+    let brought = step.and_then(|it| state(&it.to_state)).and_then(|it| it.event);
+    if step.is_none() || (event.kind != CONTRADICTION && brought != Some(&event.kind)) {
+        let what = format!("no step brought the event {}", event.id);
+        return Some(Violation::of(what, or_none(brought), format!("{} of version {}", event.kind, event.version)));
+    }
+    let shown = |field: &str| event.data[field].as_str().unwrap_or_default().to_owned();
+    let expected = (event.opening_id.clone(), step.map(|it| it.to_state.clone()).unwrap_or_default(), event.version);
+    let found = (shown("id"), shown("state"), event.data["version"].as_i64().unwrap_or_default());
+    (expected != found).then(|| {
+        let what = format!("the event {} shows another opening or state", event.id);
+        Violation::of(what, format!("{expected:?}"), format!("{found:?}"))
+    })
+}
+
+/// Each event has one delivery for each subscriber; a run has at least one.
+fn deliveries(run: &Run, report: &mut Report) {
+    let mut works: BTreeMap<&str, Vec<&Work>> = BTreeMap::new();
+    let mut subscribers = BTreeSet::new();
+    for work in run.dump.outbox.iter().filter(|it| it.topic == DELIVERY) {
+        works.entry(work.payload["event_id"].as_str().unwrap_or_default()).or_default().push(work);
+        subscribers.insert(work.payload["subscriber"].as_str().unwrap_or_default());
+    }
+    let wanted = subscribers.len().max(1);
+    for event in &run.dump.events {
+        let works = works.remove(event.id.as_str()).unwrap_or_default();
+        let to: BTreeSet<&str> = works.iter().filter_map(|it| it.payload["subscriber"].as_str()).collect();
+        let together = works.iter().all(|it| it.created_at == event.at && it.opening_id == event.opening_id);
+        if works.len() != wanted || to.len() != wanted || !together {
+            let what = format!("the event {} and its deliveries do not go together", event.id);
+            let expected = format!("{wanted}, one for each subscriber, written with it");
+            let found = format!("{}, written with it: {together}", works.len());
+            report.add(Kind::Atomicity, Violation::of(what, expected, found).opening(&event.opening_id));
+        }
+    }
+    for work in works.into_values().flatten() {
+        let violation = Violation::of("a delivery has no event", "an event", work.payload.to_string());
+        report.add(Kind::Atomicity, violation.opening(&work.opening_id).key(&work.id));
+    }
+}
+
+/// A key without an opening and an opening without its key do not exist. (Keys that were promised are judged as lost.)
+fn keys(run: &Run, report: &mut Report) {
+    for held in run.dump.keys.iter().filter(|it| !run.dump.anchors.contains_key(&it.opening_id)) {
+        let violation = Violation::of("a key has no opening", "an anchor", "none").key(&held.key);
+        report.add(Kind::Atomicity, violation.opening(&held.opening_id));
+    }
+    let held: BTreeSet<&str> = run.dump.keys.iter().map(|it| it.opening_id.as_str()).collect();
+    let promised: BTreeSet<&str> = run.seen.acked_openings().map(|it| it.key.as_str()).collect();
+    for anchor in run.dump.anchors.values() {
+        let key = anchor.customer_reference.as_str();
+        if !held.contains(anchor.id.as_str()) && !promised.contains(key) {
+            let violation = Violation::of("an opening has no key", "an idempotency key", "none").key(key);
+            report.add(Kind::Atomicity, violation.opening(&anchor.id));
+        }
+    }
+}
+
+/// What was made was asked for by a row of the outbox, under its id. (What was made twice is judged as such.)
+fn effects(run: &Run, report: &mut Report) {
+    let works: HashMap<&str, &Work> = run.dump.outbox.iter().map(|it| (it.id.as_str(), it)).collect();
+    for (reference, page) in &run.ledger.pages {
+        let made =
+            [("create_profile", &page.profiles), ("submit_request", &page.requests), ("issue_card", &page.cards)];
+        for (topic, effects) in made {
+            let [Effect { key, id, .. }] = effects.as_slice() else { continue };
+            let asked = works.get(key.as_str()).is_some_and(|it| it.topic == topic && it.opening_id == *reference);
+            if !asked && run.dump.anchors.contains_key(reference) {
+                let what = format!("{id} was made under a key that is no {topic} of this opening");
+                let violation = Violation::of(what, "the id of a row of the outbox", &**key);
+                report.add(Kind::Atomicity, violation.opening(reference).key(key));
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What the outside world truly did, by what is asked of it. Its lines are on disk before an effect is answered for, and it is
+//! read last: whatever the service knows of an effect stands here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use super::lines;
+use crate::record::{Did, Fault};
+
+/// The ledger.
+#[derive(Default)]
+pub struct Ledger {
+    /// By our reference, which is the opening's id.
+    pub pages: BTreeMap<String, Page>,
+    /// How often calls met a fault, by its kind.
+    pub suffered: HashMap<Fault, u64>,
+}
+
+/// What was made for one opening, oldest first.
+#[derive(Default)]
+pub struct Page {
+    pub profiles: Vec<Effect>,
+    pub requests: Vec<Effect>,
+    pub cards: Vec<Effect>,
+    pub decisions: Vec<Decision>,
+}
+
+/// A profile, an account request or a card.
+pub struct Effect {
+    /// The Idempotency-Key that it was made under.
+    pub key: String,
+    pub id: String,
+    /// Of the account, where it says so.
+    pub iban: Option<String>,
+    /// The holder, where it says so.
+    pub profile_id: Option<String>,
+}
+
+/// The bank's answer to a request.
+pub struct Decision {
+    pub at: i64,
+    pub tracking_id: String,
+    pub status: String,
+    pub iban: Option<String>,
+    pub bic: Option<String>,
+    pub reason: Option<String>,
+}
+
+impl Ledger {
+    /// Reads the ledger; beside it, what is wrong with the file.
+    ///
+    /// # Errors
+    /// When it cannot be opened or read.
+    pub fn read(path: &Path, growing: bool) -> anyhow::Result<(Self, Vec<String>)> {
+        let mut ledger = Self::default();
+        let broken = lines::each(path, "ledger", growing, |line: Did| {
+            ledger.take(line);
+            Ok(())
+        })?;
+        Ok((ledger, broken))
+    }
+
+    fn take(&mut self, line: Did) {
+        match line {
+            Did::Profile { reference, key, profile_id, .. } => {
+                self.page(reference).profiles.push(Effect { key, id: profile_id, iban: None, profile_id: None });
+            }
+            Did::Request { reference, key, tracking_id, profile_id, .. } => {
+                let effect = Effect { key, id: tracking_id, iban: None, profile_id: Some(profile_id) };
+                self.page(reference).requests.push(effect);
+            }
+            Did::Decided { at, reference, tracking_id, status, iban, bic, rejection_reason } => {
+                let decision = Decision { at, tracking_id, status, iban, bic, reason: rejection_reason };
+                self.page(reference).decisions.push(decision);
+            }
+            Did::Card { reference, key, card_id, iban, profile_id, .. } => {
+                let effect = Effect { key, id: card_id, iban: Some(iban), profile_id: Some(profile_id) };
+                self.page(reference).cards.push(effect);
+            }
+            Did::Suffered { fault, .. } => *self.suffered.entry(fault).or_default() += 1,
+        }
+    }
+
+    fn page(&mut self, reference: String) -> &mut Page {
+        self.pages.entry(reference).or_default()
+    }
+}

@@ -1,0 +1,151 @@
+//! What the load did and saw: its history, sorted by what is asked of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use super::lines;
+use crate::record::{Fault, Plan, Seen as Line};
+
+/// The load's history. Times are microseconds since the epoch.
+#[derive(Default)]
+pub struct Seen {
+    pub plan: Option<Plan>,
+    pub began: Option<i64>,
+    pub ended: Option<i64>,
+    pub opens: Vec<Open>,
+    pub opened: Vec<Opened>,
+    pub messages: Vec<Message>,
+    pub sends: BTreeMap<u64, Sent>,
+    pub answers: Vec<(u64, u16)>,
+    /// By opening, in the order in which the answers arrived.
+    pub reads: BTreeMap<String, Vec<Reading>>,
+    /// When readings went without an answer of 200.
+    pub unread: Vec<i64>,
+    /// By reader.
+    pub told: BTreeMap<usize, Vec<Told>>,
+    /// The webhook ids that reached the subscriber.
+    pub delivered: HashSet<String>,
+    /// Each strike, and whether something shows it.
+    pub faults: Vec<(Fault, bool)>,
+    /// What a load cannot have written.
+    pub odd: Vec<String>,
+}
+
+/// An opening was asked for.
+pub struct Open {
+    pub at: i64,
+    pub key: String,
+    pub first: bool,
+    pub hang_up: bool,
+}
+
+/// An opening was answered for.
+pub struct Opened {
+    pub key: String,
+    pub replica: usize,
+    pub status: u16,
+    pub id: Option<String>,
+}
+
+/// A message of the bank.
+pub struct Message {
+    pub at: i64,
+    pub webhook_id: String,
+    pub sha256: String,
+    pub reference: String,
+    pub tracking_id: String,
+    pub dropped: bool,
+    pub reordered: bool,
+    pub copies: u32,
+}
+
+/// A request with a message.
+pub struct Sent {
+    pub at: i64,
+    pub webhook_id: String,
+    pub sha256: String,
+    pub forged: bool,
+    pub hang_up: bool,
+}
+
+/// An opening as it was read.
+pub struct Reading {
+    pub at: i64,
+    pub replica: usize,
+    pub version: i64,
+    pub state: String,
+}
+
+/// An event as a reader was given it.
+pub struct Told {
+    pub id: String,
+    pub kind: String,
+    pub opening: String,
+    pub version: i64,
+}
+
+impl Seen {
+    /// Reads the history; beside it, what is wrong with the file.
+    ///
+    /// # Errors
+    /// When it cannot be opened or read.
+    pub fn read(path: &Path, growing: bool) -> anyhow::Result<(Self, Vec<String>)> {
+        let mut seen = Self::default();
+        let broken = lines::each(path, "history", growing, |line: Line| {
+            seen.take(line);
+            Ok(())
+        })?;
+        Ok((seen, broken))
+    }
+
+    fn take(&mut self, line: Line) {
+        match line {
+            Line::Plan(plan) => self.plan = self.plan.take().or(Some(plan)),
+            Line::Load { at, running: true } => self.began = self.began.or(Some(at)),
+            Line::Load { at, running: false } => self.ended = Some(at),
+            Line::Open { at, key, first, hang_up, .. } => self.opens.push(Open { at, key, first, hang_up }),
+            Line::Opened { key, replica, status, id, .. } => self.opened.push(Opened { key, replica, status, id }),
+            Line::Message { at, webhook_id, sha256, reference, tracking_id, dropped, reordered, copies, .. } => self
+                .messages
+                .push(Message { at, webhook_id, sha256, reference, tracking_id, dropped, reordered, copies }),
+            Line::Send { at, number, webhook_id, sha256, forged, hang_up, .. } => {
+                if self.sends.insert(number, Sent { at, webhook_id, sha256, forged, hang_up }).is_some() {
+                    self.odd.push(format!("the history has two requests of number {number}"));
+                }
+            }
+            Line::Answer { number, status, .. } => self.answers.push((number, status)),
+            Line::Read { at, replica, id, version, state } => {
+                self.reads.entry(id).or_default().push(Reading { at, replica, version, state });
+            }
+            Line::Unread { at, .. } => self.unread.push(at),
+            Line::Event { reader, id, kind, opening, version, .. } => {
+                self.told.entry(reader).or_default().push(Told { id, kind, opening, version });
+            }
+            Line::Delivered { webhook_id, .. } => {
+                self.delivered.insert(webhook_id);
+            }
+            Line::Fault { fault, evidence, .. } => self.faults.push((fault, evidence.is_some())),
+        }
+    }
+
+    /// The openings that were acknowledged.
+    pub fn acked_openings(&self) -> impl Iterator<Item = &Opened> {
+        self.opened.iter().filter(|it| (200..300).contains(&it.status))
+    }
+
+    /// The requests with a message that were acknowledged, forgeries included.
+    pub fn acked_sends(&self) -> impl Iterator<Item = &Sent> {
+        let acked = self.answers.iter().filter(|(_, status)| (200..300).contains(status));
+        acked.filter_map(|(number, _)| self.sends.get(number))
+    }
+
+    /// The keys under which openings were asked for.
+    pub fn keys(&self) -> BTreeSet<&str> {
+        self.opens.iter().map(|it| it.key.as_str()).collect()
+    }
+
+    /// What each message was about, by its id and the hash of its body.
+    pub fn by_body(&self) -> HashMap<(&str, &str), &Message> {
+        self.messages.iter().map(|it| ((it.webhook_id.as_str(), it.sha256.as_str()), it)).collect()
+    }
+}

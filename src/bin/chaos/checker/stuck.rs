@@ -1,0 +1,78 @@
+//! P13, P21: once the faults have stopped, nothing is left to do, and every opening is at its end or before a person.
+
+use std::collections::HashSet;
+
+use super::Run;
+use super::dump::Anchor;
+use super::report::{Kind, Report, Violation};
+use super::rules::{NO_WEBHOOK, STEP_FAILED, is_terminal, state};
+
+/// How long before the deadline the bank must have decided for us to know it in time, in microseconds.
+const IN_TIME: i64 = 5_000_000;
+
+/// Queues, openings, timers and the bank's decisions. Only a drained run is judged.
+pub fn check(run: &Run, report: &mut Report) {
+    if !run.drained {
+        return;
+    }
+    for fact in run.dump.inbox.iter().filter(|it| it.status == "pending") {
+        let found = fact.outcome.clone().unwrap_or_else(|| "pending".to_owned());
+        let what = format!("a fact from {} waits", fact.consumer_group);
+        let mut violation = Violation::of(what, "settled", found).webhook(&fact.event_id);
+        violation.opening.clone_from(&fact.opening_id);
+        report.add(Kind::Stuck, violation);
+    }
+    for work in run.dump.outbox.iter().filter(|it| it.status == "pending") {
+        let found = if work.lease_token.is_some() { "leased" } else { "pending" };
+        let violation = Violation::of(format!("{} waits", work.topic), "settled", found);
+        report.add(Kind::Stuck, violation.opening(&work.opening_id).key(&work.id));
+    }
+    let open: HashSet<(&str, &str)> = run
+        .dump
+        .tickets
+        .iter()
+        .filter(|it| it.status == "open")
+        .map(|it| (it.opening_id.as_str(), it.kind.as_str()))
+        .collect();
+    for anchor in run.dump.anchors.values() {
+        for violation in forgotten(run, anchor, &open) {
+            report.add(Kind::Stuck, violation.opening(&anchor.id).key(&anchor.customer_reference));
+        }
+    }
+    lost_decisions(run, report);
+}
+
+fn forgotten(run: &Run, anchor: &Anchor, open: &HashSet<(&str, &str)>) -> Vec<Violation> {
+    let mut wrong = Vec::new();
+    let (state, timer) = (anchor.state.as_str(), run.dump.timers.get(&anchor.id));
+    let has = |kind| open.contains(&(anchor.id.as_str(), kind));
+    let looked_after = is_terminal(state) || has(STEP_FAILED) || (state == "escalated" && has(NO_WEBHOOK));
+    if !looked_after {
+        wrong.push(Violation::of("an opening is neither at its end nor before a person", "either", state));
+    }
+    let right = match state {
+        _ if is_terminal(state) => timer.is_none(),
+        // Its polling has stopped; the row keeps the number of the last one.
+        "escalated" => timer.is_some(),
+        _ => timer.is_some_and(Option::is_some),
+    };
+    if !right {
+        let expected = if is_terminal(state) { "no timer" } else { "a timer" };
+        let found = timer.map_or("none", |due| if due.is_some() { "one that runs" } else { "one that does not run" });
+        wrong.push(Violation::of(format!("a {state} opening has the wrong timer"), expected, found));
+    }
+    wrong
+}
+
+fn lost_decisions(run: &Run, report: &mut Report) {
+    for (reference, page) in &run.ledger.pages {
+        let Some(anchor) = run.dump.anchors.get(reference) else { continue };
+        let known = anchor.state == "escalated" || state(&anchor.state).is_some_and(|it| it.decided);
+        for decision in page.decisions.iter().filter(|it| !known && it.at < anchor.deadline_at.0 - IN_TIME) {
+            let before = anchor.deadline_at.0 - decision.at;
+            let what = format!("the bank decided {} {before} microseconds before the deadline", decision.tracking_id);
+            let violation = Violation::of(what, format!("{} or escalated", decision.status), &*anchor.state);
+            report.add(Kind::LostDecisions, violation.opening(reference).key(&anchor.customer_reference));
+        }
+    }
+}

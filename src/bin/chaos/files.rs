@@ -1,0 +1,213 @@
+//! The files that a run writes: one JSON object per line, only ever appended.
+//!
+//! Whoever records hands over a line and goes on; a thread of its own writes what has gathered, at the latest after
+//! [`LATEST`]. A line recorded durably is on disk when the call returns, together with all lines before it and with whatever
+//! others wait for: one fdatasync for all. A crash of the machine leaves a whole prefix, and at most one line cut short.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+/// How long a line may wait in memory.
+const LATEST: Duration = Duration::from_millis(100);
+
+/// Microseconds since the epoch by the machine's clock.
+#[expect(clippy::disallowed_methods, reason = "the judge has one clock, and this is where it is read")]
+pub fn now() -> i64 {
+    chrono::Utc::now().timestamp_micros()
+}
+
+/// Writes one file; a clone writes the same one. Flush it before the process ends.
+#[derive(Clone)]
+pub struct Recorder(Arc<Handle>);
+
+struct Handle(Arc<Shared>);
+
+struct Shared {
+    gathered: Mutex<Gathered>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Gathered {
+    lines: Vec<u8>,
+    waiting: Vec<Waiting>,
+    closed: bool,
+    /// Once something could not be written, nothing after it is claimed to be.
+    failed: Option<(io::ErrorKind, String)>,
+}
+
+struct Waiting {
+    durably: bool,
+    done: oneshot::Sender<io::Result<()>>,
+}
+
+impl Recorder {
+    /// Starts a new file; one that exists already is somebody's evidence and is refused.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        let shared = Arc::new(Shared { gathered: Mutex::default(), wake: Condvar::new() });
+        let (writer, name) = (Arc::clone(&shared), path.display().to_string());
+        std::thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.write_all(&file, &name))?;
+        Ok(Self(Arc::new(Handle(shared))))
+    }
+
+    /// Records a line. What goes wrong with it is told by the next [`Self::flush`].
+    pub fn record(&self, line: &impl Serialize) {
+        self.shared().lock().append(line);
+    }
+
+    /// Records a line and returns when it is on disk.
+    pub async fn record_durably(&self, line: &impl Serialize) -> io::Result<()> {
+        self.until(true, |gathered| gathered.append(line)).await
+    }
+
+    /// Returns when all that was recorded before is on disk.
+    pub async fn sync(&self) -> io::Result<()> {
+        self.until(true, |_| ()).await
+    }
+
+    /// Returns when all that was recorded before is written, or says what was not.
+    pub async fn flush(&self) -> io::Result<()> {
+        self.until(false, |_| ()).await
+    }
+
+    async fn until(&self, durably: bool, first: impl FnOnce(&mut Gathered)) -> io::Result<()> {
+        let (done, written) = oneshot::channel();
+        {
+            let mut gathered = self.shared().lock();
+            first(&mut gathered);
+            gathered.waiting.push(Waiting { durably, done });
+        }
+        self.shared().wake.notify_one();
+        written.await.unwrap_or_else(|_| Err(io::Error::other("the recorder has ended")))
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.wake.notify_one();
+    }
+}
+
+impl Gathered {
+    fn append(&mut self, line: &impl Serialize) {
+        let before = self.lines.len();
+        match serde_json::to_writer(&mut self.lines, line) {
+            Ok(()) => self.lines.push(b'\n'),
+            Err(error) => {
+                self.lines.truncate(before);
+                self.failed = Some((io::ErrorKind::InvalidData, error.to_string()));
+            }
+        }
+    }
+
+    fn outcome(&self) -> io::Result<()> {
+        self.failed.as_ref().map_or(Ok(()), |(kind, why)| Err(io::Error::new(*kind, why.clone())))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
+        // A line is appended whole or not at all, whatever became of whoever held the lock.
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_all(&self, mut file: &File, name: &str) {
+        let mut lines = Vec::new();
+        loop {
+            let (waiting, closed) = self.gather(&mut lines);
+            let mut written = file.write_all(&lines);
+            if waiting.iter().any(|it| it.durably) {
+                written = written.and_then(|()| file.sync_data());
+            }
+            lines.clear();
+            let mut gathered = self.lock();
+            if let Err(error) = written {
+                eprintln!("{name} cannot be written: {error}");
+                gathered.failed.get_or_insert((error.kind(), error.to_string()));
+            }
+            for it in waiting {
+                let _ = it.done.send(gathered.outcome());
+            }
+            if closed {
+                return;
+            }
+        }
+    }
+
+    /// Waits for somebody who waits, or for [`LATEST`], and takes what has gathered.
+    fn gather(&self, lines: &mut Vec<u8>) -> (Vec<Waiting>, bool) {
+        let gathered = self.lock();
+        let idle = |it: &mut Gathered| it.waiting.is_empty() && !it.closed;
+        let (mut gathered, _) =
+            self.wake.wait_timeout_while(gathered, LATEST, idle).unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(lines, &mut gathered.lines);
+        (std::mem::take(&mut gathered.waiting), gathered.closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn lines(path: &Path) -> Vec<Value> {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_recorded_durably_stands_in_the_file_with_all_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let recorder = Recorder::create(&path).unwrap();
+        for n in 0..100 {
+            recorder.record(&json!({ "n": n }));
+        }
+        recorder.record_durably(&json!({ "n": 100 })).await.unwrap();
+        assert_eq!(lines(&path), (0..=100).map(|n| json!({ "n": n })).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn lines_of_many_tasks_stay_whole_and_the_last_recorder_writes_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let recorder = Recorder::create(&path).unwrap();
+        let tasks: Vec<_> = (0..50)
+            .map(|task| {
+                let recorder = recorder.clone();
+                tokio::spawn(async move {
+                    for n in 0..20 {
+                        recorder.record(&json!({ "task": task, "n": n }));
+                    }
+                    recorder.record_durably(&json!({ "task": task, "n": 20 })).await.unwrap();
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        recorder.flush().await.unwrap();
+        assert_eq!(lines(&path).len(), 50 * 21);
+    }
+
+    #[test]
+    fn an_existing_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        drop(Recorder::create(&path).unwrap());
+        assert_eq!(Recorder::create(&path).err().map(|it| it.kind()), Some(io::ErrorKind::AlreadyExists));
+    }
+}

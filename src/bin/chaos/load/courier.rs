@@ -1,0 +1,115 @@
+//! Carries one message of the bank: late, in several copies, beside a forgery, and again until it is acknowledged or given
+//! up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::Method;
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use super::fate::Fate;
+use super::net::{Call, Listener};
+use super::run::{Run, count};
+use crate::files::now;
+use crate::provider::{ID, SIGNATURE, Secret, TIMESTAMP};
+use crate::record::Seen;
+
+/// When a message that is not acknowledged is sent again; then the bank gives it up, and it is for us to ask.
+const REPEATS: [u64; 3] = [1_000, 3_000, 7_000];
+
+/// A message as it is sent: the same id and body each time, signed anew.
+#[derive(Clone)]
+pub struct Letter {
+    pub webhook_id: String,
+    /// Of the body, in hex.
+    pub sha256: String,
+    pub body: Bytes,
+    pub secret: Secret,
+    pub forged: bool,
+}
+
+/// Who carries it.
+pub struct Courier {
+    pub run: Arc<Run>,
+    pub rng: StdRng,
+    pub fate: Fate,
+}
+
+impl Courier {
+    pub async fn deliver(mut self, letter: Letter, lie: Option<Letter>) {
+        tokio::time::sleep(self.fate.held(&mut self.rng)).await;
+        self.beside(&letter, lie);
+        let mut acked = self.post(&letter, self.fate.hang_up).await;
+        for wait in REPEATS {
+            if acked {
+                return;
+            }
+            let wait = self.rng.random_range(wait * 9 / 10..wait * 11 / 10);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            acked = self.post(&letter, false).await;
+        }
+        if !acked {
+            count(&self.run.counts.given_up);
+        }
+    }
+
+    /// Sends the copies and the forgery, each once.
+    fn beside(&mut self, letter: &Letter, lie: Option<Letter>) {
+        let copies = (0..self.fate.copies).map(|_| (letter.clone(), self.fate.copied_after(&mut self.rng)));
+        let copies: Vec<_> = copies.chain(lie.map(|lie| (lie, Duration::ZERO))).collect();
+        for (letter, after) in copies {
+            let run = Arc::clone(&self.run);
+            let replica = run.replica(&mut self.rng);
+            self.run.spawn(async move {
+                if !after.is_zero() {
+                    run.later(after).await;
+                }
+                post(&run, &letter, replica, None).await;
+            });
+        }
+    }
+
+    async fn post(&mut self, letter: &Letter, hang_up: bool) -> bool {
+        let replica = self.run.replica(&mut self.rng);
+        let hang_up = hang_up.then(|| Duration::from_micros(self.rng.random_range(0..20_000)));
+        post(&self.run, letter, replica, hang_up).await
+    }
+}
+
+/// Sends a message once; whether it was acknowledged.
+async fn post(run: &Run, letter: &Letter, replica: usize, hang_up: Option<Duration>) -> bool {
+    let number = count(&run.counts.sent);
+    let at = now();
+    run.history.record(&Seen::Send {
+        at,
+        number,
+        webhook_id: letter.webhook_id.clone(),
+        sha256: letter.sha256.clone(),
+        replica,
+        forged: letter.forged,
+        hang_up: hang_up.is_some(),
+    });
+    let call = call(letter, at / 1_000_000);
+    let status = match hang_up {
+        None => run.net.send(replica, call).await.status,
+        Some(after) => {
+            run.net.hang_up(replica, &call, after).await;
+            0
+        }
+    };
+    run.history.record(&Seen::Answer { at: now(), number, status });
+    (200..300).contains(&status)
+}
+
+fn call(letter: &Letter, timestamp: i64) -> Call {
+    let headers = vec![
+        ("content-type", "application/json".to_owned()),
+        (ID, letter.webhook_id.clone()),
+        (TIMESTAMP, timestamp.to_string()),
+        (SIGNATURE, letter.secret.sign(&letter.webhook_id, timestamp, &letter.body)),
+    ];
+    let (path, body) = ("/webhooks/nexusbank".to_owned(), letter.body.clone());
+    Call { listener: Listener::Public, method: Method::POST, path, headers, body }
+}

@@ -1,0 +1,83 @@
+//! What befalls the bank's messages on their way, dealt from a deck of a hundred: 10 are lost, 20 copied, 20 overtaken (4 of
+//! them copied, too), 5 hung up on, and 2 have a forgery beside them.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use crate::provider::Deck;
+
+/// One message's fate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// It is never sent.
+    pub dropped: bool,
+    /// How many copies are sent beside the first.
+    pub copies: u32,
+    /// They are sent later, not at the same moment.
+    pub copies_later: bool,
+    /// Younger ones overtake it.
+    pub reordered: bool,
+    /// The bank closes the connection of the first sending.
+    pub hang_up: bool,
+    pub forgery: Option<Forgery>,
+}
+
+/// A lie about the same opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgery {
+    /// Under the id of the true message.
+    SameId,
+    /// Under an id of its own.
+    OwnId,
+}
+
+impl Fate {
+    /// How long the first sending is held back.
+    pub fn held(&self, rng: &mut StdRng) -> Duration {
+        Duration::from_millis(if self.reordered { rng.random_range(500..5_000) } else { 0 })
+    }
+
+    /// How long after the first sending a copy follows.
+    pub fn copied_after(&self, rng: &mut StdRng) -> Duration {
+        Duration::from_millis(if self.copies_later { rng.random_range(1_000..30_000) } else { 0 })
+    }
+}
+
+/// The deck.
+pub fn deck(seed: u64) -> Deck<Fate> {
+    let fate = |n: u32| Fate {
+        dropped: n < 10,
+        copies: if (10..30).contains(&n) { 1 + n % 2 } else { 0 },
+        copies_later: (10..30).contains(&n) && n / 2 % 2 == 0,
+        reordered: (26..46).contains(&n),
+        hang_up: [12, 35, 50, 51, 52].contains(&n),
+        forgery: match n {
+            60 => Some(Forgery::SameId),
+            61 => Some(Forgery::OwnId),
+            _ => None,
+        },
+    };
+    Deck::new(seed, "fates", (0..100).map(fate).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_hundred_messages_as_many_meet_each_fate_as_planned() {
+        let mut deck = deck(1);
+        let fates: Vec<Fate> = (0..100).filter_map(|_| deck.deal()).collect();
+        let count = |is: fn(&Fate) -> bool| fates.iter().filter(|it| is(it)).count();
+        assert_eq!(count(|it| it.dropped), 10);
+        assert_eq!(count(|it| it.copies > 0), 20);
+        assert_eq!(count(|it| it.copies == 2), 10);
+        assert_eq!(count(|it| it.copies > 0 && it.copies_later), 10);
+        assert_eq!(count(|it| it.reordered), 20);
+        assert_eq!(count(|it| it.hang_up), 5);
+        assert_eq!(count(|it| it.forgery.is_some()), 2);
+        assert_eq!(count(|it| it.dropped && *it != Fate { dropped: true, ..Fate::default() }), 0);
+    }
+}

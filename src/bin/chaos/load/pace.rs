@@ -1,0 +1,73 @@
+//! A held rate: how much is due by now, whatever became of what was sent before.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What could not be sent, because there was nothing to send about, is made up for later, up to this much.
+const KEPT: Duration = Duration::from_secs(5);
+/// What was sent beyond the rate is taken off what follows, up to this much: no later second falls short for it.
+const OVERDRAWN: Duration = Duration::from_millis(50);
+
+/// A rate, and how far behind it we are.
+pub struct Pace {
+    rate: f64,
+    counted: Instant,
+    due: f64,
+}
+
+impl Pace {
+    pub fn new(per_second: f64, now: Instant) -> Self {
+        Self { rate: per_second, counted: now, due: 0.0 }
+    }
+
+    /// Counts the time until now.
+    pub fn tick(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.counted).as_secs_f64();
+        self.counted = now;
+        self.due = (self.due + passed * self.rate).min(KEPT.as_secs_f64() * self.rate);
+    }
+
+    /// Whether one is due.
+    pub fn is_due(&self) -> bool {
+        self.due >= 1.0
+    }
+
+    /// One is sent, due or not.
+    pub fn send(&mut self) {
+        self.due = (self.due - 1.0).max(-OVERDRAWN.as_secs_f64() * self.rate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(pace: &mut Pace) -> u32 {
+        let mut sent = 0;
+        while pace.is_due() {
+            pace.send();
+            sent += 1;
+        }
+        sent
+    }
+
+    #[test]
+    fn the_rate_is_held_over_uneven_ticks_and_what_is_made_up_for_is_bounded() {
+        let begun = Instant::now();
+        let mut pace = Pace::new(200.0, begun);
+        let mut total = 0;
+        for millis in [5, 10, 11, 400, 405, 999, 1_000] {
+            pace.tick(begun + Duration::from_millis(millis));
+            total += sent(&mut pace);
+        }
+        assert!((199..=200).contains(&total), "{total}");
+        pace.tick(begun + Duration::from_mins(1));
+        assert_eq!(sent(&mut pace), 1_000);
+        for _ in 0..100 {
+            pace.send();
+        }
+        pace.tick(begun + Duration::from_secs(61));
+        assert!((189..=190).contains(&sent(&mut pace)));
+    }
+}

@@ -1,0 +1,122 @@
+//! The bank: takes account requests, and says how they stand.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing};
+use chrono::DateTime;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::calls::{self, refusal};
+use super::world::{Answer, Request, Word, World};
+use super::{life, mint};
+use crate::files::now;
+use crate::record::Did;
+
+#[derive(Deserialize)]
+struct Submission {
+    reference: String,
+    market: String,
+    profile_id: String,
+    customer: Customer,
+}
+
+#[derive(Deserialize)]
+struct Customer {
+    reference: String,
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    reference: Option<String>,
+}
+
+pub fn router() -> Router<Arc<World>> {
+    Router::new()
+        .route("/v1/account-opening-requests", routing::post(submit).get(list))
+        .route("/v1/account-opening-requests/{id}", routing::get(look_up))
+}
+
+async fn submit(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes) -> Response {
+    let asked = match calls::read::<Submission>(&headers, &body) {
+        Ok(asked) => asked,
+        Err((status, why)) => return (status, Json(why)).into_response(),
+    };
+    let at_bank = Arc::clone(&world);
+    calls::take(world, "submit", async move {
+        let make = accept(&at_bank, &asked.key, asked.body);
+        at_bank.once("submit", &asked.key, asked.digest, make).await
+    })
+    .await
+}
+
+async fn accept(world: &Arc<World>, key: &str, asked: Submission) -> std::io::Result<Answer> {
+    let (tracking_id, place) = world.name("aor", &asked.reference);
+    let at = now();
+    let request = Did::Request {
+        at,
+        reference: asked.reference.clone(),
+        key: key.to_owned(),
+        tracking_id: tracking_id.clone(),
+        profile_id: asked.profile_id,
+    };
+    world.ledger.record_durably(&request).await?;
+    let answer = json!({
+        "account_opening_request_id": tracking_id, "reference": asked.reference, "status": "INITIATED",
+    });
+    let opening = mint::number(&asked.customer.reference);
+    let script = world.scripts.of(opening);
+    let word = Word {
+        reference: asked.reference,
+        tracking_id,
+        market: asked.market,
+        status: "INITIATED",
+        iban: None,
+        bic: None,
+        rejection_reason: None,
+    };
+    let (ending, reason) = (script.ending, script.reason);
+    let request = Request { word, opening, place, ending, reason, deciding: false, updated_at: at };
+    let row = world.state().insert(request);
+    life::begin(world, row, script);
+    Ok((StatusCode::ACCEPTED, answer))
+}
+
+async fn look_up(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    let at_bank = Arc::clone(&world);
+    calls::take(world, "lookup", async move {
+        let state = at_bank.state();
+        let found = state.by_id.get(&id).and_then(|at| state.requests.get(*at)).map(stands);
+        found.map_or_else(|| refusal(StatusCode::NOT_FOUND, "not_found"), |it| (StatusCode::OK, it))
+    })
+    .await
+}
+
+async fn list(State(world): State<Arc<World>>, Query(filter): Query<Filter>) -> Response {
+    let at_bank = Arc::clone(&world);
+    calls::take(world, "list", async move {
+        let Some(reference) = filter.reference else { return refusal(StatusCode::BAD_REQUEST, "invalid_query") };
+        let state = at_bank.state();
+        let of_it = state.requests.iter().filter(|it| it.word.reference == reference);
+        let items: Vec<Value> = of_it.map(stands).collect();
+        (StatusCode::OK, json!({ "items": items, "next_cursor": null }))
+    })
+    .await
+}
+
+fn stands(request: &Request) -> Value {
+    let word = &request.word;
+    json!({
+        "account_opening_request_id": word.tracking_id,
+        "reference": word.reference,
+        "status": word.status,
+        "iban": word.iban,
+        "bic": word.bic,
+        "rejection_reason": word.rejection_reason,
+        "updated_at": DateTime::from_timestamp_micros(request.updated_at),
+    })
+}

@@ -1,0 +1,98 @@
+//! What the bank will do about an account request: made from the seed and the opening's number, never from timing.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use super::deck::{Deck, rng};
+
+/// Why the bank says no.
+const REASONS: [&str; 3] = ["risk policy", "documents not readable", "customer unknown to the register"];
+
+/// How a request ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With an account.
+    Completed,
+    /// With a no.
+    Rejected,
+    /// With an account, but only when the silence is ended.
+    Late,
+    /// Never.
+    Silent,
+}
+
+/// What happens to one request, each at its time after it was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Messages of progress, `INITIATED` or `IN_PROGRESS`, in the order of time.
+    pub progress: Vec<(Duration, &'static str)>,
+    /// When the bank decides, unless it is silent.
+    pub decide_after: Duration,
+    /// How.
+    pub ending: Ending,
+    /// Why, if it says no.
+    pub reason: &'static str,
+}
+
+/// Makes scripts.
+pub struct Scripts {
+    seed: u64,
+    endings: Deck<Ending>,
+}
+
+impl Scripts {
+    pub fn new(seed: u64) -> Self {
+        // Of 100: 87, 10, and 3 that are silent, of which half speak late.
+        let cards = [(174, Ending::Completed), (20, Ending::Rejected), (3, Ending::Late), (3, Ending::Silent)];
+        Self { seed, endings: Deck::of(seed, "endings", &cards) }
+    }
+
+    /// The script of this opening's requests.
+    pub fn of(&self, opening: u64) -> Script {
+        let mut rng = rng(self.seed, "script", opening);
+        let decide_after = rng.random_range(500..=8_000);
+        Script {
+            progress: progress(&mut rng, decide_after),
+            decide_after: Duration::from_millis(decide_after),
+            ending: self.endings.at(opening).unwrap_or(Ending::Completed),
+            reason: REASONS[usize::try_from(opening % 3).unwrap_or_default()],
+        }
+    }
+}
+
+fn progress(rng: &mut StdRng, decide_after: u64) -> Vec<(Duration, &'static str)> {
+    let mut times: Vec<u64> =
+        (0..rng.random_range(1..=2)).map(|_| rng.random_range(200..=decide_after.max(201))).collect();
+    times.sort_unstable();
+    let first = (Duration::from_millis(rng.random_range(0..200)), "INITIATED");
+    let later = times.into_iter().map(|at| (Duration::from_millis(at), "IN_PROGRESS"));
+    std::iter::once(first).chain(later).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_hundred_openings_as_many_end_in_each_way_as_planned() {
+        let scripts = Scripts::new(1);
+        let endings: Vec<Ending> = (200..400).map(|n| scripts.of(n).ending).collect();
+        let count = |ending| endings.iter().filter(|it| **it == ending).count();
+        assert_eq!(count(Ending::Completed), 174);
+        assert_eq!(count(Ending::Rejected), 20);
+        assert_eq!((count(Ending::Late), count(Ending::Silent)), (3, 3));
+    }
+
+    #[test]
+    fn the_same_seed_and_number_give_the_same_script() {
+        assert_eq!(Scripts::new(1).of(5), Scripts::new(1).of(5));
+        assert_ne!(Scripts::new(1).of(5), Scripts::new(2).of(5));
+        for n in 0..500 {
+            let script = Scripts::new(3).of(n);
+            assert!(script.progress.is_sorted());
+            assert!((500..=8_000).contains(&script.decide_after.as_millis()));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the outside world holds: what was made under which key, and the bank's requests as they stand.
+//!
+//! Only what is in the ledger on disk is held here: what can be looked up, or heard in a message, has been written down.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::StatusCode;
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt};
+use serde_json::Value;
+use tokio::sync::{OnceCell, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::deck::rng;
+use super::faults::Faults;
+use super::script::{Ending, Scripts};
+use super::signature::Secret;
+use super::{Counts, mint};
+use crate::files::Recorder;
+
+/// What the bank says about a request, or could say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Our opening id, as the bank knows it.
+    pub reference: String,
+    pub tracking_id: String,
+    pub market: String,
+    /// `INITIATED`, `IN_PROGRESS`, `COMPLETED` or `REJECTED`.
+    pub status: &'static str,
+    pub iban: Option<String>,
+    pub bic: Option<String>,
+    pub rejection_reason: Option<String>,
+}
+
+/// A request at the bank.
+pub struct Request {
+    pub word: Word,
+    /// The number of the opening.
+    pub opening: u64,
+    /// Its place among the requests for the same opening.
+    pub place: u64,
+    pub ending: Ending,
+    /// Why, if it is rejected.
+    pub reason: &'static str,
+    /// Whether the decision is made, or being written down.
+    pub deciding: bool,
+    pub updated_at: i64,
+}
+
+/// What is answered.
+pub type Answer = (StatusCode, Value);
+
+/// The first answer under a key, and the digest of what was asked.
+type First = Arc<OnceCell<([u8; 32], Answer)>>;
+
+pub struct World {
+    pub seed: u64,
+    pub ledger: Recorder,
+    pub history: Recorder,
+    pub event_secret: Secret,
+    pub scripts: Scripts,
+    pub faults: Faults,
+    pub stop: CancellationToken,
+    state: Mutex<State>,
+}
+
+pub struct State {
+    pub counts: Counts,
+    pub requests: Vec<Request>,
+    pub by_id: HashMap<String, usize>,
+    /// Whether the silence is over for those who speak late.
+    pub late_speak: bool,
+    pub rng: StdRng,
+    firsts: HashMap<(&'static str, String), First>,
+    made: HashMap<(&'static str, String), u64>,
+    listener: Option<mpsc::UnboundedSender<Word>>,
+}
+
+impl World {
+    pub fn new(seed: u64, ledger: Recorder, history: Recorder, event_secret: Secret) -> Self {
+        let state = State {
+            counts: Counts::default(),
+            requests: Vec::new(),
+            by_id: HashMap::new(),
+            late_speak: false,
+            rng: rng(seed, "provider", 0),
+            firsts: HashMap::new(),
+            made: HashMap::new(),
+            listener: None,
+        };
+        Self {
+            seed,
+            ledger,
+            history,
+            event_secret,
+            scripts: Scripts::new(seed),
+            faults: Faults::new(seed),
+            stop: CancellationToken::new(),
+            state: Mutex::new(state),
+        }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an effect once per key: those who ask while it is being made wait for the same answer.
+    pub async fn once<F>(&self, kind: &'static str, key: &str, digest: [u8; 32], make: F) -> Answer
+    where
+        F: Future<Output = std::io::Result<Answer>>,
+    {
+        let first = Arc::clone(self.state().firsts.entry((kind, key.to_owned())).or_default());
+        let made = first.get_or_try_init(|| async { Ok::<_, std::io::Error>((digest, make.await?)) }).await;
+        match made {
+            Ok((of, answer)) if *of == digest => answer.clone(),
+            Ok(_) => super::calls::refusal(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+            // Not on disk: it has not happened.
+            Err(_) => super::calls::refusal(StatusCode::INTERNAL_SERVER_ERROR, "ledger"),
+        }
+    }
+
+    /// A new id for what is made for an opening, and its place among those of its kind.
+    pub fn name(&self, prefix: &'static str, reference: &str) -> (String, u64) {
+        let mut state = self.state();
+        let made = state.made.entry((prefix, reference.to_owned())).or_default();
+        let place = std::mem::replace(made, *made + 1);
+        (mint::id(prefix, self.seed, reference, place), place)
+    }
+
+    /// From now on, the words of the bank go to whoever holds the other end.
+    pub fn listen(&self) -> mpsc::UnboundedReceiver<Word> {
+        let (words, listener) = mpsc::unbounded_channel();
+        self.state().listener = Some(words);
+        listener
+    }
+
+    /// Any request, as it stands.
+    pub fn any_request(&self, rng: &mut impl Rng) -> Option<Word> {
+        let state = self.state();
+        let at = (!state.requests.is_empty()).then(|| rng.random_range(0..state.requests.len()))?;
+        state.requests.get(at).map(|it| it.word.clone())
+    }
+}
+
+impl State {
+    /// Tells the load.
+    pub fn say(&self, word: Word) {
+        if let Some(listener) = &self.listener {
+            let _ = listener.send(word);
+        }
+    }
+
+    pub fn insert(&mut self, request: Request) -> usize {
+        let at = self.requests.len();
+        self.by_id.insert(request.word.tracking_id.clone(), at);
+        self.counts.requests += 1;
+        self.requests.push(request);
+        at
+    }
+}

@@ -1,0 +1,103 @@
+//! All SQL of the chaos run. It speaks to Postgres directly, past the proxies, as the superuser.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::TryStreamExt;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::record::Row;
+
+/// What is dumped, and how each row reads.
+const TABLES: [(&str, &str); 9] = [
+    ("account_openings", "select row_to_json(t) from account_openings t"),
+    ("opening_history", "select row_to_json(t) from opening_history t order by opening_id, version"),
+    (
+        "inbox",
+        "select row_to_json(t) from (select id, consumer_group, event_id, source, provider, part, body_digest,
+                encode(sha256(body), 'hex') as body_sha256, opening_id, provider_ref, received_at, status, outcome, attempts,
+                next_attempt_at, attempt_log, duplicates, settled_at from inbox) t",
+    ),
+    ("outbox", "select row_to_json(t) from outbox t"),
+    ("events", "select row_to_json(t) from events t"),
+    ("cases", "select row_to_json(t) from cases t"),
+    ("tickets", "select row_to_json(t) from tickets t"),
+    ("timers", "select row_to_json(t) from timers t"),
+    ("idempotency_keys", "select row_to_json(t) from idempotency_keys t"),
+];
+
+/// A connection of the supervisor's own.
+pub async fn connect(url: &str) -> anyhow::Result<PgConnection> {
+    let connecting = tokio::time::timeout(Duration::from_secs(5), PgConnection::connect(url));
+    let mut connection = connecting.await.context("Postgres does not answer")??;
+    connection.execute("set timezone = 'UTC'; set application_name = 'chaos'").await?;
+    Ok(connection)
+}
+
+/// Writes every table to `path`, as it is at one moment.
+pub async fn dump(url: &str, path: &Path) -> anyhow::Result<()> {
+    let mut connection = connect(url).await?;
+    let mut file = BufWriter::new(File::create(path).context("the dump")?);
+    let mut transaction = connection.begin_with("begin isolation level repeatable read read only").await?;
+    for (table, query) in TABLES {
+        let mut rows = sqlx::query_scalar::<_, Value>(query).fetch(&mut *transaction);
+        while let Some(row) = rows.try_next().await? {
+            serde_json::to_writer(&mut file, &Row { table: table.to_owned(), row })?;
+            file.write_all(b"\n")?;
+        }
+    }
+    file.flush().context("the dump")
+}
+
+/// What is left to do: facts, commands and deliveries that wait, openings that neither ended nor are in front of people.
+pub async fn backlog(connection: &mut PgConnection) -> sqlx::Result<(i64, i64, i64)> {
+    sqlx::query_as(
+        "select (select count(*) from inbox where status = 'pending'),
+                (select count(*) from outbox where status = 'pending'),
+                (select count(*) from account_openings o
+                  where state not in ('completed', 'rejected', 'failed')
+                    and not exists (select 1 from tickets t where t.opening_id = o.id and t.status = 'open'))",
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Ends every connection of the services; how many there were.
+pub async fn terminate_backends(connection: &mut PgConnection) -> sqlx::Result<i64> {
+    let query = "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity
+                  where application_name = 'account-opening'";
+    sqlx::query_scalar(query).fetch_one(connection).await
+}
+
+/// Locks what everybody needs for so long; the most sessions that were seen to wait.
+pub async fn storm(url: &str, table: &str, length: Duration) -> anyhow::Result<i64> {
+    let (mut holder, mut watcher) = (connect(url).await?, connect(url).await?);
+    let mut transaction = holder.begin().await?;
+    transaction.execute(AssertSqlSafe(format!("lock table {table} in exclusive mode"))).await?;
+    let until = tokio::time::Instant::now() + length;
+    let mut waiting = 0;
+    while tokio::time::Instant::now() < until {
+        let query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
+        let now: i64 = sqlx::query_scalar(query).fetch_one(&mut watcher).await?;
+        waiting = waiting.max(now);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    transaction.rollback().await?;
+    Ok(waiting)
+}
+
+/// When Postgres was started.
+pub async fn started(connection: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query_scalar("select pg_postmaster_start_time()::text").fetch_one(connection).await
+}
+
+/// Takes away what makes an event's key unique: a control's way to break the schema.
+pub async fn drop_unique_key(connection: &mut PgConnection) -> sqlx::Result<()> {
+    connection.execute("alter table inbox drop constraint an_event_is_stored_once").await?;
+    connection.execute("create index an_event_is_stored on inbox (consumer_group, event_id)").await?;
+    Ok(())
+}
