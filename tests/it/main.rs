@@ -14,6 +14,7 @@ mod dead_letters;
 mod deadline;
 mod demo;
 mod events;
+mod every_step;
 mod journeys;
 mod listener;
 mod outages;

@@ -66,7 +66,8 @@ where
 {
     let pool = pool.clone();
     let task = tokio::spawn(tries(pool, work).in_current_span());
-    let ended = timeout(PATIENCE, task).await.map_err(|_| ApiError::unavailable("the database did not answer in time"))?;
+    let ended =
+        timeout(PATIENCE, task).await.map_err(|_| ApiError::unavailable("the database did not answer in time"))?;
     let done = ended.map_err(|_| ApiError::internal("the database work panicked"))?;
     Ok(done?)
 }
