@@ -68,10 +68,12 @@ impl Acknowledged {
     }
 
     async fn incomplete(&self, connection: &mut PgConnection) -> Vec<(String, String)> {
-        sqlx::query_as("select id::text, state from account_openings where id = any ($1::uuid[]) and state <> 'completed'")
-            .bind(self.openings.iter().map(|it| it.parse().unwrap()).collect::<Vec<uuid::Uuid>>())
-            .fetch_all(connection)
-            .await
-            .unwrap()
+        sqlx::query_as(
+            "select id::text, state from account_openings where id = any ($1::uuid[]) and state <> 'completed'",
+        )
+        .bind(self.openings.iter().map(|it| it.parse().unwrap()).collect::<Vec<uuid::Uuid>>())
+        .fetch_all(connection)
+        .await
+        .unwrap()
     }
 }

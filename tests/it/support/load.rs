@@ -15,7 +15,6 @@ use super::service::{Bank, Caller, Service};
 /// Senders of each kind.
 const SENDERS: usize = 3;
 
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Webhook,
@@ -108,10 +107,13 @@ pub struct Load {
 impl Load {
     /// Begins, on all of these in turn.
     pub fn on(services: &[&Service]) -> Self {
-        let targets: Vec<Target> =
-            services.iter().map(|it| Target { bank: it.bank(), caller: it.caller() }).collect();
-        let mut load =
-            Self { record: Arc::default(), no_more: CancellationToken::new(), give_up: CancellationToken::new(), tasks: JoinSet::new() };
+        let targets: Vec<Target> = services.iter().map(|it| Target { bank: it.bank(), caller: it.caller() }).collect();
+        let mut load = Self {
+            record: Arc::default(),
+            no_more: CancellationToken::new(),
+            give_up: CancellationToken::new(),
+            tasks: JoinSet::new(),
+        };
         for sender in 0..SENDERS {
             for kind in [Kind::Webhook, Kind::Start] {
                 load.spawn(kind, sender, targets.clone());
