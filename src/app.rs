@@ -101,6 +101,7 @@ impl Parts {
             dashboard_url: settings.dashboard_url.clone(),
             subscribers: settings.event_subscribers.iter().map(|it| it.url.clone()).collect(),
         };
+        let faults = FaultPoint::default();
         let (ingest, ingest_task) = Ingest::start(
             pool.clone(),
             clock.clone(),
@@ -108,6 +109,7 @@ impl Parts {
             Arc::clone(&wakers.inbox),
             settings.ingest_queue,
             settings.burst_dedup_ttl,
+            faults.clone(),
         );
         let context = Context {
             pool: pool.clone(),
@@ -124,9 +126,9 @@ impl Parts {
             lease_margin: settings.lease_margin,
             parked_ttl: settings.parked_ttl,
             wakers: wakers.clone(),
-            faults: FaultPoint::default(),
+            faults: faults.clone(),
         };
-        let edge = Edge { settings, pool, clock, ids, writer, providers, ingest, wakers, metrics };
+        let edge = Edge { settings, pool, clock, ids, writer, providers, ingest, wakers, faults, metrics };
         Ok(Self { edge, context, ingest: ingest_task })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Executor, PgConnection, Postgres};
+use sqlx::{ConnectOptions, Executor, PgConnection, Postgres, Row};
 use tokio::time::error::Elapsed;
 
 /// How to reach the database.
@@ -80,10 +80,13 @@ pub fn connect(options: &PoolOptions) -> Result<PgPool, sqlx::Error> {
         // A future dropped inside `begin` can leave a transaction open on a pooled connection; a later plain insert on
         // it would be acknowledged and never seen. `begin` joins or opens one, `rollback` ends it: silent when clean,
         // one round trip. (Upstream: transact-rs/sqlx issues 4385 and 4393.)
+        // On the way it asks whether the session writes. One that began while its database was read-only keeps that as its
+        // default when the database writes again, so it is closed; another is opened, and finds what holds by then.
         .before_acquire(|connection, _| {
             Box::pin(async move {
-                connection.execute(sqlx::raw_sql("begin; rollback")).await?;
-                Ok(true)
+                let asked = sqlx::raw_sql("begin; show transaction_read_only; rollback");
+                let read_only = connection.fetch_all(asked).await?;
+                Ok(read_only.iter().all(|row| row.try_get(0).is_ok_and(|value: &str| value == "off")))
             })
         })
         .test_before_acquire(false)

@@ -1,7 +1,8 @@
 //! The seams at which tests bring in faults, beside the [simulator](crate::simulator): nothing else in the code knows of
 //! failures that are made on purpose.
 //!
-//! * [`FaultPoint`]: an error before or after a step of a worker. A running service has none.
+//! * [`FaultPoint`]: an error before or after a step of a worker, of a webhook on its way in, or of a start. A running
+//!   service has none.
 //! * [`Proxy`]: between the service and Postgres; cuts, delays and loses answers.
 //!
 //! The third one is a process whose clock is wrong: `CLOCK_OFFSET`.

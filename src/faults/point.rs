@@ -1,12 +1,12 @@
-//! Errors at the steps of a worker.
+//! Errors at the steps of a worker, of a webhook on its way in, and of a start over REST.
 //!
-//! Every worker takes its steps through [`FaultPoint::around`], so that a test can let each of them fail in turn: before
+//! Each takes its steps through [`FaultPoint::around`], so that a test can let each of them fail in turn: before
 //! it (nothing happened), or after it (it happened, and whoever did it never learnt so).
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A step of a worker.
+/// A step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
     /// Takes work that is due.
@@ -31,7 +31,7 @@ pub enum When {
 /// Where a fault may strike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
-    /// The worker: its name, for the relay its topic.
+    /// Who takes the step: a worker by its name, the relay by its topic, `ingest`, `start`.
     pub worker: &'static str,
     /// What it does.
     pub step: Step,

@@ -16,6 +16,7 @@ use sqlx::PgPool;
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::advance::Writer;
+use crate::faults::FaultPoint;
 use crate::ingest::Ingest;
 use crate::provider::Providers;
 use crate::workers::Wakers;
@@ -39,6 +40,8 @@ pub struct Edge {
     pub ingest: Ingest,
     /// Wakes workers.
     pub wakers: Wakers,
+    /// Where tests let steps fail.
+    pub faults: FaultPoint,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
 }

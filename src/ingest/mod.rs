@@ -20,6 +20,7 @@ use self::queue::{Queue, Writer};
 use crate::clock::{Clock, Ids, Time};
 use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key};
 use crate::domain::{Report, Source};
+use crate::faults::FaultPoint;
 #[cfg(feature = "broken")]
 use crate::faults::broken;
 use crate::provider::{Headers, Parsed};
@@ -78,9 +79,10 @@ impl Ingest {
         wake: Arc<Notify>,
         capacity: usize,
         burst_ttl: TimeDelta,
+        faults: FaultPoint,
     ) -> (Self, JoinHandle<()>) {
         let (queue, writer) = Queue::new(capacity);
-        let handle = tokio::spawn(Writer::new(pool, wake).run(writer));
+        let handle = tokio::spawn(Writer::new(pool, wake, faults).run(writer));
         (Self { burst: Arc::new(Burst::new(burst_ttl)), queue, ids, clock }, handle)
     }
 

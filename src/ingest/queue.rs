@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::Unavailable;
 use crate::db::inbox::{self, NewFact, Stored};
 use crate::db::{Fault, WITHIN, classify, conclude};
+use crate::faults::{FaultPoint, Step};
 
 /// The most messages in one commit.
 const MAX_BATCH: usize = 256;
@@ -49,11 +50,12 @@ impl Queue {
 pub(super) struct Writer {
     pool: PgPool,
     wake: Arc<Notify>,
+    faults: FaultPoint,
 }
 
 impl Writer {
-    pub const fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
-        Self { pool, wake }
+    pub const fn new(pool: PgPool, wake: Arc<Notify>, faults: FaultPoint) -> Self {
+        Self { pool, wake, faults }
     }
 
     pub async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
@@ -114,9 +116,10 @@ impl Writer {
         let mut connection = self.pool.acquire().await?;
         let storing = async {
             let mut transaction = connection.begin().await?;
-            let stored = inbox::insert(&mut transaction, facts).await?;
+            let insert = inbox::insert(&mut transaction, facts);
+            let stored = self.faults.around("ingest", Step::Settle, insert).await?;
             // A lost answer to this commit is an error here: the sender comes again and finds its key taken.
-            transaction.commit().await?;
+            self.faults.around("ingest", Step::Commit, transaction.commit()).await?;
             Ok(stored)
         };
         let result = tokio::time::timeout(WITHIN, storing).await;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use account_opening::db::outbox::{self, Claimed, Settled};
 use account_opening::domain::Topic;
+use account_opening::faults::{FaultPoint, Step, When};
 use account_opening::simulator::{Endpoint, Fault, Plan};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -208,4 +210,24 @@ async fn a_late_result_of_a_cancelled_command_is_still_a_fact() {
         assert_eq!(cases.iter().map(|it| it["kind"].as_str().unwrap()).collect::<Vec<_>>(), kinds);
         app.finish().await;
     }
+}
+
+/// P19: the call is made and the database is away; once it is back, its result is there, and not only when the lease has run
+/// out.
+#[tokio::test]
+async fn a_settlement_outlasts_an_outage_that_is_shorter_than_its_lease() {
+    let mut app = TestApp::start().await;
+    let refused = Arc::new(AtomicU32::new(0));
+    let counting = Arc::clone(&refused);
+    app.context.faults = FaultPoint::new(move |place| {
+        let settles = (place.worker, place.step, place.when) == ("create_profile", Step::Settle, When::Before);
+        let away = settles && counting.fetch_add(1, Ordering::SeqCst) < 6;
+        away.then(|| sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into()))
+    });
+    let id = app.open().start().await;
+    app.settle().await;
+    assert_eq!(refused.load(Ordering::SeqCst), 7, "six times in vain, then well");
+    assert_eq!(app.opening(&id).await["state"], "awaiting_provider", "no time has passed");
+    assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::CreateProfile), 1);
+    app.finish().await;
 }

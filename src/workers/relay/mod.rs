@@ -7,6 +7,7 @@
 mod calls;
 
 use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt};
@@ -26,8 +27,8 @@ use crate::provider::CallError;
 
 /// Work claimed at once, and so the most calls of one loop at once.
 const BATCH: u8 = 16;
-/// How often a settlement is tried: the call is made, its result should not be lost to a moment's trouble.
-const TRIES: u32 = 4;
+/// The longest pause before a settlement is tried again.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// The worker for one topic: a slow system holds up its own topic alone.
 pub struct Relay {
@@ -35,6 +36,13 @@ pub struct Relay {
     pub context: Context,
     /// What it sends.
     pub topic: Topic,
+}
+
+/// Under what rows were claimed.
+#[derive(Clone, Copy)]
+struct Lease {
+    token: Uuid,
+    until: Time,
 }
 
 /// What a tick did.
@@ -76,9 +84,10 @@ impl Worker for Relay {
     }
 
     async fn tick(&self) -> Result<Relayed, TickError> {
-        let (token, now) = (self.context.ids.next(), self.context.clock.now());
-        let lease_until = now + self.context.call_timeout + self.context.lease_margin;
-        let (claimed, mut known) = self.claim(token, now, lease_until).await?;
+        let now = self.context.clock.now();
+        let until = now + self.context.call_timeout + self.context.lease_margin;
+        let lease = Lease { token: self.context.ids.next(), until };
+        let (claimed, mut known) = self.claim(lease, now).await?;
         if claimed.len() == usize::from(BATCH) {
             // There may be more, for another tick beside this one.
             self.context.wakers.relay(self.topic).notify_one();
@@ -86,7 +95,7 @@ impl Worker for Relay {
         let mut counts = Relayed { claimed: claimed.len() as u64, ..Relayed::default() };
         let calls = claimed.into_iter().map(|work| {
             let prepared = known.take(&work);
-            let attempt = async move { Ok(self.attempt(work, prepared, lease_until).await) };
+            let attempt = async move { Ok(self.attempt(work, prepared, lease).await) };
             self.around(Step::Call, attempt)
         });
         let mut attempts = futures::stream::iter(calls).buffer_unordered(BATCH.into()).ready_chunks(BATCH.into());
@@ -100,7 +109,7 @@ impl Worker for Relay {
                 }
             }
             // The calls under way go on: what one settlement met, the next may not.
-            failed = self.settle(&answered, token, &mut counts).await.err().or(failed);
+            failed = self.settle(&answered, lease, &mut counts).await.err().or(failed);
         }
         failed.map_or(Ok(counts), Err)
     }
@@ -111,10 +120,10 @@ impl Relay {
         self.context.faults.around(self.topic.as_str(), step, work).await
     }
 
-    async fn claim(&self, token: Uuid, now: Time, until: Time) -> Result<(Vec<Claimed>, calls::Known), TickError> {
+    async fn claim(&self, lease: Lease, now: Time) -> Result<(Vec<Claimed>, calls::Known), TickError> {
         let mut connection = self.context.pool.acquire().await?;
         let claiming = async {
-            let claim = outbox::claim(&mut connection, self.topic, token, now, until, BATCH.into());
+            let claim = outbox::claim(&mut connection, self.topic, lease.token, now, lease.until, BATCH.into());
             let claimed = self.around(Step::Claim, claim).await?;
             let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
             Ok((claimed, known))
@@ -125,8 +134,8 @@ impl Relay {
 
     /// Makes the call, unless what is left of the lease would not see it end: then another may have taken it over. All
     /// that one attempt asks of others shares one deadline, and a panic in it is an answer that cannot be used.
-    async fn attempt(&self, work: Claimed, prepared: calls::Prepared, lease_until: Time) -> Attempt {
-        if self.context.clock.now() + self.context.call_timeout > lease_until {
+    async fn attempt(&self, work: Claimed, prepared: calls::Prepared, lease: Lease) -> Attempt {
+        if self.context.clock.now() + self.context.call_timeout > lease.until {
             return Attempt { work, settled: Settled::Released, fact: None, provider: prepared.provider() };
         }
         let provider = prepared.provider();
@@ -140,15 +149,18 @@ impl Relay {
         self.attempted(work, provider, result)
     }
 
-    /// Settles what was answered, all in one commit.
-    async fn settle(&self, done: &[Attempt], token: Uuid, counts: &mut Relayed) -> Result<(), TickError> {
+    /// Settles what was answered, all in one commit. The calls are made, and nobody else may settle them while the lease is
+    /// ours: a database that is away is waited for until then, or its return would find them waiting for their lease to end.
+    async fn settle(&self, done: &[Attempt], lease: Lease, counts: &mut Relayed) -> Result<(), TickError> {
+        let (started, ours) = (Instant::now(), lease.until - self.context.clock.now());
+        let ours = ours.to_std().unwrap_or_default();
         let mut tries = 1;
         let kept = loop {
-            match self.settle_once(done, token).await {
+            match self.settle_once(done, lease.token).await {
                 Ok(kept) => break kept,
-                Err(error) if tries < TRIES && classify(&error) != Fault::Permanent => {
+                Err(error) if started.elapsed() < ours && classify(&error) != Fault::Permanent => {
                     tracing::warn!(error = describe(&error), tries, "a settlement failed; trying again");
-                    tokio::time::sleep(std::time::Duration::from_millis(100) * tries).await;
+                    tokio::time::sleep(MAX_PAUSE.min(Duration::from_millis(100) * tries)).await;
                     tries += 1;
                 }
                 Err(error) => return Err(error.into()),

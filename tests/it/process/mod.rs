@@ -2,11 +2,12 @@
 
 mod arguments;
 mod dotenv;
-mod external;
+pub mod external;
 mod outside;
 mod private;
 mod readiness;
 mod roles;
 mod settings;
 mod shutdown;
+mod under_load;
 mod verify_history;

@@ -9,6 +9,8 @@ pub mod cluster;
 pub mod eventually;
 mod inbox;
 mod invariants;
+pub mod kept;
+pub mod load;
 mod opening;
 mod problem;
 pub mod process;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use account_opening::clock::Clock;
 use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
 use super::process::{Ended, Folder, Process, Program, WITHIN, eventually};
@@ -131,15 +131,15 @@ impl Service {
 
     /// Starts an opening: the answer's status, whether it was a replay, and the resource.
     pub async fn open(&self, key: &str) -> (u16, bool, Value) {
-        let body = json!({
-            "market": "BE", "customer_type": "company", "currency": "EUR",
-            "customer": {"reference": "cus_1", "name": "Acme BV", "email": "ops@acme.example", "country": "BE"},
-        });
-        let url = format!("{}/v1/account-openings", self.internal);
-        let request = self.client.post(url).bearer_auth(&self.token).header("Idempotency-Key", key).json(&body);
-        let response = request.send().await.unwrap();
+        let response = self.caller().start(key, "cus_1").await.unwrap();
         let replayed = response.headers().get("idempotent-replayed").is_some_and(|it| it == "true");
         (response.status().as_u16(), replayed, response.json().await.unwrap())
+    }
+
+    /// Who starts openings.
+    pub fn caller(&self) -> Caller {
+        let url = format!("{}/v1/account-openings", self.internal);
+        Caller { client: self.client.clone(), url, token: self.token.clone() }
     }
 
     /// Waits until an opening is in this state.
@@ -166,6 +166,26 @@ impl Service {
     }
 }
 
+/// Who starts openings.
+#[derive(Clone)]
+pub struct Caller {
+    client: Client,
+    url: String,
+    token: String,
+}
+
+impl Caller {
+    /// Starts an opening for this customer.
+    pub async fn start(&self, key: &str, customer: &str) -> reqwest::Result<Response> {
+        let body = json!({
+            "market": "BE", "customer_type": "company", "currency": "EUR",
+            "customer": {"reference": customer, "name": "Acme BV", "email": "ops@acme.example", "country": "BE"},
+        });
+        let request = self.client.post(&self.url).bearer_auth(&self.token).header("Idempotency-Key", key);
+        request.json(&body).send().await
+    }
+}
+
 /// Who sends webhooks.
 #[derive(Clone)]
 pub struct Bank {
@@ -176,9 +196,20 @@ pub struct Bank {
 impl Bank {
     /// Sends a signed webhook about an opening that nobody knows; the answer's status, 0 where there is none.
     pub async fn webhook(&self, id: &str) -> u16 {
-        let now = Clock::system().now();
+        self.unknown(id).await.map_or(0, |response| response.status().as_u16())
+    }
+
+    /// Sends a signed webhook about an opening that nobody knows.
+    pub async fn unknown(&self, id: &str) -> reqwest::Result<Response> {
         let data = json!({"account_opening_request_id": format!("aor_{id}"), "status": "IN_PROGRESS"});
-        let body = json!({"type": "account_opening_request.status_changed", "timestamp": now, "data": data});
+        self.send(id, &data).await
+    }
+
+    /// Sends a signed webhook with this data. The same data is the same body, whenever it is sent.
+    pub async fn send(&self, id: &str, data: &Value) -> reqwest::Result<Response> {
+        let now = Clock::system().now();
+        let body = json!({"type": "account_opening_request.status_changed", "timestamp": "2026-01-01T00:00:00Z",
+                          "data": data});
         let body = body.to_string();
         let secret = WebhookSecret::parse(DEVELOPMENT_WEBHOOK_SECRET).unwrap();
         let request = self
@@ -189,7 +220,7 @@ impl Bank {
             .header(signature::TIMESTAMP, now.timestamp().to_string())
             .header(signature::SIGNATURE, signature::sign(&secret, id, now, body.as_bytes()))
             .body(body);
-        request.send().await.map_or(0, |response| response.status().as_u16())
+        request.send().await
     }
 
     /// Sends these one after the other until nobody answers; those that were acknowledged.

@@ -18,6 +18,7 @@ use crate::db::advance::{self, Advance};
 use crate::db::idempotency::{self, Answer};
 use crate::domain::resource::Resource;
 use crate::domain::{OpeningId, Source, Topic};
+use crate::faults::Step;
 use crate::http::Edge;
 use crate::http::internal::auth::Caller;
 use crate::http::internal::json::JsonObject;
@@ -145,7 +146,7 @@ impl Start {
 
     /// None: the key is taken, and nothing was written.
     async fn commit(&self, connection: &mut Connection, now: Time) -> sqlx::Result<Option<Answer>> {
-        let Edge { settings, writer, .. } = &*self.edge;
+        let Edge { settings, writer, faults, .. } = &*self.edge;
         let advance = Advance::started(crate::domain::start(self.id, self.asked.request(), &settings.policy, now));
         let body = serde_json::to_string(&Resource::from(&advance.opening)).unwrap_or_default();
         let status = i32::from(StatusCode::ACCEPTED.as_u16());
@@ -153,9 +154,12 @@ impl Start {
         let until = now + settings.idempotency_ttl;
 
         let mut transaction = connection.begin().await?;
-        advance::start(&mut transaction, writer, &advance, &self.asked.customer(), now).await?;
-        if idempotency::insert(&mut transaction, &self.token, &self.key, &answer, now, until).await? {
-            transaction.commit().await?;
+        let write = async {
+            advance::start(&mut transaction, writer, &advance, &self.asked.customer(), now).await?;
+            idempotency::insert(&mut transaction, &self.token, &self.key, &answer, now, until).await
+        };
+        if faults.around("start", Step::Settle, write).await? {
+            faults.around("start", Step::Commit, transaction.commit()).await?;
             Ok(Some(answer))
         } else {
             transaction.rollback().await?;

@@ -1,0 +1,94 @@
+//! An error at every step in turn: before and after each claim, call, settlement and commit of every kind of work, and
+//! whatever the step, every promise holds in the end. (P1, P3, P6, P9 to P11, P14, P18, P21)
+//!
+//! A story is told again and again, for an opening of its own each time, and the k-th step that it takes fails in its k-th
+//! telling, until one is told to its end without having had so many steps. After each the workers run on until all is done.
+
+mod fault;
+mod stories;
+
+use std::collections::BTreeSet;
+
+use account_opening::faults::{Place, Step, When};
+use account_opening::http::{Edge, internal, public};
+use account_opening::ingest::Ingest;
+use chrono::TimeDelta;
+
+use self::fault::{Failure, Fault};
+use crate::support::{Subscriber, TestApp, listen};
+
+const SECRET: &str = "whsec_c3Vic2NyaWJlci1vbmUtc2VjcmV0";
+/// More tellings than any story has steps.
+const MANY: usize = 500;
+/// Beyond the longest lease and the longest pause before a repeat of these services.
+const A_WHILE: TimeDelta = TimeDelta::minutes(2);
+
+/// A service whose every step may fail, and a subscriber.
+struct Stage {
+    app: TestApp,
+    fault: Fault,
+    subscriber: Subscriber,
+}
+
+impl Stage {
+    async fn new(failure: Failure) -> Self {
+        let subscriber = Subscriber::answering(200, SECRET).await;
+        let building = TestApp::with().settings(|it| {
+            it.event_subscribers = subscriber.setting();
+            it.idempotency_ttl = "1h".to_owned();
+            it.parked_ttl = "1h".to_owned();
+            it.backoff_cap = "1m".to_owned();
+        });
+        let (mut app, fault) = (building.start().await, Fault::new(failure));
+        let settings = &app.edge.settings;
+        let (ingest, _) = Ingest::start(
+            app.pool.clone(),
+            app.clock.clone(),
+            app.edge.ids.clone(),
+            app.edge.wakers.inbox.clone(),
+            settings.ingest_queue,
+            settings.burst_dedup_ttl,
+            fault.point(),
+        );
+        app.context.faults = fault.point();
+        app.edge = Edge { ingest, faults: fault.point(), ..app.edge.clone() };
+        app.public = listen(public::router(app.edge.clone())).await;
+        app.internal = listen(internal::router(app.edge.clone())).await;
+        app.world.deliver_to(format!("{}/webhooks/nexusbank", app.public));
+        Self { app, fault, subscriber }
+    }
+
+    /// Tells the story until no step of it is left that has not failed; how often.
+    async fn tell(&self, story: impl AsyncFn(&Self, usize)) -> usize {
+        for telling in 0..MANY {
+            self.fault.arm(telling);
+            story(self, telling).await;
+            if self.fault.disarm().is_none() {
+                return telling + 1;
+            }
+        }
+        panic!("a story with {MANY} steps");
+    }
+
+    /// A number from SQL.
+    async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.app.pool).await.unwrap()
+    }
+}
+
+/// Both sides of these steps of these.
+fn places<'a>(who: &'a [&'static str], steps: &'a [Step]) -> impl Iterator<Item = Place> + 'a {
+    let place = |worker, step| [When::Before, When::After].map(|when| Place { worker, step, when });
+    who.iter().flat_map(move |worker| steps.iter().flat_map(move |step| place(*worker, *step)))
+}
+
+/// Every place that there is, so that a kind of work that goes another way one day is noticed here.
+fn everywhere() -> BTreeSet<Place> {
+    let topics = ["create_profile", "submit_request", "issue_card", "deliver_event"];
+    places(&topics, &[Step::Claim, Step::Call, Step::Settle, Step::Commit])
+        .chain(places(&["timers"], &[Step::Claim, Step::Call, Step::Settle, Step::Commit]))
+        .chain(places(&["inbox"], &[Step::Claim, Step::Settle, Step::Commit]))
+        .chain(places(&["ingest", "start"], &[Step::Settle, Step::Commit]))
+        .chain(places(&["sweeper"], &[Step::Settle]))
+        .collect()
+}

@@ -1,0 +1,213 @@
+//! The stories, each with what must be true after each telling.
+
+use account_opening::domain::Topic;
+use account_opening::simulator::Verdict;
+use account_opening::workers::driver::{Worker, tick};
+use account_opening::workers::inbox::InboxWorker;
+use account_opening::workers::poller::Poller;
+use account_opening::workers::relay::Relay;
+use account_opening::workers::sweeper::Sweeper;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::{A_WHILE, Failure, Stage, everywhere};
+
+impl Stage {
+    /// One tick. It may fail if it is the one that meets the error; then the driver begins anew, and so does the story.
+    async fn tick(&self, worker: &impl Worker) {
+        if let Err(error) = tick(worker).await {
+            assert!(self.fault.has_struck(), "{}: {error}", worker.name());
+        }
+    }
+
+    async fn decide(&self) {
+        self.tick(&InboxWorker(self.app.context.clone())).await;
+    }
+
+    async fn relay(&self, topic: Topic) {
+        self.tick(&Relay { context: self.app.context.clone(), topic }).await;
+    }
+
+    async fn poll(&self) {
+        self.tick(&Poller(self.app.context.clone())).await;
+    }
+
+    async fn sweep(&self) {
+        self.tick(&Sweeper(self.app.context.clone())).await;
+    }
+
+    /// Starts an opening, as often as it takes.
+    async fn start(&self, telling: usize) -> String {
+        for _ in 0..3 {
+            let answer =
+                self.app.open().key(&format!("key_{telling}")).customer(&format!("cus_{telling}")).send().await;
+            if answer.status() == 202 {
+                return answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+            }
+            assert!(self.fault.has_struck() && answer.status().is_server_error(), "{}", answer.status());
+        }
+        panic!("one error does not fail three requests");
+    }
+
+    /// The bank decides, unless it was never asked, or has decided; and tells us until we take it.
+    async fn bank_decides(&self, id: &str) {
+        if let Ok(decided) = self.app.world.decide(id, &Verdict::complete()) {
+            assert_eq!(decided.told().await, Some(200));
+        }
+    }
+
+    /// A message about an opening that nobody knows: it is put aside, and given up in the end.
+    async fn stray(&self, telling: usize) {
+        let data = json!({"account_opening_request_id": format!("aor_{telling}"), "status": "COMPLETED"});
+        for _ in 0..3 {
+            let status = self.app.webhook().id(&format!("stray_{telling}")).data(data.clone()).answered().await;
+            if status == 200 {
+                return;
+            }
+            assert!(self.fault.has_struck() && status == 503, "{status}");
+        }
+        panic!("one error does not fail three webhooks");
+    }
+
+    /// Everything that is left is done, with time passing.
+    async fn drain(&self, id: &str, end: &str) {
+        for _ in 0..20 {
+            self.app.settle().await;
+            if self.app.opening(id).await["state"] == end && self.pending().await == 0 {
+                return;
+            }
+            self.bank_decides_if(end == "completed", id).await;
+            self.app.pass(A_WHILE);
+        }
+        panic!("{:?}: {id} does not become {end}: {:?}", self.fault.disarm(), self.app.history(id).await);
+    }
+
+    async fn bank_decides_if(&self, decides: bool, id: &str) {
+        if decides && self.app.opening(id).await["state"] == "awaiting_provider" {
+            self.bank_decides(id).await;
+        }
+    }
+
+    /// What waits for anything but its time to be given up.
+    async fn pending(&self) -> i64 {
+        self.count(
+            "select (select count(*) from inbox where status = 'pending' and outcome is distinct from 'parked')
+                  + (select count(*) from outbox where status = 'pending')",
+        )
+        .await
+    }
+
+    /// From the start to the card, with a poll on the way, and a sweep at the end.
+    async fn a_life(&self, telling: usize) {
+        let id = self.start(telling).await;
+        for topic in [Topic::CreateProfile, Topic::SubmitRequest] {
+            self.relay(topic).await;
+            self.decide().await;
+        }
+        self.app.pass(TimeDelta::minutes(30));
+        self.poll().await;
+        self.decide().await;
+        self.bank_decides(&id).await;
+        self.decide().await;
+        self.relay(Topic::IssueCard).await;
+        self.decide().await;
+        self.relay(Topic::DeliverEvent).await;
+        self.stray(telling).await;
+        self.decide().await;
+        self.app.pass(TimeDelta::hours(2));
+        self.sweep().await;
+        let struck = self.fault.disarm();
+
+        self.drain(&id, "completed").await;
+        let steps: Vec<String> = self.app.history(&id).await;
+        let states: Vec<&str> = steps.iter().map(|it| it.split(" (").next().unwrap()).collect();
+        let expected = [
+            "start -> creating_profile",
+            "creating_profile -> requesting_account",
+            "requesting_account -> awaiting_provider",
+            "awaiting_provider -> issuing_card",
+            "issuing_card -> completed",
+        ];
+        assert_eq!(states, expected, "{struck:?}");
+        let ledger = self.app.world.opening(&id).unwrap();
+        assert_eq!((ledger.profiles.len(), ledger.cards.len()), (1, 1), "P9: {struck:?}");
+    }
+
+    /// The bank never answers.
+    async fn a_silence(&self, telling: usize) {
+        let id = self.start(telling).await;
+        for topic in [Topic::CreateProfile, Topic::SubmitRequest] {
+            self.relay(topic).await;
+            self.decide().await;
+        }
+        self.app.pass(TimeDelta::hours(12));
+        self.poll().await;
+        self.decide().await;
+        self.relay(Topic::DeliverEvent).await;
+        let struck = self.fault.disarm();
+
+        for _ in 0..3 {
+            self.app.settle().await;
+            self.app.pass(TimeDelta::hours(5));
+        }
+        self.drain(&id, "escalated").await;
+        let tickets = self.app.items("/v1/tickets").await;
+        // One that was held up before the wait has had another kind of ticket meanwhile.
+        let about = |it: &&Value| it["opening_id"] == id.as_str() && it["kind"] == "AccountOpeningWebhookNotReceived";
+        let tickets: Vec<_> = tickets.iter().filter(about).collect();
+        assert_eq!(tickets.len(), 1, "P14: {struck:?}: {tickets:?}");
+    }
+
+    /// P11: every event was delivered, under its own id, and each thing happened once.
+    async fn everything_was_told(&self) {
+        let written: Vec<String> =
+            sqlx::query_scalar("select id::text from events order by 1").fetch_all(&self.app.pool).await.unwrap();
+        let mut told: Vec<String> =
+            self.subscriber.deliveries().iter().map(|it| it.header("webhook-id").to_owned()).collect();
+        told.sort_unstable();
+        told.dedup();
+        assert_eq!(told, written);
+        let twice = "select count(*) - count(distinct (opening_id, type)) from events";
+        assert_eq!(self.count(twice).await, 0, "an event was written twice");
+        assert_eq!(self.count("select count(*) from cases").await, 0);
+        assert_eq!(self.count("select count(*) from outbox where status = 'dead'").await, 0);
+    }
+}
+
+async fn a_life_with_every_step_failing(failure: Failure) {
+    let stage = Stage::new(failure).await;
+    let tellings = stage.tell(async |stage, telling| stage.a_life(telling).await).await;
+    assert_eq!(stage.fault.seen(), everywhere());
+    stage.everything_was_told().await;
+
+    // One of each, for each telling.
+    let tellings = i64::try_from(tellings).unwrap();
+    assert_eq!(stage.count("select count(*) from account_openings").await, tellings);
+    assert_eq!(stage.count("select count(*) from inbox where source = 'webhook'").await, 2 * tellings);
+    assert_eq!(stage.count("select count(*) from inbox where status = 'dead'").await, tellings, "the strays");
+    assert_eq!(stage.count("select count(*) from tickets").await, 0);
+    stage.app.finish().await;
+}
+
+/// P1, P3, P6, P9, P10, P11, P18, P21: the database goes away at each step in turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_at_any_step_of_an_opening_breaks_no_promise() {
+    a_life_with_every_step_failing(Failure::ConnectionLost).await;
+}
+
+/// The same for an error that nothing is tried again for at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_our_own_at_any_step_of_an_opening_breaks_no_promise() {
+    a_life_with_every_step_failing(Failure::Permanent).await;
+}
+
+/// P14: one escalation and one ticket, wherever the deadline's work failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_at_any_step_towards_the_deadline_leaves_one_escalation_and_one_ticket() {
+    for failure in [Failure::ConnectionLost, Failure::Permanent] {
+        let stage = Stage::new(failure).await;
+        stage.tell(async |stage, telling| stage.a_silence(telling).await).await;
+        stage.everything_was_told().await;
+        stage.app.finish().await;
+    }
+}
