@@ -1,8 +1,10 @@
 //! The edge: the public listener takes webhooks and nothing else, the internal one serves callers, operators and machines.
 
+pub mod body;
 pub mod health;
 pub mod internal;
 pub mod listener;
+pub mod outgoing;
 pub mod problem;
 pub mod public;
 pub mod request_id;

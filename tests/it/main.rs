@@ -15,6 +15,7 @@ mod demo;
 mod events;
 mod journeys;
 mod listener;
+mod pool;
 mod port;
 mod process;
 mod relay;
