@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
@@ -13,7 +13,7 @@ use sqlx::PgPool;
 
 use crate::config::{self, Settings};
 use crate::db::migrations::{self, Version};
-use crate::db::{PoolOptions, connect, connect_for_migrations};
+use crate::db::{PoolOptions, connect, connect_for_migrations, describe};
 use crate::domain::chain::HistoryKey;
 use crate::embedded::{Cluster, ClusterError, ClusterOptions};
 
@@ -80,8 +80,10 @@ impl Database {
     pub async fn on(cluster: Cluster, settings: &config::Database) -> Result<Self, OpenError> {
         let pool = pool(settings, cluster.url())?;
         let connecting = connect_for_migrations(cluster.url(), &settings.schema);
-        let mut connection = connecting.await.context("the private cluster")?;
-        migrations::migrate(&mut connection, &settings.schema).await.context("migrating the private cluster")?;
+        let mut connection =
+            connecting.await.map_err(|error| anyhow!(describe(&error)).context("the private cluster"))?;
+        let migrating = migrations::migrate(&mut connection, &settings.schema).await;
+        migrating.map_err(|error| anyhow!(migrations::explain(&error)).context("migrating the private cluster"))?;
         drop(connection);
         Ok(Self { pool, cluster: Some(cluster) })
     }
@@ -112,8 +114,8 @@ async fn check(pool: &PgPool) -> Result<(), OpenError> {
     let started = Instant::now();
     loop {
         let version = async {
-            let mut connection = pool.acquire().await?;
-            migrations::version(&mut connection).await.map_err(anyhow::Error::from)
+            let mut connection = pool.acquire().await.map_err(|error| anyhow!(describe(&error)))?;
+            migrations::version(&mut connection).await.map_err(|error| anyhow!(migrations::explain(&error)))
         };
         match version.await {
             Ok(Version::Usable) => return Ok(()),

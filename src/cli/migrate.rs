@@ -1,13 +1,13 @@
 //! `migrate`: the schema, as its owner.
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::Args;
 use secrecy::ExposeSecret;
 
 use super::Misconfigured;
 use crate::app::Database;
 use crate::config::RawDatabase;
-use crate::db::{connect_for_migrations, migrations};
+use crate::db::{connect_for_migrations, describe, migrations};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -24,8 +24,10 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     };
     let connecting = connect_for_migrations(url.expose_secret(), &settings.schema);
-    let mut connection = connecting.await.context("the database does not answer")?;
-    migrations::migrate(&mut connection, &settings.schema).await.context("migrating")?;
+    let mut connection =
+        connecting.await.map_err(|error| anyhow!(describe(&error)).context("the database does not answer"))?;
+    let migrating = migrations::migrate(&mut connection, &settings.schema).await;
+    migrating.map_err(|error| anyhow!(migrations::explain(&error)).context("migrating"))?;
     println!("schema {} is current", settings.schema);
     Ok(())
 }

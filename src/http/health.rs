@@ -14,6 +14,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::Edge;
+use crate::db::describe;
 use crate::db::gauges::{self, Count};
 
 /// How far our clock may be from the database's.
@@ -44,7 +45,7 @@ async fn ready(State(edge): State<Edge>) -> Response {
     let problems = match tokio::time::timeout(PATIENCE, look(&edge)).await {
         Ok(Ok(problems)) => problems,
         Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
+            tracing::warn!(cause = describe(&error), "not ready");
             vec!["the database is away"]
         }
         Err(_) => vec!["the database does not answer in time"],
@@ -74,7 +75,7 @@ async fn look(edge: &Edge) -> sqlx::Result<Vec<&'static str>> {
 async fn metrics(State(edge): State<Edge>, Extension(seen): Extension<Seen>) -> Response {
     match tokio::time::timeout(PATIENCE, gauge(&edge, &seen)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "gauges of the database are not current"),
+        Ok(Err(error)) => tracing::warn!(cause = describe(&error), "gauges of the database are not current"),
         Err(_) => tracing::warn!("gauges of the database are not current: no answer in time"),
     }
     edge.metrics.run_upkeep();

@@ -4,6 +4,8 @@ mod arguments;
 mod dotenv;
 mod external;
 mod outside;
+mod panics;
 mod private;
+mod secrets;
 mod settings;
 mod shutdown;
