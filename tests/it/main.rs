@@ -13,6 +13,7 @@ mod dead_letters;
 mod deadline;
 mod demo;
 mod events;
+mod fuzzing;
 mod journeys;
 mod listener;
 mod pool;

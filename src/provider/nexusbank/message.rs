@@ -87,8 +87,9 @@ pub fn parse(body: &[u8]) -> Parsed {
     }
 }
 
-/// No time in it: the same message twice is the same bytes.
-pub(super) fn simulate(report: &Report) -> Vec<u8> {
+/// A webhook that says this, as the bank would send it. No time in it: the same message twice is the same bytes.
+#[must_use]
+pub fn simulate(report: &Report) -> Vec<u8> {
     json!({
         "type": STATUS_CHANGED,
         "data": {

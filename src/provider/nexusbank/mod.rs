@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use self::message::Words;
-pub use self::message::parse;
+pub use self::message::{parse, simulate};
 use super::http::{Answer, CallError, Client};
 use super::signature::{self, WebhookSecret};
 use super::{
@@ -165,6 +165,6 @@ impl Provider for NexusBank {
     }
 
     fn simulate(&self, report: &Report) -> Vec<u8> {
-        message::simulate(report)
+        simulate(report)
     }
 }
