@@ -3,6 +3,8 @@
 mod arguments;
 mod dotenv;
 mod external;
+mod hangups;
+mod hostile;
 mod outside;
 mod panics;
 mod private;

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod eventually;
 mod inbox;
 mod invariants;
+pub mod memory;
 mod opening;
 mod problem;
 pub mod process;
