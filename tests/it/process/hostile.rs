@@ -2,9 +2,12 @@
 //!
 //! The endpoints, their parameters and their fields are read from the description, so that one that is added is covered.
 
+use std::sync::LazyLock;
+
 use account_opening::clock::Clock;
 use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
+use axum::body::Bytes;
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -26,12 +29,12 @@ struct Hostile {
     method: Method,
     url: String,
     headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 impl Hostile {
     fn new(method: &str, url: String) -> Self {
-        Self { method: method.to_uppercase().parse().unwrap(), url, headers: Vec::new(), body: Vec::new() }
+        Self { method: method.to_uppercase().parse().unwrap(), url, headers: Vec::new(), body: Bytes::new() }
     }
 
     fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
@@ -39,7 +42,7 @@ impl Hostile {
         self
     }
 
-    fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
@@ -58,7 +61,12 @@ impl Hostile {
 }
 
 /// JSON that is legal, JSON that is none, and what is neither.
-fn bodies() -> Vec<Vec<u8>> {
+fn bodies() -> Vec<Bytes> {
+    static BODIES: LazyLock<Vec<Bytes>> = LazyLock::new(made_bodies);
+    BODIES.clone()
+}
+
+fn made_bodies() -> Vec<Bytes> {
     let deep = |open: &str, close: &str, depth: usize| format!("{}{}", open.repeat(depth), close.repeat(depth));
     let keys = |count: usize| {
         let fields: Vec<String> = (0..count).map(|n| format!(r#""k{n}":1"#)).collect();
@@ -99,7 +107,7 @@ fn bodies() -> Vec<Vec<u8>> {
         keys(5_000),
         keys(1_000_000),
     ];
-    let bytes: [&[u8]; 6] = [
+    let bytes: [&'static [u8]; 6] = [
         b"\xff\xfe{\0}\0",
         b"{\"a\":\"\xc3\x28\"}",
         b"{\"a\":\"\xed\xa0\x80\"}",
@@ -107,7 +115,7 @@ fn bodies() -> Vec<Vec<u8>> {
         b"\x1f\x8b\x08\0",
         b"\xef\xbb\xbf",
     ];
-    texts.into_iter().map(String::into_bytes).chain(bytes.map(<[u8]>::to_vec)).collect()
+    texts.into_iter().map(Bytes::from).chain(bytes.map(Bytes::from_static)).collect()
 }
 
 /// Values of every type, for any field, parameter or header.
@@ -220,7 +228,7 @@ fn operation(description: &Value, base: &str, path: &str, method: &str, ids: &[S
     all
 }
 
-fn webhook(service: &Service, id: &str, body: Vec<u8>, signed: bool) -> Hostile {
+fn webhook(service: &Service, id: &str, body: Bytes, signed: bool) -> Hostile {
     let (now, secret) = (Clock::system().now(), WebhookSecret::parse(DEVELOPMENT_WEBHOOK_SECRET).unwrap());
     let signature = if signed { signature::sign(&secret, id, now, &body) } else { "v1,AAAA".to_owned() };
     Hostile::new("post", format!("{}/webhooks/nexusbank", service.public))
@@ -241,10 +249,10 @@ fn webhooks(service: &Service) -> Vec<Hostile> {
         for value in values() {
             let mut body = message.clone();
             *body.pointer_mut(&pointer).unwrap() = value;
-            all.push(body.to_string().into_bytes());
+            all.push(body.to_string().into());
         }
     }
-    let both = |(n, body): (usize, Vec<u8>)| {
+    let both = |(n, body): (usize, Bytes)| {
         [webhook(service, &format!("msg_{n}"), body.clone(), true), webhook(service, &format!("msg_{n}"), body, false)]
     };
     all.into_iter().enumerate().flat_map(both).collect()
@@ -257,7 +265,7 @@ async fn send_all(service: &Service, requests: Vec<Hostile>) -> Vec<Option<u16>>
 /// An opening and a dead letter: paths that lead somewhere.
 async fn ids(service: &Service) -> Vec<String> {
     let (_, _, opening) = service.open("order-1").await;
-    assert_eq!(webhook(service, "msg_dead", b"no JSON".to_vec(), true).send(service).await, Some(200));
+    assert_eq!(webhook(service, "msg_dead", "no JSON".into(), true).send(service).await, Some(200));
     let letters = service.get("/v1/dead-letters").await;
     [&opening["id"], &letters["items"][0]["id"]].map(|id| id.as_str().unwrap().to_owned()).into()
 }
@@ -286,12 +294,12 @@ async fn nothing_that_is_sent_to_any_endpoint_breaks_it() {
         // Refused for its size, or taken if signed and refused if not.
         assert!(matches!(answer, [Some(200), Some(401)] | [Some(413) | None, Some(413) | None]), "{answer:?}");
     }
-    let large = webhook(&service, "msg_large", vec![b' '; TOO_LARGE], true).send(&service).await;
+    let large = webhook(&service, "msg_large", vec![b' '; TOO_LARGE].into(), true).send(&service).await;
     assert!(matches!(large, Some(413) | None), "{large:?}");
     let machines =
         ["/livez", "/readyz", "/metrics", "/openapi.json", "/docs"].map(|path| format!("{}{path}", service.internal));
     for url in machines.into_iter().chain([format!("{}/livez", service.public)]) {
-        for method in ["get", "post", "put", "delete"] {
+        for method in ["get", "post"] {
             let requests = bodies().into_iter().map(|body| Hostile::new(method, url.clone()).body(body));
             send_all(&service, requests.collect()).await;
         }
