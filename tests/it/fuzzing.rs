@@ -105,7 +105,9 @@ fn what_becomes_of_a_seed_by_a_few_changes_holds_too() {
         let inputs = (select(seeds(name)), prop::collection::vec(change(), 1..6));
         let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
         let run = proptest::test_runner::TestRunner::new(config).run(&inputs, |(mut bytes, changes)| {
-            changes.iter().for_each(|change| change.apply(&mut bytes));
+            for change in &changes {
+                change.apply(&mut bytes);
+            }
             check(&bytes);
             Ok(())
         });

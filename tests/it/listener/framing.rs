@@ -12,7 +12,7 @@ async fn listening() -> Listening {
 /// The statuses of all answers on the connection, in order.
 fn statuses(text: &str) -> Vec<&str> {
     // Unlike a request that is quoted in an answer, an answer goes on with its status.
-    let status = |it: &'_ str| it.get(2..5).filter(|it| it.bytes().all(|byte| byte.is_ascii_digit())).is_some();
+    let status = |it: &str| it.get(2..5).is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()));
     text.split("HTTP/1.").skip(1).filter(|it| status(it)).map(|it| &it[2..5]).collect()
 }
 

@@ -95,7 +95,7 @@ fn made_bodies() -> Vec<Bytes> {
         r#"{"a":1,"a":2}"#.to_owned(),
         r#"{"\u0000":"\u0000"}"#.to_owned(),
         r#"{"a":"\ud800","\udfff":1}"#.to_owned(),
-        r#"{'a':1}"#.to_owned(),
+        r"{'a':1}".to_owned(),
         "{\"a\":\"\u{1}\n\"}".to_owned(),
         format!(r#"{{"a":"{}"}}"#, "x".repeat(60_000)),
         deep("[", "]", 100_000),
@@ -178,7 +178,7 @@ fn pointers(value: &Value, at: &str) -> Vec<String> {
 }
 
 fn percent(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    text.bytes().map(|byte| ["%", &hex::encode([byte])].concat()).collect::<Vec<_>>().concat()
 }
 
 fn text(value: &Value) -> String {
