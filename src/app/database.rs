@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 
 use crate::config::{self, Environment, SettingError};
 use crate::db::migrations::{self, Version};
-use crate::db::{PoolOptions, connect, connect_for_migrations, roles};
+use crate::db::{PoolOptions, connect, connect_for_migrations, describe, roles};
 use crate::embedded::{Cluster, ClusterError, ClusterOptions};
 
 /// How long a database that is away at the start is waited for.
@@ -71,7 +71,9 @@ impl Database {
             return Ok(());
         }
         let role = async { roles::of_session(&mut *self.pool.acquire().await?).await };
-        let role = role.await.context("DATABASE_URL: the database does not say what its role may do")?;
+        let role: sqlx::Result<_> = role.await;
+        let role = role.map_err(|error| anyhow!(describe(&error)));
+        let role = role.context("DATABASE_URL: the database does not say what its role may do")?;
         let Some(power) = role.power else { return Ok(()) };
         let held = format!("names the role {:?}, which {power}", role.name);
         if environment == Environment::Production {
@@ -99,8 +101,10 @@ impl Database {
     pub async fn on(cluster: Cluster, settings: &config::Database) -> Result<Self, OpenError> {
         let pool = pool(settings, cluster.url())?;
         let connecting = connect_for_migrations(cluster.url(), &settings.schema);
-        let mut connection = connecting.await.context("the private cluster")?;
-        migrations::migrate(&mut connection, &settings.schema).await.context("migrating the private cluster")?;
+        let mut connection =
+            connecting.await.map_err(|error| anyhow!(describe(&error)).context("the private cluster"))?;
+        let migrating = migrations::migrate(&mut connection, &settings.schema).await;
+        migrating.map_err(|error| anyhow!(migrations::explain(&error)).context("migrating the private cluster"))?;
         drop(connection);
         Ok(Self { pool, cluster: Some(cluster) })
     }
@@ -131,8 +135,8 @@ async fn check(pool: &PgPool) -> Result<(), OpenError> {
     let started = Instant::now();
     loop {
         let version = async {
-            let mut connection = pool.acquire().await?;
-            migrations::version(&mut connection).await.map_err(anyhow::Error::from)
+            let mut connection = pool.acquire().await.map_err(|error| anyhow!(describe(&error)))?;
+            migrations::version(&mut connection).await.map_err(|error| anyhow!(migrations::explain(&error)))
         };
         match version.await {
             Ok(Version::Usable) => return Ok(()),

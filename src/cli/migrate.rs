@@ -3,7 +3,7 @@
 //! Migrations and grants are two commits, and both may be run again: after a crash between them the service lacks a right,
 //! says so, and the next run grants it.
 
-use anyhow::Context;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use super::Misconfigured;
 use crate::app::Database;
 use crate::config::{self, RawDatabase, SettingError};
-use crate::db::{connect_for_migrations, migrations, roles};
+use crate::db::{connect_for_migrations, describe, migrations, roles};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -31,13 +31,15 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let service = settings.url.as_ref().map(user).transpose()?;
     let owner = user(url)?;
     let connecting = connect_for_migrations(url.expose_secret(), &settings.schema);
-    let mut connection = connecting.await.context("the database does not answer")?;
+    let connecting = connecting.await.map_err(|error| anyhow!(describe(&error)));
+    let mut connection = connecting.context("the database does not answer")?;
     let grantee = service.as_ref().filter(|service| **service != owner);
     // Before anything is changed.
     if let Some(role) = grantee {
         must_exist(&mut connection, role).await?;
     }
-    migrations::migrate(&mut connection, &settings.schema).await.context("migrating")?;
+    let migrating = migrations::migrate(&mut connection, &settings.schema).await;
+    migrating.map_err(|error| anyhow!(migrations::explain(&error)).context("migrating"))?;
     println!("schema {} is current", settings.schema);
     match grantee {
         Some(role) => {
@@ -57,7 +59,8 @@ fn user(url: &SecretString) -> anyhow::Result<String> {
 }
 
 async fn must_exist(connection: &mut PgConnection, role: &str) -> anyhow::Result<()> {
-    if roles::exists(connection, role).await.context("asking for the service's role")? {
+    let exists = roles::exists(connection, role).await.map_err(|error| anyhow!(describe(&error)));
+    if exists.context("asking for the service's role")? {
         return Ok(());
     }
     let error = SettingError {
@@ -73,5 +76,8 @@ async fn must_exist(connection: &mut PgConnection, role: &str) -> anyhow::Result
 async fn grant(connection: &mut PgConnection, settings: &config::Database, role: &str) -> anyhow::Result<()> {
     let exactly = !migrations::is_newer(connection).await.context("reading the schema's version")?;
     let granting = roles::grant(connection, &settings.schema, role, exactly);
-    granting.await.with_context(|| format!("granting to {role} in schema {}", settings.schema))
+    granting
+        .await
+        .map_err(|error| anyhow!(describe(&error)))
+        .with_context(|| format!("granting to {role} in schema {}", settings.schema))
 }

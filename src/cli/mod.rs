@@ -12,11 +12,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::app::OpenError;
 use crate::config::SettingError;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Opens bank accounts at a provider that answers later.
 #[derive(Parser)]
@@ -72,6 +71,7 @@ pub(crate) fn command() -> clap::Command {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    telemetry::log_panics();
     let Err(error) = run() else { return ExitCode::SUCCESS };
     if let Some(misconfigured) = error.downcast_ref::<Misconfigured>() {
         eprintln!("{misconfigured}");
@@ -115,15 +115,15 @@ fn read_dot_env() -> Result<(), Misconfigured> {
 }
 
 /// What a setting says is to be logged.
-fn log_filter(name: &'static str, text: &str) -> Result<EnvFilter, Misconfigured> {
-    EnvFilter::try_new(text).map_err(|_| {
+fn log_filter(name: &'static str, text: &str) -> Result<LogFilter, Misconfigured> {
+    LogFilter::parse(text).map_err(|_| {
         let takes = "a level or filter, such as info".to_owned();
         vec![SettingError { name, held: format!("held {text:?}"), takes }].into()
     })
 }
 
 /// Sends logs to standard error.
-fn init_logs(filter: EnvFilter, format: LogFormat) -> anyhow::Result<()> {
+fn init_logs(filter: LogFilter, format: LogFormat) -> anyhow::Result<()> {
     Ok(telemetry::init_logs(filter, format)?)
 }
 

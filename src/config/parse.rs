@@ -231,7 +231,7 @@ pub(super) fn header_text(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|it| it.to_string())
+    crate::telemetry::LogFilter::parse(text).map(|_| text.to_owned()).map_err(|it| it.to_string())
 }
 
 pub(super) fn postgres(text: &str) -> Result<SecretString, String> {

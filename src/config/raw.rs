@@ -16,7 +16,7 @@ pub struct RawSettings {
     #[command(flatten)]
     pub database: RawDatabase,
 
-    /// What is logged: a level, or a filter such as info,account_opening::workers=debug
+    /// What is logged: a level, or a filter such as info,account_opening::workers=debug; below info, libraries only if named
     #[arg(long, env, default_value = "info")]
     pub log: String,
     /// How log lines look: text or json

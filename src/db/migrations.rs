@@ -3,6 +3,8 @@
 use sqlx::PgConnection;
 use sqlx::migrate::{Migrate, MigrateError};
 
+use super::describe;
+
 /// How the schema in the database compares to ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -15,6 +17,16 @@ pub enum Version {
         /// What we need.
         needs: i64,
     },
+}
+
+/// What may be told about a failure, as [`describe`] has it.
+#[must_use]
+pub fn explain(error: &MigrateError) -> String {
+    match error {
+        MigrateError::Execute(error) => describe(error),
+        MigrateError::ExecuteMigration(error, version) => format!("migration {version}: {}", describe(error)),
+        error => error.to_string(),
+    }
 }
 
 /// Applies what is missing, as the owner of the schema.

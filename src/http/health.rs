@@ -97,7 +97,7 @@ async fn look(connection: &mut PgConnection, edge: &Edge, heart: &Heart) -> sqlx
 async fn metrics(State(edge): State<Edge>, Extension(seen): Extension<Seen>) -> Response {
     match tokio::time::timeout(PATIENCE, gauge(&edge, &seen)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "gauges of the database are not current"),
+        Ok(Err(error)) => tracing::warn!(cause = describe(&error), "gauges of the database are not current"),
         Err(_) => tracing::warn!("gauges of the database are not current: no answer in time"),
     }
     edge.metrics.run_upkeep();

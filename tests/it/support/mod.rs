@@ -11,6 +11,7 @@ mod inbox;
 mod invariants;
 pub mod kept;
 pub mod load;
+pub mod memory;
 mod opening;
 mod problem;
 pub mod process;
@@ -29,6 +30,7 @@ use account_opening::db::{PoolOptions, connect, migrations, roles};
 use account_opening::domain::Topic;
 use account_opening::domain::chain::HistoryKey;
 use account_opening::faults::Proxy;
+use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{Edge, internal, public};
 use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use account_opening::workers::Context;
@@ -41,6 +43,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 pub use self::eventually::eventually;
 pub use self::opening::OpeningBuilder;
@@ -219,7 +222,8 @@ impl TestApp {
     pub async fn replica(&self) -> String {
         let key = HistoryKey::new(&KEY);
         let parts = Parts::new((*self.edge.settings).clone(), self.edge.pool.clone(), key, self.clock.clone()).unwrap();
-        listen(public::router(parts.edge)).await
+        let limits = Limits::outside(&parts.edge.settings);
+        listen_as(public::router(parts.edge), limits).await
     }
 
     /// The opening as the API shows it.
@@ -301,8 +305,9 @@ impl TestAppBuilder {
         drop(connection);
         let key = settings.history_key.clone().unwrap_or_else(|| HistoryKey::new(&KEY));
         let parts = Parts::new(settings, service, key, clock.clone()).unwrap();
-        let public = listen(public::router(parts.edge.clone())).await;
-        let internal = listen(internal::router(parts.edge.clone())).await;
+        let (outside, inside) = (Limits::outside(&parts.edge.settings), Limits::inside(&parts.edge.settings));
+        let public = listen_as(public::router(parts.edge.clone()), outside).await;
+        let internal = listen_as(internal::router(parts.edge.clone()), inside).await;
         world.deliver_to(format!("{public}/webhooks/nexusbank"));
         TestApp {
             pool,
@@ -322,6 +327,14 @@ impl TestAppBuilder {
 fn pool(url: &str, schema: &str) -> PgPool {
     let (url, schema) = (url.to_owned(), schema.to_owned());
     connect(&PoolOptions { url, schema, max_connections: 8, acquire_timeout: Duration::from_secs(10) }).unwrap()
+}
+
+/// Serves a router on a free port of this machine as the service does, within these limits: its URL.
+pub async fn listen_as(router: axum::Router, limits: Limits) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, router, limits, CancellationToken::new()));
+    format!("http://{addr}")
 }
 
 /// Serves a router on a free port of this machine: its URL.
