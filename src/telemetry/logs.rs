@@ -84,7 +84,7 @@ mod tests {
         let named = |text: &str| LogFilter::parse(text).unwrap().named;
         assert!(named("trace").is_empty() && named("INFO").is_empty() && named("5").is_empty());
         assert!(named("debug,[request]=trace").is_empty());
-        assert_eq!(named("info, hyper=trace,sqlx::query[request]=debug,rustls"), ["hyper", "sqlx::query", "rustls"]);
+        assert_eq!(named("info,hyper=trace,sqlx::query[request]=debug,rustls"), ["hyper", "sqlx::query", "rustls"]);
         assert!(LogFilter::parse("info,a=nonsense").is_err());
     }
 }
