@@ -42,7 +42,7 @@ impl Stage {
         let (mut app, fault) = (building.start().await, Fault::new(failure));
         let settings = &app.edge.settings;
         let (ingest, _) = Ingest::start(
-            app.pool.clone(),
+            app.edge.pool.clone(),
             app.clock.clone(),
             app.edge.ids.clone(),
             app.edge.wakers.inbox.clone(),
