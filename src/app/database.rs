@@ -70,10 +70,11 @@ impl Database {
         if self.cluster.is_some() {
             return Ok(());
         }
-        let role = async { roles::of_session(&mut *self.pool.acquire().await?).await };
-        let role: sqlx::Result<_> = role.await;
-        let role = role.map_err(|error| anyhow!(describe(&error)));
-        let role = role.context("DATABASE_URL: the database does not say what its role may do")?;
+        let role = patiently(async || {
+            let role = async { roles::of_session(&mut *self.pool.acquire().await?).await };
+            role.await.map_err(|error: sqlx::Error| anyhow!(describe(&error)))
+        });
+        let role = role.await?;
         let Some(power) = role.power else { return Ok(()) };
         let held = format!("names the role {:?}, which {power}", role.name);
         if environment == Environment::Production {
@@ -130,22 +131,28 @@ fn pool(settings: &config::Database, url: &str) -> Result<PgPool, OpenError> {
     Ok(connect(&options).context("DATABASE_URL cannot be used")?)
 }
 
-/// Compares the schema; a database that is away is waited for a while, since it may be starting beside us.
+/// Compares the schema.
 async fn check(pool: &PgPool) -> Result<(), OpenError> {
+    let version = patiently(async || {
+        let mut connection = pool.acquire().await.map_err(|error| anyhow!(describe(&error)))?;
+        migrations::version(&mut connection).await.map_err(|error| anyhow!(migrations::explain(&error)))
+    });
+    match version.await? {
+        Version::Usable => Ok(()),
+        Version::Older { has, needs } => Err(OpenError::OlderSchema { has, needs }),
+    }
+}
+
+/// Asks until there is an answer: a database that is away is waited for, since it may be starting beside us.
+async fn patiently<T>(ask: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let started = Instant::now();
     loop {
-        let version = async {
-            let mut connection = pool.acquire().await.map_err(|error| anyhow!(describe(&error)))?;
-            migrations::version(&mut connection).await.map_err(|error| anyhow!(migrations::explain(&error)))
-        };
-        match version.await {
-            Ok(Version::Usable) => return Ok(()),
-            Ok(Version::Older { has, needs }) => return Err(OpenError::OlderSchema { has, needs }),
+        match ask().await {
             Err(error) if started.elapsed() < WAIT => {
                 tracing::warn!(%error, "the database does not answer yet; trying again");
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
-            Err(error) => return Err(error.context("DATABASE_URL: the database does not answer").into()),
+            answer => return answer.context("DATABASE_URL: the database does not answer"),
         }
     }
 }
