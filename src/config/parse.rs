@@ -192,7 +192,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn offset(text: &str) -> Result<TimeDelta, String> {
     let (sign, length) = match text.strip_prefix('-') {
         Some(length) => (-1, length),
-        None => (1, text),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
     let length = humantime::parse_duration(length).map_err(|it| it.to_string())?;
     // A year either way: beyond it nothing would be learnt.
@@ -320,7 +320,8 @@ mod tests {
         assert_eq!(offset("0s"), Ok(TimeDelta::zero()));
         assert_eq!(offset("1500ms"), Ok(TimeDelta::milliseconds(1_500)));
         assert_eq!(offset("-4s"), Ok(TimeDelta::seconds(-4)));
-        for wrong in ["", "-", "--1s", "4", "2y"] {
+        assert_eq!(offset("+4s"), Ok(TimeDelta::seconds(4)));
+        for wrong in ["", "-", "+", "+-1s", "--1s", "4", "2y"] {
             assert!(offset(wrong).is_err(), "{wrong}");
         }
     }
