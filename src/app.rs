@@ -2,6 +2,8 @@
 //! shutdown drains in order: no new requests, answers to those that came, the queue to the inbox, the ticks under way.
 
 mod database;
+mod key;
+pub mod verify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-pub use self::database::{Database, OpenError, history_key};
+pub use self::database::{Database, OpenError};
+pub use self::key::{history_key, known_history_key};
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::advance::Writer;
@@ -40,14 +43,6 @@ use crate::workers::{Context, Wakers};
 
 /// How often a worker looks for work that nobody woke it for.
 const LOOK: Duration = Duration::from_millis(500);
-/// The most connections to one listener: far more than a provider or a fleet of callers opens, far fewer than the system
-/// has file descriptors.
-const CONNECTIONS: usize = 1_024;
-/// How long a head may take, and a connection be idle, on the public listener: a provider that keeps its connections sends
-/// more often, one that does not loses nothing.
-const OUTSIDE_HEAD: Duration = Duration::from_secs(20);
-/// The same on the internal one.
-const INSIDE_HEAD: Duration = Duration::from_mins(1);
 /// How long the queue to the inbox may take to empty when no request is left.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often the sweeper goes round.
@@ -141,10 +136,7 @@ impl Parts {
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
         let metrics = edge.metrics.clone();
         let mut listeners = JoinSet::new();
-        // A request that was taken is answered within this time.
-        let drain = settings.ack_timeout + Duration::from_secs(1);
-        let limits = |head_within| Limits { head_within, connections: CONNECTIONS, drain };
-        let (outside, inside) = (limits(OUTSIDE_HEAD), limits(INSIDE_HEAD));
+        let (outside, inside) = (Limits::outside(&settings), Limits::inside(&settings));
         listeners.spawn(serve(public, public::router(edge.clone()), outside, stop_listening.clone()));
         listeners.spawn(serve(internal, internal::router(edge), inside, stop_listening.clone()));
         let mut workers = work(&context, &stop_working);

@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use self::parse::{Checker, duration, list_of};
 pub use self::parse::{Role, SettingError, Token};
 pub use self::raw::{
-    DEVELOPMENT_API_KEY, DEVELOPMENT_API_TOKENS, DEVELOPMENT_WEBHOOK_SECRET, RawDatabase, RawSettings,
+    DEVELOPMENT_API_KEY, DEVELOPMENT_API_TOKENS, DEVELOPMENT_WEBHOOK_SECRET, RawDatabase, RawHistory, RawSettings,
 };
 pub use self::simulator::{RawSimulator, SimulatorSettings};
 use crate::domain::Policy;
@@ -141,6 +141,20 @@ impl RawDatabase {
     }
 }
 
+impl RawHistory {
+    /// Checks what it takes to verify: the database, and the key if it is set.
+    ///
+    /// # Errors
+    /// Every wrong setting.
+    pub fn checked(&self) -> Result<(Database, Option<HistoryKey>), Vec<SettingError>> {
+        let mut check = Checker::default();
+        let database = self.database.check(&mut check);
+        let text = self.history_key.as_ref();
+        let key = check.optional_secret("HISTORY_KEY", text, parse::HISTORY_KEY, parse::history_key);
+        check.finish((database, key))
+    }
+}
+
 impl RawSettings {
     /// Checks all of them, each alone and together.
     ///
@@ -160,7 +174,7 @@ impl RawSettings {
             history_key: check.optional_secret(
                 "HISTORY_KEY",
                 self.history_key.as_ref(),
-                "base64 of 32 bytes, as `openssl rand -base64 32` prints",
+                parse::HISTORY_KEY,
                 parse::history_key,
             ),
             dashboard_url: check.url("DASHBOARD_URL", &self.dashboard_url),

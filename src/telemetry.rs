@@ -1,44 +1,19 @@
-//! Logs and metrics.
+//! Logs, panics and metrics.
 //!
 //! Never in a log or a label: names, e-mails, whole IBANs, bodies, secrets. Fields are dotted and the same everywhere.
 
-use std::io::IsTerminal;
+mod logs;
+mod panics;
+
 use std::sync::OnceLock;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::domain::text::words;
+pub use self::logs::{LogFilter, LogFormat, init_logs};
+pub use self::panics::log_panics;
 use crate::domain::{Source, StateName, Topic};
 use crate::provider::nexusbank;
-
-words!(
-    /// How log lines look.
-    LogFormat {
-        /// For people.
-        Text = "text",
-        /// One JSON object a line.
-        Json = "json",
-    }
-);
-
-/// Sends logs to standard error. `filter` is in the form of `tracing_subscriber::EnvFilter`, such as `info` or
-/// `info,account_opening::workers=debug`.
-///
-/// # Errors
-/// When logs already go somewhere.
-pub fn init_logs(filter: EnvFilter, format: LogFormat) -> Result<(), TryInitError> {
-    let registry = tracing_subscriber::registry().with(filter);
-    let colours = std::io::stderr().is_terminal();
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
-    match format {
-        LogFormat::Text => registry.with(layer.with_target(false)).try_init(),
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
-    }
-}
 
 /// The recorder of this process: made at the first call, the same at every later one.
 ///

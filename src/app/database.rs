@@ -1,20 +1,14 @@
-//! The database that the service runs on: the one that was given, or a private cluster; and the key of the history.
+//! The database that the service runs on: the one that was given, or a private cluster.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::{Context as _, anyhow};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 
-use crate::config::{self, Settings};
+use crate::config::{self, Environment, SettingError};
 use crate::db::migrations::{self, Version};
-use crate::db::{PoolOptions, connect, connect_for_migrations};
-use crate::domain::chain::HistoryKey;
+use crate::db::{PoolOptions, connect, connect_for_migrations, describe, roles};
 use crate::embedded::{Cluster, ClusterError, ClusterOptions};
 
 /// How long a database that is away at the start is waited for.
@@ -43,6 +37,9 @@ pub enum OpenError {
         /// What we need.
         needs: i64,
     },
+    /// Production does not run as a role that could switch off what defends the history.
+    #[error(transparent)]
+    Role(SettingError),
     /// The private cluster cannot be started.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -64,6 +61,30 @@ impl Database {
         Ok(Self { pool, cluster: None })
     }
 
+    /// Looks at the role that a database which was given is used as. Production refuses one that owns the tables or may act
+    /// as who does, elsewhere it is told. The private cluster has one role.
+    ///
+    /// # Errors
+    /// When the role is refused, or the database is away.
+    pub async fn check_role(&self, environment: Environment) -> Result<(), OpenError> {
+        if self.cluster.is_some() {
+            return Ok(());
+        }
+        let role = async { roles::of_session(&mut *self.pool.acquire().await?).await };
+        let role: sqlx::Result<_> = role.await;
+        let role = role.map_err(|error| anyhow!(describe(&error)));
+        let role = role.context("DATABASE_URL: the database does not say what its role may do")?;
+        let Some(power) = role.power else { return Ok(()) };
+        let held = format!("names the role {:?}, which {power}", role.name);
+        if environment == Environment::Production {
+            let takes = "a role that owns nothing (required in production): create one, and `account-opening migrate`, \
+                         with the owner's MIGRATION_DATABASE_URL, grants it what it needs";
+            return Err(OpenError::Role(SettingError { name: "DATABASE_URL", held, takes: takes.to_owned() }));
+        }
+        tracing::warn!("DATABASE_URL {held}: it could switch off what defends the history; production refuses it");
+        Ok(())
+    }
+
     async fn private(settings: &config::Database) -> Result<Self, OpenError> {
         let options = ClusterOptions {
             data_dir: settings.data_dir.clone(),
@@ -80,8 +101,10 @@ impl Database {
     pub async fn on(cluster: Cluster, settings: &config::Database) -> Result<Self, OpenError> {
         let pool = pool(settings, cluster.url())?;
         let connecting = connect_for_migrations(cluster.url(), &settings.schema);
-        let mut connection = connecting.await.context("the private cluster")?;
-        migrations::migrate(&mut connection, &settings.schema).await.context("migrating the private cluster")?;
+        let mut connection =
+            connecting.await.map_err(|error| anyhow!(describe(&error)).context("the private cluster"))?;
+        let migrating = migrations::migrate(&mut connection, &settings.schema).await;
+        migrating.map_err(|error| anyhow!(migrations::explain(&error)).context("migrating the private cluster"))?;
         drop(connection);
         Ok(Self { pool, cluster: Some(cluster) })
     }
@@ -112,8 +135,8 @@ async fn check(pool: &PgPool) -> Result<(), OpenError> {
     let started = Instant::now();
     loop {
         let version = async {
-            let mut connection = pool.acquire().await?;
-            migrations::version(&mut connection).await.map_err(anyhow::Error::from)
+            let mut connection = pool.acquire().await.map_err(|error| anyhow!(describe(&error)))?;
+            migrations::version(&mut connection).await.map_err(|error| anyhow!(migrations::explain(&error)))
         };
         match version.await {
             Ok(Version::Usable) => return Ok(()),
@@ -125,40 +148,4 @@ async fn check(pool: &PgPool) -> Result<(), OpenError> {
             Err(error) => return Err(error.context("DATABASE_URL: the database does not answer").into()),
         }
     }
-}
-
-/// The key of the history's chain: the one that was set, else the one kept in the data directory, made where there is
-/// none.
-///
-/// # Errors
-/// When the file cannot be read or written.
-pub fn history_key(settings: &Settings) -> anyhow::Result<HistoryKey> {
-    if let Some(key) = &settings.history_key {
-        return Ok(key.clone());
-    }
-    let directory = &settings.database.data_dir;
-    let path = directory.join("history.key");
-    if !path.exists() {
-        std::fs::create_dir_all(directory).with_context(|| format!("DATA_DIR: cannot make {}", directory.display()))?;
-        make_key(&path).with_context(|| format!("HISTORY_KEY: cannot keep a key in {}", path.display()))?;
-    }
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("HISTORY_KEY: cannot read {}", path.display()))?;
-    let bytes = STANDARD.decode(text.trim()).ok().and_then(|it| <[u8; 32]>::try_from(it).ok());
-    let bytes = bytes.with_context(|| format!("HISTORY_KEY: {} does not hold base64 of 32 bytes", path.display()))?;
-    Ok(HistoryKey::new(&bytes))
-}
-
-/// Written beside and linked into place: half a key would make a history that nobody can verify, and of two services that
-/// start together on one directory the second takes the first one's.
-fn make_key(path: &Path) -> std::io::Result<()> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    #[expect(clippy::disallowed_methods, reason = "a key must come from the operating system's randomness")]
-    let key: [u8; 32] = rand::random();
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    writeln!(file, "{}", STANDARD.encode(key))?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&beside, path);
-    std::fs::remove_file(&beside)?;
-    linked.or_else(|error| if error.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
 }

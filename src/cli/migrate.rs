@@ -1,13 +1,18 @@
-//! `migrate`: the schema, as its owner.
+//! `migrate`: the schema, as its owner, and the rights of the service's role.
+//!
+//! Migrations and grants are two commits, and both may be run again: after a crash between them the service lacks a right,
+//! says so, and the next run grants it.
 
-use anyhow::Context;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgConnection;
+use sqlx::postgres::PgConnectOptions;
 
 use super::Misconfigured;
 use crate::app::Database;
-use crate::config::RawDatabase;
-use crate::db::{connect_for_migrations, migrations};
+use crate::config::{self, RawDatabase, SettingError};
+use crate::db::{connect_for_migrations, describe, migrations, roles};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -23,9 +28,56 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         println!("the private cluster in {} is current", settings.data_dir.display());
         return Ok(());
     };
+    let service = settings.url.as_ref().map(user).transpose()?;
+    let owner = user(url)?;
     let connecting = connect_for_migrations(url.expose_secret(), &settings.schema);
-    let mut connection = connecting.await.context("the database does not answer")?;
-    migrations::migrate(&mut connection, &settings.schema).await.context("migrating")?;
+    let connecting = connecting.await.map_err(|error| anyhow!(describe(&error)));
+    let mut connection = connecting.context("the database does not answer")?;
+    let grantee = service.as_ref().filter(|service| **service != owner);
+    // Before anything is changed.
+    if let Some(role) = grantee {
+        must_exist(&mut connection, role).await?;
+    }
+    let migrating = migrations::migrate(&mut connection, &settings.schema).await;
+    migrating.map_err(|error| anyhow!(migrations::explain(&error)).context("migrating"))?;
     println!("schema {} is current", settings.schema);
+    match grantee {
+        Some(role) => {
+            grant(&mut connection, &settings, role).await?;
+            println!("granted to {role}: what the service needs in schema {}", settings.schema);
+        }
+        None if service.is_none() => println!("granted to nobody: DATABASE_URL, the service's, is not set"),
+        None => println!("granted to nobody: DATABASE_URL, the service's, names {owner} too, who migrates"),
+    }
     Ok(())
+}
+
+/// The role that a URL logs in as.
+fn user(url: &SecretString) -> anyhow::Result<String> {
+    let options: PgConnectOptions = url.expose_secret().parse()?;
+    Ok(options.get_username().to_owned())
+}
+
+async fn must_exist(connection: &mut PgConnection, role: &str) -> anyhow::Result<()> {
+    let exists = roles::exists(connection, role).await.map_err(|error| anyhow!(describe(&error)));
+    if exists.context("asking for the service's role")? {
+        return Ok(());
+    }
+    let error = SettingError {
+        name: "DATABASE_URL",
+        held: format!("names the role {role:?}, which does not exist"),
+        takes: "the service's role: create it first, `create role … login`, and `account-opening migrate` grants it \
+                what it needs"
+            .to_owned(),
+    };
+    Err(Misconfigured::from(vec![error]).into())
+}
+
+async fn grant(connection: &mut PgConnection, settings: &config::Database, role: &str) -> anyhow::Result<()> {
+    let exactly = !migrations::is_newer(connection).await.context("reading the schema's version")?;
+    let granting = roles::grant(connection, &settings.schema, role, exactly);
+    granting
+        .await
+        .map_err(|error| anyhow!(describe(&error)))
+        .with_context(|| format!("granting to {role} in schema {}", settings.schema))
 }

@@ -6,15 +6,16 @@ mod demo;
 mod migrate;
 mod serve;
 mod simulator;
+mod verify_history;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
+use crate::app::OpenError;
 use crate::config::SettingError;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Opens bank accounts at a provider that answers later.
 #[derive(Parser)]
@@ -34,8 +35,10 @@ enum Command {
     Serve(Box<serve::Arguments>),
     /// Everything on one machine: Postgres, the outside world with faults, the service, N openings
     Demo(demo::Arguments),
-    /// Applies the migrations as the owner of the database, and exits
+    /// Applies the migrations as the owner of the database, grants the service's role what it needs, and exits
     Migrate(migrate::Arguments),
+    /// Checks every history with its key, without trusting the database, and says where one was tampered with
+    VerifyHistory(verify_history::Arguments),
     /// Only the simulated outside world: `NexusBank`, profile service, card issuer
     Simulator(simulator::Arguments),
 }
@@ -51,6 +54,14 @@ impl From<Vec<SettingError>> for Misconfigured {
     }
 }
 
+/// What is wrong with a database that was given is wrong configuration; everything else went wrong.
+fn refused(error: OpenError) -> anyhow::Error {
+    match error {
+        OpenError::OlderSchema { .. } | OpenError::Role(_) => Misconfigured(vec![error.to_string()]).into(),
+        OpenError::Cluster(_) | OpenError::Failed(_) => error.into(),
+    }
+}
+
 /// The whole command line, for the test that compares it to `.env.example`.
 #[cfg(test)]
 pub(crate) fn command() -> clap::Command {
@@ -60,6 +71,7 @@ pub(crate) fn command() -> clap::Command {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    telemetry::log_panics();
     let Err(error) = run() else { return ExitCode::SUCCESS };
     if let Some(misconfigured) = error.downcast_ref::<Misconfigured>() {
         eprintln!("{misconfigured}");
@@ -80,6 +92,7 @@ fn run() -> anyhow::Result<()> {
             Command::Serve(arguments) => serve::run(&arguments).await,
             Command::Demo(arguments) => demo::run(&arguments).await,
             Command::Migrate(arguments) => migrate::run(&arguments).await,
+            Command::VerifyHistory(arguments) => verify_history::run(&arguments).await,
             Command::Simulator(arguments) => simulator::run(&arguments).await,
         }
     });
@@ -102,15 +115,15 @@ fn read_dot_env() -> Result<(), Misconfigured> {
 }
 
 /// What a setting says is to be logged.
-fn log_filter(name: &'static str, text: &str) -> Result<EnvFilter, Misconfigured> {
-    EnvFilter::try_new(text).map_err(|_| {
+fn log_filter(name: &'static str, text: &str) -> Result<LogFilter, Misconfigured> {
+    LogFilter::parse(text).map_err(|_| {
         let takes = "a level or filter, such as info".to_owned();
         vec![SettingError { name, held: format!("held {text:?}"), takes }].into()
     })
 }
 
 /// Sends logs to standard error.
-fn init_logs(filter: EnvFilter, format: LogFormat) -> anyhow::Result<()> {
+fn init_logs(filter: LogFilter, format: LogFormat) -> anyhow::Result<()> {
     Ok(telemetry::init_logs(filter, format)?)
 }
 

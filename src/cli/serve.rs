@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use super::Misconfigured;
-use crate::app::{App, Database, OpenError, Parts, history_key};
+use crate::app::{App, Database, Parts, history_key};
 use crate::clock::Clock;
 use crate::config::{RawSettings, Settings};
 
@@ -39,17 +39,12 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn start(settings: Settings) -> anyhow::Result<(App, Database)> {
-    let database = match Database::open(&settings.database).await {
-        Ok(database) => database,
-        Err(error @ OpenError::OlderSchema { .. }) => return Err(Misconfigured(vec![error.to_string()]).into()),
-        Err(error) => return Err(error.into()),
-    };
-    let key = history_key(&settings)?;
+    let database = Database::open(&settings.database).await.map_err(super::refused)?;
+    database.check_role(settings.environment).await.map_err(super::refused)?;
+    let key = history_key(settings.history_key.as_ref(), &settings.database.data_dir)?;
     if !settings.clock_offset.is_zero() {
-        tracing::warn!(
-            milliseconds = settings.clock_offset.num_milliseconds(),
-            "CLOCK_OFFSET: the clock is made wrong"
-        );
+        let milliseconds = settings.clock_offset.num_milliseconds();
+        tracing::warn!(milliseconds, "CLOCK_OFFSET: the clock is made wrong");
     }
     let clock = Clock::wrong_by(settings.clock_offset);
     let app = Parts::new(settings, database.pool.clone(), key, clock)?.run().await?;

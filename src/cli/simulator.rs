@@ -1,7 +1,6 @@
 //! `simulator`: the outside world alone.
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
 use super::Misconfigured;
 use crate::clock::Clock;
@@ -20,7 +19,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = arguments.settings.checked().map_err(Misconfigured::from)?;
-    super::init_logs(EnvFilter::new("info"), LogFormat::Text)?;
+    super::init_logs(super::log_filter("LOG", "info")?, LogFormat::Text)?;
     let stop = super::asked_to_stop()?;
     let clock = Clock::system();
     let timing = Timing::default();

@@ -22,6 +22,7 @@ pub(super) const SCHEMA: &str = "a schema name: small letters, digits and unders
 pub(super) const BEARER: &str = "a bearer key: visible ASCII characters";
 pub(super) const WEBHOOK_SECRETS: &str = "whsec_ and base64, comma-separated";
 pub(super) const TOKENS: &str = "name:token[:reader|caller|operator|admin], comma-separated; each token once";
+pub(super) const HISTORY_KEY: &str = "base64 of 32 bytes, as `openssl rand -base64 32` prints";
 pub(super) const SUBSCRIBERS: &str = "url|whsec_…, comma-separated";
 
 words!(
@@ -230,7 +231,7 @@ pub(super) fn header_text(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|it| it.to_string())
+    crate::telemetry::LogFilter::parse(text).map(|_| text.to_owned()).map_err(|it| it.to_string())
 }
 
 pub(super) fn postgres(text: &str) -> Result<SecretString, String> {

@@ -16,7 +16,7 @@ pub struct RawSettings {
     #[command(flatten)]
     pub database: RawDatabase,
 
-    /// What is logged: a level, or a filter such as info,account_opening::workers=debug
+    /// What is logged: a level, or a filter such as info,account_opening::workers=debug; below info, libraries only if named
     #[arg(long, env, default_value = "info")]
     pub log: String,
     /// How log lines look: text or json
@@ -135,6 +135,18 @@ pub struct RawDatabase {
     /// Where the Postgres programs are [default: looked for]
     #[arg(long, env)]
     pub pg_bin_dir: Option<String>,
+}
+
+/// What it takes to verify the histories, as text.
+#[derive(Args, Clone)]
+#[expect(missing_docs, clippy::doc_markdown, reason = "each has its help, which is plain text")]
+pub struct RawHistory {
+    #[command(flatten)]
+    pub database: RawDatabase,
+
+    /// The key of the history's hash chain: base64 of 32 bytes [default: the one kept in DATA_DIR]
+    #[arg(long, env, hide_env_values = true)]
+    pub history_key: Option<String>,
 }
 
 impl RawSettings {

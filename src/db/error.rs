@@ -1,5 +1,7 @@
 //! What a database error means for the work that met it.
 
+use super::openings::Unreadable;
+
 /// What comes next after a database error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -38,11 +40,32 @@ pub fn classify(error: &sqlx::Error) -> Fault {
     }
 }
 
-/// What may stand in a log about an error: a message of the database's may quote values, so only its code is kept.
+/// What may stand in a log about an error: what the database or a decoder says about a value may quote it, so of that only
+/// the code or the column is kept.
 #[must_use]
 pub fn describe(error: &sqlx::Error) -> String {
     match error {
-        sqlx::Error::Database(error) => format!("database error {}", error.code().unwrap_or_default()),
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            if speaks_of_no_value(&code) {
+                format!("database error {code}: {}", error.message())
+            } else {
+                format!("database error {code}")
+            }
+        }
+        sqlx::Error::ColumnDecode { index, .. } => format!("database error: column {index} cannot be read"),
+        sqlx::Error::Decode(error) => match error.downcast_ref::<Unreadable>() {
+            Some(unreadable) => unreadable.to_string(),
+            None => "database error: a row cannot be read".to_owned(),
+        },
+        sqlx::Error::Encode(_) => "database error: a parameter cannot be written".to_owned(),
         error => format!("database error: {error}"),
     }
+}
+
+/// Whether errors of this class are about the connection, the server or a name in a statement, whose text is ours. Their
+/// words tell an operator what to do: a wrong password, a missing right, a full disk. Of the classes that are left out, data
+/// exceptions (22), constraints (23), and what our triggers and Postgres itself raise (P0, XX) may quote a row.
+fn speaks_of_no_value(code: &str) -> bool {
+    ["08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::Page;
 use crate::clock::Time;
 use crate::domain::chain::{Hash, HistoryKey, Row};
+use crate::domain::verify::{Head, Link};
 use crate::domain::{OpeningId, Step};
 
 /// A row of history as it is read back.
@@ -40,6 +41,33 @@ impl Transition {
             detail: self.detail.as_deref(),
         }
     }
+
+    /// The row with the hash that stands beside it.
+    #[must_use]
+    pub fn link(&self) -> Link<'_> {
+        Link { row: self.chained(), hash: &self.hash }
+    }
+}
+
+/// What an anchor says of its history.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of account_openings")]
+pub struct Anchored {
+    pub id: Uuid,
+    pub state: String,
+    pub version: i64,
+    pub head_hash: Vec<u8>,
+}
+
+/// What is left of a history whose head was exported.
+#[derive(Clone, Debug)]
+pub struct Remains {
+    /// Which of the heads that were asked for, from 1 on.
+    pub position: i64,
+    /// Whether there is an anchor.
+    pub anchored: bool,
+    /// The hash that stands at that version.
+    pub hash: Option<Vec<u8>>,
 }
 
 /// The hashes that `steps` add to a chain whose head is `head`.
@@ -109,6 +137,83 @@ pub async fn list(connection: &mut PgConnection, opening: OpeningId, page: Page<
         opening.0,
         page.after.unwrap_or_default(),
         page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The ids of the openings from `first` on that have an anchor, or a history, or both; in their order, at most `limit`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn page_of_openings(connection: &mut PgConnection, first: Uuid, limit: i64) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"-- history::page_of_openings
+        select id as "id!"
+          from ((select id from account_openings where id >= $1 order by id limit $2)
+                 union
+                (select distinct opening_id from opening_history where opening_id >= $1 order by opening_id limit $2))
+               as either
+         order by id
+         limit $2"#,
+        first,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// What the anchors of these openings say, in the order of their ids; those that have one.
+///
+/// # Errors
+/// When the database is away.
+pub async fn anchors(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Result<Vec<Anchored>> {
+    sqlx::query_as!(
+        Anchored,
+        r#"-- history::anchors
+        select id, state, version, head_hash from account_openings where id = any($1) order by id"#,
+        openings,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The histories of these openings, by opening and version, at most `most` rows of each.
+///
+/// # Errors
+/// When the database is away.
+pub async fn of_openings(connection: &mut PgConnection, openings: &[Uuid], most: i64) -> sqlx::Result<Vec<Transition>> {
+    sqlx::query_as!(
+        Transition,
+        r#"-- history::of_openings
+        select h.opening_id, h.version, h.from_state, h.to_state, h.event, h.source, h.inbox_id, h.at, h.detail, h.hash
+          from unnest($1::uuid[]) as asked(id)
+         cross join lateral (select * from opening_history where opening_id = asked.id order by version, hash limit $2) h
+         order by h.opening_id, h.version, h.hash"#,
+        openings,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// What is left of the histories with these heads.
+///
+/// # Errors
+/// When the database is away.
+pub async fn remains(connection: &mut PgConnection, heads: &[Head]) -> sqlx::Result<Vec<Remains>> {
+    let openings: Vec<Uuid> = heads.iter().map(|it| it.opening).collect();
+    let versions: Vec<i64> = heads.iter().map(|it| it.version).collect();
+    sqlx::query_as!(
+        Remains,
+        r#"-- history::remains
+        select asked.position as "position!", h.hash as "hash?",
+               exists (select from account_openings where id = asked.opening_id) as "anchored!"
+          from unnest($1::uuid[], $2::bigint[]) with ordinality as asked(opening_id, version, position)
+          left join opening_history h using (opening_id, version)
+         order by asked.position"#,
+        &openings,
+        &versions,
     )
     .fetch_all(connection)
     .await

@@ -3,6 +3,8 @@
 use sqlx::PgConnection;
 use sqlx::migrate::{Migrate, MigrateError};
 
+use super::describe;
+
 /// How the schema in the database compares to ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -15,6 +17,16 @@ pub enum Version {
         /// What we need.
         needs: i64,
     },
+}
+
+/// What may be told about a failure, as [`describe`] has it.
+#[must_use]
+pub fn explain(error: &MigrateError) -> String {
+    match error {
+        MigrateError::Execute(error) => describe(error),
+        MigrateError::ExecuteMigration(error, version) => format!("migration {version}: {}", describe(error)),
+        error => error.to_string(),
+    }
 }
 
 /// Applies what is missing, as the owner of the schema.
@@ -53,4 +65,14 @@ pub async fn version(connection: &mut PgConnection) -> Result<Version, MigrateEr
     let has = applied.iter().map(|it| it.version).max().unwrap_or_default();
     let missing = ours.iter().any(|one| !applied.iter().any(|it| it.version == one.version));
     Ok(if missing { Version::Older { has, needs } } else { Version::Usable })
+}
+
+/// Whether a newer version than ours has migrated the schema.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn is_newer(connection: &mut PgConnection) -> Result<bool, MigrateError> {
+    let ours = sqlx::migrate!();
+    let applied = connection.list_applied_migrations("_sqlx_migrations").await?;
+    Ok(applied.iter().any(|it| !ours.version_exists(it.version)))
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Page;
+use super::{Page, describe};
 use crate::clock::Time;
 use crate::domain::bank::{Bic, Iban};
 use crate::domain::chain::Hash;
@@ -22,7 +22,7 @@ pub struct Anchor {
 }
 
 /// A row that does not make a legal opening. The table's constraints rule it out; if it comes up, the schema and the
-/// code disagree, and the opening is left alone.
+/// code disagree, and the opening is left alone. Neither text nor log quotes the row.
 #[derive(Debug, thiserror::Error)]
 #[error("opening {id} cannot be read: {what}")]
 pub struct Unreadable {
@@ -280,7 +280,7 @@ pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
 
 /// One row that a neighbouring version wrote and we cannot read must not hide the others.
 fn readable(rows: Vec<Row>) -> Vec<Opening> {
-    let note = |error: &sqlx::Error| tracing::error!(%error, "an opening was left out");
+    let note = |error: &sqlx::Error| tracing::error!(cause = describe(error), "an opening was left out");
     rows.into_iter().filter_map(|row| row.into_anchor().inspect_err(note).ok()).map(|it| it.opening).collect()
 }
 

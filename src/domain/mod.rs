@@ -16,6 +16,7 @@ pub mod request;
 pub mod resource;
 pub mod retry;
 pub(crate) mod text;
+pub mod verify;
 
 pub use decide::{decide, start};
 pub use effect::{Case, CaseKind, Command, Decision, Effect, EventType, Outcome, Step, TicketKind, Topic};

@@ -20,6 +20,8 @@ use tempfile::TempDir;
 use super::ClusterError;
 use super::account::Account;
 
+/// The cluster's folder within it.
+pub(super) const CLUSTER: &str = "postgres";
 /// Above this many bytes the log is put aside at the next start.
 const LOG_LIMIT: u64 = 10 * 1024 * 1024;
 /// How many lines of the log an error quotes.
@@ -56,7 +58,7 @@ impl Folder {
     }
 
     pub(super) fn cluster(&self) -> PathBuf {
-        self.path.join("postgres")
+        self.path.join(CLUSTER)
     }
 
     pub(super) fn socket(&self) -> PathBuf {

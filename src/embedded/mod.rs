@@ -68,6 +68,12 @@ impl Cluster {
         Self::launch(options, None).await
     }
 
+    /// Whether there is one in this data directory, running or not.
+    #[must_use]
+    pub fn exists(data_dir: &std::path::Path) -> bool {
+        data_dir.join(folder::CLUSTER).exists()
+    }
+
     /// A cluster in a temporary directory, which goes when it stops, is dropped, or the process dies. Everything else is
     /// as in [`Cluster::start`], durability too.
     pub async fn temporary(bin_dir: Option<PathBuf>, max_connections: u16) -> Result<Self, ClusterError> {

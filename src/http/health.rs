@@ -12,14 +12,21 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use chrono::TimeDelta;
 use serde_json::json;
+use sqlx::PgConnection;
+use tokio::time::{Instant, timeout_at};
 
 use super::Edge;
+use super::heart::Heart;
 use crate::db::gauges::{self, Count};
+use crate::db::{conclude, describe};
 
 /// How far our clock may be from the database's.
 const MAX_SKEW: TimeDelta = TimeDelta::seconds(5);
 /// The longest that a look at the database may take here.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is said of a database that says nothing.
+const LATE: &str = "the database does not answer in time";
 
 /// Labels that a gauge has had: one whose count became none must say 0, not what it last was.
 type Seen = Arc<Mutex<HashSet<(&'static str, String, String)>>>;
@@ -31,6 +38,7 @@ pub fn router(edge: Edge) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .layer(Extension(Seen::default()))
+        .layer(Extension(Heart::default()))
         .with_state(edge)
 }
 
@@ -39,16 +47,11 @@ pub async fn live() -> &'static str {
     "ok"
 }
 
-/// Requests can be served, durably: the database answers, writes, and its clock is ours.
-async fn ready(State(edge): State<Edge>) -> Response {
-    let problems = match tokio::time::timeout(PATIENCE, look(&edge)).await {
-        Ok(Ok(problems)) => problems,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            vec!["the database is away"]
-        }
-        Err(_) => vec!["the database does not answer in time"],
-    };
+/// Requests can be served, durably: the database answers, takes a write, and its clock is ours.
+async fn ready(State(edge): State<Edge>, Extension(heart): Extension<Heart>) -> Response {
+    // In a task of its own: a machine that hangs up leaves neither the connection nor the heart in the middle of something.
+    let problems = tokio::spawn(async move { problems(&edge, &heart).await }).await;
+    let problems = problems.unwrap_or_else(|_| vec!["looking at the database failed"]);
     if problems.is_empty() {
         return Json(json!({"ready": true})).into_response();
     }
@@ -56,16 +59,36 @@ async fn ready(State(edge): State<Edge>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "2")], body).into_response()
 }
 
-async fn look(edge: &Edge) -> sqlx::Result<Vec<&'static str>> {
-    let mut connection = edge.pool.acquire().await?;
-    let server = gauges::server(&mut connection).await?;
+async fn problems(edge: &Edge, heart: &Heart) -> Vec<&'static str> {
+    let deadline = Instant::now() + PATIENCE;
+    let looked = match timeout_at(deadline, edge.pool.acquire()).await {
+        Ok(Ok(mut connection)) => {
+            let result = timeout_at(deadline, look(&mut connection, edge, heart)).await;
+            conclude(connection, result)
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => Ok(vec![LATE]),
+    };
+    match looked {
+        Ok(problems) => problems,
+        Err(error) => {
+            tracing::warn!(error = describe(&error), "not ready");
+            vec![if Instant::now() < deadline { "the database is away" } else { LATE }]
+        }
+    }
+}
+
+async fn look(connection: &mut PgConnection, edge: &Edge, heart: &Heart) -> sqlx::Result<Vec<&'static str>> {
+    let server = gauges::server(connection).await?;
     let skew = (edge.clock.now() - server.now).abs();
+    let takes_no_writes = server.is_standby || server.read_only;
     let checks = [
         (server.is_standby, "the database is a standby"),
         (server.read_only, "the database is read-only"),
         (!server.fsync, "the database runs with fsync off"),
         (!server.synchronous_commit, "the database runs with synchronous_commit off"),
         (skew > MAX_SKEW, "our clock is over 5 s away from the database's"),
+        (!takes_no_writes && !heart.beats(connection, edge.clock.now()).await, "the database does not take a write"),
     ];
     Ok(checks.into_iter().filter(|(wrong, _)| *wrong).map(|(_, problem)| problem).collect())
 }
@@ -74,7 +97,7 @@ async fn look(edge: &Edge) -> sqlx::Result<Vec<&'static str>> {
 async fn metrics(State(edge): State<Edge>, Extension(seen): Extension<Seen>) -> Response {
     match tokio::time::timeout(PATIENCE, gauge(&edge, &seen)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "gauges of the database are not current"),
+        Ok(Err(error)) => tracing::warn!(cause = describe(&error), "gauges of the database are not current"),
         Err(_) => tracing::warn!("gauges of the database are not current: no answer in time"),
     }
     edge.metrics.run_upkeep();

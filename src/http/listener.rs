@@ -1,8 +1,8 @@
 //! The accept loop of both listeners.
 //!
-//! `axum::serve` has no time-out for a request's head and no bound on connections, so that a handful of clients that send a
-//! byte now and then could hold every one of them. Here a head must arrive in time, an idle connection is closed, and a
-//! connection beyond the cap waits to be accepted until another ends.
+//! `axum::serve` has no time-out for a request's head or body and no bound on connections, so that a handful of clients that
+//! send a byte now and then could hold every one of them. Here head and body must arrive in time, the answer must be read in
+//! time, an idle connection is closed, and a connection beyond the cap waits to be accepted until another ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,21 +16,65 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower_http::timeout::RequestBodyDeadline;
+
+use super::outgoing::Outgoing;
+use super::public;
+use crate::config::Settings;
 
 /// Where the kernel has no file descriptor left, trying again at once would only spin.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
 /// The most bytes of a request's head, and of a body that nobody reads.
 const MAX_BUFFER: usize = 64 * 1_024;
+/// The most connections to one listener: far more than a provider or a fleet of callers opens, far fewer than the system
+/// has file descriptors.
+const CONNECTIONS: usize = 1_024;
+/// How long a head may take, and a connection be idle, on the public listener: a provider that keeps its connections sends
+/// more often, one that does not loses nothing.
+const OUTSIDE_HEAD: Duration = Duration::from_secs(20);
+/// The same on the internal one.
+const INSIDE_HEAD: Duration = Duration::from_mins(1);
+/// How long a body may take on the internal listener: 64 KiB at the most, from machines nearby.
+const INSIDE_BODY: Duration = Duration::from_secs(10);
+/// How long an answer may wait to be read, on either.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// What a client may take of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The longest that a request's head may take, and that a connection may be idle.
     pub head_within: Duration,
+    /// The longest that a request's body may take after its head, however it comes. Beyond it the body ends in an error,
+    /// which [`super::body::is_too_slow`] tells.
+    pub body_within: Duration,
+    /// The longest that an answer may wait to be read.
+    pub answer_within: Duration,
     /// The most connections at once.
     pub connections: usize,
     /// How long connections may take to end after the stop; what is left then is cut.
     pub drain: Duration,
+}
+
+impl Limits {
+    /// Those of the public listener.
+    #[must_use]
+    pub fn outside(settings: &Settings) -> Self {
+        let body_within = public::body_within(settings.ack_timeout);
+        Self { head_within: OUTSIDE_HEAD, body_within, ..Self::inside(settings) }
+    }
+
+    /// Those of the internal listener.
+    #[must_use]
+    pub fn inside(settings: &Settings) -> Self {
+        Self {
+            head_within: INSIDE_HEAD,
+            body_within: INSIDE_BODY,
+            answer_within: ANSWER,
+            connections: CONNECTIONS,
+            // A request that was taken is answered within this time.
+            drain: settings.ack_timeout + Duration::from_secs(1),
+        }
+    }
 }
 
 /// Serves until `stop`: then accepts nothing more, lets requests under way end, and cuts what is left after
@@ -43,11 +87,13 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         let Some((stream, slot)) = accepted else { continue };
         // Answers are small and wait for nothing.
         let _ = stream.set_nodelay(true);
+        let stream = TokioIo::new(Outgoing::new(stream, limits.answer_within));
+        let service = RequestBodyDeadline::new(router.clone(), limits.body_within);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_within)
             .max_buf_size(MAX_BUFFER)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+            .serve_connection(stream, TowerToHyperService::new(service));
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {

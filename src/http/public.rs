@@ -14,9 +14,9 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use http_body_util::LengthLimitError;
+use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{Edge, health};
+use super::{Edge, body, health};
 use crate::db::inbox::Stored;
 use crate::domain::Source;
 use crate::ingest::{Message, Receipt};
@@ -27,7 +27,24 @@ const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
 
 /// The routes of the public listener.
 pub fn router(edge: Edge) -> Router {
-    Router::new().route("/webhooks/{provider}", any(receive)).route("/livez", get(health::live)).with_state(edge)
+    Router::new()
+        .route("/webhooks/{provider}", any(receive))
+        .route("/livez", get(health::live))
+        .with_state(edge)
+        // Without it a panic would close the connection without an answer. Providers come again after a 500.
+        .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+}
+
+/// What a request has until it must be answered.
+fn patience(ack_timeout: Duration) -> Duration {
+    ack_timeout.saturating_sub(ANSWER_TRAVELS).max(ack_timeout / 2)
+}
+
+/// How long a body may take: a body that takes longer leaves no time to store it. It is less than the patience with the
+/// whole request, so that a client that is too slow is told that it is (408), and not that we are (503).
+#[must_use]
+pub fn body_within(ack_timeout: Duration) -> Duration {
+    patience(ack_timeout).mul_f64(0.9)
 }
 
 /// What became of a request, for the metrics.
@@ -41,7 +58,7 @@ async fn receive(State(edge): State<Edge>, name: Result<Path<String>, PathReject
             .increment(1);
         return StatusCode::NOT_FOUND.into_response();
     };
-    let patience = edge.settings.ack_timeout.saturating_sub(ANSWER_TRAVELS).max(edge.settings.ack_timeout / 2);
+    let patience = patience(edge.settings.ack_timeout);
     let answer = tokio::time::timeout(patience, handle(&edge, provider.as_ref(), request)).await;
     let (outcome, response) = answer.unwrap_or_else(|_| ("timeout", unavailable()));
     let provider = provider.name();
@@ -100,16 +117,17 @@ async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Answe
     (outcome, (ack.status, ack.headers, ack.body).into_response())
 }
 
-/// Reads the body, unless it says or shows that it is too large.
+/// Reads the body, unless it says or shows that it is too large, or does not come.
 async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Answer> {
     let too_large = || ("too_large", StatusCode::PAYLOAD_TOO_LARGE.into_response());
     let declared = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse::<u64>().ok());
     if declared.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    to_bytes(body, most).await.map(Into::into).map_err(|error| {
-        let over = std::error::Error::source(&error).and_then(|it| it.downcast_ref::<LengthLimitError>());
-        if over.is_some() { too_large() } else { ("broken_off", StatusCode::BAD_REQUEST.into_response()) }
+    to_bytes(body, most).await.map(Into::into).map_err(|error| match &error {
+        error if body::is_too_large(error) => too_large(),
+        error if body::is_too_slow(error) => ("too_slow", body::closing(StatusCode::REQUEST_TIMEOUT.into_response())),
+        _ => ("broken_off", StatusCode::BAD_REQUEST.into_response()),
     })
 }
 

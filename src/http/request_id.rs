@@ -87,7 +87,7 @@ fn made(ids: &Ids) -> HeaderValue {
 }
 
 fn panicked(_panic: Box<dyn Any + Send>) -> Response {
-    // What it said may quote data, so only the panic hook's own line has it.
+    // What it said may quote data, so nobody repeats it; the panic hook has logged where it was.
     ApiError::internal("panicked").into_response()
 }
 

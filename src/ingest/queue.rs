@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Unavailable;
 use crate::db::inbox::{self, NewFact, Stored};
-use crate::db::{Fault, WITHIN, classify, conclude};
+use crate::db::{Fault, WITHIN, classify, conclude, describe};
 use crate::faults::{FaultPoint, Step};
 
 /// The most messages in one commit.
@@ -83,7 +83,8 @@ impl Writer {
                 self.wake.notify_one();
             }
             Err(error) if batch.len() > 1 && classify(&error) == Fault::Permanent => {
-                tracing::warn!(%error, messages = batch.len(), "a batch was refused; storing its messages one by one");
+                let (cause, messages) = (describe(&error), batch.len());
+                tracing::warn!(cause, messages, "a batch was refused; storing its messages one by one");
                 let mut away = false;
                 for waiting in batch {
                     // Once the database is away, the rest need not find out one by one.
@@ -94,7 +95,7 @@ impl Writer {
                 self.wake.notify_one();
             }
             Err(error) => {
-                tracing::error!(%error, messages = batch.len(), "webhooks not stored");
+                tracing::error!(cause = describe(&error), messages = batch.len(), "webhooks not stored");
                 for waiting in batch {
                     answer(waiting, Err(sqlx::Error::WorkerCrashed));
                 }

@@ -162,7 +162,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        classify(status, body, after)
+        Answer::judged(status, body, after)
     }
 
     /// Makes the call and reads its answer.
@@ -171,9 +171,39 @@ impl Client {
     /// By meaning; an answer of another shape is unusable.
     pub async fn call_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
         let answer = self.call(request).await?;
-        serde_json::from_slice(&answer.body).map_err(|error| {
-            let (status, how) = (answer.status.as_u16(), error.classify());
-            CallError::unusable(format!("HTTP {status}: not the JSON that was expected ({how:?})"))
+        answer.json()
+    }
+}
+
+impl Answer {
+    /// What a status means, the same for every system that is called: 400 and 422 are final; 401, 403, 404 and 405 are our
+    /// own misconfiguration and retried like an outage; 408, 409, 425, 429 and 5xx are retried.
+    ///
+    /// # Errors
+    /// By meaning; `after` is how long the other side asked us to wait.
+    pub fn judged(status: StatusCode, body: Vec<u8>, after: Option<TimeDelta>) -> Result<Self, CallError> {
+        let number = status.as_u16();
+        let cause = format!("HTTP {number}");
+        let outage = |class, indeterminate| Err(CallError::Outage { class, cause, after, indeterminate });
+        match number {
+            200..=299 => Ok(Self { status, body }),
+            400 | 422 => Err(refusal(number, &body)),
+            401 | 403 | 404 | 405 => outage("misconfigured", false),
+            429 => outage("throttled", false),
+            408 | 409 | 425 => outage("busy", true),
+            500..=599 => outage("server_error", true),
+            _ => Err(CallError::unusable(format!("HTTP {number}: a status without a meaning here"))),
+        }
+    }
+
+    /// Its body, read as JSON.
+    ///
+    /// # Errors
+    /// An answer of another shape is unusable.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, CallError> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let status = self.status.as_u16();
+            CallError::unusable(format!("HTTP {status}: not the JSON that was expected ({})", place(&error)))
         })
     }
 }
@@ -190,33 +220,26 @@ fn outage(error: &reqwest::Error) -> CallError {
     CallError::Outage { class, cause: format!("{class}: {what}"), after: None, indeterminate: !error.is_connect() }
 }
 
-/// What a status means, the same for every system that is called: 400 and 422 are final; 401, 403, 404 and 405 are our
-/// own misconfiguration and retried like an outage; 408, 409, 425, 429 and 5xx are retried.
-fn classify(status: StatusCode, body: Vec<u8>, after: Option<TimeDelta>) -> Result<Answer, CallError> {
-    let number = status.as_u16();
-    let cause = format!("HTTP {number}");
-    let outage = |class, indeterminate| Err(CallError::Outage { class, cause, after, indeterminate });
-    match number {
-        200..=299 => Ok(Answer { status, body }),
-        400 | 422 => refusal(number, &body),
-        401 | 403 | 404 | 405 => outage("misconfigured", false),
-        429 => outage("throttled", false),
-        408 | 409 | 425 => outage("busy", true),
-        500..=599 => outage("server_error", true),
-        _ => Err(CallError::unusable(format!("HTTP {number}: a status without a meaning here"))),
+/// A final no says so in its body; a 400 without it may come from something in between.
+fn refusal(number: u16, body: &[u8]) -> CallError {
+    match serde_json::from_slice(body) {
+        Ok(Refusal { code, message }) if code.is_some() || message.is_some() => CallError::Rejected {
+            code: code.filter(|code| is_code(code)).unwrap_or_else(|| format!("http_{number}")),
+            message: plain(&message.unwrap_or_default()),
+        },
+        _ => CallError::unusable(format!("HTTP {number} without code and message")),
     }
 }
 
-/// A final no says so in its body; a 400 without it may come from something in between.
-fn refusal(number: u16, body: &[u8]) -> Result<Answer, CallError> {
-    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
-    match refusal {
-        Some(Refusal { code, message }) if code.is_some() || message.is_some() => Err(CallError::Rejected {
-            code: plain(&code.unwrap_or_else(|| format!("http_{number}"))),
-            message: plain(&message.unwrap_or_default()),
-        }),
-        _ => Err(CallError::unusable(format!("HTTP {number} without code and message"))),
-    }
+/// A code is a word for programs, and may stand in a log. What is written for people may quote the customer.
+fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+/// Where and how JSON went wrong, without what stood there.
+#[must_use]
+pub fn place(error: &serde_json::Error) -> String {
+    format!("{:?} at line {} column {}", error.classify(), error.line(), error.column())
 }
 
 /// Text from outside as it may be stored and shown: no control characters (Postgres' text takes no U+0000), at most 200

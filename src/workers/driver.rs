@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Ids;
+use crate::db::describe;
 
 /// The longest pause after failures.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -32,9 +33,9 @@ pub trait Counts: std::fmt::Debug + Send {
 #[derive(Debug, thiserror::Error)]
 pub enum TickError {
     /// The database refused or is away.
-    #[error("database: {0}")]
+    #[error("{}", describe(.0))]
     Database(#[from] sqlx::Error),
-    /// A mistake of ours. What it said may quote data, so only the panic hook's own line on standard error has it.
+    /// A mistake of ours. What it said may quote data, so nobody repeats it; the panic hook has logged where it was.
     #[error("panicked")]
     Panicked,
 }

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::TestApp;
 
-/// serialization_failure, deadlock_detected, lock_not_available, query_canceled
+/// `serialization_failure`, `deadlock_detected`, `lock_not_available`, `query_canceled`
 const MOMENTARY: [&str; 4] = ["40001", "40P01", "55P03", "57014"];
 
 /// From now on a statement that writes this table fails with `code`, `times` times in all. A sequence counts them, since it
@@ -14,7 +14,7 @@ async fn fails(app: &TestApp, (table, verb): (&str, &str), code: &str, times: u3
     let sql = format!(
         "drop sequence if exists failures cascade;
          create sequence failures;
-         create or replace function fail() returns trigger language plpgsql as $$
+         create or replace function fail() returns trigger language plpgsql security definer set search_path from current as $$
          begin
              if nextval('failures') <= {times} then
                  raise exception 'a fault of the test' using errcode = '{code}';

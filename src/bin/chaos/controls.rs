@@ -30,7 +30,7 @@ pub struct Caught {
     pub control: &'static str,
     /// The violations that showed, by kind.
     pub by: Vec<String>,
-    pub caught: bool,
+    pub passed: bool,
     pub seed: u64,
     pub seconds: f64,
 }
@@ -41,7 +41,7 @@ pub async fn run_all(seed: u64, seconds: u64, folder: &Path) -> anyhow::Result<V
     let mut all = Vec::new();
     for (control, signs) in CONTROLS {
         let caught = catch(&program, control, signs, (seed, seconds), folder).await?;
-        let verdict = if caught.caught { "caught" } else { "NOT CAUGHT" };
+        let verdict = if caught.passed { "caught" } else { "NOT CAUGHT" };
         say(&format!("{control}: {verdict} by {:?} in {:.0} s", caught.by, caught.seconds));
         all.push(caught);
     }
@@ -56,16 +56,16 @@ async fn catch(
     folder: &Path,
 ) -> anyhow::Result<Caught> {
     let started = Instant::now();
-    let mut caught = Caught { control, by: Vec::new(), caught: false, seed, seconds: 0.0 };
+    let mut caught = Caught { control, by: Vec::new(), passed: false, seed, seconds: 0.0 };
     for step in 0..TRIES {
         caught.seed = seed + step;
         say(&format!("{control}: seed {}", caught.seed));
         caught.by =
             signs_of(program, control, caught.seed, seconds, &folder.join(format!("{control}-{}", caught.seed)))
                 .await?;
-        caught.caught = caught.by.iter().any(|sign| signs.contains(&sign.as_str()));
+        caught.passed = caught.by.iter().any(|sign| signs.contains(&sign.as_str()));
         caught.seconds = started.elapsed().as_secs_f64();
-        if caught.caught {
+        if caught.passed {
             break;
         }
     }

@@ -109,7 +109,7 @@ async fn play(arguments: &Arguments) -> anyhow::Result<u8> {
     let (folder, temporary) = folder(arguments)?;
     if arguments.controls {
         let caught = controls::run_all(arguments.seed, arguments.seconds, &folder).await?;
-        let all = caught.iter().all(|it| it.caught);
+        let all = caught.iter().all(|it| it.passed);
         if arguments.json {
             println!("{}", serde_json::json!({"passed": all, "controls": caught}));
         }

@@ -73,21 +73,39 @@ pub async fn terminate_backends(connection: &mut PgConnection) -> sqlx::Result<i
     sqlx::query_scalar(query).fetch_one(connection).await
 }
 
-/// Locks what everybody needs for so long; the most sessions that were seen to wait.
+/// A connection as soon as there is one: Postgres may be on its way back.
+pub async fn connect_patiently(url: &str) -> anyhow::Result<PgConnection> {
+    for _ in 0..40 {
+        if let Ok(connection) = connect(url).await {
+            return Ok(connection);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    connect(url).await
+}
+
+/// Locks what everybody needs for so long; the most sessions that were seen to wait for it.
 pub async fn storm(url: &str, table: &str, length: Duration) -> anyhow::Result<i64> {
-    let (mut holder, mut watcher) = (connect(url).await?, connect(url).await?);
+    let (mut holder, mut watcher) = (connect_patiently(url).await?, connect_patiently(url).await?);
     let mut transaction = holder.begin().await?;
     transaction.execute(AssertSqlSafe(format!("lock table {table} in exclusive mode"))).await?;
     let until = tokio::time::Instant::now() + length;
     let mut waiting = 0;
     while tokio::time::Instant::now() < until {
         let query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
-        let now: i64 = sqlx::query_scalar(query).fetch_one(&mut watcher).await?;
+        // A Postgres that is killed meanwhile ends the storm; what was seen was seen.
+        let Ok(now) = sqlx::query_scalar::<_, i64>(query).fetch_one(&mut watcher).await else { break };
         waiting = waiting.max(now);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    transaction.rollback().await?;
+    // Whoever holds the lock gives it back with the connection.
+    drop(transaction);
     Ok(waiting)
+}
+
+/// Makes a role that may log in and nothing else.
+pub async fn create_role(connection: &mut PgConnection, name: &str, password: &str) -> sqlx::Result<()> {
+    connection.execute(AssertSqlSafe(format!("create role {name} login password '{password}'"))).await.map(|_| ())
 }
 
 /// When Postgres was started.

@@ -27,7 +27,7 @@ const A_MINUTE: [(Fault, f64); 13] = [
     (Fault::DelayConnections, 3.0),
     (Fault::LoseCommit, 5.0),
     (Fault::TerminateBackend, 3.0),
-    (Fault::LockStorm, 2.0),
+    (Fault::LockStorm, 3.0),
     (Fault::ProviderError, 2.0),
     (Fault::ProviderHang, 2.0),
     (Fault::ProviderThrottle, 2.0),
@@ -171,7 +171,7 @@ impl Targets {
     /// kill -9 of the postmaster; its supervisor starts it again.
     async fn kill_postgres(&self) -> Option<Value> {
         let url = self.cluster.url();
-        let before = sql::started(&mut sql::connect(url).await.ok()?).await.ok()?;
+        let before = sql::started(&mut sql::connect_patiently(url).await.ok()?).await.ok()?;
         let pid = self.cluster.postmaster_pid()?;
         kill(Pid::from_raw(i32::try_from(pid).ok()?), Signal::SIGKILL).ok()?;
         let killed = Instant::now();
@@ -187,7 +187,7 @@ impl Targets {
     }
 
     async fn terminate_backends(&self) -> Option<Value> {
-        let mut connection = sql::connect(self.cluster.url()).await.ok()?;
+        let mut connection = sql::connect_patiently(self.cluster.url()).await.ok()?;
         let ended = sql::terminate_backends(&mut connection).await.ok()?;
         (ended > 0).then(|| json!({"connections": ended}))
     }
@@ -228,6 +228,6 @@ mod tests {
         }
         let again = draw(7, 60, 3);
         assert!(strikes.iter().zip(&again).all(|(a, b)| a.at == b.at && a.fault == b.fault && a.replica == b.replica));
-        assert!(strikes.iter().all(|strike| strike.at < Duration::from_secs(60)));
+        assert!(strikes.iter().all(|strike| strike.at < Duration::from_mins(1)));
     }
 }

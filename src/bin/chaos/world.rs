@@ -30,6 +30,9 @@ const EVENT_SECRET: &str = "whsec_Y2hhb3MtZXZlbnQtc2VjcmV0";
 /// The key of the history's chain, for the services and the checker.
 pub const HISTORY_KEY: [u8; 32] = *b"the chain of a run that is chaos";
 const HISTORY_KEY_TEXT: &str = "dGhlIGNoYWluIG9mIGEgcnVuIHRoYXQgaXMgY2hhb3M=";
+/// The role of the services, and its password where the cluster asks for one.
+const SERVICE: &str = "service";
+const PASSWORD: &str = "chaos";
 /// Of each replica.
 const CONNECTIONS: u16 = 12;
 /// How long the services may take to be ready at the start.
@@ -58,7 +61,9 @@ impl World {
         history.record(&Seen::Plan(making.plan.clone()));
         let seed = making.plan.seed;
         let cluster = Cluster::temporary(None, CONNECTIONS * 3 + 60).await?;
-        migrate(cluster.url()).await?;
+        let service = as_service(cluster.url())?;
+        sql::create_role(&mut sql::connect(cluster.url()).await?, SERVICE, PASSWORD).await?;
+        migrate(cluster.url(), &service).await?;
         if matches!(making.control, Some("no-unique-key" | "dedup-only-in-memory")) {
             sql::drop_unique_key(&mut sql::connect(cluster.url()).await?).await?;
         }
@@ -67,7 +72,7 @@ impl World {
         let (mut replicas, mut proxies) = (Vec::new(), Vec::new());
         for number in 0..REPLICAS {
             let proxy = Proxy::start(link(cluster.url())?).await?;
-            let mut environment = environment(&cluster, &proxy, &provider)?;
+            let mut environment = environment(&service, &proxy, &provider)?;
             if number == REPLICAS - 1 {
                 environment.push(("CLOCK_OFFSET".to_owned(), skew(seed)));
             }
@@ -138,12 +143,19 @@ impl World {
 }
 
 /// The same program's `migrate`.
-async fn migrate(url: &str) -> anyhow::Result<()> {
+async fn migrate(owner: &str, service: &str) -> anyhow::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("migrate").env_clear().env("DATABASE_URL", url).current_dir("/");
+    command.arg("migrate").env_clear().current_dir("/");
+    command.env("MIGRATION_DATABASE_URL", owner).env("DATABASE_URL", service);
     let output = command.stdin(Stdio::null()).output().await.context("migrate")?;
     anyhow::ensure!(output.status.success(), "migrate failed: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+/// The same database as the service's role: one that owns nothing.
+fn as_service(url: &str) -> anyhow::Result<String> {
+    let (_, rest) = url.split_once('@').context("the cluster's URL has no user")?;
+    Ok(format!("postgres://{SERVICE}:{PASSWORD}@{rest}"))
 }
 
 fn link(url: &str) -> anyhow::Result<Link> {
@@ -163,8 +175,8 @@ fn skew(seed: u64) -> String {
 }
 
 /// Time is compressed as far as the proofs need: a lease of five seconds, a deadline of thirty.
-fn environment(cluster: &Cluster, proxy: &Proxy, provider: &Provider) -> anyhow::Result<Vec<(String, String)>> {
-    let mut url = reqwest::Url::parse(cluster.url())?;
+fn environment(database: &str, proxy: &Proxy, provider: &Provider) -> anyhow::Result<Vec<(String, String)>> {
+    let mut url = reqwest::Url::parse(database)?;
     let _ = url.set_host(Some("127.0.0.1"));
     let _ = url.set_port(Some(proxy.addr().port()));
     let bank = provider.url();

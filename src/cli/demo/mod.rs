@@ -96,7 +96,7 @@ impl Demo {
         let world = Simulator::start(options(arguments)?).await?;
         let directory = tempfile::tempdir().context("a directory for the demo")?;
         let settings = settings(&world.base_url(), directory.path())?;
-        let key = history_key(&settings)?;
+        let key = history_key(settings.history_key.as_ref(), &settings.database.data_dir)?;
         let database = Database::on(cluster, &settings.database).await?;
         let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run().await?;
         world.deliver_to(format!("http://{}/webhooks/nexusbank", app.public_addr));

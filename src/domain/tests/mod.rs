@@ -11,6 +11,7 @@ mod invariants;
 mod order;
 mod purity;
 mod table;
+mod verify;
 mod words;
 
 use chrono::TimeDelta;

@@ -52,7 +52,9 @@ pub fn complete(mut api: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
         [("401", "`unauthenticated`"), ("500", "`internal`"), ("503", "`unavailable`: try again after `Retry-After`")];
     for item in api.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post, &mut item.put].into_iter().flatten() {
-            for (status, description) in answers {
+            let body = ("408", "`request-timeout`: the body did not come in time");
+            let late = operation.request_body.is_some().then_some(body);
+            for (status, description) in answers.into_iter().chain(late) {
                 operation.responses.responses.insert(status.to_owned(), RefOr::T(problem(description)));
             }
             for response in operation.responses.responses.iter_mut().filter(|(status, _)| status.as_str() >= "4") {

@@ -5,12 +5,12 @@
 use std::fmt;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::http::body;
 use crate::http::problem::{ApiError, Kind};
 
 /// The body, a JSON object. Bodies are at most as long as the router's limit.
@@ -24,10 +24,9 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
         if !may_be_json(request.headers()) {
             return Err(ApiError::new(Kind::UnsupportedMediaType));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-                ApiError::new(Kind::PayloadTooLarge)
-            }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match &rejection {
+            rejection if body::is_too_large(rejection) => ApiError::new(Kind::PayloadTooLarge),
+            rejection if body::is_too_slow(rejection) => ApiError::new(Kind::RequestTimeout),
             _ => ApiError::because(Kind::InvalidJson, "the body ended early"),
         })?;
         parse(&bytes).map(Self)

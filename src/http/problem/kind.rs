@@ -21,6 +21,8 @@ words!(
         NotFound = "not-found",
         /// The path takes other methods.
         MethodNotAllowed = "method-not-allowed",
+        /// The body did not come in time.
+        RequestTimeout = "request-timeout",
         /// A synchronous call with the same key still waits.
         RequestInProgress = "request-in-progress",
         /// It cannot be done in the state that the thing is in.
@@ -50,6 +52,7 @@ impl Kind {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::RequestInProgress | Self::WrongState => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -70,6 +73,7 @@ impl Kind {
             Self::Forbidden => "The token's role does not allow this",
             Self::NotFound => "There is no such thing here",
             Self::MethodNotAllowed => "The path does not take this method",
+            Self::RequestTimeout => "The body did not come in time",
             Self::RequestInProgress => "A request with this key is still in progress",
             Self::WrongState => "This cannot be done in the present state",
             Self::PayloadTooLarge => "The body is too large",

@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use self::kind::Kind;
+use super::body::closing;
 use crate::db::{Fault, classify, describe};
 
 /// The media type of every refusal.
@@ -158,6 +159,7 @@ impl IntoResponse for ApiError {
             Kind::Unavailable => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
             }
+            Kind::RequestTimeout => return closing(response),
             _ => {}
         }
         response

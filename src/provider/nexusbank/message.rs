@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::domain::{ProviderRef, Report, Verdict};
 use crate::provider::Parsed;
-use crate::provider::http::plain;
+use crate::provider::http::{place, plain};
 
 const STATUS_CHANGED: &str = "account_opening_request.status_changed";
 
@@ -64,7 +64,9 @@ fn verdict(status: &str) -> Verdict {
     }
 }
 
-pub(super) fn parse(body: &[u8]) -> Parsed {
+/// What a webhook says.
+#[must_use]
+pub fn parse(body: &[u8]) -> Parsed {
     let unreadable =
         |error: serde_json::Error| Parsed::Unreadable(format!("not the documented JSON: {}", place(&error)));
     match serde_json::from_slice::<Kind>(body) {
@@ -85,13 +87,9 @@ pub(super) fn parse(body: &[u8]) -> Parsed {
     }
 }
 
-/// Where and how it went wrong, without what stood there.
-fn place(error: &serde_json::Error) -> String {
-    format!("{:?} at line {} column {}", error.classify(), error.line(), error.column())
-}
-
-/// No time in it: the same message twice is the same bytes.
-pub(super) fn simulate(report: &Report) -> Vec<u8> {
+/// A webhook that says this, as the bank would send it. No time in it: the same message twice is the same bytes.
+#[must_use]
+pub fn simulate(report: &Report) -> Vec<u8> {
     json!({
         "type": STATUS_CHANGED,
         "data": {

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use self::message::Words;
-use super::http::{CallError, Client};
+pub use self::message::{parse, simulate};
+use super::http::{Answer, CallError, Client};
 use super::signature::{self, WebhookSecret};
 use super::{
     BicSource, Capabilities, Headers, Idempotency, Incoming, Parsed, Provider, Submission, Verified, VerifyError,
@@ -59,9 +60,27 @@ impl NexusBank {
         format!("{}/v1/account-opening-requests", self.base_url)
     }
 
-    async fn read<T: serde::de::DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, CallError> {
-        self.client.call_json(request.bearer_auth(self.api_key.expose_secret())).await
+    async fn call(&self, request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
+        self.client.call(request.bearer_auth(self.api_key.expose_secret())).await
     }
+}
+
+/// What an answer about one request says.
+///
+/// # Errors
+/// By meaning: see [`CallError`].
+pub fn read_one(answer: &Answer) -> Result<Report, CallError> {
+    report(answer.json()?)
+}
+
+/// What a page of requests says, and where the next one begins.
+///
+/// # Errors
+/// By meaning: see [`CallError`].
+pub fn read_page(answer: &Answer) -> Result<(Vec<Report>, Option<String>), CallError> {
+    let Listing { items, next_cursor } = answer.json()?;
+    let reports = items.into_iter().map(report).collect::<Result<_, _>>()?;
+    Ok((reports, next_cursor.filter(|cursor| !cursor.is_empty())))
 }
 
 fn report(words: Words) -> Result<Report, CallError> {
@@ -103,7 +122,7 @@ impl Provider for NexusBank {
             .post(&self.requests())
             .header("Idempotency-Key", submission.idempotency_key.to_string())
             .json(&body);
-        report(self.read(call).await?)
+        read_one(&self.call(call).await?)
     }
 
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError> {
@@ -113,7 +132,7 @@ impl Provider for NexusBank {
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(reference.as_str());
         }
-        report(self.read(self.client.get(url.as_str())).await?)
+        read_one(&self.call(self.client.get(url.as_str())).await?)
     }
 
     async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError> {
@@ -122,11 +141,10 @@ impl Provider for NexusBank {
         for _ in 0..MAX_PAGES {
             let mut query = vec![("reference", opening.to_string())];
             query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-            let page: Listing = self.read(self.client.get(&self.requests()).query(&query)).await?;
-            for words in page.items {
-                found.push(report(words)?);
-            }
-            cursor = page.next_cursor.filter(|cursor| !cursor.is_empty());
+            let answer = self.call(self.client.get(&self.requests()).query(&query)).await?;
+            let (reports, next) = read_page(&answer)?;
+            found.extend(reports);
+            cursor = next;
             if cursor.is_none() {
                 break;
             }
@@ -143,10 +161,10 @@ impl Provider for NexusBank {
     }
 
     fn parse(&self, _headers: &Headers, body: &[u8]) -> Parsed {
-        message::parse(body)
+        parse(body)
     }
 
     fn simulate(&self, report: &Report) -> Vec<u8> {
-        message::simulate(report)
+        simulate(report)
     }
 }

@@ -13,6 +13,7 @@ use crate::db::inbox::{self, Pending, Settlement};
 use crate::db::{WITHIN, conclude, describe};
 use crate::domain::{Fact, Outcome, Source, decide};
 use crate::faults::Step;
+use crate::provider::http::place;
 use crate::provider::{Headers, Parsed, Providers};
 use crate::workers::Context;
 use crate::workers::driver::{TickError, Worker};
@@ -167,7 +168,8 @@ fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), Stri
     let source: Source = row.source.parse().map_err(|error| format!("source {error}"))?;
     let from_provider = matches!(source, Source::Webhook | Source::Sandbox | Source::List | Source::Report);
     if !from_provider {
-        let fact = serde_json::from_slice(&row.body).map_err(|error| format!("not one of our facts: {error}"))?;
+        let fact =
+            serde_json::from_slice(&row.body).map_err(|error| format!("not one of our facts: {}", place(&error)))?;
         return Ok((source, fact));
     }
     let provider = providers.get(&row.provider).ok_or("unknown_provider")?;

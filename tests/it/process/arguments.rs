@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::support::process::Program;
 
-const COMMANDS: [&str; 4] = ["serve", "demo", "migrate", "simulator"];
+const COMMANDS: [&str; 5] = ["serve", "demo", "migrate", "verify-history", "simulator"];
 const EXAMPLE: &str = include_str!("../../../.env.example");
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use account_opening::embedded::Cluster;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 
-use crate::support::cluster::fresh_schema;
+use crate::support::cluster::{SERVICE, fresh_schema, url_as};
 use crate::support::process::{Ended, Program, WITHIN};
 use crate::support::service::ServiceBuilder;
 
@@ -26,7 +26,7 @@ pub async fn not_in_inbox(url: &str, schema: &str, ids: &[String]) -> Vec<String
     .unwrap()
 }
 
-async fn execute(url: &str, schema: &str, sql: &str) {
+pub async fn execute(url: &str, schema: &str, sql: &str) {
     let mut connection = connect(url, schema).await;
     connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap();
 }
@@ -35,12 +35,19 @@ pub async fn migrate(url: &str, schema: &str) -> Ended {
     Program::new(&["migrate"]).env("DATABASE_URL", url).env("DATABASE_SCHEMA", schema).run().await
 }
 
-/// A service in a migrated schema of its own, with the database's URL and the schema.
+/// `migrate` as one role, for the service of another.
+pub async fn migrate_for(service: &str, owner: &str, schema: &str) -> Ended {
+    let program = Program::new(&["migrate"]).env("DATABASE_URL", service).env("MIGRATION_DATABASE_URL", owner);
+    program.env("DATABASE_SCHEMA", schema).run().await
+}
+
+/// A service with a role of its own in a migrated schema of its own, with the database's URL as superuser and the schema.
 pub async fn migrated() -> (ServiceBuilder, String, String) {
     let (url, schema) = fresh_schema().await;
-    let ended = migrate(&url, &schema).await;
+    let service = url_as(&url, SERVICE);
+    let ended = migrate_for(&service, &url, &schema).await;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    (ServiceBuilder::on(&url, &schema), url, schema)
+    (ServiceBuilder::on(&service, &schema), url, schema)
 }
 
 #[tokio::test]
@@ -75,12 +82,7 @@ async fn an_empty_database_is_refused_until_migrate_has_run_which_may_run_twice(
 #[tokio::test]
 async fn migrate_takes_the_owners_url_where_there_is_one() {
     let (url, schema) = fresh_schema().await;
-    let ended = Program::new(&["migrate"])
-        .env("DATABASE_URL", "postgres://service@127.0.0.1:9/x")
-        .env("MIGRATION_DATABASE_URL", url.as_str())
-        .env("DATABASE_SCHEMA", schema.as_str())
-        .run()
-        .await;
+    let ended = migrate_for("postgres://service@127.0.0.1:9/x", &url, &schema).await;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     ServiceBuilder::on(&url, &schema).start().await;
 }

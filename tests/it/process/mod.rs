@@ -3,8 +3,15 @@
 mod arguments;
 mod dotenv;
 pub mod external;
+mod hangups;
+mod hostile;
 mod outside;
+mod panics;
 mod private;
+mod readiness;
+mod roles;
+mod secrets;
 mod settings;
 mod shutdown;
 mod under_load;
+mod verify_history;

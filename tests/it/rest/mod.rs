@@ -1,6 +1,7 @@
 //! The REST API as callers, operators and machines see it.
 
 mod access;
+mod clients;
 mod hostile;
 mod idempotency;
 mod lists;

@@ -11,6 +11,7 @@ mod inbox;
 mod invariants;
 pub mod kept;
 pub mod load;
+pub mod memory;
 mod opening;
 mod problem;
 pub mod process;
@@ -25,10 +26,11 @@ use std::time::Duration;
 use account_opening::app::Parts;
 use account_opening::clock::{Clock, Time};
 use account_opening::config::RawSettings;
-use account_opening::db::{PoolOptions, connect, migrations};
+use account_opening::db::{PoolOptions, connect, migrations, roles};
 use account_opening::domain::Topic;
 use account_opening::domain::chain::HistoryKey;
 use account_opening::faults::Proxy;
+use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{Edge, internal, public};
 use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use account_opening::workers::Context;
@@ -41,6 +43,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 pub use self::eventually::eventually;
 pub use self::opening::OpeningBuilder;
@@ -58,6 +61,7 @@ const MAX_ROUNDS: usize = 200;
 
 /// A running service in a world of its own.
 pub struct TestApp {
+    /// The database as its superuser, for what a test does by hand. The service has a pool and a role of its own.
     pub pool: PgPool,
     pub clock: Clock,
     pub context: Context,
@@ -68,7 +72,7 @@ pub struct TestApp {
     /// `http://…` of the internal listener.
     pub internal: String,
     pub client: reqwest::Client,
-    /// What stands before the database, where a test wanted it: the pool goes through it.
+    /// What stands before the database, where a test wanted it: the service goes through it.
     pub proxy: Option<Proxy>,
     finished: bool,
 }
@@ -217,8 +221,9 @@ impl TestApp {
     /// Another replica on the same database, with a burst cache of its own: `http://…` of its public listener.
     pub async fn replica(&self) -> String {
         let key = HistoryKey::new(&KEY);
-        let parts = Parts::new((*self.edge.settings).clone(), self.pool.clone(), key, self.clock.clone()).unwrap();
-        listen(public::router(parts.edge)).await
+        let parts = Parts::new((*self.edge.settings).clone(), self.edge.pool.clone(), key, self.clock.clone()).unwrap();
+        let limits = Limits::outside(&parts.edge.settings);
+        listen_as(public::router(parts.edge), limits).await
     }
 
     /// The opening as the API shows it.
@@ -289,15 +294,20 @@ impl TestAppBuilder {
         self.raw.database.database_schema = schema.clone();
         let settings = self.raw.checked().unwrap_or_else(|errors| panic!("{errors:?}"));
         let proxy = if self.through_proxy { Some(cluster::proxy(&url).await) } else { None };
-        let url = proxy.as_ref().map_or(url.clone(), |it| cluster::url_through(&url, it));
-        let options =
-            PoolOptions { url, schema: schema.clone(), max_connections: 8, acquire_timeout: Duration::from_secs(10) };
-        let pool = connect(&options).unwrap();
-        migrations::migrate(&mut pool.acquire().await.unwrap(), &schema).await.unwrap();
+        let as_service = cluster::url_as(&url, cluster::SERVICE);
+        let service = proxy.as_ref().map_or_else(|| as_service.clone(), |it| cluster::url_through(&as_service, it));
+        let service = pool(&service, &schema);
+        let pool = pool(&url, &schema);
+        let mut connection = pool.acquire().await.unwrap();
+        migrations::migrate(&mut connection, &schema).await.unwrap();
+        // So every test also shows that the service gets along with what it was granted.
+        roles::grant(&mut connection, &schema, cluster::SERVICE, true).await.unwrap();
+        drop(connection);
         let key = settings.history_key.clone().unwrap_or_else(|| HistoryKey::new(&KEY));
-        let parts = Parts::new(settings, pool.clone(), key, clock.clone()).unwrap();
-        let public = listen(public::router(parts.edge.clone())).await;
-        let internal = listen(internal::router(parts.edge.clone())).await;
+        let parts = Parts::new(settings, service, key, clock.clone()).unwrap();
+        let (outside, inside) = (Limits::outside(&parts.edge.settings), Limits::inside(&parts.edge.settings));
+        let public = listen_as(public::router(parts.edge.clone()), outside).await;
+        let internal = listen_as(internal::router(parts.edge.clone()), inside).await;
         world.deliver_to(format!("{public}/webhooks/nexusbank"));
         TestApp {
             pool,
@@ -312,6 +322,19 @@ impl TestAppBuilder {
             finished: false,
         }
     }
+}
+
+fn pool(url: &str, schema: &str) -> PgPool {
+    let (url, schema) = (url.to_owned(), schema.to_owned());
+    connect(&PoolOptions { url, schema, max_connections: 8, acquire_timeout: Duration::from_secs(10) }).unwrap()
+}
+
+/// Serves a router on a free port of this machine as the service does, within these limits: its URL.
+pub async fn listen_as(router: axum::Router, limits: Limits) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, router, limits, CancellationToken::new()));
+    format!("http://{addr}")
 }
 
 /// Serves a router on a free port of this machine: its URL.

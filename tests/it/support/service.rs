@@ -91,9 +91,14 @@ impl ServiceBuilder {
 
 /// What the service says once it listens.
 fn addresses(log: &str) -> Option<(String, String)> {
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let serving = lines.into_iter().find(|line| line["message"] == "serving")?;
-    let url = |name: &str| Some(format!("http://{}", serving[name].as_str()?));
+    let json = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let serving = json.into_iter().find(|line| line["message"] == "serving");
+    let text = log.lines().find(|line| line.contains(" serving public="));
+    let url = |name: &str| match (&serving, text) {
+        (Some(line), _) => Some(format!("http://{}", line[name].as_str()?)),
+        (None, Some(line)) => Some(format!("http://{}", line.split_once(&format!("{name}="))?.1.split(' ').next()?)),
+        (None, None) => None,
+    };
     url("public").zip(url("internal"))
 }
 

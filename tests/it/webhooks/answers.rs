@@ -1,6 +1,10 @@
 //! The answers before a signature is looked at: 404, 405, 413, 415, in that order.
 
-use crate::support::{TestApp, exchange};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{TestApp, exchange, wire};
 
 use super::of_no_concern;
 
@@ -147,5 +151,32 @@ async fn what_says_that_it_is_json_or_says_nothing_is_taken() {
     }
     app.webhook().body(of_no_concern(99)).without("content-type").acknowledged().await;
     assert_eq!(app.inbox().await.len(), types.len() + 1);
+    app.finish().await;
+}
+
+/// What a proxy before us may take for a body is not another request to us, signed as it may be.
+#[tokio::test]
+async fn a_webhook_hidden_in_the_body_of_another_request_is_not_taken() {
+    let app = TestApp::start().await;
+    let hidden = app.webhook().body(of_no_concern(1)).wire();
+    let body = [b"0\r\n\r\n", &hidden[..]].concat();
+    let length = format!("content-length: {}\r\n", body.len());
+    for framing in
+        [format!("{length}transfer-encoding: chunked\r\n"), format!("transfer-encoding: chunked\r\n{length}")]
+    {
+        for (method, path) in [("POST", "/webhooks/nexusbank"), ("GET", "/livez"), ("POST", "/nowhere")] {
+            let mut stream = wire::connect(&app.public).await;
+            let sent = [&request(method, path, &framing)[..], &body].concat();
+            // It may be refused and closed before it is read.
+            let _ = stream.write_all(&sent).await;
+            let mut answer = Vec::new();
+            let closed = tokio::time::timeout(Duration::from_secs(15), stream.read_to_end(&mut answer)).await;
+            let _ = closed.expect("the connection is closed");
+            assert_eq!(String::from_utf8_lossy(&answer).matches("HTTP/1.1 ").count(), 1, "{method} {path}");
+        }
+    }
+    assert_eq!(app.inbox().await, []);
+    // It would have been taken as a request of its own.
+    assert_eq!(exchange(&app.public, &hidden).await.status, 200);
     app.finish().await;
 }

@@ -37,7 +37,7 @@ pub fn check(run: &Run, report: &mut Report) {
 fn behind(step: &Step, facts: &HashMap<&str, &Fact>) -> Vec<Violation> {
     let what = |why: &str| format!("version {} ({}): {why}", step.version, step.event);
     let Some(id) = &step.inbox_id else {
-        let start = step.from_state.is_none();
+        let start = step.version == 1;
         return if start { Vec::new() } else { vec![Violation::of(what("no fact is behind it"), "a fact", "none")] };
     };
     let Some(fact) = facts.get(id.as_str()) else {

@@ -56,16 +56,19 @@ fn measured(seen: &Seen, plan: &Plan, began: i64) -> Load {
     };
     let openings = seen.opens.iter().filter(|it| it.first && during(it.at)).count();
     let sends: Vec<_> = seen.sends.values().filter(|it| during(it.at)).collect();
-    let sent: HashSet<&str> = sends.iter().filter(|it| !it.forged).map(|it| it.webhook_id.as_str()).collect();
+    // Whenever it left: a message that is held back may leave when no new ones are made up any more.
+    let sent: HashSet<&str> = seen.sends.values().filter(|it| !it.forged).map(|it| it.webhook_id.as_str()).collect();
+    let broken_off: HashSet<&str> =
+        seen.sends.values().filter(|it| it.hang_up).map(|it| it.webhook_id.as_str()).collect();
     // A message that was made up and never left is no load, unless it was to be dropped.
     let is_out = |it: &&super::seen::Message| it.dropped || sent.contains(it.webhook_id.as_str());
     let messages: Vec<_> = seen.messages.iter().filter(|it| during(it.at)).filter(is_out).collect();
     let reads = seen.reads.values().flatten().filter(|it| during(it.at)).count();
     let unread = seen.unread.iter().filter(|at| during(**at)).count();
     let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { 100.0 * number(part) / number(whole) };
-    let hung_up = sends.iter().filter(|it| it.hang_up).count()
-        + seen.opens.iter().filter(|it| it.hang_up && during(it.at)).count();
-    let asked = sends.len() + seen.opens.iter().filter(|it| during(it.at)).count();
+    // Of first copies: repeats are as many as the service fails to answer, and nobody hangs up on those.
+    let hung_up = messages.iter().filter(|it| broken_off.contains(it.webhook_id.as_str())).count()
+        + seen.opens.iter().filter(|it| it.first && it.hang_up && during(it.at)).count();
     Load {
         openings: rate(plan.openings_per_second * seconds, openings),
         messages: rate(plan.messages_per_second * seconds, messages.len()),
@@ -77,7 +80,7 @@ fn measured(seen: &Seen, plan: &Plan, began: i64) -> Load {
             reordered: share(messages.iter().filter(|it| it.reordered).count(), messages.len()),
             dropped: share(messages.iter().filter(|it| it.dropped).count(), messages.len()),
             forged: share(sends.iter().filter(|it| it.forged).count(), messages.len()),
-            hung_up: share(hung_up, asked),
+            hung_up: share(hung_up, messages.len() + openings),
         },
     }
 }

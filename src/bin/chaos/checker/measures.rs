@@ -25,7 +25,7 @@ pub struct Rate {
     pub percent: f64,
 }
 
-/// Shares in percent: the first four of the messages, the last of all requests.
+/// Shares in percent: the first four of the messages, the last of messages and openings, each counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Shares {
     pub duplicated: f64,

@@ -53,7 +53,6 @@ pub struct Message {
     pub webhook_id: String,
     pub sha256: String,
     pub reference: String,
-    pub tracking_id: String,
     pub dropped: bool,
     pub reordered: bool,
     pub copies: u32,
@@ -105,9 +104,9 @@ impl Seen {
             Line::Load { at, running: false } => self.ended = Some(at),
             Line::Open { at, key, first, hang_up, .. } => self.opens.push(Open { at, key, first, hang_up }),
             Line::Opened { key, replica, status, id, .. } => self.opened.push(Opened { key, replica, status, id }),
-            Line::Message { at, webhook_id, sha256, reference, tracking_id, dropped, reordered, copies, .. } => self
-                .messages
-                .push(Message { at, webhook_id, sha256, reference, tracking_id, dropped, reordered, copies }),
+            Line::Message { at, webhook_id, sha256, reference, dropped, reordered, copies, .. } => {
+                self.messages.push(Message { at, webhook_id, sha256, reference, dropped, reordered, copies });
+            }
             Line::Send { at, number, webhook_id, sha256, forged, hang_up, .. } => {
                 if self.sends.insert(number, Sent { at, webhook_id, sha256, forged, hang_up }).is_some() {
                     self.odd.push(format!("the history has two requests of number {number}"));

@@ -10,8 +10,8 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::fate::Fate;
-use super::net::{Call, Listener};
 use super::run::{Run, count};
+use super::wire::{Call, Listener};
 use crate::files::now;
 use crate::provider::{ID, SIGNATURE, Secret, TIMESTAMP};
 use crate::record::Seen;
@@ -57,7 +57,7 @@ impl Courier {
 
     /// Sends the copies and the forgery, each once.
     fn beside(&mut self, letter: &Letter, lie: Option<Letter>) {
-        let copies = (0..self.fate.copies).map(|_| (letter.clone(), self.fate.copied_after(&mut self.rng)));
+        let copies = (0..self.fate.copies.count).map(|_| (letter.clone(), self.fate.copied_after(&mut self.rng)));
         let copies: Vec<_> = copies.chain(lie.map(|lie| (lie, Duration::ZERO))).collect();
         for (letter, after) in copies {
             let run = Arc::clone(&self.run);
@@ -73,7 +73,8 @@ impl Courier {
 
     async fn post(&mut self, letter: &Letter, hang_up: bool) -> bool {
         let replica = self.run.replica(&mut self.rng);
-        let hang_up = hang_up.then(|| Duration::from_micros(self.rng.random_range(0..20_000)));
+        // Most of them while the work is under way, which takes few milliseconds when all is well.
+        let hang_up = hang_up.then(|| Duration::from_secs_f64(0.02 * self.rng.random::<f64>().powi(3)));
         post(&self.run, letter, replica, hang_up).await
     }
 }
@@ -93,7 +94,7 @@ async fn post(run: &Run, letter: &Letter, replica: usize, hang_up: Option<Durati
     });
     let call = call(letter, at / 1_000_000);
     let status = match hang_up {
-        None => run.net.send(replica, call).await.status,
+        None => run.net.send(replica, &call).await.status,
         Some(after) => {
             run.net.hang_up(replica, &call, after).await;
             0

@@ -1,5 +1,5 @@
 //! What befalls the bank's messages on their way, dealt from a deck of a hundred: 10 are lost, 20 copied, 20 overtaken (4 of
-//! them copied, too), 5 hung up on, and 2 have a forgery beside them.
+//! them copied, too), 6 hung up on (5 % of all requests, since copies and repeats are not), and 2 have a forgery beside them.
 
 use std::time::Duration;
 
@@ -13,15 +13,20 @@ use crate::provider::Deck;
 pub struct Fate {
     /// It is never sent.
     pub dropped: bool,
-    /// How many copies are sent beside the first.
-    pub copies: u32,
-    /// They are sent later, not at the same moment.
-    pub copies_later: bool,
+    pub copies: Copies,
     /// Younger ones overtake it.
     pub reordered: bool,
     /// The bank closes the connection of the first sending.
     pub hang_up: bool,
     pub forgery: Option<Forgery>,
+}
+
+/// The copies that are sent beside the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    pub count: u32,
+    /// They are sent later, not at the same moment.
+    pub later: bool,
 }
 
 /// A lie about the same opening.
@@ -41,7 +46,7 @@ impl Fate {
 
     /// How long after the first sending a copy follows.
     pub fn copied_after(&self, rng: &mut StdRng) -> Duration {
-        Duration::from_millis(if self.copies_later { rng.random_range(1_000..30_000) } else { 0 })
+        Duration::from_millis(if self.copies.later { rng.random_range(1_000..30_000) } else { 0 })
     }
 }
 
@@ -49,10 +54,13 @@ impl Fate {
 pub fn deck(seed: u64) -> Deck<Fate> {
     let fate = |n: u32| Fate {
         dropped: n < 10,
-        copies: if (10..30).contains(&n) { 1 + n % 2 } else { 0 },
-        copies_later: (10..30).contains(&n) && n / 2 % 2 == 0,
+        copies: if (10..30).contains(&n) {
+            Copies { count: 1 + n % 2, later: (n / 2).is_multiple_of(2) }
+        } else {
+            Copies::default()
+        },
         reordered: (26..46).contains(&n),
-        hang_up: [12, 35, 50, 51, 52].contains(&n),
+        hang_up: [12, 35, 50, 51, 52, 53].contains(&n),
         forgery: match n {
             60 => Some(Forgery::SameId),
             61 => Some(Forgery::OwnId),
@@ -72,11 +80,11 @@ mod tests {
         let fates: Vec<Fate> = (0..100).filter_map(|_| deck.deal()).collect();
         let count = |is: fn(&Fate) -> bool| fates.iter().filter(|it| is(it)).count();
         assert_eq!(count(|it| it.dropped), 10);
-        assert_eq!(count(|it| it.copies > 0), 20);
-        assert_eq!(count(|it| it.copies == 2), 10);
-        assert_eq!(count(|it| it.copies > 0 && it.copies_later), 10);
+        assert_eq!(count(|it| it.copies.count > 0), 20);
+        assert_eq!(count(|it| it.copies.count == 2), 10);
+        assert_eq!(count(|it| it.copies.later), 10);
         assert_eq!(count(|it| it.reordered), 20);
-        assert_eq!(count(|it| it.hang_up), 5);
+        assert_eq!(count(|it| it.hang_up), 6);
         assert_eq!(count(|it| it.forgery.is_some()), 2);
         assert_eq!(count(|it| it.dropped && *it != Fate { dropped: true, ..Fate::default() }), 0);
     }

@@ -57,7 +57,7 @@ pub async fn follow(run: Arc<Run>, replica: usize) {
 
 async fn read(run: &Run, replica: usize, cursor: Option<&str>) -> Option<Page> {
     let cursor = cursor.map(|it| format!("&cursor={it}")).unwrap_or_default();
-    let reply = run.net.send(replica, run.get(format!("/v1/events?limit={PAGE}{cursor}"))).await;
+    let reply = run.net.send(replica, &run.get(format!("/v1/events?limit={PAGE}{cursor}"))).await;
     (reply.status == 200).then(|| serde_json::from_slice(&reply.body).ok()).flatten()
 }
 

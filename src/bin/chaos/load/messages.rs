@@ -100,7 +100,7 @@ impl Messages {
             status: word.status.to_owned(),
             dropped: fate.dropped,
             reordered: fate.reordered,
-            copies: fate.copies,
+            copies: fate.copies.count,
         });
         count(&self.run.counts.messages);
         if fate.dropped {

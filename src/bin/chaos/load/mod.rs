@@ -3,6 +3,7 @@
 //! Rates are held whatever the service does: a slow answer delays no other request. What is not acknowledged is repeated, as
 //! callers and banks do; what is sent is recorded before its bytes leave, what is answered after the answer is here.
 
+mod config;
 mod courier;
 mod fate;
 mod follower;
@@ -12,8 +13,8 @@ mod openings;
 mod pace;
 mod readers;
 mod run;
+mod wire;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
+pub use self::config::{Config, Progress, Replica};
 use self::messages::Messages;
 use self::net::Net;
 use self::openings::Openings;
@@ -34,59 +36,6 @@ use crate::record::Seen;
 const TICK: Duration = Duration::from_millis(5);
 /// How often a drain looks.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// What is asked of the load.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// What everything drawn is drawn from.
-    pub seed: u64,
-    /// How long new work is begun.
-    pub seconds: u64,
-    /// New openings per second.
-    pub openings_per_second: f64,
-    /// Messages of the bank per second: first copies, dropped ones included.
-    pub messages_per_second: f64,
-    /// Readings of openings per second.
-    pub reads_per_second: f64,
-    /// The bearer token of the internal API.
-    pub token: String,
-    /// What the bank signs with: `whsec_…`.
-    pub webhook_secret: String,
-}
-
-/// Where a replica listens: base URLs, such as `http://127.0.0.1:8080`.
-#[derive(Clone, Debug)]
-pub struct Replica {
-    /// The listener for webhooks.
-    pub public: String,
-    /// The listener for REST.
-    pub internal: String,
-}
-
-/// Counts so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Openings asked for.
-    pub openings: u64,
-    /// Of these, acknowledged with 202.
-    pub acked: u64,
-    /// Messages made up, dropped ones included.
-    pub messages: u64,
-    /// Requests sent to webhooks: first copies, further ones, repeats and forgeries.
-    pub sent: u64,
-    /// Messages not acknowledged after their last repeat.
-    pub given_up: u64,
-    /// Readings of openings.
-    pub reads: u64,
-    /// Events that the followers saw, each at each follower.
-    pub events: u64,
-    /// Pieces of work that are not through: openings, messages, copies, readings.
-    pub pending: u64,
-    /// Requests of all kinds that wait for their answer.
-    pub in_flight: u64,
-    /// Answers by class: `2xx`, `4xx`, `5xx`, `none` (no answer, or not sent because too many were outstanding).
-    pub answers: BTreeMap<&'static str, u64>,
-}
 
 /// A load that runs.
 pub struct Load {
@@ -142,10 +91,11 @@ impl Load {
     }
 
     /// To be called when the service has come to rest: lets each follower read on until two pages in a row are empty, ends
-    /// everything and flushes the history. How many followers did not get there in time.
+    /// everything and flushes the history. What has been said since the drain is sent first. How many followers did not get there in time.
     pub async fn finish(self, within: Duration) -> anyhow::Result<usize> {
         let deadline = Instant::now() + within;
         self.run.stop.cancel();
+        self.drain(within).await;
         self.run.finishing.cancel();
         let mut behind = 0;
         for mut follower in self.followers {
@@ -181,12 +131,14 @@ impl Driver {
         self.run.history.record(&Seen::Load { at: now(), running: true });
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        while !self.run.stop.is_cancelled() && Instant::now() < end {
+        let mut over = false;
+        while !over {
             ticks.tick().await;
             let now = Instant::now().min(end);
             self.openings.tick(now);
             self.messages.tick(now, &mut self.words);
             self.readers.tick(now);
+            over = now == end || self.run.stop.is_cancelled();
         }
         self.run.history.record(&Seen::Load { at: now(), running: false });
         self.run.ended.cancel();

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::net::{Call, Listener, Reply};
 use super::pace::Pace;
 use super::run::{Run, count};
+use super::wire::{Call, Listener, Reply};
 use crate::files::now;
 use crate::provider::{Deck, rng};
 use crate::record::Seen;
@@ -118,7 +118,7 @@ impl Caller {
     async fn until_acked(&mut self, mut first: bool) -> Option<String> {
         loop {
             let replica = self.ask(first, false);
-            let reply = self.run.net.send(replica, self.call.clone()).await;
+            let reply = self.run.net.send(replica, &self.call).await;
             let id = self.answered(replica, &reply);
             if reply.status == 202 {
                 return id;
@@ -148,15 +148,9 @@ impl Caller {
     fn answered(&self, replica: usize, reply: &Reply) -> Option<String> {
         let started = (reply.status == 202).then(|| serde_json::from_slice::<Started>(&reply.body).ok()).flatten();
         let (id, key) = (started.map(|it| it.id), self.key.clone());
-        let replayed = reply.headers.get("idempotent-replayed").is_some_and(|it| it == "true");
-        self.run.history.record(&Seen::Opened {
-            at: now(),
-            key,
-            replica,
-            status: reply.status,
-            id: id.clone(),
-            replayed,
-        });
+        let Reply { status, replayed, .. } = *reply;
+        let opened = Seen::Opened { at: now(), key, replica, status, id: id.clone(), replayed };
+        self.run.history.record(&opened);
         id
     }
 }

@@ -9,16 +9,24 @@ const KEPT: Duration = Duration::from_secs(5);
 /// What was sent beyond the rate is taken off what follows, up to this much: no later second falls short for it.
 const OVERDRAWN: Duration = Duration::from_millis(50);
 
+/// Sums of fractions end a hair below the whole.
+const ROUNDING: f64 = 1e-6;
+
+/// So many times as fast as the rate is what is behind made up for: a burst would be another load.
+const CATCH_UP: f64 = 2.0;
+
 /// A rate, and how far behind it we are.
 pub struct Pace {
     rate: f64,
     counted: Instant,
     due: f64,
+    /// How much of it may be sent now.
+    now: f64,
 }
 
 impl Pace {
     pub fn new(per_second: f64, now: Instant) -> Self {
-        Self { rate: per_second, counted: now, due: 0.0 }
+        Self { rate: per_second, counted: now, due: 0.0, now: 0.0 }
     }
 
     /// Counts the time until now.
@@ -26,15 +34,17 @@ impl Pace {
         let passed = now.saturating_duration_since(self.counted).as_secs_f64();
         self.counted = now;
         self.due = (self.due + passed * self.rate).min(KEPT.as_secs_f64() * self.rate);
+        self.now = self.now.clamp(0.0, 1.0) + passed * self.rate * CATCH_UP;
     }
 
     /// Whether one is due.
     pub fn is_due(&self) -> bool {
-        self.due >= 1.0
+        self.due.min(self.now) > 1.0 - ROUNDING
     }
 
     /// One is sent, due or not.
     pub fn send(&mut self) {
+        self.now -= 1.0;
         self.due = (self.due - 1.0).max(-OVERDRAWN.as_secs_f64() * self.rate);
     }
 }
@@ -62,6 +72,9 @@ mod tests {
             total += sent(&mut pace);
         }
         assert!((199..=200).contains(&total), "{total}");
+        pace.tick(begun + Duration::from_secs(4));
+        pace.tick(begun + Duration::from_secs(5));
+        assert!((400..=401).contains(&sent(&mut pace)), "twice as fast");
         pace.tick(begun + Duration::from_mins(1));
         assert_eq!(sent(&mut pace), 1_000);
         for _ in 0..100 {

@@ -65,7 +65,7 @@ impl Readers {
     fn read(&mut self, path: String, an_opening: bool) {
         let (run, replica) = (Arc::clone(&self.run), self.run.replica(&mut self.rng));
         self.run.spawn(async move {
-            let reply = run.net.send(replica, run.get(path)).await;
+            let reply = run.net.send(replica, &run.get(path)).await;
             let (at, status) = (now(), reply.status);
             if status != 200 {
                 run.history.record(&Seen::Unread { at, replica, status });

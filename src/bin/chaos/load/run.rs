@@ -9,7 +9,8 @@ use axum::http::Method;
 use rand::{Rng, RngExt};
 use tokio_util::sync::CancellationToken;
 
-use super::net::{Call, Listener, Net};
+use super::net::Net;
+use super::wire::{Call, Listener};
 use super::{Config, Progress};
 use crate::files::Recorder;
 use crate::provider::World;

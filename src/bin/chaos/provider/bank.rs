@@ -70,7 +70,7 @@ async fn accept(world: &Arc<World>, key: &str, asked: Submission) -> std::io::Re
     });
     let opening = mint::number(&asked.customer.reference);
     let script = world.scripts.of(opening);
-    let word = Word {
+    let said = Word {
         reference: asked.reference,
         tracking_id,
         market: asked.market,
@@ -80,7 +80,7 @@ async fn accept(world: &Arc<World>, key: &str, asked: Submission) -> std::io::Re
         rejection_reason: None,
     };
     let (ending, reason) = (script.ending, script.reason);
-    let request = Request { word, opening, place, ending, reason, deciding: false, updated_at: at };
+    let request = Request { word: said, opening, place, ending, reason, deciding: false, updated_at: at };
     let row = world.state().insert(request);
     life::begin(world, row, script);
     Ok((StatusCode::ACCEPTED, answer))

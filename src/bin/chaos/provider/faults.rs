@@ -108,19 +108,17 @@ mod tests {
         assert_eq!(faults.meet(), None);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_hanging_call_is_let_go_when_the_mode_ends() {
         let faults = Faults::new(1);
         faults.strike(Some(Fault::ProviderHang), 1.0);
         let begun = tokio::time::Instant::now();
         let end = async {
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             faults.strike(None, 0.0);
         };
         let (answer, ()) = tokio::join!(faults.suffer(Fault::ProviderHang), end);
         assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
-        assert_eq!(begun.elapsed(), Duration::from_secs(3));
-        faults.suffer(Fault::ProviderHang).await;
-        assert_eq!(begun.elapsed(), Duration::from_secs(23));
+        assert!((Duration::from_millis(50)..HANG).contains(&begun.elapsed()));
     }
 }

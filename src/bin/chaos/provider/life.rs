@@ -45,33 +45,33 @@ fn progress(world: &World, at: usize, status: &'static str) {
     let Some(request) = state.requests.get_mut(at).filter(|it| !is_decided(it)) else { return };
     request.word.status = status;
     request.updated_at = now();
-    let word = request.word.clone();
-    state.say(word);
+    let said = request.word.clone();
+    state.say(said);
 }
 
 /// The decision: first in the ledger, then known, then said. Only the first call for a request decides.
 async fn decide(world: &World, at: usize) {
-    let Some((word, updated_at)) = world.state().requests.get_mut(at).and_then(take_decision) else { return };
+    let Some((said, updated_at)) = world.state().requests.get_mut(at).and_then(take_decision) else { return };
     let decided = Did::Decided {
         at: updated_at,
-        reference: word.reference.clone(),
-        tracking_id: word.tracking_id.clone(),
-        status: word.status.to_owned(),
-        iban: word.iban.clone(),
-        bic: word.bic.clone(),
-        rejection_reason: word.rejection_reason.clone(),
+        reference: said.reference.clone(),
+        tracking_id: said.tracking_id.clone(),
+        status: said.status.to_owned(),
+        iban: said.iban.clone(),
+        bic: said.bic.clone(),
+        rejection_reason: said.rejection_reason.clone(),
     };
     if world.ledger.record_durably(&decided).await.is_err() {
         return;
     }
     let mut state = world.state();
-    state.counts.completed += u64::from(word.status == "COMPLETED");
-    state.counts.rejected += u64::from(word.status == "REJECTED");
+    state.counts.completed += u64::from(said.status == "COMPLETED");
+    state.counts.rejected += u64::from(said.status == "REJECTED");
     if let Some(request) = state.requests.get_mut(at) {
-        request.word = word.clone();
+        request.word = said.clone();
         request.updated_at = updated_at;
     }
-    state.say(word);
+    state.say(said);
 }
 
 /// What the bank decides, unless somebody is deciding it already.

@@ -14,6 +14,8 @@ mod mint;
 mod script;
 mod signature;
 mod sink;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};

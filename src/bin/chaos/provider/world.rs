@@ -112,8 +112,8 @@ impl World {
         F: Future<Output = std::io::Result<Answer>>,
     {
         let first = Arc::clone(self.state().firsts.entry((kind, key.to_owned())).or_default());
-        let made = first.get_or_try_init(|| async { Ok::<_, std::io::Error>((digest, make.await?)) }).await;
-        match made {
+        let answered = first.get_or_try_init(|| async { Ok::<_, std::io::Error>((digest, make.await?)) }).await;
+        match answered {
             Ok((of, answer)) if *of == digest => answer.clone(),
             Ok(_) => super::calls::refusal(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             // Not on disk: it has not happened.

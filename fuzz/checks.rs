@@ -1,0 +1,154 @@
+//! What must hold for any bytes from outside. Each function is a fuzz target, and is run by `cargo test` on the seeds and on
+//! mutations of them (`tests/it/fuzzing.rs`).
+
+use account_opening::domain::Report;
+use account_opening::domain::bank::{Bic, Iban};
+use account_opening::provider::http::Answer;
+use account_opening::provider::nexusbank::{self, read_one, read_page};
+use account_opening::provider::signature::{self, WebhookSecret};
+use account_opening::provider::{CallError, Parsed};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The key of the seeds' signatures.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// Four parts, separated by line feeds: id, timestamp, signatures, body. Only what was signed with our key is believed, and
+/// only as it was signed.
+pub fn signature(data: &[u8]) {
+    let parts: Vec<&[u8]> = data.splitn(4, |byte| *byte == b'\n').collect();
+    let [id, timestamp, signatures, body] = parts[..] else { return };
+    let mut headers = HeaderMap::new();
+    for (name, value) in [(signature::ID, id), (signature::TIMESTAMP, timestamp), (signature::SIGNATURE, signatures)] {
+        let Ok(value) = HeaderValue::from_bytes(value) else { return };
+        headers.insert(name, value);
+    }
+    let secrets = [WebhookSecret::parse(SECRET).expect("our own secret")];
+    let verify = |headers: &HeaderMap, body: &[u8], at: DateTime<Utc>| {
+        signature::verify(&secrets, headers, body, at, TimeDelta::minutes(5))
+    };
+    let seconds = std::str::from_utf8(timestamp).ok().and_then(|it| it.parse().ok());
+    let at = seconds.and_then(|it| DateTime::from_timestamp(it, 0)).unwrap_or_default();
+    let name = std::str::from_utf8(id).unwrap_or_default();
+    let right = signature::sign(&secrets[0], name, at, body);
+    // Ours has one way to write a time; another's signature over another way is as good.
+    let canonical = timestamp == at.timestamp().to_string().as_bytes();
+    if let Ok((event_id, 0)) = verify(&headers, body, at)
+        && canonical
+    {
+        assert_eq!(event_id.as_bytes(), id);
+        let given = String::from_utf8_lossy(signatures);
+        // Base64 may leave its padding out.
+        let believed = right.trim_end_matches('=');
+        assert!(given.split(' ').any(|it| it.trim_end_matches('=') == believed), "{given} is not {right}");
+    }
+    // What we sign is believed, in time and unchanged.
+    if name.is_empty() || !canonical {
+        return;
+    }
+    headers.insert(signature::SIGNATURE, right.parse().expect("base64 is a header"));
+    assert_eq!(verify(&headers, body, at).as_ref().map(|it| it.0.as_str()), Ok(name));
+    assert!(verify(&headers, &[body, b"x"].concat(), at).is_err());
+    if let Some(late) = at.checked_add_signed(TimeDelta::seconds(301)) {
+        assert!(verify(&headers, body, late).is_err());
+    }
+}
+
+/// A webhook's body. It is understood the same every time, names an opening, and what is kept of it can be stored and shown.
+pub fn webhook(data: &[u8]) {
+    let parsed = nexusbank::parse(data);
+    assert_eq!(parsed, nexusbank::parse(data));
+    match parsed {
+        Parsed::Reports(reports) => {
+            assert_eq!(reports.len(), 1);
+            for report in reports {
+                assert!(report.reference.is_some() || report.our_reference.is_some());
+                storable(&report);
+                assert_eq!(nexusbank::parse(&nexusbank::simulate(&report)), Parsed::Reports(vec![report]));
+            }
+        }
+        Parsed::Unreadable(cause) => assert!(cause.len() < 200 && !cause.contains(char::is_control), "{cause}"),
+        Parsed::Ignored(_) => {}
+        Parsed::Handshake => panic!("NexusBank shakes no hands"),
+    }
+}
+
+/// An IBAN or a BIC. What is taken is one, in the one form that is kept.
+pub fn iban(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(iban) = Iban::parse(&text) {
+        let kept = iban.as_str();
+        assert!(
+            (15..=34).contains(&kept.len()) && kept.bytes().all(|it| it.is_ascii_uppercase() || it.is_ascii_digit())
+        );
+        assert_eq!(remainder(kept), 1, "{kept}");
+        assert_eq!(Iban::parse(kept).as_ref(), Ok(&iban));
+        assert_eq!(kept, text.replace(' ', "").to_ascii_uppercase());
+        let masked = iban.masked();
+        assert!(masked.chars().count() == 9 && !masked.contains(&kept[4..kept.len() - 4]), "{masked}");
+    }
+    if let Ok(bic) = Bic::parse(&text) {
+        assert!(matches!(bic.as_str().len(), 8 | 11) && bic.as_str().is_ascii());
+        assert_eq!(Bic::parse(bic.as_str()).as_ref(), Ok(&bic));
+        assert!(bic.same_bank(&bic));
+    }
+}
+
+/// ISO 13616: what moves to the end are the first four characters; letters count from 10.
+fn remainder(iban: &str) -> u32 {
+    let moved = iban[4..].chars().chain(iban[..4].chars());
+    moved.filter_map(|it| it.to_digit(36)).fold(0, |sum, it| (sum * if it < 10 { 10 } else { 100 } + it) % 97)
+}
+
+/// A bank's answer: two bytes for its status, then its body. Whatever it is, it has one meaning, and what is told of it can
+/// be stored and logged.
+pub fn answer(data: &[u8]) {
+    let Some((status, body)) = data.split_first_chunk::<2>() else { return };
+    let number = 100 + u16::from_be_bytes(*status) % 500;
+    let status = StatusCode::from_u16(number).expect("100 to 599");
+    match Answer::judged(status, body.to_vec(), None) {
+        Ok(answer) => {
+            assert!(status.is_success());
+            match read_one(&answer) {
+                Ok(report) => {
+                    assert!(report.reference.is_some());
+                    storable(&report);
+                }
+                Err(error) => tellable(&error),
+            }
+            match read_page(&answer) {
+                Ok((reports, _)) => reports.iter().for_each(storable),
+                Err(error) => tellable(&error),
+            }
+        }
+        Err(error) => {
+            assert!(!status.is_success());
+            assert!(
+                matches!(number, 400 | 422) || !matches!(error, CallError::Rejected { .. }),
+                "{number} is not final"
+            );
+            tellable(&error);
+        }
+    }
+}
+
+/// Postgres takes no U+0000, and what is without end fits into no line.
+fn storable(report: &Report) {
+    let texts = [&report.our_reference, &report.iban, &report.bic, &report.reason];
+    for text in texts.into_iter().flatten().map(String::as_str).chain([report.word.as_str()]) {
+        assert!(text.chars().count() <= 200 && !text.contains(char::is_control), "{text:?}");
+    }
+    if let Some(reference) = &report.reference {
+        let text = reference.as_str();
+        assert!(!text.is_empty() && text.len() <= 800 && !text.contains('\0'), "{text:?}");
+    }
+}
+
+fn tellable(error: &CallError) {
+    let told = error.to_string();
+    assert!(told.len() < 200 && told.is_ascii() && !told.contains(char::is_control), "{told:?}");
+    if let CallError::Rejected { message, .. } = error {
+        assert!(message.chars().count() <= 200 && !message.contains(char::is_control), "{message:?}");
+    }
+    let _ = (error.class(), error.is_indeterminate(), error.clone().without_effect());
+}

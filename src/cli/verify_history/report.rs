@@ -1,0 +1,79 @@
+//! What is printed: a line for each finding, a summary, and a sign of life.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::app::verify::Totals;
+use crate::domain::verify::Finding;
+
+/// How often a long run says how far it is.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+pub(super) struct Report {
+    json: bool,
+    findings: u64,
+    heads: Option<usize>,
+    totals: Totals,
+    told: Instant,
+}
+
+impl Report {
+    pub fn new(json: bool) -> Self {
+        Self { json, findings: 0, heads: None, totals: Totals::default(), told: Instant::now() }
+    }
+
+    pub fn finding(&mut self, finding: &Finding) {
+        self.findings += 1;
+        if self.json {
+            let object = json!({
+                "opening_id": finding.opening,
+                "version": finding.version,
+                "what": finding.flaw.name(),
+                "detail": finding.flaw.to_string(),
+            });
+            println!("{object}");
+        } else {
+            println!("{finding}");
+        }
+    }
+
+    pub fn progress(&mut self, so_far: &Totals) {
+        if self.told.elapsed() >= SIGN_OF_LIFE {
+            self.told = Instant::now();
+            eprintln!("{} histories read, {} findings so far", so_far.openings, self.findings);
+        }
+    }
+
+    pub const fn totals(&mut self, totals: Totals) {
+        self.totals = totals;
+    }
+
+    pub fn compared(&mut self, heads: usize) {
+        *self.heads.get_or_insert(0) += heads;
+    }
+
+    /// The summary. Findings are a failure.
+    pub fn finish(self) -> anyhow::Result<()> {
+        let doubtful = self.totals.key_is_doubtful();
+        if self.json {
+            let object = json!({
+                "openings": self.totals.openings,
+                "rows": self.totals.rows,
+                "heads": self.heads,
+                "findings": self.findings,
+                "key_is_doubtful": doubtful,
+            });
+            println!("{object}");
+        } else {
+            let heads = self.heads.map(|it| format!(", {it} exported heads compared")).unwrap_or_default();
+            let Totals { openings, rows, .. } = self.totals;
+            println!("{openings} histories with {rows} rows verified{heads}: {} findings", self.findings);
+            if doubtful {
+                println!("no row of any history verifies: HISTORY_KEY may not be the key that they were written with");
+            }
+        }
+        anyhow::ensure!(self.findings == 0, "{} findings, see standard output", self.findings);
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Two roles: the owner's, which migrates, and the service's, which may do what its queries do and nothing else.
+//!
+//! Triggers defend the history against everybody who may not switch them off. Only owners and superusers may, so the
+//! service must be neither.
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+/// What the service does with each table. A newer version may add to it; what is taken away must not have been used by the
+/// version before, which runs beside it for a while.
+const RIGHTS: [(&str, &str); 11] = [
+    ("_sqlx_migrations", "select"),
+    ("account_openings", "select, insert, update"),
+    ("cases", "select, insert"),
+    ("events", "select, insert"),
+    ("heartbeats", "select, insert, update"),
+    ("idempotency_keys", "select, insert, update, delete"),
+    ("inbox", "select, insert, update"),
+    ("opening_history", "select, insert"),
+    ("outbox", "select, insert, update"),
+    ("tickets", "select, insert, update"),
+    ("timers", "select, insert, update, delete"),
+];
+/// The functions that it calls, by itself or within a trigger. Everybody may, unless somebody took that from everybody.
+const FUNCTIONS: [&str; 2] = ["opening_step_is_legal(text, text)", "room_on_disk()"];
+
+/// What makes a role unfit for the service: it could switch off what defends the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// Nothing binds it.
+    Superuser,
+    /// It owns a table, a trigger's function, or the schema.
+    Owner,
+    /// It may act as who does.
+    Member,
+    /// It may make itself a member (`createrole`, before PostgreSQL 16).
+    Joiner,
+}
+
+impl std::fmt::Display for Power {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Superuser => "is a superuser",
+            Self::Owner => "owns the tables or their schema",
+            Self::Member => "is a member of the role that owns the tables or their schema",
+            Self::Joiner => "may make itself a member of the role that owns the tables",
+        })
+    }
+}
+
+/// The role of a session.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// What makes it unfit for the service.
+    pub power: Option<Power>,
+}
+
+/// Whether there is such a role.
+///
+/// # Errors
+/// When the database is away.
+pub async fn exists(connection: &mut PgConnection, role: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"-- roles::exists
+        select exists (select from pg_roles where rolname = $1) as "exists!""#,
+        role,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// The role that this connection logged in as, whatever it has been set to since: that can be undone.
+///
+/// # Errors
+/// When the database is away.
+pub async fn of_session(connection: &mut PgConnection) -> sqlx::Result<Role> {
+    let tables: Vec<String> = RIGHTS.iter().map(|(table, _)| (*table).to_owned()).collect();
+    let row = sqlx::query!(
+        r#"-- roles::of_session
+        with ours as (
+            select oid, relowner from pg_class
+             where relnamespace = current_schema()::regnamespace and relname = any($1)
+        ), owners as (
+            select relowner as owner from ours
+             union
+            select nspowner from pg_namespace where nspname = current_schema()
+             union
+            select f.proowner from pg_trigger t join pg_proc f on f.oid = t.tgfoid
+             where t.tgrelid in (select oid from ours) and not t.tgisinternal
+        )
+        select r.rolname::text as "name!", r.rolsuper as "is_superuser!",
+               r.oid in (select owner from owners) as "is_owner!",
+               exists (select from owners where pg_has_role(r.oid, owner, 'member')) as "is_member!",
+               (r.rolcreaterole and current_setting('server_version_num')::int < 160000) as "may_join!"
+          from pg_roles r where r.rolname = session_user"#,
+        &tables,
+    )
+    .fetch_one(connection)
+    .await?;
+    let powers = [
+        (row.is_superuser, Power::Superuser),
+        (row.is_owner, Power::Owner),
+        (row.is_member, Power::Member),
+        (row.may_join, Power::Joiner),
+    ];
+    let power = powers.into_iter().find(|(has, _)| *has).map(|(_, power)| power);
+    Ok(Role { name: row.name, power })
+}
+
+/// Grants a role what the service needs, as the owner. `exactly` also takes from it what it does not need; not to be used
+/// on the schema of a newer version, which may need more than we know of.
+///
+/// # Errors
+/// When there is no such role, or the connection's role may not grant.
+pub async fn grant(connection: &mut PgConnection, schema: &str, role: &str, exactly: bool) -> sqlx::Result<()> {
+    let (schema, role) = (quoted(schema), quoted(role));
+    let mut statements = Vec::new();
+    if exactly {
+        let tables = RIGHTS.map(|(table, _)| table).join(", ");
+        statements.push(format!("revoke all on {tables} from {role}"));
+        statements.push(format!("revoke create on schema {schema} from {role}"));
+    }
+    statements.push(format!("grant usage on schema {schema} to {role}"));
+    statements.extend(RIGHTS.iter().map(|(table, rights)| format!("grant {rights} on {table} to {role}")));
+    statements.push(format!("grant execute on function {} to {role}", FUNCTIONS.join(", ")));
+    let sql = format!("-- roles::grant\n{}", statements.join(";\n"));
+
+    // In one commit: a service that runs meanwhile never lacks a right. One after the other: two that change the rights of
+    // one table at the same time fail.
+    let mut transaction = connection.begin().await?;
+    sqlx::query!(
+        r"-- roles::grant
+        select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        schema,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+    transaction.commit().await
+}
+
+/// A name as SQL takes it, whatever it holds.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

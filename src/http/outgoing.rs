@@ -1,0 +1,77 @@
+//! A stream whose peer must take what is written to it in time.
+//!
+//! Neither the HTTP library nor the kernel bounds how long an answer may wait for a client that does not read it: such a
+//! client would keep its connection, and the answer in memory, for as long as it likes.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+/// A connection that fails once its peer has left something unread for too long.
+pub struct Outgoing {
+    stream: TcpStream,
+    within: Duration,
+    /// Runs from the first write that had to wait until everything is written: a byte taken now and then wins no time.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Outgoing {
+    /// A connection whose peer has `within` for each answer.
+    #[must_use]
+    pub const fn new(stream: TcpStream, within: Duration) -> Self {
+        Self { stream, within, waiting: None }
+    }
+
+    fn bounded(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_pending() || self.waiting.is_some() {
+            let within = self.within;
+            let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(within)));
+            if waiting.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer was not read in time")));
+            }
+        }
+        written
+    }
+}
+
+impl AsyncRead for Outgoing {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Outgoing {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.bounded(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.bounded(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Called once there is nothing left to write.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.waiting = None;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
