@@ -20,10 +20,10 @@ fn log(info: &PanicHookInfo<'_>) {
     // Only where `RUST_BACKTRACE` asks for it. It has names of functions and no values.
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    if tracing::dispatcher::has_been_set() {
+    if tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!(place, thread, backtrace, "panicked");
     } else {
-        // Before there is a log. If nobody can be told, nothing more can be done.
+        // Before there is a log, or where its filter would swallow it. If nobody can be told, nothing more can be done.
         let _ = writeln!(std::io::stderr(), "account-opening: panicked at {place} (thread {thread})");
     }
 }

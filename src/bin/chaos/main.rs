@@ -60,6 +60,9 @@ struct Arguments {
     /// Keep the run's files in this folder, which must not have any yet [default: a temporary one, kept unless it passed]
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// Judge the files of an earlier run again, which --keep kept in this folder
+    #[arg(long, conflicts_with_all = ["controls", "control", "keep"])]
+    judge: Option<PathBuf>,
     /// Run the positive controls: builds with one defence taken out, each of which must be caught
     #[arg(long, conflicts_with = "control")]
     controls: bool,
@@ -75,7 +78,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     if let Some(control) = &arguments.control
-        && (!cfg!(feature = "broken") || !controls::CONTROLS.iter().any(|(name, _)| name == control))
+        && (!cfg!(feature = "broken") || !controls::names().any(|name| name == control))
     {
         eprintln!(
             "--control {control}: this build has every defence, or there is no such one; --controls builds those that lack one"
@@ -106,6 +109,15 @@ fn start(arguments: &Arguments) -> anyhow::Result<u8> {
 }
 
 async fn play(arguments: &Arguments) -> anyhow::Result<u8> {
+    if let Some(kept) = &arguments.judge {
+        let report = run::judged(kept)?;
+        if arguments.json {
+            println!("{}", serde_json::to_string(&report)?);
+        } else {
+            println!("{report}");
+        }
+        return Ok(run::exit_code(report.violations(), &report));
+    }
     let (folder, temporary) = folder(arguments)?;
     if arguments.controls {
         let caught = controls::run_all(arguments.seed, arguments.seconds, &folder).await?;

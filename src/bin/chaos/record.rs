@@ -56,6 +56,9 @@ pub enum Seen {
 pub struct Plan {
     pub seed: u64,
     pub seconds: u64,
+    /// Each has a reader of events.
+    #[serde(default)]
+    pub replicas: usize,
     pub openings_per_second: f64,
     /// Messages of the bank per second: first copies, dropped ones included.
     pub messages_per_second: f64,

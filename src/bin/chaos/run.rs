@@ -43,6 +43,7 @@ impl Asked {
         Plan {
             seed: self.seed,
             seconds: self.seconds,
+            replicas: REPLICAS,
             openings_per_second: self.openings_per_second,
             messages_per_second: self.messages_per_second,
             reads_per_second: self.reads_per_second,
@@ -75,12 +76,23 @@ impl Outcome {
 
     /// 0 passed, 1 violated, 3 invalid.
     pub fn exit_code(&self) -> u8 {
-        match (self.violations(), self.report.invalid.is_empty()) {
-            (0, true) => 0,
-            (0, false) => 3,
-            _ => 1,
-        }
+        exit_code(self.violations(), &self.report)
     }
+}
+
+pub const fn exit_code(violations: u64, report: &Report) -> u8 {
+    match (violations, report.invalid.is_empty()) {
+        (0, true) => 0,
+        (0, false) => 3,
+        _ => 1,
+    }
+}
+
+/// What the judge says of the files that a run left in this folder when it had drained.
+pub fn judged(folder: &Path) -> anyhow::Result<Report> {
+    let [history, ledger, dump] =
+        ["history.jsonl", "ledger.jsonl", "dump.jsonl"].map(|it| folder.join("judged").join(it));
+    checker::check(&inputs(&history, &ledger, &dump, Moment::Drained))
 }
 
 pub async fn run(asked: &Asked) -> anyhow::Result<Outcome> {
@@ -94,10 +106,12 @@ pub async fn run(asked: &Asked) -> anyhow::Result<Outcome> {
     }
     let outcome = play(&world, asked).await;
     lives.shutdown().await;
-    for replica in &world.targets.replicas {
-        replica.stop(STOPPED_WITHIN).await;
-    }
+    let stopping = world.targets.replicas.iter().map(|it| it.stop(STOPPED_WITHIN));
+    let badly_ended: Vec<String> = futures::future::join_all(stopping).await.into_iter().flatten().collect();
     let (drained, mut also_wrong, early) = outcome?;
+    if early.is_none() {
+        also_wrong.extend(badly_ended);
+    }
     let report = match early {
         Some(report) => report,
         None => judge(&world, Moment::Drained).await?,

@@ -130,16 +130,20 @@ impl Replica {
         (stopped && woken).then(|| json!({"pid": pid.as_raw(), "stopped_milliseconds": slept}))
     }
 
-    /// SIGTERM, then the wait for its end.
-    pub async fn stop(&self, within: Duration) {
-        let child = self.life.lock().await.child.take();
-        let Some(mut child) = child else { return };
+    /// SIGTERM, then the wait for its end. What was wrong with that end.
+    pub async fn stop(&self, within: Duration) -> Option<String> {
+        let mut child = self.life.lock().await.child.take()?;
         if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
             // It may have ended by itself by now.
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
-        if tokio::time::timeout(within, child.wait()).await.is_err() {
-            let _ = child.kill().await;
+        match tokio::time::timeout(within, child.wait()).await {
+            Ok(Ok(status)) if status.success() => None,
+            Ok(ended) => Some(format!("P25: service {} ended on SIGTERM with {ended:?}", self.number)),
+            Err(_) => {
+                let _ = child.kill().await;
+                Some(format!("P25: service {} did not end within {within:?} of SIGTERM", self.number))
+            }
         }
     }
 

@@ -87,14 +87,15 @@ pub async fn connect_patiently(url: &str) -> anyhow::Result<PgConnection> {
 /// Locks what everybody needs for so long; the most sessions that were seen to wait for it.
 pub async fn storm(url: &str, table: &str, length: Duration) -> anyhow::Result<i64> {
     let (mut holder, mut watcher) = (connect_patiently(url).await?, connect_patiently(url).await?);
+    let me: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut holder).await?;
     let mut transaction = holder.begin().await?;
     transaction.execute(AssertSqlSafe(format!("lock table {table} in exclusive mode"))).await?;
     let until = tokio::time::Instant::now() + length;
     let mut waiting = 0;
     while tokio::time::Instant::now() < until {
-        let query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
+        let query = "select count(*) from pg_stat_activity where $1 = any(pg_blocking_pids(pid))";
         // A Postgres that is killed meanwhile ends the storm; what was seen was seen.
-        let Ok(now) = sqlx::query_scalar::<_, i64>(query).fetch_one(&mut watcher).await else { break };
+        let Ok(now) = sqlx::query_scalar::<_, i64>(query).bind(me).fetch_one(&mut watcher).await else { break };
         waiting = waiting.max(now);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::provider::Provider;
@@ -105,6 +106,8 @@ pub struct Targets {
     pub proxies: Vec<Arc<Proxy>>,
     pub cluster: Arc<Cluster>,
     pub provider: Provider,
+    /// The provider has one fault at a time: a second one waits, so that each is credited with its own.
+    pub provider_is_struck: Mutex<()>,
 }
 
 impl Targets {
@@ -148,6 +151,7 @@ impl Targets {
             }
             Fault::SkewedClock => (name, None),
             Fault::ProviderError | Fault::ProviderHang | Fault::ProviderThrottle | Fault::ProviderGarbage => {
+                let _one_at_a_time = self.provider_is_struck.lock().await;
                 let before = self.provider.counts().suffered;
                 self.provider.strike(Some(strike.fault), 0.8);
                 tokio::time::sleep(seconds(1.5, 3.0)).await;

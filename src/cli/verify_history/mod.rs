@@ -1,7 +1,8 @@
 //! `verify-history`: every history against its key, its table of steps and its anchor, whatever the database says of itself.
 //!
-//! Findings and the summary go to standard output, everything else to standard error. Nothing is written to the database; a
-//! file of heads appears whole or not at all.
+//! Findings and the summary go to standard output, everything else to standard error. A database that was given is only read (a
+//! private cluster is started and migrated, as whenever it is opened); a file of heads appears whole, and only where nothing
+//! was found, or not at all.
 
 mod heads;
 mod report;
@@ -35,7 +36,7 @@ pub(super) struct Arguments {
     /// Compare to this file, which --export-heads wrote earlier: finds whole openings that were removed
     #[arg(long, env, value_name = "FILE")]
     heads: Option<String>,
-    /// Write a line `opening_id,version,head` for each history that verifies to this file, to be kept elsewhere
+    /// Write a line `opening_id,version,head` for each history to this file, to be kept elsewhere; only if nothing is found
     #[arg(long, env, value_name = "FILE")]
     export_heads: Option<String>,
     /// Print each finding, and at last the summary, as one JSON object in a line
@@ -84,6 +85,8 @@ async fn verify(
     let totals = totals.await.context("reading the histories")?;
     report.totals(totals);
     if let Some(heads) = heads {
+        // Also of a file without a line, so that the summary says that nothing was compared.
+        report.compared(0);
         let mut lines = heads.lines()?.peekable();
         while lines.peek().is_some() {
             let some = lines.by_ref().take(HEADS_AT_ONCE).collect::<Result<Vec<_>, _>>()?;
@@ -92,7 +95,15 @@ async fn verify(
             report.compared(some.len());
         }
     }
-    export.map_or(Ok(()), Export::finish)
+    match export {
+        // Dropped: what stands there may be the only proof of what is gone.
+        Some(_) if report.findings() > 0 => {
+            eprintln!("the heads were not exported, since something was found; an earlier file is as it was");
+            Ok(())
+        }
+        Some(export) => export.finish(),
+        None => Ok(()),
+    }
 }
 
 /// An option that was set to nothing is not set.

@@ -38,6 +38,10 @@ impl Report {
         }
     }
 
+    pub const fn findings(&self) -> u64 {
+        self.findings
+    }
+
     pub fn progress(&mut self, so_far: &Totals) {
         if self.told.elapsed() >= SIGN_OF_LIFE {
             self.told = Instant::now();

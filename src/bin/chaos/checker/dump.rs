@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::lines;
+use super::rules::ESCALATION;
 use crate::record::Row;
 
 /// The rows, sorted so that what is reported does not depend on their order in the file.
@@ -148,6 +149,15 @@ impl<'de> Deserialize<'de> for Time {
 }
 
 impl Dump {
+    /// The deadlines that passed when openings were escalated, by opening: as the event of it says, since every step gives an
+    /// opening a new one.
+    pub fn passed_deadlines(&self) -> HashMap<&str, Time> {
+        let escalations = self.events.iter().filter(|it| it.kind == ESCALATION);
+        let told = |event: &Event| Time::deserialize(&event.data["deadline_at"]).ok();
+        let held = |event: &Event| self.anchors.get(&event.opening_id).map(|it| it.deadline_at);
+        escalations.filter_map(|it| Some((it.opening_id.as_str(), told(it).or_else(|| held(it))?))).collect()
+    }
+
     /// Reads the dump; beside it, what is wrong with the file.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ fn measured(seen: &Seen, plan: &Plan, began: i64) -> Load {
     let is_out = |it: &&super::seen::Message| it.dropped || sent.contains(it.webhook_id.as_str());
     let messages: Vec<_> = seen.messages.iter().filter(|it| during(it.at)).filter(is_out).collect();
     let reads = seen.reads.values().flatten().filter(|it| during(it.at)).count();
-    let unread = seen.unread.iter().filter(|at| during(**at)).count();
+    let unread = seen.unread.iter().filter(|it| during(it.at)).count();
     let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { 100.0 * number(part) / number(whole) };
     // Of first copies: repeats are as many as the service fails to answer, and nobody hangs up on those.
     let hung_up = messages.iter().filter(|it| broken_off.contains(it.webhook_id.as_str())).count()

@@ -15,6 +15,8 @@ pub struct Strikes {
     pub least: u64,
     pub struck: u64,
     pub with_evidence: u64,
+    /// Calls that met it, by the outside world's own ledger.
+    pub calls: u64,
 }
 
 /// A load as it was planned and as it came about.

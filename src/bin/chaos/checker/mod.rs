@@ -8,6 +8,7 @@
 //! the ledger. So what the load knows is older than the dump, and what the dump knows stands in the ledger. What could be
 //! wrong for a moment in a service that is right is judged only when the run has drained.
 
+mod answered;
 mod answers;
 mod atomicity;
 mod chain;
@@ -102,6 +103,7 @@ fn judge(run: &Run, report: &mut Report) {
     durability::check(run, report);
     doubles::check(run, report);
     answers::check(run, report);
+    answered::check(run, report);
     steps::check(run, report);
     reads::check(run, report);
     chain::check(run, report);

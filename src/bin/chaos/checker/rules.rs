@@ -17,6 +17,8 @@ pub struct State {
 pub const FIRST: &str = "creating_profile";
 /// An event that no step brings, but a case.
 pub const CONTRADICTION: &str = "account_opening.contradiction";
+/// The event of an escalation.
+pub const ESCALATION: &str = "account_opening.escalated";
 /// The ticket of an escalation.
 pub const NO_WEBHOOK: &str = "AccountOpeningWebhookNotReceived";
 /// The ticket of a step that does not get on.

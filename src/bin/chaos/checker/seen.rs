@@ -19,8 +19,8 @@ pub struct Seen {
     pub answers: Vec<(u64, u16)>,
     /// By opening, in the order in which the answers arrived.
     pub reads: BTreeMap<String, Vec<Reading>>,
-    /// When readings went without an answer of 200.
-    pub unread: Vec<i64>,
+    /// Readings without an answer of 200.
+    pub unread: Vec<Unread>,
     /// By reader.
     pub told: BTreeMap<usize, Vec<Told>>,
     /// The webhook ids that reached the subscriber.
@@ -53,6 +53,7 @@ pub struct Message {
     pub webhook_id: String,
     pub sha256: String,
     pub reference: String,
+    pub status: String,
     pub dropped: bool,
     pub reordered: bool,
     pub copies: u32,
@@ -63,6 +64,7 @@ pub struct Sent {
     pub at: i64,
     pub webhook_id: String,
     pub sha256: String,
+    pub replica: usize,
     pub forged: bool,
     pub hang_up: bool,
 }
@@ -73,6 +75,13 @@ pub struct Reading {
     pub replica: usize,
     pub version: i64,
     pub state: String,
+}
+
+/// A reading that was not answered with 200.
+pub struct Unread {
+    pub at: i64,
+    pub replica: usize,
+    pub status: u16,
 }
 
 /// An event as a reader was given it.
@@ -104,11 +113,11 @@ impl Seen {
             Line::Load { at, running: false } => self.ended = Some(at),
             Line::Open { at, key, first, hang_up, .. } => self.opens.push(Open { at, key, first, hang_up }),
             Line::Opened { key, replica, status, id, .. } => self.opened.push(Opened { key, replica, status, id }),
-            Line::Message { at, webhook_id, sha256, reference, dropped, reordered, copies, .. } => {
-                self.messages.push(Message { at, webhook_id, sha256, reference, dropped, reordered, copies });
+            Line::Message { at, webhook_id, sha256, reference, status, dropped, reordered, copies, .. } => {
+                self.messages.push(Message { at, webhook_id, sha256, reference, status, dropped, reordered, copies });
             }
-            Line::Send { at, number, webhook_id, sha256, forged, hang_up, .. } => {
-                if self.sends.insert(number, Sent { at, webhook_id, sha256, forged, hang_up }).is_some() {
+            Line::Send { at, number, webhook_id, sha256, replica, forged, hang_up } => {
+                if self.sends.insert(number, Sent { at, webhook_id, sha256, replica, forged, hang_up }).is_some() {
                     self.odd.push(format!("the history has two requests of number {number}"));
                 }
             }
@@ -116,7 +125,7 @@ impl Seen {
             Line::Read { at, replica, id, version, state } => {
                 self.reads.entry(id).or_default().push(Reading { at, replica, version, state });
             }
-            Line::Unread { at, .. } => self.unread.push(at),
+            Line::Unread { at, replica, status } => self.unread.push(Unread { at, replica, status }),
             Line::Event { reader, id, kind, opening, version, .. } => {
                 self.told.entry(reader).or_default().push(Told { id, kind, opening, version });
             }

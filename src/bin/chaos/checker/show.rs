@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
+use super::measures::Strikes;
 use super::report::{Kind, Report, Violation};
 
 impl Display for Report {
@@ -51,7 +52,9 @@ impl Report {
         writeln!(f, "  {:<20} {}", "shares", told.join(", "))?;
         for (fault, it) in &self.faults {
             let name = format!("{fault:?}");
-            writeln!(f, "  {name:<20} {:>9} struck, {} shown, {} planned", it.struck, it.with_evidence, it.least)?;
+            let calls = if it.calls > 0 { format!(" ({} calls)", it.calls) } else { String::new() };
+            let Strikes { struck, with_evidence, least, .. } = it;
+            writeln!(f, "  {name:<20} {struck:>9} struck, {with_evidence} shown, {least} at least{calls}")?;
         }
         for (what, counts) in [
             ("states", &self.states),

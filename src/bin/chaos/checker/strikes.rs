@@ -18,9 +18,7 @@ pub fn count(run: &Run, report: &mut Report) {
     }
     // The outside world writes down itself what it did to a call.
     for (fault, times) in &run.ledger.suffered {
-        let struck = report.faults.entry(*fault).or_default();
-        struck.struck = struck.struck.max(*times);
-        struck.with_evidence = struck.with_evidence.max(*times);
+        report.faults.entry(*fault).or_default().calls = *times;
     }
     if !run.drained {
         return;
@@ -29,6 +27,11 @@ pub fn count(run: &Run, report: &mut Report) {
         let found = format!("{} of {} strikes show, {} are the least", it.with_evidence, it.struck, it.least);
         (it.with_evidence < it.least).then(|| format!("{fault:?}: {found}"))
     };
+    // The outside world has a ledger of its own: a strike there that met no call was none.
+    let outside = [Fault::ProviderError, Fault::ProviderHang, Fault::ProviderThrottle, Fault::ProviderGarbage];
+    let idle = |it: &&Fault| report.faults.get(it).is_some_and(|it| it.least > 0 && it.calls == 0);
+    let idle: Vec<String> = outside.iter().filter(idle).map(|it| format!("{it:?}: no call met it")).collect();
+    report.invalid.extend(idle);
     let missing: Vec<String> = report.faults.iter().filter_map(few).collect();
     report.invalid.extend(missing);
 }

@@ -10,6 +10,11 @@ use super::rules::{NO_WEBHOOK, STEP_FAILED, is_terminal, state};
 /// How long before the deadline the bank must have decided for us to know it in time, in microseconds.
 const IN_TIME: i64 = 5_000_000;
 
+/// Three polls of a run, and the longest fault: so long before the deadline, nothing may keep us from learning a decision.
+const REPAIRED_WITHIN: i64 = 15_000_000;
+/// The words of a decision.
+const FINAL: [&str; 3] = ["COMPLETED", "SUCCEEDED", "REJECTED"];
+
 /// Queues, openings, timers and the bank's decisions. Only a drained run is judged.
 pub fn check(run: &Run, report: &mut Report) {
     if !run.drained {
@@ -64,7 +69,10 @@ fn forgotten(run: &Run, anchor: &Anchor, open: &HashSet<(&str, &str)>) -> Vec<Vi
     wrong
 }
 
+/// The bank's decisions, as it made them and as it told us of them.
 fn lost_decisions(run: &Run, report: &mut Report) {
+    untold(run, report);
+    unrepaired(run, report);
     for (reference, page) in &run.ledger.pages {
         let Some(anchor) = run.dump.anchors.get(reference) else { continue };
         let known = anchor.state == "escalated" || state(&anchor.state).is_some_and(|it| it.decided);
@@ -73,6 +81,34 @@ fn lost_decisions(run: &Run, report: &mut Report) {
             let what = format!("the bank decided {} {before} microseconds before the deadline", decision.tracking_id);
             let violation = Violation::of(what, format!("{} or escalated", decision.status), &*anchor.state);
             report.add(Kind::LostDecisions, violation.opening(reference).key(&anchor.customer_reference));
+        }
+    }
+}
+
+/// A decision that we acknowledged to the bank is one that we know.
+fn untold(run: &Run, report: &mut Report) {
+    let acked: HashSet<(&str, &str)> =
+        run.seen.acked_sends().filter(|it| !it.forged).map(|it| (it.webhook_id.as_str(), it.sha256.as_str())).collect();
+    let told = run.seen.messages.iter().filter(|it| FINAL.contains(&it.status.as_str()));
+    for message in told.filter(|it| acked.contains(&(it.webhook_id.as_str(), it.sha256.as_str()))) {
+        let Some(anchor) = run.dump.anchors.get(&message.reference) else { continue };
+        if !state(&anchor.state).is_some_and(|it| it.decided) {
+            let what = "a decision was acknowledged and not acted on";
+            let violation = Violation::of(what, &*message.status, &*anchor.state).webhook(&message.webhook_id);
+            report.add(Kind::LostDecisions, violation.opening(&anchor.id).key(&anchor.customer_reference));
+        }
+    }
+}
+
+/// A decision that was made long before the deadline was learnt by a webhook or by a poll: nobody had to be told.
+fn unrepaired(run: &Run, report: &mut Report) {
+    for (reference, deadline) in run.dump.passed_deadlines() {
+        let decisions = run.ledger.pages.get(reference).into_iter().flat_map(|it| &it.decisions);
+        for decision in decisions.filter(|it| it.at < deadline.0 - REPAIRED_WITHIN) {
+            let before = deadline.0 - decision.at;
+            let what = format!("the bank decided {before} microseconds before the deadline, and people were told");
+            let violation = Violation::of(what, &*decision.status, "escalated");
+            report.add(Kind::LostDecisions, violation.opening(reference));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! P11: every event reaches every reader and the subscriber; nobody is told what is not there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Run;
 use super::dump::Event;
@@ -43,8 +43,12 @@ fn unheld(run: &Run, events: &HashMap<&str, &Event>, report: &mut Report) {
 }
 
 fn unread(run: &Run, report: &mut Report) {
-    for (reader, told) in &run.seen.told {
-        let told: HashSet<&str> = told.iter().map(|it| it.id.as_str()).collect();
+    let readers = run.seen.plan.as_ref().map_or(0, |plan| plan.replicas);
+    // One that was given nothing at all is a reader too.
+    let readers: BTreeSet<usize> = (0..readers).chain(run.seen.told.keys().copied()).collect();
+    for reader in readers {
+        let told = run.seen.told.get(&reader).into_iter().flatten();
+        let told: HashSet<&str> = told.map(|it| it.id.as_str()).collect();
         for event in run.dump.events.iter().filter(|it| !told.contains(it.id.as_str())) {
             let what = format!("reader {reader} was never given {} of version {}", event.kind, event.version);
             let violation = Violation::of(what, format!("the event {}", event.id), "nothing");

@@ -7,6 +7,9 @@ use super::report::{Kind, Report, Violation};
 use super::rules::{NO_WEBHOOK, STEP_FAILED, state};
 use super::{Run, or_none, tally};
 
+/// How wrong the clock of one replica is made, in microseconds: by its own, it may escalate so much too early.
+const WRONG_CLOCK: i64 = 9_000_000;
+
 /// Tickets against each other and against the histories.
 pub fn check(run: &Run, report: &mut Report) {
     report.tickets = tally(run.dump.tickets.iter().map(|it| it.kind.as_str()));
@@ -28,6 +31,15 @@ pub fn check(run: &Run, report: &mut Report) {
         if *kind == NO_WEBHOOK && !escalated(run, opening) {
             let violation = Violation::of("there is a ticket of an escalation that was none", "none", *kind);
             report.add(Kind::Atomicity, violation.opening(*opening));
+        }
+    }
+    let deadlines = run.dump.passed_deadlines();
+    for (opening, steps) in &run.dump.history {
+        let Some(deadline) = deadlines.get(opening.as_str()) else { continue };
+        for step in steps.iter().filter(|it| it.to_state == "escalated" && it.at.0 < deadline.0 - WRONG_CLOCK) {
+            let before = deadline.0 - step.at.0;
+            let what = format!("escalated {before} microseconds before the deadline");
+            report.add(Kind::IllegalTransitions, Violation::of(what, "none before", "one").opening(opening));
         }
     }
     for opening in run.dump.history.keys().filter(|it| escalated(run, it)) {

@@ -58,9 +58,26 @@ const CAUSES: &[Cause] = &[
     ("a fault that was never struck", "LockStorm: 0 of 0 strikes show, 1 are the least", |world| {
         plan(world, |plan| _ = plan.faults.insert(Fault::LockStorm, 1));
     }),
-    ("a provider that suffered too little", "ProviderError: 1 of 1 strikes show, 2 are the least", |world| {
-        let first = world.ledger.iter().position(|it| matches!(it, Did::Suffered { .. })).unwrap();
-        world.ledger.remove(first);
+    ("a strike that met no call", "ProviderError: no call met it", |world| {
+        world.ledger.retain(|it| !matches!(it, Did::Suffered { .. }));
+    }),
+    ("a replica that answers few webhooks", "replica 0 answered 2 % of its webhooks, 50 are the least", |world| {
+        let mut kept = 0;
+        for line in &mut world.history {
+            if let Seen::Answer { status, .. } = line
+                && *status == 200
+            {
+                kept += 1;
+                if kept > 1 {
+                    *status = 503;
+                }
+            }
+        }
+    }),
+    ("a replica that answers few readings", "replica 1 answered 28 % of its readings, 50 are the least", |world| {
+        for _ in 0..64 {
+            world.history.push(Seen::Unread { at: BEGAN + 40 * SECOND, replica: 1, status: 503 });
+        }
     }),
     ("a load that was cut short", "the load ended", |world| {
         world.history.retain(|it| !matches!(it, Seen::Load { running: false, .. }));
@@ -72,13 +89,17 @@ const CAUSES: &[Cause] = &[
             }
         }
     }),
-    ("nothing acknowledged", "no opening or no webhook was acknowledged", |world| {
-        for line in &mut world.history {
-            if let Seen::Answer { status, .. } = line {
-                *status = 503;
+    (
+        "nothing acknowledged",
+        "no opening or no webhook was acknowledged|replica 0 answered 0 % of its webhooks",
+        |world| {
+            for line in &mut world.history {
+                if let Seen::Answer { status, .. } = line {
+                    *status = 503;
+                }
             }
-        }
-    }),
+        },
+    ),
     ("no plan", "the history has no plan", |world| _ = world.history.remove(0)),
     ("an answer to nothing", "1 answers to requests that were never sent", |world| {
         world.history.push(Seen::Answer { at: BEGAN, number: 99_999, status: 200 });

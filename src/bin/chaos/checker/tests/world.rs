@@ -66,6 +66,7 @@ impl World {
         world.history.push(Seen::Plan(Plan {
             seed: 1,
             seconds: 30,
+            replicas: 2,
             openings_per_second: rate(OPENINGS),
             messages_per_second: rate(2 * OPENINGS),
             reads_per_second: rate(2 * OPENINGS),
@@ -81,6 +82,10 @@ impl World {
             |evidence| Seen::Fault { at: BEGAN, fault: Fault::KillService, target: "replica 0".into(), evidence };
         world.history.push(struck(Some(json!({"pid": 1}))));
         world.history.push(struck(None));
+        for _ in 0..2 {
+            let (fault, evidence) = (Fault::ProviderError, Some(json!({"calls": 1})));
+            world.history.push(Seen::Fault { at: BEGAN, fault, target: "provider".into(), evidence });
+        }
         world.history.push(Seen::Load { at: BEGAN + 30 * SECOND, running: false });
         for at in [1, 2] {
             world.ledger.push(Did::Suffered { at: BEGAN + at, endpoint: "submit".into(), fault: Fault::ProviderError });

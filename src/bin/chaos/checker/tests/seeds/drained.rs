@@ -40,6 +40,26 @@ pub const SEEDS: &[Seed] = &[
         let Seen::Event { opening, .. } = world.history.remove(skipped) else { panic!("no event") };
         opening
     }),
+    ("a reader that was given nothing", Kind::SkippedEvents, |world| {
+        world.history.retain(|it| !matches!(it, Seen::Event { reader: 1, .. }));
+        "reader 1 was never given".into()
+    }),
+    ("a decision that was acknowledged and forgotten", Kind::LostDecisions, |world| {
+        let message = world.history.iter_mut().rev().find_map(|it| match it {
+            Seen::Message { status, reference, .. } if *reference == opening(24) => Some(status),
+            _ => None,
+        });
+        *message.unwrap() = "COMPLETED".into();
+        opening_of(24)
+    }),
+    ("people who were told of what the bank had long decided", Kind::LostDecisions, |world| {
+        let late = world.ledger.iter_mut().find_map(|it| match it {
+            Did::Decided { at, reference, .. } if *reference == opening(14) => Some(at),
+            _ => None,
+        });
+        *late.unwrap() -= 60 * SECOND;
+        opening_of(14)
+    }),
     ("a delivery that never came", Kind::SkippedEvents, |world| {
         let lost = world.history.iter().rposition(|it| matches!(it, Seen::Delivered { .. })).unwrap();
         let Seen::Delivered { webhook_id, .. } = world.history.remove(lost) else { panic!("no delivery") };

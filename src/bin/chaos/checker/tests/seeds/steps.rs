@@ -8,6 +8,10 @@ use super::*;
 /// Seeds that are found at any moment.
 pub const SEEDS: &[Seed] = &[
     ("an anchor that is elsewhere", Kind::IllegalTransitions, |world| anchor(world, 13, "version", json!(4))),
+    ("people who were told before the deadline", Kind::IllegalTransitions, |world| {
+        anchor(world, 24, "deadline_at", json!(time(at(24, 4) + 60 * SECOND)));
+        opening_of(24)
+    }),
     ("a reading that went backwards", Kind::IllegalTransitions, |world| {
         read(world, 3, at(3, 5) + 10_100_000, 3, "awaiting_provider");
         opening_of(3)

@@ -7,6 +7,19 @@ use super::*;
 
 /// Seeds that are found at any moment.
 pub const SEEDS: &[Seed] = &[
+    ("an honest webhook that was refused", Kind::WrongAnswers, |world| {
+        world.send("msg-0-1-refused", &body("msg-0-1"), BEGAN + 3 * SECOND, false, Some(401));
+        "msg-0-1-refused".into()
+    }),
+    ("an opening that was refused", Kind::WrongAnswers, |world| {
+        let opened = Seen::Opened { at: BEGAN, key: key(3), replica: 0, status: 404, id: None, replayed: false };
+        world.history.push(opened);
+        key(3)
+    }),
+    ("a reading that was refused", Kind::WrongAnswers, |world| {
+        world.history.push(Seen::Unread { at: BEGAN + 40 * SECOND, replica: 0, status: 404 });
+        "an honest request was refused".into()
+    }),
     ("two profiles", Kind::DoubleEffects, |world| twice(world, |it| matches!(it, Did::Profile { .. }))),
     ("two account requests", Kind::DoubleEffects, |world| twice(world, |it| matches!(it, Did::Request { .. }))),
     ("two cards", Kind::DoubleEffects, |world| twice(world, |it| matches!(it, Did::Card { .. }))),
