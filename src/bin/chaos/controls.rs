@@ -99,10 +99,13 @@ async fn signs_of(
     let mut command = Command::new(program);
     command.args(["--control", control, "--json", "--seed", &seed.to_string(), "--seconds", &seconds.to_string()]);
     command.arg("--keep").arg(folder);
-    let output =
-        command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).output().await.context("a control")?;
-    let outcome: Value =
-        serde_json::from_slice(&output.stdout).with_context(|| format!("{control} ended with {}", output.status))?;
+    let log = folder.with_extension("log");
+    command.stdin(Stdio::null()).stderr(std::fs::File::create(&log).context("a control's log")?).kill_on_drop(true);
+    let output = command.output().await.context("a control")?;
+    let Ok(outcome) = serde_json::from_slice::<Value>(&output.stdout) else {
+        // It could not be played: that is no sign of anything, and the next try may go better.
+        return Ok(vec![format!("no outcome, {}: see {}", output.status, log.display())]);
+    };
     let kinds = outcome["report"]["found"].as_object().cloned().unwrap_or_default();
     let kinds = kinds.into_iter().filter(|(_, found)| found["count"] != 0).map(|(kind, _)| kind);
     // What no file shows: a service that ended by itself, a backlog that stayed.

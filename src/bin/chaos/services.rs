@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,6 +17,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+/// Where replicas listen.
+const FIRST_PORT: u32 = 20_000;
+const PORTS: u32 = 10_000;
 /// How often the processes are looked after.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -168,7 +171,20 @@ async fn is_stopped(pid: Pid) -> bool {
     output.is_ok_and(|output| output.stdout.first() == Some(&b'T'))
 }
 
+/// Two addresses below the ports that systems give to whoever connects: while a replica is down, nobody takes them by chance.
 fn free_ports() -> anyhow::Result<(String, String)> {
-    let (first, second) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
-    Ok((first.local_addr()?.to_string(), second.local_addr()?.to_string()))
+    Ok((free_port()?, free_port()?))
+}
+
+fn free_port() -> anyhow::Result<String> {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS {
+        // Two runs at once begin in different places.
+        let place = std::process::id().wrapping_mul(97).wrapping_add(TRIED.fetch_add(1, Ordering::SeqCst)) % PORTS;
+        let address = format!("127.0.0.1:{}", FIRST_PORT + place);
+        if TcpListener::bind(&address).is_ok() {
+            return Ok(address);
+        }
+    }
+    anyhow::bail!("no port from {FIRST_PORT} on is free")
 }
