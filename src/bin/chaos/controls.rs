@@ -99,9 +99,9 @@ async fn signs_of(
     let mut command = Command::new(program);
     command.args(["--control", control, "--json", "--seed", &seed.to_string(), "--seconds", &seconds.to_string()]);
     command.arg("--keep").arg(folder);
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.context("a control")?;
     let log = folder.with_extension("log");
-    command.stdin(Stdio::null()).stderr(std::fs::File::create(&log).context("a control's log")?).kill_on_drop(true);
-    let output = command.output().await.context("a control")?;
+    std::fs::write(&log, &output.stderr).context("a control's log")?;
     let Ok(outcome) = serde_json::from_slice::<Value>(&output.stdout) else {
         // It could not be played: that is no sign of anything, and the next try may go better.
         return Ok(vec![format!("no outcome, {}: see {}", output.status, log.display())]);
