@@ -36,7 +36,7 @@ use self::run::{Asked, say};
 
 /// Runs three services under faults and a load, and judges what came of it.
 #[derive(Parser)]
-#[command(version, about, long_about = None, after_help = "`chaos serve` and `chaos migrate` are the service itself: a run starts them.\n\n\
+#[command(version, long_about = None, after_help = "`chaos serve` and `chaos migrate` are the service itself: a run starts them.\n\n\
 Exit codes: 0 passed, 1 violated, 2 wrong usage, 3 invalid (too little load, or a fault without evidence).")]
 struct Arguments {
     /// How long load and faults last
