@@ -26,6 +26,7 @@ use crate::db::advance::Writer;
 use crate::domain::Topic;
 use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
+use crate::guard::Gates;
 use crate::http::listener::{Limits, serve};
 use crate::http::{Edge, internal, public};
 use crate::ingest::Ingest;
@@ -85,7 +86,8 @@ impl Parts {
         let wakers = Wakers::default();
         let client = Client::new(settings.provider_timeout).context("the HTTP client")?;
         let metrics = telemetry::metrics().map_err(anyhow::Error::msg).context("the metrics")?;
-        let nexusbank: Arc<dyn Provider> = Arc::new(NexusBank::new(&settings.nexusbank, client.clone()));
+        let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
+        let nexusbank: Arc<dyn Provider> = Arc::new(NexusBank::new(&settings.nexusbank, client.clone(), &gates));
         let providers = Providers::new([nexusbank]);
         let writer = Writer {
             ids: ids.clone(),
@@ -111,16 +113,17 @@ impl Parts {
             policy: settings.policy.clone(),
             retry: settings.retry.clone(),
             providers: providers.clone(),
-            profiles: ProfileService::new(settings.profile_service_url.clone(), client.clone()),
-            cards: CardIssuer::new(settings.card_service_url.clone(), client.clone()),
-            subscribers: Subscribers::new(settings.event_subscribers.clone(), client),
+            profiles: ProfileService::new(settings.profile_service_url.clone(), client.clone(), &gates),
+            cards: CardIssuer::new(settings.card_service_url.clone(), client.clone(), &gates),
+            subscribers: Subscribers::new(settings.event_subscribers.clone(), client, &gates),
             call_timeout: TimeDelta::from_std(settings.provider_timeout).unwrap_or(TimeDelta::MAX),
             lease_margin: settings.lease_margin,
             parked_ttl: settings.parked_ttl,
+            gates: gates.clone(),
             wakers: wakers.clone(),
             faults: faults.clone(),
         };
-        let edge = Edge { settings, pool, clock, ids, writer, providers, ingest, wakers, faults, metrics };
+        let edge = Edge { settings, pool, clock, ids, writer, providers, gates, ingest, wakers, faults, metrics };
         Ok(Self { edge, context, ingest: ingest_task })
     }
 

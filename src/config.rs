@@ -25,6 +25,7 @@ use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::text::words;
+use crate::guard::breaker::Rules;
 use crate::provider::signature::WebhookSecret;
 use crate::telemetry::LogFormat;
 
@@ -103,6 +104,10 @@ pub struct Settings {
     pub ingest_queue: usize,
     pub lease_margin: TimeDelta,
     pub provider_timeout: Duration,
+    pub breaker: Rules,
+    pub provider_concurrency: usize,
+    pub sync_provider_timeout: Duration,
+    pub sync_wait: Duration,
     pub shutdown_grace: Duration,
     pub parked_ttl: TimeDelta,
     pub clock_offset: TimeDelta,
@@ -208,6 +213,10 @@ impl RawSettings {
             ingest_queue: check.number("INGEST_QUEUE", &self.ingest_queue, 1, 1_000_000),
             lease_margin: check.delta_of_at_least("LEASE_MARGIN", &self.lease_margin, TimeDelta::milliseconds(500)),
             provider_timeout: check.duration("PROVIDER_TIMEOUT", &self.provider_timeout),
+            breaker: self.breaker(&mut check),
+            provider_concurrency: check.number("PROVIDER_CONCURRENCY", &self.provider_concurrency, 1, 10_000),
+            sync_provider_timeout: check.duration("SYNC_PROVIDER_TIMEOUT", &self.sync_provider_timeout),
+            sync_wait: check.duration("SYNC_WAIT", &self.sync_wait),
             shutdown_grace: check.duration("SHUTDOWN_GRACE", &self.shutdown_grace),
             parked_ttl: check.delta("PARKED_TTL", &self.parked_ttl),
             clock_offset: check
@@ -235,6 +244,15 @@ impl RawSettings {
             cap: check.delta("BACKOFF_CAP", &self.backoff_cap),
             max_attempts: check.number("MAX_ATTEMPTS", &self.max_attempts, 1, 1_000),
             retry_for: check.delta("RETRY_FOR", &self.retry_for),
+        }
+    }
+
+    fn breaker(&self, check: &mut Checker) -> Rules {
+        Rules {
+            failures: check.number("BREAKER_FAILURES", &self.breaker_failures, 1, 1_000),
+            open_for: check.delta_of_at_least("BREAKER_OPEN_FOR", &self.breaker_open_for, TimeDelta::milliseconds(1)),
+            probes: check.number("BREAKER_PROBES", &self.breaker_probes, 1, 1_000),
+            longest_pause: check.delta("BACKOFF_CAP", &self.backoff_cap),
         }
     }
 

@@ -11,6 +11,7 @@
 //! | [`ingest`] | how a message gets into the inbox: burst dedup, queue, one commit for many |
 //! | [`workers`] | inbox, relay, poller, sweeper, and the loop that runs them |
 //! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
+//! | [`guard`] | what stands before every call out: breaker and bulkhead |
 //! | [`services`] | profile service, card issuer, subscribers |
 //! | [`embedded`] | a private Postgres where no database is given |
 //! | [`simulator`] | the outside world, with scripted faults and a ledger |
@@ -24,6 +25,7 @@ pub mod db;
 pub mod domain;
 pub mod embedded;
 pub mod faults;
+pub mod guard;
 pub mod http;
 pub mod ingest;
 pub mod provider;

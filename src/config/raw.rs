@@ -102,6 +102,24 @@ pub struct RawSettings {
     /// The deadline of a call to another system
     #[arg(long, env, default_value = "10s")]
     pub provider_timeout: String,
+    /// How many calls in a row must fail before a provider's operation is left alone for a while
+    #[arg(long, env, default_value = "5")]
+    pub breaker_failures: String,
+    /// How long it is left alone before a probe looks whether it is back
+    #[arg(long, env, default_value = "30s")]
+    pub breaker_open_for: String,
+    /// How many probes at once
+    #[arg(long, env, default_value = "1")]
+    pub breaker_probes: String,
+    /// How many calls to one operation of another system may be under way at once
+    #[arg(long, env, default_value = "64")]
+    pub provider_concurrency: String,
+    /// The deadline of the legacy call that blocks until the account is decided
+    #[arg(long, env, default_value = "60s")]
+    pub sync_provider_timeout: String,
+    /// How long a caller on the synchronous flow waits for the answer before it is told 202
+    #[arg(long, env, default_value = "8s")]
+    pub sync_wait: String,
     /// How long a shutdown may take; at least PROVIDER_TIMEOUT + 5s
     #[arg(long, env, default_value = "20s")]
     pub shutdown_grace: String,

@@ -15,6 +15,7 @@ pub mod idempotency;
 pub mod inbox;
 pub mod migrations;
 pub mod openings;
+pub mod operator_actions;
 pub mod outbox;
 mod pool;
 pub mod roles;

@@ -174,6 +174,13 @@ pub enum Settled {
         /// Why.
         cause: &'static str,
     },
+    /// Not made, since something stood before it: it waits, and it was as if it had not been claimed.
+    Held {
+        /// Until when.
+        at: Time,
+        /// What it was, for metrics.
+        class: &'static str,
+    },
     /// Not begun (shutdown): the lease is given back.
     Released,
 }
@@ -190,6 +197,8 @@ pub async fn settle(
     now: Time,
 ) -> sqlx::Result<bool> {
     let entry = |class: &str, cause: &str| json!([{"at": now, "class": class, "cause": cause}]);
+    // Nothing was sent, and no fact has the number of this claim.
+    let unclaimed = i32::from(matches!(settled, Settled::Held { .. }));
     let (status, outcome, next, counts, log) = match settled {
         Settled::Delivered { outcome } => ("delivered", Some(*outcome), None, false, entry("delivered", outcome)),
         Settled::Retry { at, class, cause, counts, indeterminate } => {
@@ -198,6 +207,7 @@ pub async fn settle(
         }
         Settled::Dead { class, cause } => ("dead", Some(*class), None, true, entry(class, cause)),
         Settled::Cancelled { cause } => ("cancelled", Some(*cause), None, false, entry("cancelled", cause)),
+        Settled::Held { at, .. } => ("pending", None, Some(*at), false, json!([])),
         Settled::Released => {
             let entry = json!([{"at": now, "class": "released", "cause": "not begun in time", "indeterminate": false}]);
             ("pending", None, None, false, entry)
@@ -211,7 +221,7 @@ pub async fn settle(
         r#"-- outbox::settle
         update outbox
            set status = $3, outcome = $4, next_attempt_at = coalesce($5, next_attempt_at),
-               attempts = attempts + $6, attempt_log = attempt_log || $7, lease_token = null, lease_until = null,
+               attempts = attempts + $6, claims = claims - $9, attempt_log = attempt_log || $7, lease_token = null, lease_until = null,
                delivered_at = case when $3 = 'delivered' then $8::timestamptz end
          where id = $1 and lease_token = $2 and status = 'pending'"#,
         id,
@@ -222,6 +232,7 @@ pub async fn settle(
         i32::from(counts),
         log,
         now,
+        unclaimed,
     )
     .execute(connection)
     .await?;

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 /// What the service does with each table. A newer version may add to it; what is taken away must not have been used by the
 /// version before, which runs beside it for a while.
-const RIGHTS: [(&str, &str); 11] = [
+const RIGHTS: [(&str, &str); 12] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("cases", "select, insert"),
@@ -16,6 +16,7 @@ const RIGHTS: [(&str, &str); 11] = [
     ("idempotency_keys", "select, insert, update, delete"),
     ("inbox", "select, insert, update"),
     ("opening_history", "select, insert"),
+    ("operator_actions", "select, insert"),
     ("outbox", "select, insert, update"),
     ("tickets", "select, insert, update"),
     ("timers", "select, insert, update, delete"),

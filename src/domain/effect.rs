@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::event::Source;
 use super::ids::InboxId;
 use super::opening::{Opening, StateName};
+use super::request::Flow;
 use super::text::words;
 use crate::clock::Time;
 
@@ -13,12 +14,18 @@ words!(
     Topic {
         /// Create the user's profile.
         CreateProfile = "create_profile",
-        /// Ask the provider for an account.
+        /// Ask the provider for an account, and wait for its answer later.
         SubmitRequest = "submit_request",
+        /// Ask the provider for an account with the legacy call that blocks until it is decided.
+        OpenAccount = "open_account",
         /// Issue the virtual card.
         IssueCard = "issue_card",
         /// Send an event to a subscriber.
         DeliverEvent = "deliver_event",
+        /// Open a ticket at the tracker.
+        OpenTicket = "open_ticket",
+        /// Comment on a ticket at the tracker and close it.
+        CloseTicket = "close_ticket",
     }
 );
 
@@ -104,9 +111,21 @@ impl Topic {
     pub const fn state(self) -> Option<StateName> {
         match self {
             Self::CreateProfile => Some(StateName::CreatingProfile),
-            Self::SubmitRequest => Some(StateName::RequestingAccount),
+            Self::SubmitRequest | Self::OpenAccount => Some(StateName::RequestingAccount),
             Self::IssueCard => Some(StateName::IssuingCard),
-            Self::DeliverEvent => None,
+            Self::DeliverEvent | Self::OpenTicket | Self::CloseTicket => None,
+        }
+    }
+
+    /// The command that a state has made, which depends on the flow where the provider is asked.
+    #[must_use]
+    pub const fn of(state: StateName, flow: Flow) -> Option<Self> {
+        match (state, flow) {
+            (StateName::CreatingProfile, _) => Some(Self::CreateProfile),
+            (StateName::RequestingAccount, Flow::Async) => Some(Self::SubmitRequest),
+            (StateName::RequestingAccount, Flow::Sync) => Some(Self::OpenAccount),
+            (StateName::IssuingCard, _) => Some(Self::IssueCard),
+            _ => None,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::advance::Writer;
 use crate::faults::FaultPoint;
+use crate::guard::Gates;
 use crate::ingest::Ingest;
 use crate::provider::Providers;
 use crate::workers::Wakers;
@@ -38,6 +39,8 @@ pub struct Edge {
     pub writer: Writer,
     /// The banks.
     pub providers: Providers,
+    /// What stands before each call out.
+    pub gates: Gates,
     /// The way in for messages.
     pub ingest: Ingest,
     /// Wakes workers.

@@ -1,4 +1,4 @@
-//! The one client for every call out: a deadline on each, no redirects, a bound on what is read, and errors by what they
+//! The one client for every call out: a gate before each (`guard`), a deadline on each, no redirects, a bound on what is read, and errors by what they
 //! mean for the work.
 
 use std::time::Duration;
@@ -9,6 +9,8 @@ use chrono::TimeDelta;
 use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+use crate::guard::Gate;
 
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 1_024 * 1_024;
@@ -36,6 +38,14 @@ pub enum CallError {
         /// Whether the call may have taken effect.
         indeterminate: bool,
     },
+    /// It was not made: the breaker is open, the other side asked for a pause, or too many are under way.
+    #[error("not made: {class}")]
+    Held {
+        /// `breaker_open`, `throttled`, `crowded`
+        class: &'static str,
+        /// When it may be let through.
+        after: TimeDelta,
+    },
     /// An answer that is none: it counts towards `MAX_ATTEMPTS`.
     #[error("{cause}")]
     Unusable {
@@ -52,7 +62,7 @@ impl CallError {
     pub const fn class(&self) -> &'static str {
         match self {
             Self::Rejected { .. } => "rejected",
-            Self::Outage { class, .. } => class,
+            Self::Outage { class, .. } | Self::Held { class, .. } => class,
             Self::Unusable { .. } => "unusable",
         }
     }
@@ -76,6 +86,7 @@ impl CallError {
         match self {
             Self::Outage { class, cause, after, .. } => Self::Outage { class, cause, after, indeterminate: false },
             Self::Unusable { cause, .. } => Self::Unusable { cause, indeterminate: false },
+            held @ Self::Held { .. } => held,
             // A look is never refused for good: its answer says nothing about the submission.
             Self::Rejected { code, .. } => {
                 Self::Unusable { cause: format!("a look was refused: {code}"), indeterminate: false }
@@ -87,8 +98,29 @@ impl CallError {
     #[must_use]
     pub const fn is_indeterminate(&self) -> bool {
         match self {
-            Self::Rejected { .. } => false,
+            Self::Rejected { .. } | Self::Held { .. } => false,
             Self::Outage { indeterminate, .. } | Self::Unusable { indeterminate, .. } => *indeterminate,
+        }
+    }
+}
+
+impl CallError {
+    /// Whether somebody was there: any answer but a server's error shows it, also a refusal and one that cannot be used.
+    /// Otherwise one request that a system cannot digest would keep all others from it.
+    #[must_use]
+    pub fn shows_health(&self) -> bool {
+        match self {
+            Self::Rejected { .. } | Self::Unusable { .. } | Self::Held { .. } => true,
+            Self::Outage { class, .. } => !matches!(*class, "timeout" | "transport" | "server_error"),
+        }
+    }
+
+    /// The pause that the other side asked of everybody.
+    #[must_use]
+    pub fn pause(&self) -> Option<TimeDelta> {
+        match self {
+            Self::Outage { class: "throttled", after, .. } => *after,
+            _ => None,
         }
     }
 }
@@ -148,11 +180,15 @@ impl Client {
         self.http.post(url)
     }
 
-    /// Makes the call.
+    /// Makes the call, if its gate lets it through.
     ///
     /// # Errors
     /// By meaning.
-    pub async fn call(&self, request: RequestBuilder) -> Result<Answer, CallError> {
+    pub async fn call(&self, gate: &Gate, request: RequestBuilder) -> Result<Answer, CallError> {
+        gate.pass(Self::send(request)).await
+    }
+
+    async fn send(request: RequestBuilder) -> Result<Answer, CallError> {
         let mut response = request.send().await.map_err(|error| outage(&error))?;
         let (status, after) = (response.status(), retry_after(&response));
         let mut body = Vec::new();
@@ -165,12 +201,12 @@ impl Client {
         Answer::judged(status, body, after)
     }
 
-    /// Makes the call and reads its answer.
+    /// Makes the call, if its gate lets it through, and reads its answer.
     ///
     /// # Errors
     /// By meaning; an answer of another shape is unusable.
-    pub async fn call_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
-        let answer = self.call(request).await?;
+    pub async fn call_json<T: DeserializeOwned>(&self, gate: &Gate, request: RequestBuilder) -> Result<T, CallError> {
+        let answer = self.call(gate, request).await?;
         answer.json()
     }
 }

@@ -5,12 +5,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::domain::{Account, CardId, OpeningId};
+use crate::guard::{Gate, Gates};
 use crate::provider::http::{CallError, Client};
 
 /// Its client.
 #[derive(Clone, Debug)]
 pub struct CardIssuer {
     client: Client,
+    gate: Gate,
     base_url: String,
 }
 
@@ -22,8 +24,14 @@ struct Issued {
 impl CardIssuer {
     /// A client of the issuer at `base_url`.
     #[must_use]
-    pub const fn new(base_url: String, client: Client) -> Self {
-        Self { client, base_url }
+    pub fn new(base_url: String, client: Client, gates: &Gates) -> Self {
+        Self { client, gate: gates.gate("cards", "issue"), base_url }
+    }
+
+    /// What stands before its calls.
+    #[must_use]
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Issues the card; the same key issues it once.
@@ -37,6 +45,6 @@ impl CardIssuer {
             .post(&format!("{}/v1/virtual-cards", self.base_url))
             .header("Idempotency-Key", key.to_string())
             .json(&body);
-        self.client.call_json::<Issued>(call).await.map(|it| it.card_id)
+        self.client.call_json::<Issued>(&self.gate, call).await.map(|it| it.card_id)
     }
 }

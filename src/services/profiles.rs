@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::domain::{Opening, ProfileId};
+use crate::guard::{Gate, Gates};
 use crate::provider::http::{CallError, Client};
 
 /// Its client.
 #[derive(Clone, Debug)]
 pub struct ProfileService {
     client: Client,
+    gate: Gate,
     base_url: String,
 }
 
@@ -22,8 +24,14 @@ struct Created {
 impl ProfileService {
     /// A client of the service at `base_url`.
     #[must_use]
-    pub const fn new(base_url: String, client: Client) -> Self {
-        Self { client, base_url }
+    pub fn new(base_url: String, client: Client, gates: &Gates) -> Self {
+        Self { client, gate: gates.gate("profiles", "create"), base_url }
+    }
+
+    /// What stands before its calls.
+    #[must_use]
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Makes the profile; the same key makes it once.
@@ -42,6 +50,6 @@ impl ProfileService {
             .post(&format!("{}/v1/profiles", self.base_url))
             .header("Idempotency-Key", key.to_string())
             .json(&body);
-        self.client.call_json::<Created>(call).await.map(|it| it.profile_id)
+        self.client.call_json::<Created>(&self.gate, call).await.map(|it| it.profile_id)
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::clock::Time;
 use crate::config::Subscriber;
 use crate::db::events::Event;
+use crate::guard::{Gate, Gates};
 use crate::provider::http::{CallError, Client};
 use crate::provider::signature;
 
@@ -15,27 +16,31 @@ pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 #[derive(Clone, Debug)]
 pub struct Subscribers {
     client: Client,
-    subscribers: Vec<Subscriber>,
+    subscribers: Vec<(Subscriber, Gate)>,
 }
 
 impl Subscribers {
     /// These subscribers.
     #[must_use]
-    pub const fn new(subscribers: Vec<Subscriber>, client: Client) -> Self {
-        Self { client, subscribers }
+    pub fn new(subscribers: Vec<Subscriber>, client: Client, gates: &Gates) -> Self {
+        let with_gates = subscribers.into_iter().map(|it| {
+            let gate = gates.gate(&origin(&it.url), "deliver");
+            (it, gate)
+        });
+        Self { client, subscribers: with_gates.collect() }
     }
 
     /// The subscriber with this URL, if it is still one.
     #[must_use]
-    pub fn get(&self, url: &str) -> Option<&Subscriber> {
-        self.subscribers.iter().find(|it| it.url == url)
+    pub fn get(&self, url: &str) -> Option<&(Subscriber, Gate)> {
+        self.subscribers.iter().find(|(it, _)| it.url == url)
     }
 
     /// Sends one event. Any 2xx is an acknowledgement.
     ///
     /// # Errors
     /// By meaning.
-    pub async fn deliver(&self, to: &Subscriber, event: &Event, now: Time) -> Result<(), CallError> {
+    pub async fn deliver(&self, (to, gate): &(Subscriber, Gate), event: &Event, now: Time) -> Result<(), CallError> {
         let id = event.id.to_string();
         let body = cloud_event(event).to_string();
         let call = self
@@ -46,8 +51,13 @@ impl Subscribers {
             .header(signature::TIMESTAMP, now.timestamp().to_string())
             .header(signature::SIGNATURE, signature::sign(&to.secret, &id, now, body.as_bytes()))
             .body(body);
-        self.client.call(call).await.map(|_| ())
+        self.client.call(gate, call).await.map(|_| ())
     }
+}
+
+/// Where a URL leads, without what in it may be secret.
+fn origin(url: &str) -> String {
+    reqwest::Url::parse(url).map_or_else(|_| "subscriber".to_owned(), |url| url.origin().ascii_serialization())
 }
 
 /// An event in the JSON format of CloudEvents 1.0.

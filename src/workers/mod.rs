@@ -20,6 +20,7 @@ use crate::db::advance::Writer;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
+use crate::guard::Gates;
 use crate::provider::Providers;
 use crate::services::{CardIssuer, ProfileService, Subscribers};
 
@@ -46,6 +47,8 @@ pub struct Context {
     pub cards: CardIssuer,
     /// Those who are sent every event.
     pub subscribers: Subscribers,
+    /// What stands before each call out.
+    pub gates: Gates,
     /// The deadline of each call out.
     pub call_timeout: TimeDelta,
     /// How long a lease outlives the calls that it is for.
@@ -67,8 +70,11 @@ pub struct Wakers {
     pub poller: Arc<Notify>,
     create_profile: Arc<Notify>,
     submit_request: Arc<Notify>,
+    open_account: Arc<Notify>,
     issue_card: Arc<Notify>,
     deliver_event: Arc<Notify>,
+    open_ticket: Arc<Notify>,
+    close_ticket: Arc<Notify>,
 }
 
 impl Wakers {
@@ -78,8 +84,11 @@ impl Wakers {
         match topic {
             Topic::CreateProfile => &self.create_profile,
             Topic::SubmitRequest => &self.submit_request,
+            Topic::OpenAccount => &self.open_account,
             Topic::IssueCard => &self.issue_card,
             Topic::DeliverEvent => &self.deliver_event,
+            Topic::OpenTicket => &self.open_ticket,
+            Topic::CloseTicket => &self.close_ticket,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::domain::effect::{Case, CaseKind, Command, Decision, Effect, EventType
 use crate::domain::event::{Event, Source};
 use crate::domain::opening::{Opening, State, StateName};
 use crate::domain::policy::Policy;
+use crate::domain::request::Flow;
 
 pub(super) struct Draft<'a> {
     pub opening: Opening,
@@ -64,7 +65,7 @@ impl<'a> Draft<'a> {
             at: self.now,
             detail,
         });
-        self.effects.extend(left(from, to));
+        self.effects.extend(left(from, to, self.opening.request.flow));
         self.effects.extend(entered(&self.opening));
         self.outcome = Outcome::Applied;
     }
@@ -137,8 +138,8 @@ impl<'a> Draft<'a> {
 }
 
 /// What leaving a state brings: its unsent command is of no use any more, and nobody need look at it.
-fn left(from: StateName, to: StateName) -> impl Iterator<Item = Effect> {
-    let topic = Topic::ALL.iter().copied().find(|topic| topic.state() == Some(from));
+fn left(from: StateName, to: StateName, flow: Flow) -> impl Iterator<Item = Effect> {
+    let topic = Topic::of(from, flow);
     let kind = match from {
         StateName::Escalated => Some(TicketKind::WebhookNotReceived),
         _ => topic.map(|_| TicketKind::StepFailed),
@@ -151,7 +152,7 @@ fn left(from: StateName, to: StateName) -> impl Iterator<Item = Effect> {
 /// What entering a state brings: its command, its event, its ticket.
 fn entered(opening: &Opening) -> Vec<Effect> {
     let state = opening.state_name();
-    let command = Topic::ALL.iter().copied().find(|topic| topic.state() == Some(state));
+    let command = Topic::of(state, opening.request.flow);
     let mut effects: Vec<Effect> = command.map(|topic| Effect::Send(Command(topic))).into_iter().collect();
     effects.extend(EventType::of(state).map(|event| Effect::Emit(event, Box::new(opening.clone()))));
     if state == StateName::Escalated {

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::config::NexusBankSettings;
 use crate::domain::{OpeningId, ProviderRef, Report};
+use crate::guard::{Gate, Gates};
 
 /// Its name.
 pub const NAME: &str = "nexusbank";
@@ -31,10 +32,18 @@ const MAX_PAGES: usize = 10;
 #[derive(Clone, Debug)]
 pub struct NexusBank {
     client: Client,
+    gates: Operations,
     base_url: String,
     api_key: SecretString,
     secrets: Vec<WebhookSecret>,
     tolerance: TimeDelta,
+}
+
+/// What is asked of it, each with what stands before its calls.
+#[derive(Clone, Debug)]
+struct Operations {
+    submit: Gate,
+    lookup: Gate,
 }
 
 #[derive(Deserialize)]
@@ -46,9 +55,10 @@ struct Listing {
 impl NexusBank {
     /// The adapter for these settings.
     #[must_use]
-    pub fn new(settings: &NexusBankSettings, client: Client) -> Self {
+    pub fn new(settings: &NexusBankSettings, client: Client, gates: &Gates) -> Self {
         Self {
             client,
+            gates: Operations { submit: gates.gate(NAME, "submit"), lookup: gates.gate(NAME, "lookup") },
             base_url: settings.base_url.clone(),
             api_key: settings.api_key.clone(),
             secrets: settings.webhook_secrets.clone(),
@@ -60,8 +70,8 @@ impl NexusBank {
         format!("{}/v1/account-opening-requests", self.base_url)
     }
 
-    async fn call(&self, request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
-        self.client.call(request.bearer_auth(self.api_key.expose_secret())).await
+    async fn call(&self, gate: &Gate, request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
+        self.client.call(gate, request.bearer_auth(self.api_key.expose_secret())).await
     }
 }
 
@@ -122,7 +132,7 @@ impl Provider for NexusBank {
             .post(&self.requests())
             .header("Idempotency-Key", submission.idempotency_key.to_string())
             .json(&body);
-        read_one(&self.call(call).await?)
+        read_one(&self.call(&self.gates.submit, call).await?)
     }
 
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError> {
@@ -132,7 +142,7 @@ impl Provider for NexusBank {
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(reference.as_str());
         }
-        read_one(&self.call(self.client.get(url.as_str())).await?)
+        read_one(&self.call(&self.gates.lookup, self.client.get(url.as_str())).await?)
     }
 
     async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError> {
@@ -141,7 +151,9 @@ impl Provider for NexusBank {
         for _ in 0..MAX_PAGES {
             let mut query = vec![("reference", opening.to_string())];
             query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-            let answer = self.call(self.client.get(&self.requests()).query(&query)).await?;
+            // A part of submitting again: it passes the same gate.
+            let request = self.client.get(&self.requests()).query(&query);
+            let answer = self.call(&self.gates.submit, request).await?;
             let (reports, next) = read_page(&answer)?;
             found.extend(reports);
             cursor = next;

@@ -167,6 +167,7 @@ impl Relay {
             Next::Dead => Settled::Dead { class, cause: cause.clone() },
         };
         let (settled, fact) = match error {
+            CallError::Held { class, after } => (Settled::Held { at: now + after, class }, None),
             CallError::Rejected { code, message } if submits => {
                 (Settled::Delivered { outcome: "rejected" }, Some(Fact::SubmissionRejected { code, message }))
             }
@@ -180,7 +181,9 @@ impl Relay {
             }
             CallError::Unusable { .. } => (after(retry.after_failure(work.attempts + 1, now, jitter), true), fact),
         };
-        log(work, self.topic, class, &cause, &settled);
+        if !matches!(settled, Settled::Held { .. }) {
+            log(work, self.topic, class, &cause, &settled);
+        }
         (settled, fact)
     }
 }

@@ -50,7 +50,7 @@ struct Lease {
 pub struct Relayed {
     /// Rows claimed.
     pub claimed: u64,
-    /// What became of each: the topic, and `delivered`, `retry`, `dead`, `cancelled` or `released`, with the class.
+    /// What became of each: the topic, and `delivered`, `retry`, `dead`, `cancelled`, `held` or `released`, with the class.
     pub attempts: Vec<(Topic, &'static str, &'static str)>,
     /// Settlements that another had the lease for by then.
     pub lost_leases: u64,
@@ -228,6 +228,7 @@ const fn label(settled: &Settled) -> (&'static str, &'static str) {
         Settled::Retry { class, .. } => ("retry", class),
         Settled::Dead { class, .. } => ("dead", class),
         Settled::Cancelled { cause } => ("cancelled", cause),
+        Settled::Held { class, .. } => ("held", class),
         Settled::Released => ("released", ""),
     }
 }

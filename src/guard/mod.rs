@@ -1,0 +1,253 @@
+//! What stands before every call to another system: a bound on how many run at once, and a circuit breaker, one of each for
+//! each system and operation.
+//!
+//! A call that is not let through was not made: it costs no attempt, and its work waits. A [`Gate`] is asked by the one
+//! client (`provider::http::Client`) for every request, so that no call can pass beside it; workers ask it first how many
+//! calls it has room for, and claim no more. Gates live in the process: each replica learns for itself, and a crash forgets.
+
+pub mod breaker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::TimeDelta;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use self::breaker::{Breaker, Forced, Leave, Phase, Refusal, Rules};
+use crate::clock::{Clock, Time};
+use crate::provider::http::CallError;
+
+/// How long work waits that found as many calls under way as may be.
+const CROWDED: TimeDelta = TimeDelta::seconds(1);
+
+/// Which calls a gate is for: a system, and what is asked of it.
+pub type Key = (String, &'static str);
+
+/// All gates of the process.
+#[derive(Clone)]
+pub struct Gates(Arc<Shared>);
+
+struct Shared {
+    rules: Rules,
+    at_once: usize,
+    clock: Clock,
+    gates: Mutex<BTreeMap<Key, Gate>>,
+    closed: Closed,
+}
+
+/// What has closed and was not looked at yet, and whom to wake for it.
+#[derive(Clone, Default)]
+struct Closed {
+    keys: Arc<Mutex<BTreeSet<Key>>>,
+    wake: Arc<Notify>,
+}
+
+/// The way to one operation of one system.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    key: Key,
+    at_once: usize,
+    slots: Arc<Semaphore>,
+    breaker: Mutex<Breaker>,
+    clock: Clock,
+    closed: Closed,
+}
+
+/// Leave for one call. Dropped without its end being told, the call was given up: nobody answered in time.
+struct Passage<'a> {
+    gate: &'a Gate,
+    leave: Option<Leave>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Gates {
+    /// None yet; each will have these rules and let at most `at_once` calls through at the same time.
+    #[must_use]
+    pub fn new(rules: Rules, at_once: usize, clock: Clock) -> Self {
+        let shared = Shared { rules, at_once, clock, gates: Mutex::default(), closed: Closed::default() };
+        Self(Arc::new(shared))
+    }
+
+    /// The gate of an operation; the same one for the same names.
+    #[must_use]
+    pub fn gate(&self, system: &str, operation: &'static str) -> Gate {
+        let Shared { rules, at_once, clock, gates, closed } = &*self.0;
+        let key = (system.to_owned(), operation);
+        let make = || {
+            let inner = Inner {
+                key: key.clone(),
+                at_once: *at_once,
+                slots: Arc::new(Semaphore::new(*at_once)),
+                breaker: Mutex::new(Breaker::new(*rules)),
+                clock: clock.clone(),
+                closed: closed.clone(),
+            };
+            let gate = Gate(Arc::new(inner));
+            gate.show(Phase::Closed);
+            gate
+        };
+        locked(gates).entry(key.clone()).or_insert_with(make).clone()
+    }
+
+    /// Every gate so far, by its names.
+    #[must_use]
+    pub fn all(&self) -> Vec<Gate> {
+        locked(&self.0.gates).values().cloned().collect()
+    }
+
+    /// Which gates have let calls through again since this was last asked: what waited for them is to become due.
+    #[must_use]
+    pub fn take_closed(&self) -> BTreeSet<Key> {
+        std::mem::take(&mut *locked(&self.0.closed.keys))
+    }
+
+    /// Woken when a gate lets calls through again.
+    #[must_use]
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.closed.wake)
+    }
+}
+
+impl Gate {
+    /// The system.
+    #[must_use]
+    pub fn system(&self) -> &str {
+        &self.0.key.0
+    }
+
+    /// What is asked of it.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.0.key.1
+    }
+
+    /// How many calls would be let through now.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let free = self.0.slots.available_permits();
+        self.with(|breaker, now| breaker.room(now, free))
+    }
+
+    /// What its breaker does now.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.with(Breaker::phase)
+    }
+
+    /// What an operator has decided.
+    #[must_use]
+    pub fn forced(&self) -> Option<Forced> {
+        self.with(|breaker, _| breaker.forced())
+    }
+
+    /// How many calls are under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.0.at_once - self.0.slots.available_permits()
+    }
+
+    /// How long to wait, where the breaker lets nothing through; a crowd is none of its business.
+    #[must_use]
+    pub fn refused_for(&self) -> Option<TimeDelta> {
+        self.with(|breaker, now| {
+            let mut asked = breaker.clone();
+            asked.admit(now).err().map(|(_, until)| until - now)
+        })
+    }
+
+    /// An operator decides, or no longer does.
+    pub fn force(&self, forced: Option<Forced>) {
+        if self.with(|breaker, _| breaker.force(forced)) {
+            self.tell_closed();
+        }
+    }
+
+    /// Makes a call, if it may be made.
+    ///
+    /// # Errors
+    /// The call's, or [`CallError::Held`]: it was not made.
+    pub async fn pass<T>(&self, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+        let mut passage = self.enter()?;
+        let result = call.await;
+        passage.end(result.as_ref().err());
+        result
+    }
+
+    fn enter(&self) -> Result<Passage<'_>, CallError> {
+        let slot = Arc::clone(&self.0.slots).try_acquire_owned();
+        let slot = slot.map_err(|_| CallError::Held { class: "crowded", after: CROWDED })?;
+        let admitted = self.with(|breaker, now| breaker.admit(now).map_err(|(why, until)| (why, until - now)));
+        match admitted {
+            Ok(leave) => Ok(Passage { gate: self, leave: Some(leave), _slot: slot }),
+            Err((Refusal::Open, after)) => Err(CallError::Held { class: "breaker_open", after }),
+            Err((Refusal::Paused, after)) => Err(CallError::Held { class: "throttled", after }),
+        }
+    }
+
+    fn with<T>(&self, what: impl FnOnce(&mut Breaker, Time) -> T) -> T {
+        let now = self.0.clock.now();
+        let mut breaker = locked(&self.0.breaker);
+        let before = breaker.phase(now);
+        let result = what(&mut breaker, now);
+        let after = breaker.phase(now);
+        drop(breaker);
+        if before != after {
+            let (system, operation) = (self.system(), self.operation());
+            tracing::warn!(system, operation, from = %before, to = %after, "breaker");
+        }
+        self.show(after);
+        result
+    }
+
+    fn show(&self, phase: Phase) {
+        let value = match phase {
+            Phase::Closed => 0.0,
+            Phase::HalfOpen => 1.0,
+            Phase::Open => 2.0,
+        };
+        let (provider, operation) = (self.system().to_owned(), self.operation());
+        metrics::gauge!("account_opening_breaker_state", "provider" => provider, "operation" => operation).set(value);
+    }
+
+    fn tell_closed(&self) {
+        locked(&self.0.closed.keys).insert(self.0.key.clone());
+        self.0.closed.wake.notify_one();
+    }
+}
+
+impl Passage<'_> {
+    fn end(&mut self, error: Option<&CallError>) {
+        let Some(leave) = self.leave.take() else { return };
+        let healthy = error.is_none_or(CallError::shows_health);
+        let pause = error.and_then(CallError::pause);
+        let closed = self.gate.with(|breaker, now| {
+            if let Some(pause) = pause {
+                breaker.pause(pause, now);
+            }
+            breaker.ended(leave, healthy, now)
+        });
+        if closed {
+            self.gate.tell_closed();
+        }
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        if let Some(leave) = self.leave.take() {
+            self.gate.with(|breaker, now| breaker.ended(leave, false, now));
+        }
+    }
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Gate").field(&self.0.key).finish()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
