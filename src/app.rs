@@ -38,6 +38,7 @@ use crate::telemetry;
 use crate::workers::driver::{Rhythm, Worker, drive};
 use crate::workers::inbox::InboxWorker;
 use crate::workers::poller::Poller;
+use crate::workers::recovery::Recovery;
 use crate::workers::relay::Relay;
 use crate::workers::sweeper::Sweeper;
 use crate::workers::{Context, Wakers};
@@ -190,6 +191,7 @@ fn work(context: &Context, stop: &CancellationToken) -> JoinSet<()> {
         let rhythm = Rhythm { wake: Arc::clone(wakers.relay(topic)), idle: LOOK, at_once: 4 };
         spawn.worker(Relay { context: context.clone(), topic }, rhythm);
     }
+    spawn.worker(Recovery(context.clone()), Rhythm { wake: context.gates.wake(), idle: LOOK, at_once: 1 });
     spawn.worker(Sweeper(context.clone()), Rhythm { wake: Arc::default(), idle: SWEEP, at_once: 1 });
     tasks
 }

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::clock::Time;
+use crate::domain::retry::Nature;
 use crate::domain::{OpeningId, StateName, Topic};
 #[cfg(feature = "broken")]
 use crate::faults::broken;
@@ -159,13 +160,15 @@ pub enum Settled {
         cause: String,
         /// Whether it counts towards `MAX_ATTEMPTS`.
         counts: bool,
-        /// Whether the call may have taken effect.
-        indeterminate: bool,
+        /// What the failure says about the next try.
+        nature: Nature,
     },
     /// Given up: a dead letter.
     Dead {
         /// The class of the failure.
         class: &'static str,
+        /// What the failure says about another try.
+        nature: Nature,
         /// For people.
         cause: String,
     },
@@ -178,7 +181,7 @@ pub enum Settled {
     Held {
         /// Until when.
         at: Time,
-        /// What it was, for metrics.
+        /// What it was: `breaker_open`, `throttled` or `crowded`.
         class: &'static str,
     },
     /// Not begun (shutdown): the lease is given back.
@@ -201,13 +204,18 @@ pub async fn settle(
     let unclaimed = i32::from(matches!(settled, Settled::Held { .. }));
     let (status, outcome, next, counts, log) = match settled {
         Settled::Delivered { outcome } => ("delivered", Some(*outcome), None, false, entry("delivered", outcome)),
-        Settled::Retry { at, class, cause, counts, indeterminate } => {
-            let entry = json!([{"at": now, "class": class, "cause": cause, "indeterminate": indeterminate}]);
+        Settled::Retry { at, class, cause, counts, nature } => {
+            let entry = json!([{"at": now, "class": class, "cause": cause, "nature": nature,
+                                "indeterminate": *nature == Nature::Indeterminate}]);
             ("pending", None, Some(*at), *counts, entry)
         }
-        Settled::Dead { class, cause } => ("dead", Some(*class), None, true, entry(class, cause)),
+        Settled::Dead { class, cause, nature } => {
+            let entry = json!([{"at": now, "class": class, "cause": cause, "nature": nature}]);
+            ("dead", Some(*class), None, true, entry)
+        }
         Settled::Cancelled { cause } => ("cancelled", Some(*cause), None, false, entry("cancelled", cause)),
-        Settled::Held { at, .. } => ("pending", None, Some(*at), false, json!([])),
+        // What it waits for stands in its outcome until it is tried.
+        Settled::Held { at, class } => ("pending", Some(*class), Some(*at), false, json!([])),
         Settled::Released => {
             let entry = json!([{"at": now, "class": "released", "cause": "not begun in time", "indeterminate": false}]);
             ("pending", None, None, false, entry)
@@ -237,6 +245,43 @@ pub async fn settle(
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Makes work of one topic due that waits because the other side was out of order: what was held, and what was tried and
+/// not answered. What the other side asked to wait (429) waits. `subscribers`: of these alone. How much was made due, at most
+/// `limit`: then there may be more.
+///
+/// # Errors
+/// When the database is away.
+pub async fn make_due(
+    connection: &mut PgConnection,
+    topic: Topic,
+    subscribers: Option<&[String]>,
+    now: Time,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        r#"-- outbox::make_due
+        with waiting as (
+            select id from outbox
+             where topic = $1 and status = 'pending' and next_attempt_at > $2
+               and (lease_until is null or lease_until <= $2)
+               and (outcome in ('breaker_open', 'crowded')
+                    or (outcome is null and attempt_log -> -1 ->> 'class' in ('timeout', 'transport', 'server_error')))
+               and ($3::text[] is null or payload ->> 'subscriber' = any ($3))
+             order by next_attempt_at, id
+             limit $4
+               for update skip locked
+        )
+        update outbox o set next_attempt_at = $2 from waiting where o.id = waiting.id"#,
+        topic.as_str(),
+        now,
+        subscribers,
+        limit,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Whether a command would still be of use: its opening is in the state that it serves.

@@ -2,7 +2,22 @@
 
 use chrono::TimeDelta;
 
+use super::text::words;
 use crate::clock::Time;
+
+words!(
+    /// What a failure says about what comes next.
+    Nature {
+        /// It had no effect, and may be tried again.
+        Retryable = "retryable",
+        /// It had no effect, and the other side asked for time.
+        Throttled = "throttled",
+        /// It may have had its effect: whoever tries again must be sure that this makes no second one.
+        Indeterminate = "indeterminate",
+        /// The other side has decided: trying again would be answered the same.
+        Final = "final",
+    }
+);
 
 /// How failed work is repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]

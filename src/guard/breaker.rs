@@ -113,9 +113,9 @@ impl Breaker {
     }
 
     /// How a call ended: with any answer at all, or without one that shows that the other side works. Whether that closed
-    /// the breaker.
+    /// the breaker. While an operator has decided, nothing is learnt: there is nothing to decide.
     pub fn ended(&mut self, leave: Leave, healthy: bool, now: Time) -> bool {
-        if leave.era != self.era {
+        if leave.era != self.era || self.forced.is_some() {
             return false;
         }
         match (self.state, healthy) {
@@ -147,6 +147,7 @@ impl Breaker {
             return false;
         }
         let held = self.forced == Some(Forced::Open) || !matches!(self.state, State::Closed { .. });
+        let held = held || self.paused_until.is_some();
         self.forced = forced;
         self.paused_until = None;
         self.change(State::Closed { failures: 0 });
@@ -157,6 +158,12 @@ impl Breaker {
     #[must_use]
     pub fn phase(&mut self, now: Time) -> Phase {
         self.turn(now);
+        self.last_phase()
+    }
+
+    /// What it did when it was last asked.
+    #[must_use]
+    pub const fn last_phase(&self) -> Phase {
         match (self.forced, self.state) {
             (Some(Forced::Open), _) | (None, State::Open { .. }) => Phase::Open,
             (Some(Forced::Closed), _) | (None, State::Closed { .. }) => Phase::Closed,
@@ -180,13 +187,15 @@ impl Breaker {
 
     fn refusal(&self, now: Time) -> Option<(Refusal, Time)> {
         match (self.forced, self.state) {
+            (Some(Forced::Closed), _) => return None,
             (Some(Forced::Open), _) => return Some((Refusal::Open, now + self.rules.open_for)),
             (None, State::Open { until }) => return Some((Refusal::Open, until)),
-            // The probes under way will tell; until when, nobody knows.
+            // The probes under way will tell, and whoever waits is told when they have closed it. If they do not, it will be
+            // open for so long again.
             (None, State::HalfOpen { under_way }) if under_way >= self.rules.probes => {
-                return Some((Refusal::Open, now + self.rules.open_for.min(TimeDelta::seconds(1))));
+                return Some((Refusal::Open, now + self.rules.open_for));
             }
-            (Some(Forced::Closed), _) | (None, State::HalfOpen { .. } | State::Closed { .. }) => {}
+            (None, State::HalfOpen { .. } | State::Closed { .. }) => {}
         }
         self.paused_until.map(|until| (Refusal::Paused, until))
     }

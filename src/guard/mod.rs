@@ -3,7 +3,8 @@
 //!
 //! A call that is not let through was not made: it costs no attempt, and its work waits. A [`Gate`] is asked by the one
 //! client (`provider::http::Client`) for every request, so that no call can pass beside it; workers ask it first how many
-//! calls it has room for, and claim no more. Gates live in the process: each replica learns for itself, and a crash forgets.
+//! calls it has room for, and claim no more. Gates live in the process: each replica learns for itself, and a crash forgets
+//! all but what an operator decided, which stands in the database (`workers::breakers`).
 
 pub mod breaker;
 
@@ -40,6 +41,12 @@ struct Shared {
 struct Closed {
     keys: Arc<Mutex<BTreeSet<Key>>>,
     wake: Arc<Notify>,
+}
+
+/// Gates that let calls through again, to be looked after. Those that were not when this is dropped will be given again.
+pub struct Closings {
+    keys: BTreeSet<Key>,
+    closed: Closed,
 }
 
 /// The way to one operation of one system.
@@ -99,8 +106,9 @@ impl Gates {
 
     /// Which gates have let calls through again since this was last asked: what waited for them is to become due.
     #[must_use]
-    pub fn take_closed(&self) -> BTreeSet<Key> {
-        std::mem::take(&mut *locked(&self.0.closed.keys))
+    pub fn take_closed(&self) -> Closings {
+        let keys = std::mem::take(&mut *locked(&self.0.closed.keys));
+        Closings { keys, closed: self.0.closed.clone() }
     }
 
     /// Woken when a gate lets calls through again.
@@ -121,6 +129,12 @@ impl Gate {
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.0.key.1
+    }
+
+    /// The clock that it goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
     /// How many calls would be let through now.
@@ -189,7 +203,7 @@ impl Gate {
     fn with<T>(&self, what: impl FnOnce(&mut Breaker, Time) -> T) -> T {
         let now = self.0.clock.now();
         let mut breaker = locked(&self.0.breaker);
-        let before = breaker.phase(now);
+        let before = breaker.last_phase();
         let result = what(&mut breaker, now);
         let after = breaker.phase(now);
         drop(breaker);
@@ -214,6 +228,25 @@ impl Gate {
     fn tell_closed(&self) {
         locked(&self.0.closed.keys).insert(self.0.key.clone());
         self.0.closed.wake.notify_one();
+    }
+}
+
+impl Closings {
+    /// Which.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        self.keys.iter().cloned().collect()
+    }
+
+    /// This one is looked after.
+    pub fn done(&mut self, key: &Key) {
+        self.keys.remove(key);
+    }
+}
+
+impl Drop for Closings {
+    fn drop(&mut self) {
+        locked(&self.closed.keys).append(&mut self.keys);
     }
 }
 

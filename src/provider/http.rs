@@ -10,6 +10,8 @@ use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::clock::{Clock, Time};
+use crate::domain::retry::Nature;
 use crate::guard::Gate;
 
 /// The largest answer that is read.
@@ -96,15 +98,23 @@ impl CallError {
 
     /// Whether the call may have taken effect.
     #[must_use]
-    pub const fn is_indeterminate(&self) -> bool {
+    pub fn is_indeterminate(&self) -> bool {
+        self.nature() == Nature::Indeterminate
+    }
+
+    /// What it says about what comes next.
+    #[must_use]
+    pub fn nature(&self) -> Nature {
         match self {
-            Self::Rejected { .. } | Self::Held { .. } => false,
-            Self::Outage { indeterminate, .. } | Self::Unusable { indeterminate, .. } => *indeterminate,
+            Self::Rejected { .. } => Nature::Final,
+            Self::Outage { indeterminate: true, .. } | Self::Unusable { indeterminate: true, .. } => {
+                Nature::Indeterminate
+            }
+            Self::Outage { class: "throttled", .. } | Self::Held { class: "throttled", .. } => Nature::Throttled,
+            Self::Outage { .. } | Self::Held { .. } | Self::Unusable { .. } => Nature::Retryable,
         }
     }
-}
 
-impl CallError {
     /// Whether somebody was there: any answer but a server's error shows it, also a refusal and one that cannot be used.
     /// Otherwise one request that a system cannot digest would keep all others from it.
     #[must_use]
@@ -115,11 +125,12 @@ impl CallError {
         }
     }
 
-    /// The pause that the other side asked of everybody.
+    /// The pause that the other side asked of everybody: with 429 for our part, with 503 because it is not available
+    /// (RFC 9110, section 10.2.3). With any other status it is about that one request.
     #[must_use]
     pub fn pause(&self) -> Option<TimeDelta> {
         match self {
-            Self::Outage { class: "throttled", after, .. } => *after,
+            Self::Outage { class: "throttled" | "server_error", after, .. } => *after,
             _ => None,
         }
     }
@@ -185,12 +196,13 @@ impl Client {
     /// # Errors
     /// By meaning.
     pub async fn call(&self, gate: &Gate, request: RequestBuilder) -> Result<Answer, CallError> {
-        gate.pass(Self::send(request)).await
+        gate.pass(Self::send(request, gate.clock())).await
     }
 
-    async fn send(request: RequestBuilder) -> Result<Answer, CallError> {
+    async fn send(request: RequestBuilder, clock: &Clock) -> Result<Answer, CallError> {
         let mut response = request.send().await.map_err(|error| outage(&error))?;
-        let (status, after) = (response.status(), retry_after(&response));
+        let status = response.status();
+        let after = response.headers().get(RETRY_AFTER).and_then(|it| retry_after(it.to_str().ok()?, clock.now()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| outage(&error))? {
             if body.len() + chunk.len() > MAX_ANSWER {
@@ -244,9 +256,21 @@ impl Answer {
     }
 }
 
-fn retry_after(response: &reqwest::Response) -> Option<TimeDelta> {
-    let seconds: i64 = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    TimeDelta::try_seconds(seconds.clamp(0, 86_400))
+/// The longest wait that anybody may ask for.
+const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
+
+/// How long a `Retry-After` asks us to wait: a number of seconds, or until a date in any of the three forms that a recipient
+/// must take (RFC 9110, sections 5.6.7 and 10.2.3).
+#[must_use]
+pub fn retry_after(value: &str, now: Time) -> Option<TimeDelta> {
+    let value = value.trim();
+    let asked = if value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit is a very long wait.
+        value.chars().next().map(|_| value.parse().ok().and_then(TimeDelta::try_seconds).unwrap_or(LONGEST_WAIT))
+    } else {
+        httpdate::parse_http_date(value).ok().map(|date| Time::from(date) - now)
+    };
+    asked.map(|asked| asked.clamp(TimeDelta::zero(), LONGEST_WAIT))
 }
 
 fn outage(error: &reqwest::Error) -> CallError {
@@ -283,4 +307,54 @@ pub fn place(error: &serde_json::Error) -> String {
 #[must_use]
 pub fn plain(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_by_any_form_of_a_date() {
+        let now: Time = "1994-11-06T08:49:07Z".parse().unwrap();
+        let seconds = |value: &str| retry_after(value, now).map(|it| it.num_seconds());
+        for same in [
+            "30",
+            " 30 ",
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(seconds(same), Some(30), "{same}");
+        }
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:06 GMT"), Some(0), "a time that has passed asks for nothing");
+        assert_eq!((seconds("0"), seconds("99999999999999999999")), (Some(0), Some(86_400)));
+        assert_eq!(seconds("Fri, 31 Dec 9999 23:59:59 GMT"), Some(86_400));
+        for wrong in ["", " ", "-1", "1.5", "soon", "+30", "06 Nov 1994"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_failure_says_what_comes_next() {
+        let judged = |status: u16| {
+            let body = br#"{"code":"no","message":"no"}"#.to_vec();
+            let status = StatusCode::from_u16(status).unwrap();
+            Answer::judged(status, body, None).map(|_| ()).unwrap_err().nature()
+        };
+        let expected = [
+            (vec![400, 422], Nature::Final),
+            (vec![401, 403, 404, 405], Nature::Retryable),
+            (vec![429], Nature::Throttled),
+            (vec![408, 409, 425, 500, 502, 503, 504, 302, 410], Nature::Indeterminate),
+        ];
+        for (statuses, nature) in expected {
+            for status in statuses {
+                assert_eq!(judged(status), nature, "{status}");
+            }
+        }
+        let held = |class| CallError::Held { class, after: TimeDelta::seconds(1) }.nature();
+        assert_eq!((held("breaker_open"), held("throttled")), (Nature::Retryable, Nature::Throttled));
+        assert_eq!(CallError::timeout().nature(), Nature::Indeterminate);
+        assert_eq!(CallError::timeout().without_effect().nature(), Nature::Retryable);
+    }
 }

@@ -223,6 +223,11 @@ impl Providers {
         Self(providers.into_iter().map(|it| (it.name(), it)).collect())
     }
 
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
     /// The provider of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {

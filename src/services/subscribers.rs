@@ -36,6 +36,22 @@ impl Subscribers {
         self.subscribers.iter().find(|(it, _)| it.url == url)
     }
 
+    /// What stands before their calls: one each for those that lead to the same place.
+    #[must_use]
+    pub fn gates(&self) -> Vec<Gate> {
+        let mut gates: Vec<Gate> = self.subscribers.iter().map(|(_, gate)| gate.clone()).collect();
+        gates.sort_by(|a, b| a.system().cmp(b.system()));
+        gates.dedup_by(|a, b| a.system() == b.system());
+        gates
+    }
+
+    /// The URLs of those behind the gate of this system.
+    #[must_use]
+    pub fn behind(&self, system: &str) -> Vec<String> {
+        let behind = self.subscribers.iter().filter(|(_, gate)| gate.system() == system);
+        behind.map(|(it, _)| it.url.clone()).collect()
+    }
+
     /// Sends one event. Any 2xx is an acknowledgement.
     ///
     /// # Errors

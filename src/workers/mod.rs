@@ -6,7 +6,9 @@ pub mod driver;
 pub mod facts;
 pub mod inbox;
 pub mod poller;
+pub mod recovery;
 pub mod relay;
+pub mod room;
 pub mod sweeper;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use sqlx::Connection;
 use uuid::Uuid;
 
 use super::driver::{Counts, TickError, Worker};
-use super::{Context, facts};
+use super::{Context, facts, room};
 use crate::clock::Time;
 use crate::db::inbox;
 use crate::db::inbox::NewFact;
@@ -17,6 +17,7 @@ use crate::db::timers::{self, Due};
 use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 use crate::faults::Step;
+use crate::provider::CallError;
 
 /// Timers claimed at once, and so the most calls at once.
 const BATCH: u8 = 32;
@@ -57,15 +58,10 @@ impl Worker for Poller {
     }
 
     async fn tick(&self) -> Result<Polled, TickError> {
-        let Context { pool, clock, call_timeout, lease_margin, wakers, faults, .. } = &self.0;
+        let Context { clock, wakers, faults, .. } = &self.0;
         let now = clock.now();
-        let lease_until = now + *call_timeout + *lease_margin;
-        let mut connection = pool.acquire().await?;
-        let claim = timers::claim(&mut connection, now, lease_until, BATCH.into());
-        let claiming = faults.around(self.name(), Step::Claim, claim);
-        let result = tokio::time::timeout(WITHIN, claiming).await;
-        let due: Vec<Due> = conclude(connection, result)?;
-        if due.len() == usize::from(BATCH) {
+        let due = self.claim(now).await?;
+        if due.len() >= usize::from(BATCH) {
             // There may be more, for another tick beside this one.
             wakers.poller.notify_one();
         }
@@ -78,19 +74,40 @@ impl Worker for Poller {
         while let Some(answers) = asked.next().await {
             let mut facts: Vec<NewFact> = Vec::with_capacity(answers.len());
             for answer in answers {
-                let (fact, poll) = answer?;
+                let Asked { fact, poll } = answer?;
                 counts.deadlines += u64::from(poll.is_none());
                 counts.polls.extend(poll);
-                facts.push(fact);
+                facts.extend(fact);
             }
-            self.store(&facts).await?;
-            wakers.inbox.notify_one();
+            if !facts.is_empty() {
+                self.store(&facts).await?;
+                wakers.inbox.notify_one();
+            }
         }
         Ok(counts)
     }
 }
 
+/// What a due timer came to.
+struct Asked {
+    /// None: nobody was asked, and the timer runs out again with its lease.
+    fact: Option<NewFact>,
+    /// The provider and the outcome, if there was a poll.
+    poll: Option<(String, String)>,
+}
+
 impl Poller {
+    async fn claim(&self, now: Time) -> Result<Vec<Due>, TickError> {
+        let Context { pool, call_timeout, lease_margin, faults, .. } = &self.0;
+        let lease_until = now + *call_timeout + *lease_margin;
+        let rooms = room::for_polls(&self.0, BATCH.into());
+        let mut connection = pool.acquire().await?;
+        let claim = timers::claim(&mut connection, now, lease_until, &rooms, BATCH.into());
+        let claiming = faults.around(self.name(), Step::Claim, claim);
+        let result = tokio::time::timeout(WITHIN, claiming).await;
+        Ok(conclude(connection, result)?)
+    }
+
     async fn store(&self, facts: &[NewFact]) -> sqlx::Result<()> {
         let Context { pool, faults, .. } = &self.0;
         let mut connection = pool.acquire().await?;
@@ -104,29 +121,37 @@ impl Poller {
         conclude(connection, result)
     }
 
-    /// The fact that a due timer comes to, and the outcome of the poll if there was one.
-    async fn ask(&self, due: Due, asked_at: Time) -> (NewFact, Option<(String, String)>) {
+    /// Asks the provider about an opening that waits for it.
+    async fn ask(&self, due: Due, asked_at: Time) -> Asked {
         let waits = [StateName::AwaitingProvider.as_str(), StateName::Escalated.as_str()].contains(&due.state.as_str());
         let reference = due.provider_ref.clone().filter(|_| waits).and_then(|it| ProviderRef::new(it).ok());
         let Some(reference) = reference else {
-            return (self.fact(&due, Source::Timer, "timer", &Fact::DeadlinePassed { asked_at }), None);
+            let fact = self.fact(&due, Source::Timer, "timer", &Fact::DeadlinePassed { asked_at });
+            return Asked { fact: Some(fact), poll: None };
         };
         let answer = match self.0.providers.get(&due.provider) {
-            Some(provider) => provider.lookup(&reference).await.map_err(|error| error.class()),
-            None => Err("unknown_provider"),
+            Some(provider) => provider.lookup(&reference).await,
+            None => Err(CallError::unusable("no such provider")),
         };
         let (outcome, label) = match answer {
             Ok(report) => {
                 let label = report.verdict.to_string();
                 (PollOutcome::Answered(report), label)
             }
-            Err(class) => {
+            // A deadline that has passed counts whatever its last poll comes to; any other poll was not made.
+            Err(CallError::Held { .. })
+                if asked_at < due.deadline_at || due.state != StateName::AwaitingProvider.as_str() =>
+            {
+                return Asked { fact: None, poll: Some((due.provider, "held".to_owned())) };
+            }
+            Err(error) => {
+                let class = error.class();
                 tracing::info!(opening.id = %due.opening_id, provider.reference = %reference, class, "poll without an answer");
                 (PollOutcome::Failed { class: class.to_owned() }, class.to_owned())
             }
         };
         let fact = self.fact(&due, Source::Poll, "poll", &Fact::Polled { asked_at, outcome });
-        (fact, Some((due.provider, label)))
+        Asked { fact: Some(fact), poll: Some((due.provider, label)) }
     }
 
     fn fact(&self, due: &Due, source: Source, prefix: &str, fact: &Fact) -> NewFact {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use account_opening::db::outbox::{self, Claimed, Settled};
 use account_opening::domain::Topic;
+use account_opening::domain::retry::Nature;
 use account_opening::faults::{FaultPoint, Step, When};
 use account_opening::simulator::{Endpoint, Fault, Plan};
 use axum::extract::State;
@@ -54,8 +55,14 @@ async fn a_worker_that_slept_past_its_lease_settles_nothing() {
     let mut connection = app.pool.acquire().await.unwrap();
     for late in [
         Settled::Delivered { outcome: "profile_created" },
-        Settled::Dead { class: "rejected", cause: "no".to_owned() },
-        Settled::Retry { at: app.now(), class: "timeout", cause: "x".to_owned(), counts: true, indeterminate: true },
+        Settled::Dead { class: "rejected", cause: "no".to_owned(), nature: Nature::Final },
+        Settled::Retry {
+            at: app.now(),
+            class: "timeout",
+            cause: "x".to_owned(),
+            counts: true,
+            nature: Nature::Indeterminate,
+        },
         Settled::Cancelled { cause: "obsolete" },
         Settled::Released,
     ] {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Relay;
 use crate::db::outbox::{Claimed, Settled};
 use crate::db::{events, openings};
-use crate::domain::retry::Next;
+use crate::domain::retry::{Nature, Next};
 use crate::domain::{Fact, Opening, Report, State, Topic};
 use crate::provider::{CallError, Idempotency, Provider, Submission};
 
@@ -160,11 +160,12 @@ impl Relay {
         let retry = &self.context.retry;
         let (now, jitter) = (self.context.clock.now(), self.context.ids.jitter());
         let (class, cause) = (error.class(), error.to_string());
-        let (submits, indeterminate) = (self.topic == Topic::SubmitRequest, error.is_indeterminate());
-        let fact = (submits && indeterminate).then(|| Fact::SubmissionUnknown { class: class.to_owned() });
+        let (submits, nature) = (self.topic == Topic::SubmitRequest, error.nature());
+        let fact =
+            (submits && nature == Nature::Indeterminate).then(|| Fact::SubmissionUnknown { class: class.to_owned() });
         let after = |next: Next, counts: bool| match next {
-            Next::RetryAt(at) => Settled::Retry { at, class, cause: cause.clone(), counts, indeterminate },
-            Next::Dead => Settled::Dead { class, cause: cause.clone() },
+            Next::RetryAt(at) => Settled::Retry { at, class, cause: cause.clone(), counts, nature },
+            Next::Dead => Settled::Dead { class, nature, cause: cause.clone() },
         };
         let (settled, fact) = match error {
             CallError::Held { class, after } => (Settled::Held { at: now + after, class }, None),
@@ -175,7 +176,7 @@ impl Relay {
             CallError::Rejected { .. } if self.topic == Topic::DeliverEvent => {
                 (after(retry.after_failure(work.attempts + 1, now, jitter), true), None)
             }
-            CallError::Rejected { .. } => (Settled::Dead { class, cause: cause.clone() }, None),
+            CallError::Rejected { .. } => (Settled::Dead { class, nature, cause: cause.clone() }, None),
             CallError::Outage { after: wait, .. } => {
                 (after(retry.after_outage(work.retry_from, work.claims - 1, wait, now, jitter), false), fact)
             }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use self::calls::Attempt;
 use super::driver::{Counts, TickError, Worker};
-use super::{Context, facts};
+use super::{Context, facts, room};
 use crate::clock::Time;
 use crate::db::inbox::{self, NewFact};
 use crate::db::outbox::{self, Claimed, Settled};
@@ -57,6 +57,8 @@ pub struct Relayed {
 }
 
 impl Counts for Relayed {
+    /// Also when all of it was held: each row that is held waits for a time to come, so that none is claimed again at once,
+    /// and behind it may be one that is let through.
     fn found_work(&self) -> bool {
         self.claimed > 0
     }
@@ -84,11 +86,16 @@ impl Worker for Relay {
     }
 
     async fn tick(&self) -> Result<Relayed, TickError> {
+        // What would not be let through stays as it is, and due.
+        let room = room::for_topic(&self.context, self.topic, BATCH.into());
+        if room == 0 {
+            return Ok(Relayed::default());
+        }
         let now = self.context.clock.now();
         let until = now + self.context.call_timeout + self.context.lease_margin;
         let lease = Lease { token: self.context.ids.next(), until };
-        let (claimed, mut known) = self.claim(lease, now).await?;
-        if claimed.len() == usize::from(BATCH) {
+        let (claimed, mut known) = self.claim(lease, now, room).await?;
+        if claimed.len() == room {
             // There may be more, for another tick beside this one.
             self.context.wakers.relay(self.topic).notify_one();
         }
@@ -120,10 +127,11 @@ impl Relay {
         self.context.faults.around(self.topic.as_str(), step, work).await
     }
 
-    async fn claim(&self, lease: Lease, now: Time) -> Result<(Vec<Claimed>, calls::Known), TickError> {
+    async fn claim(&self, lease: Lease, now: Time, most: usize) -> Result<(Vec<Claimed>, calls::Known), TickError> {
         let mut connection = self.context.pool.acquire().await?;
+        let most = i64::try_from(most).unwrap_or(BATCH.into());
         let claiming = async {
-            let claim = outbox::claim(&mut connection, self.topic, lease.token, now, lease.until, BATCH.into());
+            let claim = outbox::claim(&mut connection, self.topic, lease.token, now, lease.until, most);
             let claimed = self.around(Step::Claim, claim).await?;
             let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
             Ok((claimed, known))
@@ -213,7 +221,7 @@ impl Relay {
             facts::new(&self.context.ids, Source::Command, provider, event_id, work.opening_id, fact, now)
         };
         let dead = match settled {
-            Settled::Dead { class, cause } if mine && self.topic != Topic::DeliverEvent => {
+            Settled::Dead { class, cause, .. } if mine && self.topic != Topic::DeliverEvent => {
                 Some(Fact::CommandDead { topic: self.topic, cause: format!("{class}: {cause}") })
             }
             _ => None,

@@ -1,7 +1,9 @@
 //! What must hold at the end of every test.
 
 use account_opening::app::verify;
+use account_opening::domain::Topic;
 use account_opening::domain::chain::HistoryKey;
+use account_opening::workers::room;
 
 use super::{KEY, TestApp};
 
@@ -15,15 +17,22 @@ pub async fn check(app: &TestApp) {
     assert_eq!(ledger.counts.forged_accepted, 0, "a forged message was taken");
 }
 
-/// Nothing is pending that could be done now; what waits has a time at which it is tried again.
+/// Nothing is pending that could be done now; what waits has a time at which it is tried again, or a breaker that lets
+/// nothing through.
 async fn no_work_is_due(app: &TestApp) {
+    let (mut topics, mut providers) = (Topic::ALL.to_vec(), room::for_polls(&app.context, 1));
+    topics.retain(|topic| room::for_topic(&app.context, *topic, 1) > 0);
+    providers.retain(|it| it.most > 0);
     let due: i64 = sqlx::query_scalar(
         "select (select count(*) from inbox where status = 'pending' and next_attempt_at <= $1)
               + (select count(*) from outbox where status = 'pending' and next_attempt_at <= $1
-                    and (lease_until is null or lease_until <= $1))
-              + (select count(*) from timers where due_at <= $1)",
+                    and (lease_until is null or lease_until <= $1) and topic = any ($2))
+              + (select count(*) from timers t join account_openings o on o.id = t.opening_id where t.due_at <= $1
+                    and (o.provider = any ($3) or o.state not in ('awaiting_provider', 'escalated')))",
     )
     .bind(app.now())
+    .bind(topics.iter().map(|topic| topic.as_str()).collect::<Vec<_>>())
+    .bind(providers.iter().map(|it| it.provider).collect::<Vec<_>>())
     .fetch_one(&app.pool)
     .await
     .unwrap();

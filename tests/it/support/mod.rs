@@ -37,6 +37,7 @@ use account_opening::workers::Context;
 use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::poller::Poller;
+use account_opening::workers::recovery::Recovery;
 use account_opening::workers::relay::Relay;
 use account_opening::workers::sweeper::Sweeper;
 use chrono::TimeDelta;
@@ -128,6 +129,7 @@ impl TestApp {
             found |= self.tick(&Relay { context: self.context.clone(), topic }).await;
         }
         found |= self.tick(&Poller(self.context.clone())).await;
+        found |= self.tick(&Recovery(self.context.clone())).await;
         found |= self.tick(&Sweeper(self.context.clone())).await;
         found
     }
@@ -139,6 +141,7 @@ impl TestApp {
             let _ = tick(&Relay { context: self.context.clone(), topic }).await;
         }
         let _ = tick(&Poller(self.context.clone())).await;
+        let _ = tick(&Recovery(self.context.clone())).await;
     }
 
     async fn tick<W: Worker>(&self, worker: &W) -> bool {

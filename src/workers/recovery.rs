@@ -1,0 +1,96 @@
+//! Recovery: when a breaker closes, what waited for it becomes due at once, and not only when its own wait is over.
+//!
+//! It moves times and makes no calls: how much then runs at once is bounded by the gates as ever. A gate that closed is
+//! remembered in the process until its work is due; a crash forgets it, and the work waits out its own time, which is at most
+//! `BACKOFF_CAP`.
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+
+use super::driver::{Counts, TickError, Worker};
+use super::{Context, room};
+use crate::db::{WITHIN, conclude, outbox};
+use crate::domain::Topic;
+use crate::faults::Step;
+use crate::guard::{Closings, Key};
+
+/// Rows in one commit.
+const BATCH: u8 = 200;
+
+/// The worker.
+pub struct Recovery(pub Context);
+
+/// What a tick did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Gates that had closed.
+    pub closed: usize,
+    /// Work that became due.
+    pub made_due: u64,
+}
+
+impl Counts for Recovered {
+    fn found_work(&self) -> bool {
+        self.closed > 0
+    }
+
+    fn record(&self) {}
+}
+
+#[async_trait]
+impl Worker for Recovery {
+    type Counts = Recovered;
+
+    fn name(&self) -> &'static str {
+        "recovery"
+    }
+
+    async fn tick(&self) -> Result<Recovered, TickError> {
+        let Context { pool, gates, .. } = &self.0;
+        let mut closings = gates.take_closed();
+        if closings.keys().is_empty() {
+            return Ok(Recovered::default());
+        }
+        let mut connection = pool.acquire().await?;
+        let recovering = self.recover(&mut connection, &mut closings);
+        let result = tokio::time::timeout(WITHIN, recovering).await;
+        Ok(conclude(connection, result)?)
+    }
+}
+
+impl Recovery {
+    async fn recover(&self, connection: &mut PgConnection, closings: &mut Closings) -> sqlx::Result<Recovered> {
+        let keys = closings.keys();
+        let mut recovered = Recovered { closed: keys.len(), made_due: 0 };
+        for key in &keys {
+            let mut more = false;
+            for topic in room::topics(&self.0, key) {
+                let made_due = self.make_due(connection, topic, key).await?;
+                more |= made_due >= BATCH.into();
+                recovered.made_due += made_due;
+                self.0.wakers.relay(topic).notify_one();
+            }
+            if !more {
+                self.is_back(key);
+                closings.done(key);
+            }
+        }
+        Ok(recovered)
+    }
+
+    async fn make_due(&self, connection: &mut PgConnection, topic: Topic, (system, _): &Key) -> sqlx::Result<u64> {
+        let subscribers = (topic == Topic::DeliverEvent).then(|| self.0.subscribers.behind(system));
+        let now = self.0.clock.now();
+        let make_due = outbox::make_due(connection, topic, subscribers.as_deref(), now, BATCH.into());
+        self.0.faults.around(self.name(), Step::Settle, make_due).await
+    }
+
+    /// All that waited for one operation of a system is due. What else there is to do for a system that is back is done here.
+    fn is_back(&self, (system, operation): &Key) {
+        tracing::info!(%system, operation, "lets calls through again");
+        if self.0.providers.get(system).is_some() {
+            // Timers that were not claimed while the poller paused.
+            self.0.wakers.poller.notify_one();
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! How much work may be claimed: as much as the gates before its calls let through. What is not claimed stays due, costs no
+//! attempt, and is found when they do.
+
+use super::Context;
+use crate::db::timers::Room;
+use crate::domain::Topic;
+use crate::guard::{Gate, Key};
+
+/// The gates before the calls of a topic, each for a part of its work. None: nothing bounds them.
+#[must_use]
+pub fn gates(context: &Context, topic: Topic) -> Vec<Gate> {
+    let providers = |operation| context.providers.names().map(|name| context.gates.gate(name, operation)).collect();
+    match topic {
+        Topic::CreateProfile => vec![context.profiles.gate().clone()],
+        Topic::SubmitRequest => providers("submit"),
+        Topic::IssueCard => vec![context.cards.gate().clone()],
+        Topic::DeliverEvent => context.subscribers.gates(),
+        Topic::OpenAccount | Topic::OpenTicket | Topic::CloseTicket => Vec::new(),
+    }
+}
+
+/// The topics whose calls, or some of them, pass this gate.
+pub fn topics(context: &Context, (system, operation): &Key) -> impl Iterator<Item = Topic> {
+    let passes = move |topic: &Topic| {
+        gates(context, *topic).iter().any(|gate| gate.system() == system && gate.operation() == *operation)
+    };
+    Topic::ALL.iter().copied().filter(passes)
+}
+
+/// How many rows of a topic may be claimed now, at most `most`: where several gates stand before its work, a row that is for
+/// one that is shut may be among them, and is held.
+#[must_use]
+pub fn for_topic(context: &Context, topic: Topic, most: usize) -> usize {
+    let gates = gates(context, topic);
+    if gates.is_empty() { most } else { gates.iter().map(Gate::room).fold(0, usize::saturating_add).min(most) }
+}
+
+/// How many openings of each provider may be asked about now, at most `most` of each.
+#[must_use]
+pub fn for_polls(context: &Context, most: usize) -> Vec<Room> {
+    let room = |provider| Room { provider, most: context.gates.gate(provider, "lookup").room().min(most) };
+    context.providers.names().map(room).collect()
+}
