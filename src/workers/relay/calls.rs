@@ -123,7 +123,7 @@ impl Relay {
                 let profile = self.context.profiles.create(work.id, opening, customer).await?;
                 Ok(Answered::Fact("profile_created", Fact::ProfileCreated { profile }))
             }
-            (Topic::SubmitRequest, State::RequestingAccount { profile, .. }) => {
+            (Topic::SubmitRequest | Topic::OpenAccount, State::RequestingAccount { profile, .. }) => {
                 let provider = self.context.providers.get(&opening.request.provider);
                 let provider = provider.ok_or_else(|| CallError::unusable("unknown_provider"))?;
                 let submission = Submission {
@@ -133,7 +133,10 @@ impl Relay {
                     profile: profile.clone(),
                     customer: customer.clone(),
                 };
-                let report = submit(provider.as_ref(), work, &submission).await?;
+                let report = match self.topic {
+                    Topic::OpenAccount => open(provider.as_ref(), work, &submission).await?,
+                    _ => submit(provider.as_ref(), work, &submission).await?,
+                };
                 Ok(Answered::Fact("accepted", Fact::SubmissionAccepted { report }))
             }
             (Topic::IssueCard, State::IssuingCard(account)) => {
@@ -160,13 +163,16 @@ impl Relay {
         let retry = &self.context.retry;
         let (now, jitter) = (self.context.clock.now(), self.context.ids.jitter());
         let (class, cause) = (error.class(), error.to_string());
-        let (submits, indeterminate) = (self.topic == Topic::SubmitRequest, error.is_indeterminate());
+        let submits = matches!(self.topic, Topic::SubmitRequest | Topic::OpenAccount);
+        let indeterminate = error.is_indeterminate();
         let fact = (submits && indeterminate).then(|| Fact::SubmissionUnknown { class: class.to_owned() });
         let after = |next: Next, counts: bool| match next {
             Next::RetryAt(at) => Settled::Retry { at, class, cause: cause.clone(), counts, indeterminate },
             Next::Dead => Settled::Dead { class, cause: cause.clone() },
         };
         let (settled, fact) = match error {
+            // Whoever runs next makes it again: it was not the other side that failed.
+            CallError::Outage { class: "shutdown", .. } => (after(Next::RetryAt(now), false), fact),
             CallError::Held { class, after } => (Settled::Held { at: now + after, class }, None),
             CallError::Rejected { code, message } if submits => {
                 (Settled::Delivered { outcome: "rejected" }, Some(Fact::SubmissionRejected { code, message }))
@@ -200,10 +206,22 @@ async fn submit(provider: &dyn Provider, work: &Claimed, submission: &Submission
             return Ok(found.swap_remove(0));
         }
         if provider.capabilities().idempotency == Idempotency::None && work.may_have_taken_effect() {
-            return Err(CallError::unusable("outcome unknown, and this provider takes a repeat as a second request"));
+            return Err(not_again());
         }
     }
     provider.submit(submission).await
+}
+
+/// Opens with the legacy call, of which nothing can be looked up: only the same key makes a repeat safe.
+async fn open(provider: &dyn Provider, work: &Claimed, submission: &Submission) -> Result<Report, CallError> {
+    if provider.capabilities().idempotency == Idempotency::None && work.may_have_taken_effect() {
+        return Err(not_again());
+    }
+    provider.open(submission).await
+}
+
+fn not_again() -> CallError {
+    CallError::unusable("outcome unknown, and this provider takes a repeat as a second request")
 }
 
 fn log(work: &Claimed, topic: Topic, class: &str, cause: &str, settled: &Settled) {
