@@ -1,10 +1,10 @@
 //! What must hold for any bytes from outside. Each function is a fuzz target, and is run by `cargo test` on the seeds and on
 //! mutations of them (`tests/it/fuzzing.rs`).
 
-use account_opening::domain::Report;
 use account_opening::domain::bank::{Bic, Iban};
+use account_opening::domain::{Report, Verdict};
 use account_opening::provider::http::Answer;
-use account_opening::provider::nexusbank::{self, read_one, read_page};
+use account_opening::provider::nexusbank::{self, read_account, read_one, read_page};
 use account_opening::provider::signature::{self, WebhookSecret};
 use account_opening::provider::{CallError, Parsed};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -112,6 +112,15 @@ pub fn answer(data: &[u8]) {
             match read_one(&answer) {
                 Ok(report) => {
                     assert!(report.reference.is_some());
+                    storable(&report);
+                }
+                Err(error) => tellable(&error),
+            }
+            match read_account(&answer) {
+                Ok(report) => {
+                    assert!(
+                        report.verdict != Verdict::Completed || (report.reference.is_some() && report.iban.is_some())
+                    );
                     storable(&report);
                 }
                 Err(error) => tellable(&error),

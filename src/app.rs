@@ -47,6 +47,9 @@ use crate::workers::{Context, Wakers};
 const LOOK: Duration = Duration::from_millis(500);
 /// How long the queue to the inbox may take to empty when no request is left.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How long before the end of a shutdown calls under way are given up. Calls within `PROVIDER_TIMEOUT` have ended by then;
+/// one that blocks may have not. What is left suffices to settle them.
+const HANG_UP: Duration = Duration::from_secs(4);
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
 /// How often the metrics are tidied, whether or not somebody scrapes them.
@@ -69,6 +72,7 @@ pub struct App {
     pub internal_addr: SocketAddr,
     stop_listening: CancellationToken,
     stop_working: CancellationToken,
+    hang_up: CancellationToken,
     listeners: JoinSet<()>,
     workers: JoinSet<()>,
     ingest: JoinHandle<()>,
@@ -88,8 +92,10 @@ impl Parts {
         let client = Client::new(settings.provider_timeout).context("the HTTP client")?;
         let metrics = telemetry::metrics().map_err(anyhow::Error::msg).context("the metrics")?;
         let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
-        let nexusbank: Arc<dyn Provider> = Arc::new(NexusBank::new(&settings.nexusbank, client.clone(), &gates));
+        let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
+        let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
         let providers = Providers::new([nexusbank]);
+        let hang_up = CancellationToken::new();
         let writer = Writer {
             ids: ids.clone(),
             key,
@@ -118,13 +124,16 @@ impl Parts {
             cards: CardIssuer::new(settings.card_service_url.clone(), client.clone(), &gates),
             subscribers: Subscribers::new(settings.event_subscribers.clone(), client, &gates),
             call_timeout: TimeDelta::from_std(settings.provider_timeout).unwrap_or(TimeDelta::MAX),
+            blocking_call_timeout: TimeDelta::from_std(settings.sync_provider_timeout).unwrap_or(TimeDelta::MAX),
+            hang_up: hang_up.clone(),
             lease_margin: settings.lease_margin,
             parked_ttl: settings.parked_ttl,
             gates: gates.clone(),
             wakers: wakers.clone(),
             faults: faults.clone(),
         };
-        let edge = Edge { settings, pool, clock, ids, writer, providers, gates, ingest, wakers, faults, metrics };
+        let edge =
+            Edge { settings, pool, clock, ids, writer, providers, gates, ingest, wakers, faults, metrics, hang_up };
         Ok(Self { edge, context, ingest: ingest_task })
     }
 
@@ -138,6 +147,7 @@ impl Parts {
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
+        let hang_up = context.hang_up.clone();
         let metrics = edge.metrics.clone();
         let mut listeners = JoinSet::new();
         let (outside, inside) = (Limits::outside(&settings), Limits::inside(&settings));
@@ -146,7 +156,7 @@ impl Parts {
         let mut workers = work(&context, &stop_working);
         workers.spawn(keep_metrics(metrics, stop_working.clone()));
         tracing::info!(public = %public_addr, internal = %internal_addr, environment = %settings.environment, "serving");
-        Ok(App { public_addr, internal_addr, stop_listening, stop_working, listeners, workers, ingest })
+        Ok(App { public_addr, internal_addr, stop_listening, stop_working, hang_up, listeners, workers, ingest })
     }
 }
 
@@ -156,6 +166,11 @@ impl App {
         tracing::info!("stopping");
         self.stop_listening.cancel();
         self.stop_working.cancel();
+        let (hang_up, token) = (hang_up_at(Instant::now(), deadline), self.hang_up);
+        let hanging_up = tokio::spawn(async move {
+            tokio::time::sleep_until(hang_up).await;
+            token.cancel();
+        });
         let requests = async {
             let _ = timeout_at(deadline, async { while self.listeners.join_next().await.is_some() {} }).await;
             self.listeners.abort_all();
@@ -169,8 +184,14 @@ impl App {
             tracing::warn!("some work did not end in time; its leases run out by themselves");
             self.workers.abort_all();
         }
+        hanging_up.abort();
         tracing::info!("stopped");
     }
+}
+
+/// When calls are given up: at the half of a short time to stop, else when just enough of it is left.
+fn hang_up_at(now: Instant, deadline: Instant) -> Instant {
+    deadline - HANG_UP.min(deadline.saturating_duration_since(now) / 2)
 }
 
 async fn listen(setting: &str, addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {

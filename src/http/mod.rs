@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
@@ -49,4 +50,6 @@ pub struct Edge {
     pub faults: FaultPoint,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
+    /// Cancelled when a shutdown can wait no longer.
+    pub hang_up: CancellationToken,
 }

@@ -31,7 +31,7 @@ pub enum CallError {
     /// The other side, or the way to it, is out of order: it is waited out.
     #[error("{cause}")]
     Outage {
-        /// `timeout`, `transport`, `server_error`, `throttled`, `busy`, `misconfigured`
+        /// `timeout`, `transport`, `server_error`, `throttled`, `busy`, `misconfigured`, `shutdown`
         class: &'static str,
         /// For people; never a body.
         cause: String,
@@ -82,7 +82,14 @@ impl CallError {
         Self::Outage { class: "timeout", cause, after: None, indeterminate: true }
     }
 
-    /// The same, of a call that only looked.
+    /// Given up by us, since we are stopping.
+    #[must_use]
+    pub fn shutdown() -> Self {
+        let cause = "shutdown: given up before its answer".to_owned();
+        Self::Outage { class: "shutdown", cause, after: None, indeterminate: true }
+    }
+
+    /// The same error, of a call that only looked.
     #[must_use]
     pub fn without_effect(self) -> Self {
         match self {

@@ -181,6 +181,13 @@ pub trait Provider: Send + Sync {
     /// By meaning: see [`CallError`].
     async fn submit(&self, submission: &Submission) -> Result<Report, CallError>;
 
+    /// Asks for an account with the legacy call, which blocks until it is decided: the report is final. Repeated under the
+    /// same key where [`Capabilities::idempotency`] allows it.
+    ///
+    /// # Errors
+    /// By meaning: see [`CallError`]; an answer without a whole account is unusable.
+    async fn open(&self, submission: &Submission) -> Result<Report, CallError>;
+
     /// Asks what became of a request.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use sqlx::PgPool;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::db::advance::Writer;
@@ -51,8 +52,12 @@ pub struct Context {
     pub subscribers: Subscribers,
     /// What stands before each call out.
     pub gates: Gates,
-    /// The deadline of each call out.
+    /// The deadline of each call out, but of the legacy call that blocks.
     pub call_timeout: TimeDelta,
+    /// The deadline of that one.
+    pub blocking_call_timeout: TimeDelta,
+    /// Cancelled when a shutdown can wait no longer for calls under way.
+    pub hang_up: CancellationToken,
     /// How long a lease outlives the calls that it is for.
     pub lease_margin: TimeDelta,
     /// How long a fact that matches no opening waits for one.
@@ -61,6 +66,17 @@ pub struct Context {
     pub wakers: Wakers,
     /// Where tests let steps fail.
     pub faults: FaultPoint,
+}
+
+impl Context {
+    /// The deadline of a topic's calls.
+    #[must_use]
+    pub const fn timeout_of(&self, topic: Topic) -> TimeDelta {
+        match topic {
+            Topic::OpenAccount => self.blocking_call_timeout,
+            _ => self.call_timeout,
+        }
+    }
 }
 
 /// Wake-ups in process: a speed-up, since every worker also looks by itself.

@@ -13,9 +13,10 @@ pub fn gates(context: &Context, topic: Topic) -> Vec<Gate> {
     match topic {
         Topic::CreateProfile => vec![context.profiles.gate().clone()],
         Topic::SubmitRequest => providers("submit"),
+        Topic::OpenAccount => providers("open"),
         Topic::IssueCard => vec![context.cards.gate().clone()],
         Topic::DeliverEvent => context.subscribers.gates(),
-        Topic::OpenAccount | Topic::OpenTicket | Topic::CloseTicket => Vec::new(),
+        Topic::OpenTicket | Topic::CloseTicket => Vec::new(),
     }
 }
 

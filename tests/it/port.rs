@@ -69,6 +69,11 @@ impl Provider for ThinBank {
         Err(CallError::timeout())
     }
 
+    /// The same of the legacy call.
+    async fn open(&self, submission: &Submission) -> Result<Report, CallError> {
+        self.submit(submission).await
+    }
+
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError> {
         let decided = self.0.lock().unwrap().decided;
         let verdict = if decided { Verdict::Completed } else { Verdict::Pending };

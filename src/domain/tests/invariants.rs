@@ -104,9 +104,10 @@ fn cases_are_right(event: &Event, decision: &Decision) -> bool {
 }
 
 /// The topic of a state: contract §6 and design §1, not the code's own function.
-fn topic(state: StateName) -> Option<Topic> {
+fn topic(state: StateName, flow: Flow) -> Option<Topic> {
     match state {
         StateName::CreatingProfile => Some(Topic::CreateProfile),
+        StateName::RequestingAccount if flow == Flow::Sync => Some(Topic::OpenAccount),
         StateName::RequestingAccount => Some(Topic::SubmitRequest),
         StateName::IssuingCard => Some(Topic::IssueCard),
         _ => None,
@@ -124,7 +125,8 @@ fn commands(decision: &Decision) -> Vec<(bool, Topic)> {
 }
 
 fn expected_commands(decision: &Decision) -> Vec<(bool, Topic)> {
-    let of = |(left, state): (bool, StateName)| topic(state).map(|topic| (left, topic));
+    let flow = decision.opening.request.flow;
+    let of = |(left, state): (bool, StateName)| topic(state, flow).map(|topic| (left, topic));
     decision.steps.iter().flat_map(|step| [(true, step.from.unwrap()), (false, step.to)]).filter_map(of).collect()
 }
 
@@ -172,7 +174,7 @@ fn closed(decision: &Decision) -> Vec<TicketKind> {
 fn expected_closed(decision: &Decision) -> Vec<TicketKind> {
     let of = |step: &Step| match step.from.unwrap() {
         StateName::Escalated => Some(TicketKind::WebhookNotReceived),
-        from => topic(from).map(|_| TicketKind::StepFailed),
+        from => topic(from, Flow::Async).map(|_| TicketKind::StepFailed),
     };
     decision.steps.iter().filter_map(of).collect()
 }

@@ -44,8 +44,9 @@ fn rows() -> Vec<(&'static str, BTreeMap<StateName, &'static str>)> {
 }
 
 /// The opening that a row's fact meets. What was polled or timed was claimed before: its timer stands at the lease's end.
-fn met(state: StateName, sample: &Sample) -> Opening {
+fn met(state: StateName, sample: &Sample, flow: Flow) -> Opening {
     let mut opening = opening(state);
+    opening.request.flow = flow;
     let claimed = matches!(sample.event.fact, Fact::Polled { .. } | Fact::DeadlinePassed { .. });
     if claimed && !state.is_terminal() {
         opening.due_at = Some(sample.now + TimeDelta::seconds(40));
@@ -95,20 +96,46 @@ fn usual_due(before: &Opening, decision: &Decision, now: Time) -> Option<Time> {
 #[test]
 fn p6_p7_every_state_meets_every_fact_as_the_table_says() {
     let mut wrong = Vec::new();
-    for (name, cells) in rows() {
+    for ((name, cells), flow) in rows().iter().flat_map(|row| Flow::ALL.iter().map(move |flow| (row, *flow))) {
         let sample = sample(name);
         for (state, expected) in cells {
-            let before = met(state, &sample);
+            let before = met(*state, &sample, flow);
             let decision = decide(&before, &sample.event, &Policy::default(), sample.now);
             let found = cell(&before, &decision, sample.now);
-            if found != expected {
-                wrong.push(format!("{name} | {state}: expected `{expected}`, found `{found}`"));
+            if found != *expected {
+                wrong.push(format!("{name} | {state} | {flow}: expected `{expected}`, found `{found}`"));
             }
             let broken = invariants::broken(&before, &sample.event, &decision, sample.now);
-            wrong.extend(broken.map(|why| format!("{name} | {state}: {why}")));
+            wrong.extend(broken.map(|why| format!("{name} | {state} | {flow}: {why}")));
         }
     }
     assert!(wrong.is_empty(), "{} cells\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The legacy flow: the same states, and one other command.
+#[test]
+fn a_synchronous_opening_is_asked_for_with_the_call_that_blocks_and_leaves_it_with_its_answer() {
+    let mut started = opening(StateName::CreatingProfile);
+    started.request.flow = Flow::Sync;
+    let sample = sample("profile created: the same");
+    let asked = decide(&started, &sample.event, &Policy::default(), sample.now);
+    let sent = |decision: &Decision| -> Vec<Topic> {
+        let command = |effect: &Effect| match effect {
+            Effect::Send(Command(topic)) => Some(*topic),
+            _ => None,
+        };
+        decision.effects.iter().filter_map(command).collect()
+    };
+    assert_eq!(sent(&asked), [Topic::OpenAccount]);
+    let answer = super::facts::sample("accepted: completed");
+    let open = decide(&asked.opening, &answer.event, &Policy::default(), answer.now);
+    assert_eq!(open.opening.state_name(), StateName::IssuingCard);
+    assert_eq!(sent(&open), [Topic::IssueCard]);
+    assert!(open.effects.contains(&Effect::Cancel(Topic::OpenAccount)));
+    let no = super::facts::sample("accepted: no tracking id, rejected");
+    let rejected = decide(&asked.opening, &no.event, &Policy::default(), no.now);
+    assert_eq!(rejected.opening.state_name(), StateName::Rejected);
+    assert!(rejected.effects.contains(&Effect::Cancel(Topic::OpenAccount)));
 }
 
 #[test]
@@ -140,7 +167,7 @@ fn what_a_provider_says_means_the_same_whichever_way_it_comes() {
     for (name, _) in rows().iter().filter(|(name, _)| name.starts_with("reported: ")) {
         for state in StateName::ALL {
             let sample = sample(name);
-            let before = met(*state, &sample);
+            let before = met(*state, &sample, Flow::Async);
             let by = |source| {
                 let event = Event { source, ..sample.event.clone() };
                 let mut decision = decide(&before, &event, &Policy::default(), sample.now);

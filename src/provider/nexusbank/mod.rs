@@ -1,16 +1,21 @@
 //! `NexusBank`: the default provider, and the simulator's language.
 //!
 //! Accepts with a tracking id, decides minutes to hours later, reports by fat webhooks signed per Standard Webhooks, echoes
-//! our reference, honours an Idempotency-Key, and answers lookups by tracking id and by reference.
+//! our reference, honours an Idempotency-Key, and answers lookups by tracking id and by reference. Its legacy call, which
+//! blocks until the account is decided, is still there.
 
+mod account;
 mod message;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+pub use self::account::read_account;
 use self::message::Words;
 pub use self::message::{parse, simulate};
 use super::http::{Answer, CallError, Client};
@@ -25,6 +30,9 @@ use crate::guard::{Gate, Gates};
 /// Its name.
 pub const NAME: &str = "nexusbank";
 
+/// What its gate calls the legacy call.
+pub const OPEN: &str = "open";
+
 /// More pages of requests under one reference than any fault explains.
 const MAX_PAGES: usize = 10;
 
@@ -37,6 +45,8 @@ pub struct NexusBank {
     api_key: SecretString,
     secrets: Vec<WebhookSecret>,
     tolerance: TimeDelta,
+    /// The deadline of the legacy call.
+    blocking: Duration,
 }
 
 /// What is asked of it, each with what stands before its calls.
@@ -44,6 +54,7 @@ pub struct NexusBank {
 struct Operations {
     submit: Gate,
     lookup: Gate,
+    open: Gate,
 }
 
 #[derive(Deserialize)]
@@ -53,12 +64,17 @@ struct Listing {
 }
 
 impl NexusBank {
-    /// The adapter for these settings.
+    /// The adapter for these settings; `blocking` is the deadline of the legacy call.
     #[must_use]
-    pub fn new(settings: &NexusBankSettings, client: Client, gates: &Gates) -> Self {
+    pub fn new(settings: &NexusBankSettings, client: Client, blocking: Duration, gates: &Gates) -> Self {
         Self {
             client,
-            gates: Operations { submit: gates.gate(NAME, "submit"), lookup: gates.gate(NAME, "lookup") },
+            blocking,
+            gates: Operations {
+                submit: gates.gate(NAME, "submit"),
+                lookup: gates.gate(NAME, "lookup"),
+                open: gates.gate(NAME, OPEN),
+            },
             base_url: settings.base_url.clone(),
             api_key: settings.api_key.clone(),
             secrets: settings.webhook_secrets.clone(),
@@ -70,9 +86,27 @@ impl NexusBank {
         format!("{}/v1/account-opening-requests", self.base_url)
     }
 
+    /// Both ways to ask for an account say the same.
+    fn asking(&self, url: &str, submission: &Submission) -> reqwest::RequestBuilder {
+        let key = submission.idempotency_key.to_string();
+        self.client.post(url).header("Idempotency-Key", key).json(&words_of(submission))
+    }
+
     async fn call(&self, gate: &Gate, request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
         self.client.call(gate, request.bearer_auth(self.api_key.expose_secret())).await
     }
+}
+
+fn words_of(submission: &Submission) -> Value {
+    let request = &submission.request;
+    json!({
+        "reference": submission.opening_id,
+        "market": request.market,
+        "customer_type": request.customer_type,
+        "currency": request.currency,
+        "profile_id": submission.profile,
+        "customer": submission.customer,
+    })
 }
 
 /// What an answer about one request says.
@@ -118,21 +152,14 @@ impl Provider for NexusBank {
     }
 
     async fn submit(&self, submission: &Submission) -> Result<Report, CallError> {
-        let request = &submission.request;
-        let body = json!({
-            "reference": submission.opening_id,
-            "market": request.market,
-            "customer_type": request.customer_type,
-            "currency": request.currency,
-            "profile_id": submission.profile,
-            "customer": submission.customer,
-        });
-        let call = self
-            .client
-            .post(&self.requests())
-            .header("Idempotency-Key", submission.idempotency_key.to_string())
-            .json(&body);
+        let call = self.asking(&self.requests(), submission);
         read_one(&self.call(&self.gates.submit, call).await?)
+    }
+
+    async fn open(&self, submission: &Submission) -> Result<Report, CallError> {
+        let url = format!("{}/v1/accounts", self.base_url);
+        let call = self.asking(&url, submission).timeout(self.blocking);
+        read_account(&self.call(&self.gates.open, call).await?)
     }
 
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError> {

@@ -123,7 +123,7 @@ impl Relay {
                 let profile = self.context.profiles.create(work.id, opening, customer).await?;
                 Ok(Answered::Fact("profile_created", Fact::ProfileCreated { profile }))
             }
-            (Topic::SubmitRequest, State::RequestingAccount { profile, .. }) => {
+            (Topic::SubmitRequest | Topic::OpenAccount, State::RequestingAccount { profile, .. }) => {
                 let provider = self.context.providers.get(&opening.request.provider);
                 let provider = provider.ok_or_else(|| CallError::unusable("unknown_provider"))?;
                 let submission = Submission {
@@ -133,7 +133,10 @@ impl Relay {
                     profile: profile.clone(),
                     customer: customer.clone(),
                 };
-                let report = submit(provider.as_ref(), work, &submission).await?;
+                let report = match self.topic {
+                    Topic::OpenAccount => open(provider.as_ref(), work, &submission).await?,
+                    _ => submit(provider.as_ref(), work, &submission).await?,
+                };
                 Ok(Answered::Fact("accepted", Fact::SubmissionAccepted { report }))
             }
             (Topic::IssueCard, State::IssuingCard(account)) => {
@@ -160,7 +163,8 @@ impl Relay {
         let retry = &self.context.retry;
         let (now, jitter) = (self.context.clock.now(), self.context.ids.jitter());
         let (class, cause) = (error.class(), error.to_string());
-        let (submits, nature) = (self.topic == Topic::SubmitRequest, error.nature());
+        let submits = matches!(self.topic, Topic::SubmitRequest | Topic::OpenAccount);
+        let nature = error.nature();
         let fact =
             (submits && nature == Nature::Indeterminate).then(|| Fact::SubmissionUnknown { class: class.to_owned() });
         let after = |next: Next, counts: bool| match next {
@@ -168,6 +172,8 @@ impl Relay {
             Next::Dead => Settled::Dead { class, nature, cause: cause.clone() },
         };
         let (settled, fact) = match error {
+            // Whoever runs next makes it again: it was not the other side that failed.
+            CallError::Outage { class: "shutdown", .. } => (after(Next::RetryAt(now), false), fact),
             CallError::Held { class, after } => (Settled::Held { at: now + after, class }, None),
             CallError::Rejected { code, message } if submits => {
                 (Settled::Delivered { outcome: "rejected" }, Some(Fact::SubmissionRejected { code, message }))
@@ -201,10 +207,22 @@ async fn submit(provider: &dyn Provider, work: &Claimed, submission: &Submission
             return Ok(found.swap_remove(0));
         }
         if provider.capabilities().idempotency == Idempotency::None && work.may_have_taken_effect() {
-            return Err(CallError::unusable("outcome unknown, and this provider takes a repeat as a second request"));
+            return Err(not_again());
         }
     }
     provider.submit(submission).await
+}
+
+/// Opens with the legacy call, of which nothing can be looked up: only the same key makes a repeat safe.
+async fn open(provider: &dyn Provider, work: &Claimed, submission: &Submission) -> Result<Report, CallError> {
+    if provider.capabilities().idempotency == Idempotency::None && work.may_have_taken_effect() {
+        return Err(not_again());
+    }
+    provider.open(submission).await
+}
+
+fn not_again() -> CallError {
+    CallError::unusable("outcome unknown, and this provider takes a repeat as a second request")
 }
 
 fn log(work: &Claimed, topic: Topic, class: &str, cause: &str, settled: &Settled) {

@@ -2,7 +2,8 @@
 //!
 //! Claim (one commit), call, settle (one commit): no transaction is held across the network. The claim is a lease with a
 //! fresh token; who lost it settles nothing, but the fact of a late result goes into the inbox in any case. A crash after
-//! the call and before the settlement repeats the call, under the same key, after looking whether it took effect.
+//! the call and before the settlement repeats the call, under the same key, after looking whether it took effect. A shutdown
+//! that can wait no longer gives calls up: their outcome is unknown, and they are due again at once, for whoever is next.
 
 mod calls;
 
@@ -92,7 +93,7 @@ impl Worker for Relay {
             return Ok(Relayed::default());
         }
         let now = self.context.clock.now();
-        let until = now + self.context.call_timeout + self.context.lease_margin;
+        let until = now + self.context.timeout_of(self.topic) + self.context.lease_margin;
         let lease = Lease { token: self.context.ids.next(), until };
         let (claimed, mut known) = self.claim(lease, now, room).await?;
         if claimed.len() == room {
@@ -143,16 +144,18 @@ impl Relay {
     /// Makes the call, unless what is left of the lease would not see it end: then another may have taken it over. All
     /// that one attempt asks of others shares one deadline, and a panic in it is an answer that cannot be used.
     async fn attempt(&self, work: Claimed, prepared: calls::Prepared, lease: Lease) -> Attempt {
-        if self.context.clock.now() + self.context.call_timeout > lease.until {
+        let timeout = self.context.timeout_of(self.topic);
+        if self.context.hang_up.is_cancelled() || self.context.clock.now() + timeout > lease.until {
             return Attempt { work, settled: Settled::Released, fact: None, provider: prepared.provider() };
         }
         let provider = prepared.provider();
-        let deadline = self.context.call_timeout.to_std().unwrap_or_default();
-        let call = AssertUnwindSafe(self.call(&work, prepared)).catch_unwind();
-        let result = match tokio::time::timeout(deadline, call).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_panic)) => Err(CallError::unusable("our client panicked")),
-            Err(_elapsed) => Err(CallError::timeout()),
+        let deadline = timeout.to_std().unwrap_or_default();
+        let call = tokio::time::timeout(deadline, AssertUnwindSafe(self.call(&work, prepared)).catch_unwind());
+        let result = match self.context.hang_up.run_until_cancelled(call).await {
+            Some(Ok(Ok(result))) => result,
+            Some(Ok(Err(_panic))) => Err(CallError::unusable("our client panicked")),
+            Some(Err(_elapsed)) => Err(CallError::timeout()),
+            None => Err(CallError::shutdown()),
         };
         self.attempted(work, provider, result)
     }
