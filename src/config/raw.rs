@@ -2,6 +2,8 @@
 
 use clap::{Args, FromArgMatches};
 
+use super::tracker::RawTracker;
+
 /// The webhook secret that the service and the simulator share when none is set. Production refuses it.
 pub const DEVELOPMENT_WEBHOOK_SECRET: &str = "whsec_YWNjb3VudC1vcGVuaW5nLWRldmVsb3BtZW50";
 /// The provider's key when none is set. Production refuses it.
@@ -59,6 +61,8 @@ pub struct RawSettings {
     /// The card issuer
     #[arg(long, env, default_value = "http://127.0.0.1:8090")]
     pub card_service_url: String,
+    #[command(flatten)]
+    pub tracker: RawTracker,
 
     /// Time before each poll of the provider's status, comma-separated; the last repeats
     #[arg(long, env, default_value = "30m")]

@@ -5,6 +5,7 @@
 //! the call and before the settlement repeats the call, under the same key, after looking whether it took effect.
 
 mod calls;
+mod tickets;
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -84,6 +85,9 @@ impl Worker for Relay {
     }
 
     async fn tick(&self) -> Result<Relayed, TickError> {
+        if self.lacks_tracker() {
+            return Ok(Relayed::default());
+        }
         let now = self.context.clock.now();
         let until = now + self.context.call_timeout + self.context.lease_margin;
         let lease = Lease { token: self.context.ids.next(), until };
@@ -123,7 +127,13 @@ impl Relay {
     async fn claim(&self, lease: Lease, now: Time) -> Result<(Vec<Claimed>, calls::Known), TickError> {
         let mut connection = self.context.pool.acquire().await?;
         let claiming = async {
-            let claim = outbox::claim(&mut connection, self.topic, lease.token, now, lease.until, BATCH.into());
+            let claim = async {
+                let (topic, token, until) = (self.topic, lease.token, lease.until);
+                if topic.is_for_tracker() {
+                    return outbox::claim_in_turn(&mut connection, topic, token, now, until, BATCH.into()).await;
+                }
+                outbox::claim(&mut connection, topic, token, now, until, BATCH.into()).await
+            };
             let claimed = self.around(Step::Claim, claim).await?;
             let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
             Ok((claimed, known))
@@ -136,11 +146,12 @@ impl Relay {
     /// that one attempt asks of others shares one deadline, and a panic in it is an answer that cannot be used.
     async fn attempt(&self, work: Claimed, prepared: calls::Prepared, lease: Lease) -> Attempt {
         if self.context.clock.now() + self.context.call_timeout > lease.until {
-            return Attempt { work, settled: Settled::Released, fact: None, provider: prepared.provider() };
+            let provider = prepared.provider();
+            return Attempt { work, settled: Settled::Released, fact: None, ticket: None, provider };
         }
         let provider = prepared.provider();
         let deadline = self.context.call_timeout.to_std().unwrap_or_default();
-        let call = AssertUnwindSafe(self.call(&work, prepared)).catch_unwind();
+        let call = AssertUnwindSafe(self.call(&work, lease.token, prepared)).catch_unwind();
         let result = match tokio::time::timeout(deadline, call).await {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(CallError::unusable("our client panicked")),
@@ -174,6 +185,11 @@ impl Relay {
         if done.iter().any(|it| it.fact.is_some()) {
             self.context.wakers.inbox.notify_one();
         }
+        if self.topic.is_for_tracker() {
+            // What happened to the same tickets next may have waited for this.
+            self.context.wakers.relay(Topic::OpenTicket).notify_one();
+            self.context.wakers.relay(Topic::CloseTicket).notify_one();
+        }
         Ok(())
     }
 
@@ -193,6 +209,7 @@ impl Relay {
                     let mine = outbox::settle(&mut transaction, attempt.work.id, token, &attempt.settled, now).await?;
                     kept += usize::from(mine);
                     facts.extend(self.facts(attempt, mine, now));
+                    tickets::keep(&mut transaction, attempt).await?;
                 }
                 inbox::insert(&mut transaction, &facts).await?;
                 Ok(kept)
@@ -205,15 +222,16 @@ impl Relay {
         conclude(connection, result)
     }
 
-    /// The result is a fact whether or not the lease still was ours; that the command is dead only if it was.
+    /// The result is a fact whether or not the lease still was ours; that the command is dead only if it was. A delivery or
+    /// a ticket is no step of its opening: a ticket about a ticket would help nobody.
     fn facts(&self, attempt: &Attempt, mine: bool, now: Time) -> Vec<NewFact> {
-        let Attempt { work, settled, fact, provider } = attempt;
+        let Attempt { work, settled, fact, provider, .. } = attempt;
         let new = |suffix: &str, fact: &Fact| {
             let event_id = format!("cmd:{}:{}{suffix}", work.id, work.claims);
             facts::new(&self.context.ids, Source::Command, provider, event_id, work.opening_id, fact, now)
         };
         let dead = match settled {
-            Settled::Dead { class, cause } if mine && self.topic != Topic::DeliverEvent => {
+            Settled::Dead { class, cause } if mine && self.topic.state().is_some() => {
                 Some(Fact::CommandDead { topic: self.topic, cause: format!("{class}: {cause}") })
             }
             _ => None,
