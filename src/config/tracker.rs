@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::parse::{self, Checker};
 
-const EMAIL: &str = "the e-mail address of an account there";
+pub(super) const EMAIL: &str = "the e-mail address of an account there";
 const PROJECT: &str = "a project's key: a letter, then letters, digits and underscores";
 
 /// The settings as text.
