@@ -33,7 +33,7 @@ use crate::ingest::Ingest;
 use crate::provider::http::Client;
 use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers};
-use crate::services::{CardIssuer, ProfileService, Subscribers};
+use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::telemetry;
 use crate::workers::driver::{Rhythm, Worker, drive};
 use crate::workers::inbox::InboxWorker;
@@ -101,6 +101,7 @@ impl Parts {
             key,
             dashboard_url: settings.dashboard_url.clone(),
             subscribers: settings.event_subscribers.iter().map(|it| it.url.clone()).collect(),
+            tracker: settings.tracker.is_some(),
         };
         let faults = FaultPoint::default();
         let (ingest, ingest_task) = Ingest::start(
@@ -122,7 +123,8 @@ impl Parts {
             providers: providers.clone(),
             profiles: ProfileService::new(settings.profile_service_url.clone(), client.clone(), &gates),
             cards: CardIssuer::new(settings.card_service_url.clone(), client.clone(), &gates),
-            subscribers: Subscribers::new(settings.event_subscribers.clone(), client, &gates),
+            subscribers: Subscribers::new(settings.event_subscribers.clone(), client.clone(), &gates),
+            tracker: settings.tracker.clone().map(|it| Tracker::new(it, client, &gates)),
             call_timeout: TimeDelta::from_std(settings.provider_timeout).unwrap_or(TimeDelta::MAX),
             blocking_call_timeout: TimeDelta::from_std(settings.sync_provider_timeout).unwrap_or(TimeDelta::MAX),
             hang_up: hang_up.clone(),

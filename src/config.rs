@@ -7,6 +7,7 @@
 mod parse;
 mod raw;
 mod simulator;
+mod tracker;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,9 +19,11 @@ use secrecy::SecretString;
 use self::parse::{Checker, duration, list_of};
 pub use self::parse::{Role, SettingError, Token};
 pub use self::raw::{
-    DEVELOPMENT_API_KEY, DEVELOPMENT_API_TOKENS, DEVELOPMENT_WEBHOOK_SECRET, RawDatabase, RawHistory, RawSettings,
+    DEVELOPMENT_API_KEY, DEVELOPMENT_API_TOKENS, DEVELOPMENT_JIRA_API_TOKEN, DEVELOPMENT_JIRA_EMAIL,
+    DEVELOPMENT_WEBHOOK_SECRET, RawDatabase, RawHistory, RawSettings,
 };
 pub use self::simulator::{RawSimulator, SimulatorSettings};
+pub use self::tracker::{RawTracker, TrackerSettings};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::retry::RetryPolicy;
@@ -95,6 +98,8 @@ pub struct Settings {
     pub nexusbank: NexusBankSettings,
     pub profile_service_url: String,
     pub card_service_url: String,
+    /// None: tickets are kept in the built-in table alone.
+    pub tracker: Option<TrackerSettings>,
     pub policy: Policy,
     pub retry: RetryPolicy,
     pub burst_dedup_ttl: TimeDelta,
@@ -204,6 +209,7 @@ impl RawSettings {
             },
             profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),
             card_service_url: check.url("CARD_SERVICE_URL", &self.card_service_url),
+            tracker: self.tracker.check(&mut check),
             policy: self.policy(&mut check),
             retry: self.retry(&mut check),
             burst_dedup_ttl: check.delta("BURST_DEDUP_TTL", &self.burst_dedup_ttl),
@@ -288,6 +294,9 @@ impl RawSettings {
         }
         if missing(self.history_key.as_ref()) {
             check.wrong("HISTORY_KEY", None, "base64 of 32 bytes (required in production)");
+        }
+        if self.tracker.jira_api_token.as_ref().is_some_and(|it| it.contains(DEVELOPMENT_JIRA_API_TOKEN)) {
+            check.wrong("JIRA_API_TOKEN", None, "a value of your own (the simulator's is known)");
         }
         for (name, value, default) in [
             ("API_TOKENS", &self.api_tokens, DEVELOPMENT_API_TOKENS),

@@ -28,6 +28,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut options = Options::local(settings.api_key, settings.webhook_secret);
     options.addr = settings.addr;
     options.webhook_url = Some(settings.webhook_url.clone());
+    options.tracker = settings.tracker;
     options.planner = if settings.faults { Planner::Quota { total: QUOTA, timing } } else { Planner::Clean(timing) };
     options.clock = clock;
     options.seed = seed;

@@ -224,6 +224,12 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Text on one line.
+pub(super) fn line(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && !text.contains(char::is_control);
+    if fits { Ok(text.to_owned()) } else { Err("empty, or more than a line".to_owned()) }
+}
+
 /// Text that may stand in an HTTP header.
 pub(super) fn header_text(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte));

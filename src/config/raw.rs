@@ -2,10 +2,17 @@
 
 use clap::{Args, FromArgMatches};
 
+use super::tracker::RawTracker;
+
 /// The webhook secret that the service and the simulator share when none is set. Production refuses it.
 pub const DEVELOPMENT_WEBHOOK_SECRET: &str = "whsec_YWNjb3VudC1vcGVuaW5nLWRldmVsb3BtZW50";
 /// The provider's key when none is set. Production refuses it.
 pub const DEVELOPMENT_API_KEY: &str = "nexusbank-development-key";
+/// The account and the token that the simulated ticket tracker takes when none are set. The service has none then: it keeps
+/// tickets by itself. Production refuses the token.
+pub const DEVELOPMENT_JIRA_EMAIL: &str = "account-opening@tracker.example";
+/// See [`DEVELOPMENT_JIRA_EMAIL`].
+pub const DEVELOPMENT_JIRA_API_TOKEN: &str = "jira-development-token";
 /// The API's token when none is set. Production refuses it.
 pub const DEVELOPMENT_API_TOKENS: &str = "developer:development-token:admin";
 
@@ -59,6 +66,8 @@ pub struct RawSettings {
     /// The card issuer
     #[arg(long, env, default_value = "http://127.0.0.1:8090")]
     pub card_service_url: String,
+    #[command(flatten)]
+    pub tracker: RawTracker,
 
     /// Time before each poll of the provider's status, comma-separated; the last repeats
     #[arg(long, env, default_value = "30m")]

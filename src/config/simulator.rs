@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use clap::Args;
 
 use super::parse::{self, Checker, SettingError};
+use super::tracker::{EMAIL, email_address};
 use super::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use crate::provider::signature::WebhookSecret;
+use crate::simulator::TrackerOptions;
 
 /// The settings as text.
 #[derive(Args, Clone)]
@@ -23,6 +25,15 @@ pub struct RawSimulator {
     /// What it signs webhooks with: the first of these
     #[arg(long, env, default_value = DEVELOPMENT_WEBHOOK_SECRET, hide_env_values = true)]
     pub nexusbank_webhook_secrets: String,
+    /// The account that its ticket tracker takes [default: account-opening@tracker.example]
+    #[arg(long, env)]
+    pub jira_email: Option<String>,
+    /// That account's token [default: jira-development-token]
+    #[arg(long, env, hide_env_values = true)]
+    pub jira_api_token: Option<String>,
+    /// How long its ticket tracker's search does not know of an issue that was made
+    #[arg(long, env, default_value = "30s")]
+    pub simulator_jira_lag: String,
     /// Whether faults are dealt by quota, as in the demo: true or false
     #[arg(long, env, default_value = "false", num_args = 0..=1, default_missing_value = "true")]
     pub simulator_faults: String,
@@ -40,6 +51,7 @@ pub struct SimulatorSettings {
     pub api_key: String,
     /// `whsec_…`
     pub webhook_secret: String,
+    pub tracker: TrackerOptions,
     pub faults: bool,
     /// None: drawn.
     pub seed: Option<u64>,
@@ -66,6 +78,7 @@ impl RawSimulator {
                 parse::WEBHOOK_SECRETS,
                 first_secret,
             ),
+            tracker: self.tracker(&mut check),
             faults: check
                 .with("SIMULATOR_FAULTS", &self.simulator_faults, "true or false", parse::boolean)
                 .unwrap_or_default(),
@@ -76,5 +89,18 @@ impl RawSimulator {
                 .map(|it| check.number("SIMULATOR_SEED", it, 0, u64::MAX)),
         };
         check.finish(settings)
+    }
+
+    fn tracker(&self, check: &mut Checker) -> TrackerOptions {
+        let defaults = TrackerOptions::default();
+        let email = self.jira_email.as_ref();
+        let token = self.jira_api_token.as_ref();
+        TrackerOptions {
+            email: check.optional_secret("JIRA_EMAIL", email, EMAIL, email_address).unwrap_or(defaults.email),
+            api_token: check
+                .optional_secret("JIRA_API_TOKEN", token, parse::BEARER, parse::header_text)
+                .unwrap_or(defaults.api_token),
+            lag: check.delta("SIMULATOR_JIRA_LAG", &self.simulator_jira_lag),
+        }
     }
 }

@@ -22,6 +22,8 @@ pub struct Writer {
     pub dashboard_url: String,
     /// The URLs of those who are sent every event.
     pub subscribers: Vec<String>,
+    /// Whether tickets are also kept at a tracker.
+    pub tracker: bool,
 }
 
 /// One opening with all that was decided about it in this transaction.
@@ -230,6 +232,19 @@ impl<'a> Effects<'a> {
         outbox::insert(connection, &self.work, now).await?;
         outbox::cancel(connection, &self.cancelled).await?;
         events::insert(connection, &self.events, now).await?;
-        tickets::act(connection, &self.tickets, now).await
+        let tickets = tickets::act(connection, &self.tickets, now).await?;
+        let told = if writer.tracker { tickets.iter().map(|it| for_tracker(writer, it)).collect() } else { Vec::new() };
+        outbox::insert(connection, &told, now).await
+    }
+}
+
+/// What happened to a ticket, to be done at the tracker too.
+fn for_tracker(writer: &Writer, ticket: &tickets::Changed) -> outbox::NewWork {
+    let tickets::Changed { opening_id, kind, opened, why, revision } = ticket;
+    outbox::NewWork {
+        id: writer.ids.next(),
+        opening_id: OpeningId(*opening_id),
+        topic: if *opened { Topic::OpenTicket } else { Topic::CloseTicket },
+        payload: json!({"kind": kind, "revision": revision, "why": why}),
     }
 }

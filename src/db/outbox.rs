@@ -132,6 +132,52 @@ pub async fn claim(
     .await
 }
 
+/// The same for tickets at the tracker, of which each is worked on one after the other: in the order of what happened to it,
+/// and never twice at the same time. What is dead blocks nothing.
+///
+/// # Errors
+/// When the database is away.
+pub async fn claim_in_turn(
+    connection: &mut PgConnection,
+    topic: Topic,
+    token: Uuid,
+    now: Time,
+    lease_until: Time,
+    limit: i64,
+) -> sqlx::Result<Vec<Claimed>> {
+    sqlx::query_as!(
+        Claimed,
+        r#"-- outbox::claim_in_turn
+        with due as (
+            select id from outbox o
+             where topic = $1 and status = 'pending' and next_attempt_at <= $3
+               and (lease_until is null or lease_until <= $3)
+               and not exists (
+                   select from outbox other
+                    where other.opening_id = o.opening_id and other.id <> o.id
+                      and other.topic in ('open_ticket', 'close_ticket') and other.status = 'pending'
+                      and other.payload ->> 'kind' = o.payload ->> 'kind'
+                      and ((other.payload ->> 'revision')::bigint < (o.payload ->> 'revision')::bigint
+                           or other.lease_until > $3))
+             order by next_attempt_at, id
+             limit $5
+               for update skip locked
+        )
+        update outbox o
+           set lease_token = $2, lease_until = $4, claims = o.claims + 1
+          from due
+         where o.id = due.id
+        returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.attempt_log, o.retry_from"#,
+        topic.as_str(),
+        token,
+        now,
+        lease_until,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 impl Claimed {
     /// Whether an earlier claim may have had its effect: all but those of which it is known that nothing was sent.
     #[must_use]

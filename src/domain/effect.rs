@@ -117,6 +117,12 @@ impl Topic {
         }
     }
 
+    /// Whether it is work for the ticket tracker.
+    #[must_use]
+    pub const fn is_for_tracker(self) -> bool {
+        matches!(self, Self::OpenTicket | Self::CloseTicket)
+    }
+
     /// The command that a state has made, which depends on the flow where the provider is asked.
     #[must_use]
     pub const fn of(state: StateName, flow: Flow) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! The one client for every call out: a gate before each (`guard`), a deadline on each, no redirects, a bound on what is read, and errors by what they
 //! mean for the work.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, Time};
+use crate::db::describe;
 use crate::domain::retry::Nature;
 use crate::guard::Gate;
 
@@ -31,7 +33,7 @@ pub enum CallError {
     /// The other side, or the way to it, is out of order: it is waited out.
     #[error("{cause}")]
     Outage {
-        /// `timeout`, `transport`, `server_error`, `throttled`, `busy`, `misconfigured`, `shutdown`
+        /// `timeout`, `transport`, `server_error`, `throttled`, `busy`, `misconfigured`, `shutdown`, `database`
         class: &'static str,
         /// For people; never a body.
         cause: String,
@@ -43,7 +45,7 @@ pub enum CallError {
     /// It was not made: the breaker is open, the other side asked for a pause, or too many are under way.
     #[error("not made: {class}")]
     Held {
-        /// `breaker_open`, `throttled`, `crowded`
+        /// `breaker_open`, `throttled`, `crowded`; of tickets, `index_lag` and `overtaken`
         class: &'static str,
         /// When it may be let through.
         after: TimeDelta,
@@ -143,6 +145,14 @@ impl CallError {
     }
 }
 
+/// Our own database, in the midst of a call: it is waited out, and nothing was sent for it.
+impl From<sqlx::Error> for CallError {
+    fn from(error: sqlx::Error) -> Self {
+        let cause = format!("our database: {}", describe(&error));
+        Self::Outage { class: "database", cause, after: None, indeterminate: false }
+    }
+}
+
 /// An HTTP client whose every call has the same deadline.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -160,9 +170,13 @@ pub struct Answer {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Refusal {
     code: Option<String>,
     message: Option<String>,
+    /// The ticket tracker's way to say why: sentences, and a sentence for each field.
+    error_messages: Option<Vec<String>>,
+    errors: Option<BTreeMap<String, String>>,
 }
 
 impl Client {
@@ -290,10 +304,16 @@ fn outage(error: &reqwest::Error) -> CallError {
 /// A final no says so in its body; a 400 without it may come from something in between.
 fn refusal(number: u16, body: &[u8]) -> CallError {
     match serde_json::from_slice(body) {
-        Ok(Refusal { code, message }) if code.is_some() || message.is_some() => CallError::Rejected {
+        Ok(Refusal { code, message, .. }) if code.is_some() || message.is_some() => CallError::Rejected {
             code: code.filter(|code| is_code(code)).unwrap_or_else(|| format!("http_{number}")),
             message: plain(&message.unwrap_or_default()),
         },
+        Ok(Refusal { error_messages, errors, .. }) if error_messages.is_some() || errors.is_some() => {
+            let fields: Vec<String> =
+                errors.unwrap_or_default().into_keys().filter(|it| is_code(it)).take(10).collect();
+            let about = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
+            CallError::Rejected { code: format!("http_{number}{about}"), message: String::new() }
+        }
         _ => CallError::unusable(format!("HTTP {number} without code and message")),
     }
 }

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::calls::refusal;
-use super::endpoint::Api;
+use super::endpoint::{Api, Endpoint};
 use super::plan::{Fault, Plan, Verdict};
 use super::snapshot::{AccountRequest, Counts, LedgerSnapshot};
 use super::webhooks::RawWebhook;
 use super::world::World;
-use super::{DecideError, acts};
+use super::{DecideError, acts, tracker};
 
 pub(super) fn router() -> Router<Arc<World>> {
     Router::new()
@@ -26,6 +26,8 @@ pub(super) fn router() -> Router<Arc<World>> {
         .route("/_sim/decide", post(decide))
         .route("/_sim/outage", post(outage))
         .route("/_sim/plan", post(plan))
+        .route("/_sim/fail", post(fail))
+        .route("/_sim/issues", get(tracker::shown))
         .route("/_sim/webhook", post(webhook))
         .route("/_sim/deliver-to", post(deliver_to))
 }
@@ -84,6 +86,19 @@ struct Script {
 
 async fn plan(State(world): State<Arc<World>>, Json(act): Json<Script>) -> StatusCode {
     world.ledger().set_plan(act.customer_reference, act.plan);
+    StatusCode::NO_CONTENT
+}
+
+/// `{"endpoint":"create_issue","faults":["hang_after"]}`: of the ticket tracker.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Failures {
+    endpoint: Endpoint,
+    faults: Vec<Fault>,
+}
+
+async fn fail(State(world): State<Arc<World>>, Json(act): Json<Failures>) -> StatusCode {
+    world.ledger().tracker.fail_next(act.endpoint, act.faults);
     StatusCode::NO_CONTENT
 }
 

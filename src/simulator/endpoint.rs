@@ -12,6 +12,8 @@ pub enum Api {
     Profiles,
     /// The card issuer.
     Cards,
+    /// The ticket tracker.
+    Tracker,
 }
 
 /// One of their calls.
@@ -28,6 +30,16 @@ pub enum Endpoint {
     List,
     /// `POST /v1/virtual-cards`
     IssueCard,
+    /// `POST /rest/api/3/issue`
+    CreateIssue,
+    /// `GET` and `POST /rest/api/3/search/jql`
+    SearchIssues,
+    /// `GET /rest/api/3/issue/{key}`, its comments and its transitions
+    ReadIssue,
+    /// `POST /rest/api/3/issue/{key}/comment`
+    CommentIssue,
+    /// `POST /rest/api/3/issue/{key}/transitions`
+    MoveIssue,
 }
 
 impl Endpoint {
@@ -38,6 +50,9 @@ impl Endpoint {
             Self::CreateProfile => Api::Profiles,
             Self::Submit | Self::Lookup | Self::List => Api::Bank,
             Self::IssueCard => Api::Cards,
+            Self::CreateIssue | Self::SearchIssues | Self::ReadIssue | Self::CommentIssue | Self::MoveIssue => {
+                Api::Tracker
+            }
         }
     }
 }

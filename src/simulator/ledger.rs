@@ -13,6 +13,7 @@ use super::endpoint::{Api, Endpoint};
 use super::mint;
 use super::plan::{Fault, Verdict};
 use super::snapshot::{AccountRequest, Call, Card, Counts, Status};
+use super::tracker::Book;
 use crate::clock::Time;
 
 mod opening;
@@ -28,6 +29,7 @@ pub(super) struct Ledger {
     dealer: Dealer,
     pub(super) counts: Counts,
     pub(super) outages: BTreeMap<Api, Fault>,
+    pub(super) tracker: Book,
     openings: HashMap<String, Opening>,
     requests: Vec<AccountRequest>,
     by_id: HashMap<String, usize>,
@@ -55,6 +57,7 @@ impl Ledger {
             dealer,
             counts: Counts::default(),
             outages: BTreeMap::new(),
+            tracker: Book::default(),
             openings: HashMap::new(),
             requests: Vec::new(),
             by_id: HashMap::new(),

@@ -1,4 +1,5 @@
-//! The simulated outside world: NexusBank's asynchronous API, the profile service and the card issuer, on one listener.
+//! The simulated outside world: NexusBank's asynchronous API, the profile service, the card issuer and the ticket tracker, on
+//! one listener.
 //!
 //! It is the judge of what the service does: its [ledger](LedgerSnapshot) counts what was made twice and knows when the
 //! bank decided what. So it shares no code with the service but the clock. Faults are scripted ([`Plan`]): dealt by quota
@@ -31,6 +32,7 @@ pub mod quota;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod tracker;
 mod webhooks;
 mod world;
 
@@ -38,10 +40,11 @@ pub use acts::DecideError;
 pub use dealer::Planner;
 pub use endpoint::{Api, Endpoint};
 pub use life::Decided;
-pub use options::{Options, StartError};
+pub use options::{Options, StartError, TrackerOptions};
 pub use plan::{Decision, Fault, Plan, Verdict, Webhooks};
 pub use quota::Timing;
 pub use snapshot::{AccountRequest, Call, Card, Counts, LedgerSnapshot, OpeningRecord, Status};
+pub use tracker::{IssueRecord, IssueStatus};
 pub use webhooks::{RawWebhook, SendError, WebhookAnswer};
 
 /// How long a hanging call is held before it is answered 504.
@@ -52,6 +55,9 @@ pub const EARLY_HOLD: Duration = Duration::from_secs(5);
 
 /// How many calls of an opening are kept one by one; all are counted.
 pub const CALLS_KEPT: usize = 100;
+
+/// How many calls to the ticket tracker are kept one by one.
+pub const TRACKER_CALLS_KEPT: usize = 10_000;
 
 /// How long [`Simulator::stop`] waits for connections to close.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -66,10 +72,11 @@ pub struct Simulator {
 impl Simulator {
     /// Starts listening; answers from the moment this returns.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let Options { addr, api_key, webhook_url, webhook_secret, webhook_retries, planner, clock, seed } = options;
+        let Options { addr, api_key, webhook_url, webhook_secret, webhook_retries, tracker, planner, clock, seed } =
+            options;
         let sender = webhooks::Sender::new(webhook_url, &webhook_secret, clock.clone())?;
         let ledger = ledger::Ledger::new(dealer::Dealer::new(planner, seed), seed);
-        let world = Arc::new(world::World::new(ledger, sender, (clock, seed), (api_key, webhook_retries)));
+        let world = Arc::new(world::World::new(ledger, sender, (clock, seed), (api_key, webhook_retries), tracker));
 
         let failed = |error| StartError::Listen(addr, error);
         let listener = TcpListener::bind(addr).await.map_err(failed)?;
@@ -148,6 +155,23 @@ impl Simulator {
         acts::outage(&self.world, api, fault);
     }
 
+    /// Scripts what befalls the next calls of one kind to the ticket tracker, in order; the calls after these go through.
+    pub fn fail_next(&self, endpoint: Endpoint, faults: impl IntoIterator<Item = Fault>) {
+        self.world.ledger().tracker.fail_next(endpoint, faults);
+    }
+
+    /// The ticket tracker's issues, oldest first.
+    #[must_use]
+    pub fn issues(&self) -> Vec<IssueRecord> {
+        self.world.ledger().tracker.issues().to_vec()
+    }
+
+    /// The calls of one kind that the ticket tracker has had, oldest first.
+    #[must_use]
+    pub fn tracker_calls(&self, endpoint: Endpoint) -> Vec<Call> {
+        self.world.ledger().tracker.log().iter().filter(|it| it.endpoint == endpoint).cloned().collect()
+    }
+
     /// Sends a webhook of any shape, once. The ledger does not count it.
     pub async fn send_webhook(&self, webhook: &RawWebhook) -> Result<WebhookAnswer, SendError> {
         self.world.send(webhook).await
@@ -164,6 +188,7 @@ fn router(world: &Arc<world::World>) -> Router {
     bank::router(Arc::clone(world))
         .merge(profiles::router())
         .merge(cards::router())
+        .merge(tracker::router(Arc::clone(world)))
         .merge(control::router())
         .with_state(Arc::clone(world))
 }

@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::dealer::Planner;
 use super::quota::Timing;
 use super::webhooks::SendError;
 use crate::clock::Clock;
+use crate::config::{DEVELOPMENT_JIRA_API_TOKEN, DEVELOPMENT_JIRA_EMAIL};
 
 /// What a simulator needs to know.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct Options {
     pub webhook_secret: String,
     /// The pauses before a webhook that was not acknowledged is sent again; their number is that of the retries.
     pub webhook_retries: Vec<Duration>,
+    /// The ticket tracker's.
+    pub tracker: TrackerOptions,
     /// What happens to whom.
     pub planner: Planner,
     /// For the times it reports and signs. Pauses and delays are real time.
@@ -39,9 +44,31 @@ impl Options {
             webhook_url: None,
             webhook_secret: webhook_secret.into(),
             webhook_retries: [200, 500, 1000, 2000].map(Duration::from_millis).to_vec(),
+            tracker: TrackerOptions::default(),
             planner: Planner::Clean(Timing::default()),
             clock: Clock::system(),
             seed: 0,
+        }
+    }
+}
+
+/// Who may call the ticket tracker, and how far its search lags behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackerOptions {
+    /// The account, `JIRA_EMAIL`.
+    pub email: String,
+    /// Its token, `JIRA_API_TOKEN`.
+    pub api_token: String,
+    /// So long an issue is not found by a search.
+    pub lag: TimeDelta,
+}
+
+impl Default for TrackerOptions {
+    fn default() -> Self {
+        Self {
+            email: DEVELOPMENT_JIRA_EMAIL.to_owned(),
+            api_token: DEVELOPMENT_JIRA_API_TOKEN.to_owned(),
+            lag: TimeDelta::seconds(30),
         }
     }
 }

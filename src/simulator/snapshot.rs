@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::Endpoint;
 use super::plan::{Fault, Plan};
+use super::tracker::IssueRecord;
 use crate::clock::Time;
 
 /// An account request's status at the bank, in the bank's words.
@@ -57,11 +58,13 @@ pub struct Counts {
     pub accounts: u64,
     /// Cards made.
     pub cards: u64,
-    /// Profiles, account requests and cards beyond the first of an opening.
+    /// Issues made at the ticket tracker.
+    pub issues: u64,
+    /// Profiles, account requests and cards beyond the first of an opening, and issues beyond the first of a ticket.
     pub double_effects: u64,
     /// Calls refused for their form: key missing or reused for another body, fields missing or malformed.
     pub calls_refused: u64,
-    /// Calls to the bank without its API key.
+    /// Calls to the bank without its API key, and to the tracker without its token.
     pub calls_unauthorized: u64,
     /// Calls that met a fault or an outage.
     pub faults: u64,
@@ -183,6 +186,10 @@ pub struct LedgerSnapshot {
     pub counts: Counts,
     /// By the opening's id.
     pub openings: BTreeMap<String, OpeningRecord>,
+    /// The ticket tracker's, oldest first.
+    pub issues: Vec<IssueRecord>,
+    /// The first calls to the tracker, oldest first, at most [`super::TRACKER_CALLS_KEPT`].
+    pub tracker_calls: Vec<Call>,
 }
 
 impl LedgerSnapshot {

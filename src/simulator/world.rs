@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::ledger::Ledger;
 use super::mint;
+use super::options::TrackerOptions;
 use super::webhooks::{RawWebhook, SendError, Sender, WebhookAnswer};
 use crate::clock::{Clock, Time};
 
@@ -17,6 +18,7 @@ pub(super) struct World {
     pub(super) seed: u64,
     pub(super) api_key: String,
     pub(super) webhook_retries: Vec<Duration>,
+    pub(super) tracker: TrackerOptions,
     pub(super) sender: Sender,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -32,6 +34,7 @@ impl World {
         sender: Sender,
         (clock, seed): (Clock, u64),
         (api_key, webhook_retries): (String, Vec<Duration>),
+        tracker: TrackerOptions,
     ) -> Self {
         let started = clock.now();
         Self {
@@ -39,6 +42,7 @@ impl World {
             seed,
             api_key,
             webhook_retries,
+            tracker,
             sender,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -25,7 +25,7 @@ use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::provider::Providers;
-use crate::services::{CardIssuer, ProfileService, Subscribers};
+use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 
 /// What every worker needs.
 #[derive(Clone)]
@@ -50,6 +50,8 @@ pub struct Context {
     pub cards: CardIssuer,
     /// Those who are sent every event.
     pub subscribers: Subscribers,
+    /// The ticket tracker, if there is one.
+    pub tracker: Option<Tracker>,
     /// What stands before each call out.
     pub gates: Gates,
     /// The deadline of each call out, but of the legacy call that blocks.

@@ -5,6 +5,7 @@ use super::Context;
 use crate::db::timers::Room;
 use crate::domain::Topic;
 use crate::guard::{Gate, Key};
+use crate::services::Tracker;
 
 /// The gates before the calls of a topic, each for a part of its work. None: nothing bounds them.
 #[must_use]
@@ -16,7 +17,7 @@ pub fn gates(context: &Context, topic: Topic) -> Vec<Gate> {
         Topic::OpenAccount => providers("open"),
         Topic::IssueCard => vec![context.cards.gate().clone()],
         Topic::DeliverEvent => context.subscribers.gates(),
-        Topic::OpenTicket | Topic::CloseTicket => Vec::new(),
+        Topic::OpenTicket | Topic::CloseTicket => context.tracker.iter().flat_map(Tracker::gates).cloned().collect(),
     }
 }
 
@@ -28,12 +29,14 @@ pub fn topics(context: &Context, (system, operation): &Key) -> impl Iterator<Ite
     Topic::ALL.iter().copied().filter(passes)
 }
 
-/// How many rows of a topic may be claimed now, at most `most`: where several gates stand before its work, a row that is for
-/// one that is shut may be among them, and is held.
+/// How many rows of a topic may be claimed now, at most `most`. A ticket's work passes all of its gates. Of other topics each
+/// row passes one: a row that is for one that is shut may be among them, and is held.
 #[must_use]
 pub fn for_topic(context: &Context, topic: Topic, most: usize) -> usize {
     let gates = gates(context, topic);
-    if gates.is_empty() { most } else { gates.iter().map(Gate::room).fold(0, usize::saturating_add).min(most) }
+    let rooms = gates.iter().map(Gate::room);
+    let room = if topic.is_for_tracker() { rooms.min() } else { rooms.reduce(usize::saturating_add) };
+    room.unwrap_or(most).min(most)
 }
 
 /// How many openings of each provider may be asked about now, at most `most` of each.

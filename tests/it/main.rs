@@ -26,5 +26,6 @@ mod relay;
 mod replicas;
 mod rest;
 mod support;
+mod tickets;
 mod verify;
 mod webhooks;

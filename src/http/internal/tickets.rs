@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
 use super::work::{Connection, database};
+use crate::config::TrackerSettings;
 use crate::db::tickets;
 use crate::http::Edge;
 use crate::http::problem::{ApiError, Problem};
@@ -39,12 +40,19 @@ pub struct Ticket {
     created_at: DateTime<Utc>,
     /// When it was opened or closed last.
     updated_at: DateTime<Utc>,
+    /// What the tracker calls it, where one is configured and has it.
+    #[schema(example = "OPS-17")]
+    tracker_key: Option<String>,
+    /// Where it is at the tracker.
+    tracker_url: Option<String>,
 }
 
-impl From<tickets::Row> for Ticket {
-    fn from(row: tickets::Row) -> Self {
-        let tickets::Row { id, opening_id, kind, summary, link, status, reason, created_at, updated_at } = row;
-        Self { id, opening_id, kind, summary, link, status, reason, created_at, updated_at }
+impl Ticket {
+    fn new(row: tickets::Row, tracker: Option<&TrackerSettings>) -> Self {
+        let tickets::Row { id, opening_id, kind, summary, link, status, reason, created_at, updated_at, tracker_key } =
+            row;
+        let tracker_url = tracker.zip(tracker_key.as_ref()).map(|(tracker, key)| tracker.browse(key));
+        Self { id, opening_id, kind, summary, link, status, reason, created_at, updated_at, tracker_key, tracker_url }
     }
 }
 
@@ -74,5 +82,5 @@ pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<
         tickets::list(&mut connection, status, opening, one_more(page)).await
     };
     let rows = database(&edge.pool, work).await?;
-    Ok(Json(listing(rows, page.limit, |row| row.id, Ticket::from)))
+    Ok(Json(listing(rows, page.limit, |row| row.id, |row| Ticket::new(row, edge.settings.tracker.as_ref()))))
 }

@@ -51,7 +51,8 @@ impl Ledger {
     pub(in crate::simulator) fn snapshot(&self) -> LedgerSnapshot {
         let openings =
             self.openings.iter().map(|(reference, opening)| (reference.clone(), self.record(reference, opening)));
-        LedgerSnapshot { counts: self.counts, openings: openings.collect() }
+        let (issues, tracker_calls) = (self.tracker.issues().to_vec(), self.tracker.log().to_vec());
+        LedgerSnapshot { counts: self.counts, openings: openings.collect(), issues, tracker_calls }
     }
 
     pub(in crate::simulator) fn opening(&self, reference: &str) -> Option<OpeningRecord> {

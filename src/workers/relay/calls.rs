@@ -7,7 +7,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Relay;
+use super::tickets::{self, Ticket};
 use crate::db::outbox::{Claimed, Settled};
+use crate::db::tickets::tracked::{self, Tracked};
 use crate::db::{events, openings};
 use crate::domain::retry::{Nature, Next};
 use crate::domain::{Fact, Opening, Report, State, Topic};
@@ -18,6 +20,8 @@ pub(super) struct Attempt {
     pub work: Claimed,
     pub settled: Settled,
     pub fact: Option<Fact>,
+    /// What the tracker calls the ticket.
+    pub ticket: Option<String>,
     /// The provider of the opening.
     pub provider: String,
 }
@@ -29,6 +33,7 @@ pub(super) enum Prepared {
         customer: Value,
     },
     Delivery(events::Event),
+    Ticket(Ticket),
     /// The row that it needs is not there.
     Gone,
 }
@@ -36,22 +41,24 @@ pub(super) enum Prepared {
 impl Prepared {
     pub fn provider(&self) -> String {
         match self {
-            Self::Command { opening, .. } => opening.request.provider.clone(),
+            Self::Command { opening, .. } | Self::Ticket(Ticket { opening, .. }) => opening.request.provider.clone(),
             Self::Delivery(_) | Self::Gone => String::new(),
         }
     }
 }
 
 /// What the calls of a batch need, read at once.
+#[derive(Default)]
 pub(super) struct Known {
     openings: HashMap<Uuid, Opening>,
     customers: HashMap<Uuid, Value>,
     events: HashMap<Uuid, events::Event>,
+    tickets: Vec<Tracked>,
 }
 
 impl Known {
     pub async fn read(connection: &mut PgConnection, topic: Topic, claimed: &[Claimed]) -> sqlx::Result<Self> {
-        let mut known = Self { openings: HashMap::new(), customers: HashMap::new(), events: HashMap::new() };
+        let mut known = Self::default();
         if claimed.is_empty() {
             return Ok(known);
         }
@@ -62,7 +69,9 @@ impl Known {
         }
         let ids: Vec<Uuid> = claimed.iter().map(|it| it.opening_id).collect();
         known.openings = openings::read(connection, &ids).await?.into_iter().map(|it| (it.id.0, it)).collect();
-        if topic != Topic::IssueCard {
+        if topic.is_for_tracker() {
+            known.tickets = tracked::read(connection, &ids).await?;
+        } else if topic != Topic::IssueCard {
             let customers = openings::customers(connection, &ids).await?;
             known.customers = customers.into_iter().map(|(id, customer)| (id, customer.unwrap_or_default())).collect();
         }
@@ -72,6 +81,11 @@ impl Known {
     pub fn take(&mut self, work: &Claimed) -> Prepared {
         if let Some(event) = event_id(work).and_then(|id| self.events.get(&id)) {
             return Prepared::Delivery(event.clone());
+        }
+        if tickets::kind(work).is_some() {
+            let opening = self.openings.get(&work.opening_id);
+            let ticket = opening.and_then(|opening| Ticket::of(work, opening, &self.tickets));
+            return ticket.map_or(Prepared::Gone, Prepared::Ticket);
         }
         let customer = self.customers.get(&work.opening_id).cloned().unwrap_or_default();
         match self.openings.get(&work.opening_id) {
@@ -89,13 +103,16 @@ fn event_id(work: &Claimed) -> Option<Uuid> {
 pub(super) enum Answered {
     Fact(&'static str, Fact),
     Taken(&'static str),
+    /// What the tracker calls the ticket.
+    Ticket(&'static str, String),
     /// There was no need to call.
     Obsolete,
 }
 
 impl Relay {
-    pub(super) async fn call(&self, work: &Claimed, prepared: Prepared) -> Result<Answered, CallError> {
+    pub(super) async fn call(&self, work: &Claimed, token: Uuid, prepared: Prepared) -> Result<Answered, CallError> {
         match prepared {
+            Prepared::Ticket(ticket) => self.ticket(work, token, &ticket).await,
             Prepared::Delivery(event) => self.deliver(work, &event).await,
             // The state that it serves has been left since it was claimed.
             Prepared::Command { opening, .. } if self.topic.state() != Some(opening.state_name()) => {
@@ -108,13 +125,14 @@ impl Relay {
 
     /// What an answer means for the row and the opening.
     pub(super) fn attempted(&self, work: Claimed, provider: String, result: Result<Answered, CallError>) -> Attempt {
+        let ticket = if let Ok(Answered::Ticket(_, key)) = &result { Some(key.clone()) } else { None };
         let (settled, fact) = match result {
             Ok(Answered::Fact(outcome, fact)) => (Settled::Delivered { outcome }, Some(fact)),
-            Ok(Answered::Taken(outcome)) => (Settled::Delivered { outcome }, None),
+            Ok(Answered::Taken(outcome) | Answered::Ticket(outcome, _)) => (Settled::Delivered { outcome }, None),
             Ok(Answered::Obsolete) => (Settled::Cancelled { cause: "obsolete" }, None),
             Err(error) => self.failed(&work, error),
         };
-        Attempt { work, settled, fact, provider }
+        Attempt { work, settled, fact, ticket, provider }
     }
 
     async fn command(&self, work: &Claimed, opening: &Opening, customer: &Value) -> Result<Answered, CallError> {

@@ -6,6 +6,7 @@
 //! that can wait no longer gives calls up: their outcome is unknown, and they are due again at once, for whoever is next.
 
 mod calls;
+mod tickets;
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -89,7 +90,7 @@ impl Worker for Relay {
     async fn tick(&self) -> Result<Relayed, TickError> {
         // What would not be let through stays as it is, and due.
         let room = room::for_topic(&self.context, self.topic, BATCH.into());
-        if room == 0 {
+        if room == 0 || self.lacks_tracker() {
             return Ok(Relayed::default());
         }
         let now = self.context.clock.now();
@@ -132,7 +133,13 @@ impl Relay {
         let mut connection = self.context.pool.acquire().await?;
         let most = i64::try_from(most).unwrap_or(BATCH.into());
         let claiming = async {
-            let claim = outbox::claim(&mut connection, self.topic, lease.token, now, lease.until, most);
+            let claim = async {
+                let (topic, token, until) = (self.topic, lease.token, lease.until);
+                if topic.is_for_tracker() {
+                    return outbox::claim_in_turn(&mut connection, topic, token, now, until, most).await;
+                }
+                outbox::claim(&mut connection, topic, token, now, until, most).await
+            };
             let claimed = self.around(Step::Claim, claim).await?;
             let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
             Ok((claimed, known))
@@ -146,11 +153,13 @@ impl Relay {
     async fn attempt(&self, work: Claimed, prepared: calls::Prepared, lease: Lease) -> Attempt {
         let timeout = self.context.timeout_of(self.topic);
         if self.context.hang_up.is_cancelled() || self.context.clock.now() + timeout > lease.until {
-            return Attempt { work, settled: Settled::Released, fact: None, provider: prepared.provider() };
+            let provider = prepared.provider();
+            return Attempt { work, settled: Settled::Released, fact: None, ticket: None, provider };
         }
         let provider = prepared.provider();
         let deadline = timeout.to_std().unwrap_or_default();
-        let call = tokio::time::timeout(deadline, AssertUnwindSafe(self.call(&work, prepared)).catch_unwind());
+        let call = AssertUnwindSafe(self.call(&work, lease.token, prepared)).catch_unwind();
+        let call = tokio::time::timeout(deadline, call);
         let result = match self.context.hang_up.run_until_cancelled(call).await {
             Some(Ok(Ok(result))) => result,
             Some(Ok(Err(_panic))) => Err(CallError::unusable("our client panicked")),
@@ -185,6 +194,11 @@ impl Relay {
         if done.iter().any(|it| it.fact.is_some()) {
             self.context.wakers.inbox.notify_one();
         }
+        if self.topic.is_for_tracker() {
+            // What happened to the same tickets next may have waited for this.
+            self.context.wakers.relay(Topic::OpenTicket).notify_one();
+            self.context.wakers.relay(Topic::CloseTicket).notify_one();
+        }
         Ok(())
     }
 
@@ -204,6 +218,7 @@ impl Relay {
                     let mine = outbox::settle(&mut transaction, attempt.work.id, token, &attempt.settled, now).await?;
                     kept += usize::from(mine);
                     facts.extend(self.facts(attempt, mine, now));
+                    tickets::keep(&mut transaction, attempt).await?;
                 }
                 inbox::insert(&mut transaction, &facts).await?;
                 Ok(kept)
@@ -216,15 +231,16 @@ impl Relay {
         conclude(connection, result)
     }
 
-    /// The result is a fact whether or not the lease still was ours; that the command is dead only if it was.
+    /// The result is a fact whether or not the lease still was ours; that the command is dead only if it was. A delivery or
+    /// a ticket is no step of its opening: a ticket about a ticket would help nobody.
     fn facts(&self, attempt: &Attempt, mine: bool, now: Time) -> Vec<NewFact> {
-        let Attempt { work, settled, fact, provider } = attempt;
+        let Attempt { work, settled, fact, provider, .. } = attempt;
         let new = |suffix: &str, fact: &Fact| {
             let event_id = format!("cmd:{}:{}{suffix}", work.id, work.claims);
             facts::new(&self.context.ids, Source::Command, provider, event_id, work.opening_id, fact, now)
         };
         let dead = match settled {
-            Settled::Dead { class, cause, .. } if mine && self.topic != Topic::DeliverEvent => {
+            Settled::Dead { class, cause, .. } if mine && self.topic.state().is_some() => {
                 Some(Fact::CommandDead { topic: self.topic, cause: format!("{class}: {cause}") })
             }
             _ => None,

@@ -5,13 +5,14 @@ use crate::support::service::ServiceBuilder;
 
 const REQUIRED: [&str; 5] =
     ["API_TOKENS", "DATABASE_URL", "HISTORY_KEY", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"];
-const DURATIONS: [&str; 13] = [
+const DURATIONS: [&str; 14] = [
     "ACK_TIMEOUT",
     "BACKOFF_BASE",
     "BACKOFF_CAP",
     "BURST_DEDUP_TTL",
     "ESCALATE_AFTER",
     "IDEMPOTENCY_TTL",
+    "JIRA_INDEX_LAG",
     "LEASE_MARGIN",
     "PARKED_TTL",
     "POLL_SCHEDULE",
@@ -196,12 +197,34 @@ async fn wrong_settings_of_migrate_and_of_the_simulator_have_their_lines_too() {
     let ended = refused(&migrate.env("DATABASE_POOL", "0")).await;
     assert_eq!(ended.wrong_settings(), ["DATABASE_POOL", "DATABASE_SCHEMA", "DATABASE_URL"], "{}", ended.stderr);
 
-    let names = ["SIMULATOR_ADDR", "SIMULATOR_FAULTS", "SIMULATOR_SEED", "WEBHOOK_URL"];
+    let names = ["SIMULATOR_ADDR", "SIMULATOR_FAULTS", "SIMULATOR_JIRA_LAG", "SIMULATOR_SEED", "WEBHOOK_URL"];
     let simulator = set(Program::new(&["simulator"]), &names, "maybe");
     let ended = refused(&simulator.env("NEXUSBANK_WEBHOOK_SECRETS", "hush").env("NEXUSBANK_API_KEY", "")).await;
     let all = sorted(&[&names, &["NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"]]);
     assert_eq!(ended.wrong_settings(), all, "{}", ended.stderr);
     assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_tracker_is_configured_whole_or_not_at_all() {
+    let all = ["JIRA_API_TOKEN", "JIRA_BASE_URL", "JIRA_EMAIL", "JIRA_PROJECT_KEY"];
+    let values = ["hush-hush", "https://acme.atlassian.net", "bot@acme.example", "OPS"];
+    for given in 0..all.len() {
+        let ended = refused(&development().env(all[given], values[given])).await;
+        let missing: Vec<&str> = all.into_iter().filter(|name| *name != all[given]).collect();
+        assert_eq!(ended.wrong_settings(), missing, "{}", ended.stderr);
+        for name in missing {
+            let line = ended.line_about(name);
+            assert!(line.contains("missing") && line.contains(all[given]), "{line}");
+        }
+        assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
+    }
+    let wrong = set(development(), &all, "hush \u{fc}");
+    let ended = refused(&wrong).await;
+    assert_eq!(ended.wrong_settings(), all, "{}", ended.stderr);
+    for secret in ["JIRA_API_TOKEN", "JIRA_EMAIL"] {
+        assert!(ended.line_about(secret).contains("not shown"), "{}", ended.stderr);
+    }
 }
 
 /// A clock that is wrong on purpose is for tests with faults.

@@ -32,7 +32,7 @@ use account_opening::domain::chain::HistoryKey;
 use account_opening::faults::Proxy;
 use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{Edge, internal, public};
-use account_opening::simulator::{Options, Plan, Planner, Simulator};
+use account_opening::simulator::{Options, Plan, Planner, Simulator, TrackerOptions};
 use account_opening::workers::Context;
 use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
@@ -82,6 +82,7 @@ pub struct TestApp {
 pub struct TestAppBuilder {
     raw: RawSettings,
     through_proxy: bool,
+    tracker: Option<TrackerOptions>,
 }
 
 impl TestApp {
@@ -99,7 +100,7 @@ impl TestApp {
             "admin:{TOKEN},reader:reader-token:reader,caller:caller-token:caller,operator:operator-token:operator"
         );
         raw.dashboard_url = "https://ops.example".to_owned();
-        TestAppBuilder { raw, through_proxy: false }
+        TestAppBuilder { raw, through_proxy: false, tracker: None }
     }
 
     /// The time now.
@@ -275,6 +276,17 @@ impl TestAppBuilder {
         self
     }
 
+    /// With the world's ticket tracker.
+    pub fn tracker(self) -> Self {
+        self.lagging_tracker(TimeDelta::seconds(30))
+    }
+
+    /// With the world's ticket tracker, whose search does not know of an issue for so long.
+    pub fn lagging_tracker(mut self, lag: TimeDelta) -> Self {
+        self.tracker = Some(TrackerOptions { lag, ..TrackerOptions::default() });
+        self
+    }
+
     /// Starts it.
     pub async fn start(mut self) -> TestApp {
         let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
@@ -283,6 +295,7 @@ impl TestAppBuilder {
         let mut options = Options::local(self.raw.nexusbank_api_key.clone(), secret);
         options.planner = Planner::Fixed(Plan::by_hand());
         options.clock = clock.clone();
+        options.tracker = self.tracker.clone().unwrap_or_default();
         let world = Simulator::start(options).await.unwrap();
         for url in [&mut self.raw.nexusbank_base_url, &mut self.raw.profile_service_url, &mut self.raw.card_service_url]
         {
@@ -290,6 +303,13 @@ impl TestAppBuilder {
             if url.as_str() == RawSettings::defaults().unwrap().nexusbank_base_url {
                 *url = world.base_url();
             }
+        }
+        if let Some(theirs) = self.tracker {
+            let tracker = &mut self.raw.tracker;
+            tracker.jira_base_url = Some(world.base_url());
+            tracker.jira_email = Some(theirs.email);
+            tracker.jira_api_token = Some(theirs.api_token);
+            tracker.jira_project_key = Some("OPS".to_owned());
         }
         let (url, schema) = cluster::fresh_schema().await;
         // Production wants a database and secrets that are set; the harness sets the first.

@@ -1,0 +1,260 @@
+//! Work at the ticket tracker, which knows no Idempotency-Key and whose search lags behind: each ticket is made once all the
+//! same.
+//!
+//! A ticket whose key we know is found by it. Else our own label is searched, which no other ticket has. Only where that finds
+//! none is one made, and before the creation is sent, a mark of it is committed: after a lost answer or a crash it stands there,
+//! and says until when the ticket may exist and not be found. Until then nothing is made; then it is searched once more. The
+//! mark goes when the answer shows that nothing was made, and the key takes its place in the commit that settles the work.
+//!
+//! What happened to one ticket is told in order, one after the other (`outbox::claim_in_turn`), and what is said carries the
+//! id of its work, so that it is not said twice.
+
+use chrono::TimeDelta;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Relay;
+use super::calls::{Answered, Attempt};
+use crate::clock::Time;
+use crate::db::outbox::Claimed;
+use crate::db::tickets::tracked::{self, Tracked};
+use crate::db::{Page, WITHIN, conclude, timeline};
+use crate::domain::{Opening, TicketKind, Topic};
+use crate::provider::CallError;
+use crate::provider::http::plain;
+use crate::services::Tracker;
+use crate::services::tracker::{Category, Document, Issue, NewIssue, one_line, time};
+
+/// How much of what happened a ticket tells.
+const LATEST: usize = 20;
+/// How much of it is read at once.
+const PAGE: i64 = 200;
+/// Under which tests with faults know the step that commits the mark of a creation.
+const MARK: &str = "ticket_mark";
+
+/// A ticket, and what is to be done about it.
+pub(super) struct Ticket {
+    pub opening: Box<Opening>,
+    tracked: Tracked,
+    kind: TicketKind,
+    revision: i64,
+    why: String,
+}
+
+impl Ticket {
+    /// What a row is about, if there is such a ticket.
+    pub fn of(work: &Claimed, opening: &Opening, tickets: &[Tracked]) -> Option<Self> {
+        let kind = kind(work)?;
+        let revision = work.payload["revision"].as_i64()?;
+        let why = plain(work.payload["why"].as_str().unwrap_or_default());
+        let tracked = tickets.iter().find(|it| it.opening_id == work.opening_id && it.kind == kind.as_str())?.clone();
+        Some(Self { opening: Box::new(opening.clone()), tracked, kind, revision, why })
+    }
+
+    /// By which the ticket is found, and no other one.
+    fn label(&self) -> String {
+        format!("account-opening-{}-{}", self.opening.id, self.kind)
+    }
+
+    /// Something newer happened to it, and was done: this was a dead letter meanwhile.
+    fn is_superseded(&self) -> bool {
+        self.revision < self.tracked.revision
+            && self.tracked.newest_waiting.is_none_or(|newest| newest <= self.revision)
+    }
+}
+
+/// Which of an opening's tickets a row is about.
+pub(super) fn kind(work: &Claimed) -> Option<TicketKind> {
+    work.payload["kind"].as_str()?.parse().ok()
+}
+
+impl Relay {
+    /// Whether there is nobody to send to: then rows, which another replica's configuration wrote, wait for it.
+    pub(super) fn lacks_tracker(&self) -> bool {
+        self.topic.is_for_tracker() && self.context.tracker.is_none()
+    }
+
+    pub(super) async fn ticket(&self, work: &Claimed, token: Uuid, ticket: &Ticket) -> Result<Answered, CallError> {
+        let tracker = self.context.tracker.as_ref().ok_or_else(|| CallError::unusable("no tracker is configured"))?;
+        if ticket.is_superseded() {
+            return Ok(Answered::Obsolete);
+        }
+        let known = match &ticket.tracked.tracker_key {
+            Some(key) => Some(key.clone()),
+            None => self.find(tracker, ticket).await?,
+        };
+        match (self.topic, known) {
+            (Topic::OpenTicket, None) => self.create(tracker, work, token, ticket).await,
+            (Topic::OpenTicket, Some(key)) => {
+                let issue = tracker.look(&key).await?;
+                // Made by this very work: there is nothing to add.
+                if !issue.description.contains(&work.id.to_string()) {
+                    tell(tracker, work, ticket, &key, &issue, Category::Open).await?;
+                }
+                Ok(Answered::Ticket("opened", key))
+            }
+            (_, None) => Ok(Answered::Taken("nothing_to_close")),
+            (_, Some(key)) => {
+                let issue = tracker.look(&key).await?;
+                tell(tracker, work, ticket, &key, &issue, Category::Done).await?;
+                Ok(Answered::Ticket("closed", key))
+            }
+        }
+    }
+
+    /// The ticket's key by its label; none, if there surely is none.
+    async fn find(&self, tracker: &Tracker, ticket: &Ticket) -> Result<Option<String>, CallError> {
+        let asked = self.context.clock.now();
+        let mut found = tracker.find(&ticket.label()).await?;
+        if found.len() > 1 {
+            let opening = ticket.opening.id;
+            tracing::error!(opening.id = %opening, kind = %ticket.kind, keys = ?found, "one ticket was made more than once");
+            metrics::counter!("account_opening_tracker_duplicates_total").increment(1);
+        }
+        if !found.is_empty() {
+            return Ok(Some(found.swap_remove(0)));
+        }
+        match ticket.tracked.creation_sent_at.map(|sent| sent + self.hidden(tracker)) {
+            Some(until) if asked < until => {
+                Err(CallError::Held { class: "index_lag", after: until - self.context.clock.now() })
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// How long after a creation was sent the ticket may exist and not be found: it may take effect until its time is up.
+    fn hidden(&self, tracker: &Tracker) -> TimeDelta {
+        self.context.call_timeout + tracker.index_lag()
+    }
+
+    async fn create(
+        &self,
+        tracker: &Tracker,
+        work: &Claimed,
+        token: Uuid,
+        ticket: &Ticket,
+    ) -> Result<Answered, CallError> {
+        let id = (work.opening_id, ticket.kind);
+        let items = self.with_database(async |connection| latest(connection, &ticket.opening).await).await?;
+        let issue = self.issue(work, ticket, &items);
+        let now = self.context.clock.now();
+        let mark = async |connection: &mut PgConnection| {
+            let known_lost = now - self.hidden(tracker);
+            tracked::mark_creation(connection, id, (work.id, token), known_lost, now).await
+        };
+        let marked = self.context.faults.around(MARK, crate::faults::Step::Commit, self.with_database(mark)).await?;
+        if !marked {
+            // Somebody else is at it: what they did is looked at anew.
+            return Err(CallError::Held { class: "overtaken", after: TimeDelta::seconds(1) });
+        }
+        let created = tracker.create(&issue).await;
+        if created.as_ref().is_err_and(|error| !error.is_indeterminate()) {
+            let clear = self.with_database(async |connection| tracked::clear_mark(connection, id, now).await);
+            if let Err(error) = clear.await {
+                tracing::warn!(outbox.id = %work.id, %error, "the mark of a creation without effect stays: it costs a wait");
+            }
+        }
+        created.map(|key| Answered::Ticket("opened", key))
+    }
+
+    /// What a person needs to know, without a word about the customer.
+    fn issue(&self, work: &Claimed, ticket: &Ticket, items: &[timeline::Item]) -> NewIssue {
+        let Ticket { opening, kind, why, .. } = ticket;
+        let reference = opening.state.reference().map_or("none yet", |it| it.as_str());
+        let facts = [
+            format!("State: {}", opening.state_name()),
+            format!("Market: {}", opening.request.market),
+            format!("Provider: {}", opening.request.provider),
+            format!("Tracking id: {}", plain(reference)),
+            format!("Started: {}", time(opening.created_at)),
+            format!("Deadline: {}", time(opening.deadline_at)),
+        ];
+        let link = format!("{}/openings/{}", self.context.writer.dashboard_url, opening.id);
+        let description = Document::default()
+            .paragraph(why)
+            .list(facts)
+            .paragraph("What happened last:")
+            .list(items.iter().map(line))
+            .link("The opening, with everything about it", &link)
+            .paragraph(&reference_of(work));
+        let labels = vec!["account-opening".to_owned(), kind.to_string(), ticket.label()];
+        NewIssue { summary: one_line(&format!("{kind}: opening {}", opening.id)), description, labels }
+    }
+
+    /// Database work in the midst of a call: an outage of ours is waited out like one of theirs.
+    async fn with_database<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<T, CallError> {
+        let worked = async {
+            let mut connection = self.context.pool.acquire().await?;
+            let result = tokio::time::timeout(WITHIN, work(&mut connection)).await;
+            conclude(connection, result)
+        };
+        worked.await.map_err(CallError::from)
+    }
+}
+
+/// Says on a ticket what happened, unless it was said, and moves it to where it belongs, unless it is there.
+async fn tell(
+    tracker: &Tracker,
+    work: &Claimed,
+    ticket: &Ticket,
+    key: &str,
+    issue: &Issue,
+    category: Category,
+) -> Result<(), CallError> {
+    let id = work.id.to_string();
+    if !issue.comments.iter().any(|it| it.contains(&id)) {
+        let now = format!("The opening is {} now.", ticket.opening.state_name());
+        let comment = Document::default().paragraph(&ticket.why).paragraph(&now).paragraph(&reference_of(work));
+        tracker.comment(key, &comment).await?;
+    }
+    if issue.category != category {
+        tracker.move_to(key, category).await?;
+    }
+    Ok(())
+}
+
+/// Keeps a ticket's key, whether or not the lease still was ours: the ticket is there.
+pub(super) async fn keep(connection: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
+    let Some((key, kind)) = attempt.ticket.as_ref().zip(kind(&attempt.work)) else { return Ok(()) };
+    let opening = attempt.work.opening_id;
+    if let Some(other) = tracked::keep_key(connection, opening, kind, key).await? {
+        tracing::error!(opening.id = %opening, %kind, keys = ?[other, key.clone()], "one ticket was made more than once");
+        metrics::counter!("account_opening_tracker_duplicates_total").increment(1);
+    }
+    Ok(())
+}
+
+/// By which we know our own words again.
+fn reference_of(work: &Claimed) -> String {
+    format!("Reference: {}", work.id)
+}
+
+/// The end of the timeline.
+async fn latest(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Vec<timeline::Item>> {
+    let mut latest = Vec::new();
+    let mut after: Option<(Time, i32, String)> = None;
+    loop {
+        let page = timeline::list(connection, opening, Page { limit: PAGE, after }).await?;
+        let is_last = i64::try_from(page.len()).unwrap_or(PAGE) < PAGE;
+        after = page.last().map(|it| (it.at, it.rank, it.id.clone()));
+        latest.extend(page);
+        latest.drain(..latest.len().saturating_sub(LATEST));
+        if is_last {
+            return Ok(latest);
+        }
+    }
+}
+
+/// One thing that happened: when, what, and how it ended. Nothing of what it carried.
+fn line(item: &timeline::Item) -> String {
+    let word = |name: &str| item.detail[name].as_str().unwrap_or("-");
+    let what = match item.kind.as_str() {
+        "transition" => format!("{} → {} ({}, {})", word("from"), word("to"), word("event"), word("source")),
+        "ticket" | "case" => format!("{} {}", word("kind"), word("status")),
+        _ => format!("{} {}", word("status"), word("outcome")),
+    };
+    plain(&format!("{}  {}: {what}", time(item.at), item.kind))
+}
