@@ -27,6 +27,7 @@ use crate::domain::Topic;
 use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
+use crate::heard::Heard;
 use crate::http::listener::{Limits, serve};
 use crate::http::{Edge, internal, public};
 use crate::ingest::Ingest;
@@ -35,8 +36,11 @@ use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers};
 use crate::services::{CardIssuer, ProfileService, Subscribers};
 use crate::telemetry;
+use crate::workers::budget::Budget;
+use crate::workers::catch_up::CatchUp;
 use crate::workers::driver::{Rhythm, Worker, drive};
 use crate::workers::inbox::InboxWorker;
+use crate::workers::marks::Marks;
 use crate::workers::poller::Poller;
 use crate::workers::relay::Relay;
 use crate::workers::sweeper::Sweeper;
@@ -48,6 +52,9 @@ const LOOK: Duration = Duration::from_millis(500);
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How often it is written down when providers were last heard of: what a crash loses of it is far less than a catch-up
+/// looks back.
+const MARK: Duration = Duration::from_secs(5);
 /// How often the metrics are tidied, whether or not somebody scrapes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -87,6 +94,7 @@ impl Parts {
         let client = Client::new(settings.provider_timeout).context("the HTTP client")?;
         let metrics = telemetry::metrics().map_err(anyhow::Error::msg).context("the metrics")?;
         let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
+        let heard = Heard::default();
         let nexusbank: Arc<dyn Provider> = Arc::new(NexusBank::new(&settings.nexusbank, client.clone(), &gates));
         let providers = Providers::new([nexusbank]);
         let writer = Writer {
@@ -120,10 +128,13 @@ impl Parts {
             lease_margin: settings.lease_margin,
             parked_ttl: settings.parked_ttl,
             gates: gates.clone(),
+            poll_budget: Budget::new(settings.poll_budget),
+            heard: heard.clone(),
+            catch_up_overlap: settings.catch_up_overlap,
             wakers: wakers.clone(),
             faults: faults.clone(),
         };
-        let edge = Edge { settings, pool, clock, ids, writer, providers, gates, ingest, wakers, faults, metrics };
+        let edge = Edge { settings, pool, clock, ids, writer, providers, gates, heard, ingest, wakers, faults, metrics };
         Ok(Self { edge, context, ingest: ingest_task })
     }
 
@@ -190,6 +201,8 @@ fn work(context: &Context, stop: &CancellationToken) -> JoinSet<()> {
         let rhythm = Rhythm { wake: Arc::clone(wakers.relay(topic)), idle: LOOK, at_once: 4 };
         spawn.worker(Relay { context: context.clone(), topic }, rhythm);
     }
+    spawn.worker(CatchUp(context.clone()), Rhythm { wake: Arc::clone(&wakers.catch_up), idle: LOOK, at_once: 1 });
+    spawn.worker(Marks(context.clone()), Rhythm { wake: Arc::default(), idle: MARK, at_once: 1 });
     spawn.worker(Sweeper(context.clone()), Rhythm { wake: Arc::default(), idle: SWEEP, at_once: 1 });
     tasks
 }

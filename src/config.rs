@@ -23,6 +23,7 @@ pub use self::raw::{
 pub use self::simulator::{RawSimulator, SimulatorSettings};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
+use crate::domain::policy::MOST_JITTER;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::text::words;
 use crate::guard::breaker::Rules;
@@ -96,6 +97,9 @@ pub struct Settings {
     pub profile_service_url: String,
     pub card_service_url: String,
     pub policy: Policy,
+    /// Polls a minute, of each provider.
+    pub poll_budget: u32,
+    pub catch_up_overlap: TimeDelta,
     pub retry: RetryPolicy,
     pub burst_dedup_ttl: TimeDelta,
     pub idempotency_ttl: TimeDelta,
@@ -205,6 +209,8 @@ impl RawSettings {
             profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),
             card_service_url: check.url("CARD_SERVICE_URL", &self.card_service_url),
             policy: self.policy(&mut check),
+            poll_budget: check.number("POLL_BUDGET", &self.poll_budget, 1, 100_000_000),
+            catch_up_overlap: check.delta("CATCH_UP_OVERLAP", &self.catch_up_overlap),
             retry: self.retry(&mut check),
             burst_dedup_ttl: check.delta("BURST_DEDUP_TTL", &self.burst_dedup_ttl),
             idempotency_ttl: check.delta("IDEMPOTENCY_TTL", &self.idempotency_ttl),
@@ -235,7 +241,9 @@ impl RawSettings {
             |text| list_of(text, duration),
         );
         let poll_schedule = schedule.unwrap_or_default().into_iter().map(parse::to_delta).collect();
-        Policy { poll_schedule, escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after) }
+        let takes = format!("a whole percentage from 0% to {MOST_JITTER}%");
+        let poll_jitter = check.with("POLL_JITTER", &self.poll_jitter, &takes, parse::percent).unwrap_or_default();
+        Policy { poll_schedule, poll_jitter, escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after) }
     }
 
     fn retry(&self, check: &mut Checker) -> RetryPolicy {

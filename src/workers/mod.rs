@@ -1,10 +1,13 @@
-//! The work behind the edge: the inbox worker decides, the relay calls others, the poller asks the provider, the sweeper
-//! tidies. Each is a `tick()` that takes no input, is safe to run twice, and returns what it did as typed counts; one
+//! The work behind the edge: the inbox worker decides, the relay calls others, the poller asks the provider, the catch-up
+//! pulls its list, marks are kept of when it was last heard of, the sweeper tidies. Each is a `tick()` that takes no input, is safe to run twice, and returns what it did as typed counts; one
 //! driver loop runs them all.
 
+pub mod budget;
+pub mod catch_up;
 pub mod driver;
 pub mod facts;
 pub mod inbox;
+pub mod marks;
 pub mod poller;
 pub mod relay;
 pub mod sweeper;
@@ -15,12 +18,14 @@ use chrono::TimeDelta;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
+use self::budget::Budget;
 use crate::clock::{Clock, Ids};
 use crate::db::advance::Writer;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
+use crate::heard::Heard;
 use crate::provider::Providers;
 use crate::services::{CardIssuer, ProfileService, Subscribers};
 
@@ -49,6 +54,12 @@ pub struct Context {
     pub subscribers: Subscribers,
     /// What stands before each call out.
     pub gates: Gates,
+    /// How many polls a minute each provider takes.
+    pub poll_budget: Budget,
+    /// When providers were last heard of.
+    pub heard: Heard,
+    /// How far before the last webhook a catch-up begins.
+    pub catch_up_overlap: TimeDelta,
     /// The deadline of each call out.
     pub call_timeout: TimeDelta,
     /// How long a lease outlives the calls that it is for.
@@ -68,6 +79,8 @@ pub struct Wakers {
     pub inbox: Arc<Notify>,
     /// A timer may be due.
     pub poller: Arc<Notify>,
+    /// There is a list to pull.
+    pub catch_up: Arc<Notify>,
     create_profile: Arc<Notify>,
     submit_request: Arc<Notify>,
     open_account: Arc<Notify>,

@@ -13,7 +13,7 @@ use super::{Context, facts};
 use crate::clock::Time;
 use crate::db::inbox;
 use crate::db::inbox::NewFact;
-use crate::db::timers::{self, Due};
+use crate::db::timers::{self, Due, Room};
 use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 use crate::faults::Step;
@@ -61,11 +61,14 @@ impl Worker for Poller {
         let now = clock.now();
         let lease_until = now + *call_timeout + *lease_margin;
         let mut connection = pool.acquire().await?;
-        let claim = timers::claim(&mut connection, now, lease_until, BATCH.into());
+        let rooms = self.rooms(now);
+        let claim = timers::claim(&mut connection, now, lease_until, &rooms, BATCH.into());
         let claiming = faults.around(self.name(), Step::Claim, claim);
         let result = tokio::time::timeout(WITHIN, claiming).await;
-        let due: Vec<Due> = conclude(connection, result)?;
-        if due.len() == usize::from(BATCH) {
+        let due: sqlx::Result<Vec<Due>> = conclude(connection, result);
+        self.give_back(&rooms, due.as_deref().unwrap_or_default());
+        let due = due?;
+        if due.len() >= usize::from(BATCH) {
             // There may be more, for another tick beside this one.
             wakers.poller.notify_one();
         }
@@ -91,6 +94,21 @@ impl Worker for Poller {
 }
 
 impl Poller {
+    /// How many openings of each provider may be asked about now.
+    fn rooms(&self, now: Time) -> Vec<Room> {
+        let Context { providers, poll_budget, .. } = &self.0;
+        let room = |provider| Room { provider, most: poll_budget.take(provider, BATCH.into(), now) };
+        providers.names().map(room).collect()
+    }
+
+    /// What was not claimed may be asked by another tick.
+    fn give_back(&self, rooms: &[Room], due: &[Due]) {
+        for room in rooms {
+            let used = due.iter().filter(|it| it.provider == room.provider).count();
+            self.0.poll_budget.give_back(room.provider, room.most.saturating_sub(used));
+        }
+    }
+
     async fn store(&self, facts: &[NewFact]) -> sqlx::Result<()> {
         let Context { pool, faults, .. } = &self.0;
         let mut connection = pool.acquire().await?;

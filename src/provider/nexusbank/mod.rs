@@ -6,18 +6,20 @@
 mod message;
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{SecondsFormat, TimeDelta};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
 use self::message::Words;
-pub use self::message::{parse, simulate};
+pub use self::message::{list_page, parse, parse_item, simulate};
 use super::http::{Answer, CallError, Client};
 use super::signature::{self, WebhookSecret};
 use super::{
-    BicSource, Capabilities, Headers, Idempotency, Incoming, Parsed, Provider, Submission, Verified, VerifyError,
+    BicSource, Capabilities, Headers, Idempotency, Incoming, LIST, ListPage, Parsed, Provider, Submission, Verified,
+    VerifyError,
 };
+use crate::clock::Time;
 use crate::config::NexusBankSettings;
 use crate::domain::{OpeningId, ProviderRef, Report};
 use crate::guard::{Gate, Gates};
@@ -44,6 +46,7 @@ pub struct NexusBank {
 struct Operations {
     submit: Gate,
     lookup: Gate,
+    list: Gate,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +61,11 @@ impl NexusBank {
     pub fn new(settings: &NexusBankSettings, client: Client, gates: &Gates) -> Self {
         Self {
             client,
-            gates: Operations { submit: gates.gate(NAME, "submit"), lookup: gates.gate(NAME, "lookup") },
+            gates: Operations {
+                submit: gates.gate(NAME, "submit"),
+                lookup: gates.gate(NAME, "lookup"),
+                list: gates.gate(NAME, LIST),
+            },
             base_url: settings.base_url.clone(),
             api_key: settings.api_key.clone(),
             secrets: settings.webhook_secrets.clone(),
@@ -113,6 +120,7 @@ impl Provider for NexusBank {
             fat_events: true,
             bic: BicSource::Reported,
             list_lookup: true,
+            list_since: true,
             signed_time: true,
         }
     }
@@ -164,6 +172,17 @@ impl Provider for NexusBank {
         // Only what says that it is ours: a list that ignores its filter must not hand us somebody else's account.
         found.retain(|report| report.our_reference.as_deref() == Some(opening.to_string().as_str()));
         Ok(found)
+    }
+
+    async fn list_since(&self, since: Time, cursor: Option<&str>) -> Result<ListPage, CallError> {
+        let mut query = vec![("updated_since", since.to_rfc3339_opts(SecondsFormat::Micros, true))];
+        query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
+        let request = self.client.get(&self.requests()).query(&query);
+        list_page(&self.call(&self.gates.list, request).await?)
+    }
+
+    fn parse_item(&self, body: &[u8]) -> Parsed {
+        parse_item(body)
     }
 
     fn verify(&self, incoming: &Incoming<'_>) -> Result<Verified, VerifyError> {

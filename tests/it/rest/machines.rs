@@ -31,7 +31,7 @@ const ROUTES: [(&str, &str); 14] = [
 ];
 
 /// The metrics of contract §8 with their labels, but for the breaker's.
-const METRICS: [(&str, &[&str]); 15] = [
+const METRICS: [(&str, &[&str]); 19] = [
     ("webhooks_total", &["provider", "outcome"]),
     ("webhook_ack_seconds", &[]),
     ("burst_duplicates_total", &[]),
@@ -47,6 +47,10 @@ const METRICS: [(&str, &[&str]); 15] = [
     ("polls_total", &["provider", "outcome"]),
     ("escalations_total", &["market"]),
     ("terminal_total", &["source", "outcome"]),
+    ("catch_up_pages_total", &["provider", "outcome"]),
+    ("catch_up_items_total", &["provider", "outcome"]),
+    ("last_webhook_age_seconds", &["provider", "market"]),
+    ("terminal_by_poll_ratio", &[]),
 ];
 
 async fn text(app: &TestApp, path: &str) -> String {
