@@ -134,7 +134,8 @@ impl Parts {
             wakers: wakers.clone(),
             faults: faults.clone(),
         };
-        let edge = Edge { settings, pool, clock, ids, writer, providers, gates, heard, ingest, wakers, faults, metrics };
+        let edge =
+            Edge { settings, pool, clock, ids, writer, providers, gates, heard, ingest, wakers, faults, metrics };
         Ok(Self { edge, context, ingest: ingest_task })
     }
 

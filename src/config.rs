@@ -193,19 +193,7 @@ impl RawSettings {
                 parse::SUBSCRIBERS,
                 parse::subscribers,
             ),
-            nexusbank: NexusBankSettings {
-                base_url: check.url("NEXUSBANK_BASE_URL", &self.nexusbank_base_url),
-                api_key: check
-                    .secret("NEXUSBANK_API_KEY", &self.nexusbank_api_key, parse::BEARER, parse::header_text)
-                    .into(),
-                webhook_secrets: check.secret(
-                    "NEXUSBANK_WEBHOOK_SECRETS",
-                    &self.nexusbank_webhook_secrets,
-                    parse::WEBHOOK_SECRETS,
-                    |text| list_of(text, WebhookSecret::parse),
-                ),
-                tolerance: check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance),
-            },
+            nexusbank: self.nexusbank(&mut check),
             profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),
             card_service_url: check.url("CARD_SERVICE_URL", &self.card_service_url),
             policy: self.policy(&mut check),
@@ -231,6 +219,17 @@ impl RawSettings {
         };
         self.check_together(&mut check, &settings);
         check.finish(settings)
+    }
+
+    fn nexusbank(&self, check: &mut Checker) -> NexusBankSettings {
+        let secrets = |text: &str| list_of(text, WebhookSecret::parse);
+        let (key, signs) = (&self.nexusbank_api_key, &self.nexusbank_webhook_secrets);
+        NexusBankSettings {
+            base_url: check.url("NEXUSBANK_BASE_URL", &self.nexusbank_base_url),
+            api_key: check.secret("NEXUSBANK_API_KEY", key, parse::BEARER, parse::header_text).into(),
+            webhook_secrets: check.secret("NEXUSBANK_WEBHOOK_SECRETS", signs, parse::WEBHOOK_SECRETS, secrets),
+            tolerance: check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance),
+        }
     }
 
     fn policy(&self, check: &mut Checker) -> Policy {

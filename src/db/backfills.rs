@@ -200,7 +200,9 @@ pub async fn settle(
     now: Time,
 ) -> sqlx::Result<bool> {
     match settled {
-        Settled::Page { items, new_facts, then } => page(connection, (id, token), (*items, *new_facts), then, now).await,
+        Settled::Page { items, new_facts, then } => {
+            page(connection, (id, token), (*items, *new_facts), then, now).await
+        }
         Settled::Retry { .. } | Settled::Held { .. } | Settled::Failed { .. } => {
             no_page(connection, (id, token), settled, now).await
         }

@@ -33,9 +33,9 @@ impl Policy {
 
     fn earlier(&self, interval: TimeDelta, id: OpeningId, polls: i32) -> TimeDelta {
         let digest = Sha256::new().chain_update(id.0.as_bytes()).chain_update(polls.to_be_bytes()).finalize();
-        let drawn = digest.iter().take(4).fold(0_i64, |drawn, byte| drawn << 8 | i64::from(*byte));
+        let drawn = digest.iter().take(4).fold(0_i64, |drawn, byte| (drawn << 8) | i64::from(*byte));
         let most = interval.num_milliseconds().saturating_mul(self.poll_jitter.min(MOST_JITTER).into()) / 100;
-        TimeDelta::milliseconds(i64::try_from(i128::from(most) * i128::from(drawn) >> 32).unwrap_or_default())
+        TimeDelta::milliseconds(i64::try_from((i128::from(most) * i128::from(drawn)) >> 32).unwrap_or_default())
     }
 
     /// The time until the next poll when `polls` have been made in the wait.

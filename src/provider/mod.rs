@@ -40,6 +40,7 @@ pub enum BicSource {
 
 /// What a provider can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
 pub struct Capabilities {
     /// How a submission may be repeated.
     pub idempotency: Idempotency,

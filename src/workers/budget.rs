@@ -78,9 +78,10 @@ mod tests {
     fn a_minute_has_so_many_polls_and_no_more() {
         for (per_minute, expected) in [(6_000, 6_100), (60, 61), (6, 7)] {
             let budget = Budget::new(per_minute);
-            let taken: usize = (0..=600).map(|tenth| at(0) + TimeDelta::milliseconds(tenth * 100)).fold(0, |all, now| {
-                all + std::iter::from_fn(|| Some(budget.take("bank", 32, now)).filter(|it| *it > 0)).sum::<usize>()
-            });
+            let taken: usize =
+                (0..=600).map(|tenth| at(0) + TimeDelta::milliseconds(tenth * 100)).fold(0, |all, now| {
+                    all + std::iter::from_fn(|| Some(budget.take("bank", 32, now)).filter(|it| *it > 0)).sum::<usize>()
+                });
             assert!((expected - 1..=expected).contains(&taken), "{per_minute}: {taken}");
         }
     }

@@ -50,7 +50,8 @@ fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFa
 fn event_id(report: Option<&Report>, updated_at: Option<&str>, digest: &Digest) -> String {
     let hash = hex::encode(digest);
     let Some(report) = report else { return format!("list:{hash}") };
-    let reference = report.reference.as_ref().map_or(report.our_reference.as_deref().unwrap_or_default(), |it| it.as_str());
+    let reference =
+        report.reference.as_ref().map_or(report.our_reference.as_deref().unwrap_or_default(), |it| it.as_str());
     let stamp = updated_at.filter(|it| !it.chars().any(char::is_control)).unwrap_or(&hash);
     event_key(&format!("list:{reference}:{}:{stamp}", report.word))
 }
@@ -76,7 +77,9 @@ mod tests {
     fn the_key_takes_the_time_as_it_was_written_and_odd_forms_in_their_hash() {
         let key = |time: Option<&str>| event_id(Some(&report("r")), time, &[7; 32]);
         let hash = "07".repeat(32);
-        for time in ["2026-01-01T00:00:00.123456789Z", "2026-01-01T00:00:00+0000", "2026-01-01T00:00:00", "1767225600000"] {
+        for time in
+            ["2026-01-01T00:00:00.123456789Z", "2026-01-01T00:00:00+0000", "2026-01-01T00:00:00", "1767225600000"]
+        {
             assert_eq!(key(Some(time)), format!("list:r:IN_PROGRESS:{time}"));
         }
         assert_eq!(key(None), format!("list:r:IN_PROGRESS:{hash}"));

@@ -153,7 +153,7 @@ impl CatchUp {
         let outcome = answer.as_ref().map_or_else(CallError::class, |_| "answered");
         let (facts, mut settled) = match answer {
             Ok(page) => (self.facts(claimed, &page, now), came(claimed, page)),
-            Err(error) => (Vec::new(), self.failed(claimed, error, now)),
+            Err(error) => (Vec::new(), self.failed(claimed, &error, now)),
         };
         let mut connection = pool.acquire().await?;
         let settling = async {
@@ -188,13 +188,13 @@ impl CatchUp {
 
     /// An outage is waited out; an answer that is none counts, and so does a refusal. What is refused may be a place in the
     /// list that the provider does not know any more: it is begun anew.
-    fn failed(&self, claimed: &Claimed, error: CallError, now: Time) -> Settled {
+    fn failed(&self, claimed: &Claimed, error: &CallError, now: Time) -> Settled {
         let Context { retry, ids, .. } = &self.0;
         let (class, anew) = (error.class(), matches!(error, CallError::Rejected { .. }));
         let (next, counts) = match error {
-            CallError::Held { after, .. } => return Settled::Held { at: now + after },
+            CallError::Held { after, .. } => return Settled::Held { at: now + *after },
             CallError::Outage { after, .. } => {
-                (retry.after_outage(claimed.retry_from, claimed.tries, after, now, ids.jitter()), false)
+                (retry.after_outage(claimed.retry_from, claimed.tries, *after, now, ids.jitter()), false)
             }
             CallError::Rejected { .. } | CallError::Unusable { .. } => {
                 (retry.after_failure(claimed.attempts + 1, now, ids.jitter()), true)

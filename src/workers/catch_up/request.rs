@@ -43,13 +43,11 @@ pub async fn request(
     overlap: TimeDelta,
     now: Time,
 ) -> sqlx::Result<Option<Uuid>> {
-    let since = match asked.since {
-        Some(since) => Some(since),
-        None => {
-            let heard = webhook_marks::heard_until(connection, &asked.provider).await?;
-            heard.map(|at| asked.away_since.map_or(at, |away| away.min(at)).min(now) - overlap)
-        }
-    };
+    let mut since = asked.since;
+    if since.is_none() {
+        let heard = webhook_marks::heard_until(connection, &asked.provider).await?;
+        since = heard.map(|at| asked.away_since.map_or(at, |away| away.min(at)).min(now) - overlap);
+    }
     // Nothing is known: a person is believed, and nobody else.
     let since = since.or((asked.cause == Cause::Operator).then(|| now - overlap));
     let Some(since) = since else { return Ok(None) };

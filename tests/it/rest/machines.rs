@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{TestApp, eventually};
 
-const ROUTES: [(&str, &str); 14] = [
+const ROUTES: [(&str, &str); 16] = [
     ("post", "/v1/account-openings"),
     ("get", "/v1/account-openings"),
     ("get", "/v1/account-openings/{id}"),
@@ -27,6 +27,8 @@ const ROUTES: [(&str, &str); 14] = [
     ("get", "/v1/cases"),
     ("get", "/v1/tickets"),
     ("get", "/v1/events"),
+    ("post", "/v1/providers/{provider}/backfill"),
+    ("get", "/v1/providers/{provider}/backfills"),
     ("post", "/company/account-opening/set-status-sandbox"),
 ];
 

@@ -21,7 +21,9 @@ async fn no_work_is_due(app: &TestApp) {
         "select (select count(*) from inbox where status = 'pending' and next_attempt_at <= $1)
               + (select count(*) from outbox where status = 'pending' and next_attempt_at <= $1
                     and (lease_until is null or lease_until <= $1))
-              + (select count(*) from timers where due_at <= $1)",
+              + (select count(*) from timers where due_at <= $1)
+              + (select count(*) from backfills where status = 'pending' and next_attempt_at <= $1
+                    and (lease_until is null or lease_until <= $1))",
     )
     .bind(app.now())
     .fetch_one(&app.pool)

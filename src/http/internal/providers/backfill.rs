@@ -142,11 +142,14 @@ mod tests {
         for since in ["2025-12-31T23:59:59Z", "2026-01-01T01:59:59.0000001+02:00", "2026-01-01T00:00:00Z"] {
             assert!(read(json!({"reason": "lost", "since": since})).unwrap().1.unwrap() <= now, "{since}");
         }
-        for since in ["2026-01-01T00:00:01Z", "2026-01-01", "yesterday", "", "1969-12-31T23:59:59Z", "99999-01-01T00:00:00Z"]
+        for since in
+            ["2026-01-01T00:00:01Z", "2026-01-01", "yesterday", "", "1969-12-31T23:59:59Z", "99999-01-01T00:00:00Z"]
         {
             assert_eq!(read(json!({"reason": "lost", "since": since})), Err(Kind::ValidationFailed), "{since}");
         }
-        for wrong in [json!({}), json!({"reason": ""}), json!({"reason": "x".repeat(501)}), json!({"reason": "x", "since": 7})] {
+        for wrong in
+            [json!({}), json!({"reason": ""}), json!({"reason": "x".repeat(501)}), json!({"reason": "x", "since": 7})]
+        {
             assert_eq!(read(wrong), Err(Kind::ValidationFailed));
         }
         assert_eq!(read(json!({"reason": "lost", "until": "x"})), Err(Kind::UnknownField));
