@@ -27,6 +27,7 @@ use crate::domain::Topic;
 use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
+use crate::heard::Heard;
 use crate::http::listener::{Limits, serve};
 use crate::http::{Edge, internal, public};
 use crate::ingest::Ingest;
@@ -35,8 +36,11 @@ use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::telemetry;
+use crate::workers::budget::Budget;
+use crate::workers::catch_up::CatchUp;
 use crate::workers::driver::{Rhythm, Worker, drive};
 use crate::workers::inbox::InboxWorker;
+use crate::workers::marks::Marks;
 use crate::workers::poller::Poller;
 use crate::workers::recovery::Recovery;
 use crate::workers::relay::Relay;
@@ -52,6 +56,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 const HANG_UP: Duration = Duration::from_secs(4);
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How often it is written down when providers were last heard of: what a crash loses of it is far less than a catch-up
+/// looks back.
+const MARK: Duration = Duration::from_secs(5);
 /// How often the metrics are tidied, whether or not somebody scrapes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -92,6 +99,7 @@ impl Parts {
         let client = Client::new(settings.provider_timeout).context("the HTTP client")?;
         let metrics = telemetry::metrics().map_err(anyhow::Error::msg).context("the metrics")?;
         let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
+        let heard = Heard::default();
         let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
         let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
         let providers = Providers::new([nexusbank]);
@@ -131,11 +139,14 @@ impl Parts {
             lease_margin: settings.lease_margin,
             parked_ttl: settings.parked_ttl,
             gates: gates.clone(),
+            poll_budget: Budget::new(settings.poll_budget),
+            heard: heard.clone(),
+            catch_up_overlap: settings.catch_up_overlap,
             wakers: wakers.clone(),
             faults: faults.clone(),
         };
         let edge =
-            Edge { settings, pool, clock, ids, writer, providers, gates, ingest, wakers, faults, metrics, hang_up };
+            Edge { settings, pool, clock, ids, writer, providers, gates, heard, ingest, wakers, faults, metrics, hang_up };
         Ok(Self { edge, context, ingest: ingest_task })
     }
 
@@ -215,6 +226,8 @@ fn work(context: &Context, stop: &CancellationToken) -> JoinSet<()> {
         spawn.worker(Relay { context: context.clone(), topic }, rhythm);
     }
     spawn.worker(Recovery(context.clone()), Rhythm { wake: context.gates.wake(), idle: LOOK, at_once: 1 });
+    spawn.worker(CatchUp(context.clone()), Rhythm { wake: Arc::clone(&wakers.catch_up), idle: LOOK, at_once: 1 });
+    spawn.worker(Marks(context.clone()), Rhythm { wake: Arc::default(), idle: MARK, at_once: 1 });
     spawn.worker(Sweeper(context.clone()), Rhythm { wake: Arc::default(), idle: SWEEP, at_once: 1 });
     tasks
 }

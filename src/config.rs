@@ -26,6 +26,7 @@ pub use self::simulator::{RawSimulator, SimulatorSettings};
 pub use self::tracker::{RawTracker, TrackerSettings};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
+use crate::domain::policy::MOST_JITTER;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::text::words;
 use crate::guard::breaker::Rules;
@@ -101,6 +102,9 @@ pub struct Settings {
     /// None: tickets are kept in the built-in table alone.
     pub tracker: Option<TrackerSettings>,
     pub policy: Policy,
+    /// Polls a minute, of each provider.
+    pub poll_budget: u32,
+    pub catch_up_overlap: TimeDelta,
     pub retry: RetryPolicy,
     pub burst_dedup_ttl: TimeDelta,
     pub idempotency_ttl: TimeDelta,
@@ -194,23 +198,13 @@ impl RawSettings {
                 parse::SUBSCRIBERS,
                 parse::subscribers,
             ),
-            nexusbank: NexusBankSettings {
-                base_url: check.url("NEXUSBANK_BASE_URL", &self.nexusbank_base_url),
-                api_key: check
-                    .secret("NEXUSBANK_API_KEY", &self.nexusbank_api_key, parse::BEARER, parse::header_text)
-                    .into(),
-                webhook_secrets: check.secret(
-                    "NEXUSBANK_WEBHOOK_SECRETS",
-                    &self.nexusbank_webhook_secrets,
-                    parse::WEBHOOK_SECRETS,
-                    |text| list_of(text, WebhookSecret::parse),
-                ),
-                tolerance: check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance),
-            },
+            nexusbank: self.nexusbank(&mut check),
             profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),
             card_service_url: check.url("CARD_SERVICE_URL", &self.card_service_url),
             tracker: self.tracker.check(&mut check),
             policy: self.policy(&mut check),
+            poll_budget: check.number("POLL_BUDGET", &self.poll_budget, 1, 100_000_000),
+            catch_up_overlap: check.delta("CATCH_UP_OVERLAP", &self.catch_up_overlap),
             retry: self.retry(&mut check),
             burst_dedup_ttl: check.delta("BURST_DEDUP_TTL", &self.burst_dedup_ttl),
             idempotency_ttl: check.delta("IDEMPOTENCY_TTL", &self.idempotency_ttl),
@@ -233,6 +227,17 @@ impl RawSettings {
         check.finish(settings)
     }
 
+    fn nexusbank(&self, check: &mut Checker) -> NexusBankSettings {
+        let secrets = |text: &str| list_of(text, WebhookSecret::parse);
+        let (key, signs) = (&self.nexusbank_api_key, &self.nexusbank_webhook_secrets);
+        NexusBankSettings {
+            base_url: check.url("NEXUSBANK_BASE_URL", &self.nexusbank_base_url),
+            api_key: check.secret("NEXUSBANK_API_KEY", key, parse::BEARER, parse::header_text).into(),
+            webhook_secrets: check.secret("NEXUSBANK_WEBHOOK_SECRETS", signs, parse::WEBHOOK_SECRETS, secrets),
+            tolerance: check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance),
+        }
+    }
+
     fn policy(&self, check: &mut Checker) -> Policy {
         let schedule = check.with(
             "POLL_SCHEDULE",
@@ -241,7 +246,9 @@ impl RawSettings {
             |text| list_of(text, duration),
         );
         let poll_schedule = schedule.unwrap_or_default().into_iter().map(parse::to_delta).collect();
-        Policy { poll_schedule, escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after) }
+        let takes = format!("a whole percentage from 0% to {MOST_JITTER}%");
+        let poll_jitter = check.with("POLL_JITTER", &self.poll_jitter, &takes, parse::percent).unwrap_or_default();
+        Policy { poll_schedule, poll_jitter, escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after) }
     }
 
     fn retry(&self, check: &mut Checker) -> RetryPolicy {

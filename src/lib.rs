@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`domain`] | the business logic, pure: states, facts, decisions |
 //! | [`db`] | all SQL, a file per table |
+//! | [`heard`] | when each provider was last heard of, and how answers were learnt |
 //! | [`http`] | the edge: webhooks on the public listener, REST on the internal one |
 //! | [`ingest`] | how a message gets into the inbox: burst dedup, queue, one commit for many |
 //! | [`workers`] | inbox, relay, poller, sweeper, and the loop that runs them |
@@ -26,6 +27,7 @@ pub mod domain;
 pub mod embedded;
 pub mod faults;
 pub mod guard;
+pub mod heard;
 pub mod http;
 pub mod ingest;
 pub mod provider;

@@ -48,6 +48,8 @@ fn describe() {
         ("polls_total", "Status polls, by their outcome"),
         ("escalations_total", "Openings whose deadline passed without an answer"),
         ("terminal_total", "How each answer was learnt"),
+        ("catch_up_pages_total", "Pages of providers' lists that were asked for to catch up, by their outcome"),
+        ("catch_up_items_total", "Items on those pages, by whether the inbox had them"),
     ] {
         describe_counter!(format!("account_opening_{name}"), what);
     }
@@ -56,6 +58,8 @@ fn describe() {
         ("queue_oldest_seconds", "The age of the oldest work that waits"),
         ("openings", "Openings by state and market"),
         ("dead_letters", "Dead letters by queue and cause"),
+        ("last_webhook_age_seconds", "Since the last webhook that found its opening"),
+        ("terminal_by_poll_ratio", "The part of this process's answers of the last hour that polls had to find"),
     ] {
         describe_gauge!(format!("account_opening_{name}"), what);
     }
@@ -88,13 +92,19 @@ fn begin_at_zero() {
             zero("retries_total", &[("topic", topic.as_str()), ("reason", reason)]);
         }
     }
-    for reason in ["processing", "unreadable", "no_matching_opening"] {
+    for reason in ["processing", "unreadable", "no_matching_opening", "catch_up"] {
         zero("failures_total", &[("reason", reason)]);
     }
     for outcome in ["started", "pending", "completed", "rejected", "timeout"] {
         zero("polls_total", &[("provider", nexusbank::NAME), ("outcome", outcome)]);
     }
-    for source in [Source::Webhook, Source::Poll] {
+    for outcome in ["answered", "timeout", "transport", "server_error"] {
+        zero("catch_up_pages_total", &[("provider", nexusbank::NAME), ("outcome", outcome)]);
+    }
+    for outcome in ["new", "duplicate", "conflict", "unreadable"] {
+        zero("catch_up_items_total", &[("provider", nexusbank::NAME), ("outcome", outcome)]);
+    }
+    for source in [Source::Webhook, Source::Poll, Source::List] {
         for outcome in ["completed", "rejected"] {
             zero("terminal_total", &[("source", source.as_str()), ("outcome", outcome)]);
         }

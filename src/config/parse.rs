@@ -14,6 +14,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::Subscriber;
 use crate::domain::chain::HistoryKey;
+use crate::domain::policy::MOST_JITTER;
 use crate::domain::text::words;
 use crate::provider::signature::WebhookSecret;
 
@@ -197,6 +198,12 @@ pub(super) fn offset(text: &str) -> Result<TimeDelta, String> {
     let length = humantime::parse_duration(length).map_err(|it| it.to_string())?;
     // A year either way: beyond it nothing would be learnt.
     if length > Duration::from_hours(365 * 24) { Err("out of range".to_owned()) } else { Ok(to_delta(length) * sign) }
+}
+
+/// A part of a hundred, with or without its sign.
+pub(super) fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    number.parse().ok().filter(|it| *it <= MOST_JITTER).ok_or_else(|| "out of range".to_owned())
 }
 
 pub(super) fn to_delta(duration: Duration) -> TimeDelta {

@@ -72,6 +72,15 @@ pub struct RawSettings {
     /// Time before each poll of the provider's status, comma-separated; the last repeats
     #[arg(long, env, default_value = "30m")]
     pub poll_schedule: String,
+    /// By how much a repeated poll comes earlier, at most, so that polls drift apart; never later
+    #[arg(long, env, default_value = "10%")]
+    pub poll_jitter: String,
+    /// How many polls a minute each provider takes from one process
+    #[arg(long, env, default_value = "60000")]
+    pub poll_budget: String,
+    /// How far before the last webhook a catch-up begins: for clocks that differ and messages that were under way
+    #[arg(long, env, default_value = "10m")]
+    pub catch_up_overlap: String,
     /// How long to wait for the provider before people are told
     #[arg(long, env, default_value = "12h")]
     pub escalate_after: String,

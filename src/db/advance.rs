@@ -78,13 +78,15 @@ impl Advance {
     fn anchor_changed(&self) -> bool {
         let Some(before) = &self.before else { return false };
         // The timer has its own table; its columns do not make the anchor another one.
-        let now = Opening { due_at: before.opening.due_at, polls: before.opening.polls, ..self.opening.clone() };
+        let Opening { due_at, polls, polls_before_wait, .. } = before.opening;
+        let now = Opening { due_at, polls, polls_before_wait, ..self.opening.clone() };
         now != before.opening
     }
 
     fn timer_changed(&self) -> bool {
         self.before.as_ref().is_none_or(|before| {
             before.opening.due_at != self.opening.due_at
+                || before.opening.polls_before_wait != self.opening.polls_before_wait
                 || before.opening.state_name().is_terminal() != self.opening.state_name().is_terminal()
         })
     }

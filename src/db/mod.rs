@@ -4,6 +4,7 @@
 //! the same order. Every query opens with a comment that names its function: `pg_stat_activity` shows who is calling.
 
 pub mod advance;
+pub mod backfills;
 pub mod cases;
 pub mod dead_letters;
 mod error;
@@ -22,6 +23,7 @@ pub mod roles;
 pub mod tickets;
 pub mod timeline;
 pub mod timers;
+pub mod webhook_marks;
 
 pub use error::{Fault, classify, describe};
 pub use pool::{PoolOptions, WITHIN, conclude, connect, connect_for_migrations};

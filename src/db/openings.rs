@@ -57,6 +57,7 @@ struct Row {
     updated_at: Time,
     due_at: Option<Time>,
     claims: Option<i32>,
+    claims_before_wait: Option<i32>,
 }
 
 impl Row {
@@ -85,6 +86,7 @@ impl Row {
             escalated_at: self.escalated_at,
             due_at: self.due_at,
             polls: self.claims.unwrap_or_default(),
+            polls_before_wait: self.claims_before_wait.unwrap_or_default(),
             version: self.version,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -261,7 +263,8 @@ async fn rows(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<R
                o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
                o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
                o.updated_at, (select due_at from timers where opening_id = o.id) as due_at,
-               (select claims from timers where opening_id = o.id) as claims
+               (select claims from timers where opening_id = o.id) as claims,
+               (select claims_before_wait from timers where opening_id = o.id) as claims_before_wait
           from account_openings o
          where o.id = any($1)"#,
         ids,
@@ -316,7 +319,8 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uui
                o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
                o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
                o.updated_at, (select due_at from timers where opening_id = o.id) as due_at,
-               (select claims from timers where opening_id = o.id) as claims
+               (select claims from timers where opening_id = o.id) as claims,
+               (select claims_before_wait from timers where opening_id = o.id) as claims_before_wait
           from account_openings o
          where ($1::text[] is null or o.state = any($1))
            and ($2::text is null or o.market = $2)

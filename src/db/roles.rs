@@ -7,9 +7,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 /// What the service does with each table. A newer version may add to it; what is taken away must not have been used by the
 /// version before, which runs beside it for a while.
-const RIGHTS: [(&str, &str); 12] = [
+const RIGHTS: [(&str, &str); 14] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
+    ("backfills", "select, insert, update"),
     ("cases", "select, insert"),
     ("events", "select, insert"),
     ("heartbeats", "select, insert, update"),
@@ -20,6 +21,7 @@ const RIGHTS: [(&str, &str); 12] = [
     ("outbox", "select, insert, update"),
     ("tickets", "select, insert, update"),
     ("timers", "select, insert, update, delete"),
+    ("webhook_marks", "select, insert, update"),
 ];
 /// The functions that it calls, by itself or within a trigger. Everybody may, unless somebody took that from everybody.
 const FUNCTIONS: [&str; 2] = ["opening_step_is_legal(text, text)", "room_on_disk()"];

@@ -43,13 +43,16 @@ pub async fn set(connection: &mut PgConnection, openings: &[&Opening]) -> sqlx::
     if !running.is_empty() {
         let ids: Vec<Uuid> = running.iter().map(|it| it.id.0).collect();
         let due: Vec<Option<Time>> = running.iter().map(|it| it.due_at).collect();
+        let before_wait: Vec<i32> = running.iter().map(|it| it.polls_before_wait).collect();
         sqlx::query!(
             r#"-- timers::set
-            insert into timers (opening_id, due_at)
-            select * from unnest($1::uuid[], $2::timestamptz[])
-            on conflict (opening_id) do update set due_at = excluded.due_at"#,
+            insert into timers (opening_id, due_at, claims_before_wait)
+            select * from unnest($1::uuid[], $2::timestamptz[], $3::int[])
+            on conflict (opening_id) do update
+               set due_at = excluded.due_at, claims_before_wait = excluded.claims_before_wait"#,
             &ids,
             &due as &[Option<Time>],
+            &before_wait,
         )
         .execute(&mut *connection)
         .await?;

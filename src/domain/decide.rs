@@ -39,6 +39,7 @@ pub fn start(id: OpeningId, request: Request, policy: &Policy, now: Time) -> Dec
         escalated_at: None,
         due_at: Some(deadline_at),
         polls: 0,
+        polls_before_wait: 0,
         version: 1,
         created_at: now,
         updated_at: now,

@@ -220,6 +220,8 @@ pub struct Opening {
     pub due_at: Option<Time>,
     /// How often the poller has claimed it.
     pub polls: i32,
+    /// How often it had when the wait began: a deadline that passed before is no poll.
+    pub polls_before_wait: i32,
     /// Number of transitions so far, the start included.
     pub version: i64,
     /// When it was started.

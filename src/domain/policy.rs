@@ -1,18 +1,44 @@
 //! How long to wait, and what to do then: numbers that decisions are made by.
 
 use chrono::TimeDelta;
+use sha2::{Digest, Sha256};
+
+use super::ids::OpeningId;
+use super::opening::Opening;
+
+/// The most percent that may be taken off an interval: it must not come to nothing.
+pub const MOST_JITTER: u8 = 50;
 
 /// The waiting rules of one provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Time before the first poll, the second, …; the last one repeats. Never empty.
     pub poll_schedule: Vec<TimeDelta>,
+    /// By how many percent, at most, a repeated poll comes earlier than the schedule says, so that timers that an outage has
+    /// put in line drift apart. Never later: a lost webhook is found within one interval.
+    pub poll_jitter: u8,
     /// From the start of the wait (before it: of the opening) to the escalation.
     pub escalate_after: TimeDelta,
 }
 
 impl Policy {
-    /// The time until the next poll when `polls` have been made.
+    /// The time until the next poll of an opening that waits. The first comes when the schedule says; how much earlier a later
+    /// one comes is drawn from the opening's id and the poll's number, so that the same decision is the same each time.
+    #[must_use]
+    pub fn wait_of(&self, opening: &Opening) -> TimeDelta {
+        let polls = opening.polls.saturating_sub(opening.polls_before_wait);
+        let interval = self.interval(polls);
+        if polls <= 0 { interval } else { interval - self.earlier(interval, opening.id, polls) }
+    }
+
+    fn earlier(&self, interval: TimeDelta, id: OpeningId, polls: i32) -> TimeDelta {
+        let digest = Sha256::new().chain_update(id.0.as_bytes()).chain_update(polls.to_be_bytes()).finalize();
+        let drawn = digest.iter().take(4).fold(0_i64, |drawn, byte| (drawn << 8) | i64::from(*byte));
+        let most = interval.num_milliseconds().saturating_mul(self.poll_jitter.min(MOST_JITTER).into()) / 100;
+        TimeDelta::milliseconds(i64::try_from((i128::from(most) * i128::from(drawn)) >> 32).unwrap_or_default())
+    }
+
+    /// The time until the next poll when `polls` have been made in the wait.
     #[must_use]
     pub fn interval(&self, polls: i32) -> TimeDelta {
         let step = usize::try_from(polls).unwrap_or(0);
@@ -23,6 +49,6 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { poll_schedule: vec![TimeDelta::minutes(30)], escalate_after: TimeDelta::hours(12) }
+        Self { poll_schedule: vec![TimeDelta::minutes(30)], poll_jitter: 0, escalate_after: TimeDelta::hours(12) }
     }
 }

@@ -95,6 +95,7 @@ async fn look(connection: &mut PgConnection, edge: &Edge, heart: &Heart) -> sqlx
 
 /// Prometheus text. While the database is away, everything but what is counted there.
 async fn metrics(State(edge): State<Edge>, Extension(seen): Extension<Seen>) -> Response {
+    edge.heard.show(edge.clock.now());
     match tokio::time::timeout(PATIENCE, gauge(&edge, &seen)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(cause = describe(&error), "gauges of the database are not current"),

@@ -21,6 +21,7 @@ use crate::config::Settings;
 use crate::db::advance::Writer;
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
+use crate::heard::Heard;
 use crate::ingest::Ingest;
 use crate::provider::Providers;
 use crate::workers::Wakers;
@@ -42,6 +43,8 @@ pub struct Edge {
     pub providers: Providers,
     /// What stands before each call out.
     pub gates: Gates,
+    /// When providers were last heard of.
+    pub heard: Heard,
     /// The way in for messages.
     pub ingest: Ingest,
     /// Wakes workers.

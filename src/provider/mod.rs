@@ -40,6 +40,7 @@ pub enum BicSource {
 
 /// What a provider can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
 pub struct Capabilities {
     /// How a submission may be repeated.
     pub idempotency: Idempotency,
@@ -49,8 +50,31 @@ pub struct Capabilities {
     pub bic: BicSource,
     /// Whether requests can be found by our reference.
     pub list_lookup: bool,
+    /// Whether what changed since a time can be listed.
+    pub list_since: bool,
     /// Whether the time of an event is signed; where not, only the inbox key defends against a replay.
     pub signed_time: bool,
+}
+
+/// What the calls to a provider's list are called: each adapter's gate before them has this name.
+pub const LIST: &str = "list";
+
+/// A page of what changed at a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPage {
+    /// In the provider's order.
+    pub items: Vec<ListItem>,
+    /// Where the next page begins. None: this was the last.
+    pub next: Option<String>,
+}
+
+/// One request as a provider lists it; [`Provider::parse_item`] says what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListItem {
+    /// As it came, byte for byte.
+    pub body: Vec<u8>,
+    /// When it last changed, in the provider's own writing: forms differ, and only whether two are the same matters.
+    pub updated_at: Option<String>,
 }
 
 /// What is submitted.
@@ -199,6 +223,20 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// By meaning: see [`CallError`].
     async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError>;
+
+    /// A page of the requests that changed at or after `since`, to catch up after an outage. Where
+    /// [`Capabilities::list_since`] is false it is never asked.
+    ///
+    /// # Errors
+    /// By meaning: see [`CallError`].
+    async fn list_since(&self, _since: Time, _cursor: Option<&str>) -> Result<ListPage, CallError> {
+        Err(CallError::unusable("this provider has no list"))
+    }
+
+    /// What an item of that list says. Asked when it comes and again when it is decided, like [`Provider::parse`].
+    fn parse_item(&self, _body: &[u8]) -> Parsed {
+        Parsed::Unreadable("this provider has no list".to_owned())
+    }
 
     /// Whether the provider sent this, judged by the raw request before anything of it is parsed; every active secret is
     /// tried.

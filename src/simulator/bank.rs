@@ -137,6 +137,7 @@ struct Filter {
 async fn list(State(world): State<Arc<World>>, Query(filter): Query<Filter>) -> Response {
     let taken = {
         let mut ledger = world.ledger();
+        ledger.counts.lists += u64::from(filter.reference.is_none());
         match &filter.reference {
             Some(reference) => {
                 let items: Vec<Value> =

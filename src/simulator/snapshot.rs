@@ -62,6 +62,8 @@ pub struct Counts {
     pub issues: u64,
     /// Profiles, account requests and cards beyond the first of an opening, and issues beyond the first of a ticket.
     pub double_effects: u64,
+    /// Calls of the bank's list since a time.
+    pub lists: u64,
     /// Calls refused for their form: key missing or reused for another body, fields missing or malformed.
     pub calls_refused: u64,
     /// Calls to the bank without its API key, and to the tracker without its token.

@@ -1,10 +1,13 @@
-//! The work behind the edge: the inbox worker decides, the relay calls others, the poller asks the provider, the sweeper
-//! tidies. Each is a `tick()` that takes no input, is safe to run twice, and returns what it did as typed counts; one
+//! The work behind the edge: the inbox worker decides, the relay calls others, the poller asks the provider, the catch-up
+//! pulls its list, marks are kept of when it was last heard of, the sweeper tidies. Each is a `tick()` that takes no input, is safe to run twice, and returns what it did as typed counts; one
 //! driver loop runs them all.
 
+pub mod budget;
+pub mod catch_up;
 pub mod driver;
 pub mod facts;
 pub mod inbox;
+pub mod marks;
 pub mod poller;
 pub mod recovery;
 pub mod relay;
@@ -18,12 +21,14 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::budget::Budget;
 use crate::clock::{Clock, Ids};
 use crate::db::advance::Writer;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
+use crate::heard::Heard;
 use crate::provider::Providers;
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 
@@ -54,6 +59,12 @@ pub struct Context {
     pub tracker: Option<Tracker>,
     /// What stands before each call out.
     pub gates: Gates,
+    /// How many polls a minute each provider takes.
+    pub poll_budget: Budget,
+    /// When providers were last heard of.
+    pub heard: Heard,
+    /// How far before the last webhook a catch-up begins.
+    pub catch_up_overlap: TimeDelta,
     /// The deadline of each call out, but of the legacy call that blocks.
     pub call_timeout: TimeDelta,
     /// The deadline of that one.
@@ -88,6 +99,8 @@ pub struct Wakers {
     pub inbox: Arc<Notify>,
     /// A timer may be due.
     pub poller: Arc<Notify>,
+    /// There is a list to pull.
+    pub catch_up: Arc<Notify>,
     create_profile: Arc<Notify>,
     submit_request: Arc<Notify>,
     open_account: Arc<Notify>,

@@ -13,7 +13,7 @@ use super::{Context, facts, room};
 use crate::clock::Time;
 use crate::db::inbox;
 use crate::db::inbox::NewFact;
-use crate::db::timers::{self, Due};
+use crate::db::timers::{self, Due, Room};
 use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 use crate::faults::Step;
@@ -97,15 +97,33 @@ struct Asked {
 }
 
 impl Poller {
+    /// Claims no more than may be asked about now: what the budget has left over for a claim that failed, or that found
+    /// less, is given back.
     async fn claim(&self, now: Time) -> Result<Vec<Due>, TickError> {
         let Context { pool, call_timeout, lease_margin, faults, .. } = &self.0;
         let lease_until = now + *call_timeout + *lease_margin;
-        let rooms = room::for_polls(&self.0, BATCH.into());
         let mut connection = pool.acquire().await?;
+        let rooms = self.rooms(now);
         let claim = timers::claim(&mut connection, now, lease_until, &rooms, BATCH.into());
         let claiming = faults.around(self.name(), Step::Claim, claim);
         let result = tokio::time::timeout(WITHIN, claiming).await;
-        Ok(conclude(connection, result)?)
+        let due: sqlx::Result<Vec<Due>> = conclude(connection, result);
+        self.give_back(&rooms, due.as_deref().unwrap_or_default());
+        Ok(due?)
+    }
+
+    /// How many openings of each provider may be asked about now: by the gate before its calls, and by its budget.
+    fn rooms(&self, now: Time) -> Vec<Room> {
+        let rooms = room::for_polls(&self.0, BATCH.into()).into_iter();
+        rooms.map(|it| Room { most: self.0.poll_budget.take(it.provider, it.most, now), ..it }).collect()
+    }
+
+    /// What was not claimed may be asked by another tick.
+    fn give_back(&self, rooms: &[Room], due: &[Due]) {
+        for room in rooms {
+            let used = due.iter().filter(|it| it.provider == room.provider).count();
+            self.0.poll_budget.give_back(room.provider, room.most.saturating_sub(used));
+        }
     }
 
     async fn store(&self, facts: &[NewFact]) -> sqlx::Result<()> {

@@ -59,6 +59,7 @@ impl Provider for ThinBank {
             fat_events: false,
             bic: BicSource::Fixed,
             list_lookup: true,
+            list_since: false,
             signed_time: false,
         }
     }

@@ -26,6 +26,8 @@ pub struct Pending {
     pub opening_id: Option<Uuid>,
     /// The opening that it names by the provider's id.
     pub provider_ref: Option<String>,
+    /// When it came.
+    pub received_at: Time,
     /// What its patience counts from: when it came, or was redriven.
     pub retry_from: Time,
     /// Errors of our own so far.
@@ -41,7 +43,7 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
     sqlx::query_as!(
         Pending,
         r#"-- inbox::claim
-        select id, source, provider, part, body, headers, opening_id, provider_ref, retry_from, attempts
+        select id, source, provider, part, body, headers, opening_id, provider_ref, received_at, retry_from, attempts
           from inbox
          where status = 'pending' and next_attempt_at <= $1
          order by next_attempt_at, id

@@ -73,6 +73,7 @@ impl<'a> Draft<'a> {
     fn set_timer(&mut self, to: StateName) {
         match to {
             StateName::AwaitingProvider => {
+                self.opening.polls_before_wait = self.opening.polls;
                 self.opening.deadline_at = self.now + self.policy.escalate_after;
                 self.opening.due_at = Some(self.next_interval());
             }
@@ -93,7 +94,7 @@ impl<'a> Draft<'a> {
 
     /// One interval from now, but never beyond the deadline.
     pub fn next_interval(&self) -> Time {
-        (self.now + self.policy.interval(self.opening.polls)).min(self.opening.deadline_at)
+        (self.now + self.policy.wait_of(&self.opening)).min(self.opening.deadline_at)
     }
 
     /// Something that a caller can see has changed.

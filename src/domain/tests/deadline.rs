@@ -224,7 +224,7 @@ fn p14_after_an_outage_past_the_deadline_the_first_poll_decides() {
 fn a_poll_schedule_is_followed_and_the_deadline_is_its_last_entry() {
     let mut poller = Poller::new(StateName::AwaitingProvider);
     let schedule = [1, 5, 30].map(TimeDelta::minutes).to_vec();
-    poller.policy = Policy { poll_schedule: schedule, escalate_after: TimeDelta::minutes(100) };
+    poller.policy = Policy { poll_schedule: schedule, escalate_after: TimeDelta::minutes(100), ..Policy::default() };
     poller.opening = opening(StateName::RequestingAccount);
     poller.apply(accepted(report(Verdict::Started)));
     assert_eq!(poller.opening.deadline_at, began() + MINUTE * 100, "the wait has its own deadline");

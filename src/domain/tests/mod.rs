@@ -111,6 +111,7 @@ fn opening(state: StateName) -> Opening {
         escalated_at,
         due_at,
         polls: 0,
+        polls_before_wait: 0,
         version,
         created_at: began(),
         updated_at: began(),

@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::domain::{ProviderRef, Report, Verdict};
-use crate::provider::Parsed;
-use crate::provider::http::{place, plain};
+use crate::provider::http::{Answer, CallError, place, plain};
+use crate::provider::{ListItem, ListPage, Parsed};
 
 const STATUS_CHANGED: &str = "account_opening_request.status_changed";
 
@@ -18,6 +19,18 @@ pub(super) struct Words {
     iban: Option<String>,
     bic: Option<String>,
     rejection_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Stamp<'a> {
+    #[serde(borrow)]
+    updated_at: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +91,19 @@ pub fn parse(body: &[u8]) -> Parsed {
         Err(error) => return unreadable(error),
         Ok(message) => message.data,
     };
+    reported(words)
+}
+
+/// What an item of the list says: the fields of an answer about one request.
+#[must_use]
+pub fn parse_item(body: &[u8]) -> Parsed {
+    match serde_json::from_slice::<Words>(body) {
+        Err(error) => Parsed::Unreadable(format!("not the documented JSON: {}", place(&error))),
+        Ok(words) => reported(words),
+    }
+}
+
+fn reported(words: Words) -> Parsed {
     match words.into_report() {
         Err(cause) => Parsed::Unreadable(cause),
         Ok(report) if report.reference.is_none() && report.our_reference.is_none() => {
@@ -85,6 +111,22 @@ pub fn parse(body: &[u8]) -> Parsed {
         }
         Ok(report) => Parsed::Reports(vec![report]),
     }
+}
+
+/// A page of the list: each item as it came, whether or not it can be understood.
+///
+/// # Errors
+/// When it is no page at all.
+pub fn list_page(answer: &Answer) -> Result<ListPage, CallError> {
+    let Page { items, next_cursor } = answer.json()?;
+    Ok(ListPage { items: items.iter().map(|it| item(it)).collect(), next: next_cursor.filter(|it| !it.is_empty()) })
+}
+
+fn item(raw: &RawValue) -> ListItem {
+    let stamp = serde_json::from_str::<Stamp<'_>>(raw.get()).ok().and_then(|it| it.updated_at).map(RawValue::get);
+    // Text without its quotes; a number, as some have it, in its digits.
+    let text = stamp.filter(|it| *it != "null").map(|it| serde_json::from_str(it).unwrap_or_else(|_| it.to_owned()));
+    ListItem { body: raw.get().as_bytes().to_vec(), updated_at: text }
 }
 
 /// A webhook that says this, as the bank would send it. No time in it: the same message twice is the same bytes.
@@ -171,6 +213,44 @@ mod tests {
             assert!(matches!(parsed(body), Parsed::Unreadable(_)), "{}", &body[..body.len().min(80)]);
         }
         assert_eq!(parsed(r#"{"type":"customer.created","data":7}"#), Parsed::Ignored("unknown_type"));
+    }
+
+    fn page(body: &str) -> Result<ListPage, CallError> {
+        list_page(&Answer { status: axum::http::StatusCode::OK, body: body.as_bytes().to_vec() })
+    }
+
+    #[test]
+    fn an_item_of_a_list_is_kept_as_it_came_with_its_time_as_it_was_written() {
+        let body = r#"{"items":[ {"account_opening_request_id" : "a", "updated_at":"2026-01-01T00:00:00+0000"},
+            {"updated_at":1767225600000}, {"updated_at":null}, {"iban":"\ud800"}, 7 ],"next_cursor":"c"}"#;
+        let page = page(body).unwrap();
+        let (bodies, times): (Vec<_>, Vec<_>) =
+            page.items.into_iter().map(|it| (String::from_utf8(it.body).unwrap(), it.updated_at)).unzip();
+        assert_eq!(bodies[0], r#"{"account_opening_request_id" : "a", "updated_at":"2026-01-01T00:00:00+0000"}"#);
+        assert_eq!((bodies[3].as_str(), bodies[4].as_str()), (r#"{"iban":"\ud800"}"#, "7"));
+        let times: Vec<_> = times.iter().map(Option::as_deref).collect();
+        assert_eq!(times, [Some("2026-01-01T00:00:00+0000"), Some("1767225600000"), None, None, None]);
+        assert_eq!(page.next.as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn what_is_no_page_is_an_answer_that_cannot_be_used_and_an_empty_cursor_is_the_end() {
+        for body in ["", "[]", r#"{"items":{}}"#, r#"{"items":[],"next_cursor":7}"#, r#"{"next_cursor":"c"}"#] {
+            assert!(matches!(page(body), Err(CallError::Unusable { .. })), "{body}");
+        }
+        for body in [r#"{"items":[]}"#, r#"{"items":[],"next_cursor":""}"#, r#"{"items":[],"next_cursor":null}"#] {
+            assert_eq!(page(body).unwrap(), ListPage { items: Vec::new(), next: None }, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_item_without_a_name_or_of_another_shape_is_unreadable() {
+        for body in ["7", "null", "{}", r#"{"status":"COMPLETED"}"#, r#"{"account_opening_request_id":"a","iban":7}"#] {
+            assert!(matches!(parse_item(body.as_bytes()), Parsed::Unreadable(_)), "{body}");
+        }
+        let item = r#"{"account_opening_request_id":"a","reference":"r","status":"REJECTED","updated_at":7}"#;
+        let Parsed::Reports(reports) = parse_item(item.as_bytes()) else { panic!("{item}") };
+        assert_eq!((reports[0].verdict, reports[0].our_reference.as_deref()), (Verdict::Rejected, Some("r")));
     }
 
     #[test]

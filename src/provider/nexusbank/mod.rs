@@ -10,19 +10,21 @@ mod message;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{SecondsFormat, TimeDelta};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use self::account::read_account;
 use self::message::Words;
-pub use self::message::{parse, simulate};
+pub use self::message::{list_page, parse, parse_item, simulate};
 use super::http::{Answer, CallError, Client};
 use super::signature::{self, WebhookSecret};
 use super::{
-    BicSource, Capabilities, Headers, Idempotency, Incoming, Parsed, Provider, Submission, Verified, VerifyError,
+    BicSource, Capabilities, Headers, Idempotency, Incoming, LIST, ListPage, Parsed, Provider, Submission, Verified,
+    VerifyError,
 };
+use crate::clock::Time;
 use crate::config::NexusBankSettings;
 use crate::domain::{OpeningId, ProviderRef, Report};
 use crate::guard::{Gate, Gates};
@@ -55,6 +57,7 @@ struct Operations {
     submit: Gate,
     lookup: Gate,
     open: Gate,
+    list: Gate,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +77,7 @@ impl NexusBank {
                 submit: gates.gate(NAME, "submit"),
                 lookup: gates.gate(NAME, "lookup"),
                 open: gates.gate(NAME, OPEN),
+                list: gates.gate(NAME, LIST),
             },
             base_url: settings.base_url.clone(),
             api_key: settings.api_key.clone(),
@@ -147,6 +151,7 @@ impl Provider for NexusBank {
             fat_events: true,
             bic: BicSource::Reported,
             list_lookup: true,
+            list_since: true,
             signed_time: true,
         }
     }
@@ -191,6 +196,17 @@ impl Provider for NexusBank {
         // Only what says that it is ours: a list that ignores its filter must not hand us somebody else's account.
         found.retain(|report| report.our_reference.as_deref() == Some(opening.to_string().as_str()));
         Ok(found)
+    }
+
+    async fn list_since(&self, since: Time, cursor: Option<&str>) -> Result<ListPage, CallError> {
+        let mut query = vec![("updated_since", since.to_rfc3339_opts(SecondsFormat::Micros, true))];
+        query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
+        let request = self.client.get(&self.requests()).query(&query);
+        list_page(&self.call(&self.gates.list, request).await?)
+    }
+
+    fn parse_item(&self, body: &[u8]) -> Parsed {
+        parse_item(body)
     }
 
     fn verify(&self, incoming: &Incoming<'_>) -> Result<Verified, VerifyError> {

@@ -32,6 +32,7 @@ impl InboxWorker {
         let mut connection = pool.acquire().await?;
         let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, limit, claimed, now)).await;
         let Committed { decided, advances, parked } = conclude(connection, result)?;
+        decided.tell(&self.0.heard, now);
         // A full batch: there may be more for another tick beside this one.
         if i64::try_from(decided.claimed) == Ok(limit) {
             wakers.inbox.notify_one();
@@ -98,7 +99,7 @@ impl InboxWorker {
         let Correlated { facts, mut anchors, mut holders } = correlated;
         let mut verdicts = Verdicts::default();
         for fact in facts {
-            let (id, retry_from) = (fact.id, fact.retry_from);
+            let (id, retry_from, heard) = (fact.id, fact.retry_from, fact.heard());
             let judged = match holders.opening_of(&fact).and_then(|opening| anchors.get_mut(&opening)) {
                 None => (Outcome::Parked, None),
                 Some(advance) => {
@@ -111,6 +112,7 @@ impl InboxWorker {
                     let decision = crate::faults::broken::acted_again(decision);
                     let outcome = decision.outcome;
                     advance.push(decision);
+                    decided.heard(heard, &advance.opening.request.market);
                     holders.learn(&advance.opening);
                     (outcome, Some(advance.opening.id.0))
                 }
@@ -175,7 +177,11 @@ fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), Stri
     let provider = providers.get(&row.provider).ok_or("unknown_provider")?;
     let headers: Headers = serde_json::from_value(row.headers.clone()).unwrap_or_default();
     let part = usize::try_from(row.part).unwrap_or(usize::MAX);
-    match provider.parse(&headers, &row.body) {
+    let parsed = match source {
+        Source::List => provider.parse_item(&row.body),
+        _ => provider.parse(&headers, &row.body),
+    };
+    match parsed {
         Parsed::Reports(mut reports) if part < reports.len() => {
             Ok((source, Fact::Reported { report: reports.swap_remove(part) }))
         }

@@ -19,6 +19,7 @@ use crate::domain::{Event, Fact, InboxId, Knowledge, Opening, OpeningId, Source,
 pub(super) struct Readable {
     pub id: Uuid,
     pub retry_from: Time,
+    received_at: Time,
     source: Source,
     provider: String,
     /// The opening that it names by our id.
@@ -37,6 +38,7 @@ impl Readable {
         Self {
             id: row.id,
             retry_from: row.retry_from,
+            received_at: row.received_at,
             source,
             provider: row.provider,
             opening_id: row.opening_id,
@@ -44,6 +46,11 @@ impl Readable {
             iban: iban.map(|it| it.as_str().to_owned()),
             fact,
         }
+    }
+
+    /// Which provider said it by webhook, and when.
+    pub fn heard(&self) -> Option<(String, Time)> {
+        (self.source == Source::Webhook).then(|| (self.provider.clone(), self.received_at))
     }
 
     /// Facts of our own making name their opening; what a provider says is found by its tracking id first.

@@ -14,10 +14,12 @@ use uuid::Uuid;
 
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
+use crate::clock::Time;
 use crate::db::advance::Advance;
 use crate::db::{Fault, classify, describe, inbox};
 use crate::domain::retry::Next;
 use crate::domain::{Effect, Outcome, StateName, Topic};
+use crate::heard::Heard;
 
 /// Facts in one commit.
 const BATCH: u8 = 64;
@@ -40,6 +42,8 @@ pub struct Decided {
     pub failed: u64,
     /// The transitions: from, to, source, market.
     pub transitions: Vec<(Option<StateName>, StateName, &'static str, String)>,
+    /// The last webhook that found its opening, by provider and market.
+    pub webhooks: BTreeMap<(String, String), Time>,
 }
 
 impl Decided {
@@ -51,6 +55,29 @@ impl Decided {
         self.transitions.extend(other.transitions);
         for (outcome, count) in other.outcomes {
             *self.outcomes.entry(outcome).or_default() += count;
+        }
+        for (of, at) in other.webhooks {
+            let last = self.webhooks.entry(of).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+
+    fn heard(&mut self, heard: Option<(String, Time)>, market: &str) {
+        if let Some((provider, at)) = heard {
+            let last = self.webhooks.entry((provider, market.to_owned())).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+
+    /// What a commit has shown of the providers.
+    fn tell(&self, memory: &Heard, now: Time) {
+        for ((provider, market), at) in &self.webhooks {
+            memory.webhook(provider, market, *at);
+        }
+        for (_, to, source, _) in &self.transitions {
+            if answer(*to).is_some() {
+                memory.answer(source, now);
+            }
         }
     }
 
@@ -80,17 +107,21 @@ impl Counts for Decided {
 pub fn record_transition(from: Option<StateName>, to: StateName, source: &'static str, market: &str) {
     let from = from.map_or("none", StateName::as_str);
     metrics::counter!("account_opening_transitions_total", "from" => from, "to" => to.as_str()).increment(1);
-    let answer = match to {
-        StateName::IssuingCard => Some("completed"),
-        StateName::Rejected => Some("rejected"),
-        StateName::Failed => Some("failed"),
-        _ => None,
-    };
-    if let Some(outcome) = answer {
+    if let Some(outcome) = answer(to) {
         metrics::counter!("account_opening_terminal_total", "source" => source, "outcome" => outcome).increment(1);
     }
     if to == StateName::Escalated {
         metrics::counter!("account_opening_escalations_total", "market" => market.to_owned()).increment(1);
+    }
+}
+
+/// Whether entering a state is the answer to the request, and which.
+const fn answer(to: StateName) -> Option<&'static str> {
+    match to {
+        StateName::IssuingCard => Some("completed"),
+        StateName::Rejected => Some("rejected"),
+        StateName::Failed => Some("failed"),
+        _ => None,
     }
 }
 

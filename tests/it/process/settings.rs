@@ -5,11 +5,12 @@ use crate::support::service::ServiceBuilder;
 
 const REQUIRED: [&str; 5] =
     ["API_TOKENS", "DATABASE_URL", "HISTORY_KEY", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"];
-const DURATIONS: [&str; 14] = [
+const DURATIONS: [&str; 15] = [
     "ACK_TIMEOUT",
     "BACKOFF_BASE",
     "BACKOFF_CAP",
     "BURST_DEDUP_TTL",
+    "CATCH_UP_OVERLAP",
     "ESCALATE_AFTER",
     "IDEMPOTENCY_TTL",
     "JIRA_INDEX_LAG",
@@ -21,10 +22,10 @@ const DURATIONS: [&str; 14] = [
     "SHUTDOWN_GRACE",
     "WEBHOOK_TOLERANCE",
 ];
-const NUMBERS: [&str; 4] = ["DATABASE_POOL", "INGEST_QUEUE", "MAX_ATTEMPTS", "WEBHOOK_MAX_BYTES"];
+const NUMBERS: [&str; 5] = ["DATABASE_POOL", "INGEST_QUEUE", "MAX_ATTEMPTS", "POLL_BUDGET", "WEBHOOK_MAX_BYTES"];
 const URLS: [&str; 4] = ["CARD_SERVICE_URL", "DASHBOARD_URL", "NEXUSBANK_BASE_URL", "PROFILE_SERVICE_URL"];
 const ADDRESSES: [&str; 2] = ["INTERNAL_ADDR", "PUBLIC_ADDR"];
-const WORDS: [&str; 3] = ["DATABASE_SCHEMA", "LOG", "LOG_FORMAT"];
+const WORDS: [&str; 4] = ["DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER"];
 const SECRETS: [&str; 7] = [
     "API_TOKENS",
     "DATABASE_URL",

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{TestApp, eventually};
 
-const ROUTES: [(&str, &str); 14] = [
+const ROUTES: [(&str, &str); 16] = [
     ("post", "/v1/account-openings"),
     ("get", "/v1/account-openings"),
     ("get", "/v1/account-openings/{id}"),
@@ -27,11 +27,13 @@ const ROUTES: [(&str, &str); 14] = [
     ("get", "/v1/cases"),
     ("get", "/v1/tickets"),
     ("get", "/v1/events"),
+    ("post", "/v1/providers/{provider}/backfill"),
+    ("get", "/v1/providers/{provider}/backfills"),
     ("post", "/company/account-opening/set-status-sandbox"),
 ];
 
 /// The metrics of contract §8 with their labels, but for the breaker's.
-const METRICS: [(&str, &[&str]); 15] = [
+const METRICS: [(&str, &[&str]); 19] = [
     ("webhooks_total", &["provider", "outcome"]),
     ("webhook_ack_seconds", &[]),
     ("burst_duplicates_total", &[]),
@@ -47,6 +49,10 @@ const METRICS: [(&str, &[&str]); 15] = [
     ("polls_total", &["provider", "outcome"]),
     ("escalations_total", &["market"]),
     ("terminal_total", &["source", "outcome"]),
+    ("catch_up_pages_total", &["provider", "outcome"]),
+    ("catch_up_items_total", &["provider", "outcome"]),
+    ("last_webhook_age_seconds", &["provider", "market"]),
+    ("terminal_by_poll_ratio", &[]),
 ];
 
 async fn text(app: &TestApp, path: &str) -> String {

@@ -27,8 +27,10 @@ async fn no_work_is_due(app: &TestApp) {
         "select (select count(*) from inbox where status = 'pending' and next_attempt_at <= $1)
               + (select count(*) from outbox where status = 'pending' and next_attempt_at <= $1
                     and (lease_until is null or lease_until <= $1) and topic = any ($2))
-              + (select count(*) from timers t join account_openings o on o.id = t.opening_id where t.due_at <= $1
-                    and (o.provider = any ($3) or o.state not in ('awaiting_provider', 'escalated')))",
+               + (select count(*) from timers t join account_openings o on o.id = t.opening_id where t.due_at <= $1
+                     and (o.provider = any ($3) or o.state not in ('awaiting_provider', 'escalated')))
+               + (select count(*) from backfills where status = 'pending' and next_attempt_at <= $1
+                     and (lease_until is null or lease_until <= $1))",
     )
     .bind(app.now())
     .bind(topics.iter().map(|topic| topic.as_str()).collect::<Vec<_>>())

@@ -34,8 +34,10 @@ use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{Edge, internal, public};
 use account_opening::simulator::{Options, Plan, Planner, Simulator, TrackerOptions};
 use account_opening::workers::Context;
+use account_opening::workers::catch_up::CatchUp;
 use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
+use account_opening::workers::marks::Marks;
 use account_opening::workers::poller::Poller;
 use account_opening::workers::recovery::Recovery;
 use account_opening::workers::relay::Relay;
@@ -100,6 +102,8 @@ impl TestApp {
             "admin:{TOKEN},reader:reader-token:reader,caller:caller-token:caller,operator:operator-token:operator"
         );
         raw.dashboard_url = "https://ops.example".to_owned();
+        // Tests say to the minute when polls come.
+        raw.poll_jitter = "0%".to_owned();
         TestAppBuilder { raw, through_proxy: false, tracker: None }
     }
 
@@ -131,6 +135,8 @@ impl TestApp {
         }
         found |= self.tick(&Poller(self.context.clone())).await;
         found |= self.tick(&Recovery(self.context.clone())).await;
+        found |= self.tick(&CatchUp(self.context.clone())).await;
+        found |= self.tick(&Marks(self.context.clone())).await;
         found |= self.tick(&Sweeper(self.context.clone())).await;
         found
     }
@@ -143,6 +149,8 @@ impl TestApp {
         }
         let _ = tick(&Poller(self.context.clone())).await;
         let _ = tick(&Recovery(self.context.clone())).await;
+        let _ = tick(&CatchUp(self.context.clone())).await;
+        let _ = tick(&Marks(self.context.clone())).await;
     }
 
     async fn tick<W: Worker>(&self, worker: &W) -> bool {
@@ -332,6 +340,8 @@ impl TestAppBuilder {
         let public = listen_as(public::router(parts.edge.clone()), outside).await;
         let internal = listen_as(internal::router(parts.edge.clone()), inside).await;
         world.deliver_to(format!("{public}/webhooks/nexusbank"));
+        // A start asks for what was missed before it. Here that is nothing, and no opening of the test's is waited for.
+        tick(&CatchUp(parts.context.clone())).await.unwrap();
         TestApp {
             pool,
             clock,

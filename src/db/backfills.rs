@@ -1,0 +1,321 @@
+//! `backfills`: a provider's list, pulled page by page since a time.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Page;
+use crate::clock::Time;
+use crate::domain::text::words;
+
+words!(
+    /// Why a provider's list is pulled.
+    Cause {
+        /// The service started.
+        Start = "start",
+        /// A breaker of the provider closed.
+        Breaker = "breaker",
+        /// A person asked for it.
+        Operator = "operator",
+    }
+);
+
+/// What is to be pulled.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of backfills")]
+pub struct NewBackfill {
+    pub id: Uuid,
+    pub provider: String,
+    pub since: Time,
+    pub cause: Cause,
+    /// The name of the token, of an operator's.
+    pub who: Option<String>,
+    pub reason: Option<String>,
+}
+
+impl NewBackfill {
+    /// Whether one under way will do. What is missed by a start or behind a breaker lies before it, so whichever listing began
+    /// since has it. A person may ask because of what happened since, and a list that is not in the order of changes is not
+    /// looked at twice.
+    const fn joins_one_under_way(&self) -> bool {
+        matches!(self.cause, Cause::Start | Cause::Breaker)
+    }
+}
+
+/// Has the list pulled: the id of the one that does it, which is a waiting one that goes back as far, if there is one. That
+/// one becomes due. Call it in a transaction; with the same id again it changes nothing.
+///
+/// # Errors
+/// When the database is away.
+pub async fn insert(connection: &mut PgConnection, new: &NewBackfill, now: Time) -> sqlx::Result<Uuid> {
+    // One after the other: several replicas that start at once must see each other's.
+    sqlx::query!(
+        r#"-- backfills::insert
+        select pg_advisory_xact_lock(hashtextextended(current_schema() || '.backfills.' || $1, 0))"#,
+        new.provider,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let serving = sqlx::query_scalar!(
+        r#"-- backfills::insert
+        update backfills set next_attempt_at = least(next_attempt_at, $5)
+         where id = (select id from backfills
+                      where id = $1
+                         or (provider = $2 and status = 'pending' and since <= $3
+                             and ($4 or (pages = 0 and lease_token is null)))
+                      order by id = $1 desc, since, id
+                      limit 1)
+        returning id"#,
+        new.id,
+        new.provider,
+        new.since,
+        new.joins_one_under_way(),
+        now,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(id) = serving {
+        return Ok(id);
+    }
+    sqlx::query!(
+        r#"-- backfills::insert
+        insert into backfills (id, provider, since, cause, who, reason, status, next_attempt_at, retry_from, created_at)
+        values ($1, $2, $3, $4, $5, $6, 'pending', $7, $7, $7)"#,
+        new.id,
+        new.provider,
+        new.since,
+        new.cause.as_str(),
+        new.who,
+        new.reason,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(new.id)
+}
+
+/// One that was claimed.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of backfills")]
+pub struct Claimed {
+    pub id: Uuid,
+    pub provider: String,
+    pub since: Time,
+    pub cursor: Option<String>,
+    pub pages: i32,
+    pub tries: i32,
+    pub attempts: i32,
+    pub retry_from: Time,
+}
+
+/// Claims one that is due, of one of these providers, under a lease. Only who holds `token` can settle it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn claim(
+    connection: &mut PgConnection,
+    providers: &[String],
+    token: Uuid,
+    now: Time,
+    lease_until: Time,
+) -> sqlx::Result<Option<Claimed>> {
+    sqlx::query_as!(
+        Claimed,
+        r#"-- backfills::claim
+        with due as (
+            select id from backfills
+             where status = 'pending' and provider = any($1) and next_attempt_at <= $3
+               and (lease_until is null or lease_until <= $3)
+             order by next_attempt_at, id
+             limit 1
+               for update skip locked
+        )
+        update backfills b set lease_token = $2, lease_until = $4
+          from due
+         where b.id = due.id
+        returning b.id, b.provider, b.since, b.cursor, b.pages, b.tries, b.attempts, b.retry_from"#,
+        providers,
+        token,
+        now,
+        lease_until,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// What became of one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// A page came.
+    Page {
+        /// How many items were on it.
+        items: usize,
+        /// How many of them were new.
+        new_facts: usize,
+        /// What comes next.
+        then: Then,
+    },
+    /// None came: once more at `at`.
+    Retry {
+        /// When.
+        at: Time,
+        /// The class of the failure.
+        class: &'static str,
+        /// Whether it counts towards `MAX_ATTEMPTS`.
+        counts: bool,
+        /// Whether the place in the list is of no use any more: it begins at `since` again.
+        anew: bool,
+    },
+    /// It was not asked, since something stood before it.
+    Held {
+        /// When it may be.
+        at: Time,
+    },
+    /// Given up.
+    Failed {
+        /// The class of the failure.
+        class: &'static str,
+    },
+}
+
+/// What comes after a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The page at this cursor.
+    Next(String),
+    /// Nothing: it was the last.
+    Done,
+    /// Nothing, although there is more: the list does not come to an end.
+    Failed(&'static str),
+}
+
+/// Settles a claimed one. `false`: somebody else holds the lease by now; nothing changed.
+///
+/// # Errors
+/// When the database is away.
+pub async fn settle(
+    connection: &mut PgConnection,
+    id: Uuid,
+    token: Uuid,
+    settled: &Settled,
+    now: Time,
+) -> sqlx::Result<bool> {
+    match settled {
+        Settled::Page { items, new_facts, then } => {
+            page(connection, (id, token), (*items, *new_facts), then, now).await
+        }
+        Settled::Retry { .. } | Settled::Held { .. } | Settled::Failed { .. } => {
+            no_page(connection, (id, token), settled, now).await
+        }
+    }
+}
+
+async fn page(
+    connection: &mut PgConnection,
+    (id, token): (Uuid, Uuid),
+    (items, new_facts): (usize, usize),
+    then: &Then,
+    now: Time,
+) -> sqlx::Result<bool> {
+    let (status, cursor, error) = match then {
+        Then::Next(cursor) => ("pending", Some(cursor.as_str()), None),
+        Then::Done => ("done", None, None),
+        Then::Failed(class) => ("failed", None, Some(*class)),
+    };
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let done = sqlx::query!(
+        r#"-- backfills::page
+        update backfills
+           set status = $3, cursor = $4, pages = pages + 1, items = items + $5, new_facts = new_facts + $6, tries = 0,
+               next_attempt_at = $7, retry_from = $7, lease_token = null, lease_until = null, last_error = $8,
+               finished_at = case when $3 <> 'pending' then $7::timestamptz end
+         where id = $1 and lease_token = $2 and status = 'pending'"#,
+        id,
+        token,
+        status,
+        cursor,
+        count(items),
+        count(new_facts),
+        now,
+        error,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn no_page(
+    connection: &mut PgConnection,
+    (id, token): (Uuid, Uuid),
+    settled: &Settled,
+    now: Time,
+) -> sqlx::Result<bool> {
+    let (status, next, tries, counts, anew, error) = match settled {
+        Settled::Retry { at, class, counts, anew } => ("pending", Some(*at), 1, *counts, *anew, Some(*class)),
+        Settled::Held { at } => ("pending", Some(*at), 0, false, false, None),
+        Settled::Failed { class } => ("failed", None, 1, true, false, Some(*class)),
+        Settled::Page { .. } => return Ok(false),
+    };
+    let done = sqlx::query!(
+        r#"-- backfills::no_page
+        update backfills
+           set status = $3, next_attempt_at = coalesce($4, next_attempt_at), tries = tries + $5, attempts = attempts + $6,
+               cursor = case when $7 then null else cursor end, lease_token = null, lease_until = null,
+               last_error = coalesce($8, last_error), finished_at = case when $3 <> 'pending' then $9::timestamptz end
+         where id = $1 and lease_token = $2 and status = 'pending'"#,
+        id,
+        token,
+        status,
+        next,
+        tries,
+        i32::from(counts),
+        anew,
+        error,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// One as it is read back.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of backfills")]
+pub struct Row {
+    pub id: Uuid,
+    pub provider: String,
+    pub since: Time,
+    pub cause: String,
+    pub who: Option<String>,
+    pub reason: Option<String>,
+    pub status: String,
+    pub pages: i32,
+    pub items: i64,
+    pub new_facts: i64,
+    pub attempts: i32,
+    pub last_error: Option<String>,
+    pub next_attempt_at: Time,
+    pub created_at: Time,
+    pub finished_at: Option<Time>,
+}
+
+/// A page of those of a provider, newest first.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(connection: &mut PgConnection, provider: &str, page: Page<Uuid>) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"-- backfills::list
+        select id, provider, since, cause, who, reason, status, pages, items, new_facts, attempts, last_error,
+               next_attempt_at, created_at, finished_at
+          from backfills
+         where provider = $1 and ($2::uuid is null or id < $2)
+         order by id desc
+         limit $3"#,
+        provider,
+        page.after,
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -1,0 +1,79 @@
+//! `webhook_marks`: when each provider was last heard of, per market.
+
+use sqlx::PgConnection;
+
+use crate::clock::Time;
+
+/// When the last webhook came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of webhook_marks")]
+pub struct Mark {
+    pub provider: String,
+    pub market: String,
+    pub last_received_at: Time,
+}
+
+/// Moves marks forward; none ever goes back, whoever writes last.
+///
+/// # Errors
+/// When the database is away.
+pub async fn advance(connection: &mut PgConnection, marks: &[Mark]) -> sqlx::Result<()> {
+    if marks.is_empty() {
+        return Ok(());
+    }
+    // Sorted, so that two replicas that write the same ones wait for each other in the same order.
+    let mut marks: Vec<&Mark> = marks.iter().collect();
+    marks.sort_unstable_by_key(|it| (&it.provider, &it.market));
+    let providers: Vec<String> = marks.iter().map(|it| it.provider.clone()).collect();
+    let markets: Vec<String> = marks.iter().map(|it| it.market.clone()).collect();
+    let times: Vec<Time> = marks.iter().map(|it| it.last_received_at).collect();
+    sqlx::query!(
+        r#"-- webhook_marks::advance
+        insert into webhook_marks as m (provider, market, last_received_at)
+        select * from unnest($1::text[], $2::text[], $3::timestamptz[])
+        on conflict on constraint one_mark_per_market do update
+           set last_received_at = excluded.last_received_at
+         where m.last_received_at < excluded.last_received_at"#,
+        &providers,
+        &markets,
+        &times,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Every mark.
+///
+/// # Errors
+/// When the database is away.
+pub async fn all(connection: &mut PgConnection) -> sqlx::Result<Vec<Mark>> {
+    sqlx::query_as!(
+        Mark,
+        r#"-- webhook_marks::all
+        select provider, market, last_received_at from webhook_marks order by provider, market"#,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// From when on a provider may have said something that we have not heard: its last webhook, of whatever market; where there
+/// never was one, the start of the oldest opening that is not at its end. None: it owes us nothing.
+///
+/// A market whose webhooks stopped while those of others went on is not seen here; its polls find what it misses.
+///
+/// # Errors
+/// When the database is away.
+pub async fn heard_until(connection: &mut PgConnection, provider: &str) -> sqlx::Result<Option<Time>> {
+    sqlx::query_scalar!(
+        r#"-- webhook_marks::heard_until
+        select coalesce(
+            (select max(last_received_at) from webhook_marks where provider = $1),
+            (select min(o.created_at) from timers t join account_openings o on o.id = t.opening_id
+              where o.provider = $1)
+        ) as heard_until"#,
+        provider,
+    )
+    .fetch_one(connection)
+    .await
+}

@@ -1,0 +1,184 @@
+//! When each provider was last heard of, and how the answers of the last hour were learnt: what silence is seen by.
+//!
+//! Kept in memory, so that a webhook costs no write more; the worker `marks` writes it down every few seconds. Only webhooks
+//! that found their opening count: the market is known by then, and what a catch-up goes back to is never too late. A crash
+//! forgets seconds of it, which the overlap of a catch-up covers.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::TimeDelta;
+
+use crate::clock::Time;
+use crate::db::webhook_marks::Mark;
+use crate::domain::Source;
+
+/// Over how many minutes the share of answers that polls had to find is taken.
+const WINDOW: i64 = 60;
+
+/// What was heard.
+#[derive(Clone, Default)]
+pub struct Heard(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    /// By provider and market.
+    marks: BTreeMap<(String, String), Last>,
+    answers: Answers,
+    /// Whether this process has asked for what it missed before it started.
+    has_asked: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Last {
+    at: Time,
+    /// What the database has.
+    stored: Option<Time>,
+}
+
+impl Heard {
+    /// A webhook of a provider came, about an opening of this market.
+    pub fn webhook(&self, provider: &str, market: &str, at: Time) {
+        let mut inner = self.locked();
+        let last = inner.marks.entry((provider.to_owned(), market.to_owned())).or_insert(Last { at, stored: None });
+        last.at = last.at.max(at);
+    }
+
+    /// The answer to a request was learnt this way.
+    pub fn answer(&self, source: &str, now: Time) {
+        self.locked().answers.note(source == Source::Poll.as_str(), now);
+    }
+
+    /// This process has asked for what it missed.
+    pub fn asked(&self) {
+        self.locked().has_asked = true;
+    }
+
+    /// Whether it has.
+    #[must_use]
+    pub fn has_asked(&self) -> bool {
+        self.locked().has_asked
+    }
+
+    /// What is to be written down. Nothing before this process has asked for what it missed: the first webhook after a start
+    /// would move the mark that tells since when.
+    #[must_use]
+    pub fn unstored(&self) -> Vec<Mark> {
+        let inner = self.locked();
+        let marks = inner.marks.iter().filter(|(_, last)| inner.has_asked && last.stored < Some(last.at));
+        marks.map(|((provider, market), last)| mark(provider, market, last.at)).collect()
+    }
+
+    /// What the database has, also of what other replicas heard.
+    pub fn learn(&self, marks: &[Mark]) {
+        let mut inner = self.locked();
+        for Mark { provider, market, last_received_at } in marks {
+            let at = *last_received_at;
+            let last = inner.marks.entry((provider.clone(), market.clone())).or_insert(Last { at, stored: None });
+            last.at = last.at.max(at);
+            last.stored = last.stored.max(Some(at));
+        }
+    }
+
+    /// Sets the gauges as of now.
+    pub fn show(&self, now: Time) {
+        let mut inner = self.locked();
+        for ((provider, market), last) in &inner.marks {
+            let labels = [("provider", provider.clone()), ("market", market.clone())];
+            let age = (now - last.at).as_seconds_f64().max(0.0);
+            metrics::gauge!("account_opening_last_webhook_age_seconds", &labels).set(age);
+        }
+        metrics::gauge!("account_opening_terminal_by_poll_ratio").set(inner.answers.by_poll(now));
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn mark(provider: &str, market: &str, last_received_at: Time) -> Mark {
+    Mark { provider: provider.to_owned(), market: market.to_owned(), last_received_at }
+}
+
+/// The answers of the last hour, by the minute.
+#[derive(Default)]
+struct Answers(VecDeque<Minute>);
+
+struct Minute {
+    number: i64,
+    all: u32,
+    by_poll: u32,
+}
+
+impl Answers {
+    fn note(&mut self, by_poll: bool, now: Time) {
+        self.forget(now);
+        let number = minute(now);
+        if self.0.back().is_none_or(|last| last.number != number) {
+            self.0.push_back(Minute { number, all: 0, by_poll: 0 });
+        }
+        if let Some(last) = self.0.back_mut() {
+            last.all = last.all.saturating_add(1);
+            last.by_poll = last.by_poll.saturating_add(by_poll.into());
+        }
+    }
+
+    /// The part that was learnt by poll; 0 where there was no answer at all.
+    fn by_poll(&mut self, now: Time) -> f64 {
+        self.forget(now);
+        let sum = |part: fn(&Minute) -> u32| self.0.iter().map(|it| f64::from(part(it))).sum::<f64>();
+        let all = sum(|it| it.all);
+        if all > 0.0 { sum(|it| it.by_poll) / all } else { 0.0 }
+    }
+
+    fn forget(&mut self, now: Time) {
+        let first = minute(now) - WINDOW;
+        while self.0.front().is_some_and(|it| it.number <= first) {
+            self.0.pop_front();
+        }
+    }
+}
+
+fn minute(at: Time) -> i64 {
+    at.timestamp().div_euclid(TimeDelta::minutes(1).num_seconds())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> Time {
+        Time::UNIX_EPOCH + TimeDelta::minutes(minutes)
+    }
+
+    #[test]
+    fn a_mark_is_written_once_for_each_time_it_moves_and_never_before_the_start_was_asked_for() {
+        let heard = Heard::default();
+        heard.webhook("bank", "BE", at(2));
+        assert!(heard.unstored().is_empty());
+        heard.asked();
+        assert_eq!(heard.unstored(), [mark("bank", "BE", at(2))]);
+        heard.learn(&[mark("bank", "BE", at(2))]);
+        heard.webhook("bank", "BE", at(1));
+        assert!(heard.unstored().is_empty(), "neither again nor back");
+        heard.webhook("bank", "BE", at(3));
+        heard.learn(&[mark("bank", "NL", at(9)), mark("bank", "BE", at(2))]);
+        assert_eq!(heard.unstored(), [mark("bank", "BE", at(3))]);
+        heard.learn(&[mark("bank", "BE", at(5))]);
+        assert!(heard.unstored().is_empty(), "another replica has heard more");
+    }
+
+    #[test]
+    fn the_share_of_polls_is_that_of_the_last_hour() {
+        let mut answers = Answers::default();
+        assert!(answers.by_poll(at(0)).abs() < f64::EPSILON);
+        answers.note(true, at(0));
+        for minute in [0, 1, 30] {
+            answers.note(false, at(minute));
+        }
+        assert!((answers.by_poll(at(59)) - 0.25).abs() < f64::EPSILON);
+        assert!(answers.by_poll(at(60)).abs() < f64::EPSILON);
+        answers.note(true, at(91));
+        assert!((answers.by_poll(at(91)) - 1.0).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,41 @@
+//! `GET /v1/providers/{provider}/backfills`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::{Backfill, Named};
+use crate::db::backfills;
+use crate::http::Edge;
+use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
+use crate::http::internal::work::{Connection, database};
+use crate::http::problem::{ApiError, Problem};
+
+/// Lists how catching up with a provider went, and goes, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/providers/{provider}/backfills",
+    operation_id = "list_backfills",
+    tag = "People",
+    params(("provider" = String, Path, description = "Its name, such as `nexusbank`"), PageQuery),
+    responses(
+        (status = 200, description = "A page", body = Listing<Backfill>),
+        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
+        (status = 404, description = "`not-found`: no such provider", body = Problem),
+        (status = 422, description = "`validation-failed`", body = Problem),
+    ),
+)]
+pub async fn list(
+    State(edge): State<Arc<Edge>>,
+    Named(provider): Named,
+    params: Params,
+) -> Result<Json<Listing<Backfill>>, ApiError> {
+    params.only(&[])?;
+    let page = params.page()?;
+    let work = move |mut connection: Connection| async move {
+        backfills::list(&mut connection, provider, one_more(page)).await
+    };
+    let rows = database(&edge.pool, work).await?;
+    Ok(Json(listing(rows, page.limit, |row| row.id, Backfill::from)))
+}

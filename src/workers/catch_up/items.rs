@@ -1,0 +1,91 @@
+//! A page of a provider's list as facts for the inbox.
+//!
+//! Each item is kept as it came, under what it says, of whom, and when that changed: the same again, on whichever page and
+//! after whichever crash, is stored once. One that nobody understands is a dead letter like an unreadable webhook.
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::clock::{Ids, Time};
+use crate::db::inbox::{Arrival, Digest, NewFact, event_key};
+use crate::domain::{Report, Source};
+use crate::provider::{ListItem, ListPage, Parsed, Provider};
+
+/// The facts of a page, in its order.
+#[must_use]
+pub fn facts(ids: &Ids, provider: &dyn Provider, page: &ListPage, now: Time) -> Vec<NewFact> {
+    page.items.iter().map(|item| fact(ids, provider, item, now)).collect()
+}
+
+fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFact {
+    let digest: Digest = Sha256::digest(&item.body).into();
+    let (report, arrival) = match provider.parse_item(&item.body) {
+        Parsed::Reports(mut reports) if reports.len() == 1 => (reports.pop(), Arrival::Pending),
+        Parsed::Ignored(why) => (None, Arrival::Ignored(why)),
+        Parsed::Handshake => (None, Arrival::Ignored("handshake")),
+        // One request is one report.
+        Parsed::Reports(_) | Parsed::Unreadable(_) => (None, Arrival::Dead("unreadable")),
+    };
+    let (source, name) = (Source::List, provider.name());
+    NewFact {
+        id: ids.next(),
+        group: format!("{source}:{name}"),
+        event_id: event_id(report.as_ref(), item.updated_at.as_deref(), &digest),
+        source,
+        provider: name.to_owned(),
+        part: 0,
+        body: item.body.clone(),
+        digest,
+        headers: json!({}),
+        opening_id: report.as_ref().and_then(|it| it.our_reference.as_deref()).and_then(|it| Uuid::parse_str(it).ok()),
+        provider_ref: report.as_ref().and_then(|it| it.reference.as_ref()).map(ToString::to_string),
+        received_at: now,
+        arrival,
+    }
+}
+
+/// `list:{ref}:{status}:{updated_at}`, the time in the provider's own writing. Where it has none that can be kept, or says
+/// nothing that can be understood, the body's hash stands for it.
+fn event_id(report: Option<&Report>, updated_at: Option<&str>, digest: &Digest) -> String {
+    let hash = hex::encode(digest);
+    let Some(report) = report else { return format!("list:{hash}") };
+    let reference =
+        report.reference.as_ref().map_or(report.our_reference.as_deref().unwrap_or_default(), |it| it.as_str());
+    let stamp = updated_at.filter(|it| !it.chars().any(char::is_control)).unwrap_or(&hash);
+    event_key(&format!("list:{reference}:{}:{stamp}", report.word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Verdict;
+
+    fn report(reference: &str) -> Report {
+        Report {
+            reference: None,
+            our_reference: Some(reference.to_owned()),
+            verdict: Verdict::Pending,
+            word: "IN_PROGRESS".to_owned(),
+            iban: None,
+            bic: None,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn the_key_takes_the_time_as_it_was_written_and_odd_forms_in_their_hash() {
+        let key = |time: Option<&str>| event_id(Some(&report("r")), time, &[7; 32]);
+        let hash = "07".repeat(32);
+        for time in
+            ["2026-01-01T00:00:00.123456789Z", "2026-01-01T00:00:00+0000", "2026-01-01T00:00:00", "1767225600000"]
+        {
+            assert_eq!(key(Some(time)), format!("list:r:IN_PROGRESS:{time}"));
+        }
+        assert_eq!(key(None), format!("list:r:IN_PROGRESS:{hash}"));
+        assert_eq!(key(Some("\u{0}")), format!("list:r:IN_PROGRESS:{hash}"));
+        assert!(key(Some(&"9".repeat(500))).starts_with("sha256:"));
+        assert!(event_id(Some(&report("r#1")), Some("t"), &[7; 32]).starts_with("sha256:"));
+        assert_eq!(event_id(None, Some("t"), &[7; 32]), format!("list:{hash}"));
+    }
+}

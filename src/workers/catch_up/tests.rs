@@ -1,0 +1,43 @@
+//! What a page means for the place in the list.
+
+use super::*;
+use crate::provider::ListItem;
+
+fn claimed(cursor: Option<&str>, pages: i32) -> Claimed {
+    Claimed {
+        id: Uuid::nil(),
+        provider: "bank".to_owned(),
+        since: Time::UNIX_EPOCH,
+        cursor: cursor.map(str::to_owned),
+        pages,
+        tries: 0,
+        attempts: 0,
+        retry_from: Time::UNIX_EPOCH,
+    }
+}
+
+fn then(claimed: &Claimed, items: usize, next: Option<&str>) -> Then {
+    let item = ListItem { body: b"{}".to_vec(), updated_at: None };
+    match came(claimed, ListPage { items: vec![item; items], next: next.map(str::to_owned) }) {
+        Settled::Page { then, .. } => then,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_list_goes_on_as_long_as_its_place_moves_and_ends_where_there_is_none() {
+    assert_eq!(then(&claimed(None, 0), 3, Some("a")), Then::Next("a".to_owned()));
+    assert_eq!(then(&claimed(Some("a"), 1), 0, Some("b")), Then::Next("b".to_owned()));
+    assert_eq!(then(&claimed(Some("b"), 2), 3, None), Then::Done);
+    assert_eq!(then(&claimed(Some("b"), 2), 0, Some("b")), Then::Done, "where there will be more one day");
+}
+
+#[test]
+fn a_list_that_does_not_end_is_not_followed_for_ever() {
+    assert_eq!(then(&claimed(Some("a"), 1), 1, Some("a")), Then::Failed("cursor_stuck"));
+    assert_eq!(then(&claimed(Some("a"), MAX_PAGES - 1), 1, Some("b")), Then::Failed("endless"));
+    assert_eq!(then(&claimed(Some("a"), MAX_PAGES - 1), 1, None), Then::Done);
+    for cursor in ["\0", &"x".repeat(MAX_CURSOR + 1)] {
+        assert_eq!(then(&claimed(None, 0), 1, Some(cursor)), Then::Failed("cursor_unusable"));
+    }
+}

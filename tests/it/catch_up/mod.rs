@@ -1,0 +1,70 @@
+//! Catching up: what a provider decided while nobody listened is learnt from its list, through the inbox like anything else.
+
+mod asked;
+mod pages;
+mod polls;
+mod process;
+mod silence;
+mod starts;
+
+use account_opening::app::Parts;
+use account_opening::domain::chain::HistoryKey;
+use account_opening::simulator::{Endpoint, Plan, Verdict, Webhooks};
+use account_opening::workers::Context;
+use account_opening::workers::catch_up::{CatchUp, CaughtUp};
+use account_opening::workers::driver::{TickError, tick};
+use serde_json::Value;
+
+use crate::support::{KEY, TestApp};
+
+/// Where the backfills of the bank are listed.
+const BACKFILLS: &str = "/v1/providers/nexusbank/backfills";
+
+/// The workers of a process that has just started on the app's database: it remembers nothing.
+fn started(app: &TestApp) -> Context {
+    let settings = (*app.edge.settings).clone();
+    Parts::new(settings, app.edge.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap().context
+}
+
+/// Ends the app's process, as far as its memory goes, and starts another.
+fn restart(app: &mut TestApp) {
+    app.context = started(app);
+}
+
+/// One step of a catch-up.
+async fn step(context: &Context) -> Result<CaughtUp, TickError> {
+    tick(&CatchUp(context.clone())).await
+}
+
+/// Openings that wait for the bank, which will tell nobody what it decides.
+async fn waiting(app: &TestApp, openings: usize) -> Vec<String> {
+    let silent = Plan { webhooks: Webhooks { dropped: true, ..Webhooks::default() }, ..Plan::by_hand() };
+    let mut ids = Vec::new();
+    for _ in 0..openings {
+        ids.push(app.open().plan(silent.clone()).start().await);
+    }
+    app.settle().await;
+    ids
+}
+
+/// The bank completes them.
+fn complete(app: &TestApp, ids: &[String]) {
+    for id in ids {
+        app.world.decide(id, &Verdict::complete()).unwrap();
+    }
+}
+
+/// The openings that are completed.
+async fn completed(app: &TestApp) -> usize {
+    app.items("/v1/account-openings?state=completed").await.len()
+}
+
+/// How often the bank was asked about a single request.
+fn lookups(app: &TestApp) -> u64 {
+    app.world.ledger().openings.values().map(|it| it.calls(Endpoint::Lookup)).sum()
+}
+
+/// The catch-ups so far, newest first.
+async fn backfills(app: &TestApp) -> Vec<Value> {
+    app.items(BACKFILLS).await
+}
