@@ -35,7 +35,8 @@ use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers};
 use crate::services::{CardIssuer, ProfileService, Subscribers};
 use crate::telemetry;
-use crate::workers::driver::{Rhythm, Worker, drive};
+use crate::workers::breakers::Forced;
+use crate::workers::driver::{Rhythm, Worker, drive, tick};
 use crate::workers::inbox::InboxWorker;
 use crate::workers::poller::Poller;
 use crate::workers::recovery::Recovery;
@@ -138,6 +139,10 @@ impl Parts {
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
+        // Before the first call: what an operator has shut stays shut. If it cannot be read now, it is read soon.
+        if let Err(error) = tick(&Forced(context.clone())).await {
+            tracing::warn!(%error, "what operators made breakers do is not known yet");
+        }
         let metrics = edge.metrics.clone();
         let mut listeners = JoinSet::new();
         let (outside, inside) = (Limits::outside(&settings), Limits::inside(&settings));
@@ -191,6 +196,7 @@ fn work(context: &Context, stop: &CancellationToken) -> JoinSet<()> {
         let rhythm = Rhythm { wake: Arc::clone(wakers.relay(topic)), idle: LOOK, at_once: 4 };
         spawn.worker(Relay { context: context.clone(), topic }, rhythm);
     }
+    spawn.worker(Forced(context.clone()), Rhythm { wake: Arc::default(), idle: LOOK, at_once: 1 });
     spawn.worker(Recovery(context.clone()), Rhythm { wake: context.gates.wake(), idle: LOOK, at_once: 1 });
     spawn.worker(Sweeper(context.clone()), Rhythm { wake: Arc::default(), idle: SWEEP, at_once: 1 });
     tasks

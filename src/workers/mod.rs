@@ -2,6 +2,7 @@
 //! tidies. Each is a `tick()` that takes no input, is safe to run twice, and returns what it did as typed counts; one
 //! driver loop runs them all.
 
+pub mod breakers;
 pub mod driver;
 pub mod facts;
 pub mod inbox;

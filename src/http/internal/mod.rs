@@ -5,6 +5,7 @@
 //! repeat finds.
 
 pub mod auth;
+mod breakers;
 mod cases;
 mod dead_letters;
 mod docs;
@@ -70,6 +71,8 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
     let api = OpenApiRouter::with_openapi(docs::base())
         .merge(openings::router())
         .merge(dead_letters::router())
+        .routes(routes!(breakers::list))
+        .routes(routes!(breakers::force))
         .routes(routes!(cases::list))
         .routes(routes!(tickets::list))
         .routes(routes!(events::list));
@@ -88,7 +91,7 @@ mod tests {
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
-        assert_eq!(operations.len(), 14);
+        assert_eq!(operations.len(), 16);
         for (_, operation) in operations {
             assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
         }

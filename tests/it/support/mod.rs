@@ -34,6 +34,7 @@ use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{Edge, internal, public};
 use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use account_opening::workers::Context;
+use account_opening::workers::breakers::Forced;
 use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::poller::Poller;
@@ -129,6 +130,7 @@ impl TestApp {
             found |= self.tick(&Relay { context: self.context.clone(), topic }).await;
         }
         found |= self.tick(&Poller(self.context.clone())).await;
+        found |= self.tick(&Forced(self.context.clone())).await;
         found |= self.tick(&Recovery(self.context.clone())).await;
         found |= self.tick(&Sweeper(self.context.clone())).await;
         found
@@ -141,6 +143,7 @@ impl TestApp {
             let _ = tick(&Relay { context: self.context.clone(), topic }).await;
         }
         let _ = tick(&Poller(self.context.clone())).await;
+        let _ = tick(&Forced(self.context.clone())).await;
         let _ = tick(&Recovery(self.context.clone())).await;
     }
 
