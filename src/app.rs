@@ -36,9 +36,10 @@ use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::telemetry;
+use crate::workers::breakers::Forced;
 use crate::workers::budget::Budget;
 use crate::workers::catch_up::CatchUp;
-use crate::workers::driver::{Rhythm, Worker, drive};
+use crate::workers::driver::{Rhythm, Worker, drive, tick};
 use crate::workers::inbox::InboxWorker;
 use crate::workers::marks::Marks;
 use crate::workers::poller::Poller;
@@ -145,8 +146,21 @@ impl Parts {
             wakers: wakers.clone(),
             faults: faults.clone(),
         };
-        let edge =
-            Edge { settings, pool, clock, ids, writer, providers, gates, heard, ingest, wakers, faults, metrics, hang_up };
+        let edge = Edge {
+            settings,
+            pool,
+            clock,
+            ids,
+            writer,
+            providers,
+            gates,
+            heard,
+            ingest,
+            wakers,
+            faults,
+            metrics,
+            hang_up,
+        };
         Ok(Self { edge, context, ingest: ingest_task })
     }
 
@@ -161,6 +175,10 @@ impl Parts {
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
         let hang_up = context.hang_up.clone();
+        // Before the first call: what an operator has shut stays shut. If it cannot be read now, it is read soon.
+        if let Err(error) = tick(&Forced(context.clone())).await {
+            tracing::warn!(%error, "what operators made breakers do is not known yet");
+        }
         let metrics = edge.metrics.clone();
         let mut listeners = JoinSet::new();
         let (outside, inside) = (Limits::outside(&settings), Limits::inside(&settings));
@@ -225,6 +243,7 @@ fn work(context: &Context, stop: &CancellationToken) -> JoinSet<()> {
         let rhythm = Rhythm { wake: Arc::clone(wakers.relay(topic)), idle: LOOK, at_once: 4 };
         spawn.worker(Relay { context: context.clone(), topic }, rhythm);
     }
+    spawn.worker(Forced(context.clone()), Rhythm { wake: Arc::default(), idle: LOOK, at_once: 1 });
     spawn.worker(Recovery(context.clone()), Rhythm { wake: context.gates.wake(), idle: LOOK, at_once: 1 });
     spawn.worker(CatchUp(context.clone()), Rhythm { wake: Arc::clone(&wakers.catch_up), idle: LOOK, at_once: 1 });
     spawn.worker(Marks(context.clone()), Rhythm { wake: Arc::default(), idle: MARK, at_once: 1 });

@@ -5,6 +5,7 @@
 
 pub mod advance;
 pub mod backfills;
+pub mod breakers;
 pub mod cases;
 pub mod dead_letters;
 mod error;

@@ -7,10 +7,11 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 /// What the service does with each table. A newer version may add to it; what is taken away must not have been used by the
 /// version before, which runs beside it for a while.
-const RIGHTS: [(&str, &str); 14] = [
+const RIGHTS: [(&str, &str); 15] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("backfills", "select, insert, update"),
+    ("breakers", "select, insert, update, delete"),
     ("cases", "select, insert"),
     ("events", "select, insert"),
     ("heartbeats", "select, insert, update"),

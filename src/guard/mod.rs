@@ -7,6 +7,8 @@
 //! all but what an operator decided, which stands in the database (`workers::breakers`).
 
 pub mod breaker;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,10 @@
 //! The work behind the edge: the inbox worker decides, the relay calls others, the poller asks the provider, the catch-up
-//! pulls its list, marks are kept of when it was last heard of, the sweeper tidies. Each is a `tick()` that takes no input, is safe to run twice, and returns what it did as typed counts; one
+//! pulls its list, recovery makes due what a breaker held up, the sweeper tidies; two small ones keep marks of when a provider
+//! was last heard of, and look at what operators made breakers do. Each is a `tick()` that takes no input, is safe to run
+//! twice, and returns what it did as typed counts; one
 //! driver loop runs them all.
 
+pub mod breakers;
 pub mod budget;
 pub mod catch_up;
 pub mod driver;

@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use super::driver::{Counts, TickError, Worker};
-use super::{Context, room};
+use super::{Context, catch_up, room};
+use crate::db::backfills::Cause;
 use crate::db::{WITHIN, conclude, outbox};
 use crate::domain::Topic;
 use crate::faults::Step;
-use crate::guard::{Closings, Key};
+use crate::guard::Key;
 
 /// Rows in one commit.
 const BATCH: u8 = 200;
@@ -51,31 +52,38 @@ impl Worker for Recovery {
         if closings.keys().is_empty() {
             return Ok(Recovered::default());
         }
-        let mut connection = pool.acquire().await?;
-        let recovering = self.recover(&mut connection, &mut closings);
-        let result = tokio::time::timeout(WITHIN, recovering).await;
-        Ok(conclude(connection, result)?)
-    }
-}
-
-impl Recovery {
-    async fn recover(&self, connection: &mut PgConnection, closings: &mut Closings) -> sqlx::Result<Recovered> {
-        let keys = closings.keys();
-        let mut recovered = Recovered { closed: keys.len(), made_due: 0 };
-        for key in &keys {
-            let mut more = false;
-            for topic in room::topics(&self.0, key) {
-                let made_due = self.make_due(connection, topic, key).await?;
-                more |= made_due >= BATCH.into();
-                recovered.made_due += made_due;
-                self.0.wakers.relay(topic).notify_one();
-            }
-            if !more {
-                self.is_back(key);
-                closings.done(key);
+        let mut recovered = Recovered { closed: closings.keys().len(), made_due: 0 };
+        for key in closings.keys() {
+            let mut connection = pool.acquire().await?;
+            let making_due = self.make_all_due(&mut connection, &key);
+            let result = tokio::time::timeout(WITHIN, making_due).await;
+            let made_due: MadeDue = conclude(connection, result)?;
+            recovered.made_due += made_due.rows;
+            if !made_due.may_be_more {
+                self.is_back(&key).await?;
+                closings.done(&key);
             }
         }
         Ok(recovered)
+    }
+}
+
+/// What became due in one commit.
+struct MadeDue {
+    rows: u64,
+    may_be_more: bool,
+}
+
+impl Recovery {
+    async fn make_all_due(&self, connection: &mut PgConnection, key: &Key) -> sqlx::Result<MadeDue> {
+        let mut all = MadeDue { rows: 0, may_be_more: false };
+        for topic in room::topics(&self.0, key) {
+            let rows = self.make_due(connection, topic, key).await?;
+            all.rows += rows;
+            all.may_be_more |= rows >= BATCH.into();
+            self.0.wakers.relay(topic).notify_one();
+        }
+        Ok(all)
     }
 
     async fn make_due(&self, connection: &mut PgConnection, topic: Topic, (system, _): &Key) -> sqlx::Result<u64> {
@@ -86,11 +94,14 @@ impl Recovery {
     }
 
     /// All that waited for one operation of a system is due. What else there is to do for a system that is back is done here.
-    fn is_back(&self, (system, operation): &Key) {
+    async fn is_back(&self, (system, operation): &Key) -> sqlx::Result<()> {
         tracing::info!(%system, operation, "lets calls through again");
         if self.0.providers.get(system).is_some() {
             // Timers that were not claimed while the poller paused.
             self.0.wakers.poller.notify_one();
+            // What it decided meanwhile it may have told nobody.
+            catch_up::request_for(&self.0, system, Cause::Breaker, None).await?;
         }
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! repeat finds.
 
 pub mod auth;
+mod breakers;
 mod cases;
 mod dead_letters;
 mod docs;
@@ -72,6 +73,8 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
         .merge(openings::router())
         .merge(dead_letters::router())
         .merge(providers::router())
+        .routes(routes!(breakers::list))
+        .routes(routes!(breakers::force))
         .routes(routes!(cases::list))
         .routes(routes!(tickets::list))
         .routes(routes!(events::list));

@@ -36,7 +36,8 @@ impl Script {
         let router = Router::new().route("/v1/account-opening-requests", get(answer)).with_state(script.clone());
         let settings = NexusBankSettings { base_url: listen(router).await, ..app.edge.settings.nexusbank.clone() };
         let client = Client::new(app.edge.settings.provider_timeout).unwrap();
-        let bank: Arc<dyn Provider> = Arc::new(NexusBank::new(&settings, client, Duration::from_secs(60), &app.context.gates));
+        let bank: Arc<dyn Provider> =
+            Arc::new(NexusBank::new(&settings, client, Duration::from_secs(60), &app.context.gates));
         app.context.providers = Providers::new([bank]);
         script
     }

@@ -34,6 +34,7 @@ use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{Edge, internal, public};
 use account_opening::simulator::{Options, Plan, Planner, Simulator, TrackerOptions};
 use account_opening::workers::Context;
+use account_opening::workers::breakers::Forced;
 use account_opening::workers::catch_up::CatchUp;
 use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
@@ -134,6 +135,7 @@ impl TestApp {
             found |= self.tick(&Relay { context: self.context.clone(), topic }).await;
         }
         found |= self.tick(&Poller(self.context.clone())).await;
+        found |= self.tick(&Forced(self.context.clone())).await;
         found |= self.tick(&Recovery(self.context.clone())).await;
         found |= self.tick(&CatchUp(self.context.clone())).await;
         found |= self.tick(&Marks(self.context.clone())).await;
@@ -148,6 +150,7 @@ impl TestApp {
             let _ = tick(&Relay { context: self.context.clone(), topic }).await;
         }
         let _ = tick(&Poller(self.context.clone())).await;
+        let _ = tick(&Forced(self.context.clone())).await;
         let _ = tick(&Recovery(self.context.clone())).await;
         let _ = tick(&CatchUp(self.context.clone())).await;
         let _ = tick(&Marks(self.context.clone())).await;

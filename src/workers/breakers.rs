@@ -1,0 +1,54 @@
+//! What operators have made breakers do, taken over from the database: on every replica, and again after a start.
+//!
+//! It only reads, and finds no work. While the database is away, what was read last holds.
+
+use async_trait::async_trait;
+
+use super::Context;
+use super::driver::{Counts, TickError, Worker};
+use crate::db::{WITHIN, breakers, conclude};
+use crate::faults::Step;
+
+/// The worker.
+pub struct Forced(pub Context);
+
+/// What a tick did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// Breakers that do something else than before.
+    pub changed: usize,
+}
+
+impl Counts for TakenOver {
+    /// There is never more behind it.
+    fn found_work(&self) -> bool {
+        false
+    }
+
+    fn record(&self) {}
+}
+
+#[async_trait]
+impl Worker for Forced {
+    type Counts = TakenOver;
+
+    fn name(&self) -> &'static str {
+        "breakers"
+    }
+
+    async fn tick(&self) -> Result<TakenOver, TickError> {
+        let Context { pool, gates, faults, .. } = &self.0;
+        let mut connection = pool.acquire().await?;
+        let reading = faults.around(self.name(), Step::Claim, breakers::all(&mut connection));
+        let result = tokio::time::timeout(WITHIN, reading).await;
+        let rows = conclude(connection, result)?;
+        let mut taken = TakenOver::default();
+        for gate in gates.all() {
+            let row = rows.iter().find(|row| row.is_of(gate.system(), gate.operation()));
+            let (before, forced) = (gate.forced(), row.and_then(breakers::Row::forced));
+            gate.force(forced);
+            taken.changed += usize::from(before != forced);
+        }
+        Ok(taken)
+    }
+}
