@@ -16,6 +16,7 @@ mod demo;
 mod events;
 mod every_step;
 mod fuzzing;
+mod guard;
 mod journeys;
 mod listener;
 mod outages;
