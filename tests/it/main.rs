@@ -17,6 +17,7 @@ mod demo;
 mod events;
 mod every_step;
 mod fuzzing;
+mod guard;
 mod journeys;
 mod listener;
 mod outages;

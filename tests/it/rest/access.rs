@@ -9,7 +9,7 @@ const ROLES: [(&str, &str); 4] =
     [("reader", "reader-token"), ("caller", "caller-token"), ("operator", "operator-token"), ("admin", TOKEN)];
 
 /// Every route with the least role that it takes.
-const ROUTES: [(&str, &str, &str); 15] = [
+const ROUTES: [(&str, &str, &str); 17] = [
     ("GET", "/v1/account-openings", "reader"),
     ("POST", "/v1/account-openings", "caller"),
     ("GET", "/v1/account-openings/{id}", "reader"),
@@ -20,6 +20,8 @@ const ROUTES: [(&str, &str, &str); 15] = [
     ("GET", "/v1/dead-letters/{id}", "reader"),
     ("POST", "/v1/dead-letters/{id}/redrive", "operator"),
     ("POST", "/v1/dead-letters/{id}/discard", "operator"),
+    ("GET", "/v1/breakers", "reader"),
+    ("PUT", "/v1/breakers/nexusbank/submit", "operator"),
     ("GET", "/v1/cases", "reader"),
     ("GET", "/v1/tickets", "reader"),
     ("GET", "/v1/events", "reader"),

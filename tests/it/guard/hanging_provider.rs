@@ -1,0 +1,98 @@
+//! A system that takes calls and answers none. `benches/outage.rs` measures the same in real time, under load.
+
+use account_opening::simulator::{Api, Endpoint, Plan, Verdict};
+use chrono::TimeDelta;
+
+use super::{OPEN_FOR, bank_calls, calls, hangs, impatient, nothing_is_used_up, rows, shown};
+use crate::support::TestApp;
+
+/// What one tick of a relay claims: the most calls that can be under way before the first has failed.
+const BATCH: u64 = 16;
+
+async fn states(app: &TestApp, state: &str) -> usize {
+    app.items(&format!("/v1/account-openings?state={state}")).await.len()
+}
+
+/// P16, P15
+#[tokio::test]
+async fn only_probes_reach_a_bank_that_hangs_and_all_work_is_done_when_it_is_back() {
+    for probes in [1, 3] {
+        let app = impatient(probes).await;
+        hangs(&app, Api::Bank);
+        for _ in 0..30 {
+            app.open().start().await;
+        }
+        app.settle().await;
+        let opened = bank_calls(&app);
+        assert!((5..=BATCH).contains(&opened), "{opened}: those under way when it opened");
+        assert_eq!(shown(&app, "nexusbank", "submit").await["state"], "open");
+        for window in 1..=4 {
+            app.pass(OPEN_FOR - TimeDelta::microseconds(1));
+            app.settle().await;
+            assert_eq!(bank_calls(&app), opened + (window - 1) * probes as u64, "none while it is open");
+            app.pass(TimeDelta::microseconds(1));
+            app.open().start().await;
+            app.settle().await;
+            assert_eq!(bank_calls(&app), opened + window * probes as u64, "then the probes");
+        }
+        nothing_is_used_up(&app).await;
+        assert_eq!(states(&app, "requesting_account").await, 34);
+        let tried = rows(&app, "submit_request").await;
+        let untried: Vec<_> = tried.iter().filter(|it| it["attempt_log"] == serde_json::json!([])).collect();
+        assert!(untried.iter().all(|it| it["claims"] == 0), "what was not let through was not touched");
+        assert_eq!(tried.len() - untried.len(), usize::try_from(bank_calls(&app)).unwrap());
+
+        app.world.outage(Api::Bank, None);
+        app.pass(OPEN_FOR);
+        app.settle().await;
+        assert_eq!(states(&app, "awaiting_provider").await, 34, "no more time has passed");
+        assert_eq!(shown(&app, "nexusbank", "submit").await["state"], "closed");
+        nothing_is_used_up(&app).await;
+        app.finish().await;
+    }
+}
+
+/// P16: a card issuer, whose work is that of another topic.
+#[tokio::test]
+async fn only_probes_reach_a_card_issuer_that_hangs_and_the_others_go_on() {
+    let app = impatient(2).await;
+    hangs(&app, Api::Cards);
+    for _ in 0..20 {
+        let (id, _) = app.open().waiting().await;
+        app.world.decide(&id, &Verdict::complete()).unwrap();
+        let told = app.world.opening(&id).unwrap();
+        app.webhook().completed(told.tracking_id().unwrap(), told.iban().unwrap()).acknowledged().await;
+    }
+    app.settle().await;
+    let opened = calls(&app, &[Endpoint::IssueCard]);
+    assert!((5..=BATCH).contains(&opened), "{opened}");
+    for window in 1..=3 {
+        app.pass(OPEN_FOR);
+        app.settle().await;
+        assert_eq!(calls(&app, &[Endpoint::IssueCard]), opened + window * 2);
+    }
+    app.open().waiting().await;
+    nothing_is_used_up(&app).await;
+    app.world.outage(Api::Cards, None);
+    app.pass(OPEN_FOR);
+    app.settle().await;
+    assert_eq!((states(&app, "completed").await, states(&app, "awaiting_provider").await), (20, 1));
+    app.finish().await;
+}
+
+/// P9: one that was taken and not answered is found before it is asked for again, also when the look is the probe.
+#[tokio::test]
+async fn a_submission_that_was_taken_and_not_answered_is_not_made_twice() {
+    let app = impatient(1).await;
+    app.world.outage(Api::Bank, Some(account_opening::simulator::Fault::HangAfter));
+    for _ in 0..8 {
+        app.open().plan(Plan::by_hand()).start().await;
+    }
+    app.settle().await;
+    app.world.outage(Api::Bank, None);
+    app.pass(OPEN_FOR);
+    app.settle().await;
+    assert_eq!(states(&app, "awaiting_provider").await, 8);
+    assert_eq!((calls(&app, &[Endpoint::Submit]), calls(&app, &[Endpoint::Lookup])), (8, 8));
+    app.finish().await;
+}

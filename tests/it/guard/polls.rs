@@ -1,0 +1,95 @@
+//! The poller while lookups are not let through: it pauses, and a deadline still counts.
+
+use account_opening::simulator::{Api, Endpoint};
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{OPEN_FOR, calls, force, hangs, impatient, nothing_is_used_up};
+use crate::support::TestApp;
+
+fn lookups(app: &TestApp) -> u64 {
+    calls(app, &[Endpoint::Lookup])
+}
+
+/// How often timers were claimed, and how many polls became facts.
+async fn claims_and_facts(app: &TestApp) -> (i64, i64) {
+    sqlx::query_as(
+        "select (select coalesce(sum(claims), 0) from timers), (select count(*) from inbox where source = 'poll')",
+    )
+    .fetch_one(&app.pool)
+    .await
+    .unwrap()
+}
+
+/// P13, P16
+#[tokio::test]
+async fn the_poller_pauses_but_for_its_probes_and_asks_about_the_rest_when_the_bank_is_back() {
+    let app = impatient(2).await;
+    for _ in 0..40 {
+        app.open().start().await;
+    }
+    app.settle().await;
+    hangs(&app, Api::Bank);
+    app.pass(TimeDelta::minutes(30));
+    app.settle().await;
+    let opened = lookups(&app);
+    assert_eq!(opened, 32, "as many as one tick claims; then it opened");
+    assert_eq!(claims_and_facts(&app).await, (32, 32));
+    for window in 1..=2 {
+        app.pass(OPEN_FOR - TimeDelta::seconds(1));
+        app.settle().await;
+        assert_eq!(lookups(&app), opened + (window - 1) * 2);
+        app.pass(TimeDelta::seconds(1));
+        app.settle().await;
+        assert_eq!(lookups(&app), opened + window * 2, "the probes");
+    }
+    assert_eq!(claims_and_facts(&app).await, (36, 36), "nothing else was touched");
+    app.world.outage(Api::Bank, None);
+    app.pass(OPEN_FOR);
+    app.settle().await;
+    assert_eq!((lookups(&app), claims_and_facts(&app).await), (40, (40, 40)), "the four that were left");
+    nothing_is_used_up(&app).await;
+    app.finish().await;
+}
+
+/// P14: design §2.5. The last poll is not made, and that is its outcome.
+#[tokio::test]
+async fn a_deadline_that_passes_while_the_breaker_is_open_escalates_once() {
+    let app = TestApp::start().await;
+    let (id, _) = app.open().waiting().await;
+    force(&app, "nexusbank/lookup", Some("open")).await;
+    app.pass_settling(TimeDelta::hours(12) - TimeDelta::minutes(1), TimeDelta::minutes(30)).await;
+    assert_eq!(claims_and_facts(&app).await, (0, 0), "before the deadline nothing is claimed");
+    assert_eq!(app.opening(&id).await["state"], "awaiting_provider");
+    app.pass_settling(TimeDelta::minutes(1), TimeDelta::minutes(1)).await;
+    assert_eq!(app.opening(&id).await["state"], "escalated");
+    assert_eq!((lookups(&app), claims_and_facts(&app).await.1, app.items("/v1/tickets").await.len()), (0, 1, 1));
+    let body: Vec<u8> =
+        sqlx::query_scalar("select body from inbox where source = 'poll'").fetch_one(&app.pool).await.unwrap();
+    assert!(String::from_utf8(body).unwrap().contains("breaker_open"));
+    // An operator asks all the same: the bank is asked when it may be.
+    let (status, _) = app.post(&format!("/v1/account-openings/{id}/poll"), &json!({})).await;
+    assert_eq!(status, 202);
+    app.pass_settling(TimeDelta::hours(1), TimeDelta::minutes(10)).await;
+    assert_eq!((lookups(&app), claims_and_facts(&app).await.1), (0, 1));
+    force(&app, "nexusbank/lookup", None).await;
+    app.settle().await;
+    assert_eq!((lookups(&app), claims_and_facts(&app).await.1), (1, 2));
+    assert_eq!(app.items("/v1/tickets").await.len(), 1);
+    app.finish().await;
+}
+
+/// P21: a deadline in a state that asks nobody has nothing to do with the provider's breaker.
+#[tokio::test]
+async fn a_step_that_is_stuck_has_its_ticket_whatever_the_breakers_do() {
+    let app = TestApp::start().await;
+    for breaker in ["nexusbank/lookup", "nexusbank/submit"] {
+        force(&app, breaker, Some("open")).await;
+    }
+    let id = app.open().start().await;
+    app.pass_settling(TimeDelta::hours(12), TimeDelta::minutes(30)).await;
+    assert_eq!(app.opening(&id).await["state"], "requesting_account");
+    let tickets = app.items("/v1/tickets").await;
+    assert_eq!((tickets.len(), &tickets[0]["kind"]), (1, &json!("AccountOpeningStepFailed")));
+    app.finish().await;
+}
