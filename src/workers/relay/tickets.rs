@@ -20,6 +20,7 @@ use crate::db::outbox::Claimed;
 use crate::db::tickets::tracked::{self, Tracked};
 use crate::db::{Page, WITHIN, conclude, timeline};
 use crate::domain::{Opening, TicketKind, Topic};
+use crate::faults::Step;
 use crate::provider::CallError;
 use crate::provider::http::plain;
 use crate::services::Tracker;
@@ -137,19 +138,23 @@ impl Relay {
         let id = (work.opening_id, ticket.kind);
         let items = self.with_database(async |connection| latest(connection, &ticket.opening).await).await?;
         let issue = self.issue(work, ticket, &items);
-        let now = self.context.clock.now();
+        let clock = &self.context.clock;
         let mark = async |connection: &mut PgConnection| {
+            let now = clock.now();
             let known_lost = now - self.hidden(tracker);
-            tracked::mark_creation(connection, id, (work.id, token), known_lost, now).await
+            let marked = tracked::mark_creation(connection, id, (work.id, token), known_lost, now).await?;
+            Ok(marked.then_some(now))
         };
-        let marked = self.context.faults.around(MARK, crate::faults::Step::Commit, self.with_database(mark)).await?;
-        if !marked {
-            // Somebody else is at it: what they did is looked at anew.
-            return Err(CallError::Held { class: "overtaken", after: TimeDelta::seconds(1) });
+        let marked = self.context.faults.around(MARK, Step::Commit, self.with_database(mark)).await?;
+        // Somebody else is at it, or we slept and somebody may be: what they did is looked at anew.
+        let overtaken = CallError::Held { class: "overtaken", after: TimeDelta::seconds(1) };
+        let marked = marked.ok_or_else(|| overtaken.clone())?;
+        if clock.now() >= marked + self.context.call_timeout {
+            return Err(overtaken);
         }
         let created = tracker.create(&issue).await;
         if created.as_ref().is_err_and(|error| !error.is_indeterminate()) {
-            let clear = self.with_database(async |connection| tracked::clear_mark(connection, id, now).await);
+            let clear = self.with_database(async |connection| tracked::clear_mark(connection, id, marked).await);
             if let Err(error) = clear.await {
                 tracing::warn!(outbox.id = %work.id, %error, "the mark of a creation without effect stays: it costs a wait");
             }

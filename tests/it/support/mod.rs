@@ -318,8 +318,8 @@ impl TestAppBuilder {
         if let Some(theirs) = self.tracker {
             let tracker = &mut self.raw.tracker;
             tracker.jira_base_url = Some(world.base_url());
-            tracker.jira_email = Some(theirs.email);
-            tracker.jira_api_token = Some(theirs.api_token);
+            tracker.jira_email.get_or_insert(theirs.email);
+            tracker.jira_api_token.get_or_insert(theirs.api_token);
             tracker.jira_project_key = Some("OPS".to_owned());
         }
         let (url, schema) = cluster::fresh_schema().await;

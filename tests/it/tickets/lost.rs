@@ -113,25 +113,27 @@ async fn a_crash_around_the_creation_leaves_one_ticket() {
 /// P12: it wakes up after another has made the ticket, and makes none.
 #[tokio::test]
 async fn a_worker_that_slept_past_its_lease_makes_no_ticket() {
-    let mut app = tracking().start().await;
-    silent(&app).await;
-    let (clock, lease) = (app.clock.clone(), TimeDelta::seconds(31));
-    // It has searched, and sleeps before it marks.
-    app.context.faults = FaultPoint::new(move |place| {
-        if place == (Place { worker: "ticket_mark", step: Step::Commit, when: When::Before }) {
-            clock.advance(lease);
+    // It has searched, and sleeps before it marks, or before it sends.
+    for when in [When::Before, When::After] {
+        let mut app = tracking().start().await;
+        silent(&app).await;
+        let (clock, lease) = (app.clock.clone(), TimeDelta::seconds(31));
+        app.context.faults = FaultPoint::new(move |place| {
+            if place == (Place { worker: "ticket_mark", step: Step::Commit, when }) {
+                clock.advance(lease);
+            }
+            None
+        });
+        for _ in 0..5 {
+            app.try_round().await;
         }
-        None
-    });
-    for _ in 0..5 {
-        app.try_round().await;
+        assert!(creations(&app).is_empty(), "{when:?}");
+        app.context.faults = FaultPoint::default();
+        a_quarter_of_an_hour(&app).await;
+        assert_eq!(creations(&app).len(), 1);
+        only_issue(&app);
+        app.finish().await;
     }
-    assert!(creations(&app).is_empty());
-    app.context.faults = FaultPoint::default();
-    a_quarter_of_an_hour(&app).await;
-    assert_eq!(creations(&app).len(), 1);
-    only_issue(&app);
-    app.finish().await;
 }
 
 /// P9, P14: many ticks at once stand for many replicas; nothing but the database is between them.

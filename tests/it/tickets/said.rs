@@ -23,7 +23,7 @@ async fn a_ticket_tells_what_happened_where_it_stands_and_where_to_look() {
         &format!("Tracking id: {}", opening["provider_reference"].as_str().unwrap()),
         "Started: 2026-01-01 00:00:00 UTC",
         "Deadline: 2026-01-01 12:00:00 UTC",
-        "awaiting_provider → escalated (polled, poll)",
+        "awaiting_provider → escalated (provider_polled, poll)",
         "submit_request: delivered accepted",
     ] {
         assert!(said.contains(part), "{part}: {said}");
