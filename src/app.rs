@@ -32,13 +32,15 @@ use crate::http::{Edge, internal, public};
 use crate::ingest::Ingest;
 use crate::provider::http::Client;
 use crate::provider::nexusbank::NexusBank;
-use crate::provider::{Provider, Providers};
+use crate::provider::{Provider, Providers, SecretUses};
+use crate::rejected::Rejections;
 use crate::services::{CardIssuer, ProfileService, Subscribers};
 use crate::telemetry;
 use crate::workers::driver::{Rhythm, Worker, drive};
 use crate::workers::inbox::InboxWorker;
 use crate::workers::poller::Poller;
 use crate::workers::relay::Relay;
+use crate::workers::secret_uses::{self, SecretUseKeeper};
 use crate::workers::sweeper::Sweeper;
 use crate::workers::{Context, Wakers};
 
@@ -48,6 +50,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How often it is written down which secrets verify webhooks.
+const KEEP_USES: Duration = Duration::from_secs(5);
 /// How often the metrics are tidied, whether or not somebody scrapes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -58,6 +62,7 @@ pub struct Parts {
     /// What workers need.
     pub context: Context,
     ingest: JoinHandle<()>,
+    rejections: JoinHandle<()>,
 }
 
 /// The service, running.
@@ -71,6 +76,8 @@ pub struct App {
     listeners: JoinSet<()>,
     workers: JoinSet<()>,
     ingest: JoinHandle<()>,
+    rejections: JoinHandle<()>,
+    context: Context,
 }
 
 impl Parts {
@@ -89,12 +96,7 @@ impl Parts {
         let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
         let nexusbank: Arc<dyn Provider> = Arc::new(NexusBank::new(&settings.nexusbank, client.clone(), &gates));
         let providers = Providers::new([nexusbank]);
-        let writer = Writer {
-            ids: ids.clone(),
-            key,
-            dashboard_url: settings.dashboard_url.clone(),
-            subscribers: settings.event_subscribers.iter().map(|it| it.url.clone()).collect(),
-        };
+        let writer = writer(&settings, ids.clone(), key);
         let faults = FaultPoint::default();
         let (ingest, ingest_task) = Ingest::start(
             pool.clone(),
@@ -105,6 +107,9 @@ impl Parts {
             settings.burst_dedup_ttl,
             faults.clone(),
         );
+        let (rejections, rejections_task) =
+            Rejections::start(pool.clone(), ids.clone(), faults.clone(), settings.rejected_max_bytes);
+        let secret_uses = SecretUses::default();
         let context = Context {
             pool: pool.clone(),
             clock: clock.clone(),
@@ -119,12 +124,27 @@ impl Parts {
             call_timeout: TimeDelta::from_std(settings.provider_timeout).unwrap_or(TimeDelta::MAX),
             lease_margin: settings.lease_margin,
             parked_ttl: settings.parked_ttl,
+            secret_uses: secret_uses.clone(),
             gates: gates.clone(),
             wakers: wakers.clone(),
             faults: faults.clone(),
         };
-        let edge = Edge { settings, pool, clock, ids, writer, providers, gates, ingest, wakers, faults, metrics };
-        Ok(Self { edge, context, ingest: ingest_task })
+        let edge = Edge {
+            settings,
+            pool,
+            clock,
+            ids,
+            writer,
+            providers,
+            gates,
+            ingest,
+            rejections,
+            secret_uses,
+            wakers,
+            faults,
+            metrics,
+        };
+        Ok(Self { edge, context, ingest: ingest_task, rejections: rejections_task })
     }
 
     /// Listens and works.
@@ -132,7 +152,7 @@ impl Parts {
     /// # Errors
     /// When an address cannot be listened on.
     pub async fn run(self) -> anyhow::Result<App> {
-        let Self { edge, context, ingest } = self;
+        let Self { edge, context, ingest, rejections } = self;
         let settings = Arc::clone(&edge.settings);
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
@@ -145,7 +165,17 @@ impl Parts {
         let mut workers = work(&context, &stop_working);
         workers.spawn(keep_metrics(metrics, stop_working.clone()));
         tracing::info!(public = %public_addr, internal = %internal_addr, environment = %settings.environment, "serving");
-        Ok(App { public_addr, internal_addr, stop_listening, stop_working, listeners, workers, ingest })
+        Ok(App {
+            public_addr,
+            internal_addr,
+            stop_listening,
+            stop_working,
+            listeners,
+            workers,
+            ingest,
+            rejections,
+            context,
+        })
     }
 }
 
@@ -158,9 +188,11 @@ impl App {
         let requests = async {
             let _ = timeout_at(deadline, async { while self.listeners.join_next().await.is_some() {} }).await;
             self.listeners.abort_all();
-            // The last handle on the queue went with the last request; its writer ends when it is empty.
-            let _ = timeout_at(deadline.min(Instant::now() + DRAIN), &mut self.ingest).await;
+            // The last handle on the queues went with the last request; their writers end when they are empty.
+            let drained = async { tokio::join!(&mut self.ingest, &mut self.rejections) };
+            let _ = timeout_at(deadline.min(Instant::now() + DRAIN), drained).await;
             self.ingest.abort();
+            self.rejections.abort();
         };
         let work = timeout_at(deadline, async { while self.workers.join_next().await.is_some() {} });
         let ((), finished) = tokio::join!(requests, work);
@@ -168,8 +200,15 @@ impl App {
             tracing::warn!("some work did not end in time; its leases run out by themselves");
             self.workers.abort_all();
         }
+        let Context { pool, secret_uses, faults, .. } = &self.context;
+        let _ = timeout_at(deadline, secret_uses::keep(pool, secret_uses, faults)).await;
         tracing::info!("stopped");
     }
+}
+
+fn writer(settings: &Settings, ids: Ids, key: HistoryKey) -> Writer {
+    let subscribers = settings.event_subscribers.iter().map(|it| it.url.clone()).collect();
+    Writer { ids, key, dashboard_url: settings.dashboard_url.clone(), subscribers }
 }
 
 async fn listen(setting: &str, addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
@@ -190,6 +229,8 @@ fn work(context: &Context, stop: &CancellationToken) -> JoinSet<()> {
         let rhythm = Rhythm { wake: Arc::clone(wakers.relay(topic)), idle: LOOK, at_once: 4 };
         spawn.worker(Relay { context: context.clone(), topic }, rhythm);
     }
+    let keep_uses = Rhythm { wake: Arc::default(), idle: KEEP_USES, at_once: 1 };
+    spawn.worker(SecretUseKeeper(context.clone()), keep_uses);
     spawn.worker(Sweeper(context.clone()), Rhythm { wake: Arc::default(), idle: SWEEP, at_once: 1 });
     tasks
 }

@@ -7,6 +7,7 @@ pub mod facts;
 pub mod inbox;
 pub mod poller;
 pub mod relay;
+pub mod secret_uses;
 pub mod sweeper;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
-use crate::provider::Providers;
+use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers};
 
 /// What every worker needs.
@@ -55,6 +56,8 @@ pub struct Context {
     pub lease_margin: TimeDelta,
     /// How long a fact that matches no opening waits for one.
     pub parked_ttl: TimeDelta,
+    /// Which secrets verified webhooks since it was last written down.
+    pub secret_uses: SecretUses,
     /// Wakes workers after a commit that made work for them.
     pub wakers: Wakers,
     /// Where tests let steps fail.

@@ -14,8 +14,11 @@ pub mod json;
 mod openings;
 pub mod page;
 pub mod path;
+mod rejected;
 mod sandbox;
 mod tickets;
+mod unmatched;
+mod webhook_secrets;
 pub mod work;
 
 use std::sync::Arc;
@@ -72,7 +75,10 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
         .merge(dead_letters::router())
         .routes(routes!(cases::list))
         .routes(routes!(tickets::list))
-        .routes(routes!(events::list));
+        .routes(routes!(events::list))
+        .merge(rejected::router())
+        .routes(routes!(webhook_secrets::list))
+        .routes(routes!(unmatched::list));
     if environment == Environment::Production { api } else { api.routes(routes!(sandbox::set_status)) }
 }
 
@@ -88,7 +94,7 @@ mod tests {
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
-        assert_eq!(operations.len(), 14);
+        assert_eq!(operations.len(), 20);
         for (_, operation) in operations {
             assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
         }

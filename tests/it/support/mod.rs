@@ -38,6 +38,7 @@ use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::poller::Poller;
 use account_opening::workers::relay::Relay;
+use account_opening::workers::secret_uses::SecretUseKeeper;
 use account_opening::workers::sweeper::Sweeper;
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -129,6 +130,7 @@ impl TestApp {
         }
         found |= self.tick(&Poller(self.context.clone())).await;
         found |= self.tick(&Sweeper(self.context.clone())).await;
+        found |= self.tick(&SecretUseKeeper(self.context.clone())).await;
         found
     }
 
@@ -139,6 +141,7 @@ impl TestApp {
             let _ = tick(&Relay { context: self.context.clone(), topic }).await;
         }
         let _ = tick(&Poller(self.context.clone())).await;
+        let _ = tick(&SecretUseKeeper(self.context.clone())).await;
     }
 
     async fn tick<W: Worker>(&self, worker: &W) -> bool {
