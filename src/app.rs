@@ -33,7 +33,8 @@ use crate::http::{Edge, internal, public};
 use crate::ingest::Ingest;
 use crate::provider::http::Client;
 use crate::provider::nexusbank::NexusBank;
-use crate::provider::{Provider, Providers};
+use crate::provider::{Provider, Providers, SecretUses};
+use crate::rejected::Rejections;
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::telemetry;
 use crate::workers::breakers::Forced;
@@ -45,6 +46,7 @@ use crate::workers::marks::Marks;
 use crate::workers::poller::Poller;
 use crate::workers::recovery::Recovery;
 use crate::workers::relay::Relay;
+use crate::workers::secret_uses::{self, SecretUseKeeper};
 use crate::workers::sweeper::Sweeper;
 use crate::workers::{Context, Wakers};
 
@@ -60,6 +62,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// How often it is written down when providers were last heard of: what a crash loses of it is far less than a catch-up
 /// looks back.
 const MARK: Duration = Duration::from_secs(5);
+/// How often it is written down which secrets verify webhooks.
+const KEEP_USES: Duration = Duration::from_secs(5);
 /// How often the metrics are tidied, whether or not somebody scrapes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -70,6 +74,7 @@ pub struct Parts {
     /// What workers need.
     pub context: Context,
     ingest: JoinHandle<()>,
+    rejections: JoinHandle<()>,
 }
 
 /// The service, running.
@@ -84,6 +89,8 @@ pub struct App {
     listeners: JoinSet<()>,
     workers: JoinSet<()>,
     ingest: JoinHandle<()>,
+    rejections: JoinHandle<()>,
+    context: Context,
 }
 
 impl Parts {
@@ -105,13 +112,7 @@ impl Parts {
         let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
         let providers = Providers::new([nexusbank]);
         let hang_up = CancellationToken::new();
-        let writer = Writer {
-            ids: ids.clone(),
-            key,
-            dashboard_url: settings.dashboard_url.clone(),
-            subscribers: settings.event_subscribers.iter().map(|it| it.url.clone()).collect(),
-            tracker: settings.tracker.is_some(),
-        };
+        let writer = writer(&settings, ids.clone(), key);
         let faults = FaultPoint::default();
         let (ingest, ingest_task) = Ingest::start(
             pool.clone(),
@@ -122,6 +123,9 @@ impl Parts {
             settings.burst_dedup_ttl,
             faults.clone(),
         );
+        let (rejections, rejections_task) =
+            Rejections::start(pool.clone(), ids.clone(), faults.clone(), settings.rejected_max_bytes);
+        let secret_uses = SecretUses::default();
         let context = Context {
             pool: pool.clone(),
             clock: clock.clone(),
@@ -139,6 +143,7 @@ impl Parts {
             hang_up: hang_up.clone(),
             lease_margin: settings.lease_margin,
             parked_ttl: settings.parked_ttl,
+            secret_uses: secret_uses.clone(),
             gates: gates.clone(),
             poll_budget: Budget::new(settings.poll_budget),
             heard: heard.clone(),
@@ -156,12 +161,14 @@ impl Parts {
             gates,
             heard,
             ingest,
+            rejections,
+            secret_uses,
             wakers,
             faults,
             metrics,
             hang_up,
         };
-        Ok(Self { edge, context, ingest: ingest_task })
+        Ok(Self { edge, context, ingest: ingest_task, rejections: rejections_task })
     }
 
     /// Listens and works.
@@ -169,7 +176,7 @@ impl Parts {
     /// # Errors
     /// When an address cannot be listened on.
     pub async fn run(self) -> anyhow::Result<App> {
-        let Self { edge, context, ingest } = self;
+        let Self { edge, context, ingest, rejections } = self;
         let settings = Arc::clone(&edge.settings);
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
@@ -187,7 +194,18 @@ impl Parts {
         let mut workers = work(&context, &stop_working);
         workers.spawn(keep_metrics(metrics, stop_working.clone()));
         tracing::info!(public = %public_addr, internal = %internal_addr, environment = %settings.environment, "serving");
-        Ok(App { public_addr, internal_addr, stop_listening, stop_working, hang_up, listeners, workers, ingest })
+        Ok(App {
+            public_addr,
+            internal_addr,
+            stop_listening,
+            stop_working,
+            hang_up,
+            listeners,
+            workers,
+            ingest,
+            rejections,
+            context,
+        })
     }
 }
 
@@ -205,9 +223,11 @@ impl App {
         let requests = async {
             let _ = timeout_at(deadline, async { while self.listeners.join_next().await.is_some() {} }).await;
             self.listeners.abort_all();
-            // The last handle on the queue went with the last request; its writer ends when it is empty.
-            let _ = timeout_at(deadline.min(Instant::now() + DRAIN), &mut self.ingest).await;
+            // The last handle on the queues went with the last request; their writers end when they are empty.
+            let drained = async { tokio::join!(&mut self.ingest, &mut self.rejections) };
+            let _ = timeout_at(deadline.min(Instant::now() + DRAIN), drained).await;
             self.ingest.abort();
+            self.rejections.abort();
         };
         let work = timeout_at(deadline, async { while self.workers.join_next().await.is_some() {} });
         let ((), finished) = tokio::join!(requests, work);
@@ -216,6 +236,8 @@ impl App {
             self.workers.abort_all();
         }
         hanging_up.abort();
+        let Context { pool, secret_uses, faults, .. } = &self.context;
+        let _ = timeout_at(deadline, secret_uses::keep(pool, secret_uses, faults)).await;
         tracing::info!("stopped");
     }
 }
@@ -223,6 +245,12 @@ impl App {
 /// When calls are given up: at the half of a short time to stop, else when just enough of it is left.
 fn hang_up_at(now: Instant, deadline: Instant) -> Instant {
     deadline - HANG_UP.min(deadline.saturating_duration_since(now) / 2)
+}
+
+fn writer(settings: &Settings, ids: Ids, key: HistoryKey) -> Writer {
+    let subscribers = settings.event_subscribers.iter().map(|it| it.url.clone()).collect();
+    let (dashboard_url, tracker) = (settings.dashboard_url.clone(), settings.tracker.is_some());
+    Writer { ids, key, dashboard_url, subscribers, tracker }
 }
 
 async fn listen(setting: &str, addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
@@ -247,6 +275,8 @@ fn work(context: &Context, stop: &CancellationToken) -> JoinSet<()> {
     spawn.worker(Recovery(context.clone()), Rhythm { wake: context.gates.wake(), idle: LOOK, at_once: 1 });
     spawn.worker(CatchUp(context.clone()), Rhythm { wake: Arc::clone(&wakers.catch_up), idle: LOOK, at_once: 1 });
     spawn.worker(Marks(context.clone()), Rhythm { wake: Arc::default(), idle: MARK, at_once: 1 });
+    let keep_uses = Rhythm { wake: Arc::default(), idle: KEEP_USES, at_once: 1 };
+    spawn.worker(SecretUseKeeper(context.clone()), keep_uses);
     spawn.worker(Sweeper(context.clone()), Rhythm { wake: Arc::default(), idle: SWEEP, at_once: 1 });
     tasks
 }

@@ -109,6 +109,7 @@ pub struct Settings {
     pub burst_dedup_ttl: TimeDelta,
     pub idempotency_ttl: TimeDelta,
     pub webhook_max_bytes: usize,
+    pub rejected_max_bytes: i64,
     pub ack_timeout: Duration,
     pub ingest_queue: usize,
     pub lease_margin: TimeDelta,
@@ -209,6 +210,8 @@ impl RawSettings {
             burst_dedup_ttl: check.delta("BURST_DEDUP_TTL", &self.burst_dedup_ttl),
             idempotency_ttl: check.delta("IDEMPOTENCY_TTL", &self.idempotency_ttl),
             webhook_max_bytes: check.number("WEBHOOK_MAX_BYTES", &self.webhook_max_bytes, 1, 64 * 1_024 * 1_024),
+            // The least is twice what one request without its body may count for.
+            rejected_max_bytes: check.number("REJECTED_MAX_BYTES", &self.rejected_max_bytes, 262_144, 1 << 40),
             ack_timeout: check.duration("ACK_TIMEOUT", &self.ack_timeout),
             ingest_queue: check.number("INGEST_QUEUE", &self.ingest_queue, 1, 1_000_000),
             lease_margin: check.delta_of_at_least("LEASE_MARGIN", &self.lease_margin, TimeDelta::milliseconds(500)),

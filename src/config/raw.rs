@@ -96,6 +96,9 @@ pub struct RawSettings {
     /// The largest webhook body, in bytes
     #[arg(long, env, default_value = "262144")]
     pub webhook_max_bytes: String,
+    /// The most bytes kept of webhook requests that were refused, in all; one source may hold half
+    #[arg(long, env, default_value = "67108864")]
+    pub rejected_max_bytes: String,
     /// The longest a webhook waits for its answer
     #[arg(long, env, default_value = "5s")]
     pub ack_timeout: String,

@@ -20,11 +20,13 @@ pub mod openings;
 pub mod operator_actions;
 pub mod outbox;
 mod pool;
+pub mod rejected;
 pub mod roles;
 pub mod tickets;
 pub mod timeline;
 pub mod timers;
 pub mod webhook_marks;
+pub mod webhook_secrets;
 
 pub use error::{Fault, classify, describe};
 pub use pool::{PoolOptions, WITHIN, conclude, connect, connect_for_migrations};

@@ -4,10 +4,12 @@
 //! send a byte now and then could hold every one of them. Here head and body must arrive in time, the answer must be read in
 //! time, an idle connection is closed, and a connection beyond the cap waits to be accepted until another ends.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -16,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::Layer;
 use tower_http::timeout::RequestBodyDeadline;
 
 use super::outgoing::Outgoing;
@@ -84,11 +87,13 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &slots)).await {
-        let Some((stream, slot)) = accepted else { continue };
+        let Some((stream, peer, slot)) = accepted else { continue };
         // Answers are small and wait for nothing.
         let _ = stream.set_nodelay(true);
         let stream = TokioIo::new(Outgoing::new(stream, limits.answer_within));
-        let service = RequestBodyDeadline::new(router.clone(), limits.body_within);
+        // Whom the connection is from, as `axum::serve` would say it.
+        let service = Extension(ConnectInfo(peer)).layer(router.clone());
+        let service = RequestBodyDeadline::new(service, limits.body_within);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_within)
@@ -109,13 +114,13 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     connections.shutdown().await;
 }
 
-type Accepted = (TcpStream, tokio::sync::OwnedSemaphorePermit);
+type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
 
 /// The next connection, once there is room for it.
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<Accepted> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, peer)) => Some((stream, peer, slot)),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             tokio::time::sleep(AFTER_ERROR).await;

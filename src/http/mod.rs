@@ -23,7 +23,8 @@ use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::heard::Heard;
 use crate::ingest::Ingest;
-use crate::provider::Providers;
+use crate::provider::{Providers, SecretUses};
+use crate::rejected::Rejections;
 use crate::workers::Wakers;
 
 /// What handlers need.
@@ -47,6 +48,10 @@ pub struct Edge {
     pub heard: Heard,
     /// The way in for messages.
     pub ingest: Ingest,
+    /// The way in for what is refused.
+    pub rejections: Rejections,
+    /// Which secrets verify webhooks.
+    pub secret_uses: SecretUses,
     /// Wakes workers.
     pub wakers: Wakers,
     /// Where tests let steps fail.

@@ -2,7 +2,7 @@
 //!
 //! A request is checked in a fixed order (provider, method, size, type, signature), nothing of it is parsed before its
 //! signature has been verified over the raw bytes, and it is answered after the commit that holds it. Business logic runs
-//! after the answer.
+//! after the answer. What is refused is kept ([`crate::rejected`]), which changes neither the order nor the answers.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +11,27 @@ use axum::body::{Body, to_bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{Edge, body, health};
+use crate::clock::Time;
 use crate::db::inbox::Stored;
-use crate::domain::Source;
+use crate::db::rejected::Cause;
 use crate::ingest::{Message, Receipt};
-use crate::provider::{Headers, Incoming, Parsed, Provider, VerifyError};
+use crate::provider::{Incoming, Parsed, Provider, Verified, VerifyError};
+use crate::rejected;
 
 /// What remains of `ACK_TIMEOUT` for the answer to travel.
 const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
+
+/// How long a refusal waits until the request that it is about is kept. Whoever is refused is told so in any case.
+const KEPT_WITHIN: Duration = Duration::from_millis(250);
+/// How long the body of a request for nobody may take: most have come with their head.
+const UNKNOWN_BODY: Duration = Duration::from_millis(500);
 
 /// The routes of the public listener.
 pub fn router(edge: Edge) -> Router {
@@ -50,17 +58,38 @@ pub fn body_within(ack_timeout: Duration) -> Duration {
 /// What became of a request, for the metrics.
 type Answer = (&'static str, Response);
 
+/// What a request is told.
+enum Told {
+    /// This, and nothing is left to do.
+    Answer(Answer),
+    /// That it is refused; it is kept first, for a moment.
+    Refused(Answer, Box<Refused>),
+}
+
+/// A refused request, as far as it is kept whoever it was for.
+struct Refused {
+    cause: Cause,
+    head: Parts,
+    body: Option<Vec<u8>>,
+    received_at: Time,
+}
+
 async fn receive(State(edge): State<Edge>, name: Result<Path<String>, PathRejection>, request: Request) -> Response {
     let started = Instant::now();
     // A name that is no text is no provider's either.
     let Some(provider) = name.ok().and_then(|Path(name)| edge.providers.get(&name).cloned()) else {
-        metrics::counter!("account_opening_webhooks_total", "provider" => "unknown", "outcome" => "unknown_provider")
-            .increment(1);
-        return StatusCode::NOT_FOUND.into_response();
+        return unknown_provider(&edge, request).await;
     };
     let patience = patience(edge.settings.ack_timeout);
-    let answer = tokio::time::timeout(patience, handle(&edge, provider.as_ref(), request)).await;
-    let (outcome, response) = answer.unwrap_or_else(|_| ("timeout", unavailable()));
+    let told = tokio::time::timeout(patience, handle(&edge, provider.as_ref(), request)).await;
+    let (outcome, response) = match told {
+        Ok(Told::Answer(answer)) => answer,
+        Ok(Told::Refused(answer, refused)) => {
+            keep(&edge, Some(provider.as_ref()), *refused, patience.saturating_sub(started.elapsed())).await;
+            answer
+        }
+        Err(_) => ("timeout", unavailable()),
+    };
     let provider = provider.name();
     metrics::counter!("account_opening_webhooks_total", "provider" => provider, "outcome" => outcome).increment(1);
     metrics::histogram!("account_opening_webhook_ack_seconds").record(started.elapsed());
@@ -68,66 +97,95 @@ async fn receive(State(edge): State<Edge>, name: Result<Path<String>, PathReject
     response
 }
 
-async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Answer {
+/// Whoever it is for, what comes of its body within a moment is kept: a provider that is told a wrong path sends real webhooks.
+async fn unknown_provider(edge: &Edge, request: Request) -> Response {
+    metrics::counter!("account_opening_webhooks_total", "provider" => "unknown", "outcome" => "unknown_provider")
+        .increment(1);
+    let (started, received_at) = (Instant::now(), edge.clock.now());
+    let (head, body) = request.into_parts();
+    let within = UNKNOWN_BODY.min(body_within(edge.settings.ack_timeout));
+    let read = tokio::time::timeout(within, read(&head.headers, body, edge.settings.webhook_max_bytes)).await;
+    let body = read.ok().and_then(Result::ok);
+    let left = patience(edge.settings.ack_timeout).saturating_sub(started.elapsed());
+    keep(edge, None, Refused { cause: Cause::UnknownProvider, head, body, received_at }, left).await;
+    StatusCode::NOT_FOUND.into_response()
+}
+
+/// Keeps what is refused. The refusal waits for it no longer than a moment, and not beyond `left`.
+async fn keep(edge: &Edge, provider: Option<&dyn Provider>, refused: Refused, left: Duration) {
+    let Refused { cause, head, body, received_at } = refused;
+    let refused = rejected::Refused { cause, provider, head: &head, body, received_at };
+    edge.rejections.keep(refused, KEPT_WITHIN.min(left)).await;
+}
+
+async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Told {
     // Judged as it arrives, however long its body takes.
     let received_at = edge.clock.now();
     let (head, body) = request.into_parts();
     if head.method != Method::POST {
         let allow = [("allow", "POST")];
-        return ("method", (StatusCode::METHOD_NOT_ALLOWED, allow).into_response());
+        return Told::Answer(("method", (StatusCode::METHOD_NOT_ALLOWED, allow).into_response()));
     }
+    let refuse = |cause: Cause, status: StatusCode, head, body| {
+        Told::Refused((cause.as_str(), status.into_response()), Box::new(Refused { cause, head, body, received_at }))
+    };
     let body = match read(&head.headers, body, edge.settings.webhook_max_bytes).await {
         Ok(body) => body,
-        Err(answer) => return answer,
+        Err(Unread::TooLarge) => return refuse(Cause::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, head, None),
+        Err(Unread::TooSlow) => {
+            return Told::Answer(("too_slow", body::closing(StatusCode::REQUEST_TIMEOUT.into_response())));
+        }
+        Err(Unread::BrokenOff) => return Told::Answer(("broken_off", StatusCode::BAD_REQUEST.into_response())),
     };
     if !is_json(&head.headers) {
-        return ("content_type", StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
+        return refuse(Cause::ContentType, StatusCode::UNSUPPORTED_MEDIA_TYPE, head, Some(body));
     }
     let path = head.uri.path().to_owned();
     let incoming = Incoming { method: &head.method, path: &path, headers: &head.headers, body: &body, received_at };
-    let verified = match provider.verify(&incoming) {
-        Ok(verified) => verified,
+    match provider.verify(&incoming) {
+        Ok(verified) => Told::Answer(take(edge, provider, &incoming, verified).await),
         Err(error) => {
             tracing::warn!(provider = provider.name(), %error, bytes = body.len(), "webhook refused");
-            return (refused(error), StatusCode::UNAUTHORIZED.into_response());
+            refuse(cause(error), StatusCode::UNAUTHORIZED, head, Some(body))
         }
-    };
-    let headers = Headers::kept(&head.headers);
-    let parsed = provider.parse(&headers, &body);
+    }
+}
+
+/// Takes in what the provider did send.
+async fn take(edge: &Edge, provider: &dyn Provider, incoming: &Incoming<'_>, verified: Verified) -> Answer {
+    edge.secret_uses.count(provider, verified.secret, incoming.received_at);
+    let message = Message::read(provider, incoming, verified);
+    let parsed = message.parsed.clone();
     if let Parsed::Unreadable(cause) = &parsed {
         tracing::warn!(provider = provider.name(), cause, "a signed webhook cannot be read; kept as a dead letter");
     }
-    let ack = provider.ack(&incoming);
-    let message = Message {
-        source: Source::Webhook,
-        provider: provider.name().to_owned(),
-        event_id: verified.event_id,
-        headers,
-        body: body.clone(),
-        received_at,
-        parsed,
-    };
-    let outcome = match edge.ingest.receive(message.clone()).await {
-        Ok(receipt) => outcome(receipt, &message.parsed),
+    let ack = provider.ack(incoming);
+    match edge.ingest.receive(message).await {
+        Ok(receipt) => (outcome(receipt, &parsed), (ack.status, ack.headers, ack.body).into_response()),
         Err(error) => {
             tracing::warn!(provider = provider.name(), %error, "webhook not taken");
-            return ("unavailable", unavailable());
+            ("unavailable", unavailable())
         }
-    };
-    (outcome, (ack.status, ack.headers, ack.body).into_response())
+    }
+}
+
+/// Why there is no body.
+enum Unread {
+    TooLarge,
+    TooSlow,
+    BrokenOff,
 }
 
 /// Reads the body, unless it says or shows that it is too large, or does not come.
-async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Answer> {
-    let too_large = || ("too_large", StatusCode::PAYLOAD_TOO_LARGE.into_response());
+async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Unread> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse::<u64>().ok());
     if declared.is_some_and(|length| length > most as u64) {
-        return Err(too_large());
+        return Err(Unread::TooLarge);
     }
     to_bytes(body, most).await.map(Into::into).map_err(|error| match &error {
-        error if body::is_too_large(error) => too_large(),
-        error if body::is_too_slow(error) => ("too_slow", body::closing(StatusCode::REQUEST_TIMEOUT.into_response())),
-        _ => ("broken_off", StatusCode::BAD_REQUEST.into_response()),
+        error if body::is_too_large(error) => Unread::TooLarge,
+        error if body::is_too_slow(error) => Unread::TooSlow,
+        _ => Unread::BrokenOff,
     })
 }
 
@@ -139,11 +197,11 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-const fn refused(error: VerifyError) -> &'static str {
+const fn cause(error: VerifyError) -> Cause {
     match error {
-        VerifyError::Missing => "signature_missing",
-        VerifyError::Wrong => "signature_wrong",
-        VerifyError::Stale => "signature_stale",
+        VerifyError::Missing => Cause::SignatureMissing,
+        VerifyError::Wrong => Cause::SignatureWrong,
+        VerifyError::Stale => Cause::SignatureStale,
     }
 }
 

@@ -23,7 +23,7 @@ use crate::domain::{Report, Source};
 use crate::faults::FaultPoint;
 #[cfg(feature = "broken")]
 use crate::faults::broken;
-use crate::provider::{Headers, Parsed};
+use crate::provider::{Headers, Incoming, Parsed, Provider, Verified};
 
 /// A message that was verified, with what it says.
 #[derive(Clone, Debug)]
@@ -42,6 +42,34 @@ pub struct Message {
     pub received_at: Time,
     /// What it says.
     pub parsed: Parsed,
+}
+
+impl Message {
+    /// What a verified request says.
+    #[must_use]
+    pub fn read(provider: &dyn Provider, incoming: &Incoming<'_>, verified: Verified) -> Self {
+        let headers = Headers::kept(incoming.headers);
+        let parsed = provider.parse(&headers, incoming.body);
+        Self {
+            source: Source::Webhook,
+            provider: provider.name().to_owned(),
+            event_id: verified.event_id,
+            headers,
+            body: incoming.body.to_vec(),
+            received_at: incoming.received_at,
+            parsed,
+        }
+    }
+
+    /// Its key in the inbox; where it carries several events, what their keys begin with.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.key_with(&Sha256::digest(&self.body).into())
+    }
+
+    fn key_with(&self, digest: &Digest) -> String {
+        self.event_id.as_deref().map_or_else(|| hex::encode(digest), event_key)
+    }
 }
 
 /// What became of a message. In every case it need not be sent again.
@@ -143,7 +171,7 @@ impl Ingest {
 
     /// The rows that a message becomes: one for each event in it, each with the whole body.
     fn facts(&self, message: &Message, digest: Digest) -> Vec<NewFact> {
-        let base = message.event_id.as_deref().map_or_else(|| hex::encode(digest), event_key);
+        let base = message.key_with(&digest);
         let row = |part: usize, event_id: String, report: Option<&Report>, arrival: Arrival| NewFact {
             id: self.ids.next(),
             group: format!("{}:{}", message.source, message.provider),

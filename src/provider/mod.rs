@@ -6,17 +6,21 @@
 
 pub mod http;
 pub mod nexusbank;
+mod secret_uses;
 pub mod signature;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::http::CallError;
+pub use self::secret_uses::SecretUses;
+use self::signature::Fingerprint;
 use crate::clock::Time;
 use crate::domain::{OpeningId, ProfileId, ProviderRef, Report, Request};
 
@@ -107,6 +111,15 @@ pub struct Incoming<'a> {
     pub received_at: Time,
 }
 
+/// The most headers that are kept.
+const MOST_HEADERS: usize = 64;
+/// The most characters of one of them.
+const MOST_OF_A_HEADER: usize = 1_024;
+/// The most bytes of one that a signature needs: five times what 16 signatures of the longest known kind take.
+const MOST_OF_A_SIGNATURE: usize = 8 * 1_024;
+/// The most bytes of all others together, in a request that was refused.
+const MOST_OF_OTHERS: usize = 16 * 1_024;
+
 /// Headers as the inbox keeps them, by their names in small letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -116,11 +129,45 @@ impl Headers {
     /// At most 64, each of at most 1 KiB, without what authenticates whoever sent them.
     #[must_use]
     pub fn kept(headers: &HeaderMap) -> Self {
-        let secret = |name: &str| ["authorization", "cookie", "proxy-authorization"].contains(&name);
-        let text =
-            |value: &HeaderValue| -> String { String::from_utf8_lossy(value.as_bytes()).chars().take(1_024).collect() };
-        let kept = headers.iter().filter(|(name, _)| !secret(name.as_str())).take(64);
-        Self(kept.map(|(name, value)| (name.to_string(), text(value))).collect())
+        let kept = headers.iter().filter(|(name, _)| !is_credential(name.as_str())).take(MOST_HEADERS);
+        let mut all = BTreeMap::new();
+        for (name, value) in kept {
+            // The first of several, which is the one that a signature is read from.
+            all.entry(name.to_string()).or_insert_with(|| text(value).chars().take(MOST_OF_A_HEADER).collect());
+        }
+        Self(all)
+    }
+
+    /// The same for a request that is to be verified again some day: what its signature needs is kept whole, as far as
+    /// anybody sends it, and of the others no more than 16 KiB.
+    #[must_use]
+    pub fn kept_with(headers: &HeaderMap, signed: &[&str]) -> Self {
+        let mut all = BTreeMap::new();
+        let mut room = MOST_OF_OTHERS;
+        for (name, text) in Self::kept(headers).0 {
+            let size = name.len() + text.len();
+            if size <= room && !signed.contains(&name.as_str()) {
+                room -= size;
+                all.insert(name, text);
+            }
+        }
+        for name in signed {
+            if let Some(value) = headers.get(*name) {
+                let text = text(value);
+                let end = text.floor_char_boundary(MOST_OF_A_SIGNATURE);
+                all.insert((*name).to_owned(), text[..end].to_owned());
+            }
+        }
+        Self(all)
+    }
+
+    /// As they came, as far as they were kept.
+    #[must_use]
+    pub fn to_map(&self) -> HeaderMap {
+        let header = |(name, value): (&String, &String)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        };
+        self.0.iter().filter_map(header).collect()
     }
 
     /// These headers.
@@ -134,6 +181,15 @@ impl Headers {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
+}
+
+fn text(value: &HeaderValue) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
+}
+
+/// What authenticates whoever sent a request, and could be used by who reads it.
+fn is_credential(name: &str) -> bool {
+    ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"].contains(&name)
 }
 
 /// A request that the provider did send.
@@ -245,6 +301,22 @@ pub trait Provider: Send + Sync {
     /// Why it is not believed.
     fn verify(&self, incoming: &Incoming<'_>) -> Result<Verified, VerifyError>;
 
+    /// The active secrets, in the order in which they are counted by [`Verified::secret`]. Empty where it has none.
+    fn secrets(&self) -> Vec<Fingerprint> {
+        Vec::new()
+    }
+
+    /// How far a signed time may be from the time of receipt, where it is signed.
+    fn tolerance(&self) -> Option<TimeDelta> {
+        None
+    }
+
+    /// The headers that [`Provider::verify`] reads: those of a refused request are kept whole, so that it can be verified
+    /// again.
+    fn signed_headers(&self) -> &'static [&'static str] {
+        signature::HEADERS
+    }
+
     /// What a message says. It is asked when the message comes and again when it is decided, perhaps days later: so it sees
     /// what the inbox keeps.
     fn parse(&self, headers: &Headers, body: &[u8]) -> Parsed;
@@ -277,5 +349,10 @@ impl Providers {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {
         self.0.get(name)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
+        self.0.values()
     }
 }

@@ -15,6 +15,7 @@ pub mod poller;
 pub mod recovery;
 pub mod relay;
 pub mod room;
+pub mod secret_uses;
 pub mod sweeper;
 
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::heard::Heard;
-use crate::provider::Providers;
+use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 
 /// What every worker needs.
@@ -78,6 +79,8 @@ pub struct Context {
     pub lease_margin: TimeDelta,
     /// How long a fact that matches no opening waits for one.
     pub parked_ttl: TimeDelta,
+    /// Which secrets verified webhooks since it was last written down.
+    pub secret_uses: SecretUses,
     /// Wakes workers after a commit that made work for them.
     pub wakers: Wakers,
     /// Where tests let steps fail.

@@ -16,8 +16,11 @@ mod openings;
 pub mod page;
 pub mod path;
 mod providers;
+mod rejected;
 mod sandbox;
 mod tickets;
+mod unmatched;
+mod webhook_secrets;
 pub mod work;
 
 use std::sync::Arc;
@@ -77,7 +80,10 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
         .routes(routes!(breakers::force))
         .routes(routes!(cases::list))
         .routes(routes!(tickets::list))
-        .routes(routes!(events::list));
+        .routes(routes!(events::list))
+        .merge(rejected::router())
+        .routes(routes!(webhook_secrets::list))
+        .routes(routes!(unmatched::list));
     if environment == Environment::Production { api } else { api.routes(routes!(sandbox::set_status)) }
 }
 
@@ -93,7 +99,7 @@ mod tests {
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
-        assert_eq!(operations.len(), 16);
+        assert_eq!(operations.len(), 24);
         for (_, operation) in operations {
             assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
         }

@@ -19,7 +19,7 @@ pub use self::account::read_account;
 use self::message::Words;
 pub use self::message::{list_page, parse, parse_item, simulate};
 use super::http::{Answer, CallError, Client};
-use super::signature::{self, WebhookSecret};
+use super::signature::{self, Fingerprint, WebhookSecret};
 use super::{
     BicSource, Capabilities, Headers, Idempotency, Incoming, LIST, ListPage, Parsed, Provider, Submission, Verified,
     VerifyError,
@@ -213,6 +213,14 @@ impl Provider for NexusBank {
         let Incoming { headers, body, received_at, .. } = incoming;
         let (event_id, secret) = signature::verify(&self.secrets, headers, body, *received_at, self.tolerance)?;
         Ok(Verified { event_id: Some(event_id), secret })
+    }
+
+    fn secrets(&self) -> Vec<Fingerprint> {
+        self.secrets.iter().map(WebhookSecret::fingerprint).collect()
+    }
+
+    fn tolerance(&self) -> Option<TimeDelta> {
+        Some(self.tolerance)
     }
 
     fn parse(&self, _headers: &Headers, body: &[u8]) -> Parsed {

@@ -1,5 +1,7 @@
 //! Signature schemes that providers share. Each works on raw bytes and compares in constant time.
 
+mod fingerprint;
 mod standard_webhooks;
 
-pub use self::standard_webhooks::{ID, SIGNATURE, TIMESTAMP, WebhookSecret, sign, verify};
+pub use self::fingerprint::Fingerprint;
+pub use self::standard_webhooks::{HEADERS, ID, SIGNATURE, TIMESTAMP, WebhookSecret, sign, verify};

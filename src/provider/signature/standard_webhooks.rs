@@ -10,6 +10,7 @@ use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::Fingerprint;
 use crate::clock::Time;
 use crate::provider::VerifyError;
 
@@ -19,6 +20,8 @@ pub const ID: &str = "webhook-id";
 pub const TIMESTAMP: &str = "webhook-timestamp";
 /// The header with the signatures, separated by spaces.
 pub const SIGNATURE: &str = "webhook-signature";
+/// All that a signature needs.
+pub const HEADERS: &[&str] = &[ID, TIMESTAMP, SIGNATURE];
 
 /// More signatures than a rotation needs; each costs a comparison with every secret.
 const MAX_SIGNATURES: usize = 16;
@@ -31,7 +34,10 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// A key shared with whoever signs: `whsec_` and base64.
 #[derive(Clone)]
-pub struct WebhookSecret(Hmac<Sha256>);
+pub struct WebhookSecret {
+    key: Hmac<Sha256>,
+    fingerprint: Fingerprint,
+}
 
 impl WebhookSecret {
     /// Reads `whsec_…`: base64 of at least one byte. (The specification recommends 24 to 64; what a provider hands out is
@@ -45,11 +51,18 @@ impl WebhookSecret {
         if key.is_empty() {
             return Err("a secret is empty".to_owned());
         }
-        Hmac::new_from_slice(&key).map(Self).map_err(|_| "a secret cannot be a key".to_owned())
+        let key = Hmac::new_from_slice(&key).map_err(|_| "a secret cannot be a key".to_owned())?;
+        Ok(Self { key, fingerprint: Fingerprint::of(text) })
+    }
+
+    /// What it may be called.
+    #[must_use]
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     fn mac(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> Hmac<Sha256> {
-        let mut mac = self.0.clone();
+        let mut mac = self.key.clone();
         for part in [id, b".", timestamp, b".", body] {
             mac.update(part);
         }

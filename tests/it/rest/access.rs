@@ -9,7 +9,7 @@ const ROLES: [(&str, &str); 4] =
     [("reader", "reader-token"), ("caller", "caller-token"), ("operator", "operator-token"), ("admin", TOKEN)];
 
 /// Every route with the least role that it takes.
-const ROUTES: [(&str, &str, &str); 17] = [
+const ROUTES: [(&str, &str, &str); 25] = [
     ("GET", "/v1/account-openings", "reader"),
     ("POST", "/v1/account-openings", "caller"),
     ("GET", "/v1/account-openings/{id}", "reader"),
@@ -26,6 +26,12 @@ const ROUTES: [(&str, &str, &str); 17] = [
     ("GET", "/v1/tickets", "reader"),
     ("GET", "/v1/events", "reader"),
     ("POST", "/company/account-opening/set-status-sandbox", "operator"),
+    ("GET", "/v1/rejected-requests", "reader"),
+    ("GET", "/v1/rejected-requests/{id}", "reader"),
+    ("POST", "/v1/rejected-requests/{id}/reverify", "operator"),
+    ("POST", "/v1/rejected-requests/reverify", "operator"),
+    ("GET", "/v1/webhook-secrets", "reader"),
+    ("GET", "/v1/unmatched-facts", "reader"),
     ("GET", "/no/such/path", "reader"),
 ];
 

@@ -42,6 +42,7 @@ use account_opening::workers::marks::Marks;
 use account_opening::workers::poller::Poller;
 use account_opening::workers::recovery::Recovery;
 use account_opening::workers::relay::Relay;
+use account_opening::workers::secret_uses::SecretUseKeeper;
 use account_opening::workers::sweeper::Sweeper;
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -140,6 +141,7 @@ impl TestApp {
         found |= self.tick(&CatchUp(self.context.clone())).await;
         found |= self.tick(&Marks(self.context.clone())).await;
         found |= self.tick(&Sweeper(self.context.clone())).await;
+        found |= self.tick(&SecretUseKeeper(self.context.clone())).await;
         found
     }
 
@@ -154,6 +156,7 @@ impl TestApp {
         let _ = tick(&Recovery(self.context.clone())).await;
         let _ = tick(&CatchUp(self.context.clone())).await;
         let _ = tick(&Marks(self.context.clone())).await;
+        let _ = tick(&SecretUseKeeper(self.context.clone())).await;
     }
 
     async fn tick<W: Worker>(&self, worker: &W) -> bool {

@@ -1,0 +1,79 @@
+//! `GET /v1/unmatched-facts`: what was said about openings that nobody knows.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::page::{Listing, PageQuery, Params, listing, one_more};
+use super::work::{Connection, database};
+use crate::db::inbox::{self, Unmatched};
+use crate::http::Edge;
+use crate::http::problem::{ApiError, Problem};
+
+/// A fact that matches no opening.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct UnmatchedFact {
+    /// Its id in the inbox.
+    id: Uuid,
+    /// How it came.
+    #[schema(example = "webhook")]
+    source: String,
+    /// Who said it.
+    #[schema(example = "nexusbank")]
+    provider: String,
+    /// The tracking id that it names.
+    #[schema(example = "aor_1")]
+    provider_reference: Option<String>,
+    /// The opening that it claims to be about; there is none.
+    opening_id: Option<Uuid>,
+    /// When it came.
+    received_at: DateTime<Utc>,
+    /// `pending`: it waits for its opening. `dead`: it did so for `PARKED_TTL`, and is a dead letter.
+    #[schema(example = "pending")]
+    status: String,
+    /// When it is looked at again; none for a dead one.
+    next_attempt_at: Option<DateTime<Utc>>,
+}
+
+impl From<Unmatched> for UnmatchedFact {
+    fn from(row: Unmatched) -> Self {
+        let Unmatched { id, source, provider, provider_ref, opening_id, received_at, status, next_attempt_at } = row;
+        let next_attempt_at = (status == "pending").then_some(next_attempt_at);
+        Self {
+            id,
+            source,
+            provider,
+            provider_reference: provider_ref,
+            opening_id,
+            received_at,
+            status,
+            next_attempt_at,
+        }
+    }
+}
+
+/// Lists facts that match no opening, newest first, without their bodies.
+#[utoipa::path(
+    get,
+    path = "/v1/unmatched-facts",
+    operation_id = "list_unmatched_facts",
+    tag = "People",
+    params(PageQuery),
+    responses(
+        (status = 200, description = "A page", body = Listing<UnmatchedFact>),
+        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
+        (status = 422, description = "`validation-failed`", body = Problem),
+    ),
+)]
+pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<UnmatchedFact>>, ApiError> {
+    params.only(&[])?;
+    let page = params.page()?;
+    let work = move |mut connection: Connection| async move { inbox::unmatched(&mut connection, one_more(page)).await };
+    let rows = database(&edge.pool, work).await?;
+    Ok(Json(listing(rows, page.limit, |row| row.id, UnmatchedFact::from)))
+}
