@@ -9,7 +9,7 @@ const ROLES: [(&str, &str); 4] =
     [("reader", "reader-token"), ("caller", "caller-token"), ("operator", "operator-token"), ("admin", TOKEN)];
 
 /// Every route with the least role that it takes.
-const ROUTES: [(&str, &str, &str); 25] = [
+const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/account-openings", "reader"),
     ("POST", "/v1/account-openings", "caller"),
     ("GET", "/v1/account-openings/{id}", "reader"),
@@ -22,6 +22,8 @@ const ROUTES: [(&str, &str, &str); 25] = [
     ("POST", "/v1/dead-letters/{id}/discard", "operator"),
     ("GET", "/v1/breakers", "reader"),
     ("PUT", "/v1/breakers/nexusbank/submit", "operator"),
+    ("POST", "/v1/providers/{provider}/backfill", "operator"),
+    ("GET", "/v1/providers/{provider}/backfills", "reader"),
     ("GET", "/v1/cases", "reader"),
     ("GET", "/v1/tickets", "reader"),
     ("GET", "/v1/events", "reader"),
