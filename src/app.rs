@@ -27,6 +27,8 @@ use crate::domain::Topic;
 use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
+use crate::http::internal::flags::Flags;
+use crate::http::internal::openings::Lookout;
 use crate::http::listener::{Limits, serve};
 use crate::http::{Edge, internal, public};
 use crate::ingest::Ingest;
@@ -94,7 +96,6 @@ impl Parts {
         let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
         let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
         let providers = Providers::new([nexusbank]);
-        let hang_up = CancellationToken::new();
         let writer = Writer {
             ids: ids.clone(),
             key,
@@ -124,15 +125,29 @@ impl Parts {
             subscribers: Subscribers::new(settings.event_subscribers.clone(), client, &gates),
             call_timeout: TimeDelta::from_std(settings.provider_timeout).unwrap_or(TimeDelta::MAX),
             blocking_call_timeout: TimeDelta::from_std(settings.sync_provider_timeout).unwrap_or(TimeDelta::MAX),
-            hang_up: hang_up.clone(),
+            hang_up: CancellationToken::new(),
             lease_margin: settings.lease_margin,
             parked_ttl: settings.parked_ttl,
             gates: gates.clone(),
             wakers: wakers.clone(),
             faults: faults.clone(),
         };
-        let edge =
-            Edge { settings, pool, clock, ids, writer, providers, gates, ingest, wakers, faults, metrics, hang_up };
+        let edge = Edge {
+            settings,
+            lookout: Lookout::new(pool.clone()),
+            pool,
+            clock,
+            ids,
+            writer,
+            providers,
+            gates,
+            ingest,
+            wakers,
+            faults,
+            metrics,
+            flags: Flags::default(),
+            stopping: CancellationToken::new(),
+        };
         Ok(Self { edge, context, ingest: ingest_task })
     }
 
@@ -145,7 +160,7 @@ impl Parts {
         let settings = Arc::clone(&edge.settings);
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
-        let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
+        let (stop_listening, stop_working) = (edge.stopping.clone(), CancellationToken::new());
         let hang_up = context.hang_up.clone();
         let metrics = edge.metrics.clone();
         let mut listeners = JoinSet::new();

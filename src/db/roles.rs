@@ -7,11 +7,12 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 /// What the service does with each table. A newer version may add to it; what is taken away must not have been used by the
 /// version before, which runs beside it for a while.
-const RIGHTS: [(&str, &str); 12] = [
+const RIGHTS: [(&str, &str); 13] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("cases", "select, insert"),
     ("events", "select, insert"),
+    ("feature_flag_changes", "select, insert"),
     ("heartbeats", "select, insert, update"),
     ("idempotency_keys", "select, insert, update, delete"),
     ("inbox", "select, insert, update"),

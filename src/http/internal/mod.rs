@@ -10,8 +10,9 @@ mod dead_letters;
 mod docs;
 mod events;
 pub mod fields;
+pub mod flags;
 pub mod json;
-mod openings;
+pub mod openings;
 pub mod page;
 pub mod path;
 mod sandbox;
@@ -70,6 +71,7 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
     let api = OpenApiRouter::with_openapi(docs::base())
         .merge(openings::router())
         .merge(dead_letters::router())
+        .merge(flags::router())
         .routes(routes!(cases::list))
         .routes(routes!(tickets::list))
         .routes(routes!(events::list));
@@ -88,7 +90,7 @@ mod tests {
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
-        assert_eq!(operations.len(), 14);
+        assert_eq!(operations.len(), 17);
         for (_, operation) in operations {
             assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
         }
