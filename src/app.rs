@@ -28,6 +28,8 @@ use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::heard::Heard;
+use crate::http::internal::flags::Flags;
+use crate::http::internal::openings::Lookout;
 use crate::http::listener::{Limits, serve};
 use crate::http::{Edge, internal, public};
 use crate::ingest::Ingest;
@@ -111,7 +113,6 @@ impl Parts {
         let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
         let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
         let providers = Providers::new([nexusbank]);
-        let hang_up = CancellationToken::new();
         let writer = writer(&settings, ids.clone(), key);
         let faults = FaultPoint::default();
         let (ingest, ingest_task) = Ingest::start(
@@ -140,7 +141,7 @@ impl Parts {
             tracker: settings.tracker.clone().map(|it| Tracker::new(it, client, &gates)),
             call_timeout: TimeDelta::from_std(settings.provider_timeout).unwrap_or(TimeDelta::MAX),
             blocking_call_timeout: TimeDelta::from_std(settings.sync_provider_timeout).unwrap_or(TimeDelta::MAX),
-            hang_up: hang_up.clone(),
+            hang_up: CancellationToken::new(),
             lease_margin: settings.lease_margin,
             parked_ttl: settings.parked_ttl,
             secret_uses: secret_uses.clone(),
@@ -153,6 +154,7 @@ impl Parts {
         };
         let edge = Edge {
             settings,
+            lookout: Lookout::new(pool.clone()),
             pool,
             clock,
             ids,
@@ -166,7 +168,8 @@ impl Parts {
             wakers,
             faults,
             metrics,
-            hang_up,
+            flags: Flags::default(),
+            stopping: CancellationToken::new(),
         };
         Ok(Self { edge, context, ingest: ingest_task, rejections: rejections_task })
     }
@@ -180,7 +183,7 @@ impl Parts {
         let settings = Arc::clone(&edge.settings);
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
-        let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
+        let (stop_listening, stop_working) = (edge.stopping.clone(), CancellationToken::new());
         let hang_up = context.hang_up.clone();
         // Before the first call: what an operator has shut stays shut. If it cannot be read now, it is read soon.
         if let Err(error) = tick(&Forced(context.clone())).await {

@@ -13,6 +13,8 @@ pub struct Answer {
     pub status: i32,
     pub body: String,
     pub opening_id: Uuid,
+    /// Until when at the latest its caller waits for a better one; none: this one is for good.
+    pub waits_until: Option<Time>,
 }
 
 /// Takes a key for an answer that is committed with it. `false`: the key is taken, and not expired. A writer of the same
@@ -30,11 +32,11 @@ pub async fn insert(
 ) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         r#"-- idempotency::insert
-        insert into idempotency_keys as k (token_name, key, digest, status, body, opening_id, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7)
+        insert into idempotency_keys as k (token_name, key, digest, status, body, opening_id, expires_at, waits_until)
+        values ($1, $2, $3, $4, $5, $6, $7, $9)
         on conflict (token_name, key) do update
            set digest = excluded.digest, status = excluded.status, body = excluded.body,
-               opening_id = excluded.opening_id, expires_at = excluded.expires_at
+               opening_id = excluded.opening_id, expires_at = excluded.expires_at, waits_until = excluded.waits_until
          where k.expires_at <= $8"#,
         token_name,
         key,
@@ -44,6 +46,7 @@ pub async fn insert(
         answer.opening_id,
         expires_at,
         now,
+        answer.waits_until,
     )
     .execute(connection)
     .await?;
@@ -63,7 +66,7 @@ pub async fn get(
     sqlx::query_as!(
         Answer,
         r#"-- idempotency::get
-        select digest, status, body, opening_id from idempotency_keys
+        select digest, status, body, opening_id, waits_until from idempotency_keys
          where token_name = $1 and key = $2 and expires_at > $3"#,
         token_name,
         key,
@@ -71,6 +74,33 @@ pub async fn get(
     )
     .fetch_optional(connection)
     .await
+}
+
+/// Puts the answer that a caller waited for in the place of the one that stood there meanwhile. Whoever comes first gives
+/// it; for all others nothing changes.
+///
+/// # Errors
+/// When the database is away.
+pub async fn settle(
+    connection: &mut PgConnection,
+    token_name: &str,
+    key: &str,
+    opening_id: Uuid,
+    (status, body): (i32, &str),
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- idempotency::settle
+        update idempotency_keys set status = $4, body = $5, waits_until = null
+         where token_name = $1 and key = $2 and opening_id = $3 and waits_until is not null"#,
+        token_name,
+        key,
+        opening_id,
+        status,
+        body,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Deletes expired keys, at most `limit`. Returns how many.

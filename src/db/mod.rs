@@ -10,6 +10,7 @@ pub mod cases;
 pub mod dead_letters;
 mod error;
 pub mod events;
+pub mod feature_flags;
 pub mod gauges;
 pub mod heartbeats;
 pub mod history;

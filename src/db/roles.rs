@@ -7,13 +7,14 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 /// What the service does with each table. A newer version may add to it; what is taken away must not have been used by the
 /// version before, which runs beside it for a while.
-const RIGHTS: [(&str, &str); 19] = [
+const RIGHTS: [(&str, &str); 20] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("backfills", "select, insert, update"),
     ("breakers", "select, insert, update, delete"),
     ("cases", "select, insert"),
     ("events", "select, insert"),
+    ("feature_flag_changes", "select, insert"),
     ("heartbeats", "select, insert, update"),
     ("idempotency_keys", "select, insert, update, delete"),
     ("inbox", "select, insert, update"),

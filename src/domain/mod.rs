@@ -9,6 +9,7 @@ pub mod chain;
 mod decide;
 pub mod effect;
 pub mod event;
+pub mod flag;
 pub mod ids;
 pub mod opening;
 pub mod policy;

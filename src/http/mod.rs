@@ -22,6 +22,8 @@ use crate::db::advance::Writer;
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::heard::Heard;
+use crate::http::internal::flags::Flags;
+use crate::http::internal::openings::Lookout;
 use crate::ingest::Ingest;
 use crate::provider::{Providers, SecretUses};
 use crate::rejected::Rejections;
@@ -58,6 +60,10 @@ pub struct Edge {
     pub faults: FaultPoint,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
-    /// Cancelled when a shutdown can wait no longer.
-    pub hang_up: CancellationToken,
+    /// The flag's rules, as this process knows them.
+    pub flags: Flags,
+    /// Who waits for an opening to be decided.
+    pub lookout: Lookout,
+    /// Cancelled when the service stops: nobody is kept waiting.
+    pub stopping: CancellationToken,
 }

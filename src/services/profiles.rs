@@ -25,7 +25,13 @@ impl ProfileService {
     /// A client of the service at `base_url`.
     #[must_use]
     pub fn new(base_url: String, client: Client, gates: &Gates) -> Self {
-        Self { client, gate: gates.gate("profiles", "create"), base_url }
+        Self { client, gate: Self::gate_of(gates), base_url }
+    }
+
+    /// What stands before its calls, among these.
+    #[must_use]
+    pub fn gate_of(gates: &Gates) -> Gate {
+        gates.gate("profiles", "create")
     }
 
     /// What stands before its calls.

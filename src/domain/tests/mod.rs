@@ -6,6 +6,7 @@
 mod chain;
 mod deadline;
 mod facts;
+mod flag;
 mod inbox;
 mod invariants;
 mod order;

@@ -34,7 +34,9 @@ impl Modify for Bearer {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A token of API_TOKENS: readers read, callers start too, operators act too"))
+            .description(Some(
+                "A token of API_TOKENS: readers read, callers start too, operators act too, admins set flags",
+            ))
             .build();
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));

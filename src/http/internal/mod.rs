@@ -11,8 +11,9 @@ mod dead_letters;
 mod docs;
 mod events;
 pub mod fields;
+pub mod flags;
 pub mod json;
-mod openings;
+pub mod openings;
 pub mod page;
 pub mod path;
 mod providers;
@@ -78,6 +79,7 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
         .merge(providers::router())
         .routes(routes!(breakers::list))
         .routes(routes!(breakers::force))
+        .merge(flags::router())
         .routes(routes!(cases::list))
         .routes(routes!(tickets::list))
         .routes(routes!(events::list))
@@ -99,7 +101,7 @@ mod tests {
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
-        assert_eq!(operations.len(), 24);
+        assert_eq!(operations.len(), 27);
         for (_, operation) in operations {
             assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
         }

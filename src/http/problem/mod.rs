@@ -8,6 +8,7 @@ mod kind;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chrono::TimeDelta;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,7 +20,7 @@ use crate::db::{Fault, classify, describe};
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
 /// Seconds after which a caller may try again: an overload or a restart of the database is over in about that time.
-const RETRY_AFTER: &str = "2";
+const RETRY_AFTER: u64 = 2;
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -62,25 +63,27 @@ pub struct ApiError {
     errors: Vec<FieldError>,
     /// For the log alone.
     cause: Option<String>,
+    /// In whole seconds, where it is known.
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
     /// A refusal that its kind says all about.
     #[must_use]
     pub const fn new(kind: Kind) -> Self {
-        Self { kind, detail: None, errors: Vec::new(), cause: None }
+        Self { kind, detail: None, errors: Vec::new(), cause: None, retry_after: None }
     }
 
     /// A refusal with a word on why. Constant text: nothing that was sent can be in it.
     #[must_use]
     pub const fn because(kind: Kind, detail: &'static str) -> Self {
-        Self { kind, detail: Some(detail), errors: Vec::new(), cause: None }
+        Self { kind, detail: Some(detail), errors: Vec::new(), cause: None, retry_after: None }
     }
 
     /// Fields that are wrong.
     #[must_use]
     pub const fn fields(kind: Kind, errors: Vec<FieldError>) -> Self {
-        Self { kind, detail: None, errors, cause: None }
+        Self { kind, detail: None, errors, cause: None, retry_after: None }
     }
 
     /// One field or query parameter that is wrong.
@@ -100,6 +103,13 @@ impl ApiError {
     #[must_use]
     pub fn unavailable(cause: impl Into<String>) -> Self {
         Self { cause: Some(cause.into()), ..Self::new(Kind::Unavailable) }
+    }
+
+    /// Not possible for this long, of which a part of a second is a whole one.
+    #[must_use]
+    pub fn unavailable_for(cause: impl Into<String>, wait: TimeDelta) -> Self {
+        let seconds = u64::try_from((wait.num_milliseconds() + 999) / 1_000).unwrap_or_default().max(1);
+        Self { retry_after: Some(seconds), ..Self::unavailable(cause) }
     }
 
     /// What kind of refusal it is.
@@ -148,7 +158,7 @@ impl Problem {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.log();
-        let Self { kind, detail, errors, .. } = self;
+        let Self { kind, detail, errors, retry_after, .. } = self;
         let status = kind.status().as_u16();
         let mut response =
             Problem { r#type: kind, title: kind.title(), status, detail, errors, request_id: None }.answer();
@@ -157,7 +167,9 @@ impl IntoResponse for ApiError {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Kind::Unavailable => {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+                response
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, HeaderValue::from(retry_after.unwrap_or(RETRY_AFTER)));
             }
             Kind::RequestTimeout => return closing(response),
             _ => {}
@@ -188,7 +200,11 @@ mod tests {
         assert_eq!(body["errors"][0], serde_json::json!({"pointer": "/limit", "detail": "too large"}));
 
         let response = ApiError::unavailable("secret cause").into_response();
-        assert_eq!(response.headers()[header::RETRY_AFTER], RETRY_AFTER);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+        for (millis, seconds) in [(-5, "1"), (0, "1"), (1, "1"), (1_001, "2"), (30_000, "30")] {
+            let response = ApiError::unavailable_for("x", TimeDelta::milliseconds(millis)).into_response();
+            assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
+        }
         assert_eq!(response.headers()[header::CONTENT_TYPE], CONTENT_TYPE);
         let (status, body) = read(ApiError::internal("secret cause")).await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);

@@ -93,7 +93,7 @@ async fn each_role_may_do_its_own_and_what_those_before_it_may() {
     let app = TestApp::start().await;
     let id = app.open().start().await;
     for (verb, path, least) in ROUTES {
-        let needed = ROLES.iter().position(|(role, _)| *role == least).unwrap();
+        let needed = ROLES.iter().position(|(role, _)| role == least).unwrap();
         for (rank, (role, token)) in ROLES.iter().enumerate() {
             let request = app.request_as(token, method(verb), &path.replace("{id}", &id)).json(&json!({"reason": "x"}));
             let response = request.send().await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::{TestApp, problem};
 
@@ -157,15 +157,5 @@ async fn the_same_customer_under_another_key_is_a_second_opening() {
         assert_eq!(app.opening(id).await["state"], "awaiting_provider");
     }
     assert_eq!(app.world.ledger().of_customer("cus_1").count(), 2);
-    app.finish().await;
-}
-
-#[tokio::test]
-async fn the_synchronous_flow_is_taken_and_opened_asynchronously_for_now() {
-    let app = TestApp::start().await;
-    let response = app.open().body(|it| it["flow"] = json!("sync")).send().await;
-    assert_eq!(response.status(), 202);
-    let opening: Value = response.json().await.unwrap();
-    assert_eq!(opening["flow"], "async");
     app.finish().await;
 }

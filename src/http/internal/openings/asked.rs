@@ -1,6 +1,6 @@
 //! What a caller asks for, read from the body with all that is wrong with it at once.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -23,9 +23,10 @@ pub struct Asked {
     /// ISO 4217.
     #[schema(example = "EUR")]
     currency: String,
-    /// `async` (the default) or `sync`; whichever it is, the opening is on the asynchronous flow.
+    /// `async`, or `sync`: the legacy flow, whose answer waits up to SYNC_WAIT. Left out, the feature flag decides.
     #[schema(value_type = Option<String>, example = "async")]
-    flow: Flow,
+    #[serde(serialize_with = "as_in_the_digest")]
+    flow: Option<Flow>,
     /// Who it is for.
     #[schema(value_type = NewCustomer)]
     customer: Customer,
@@ -75,7 +76,7 @@ impl Asked {
         let market = wrong.required("", body, "market", fields::country);
         let customer_type = wrong.required("", body, "customer_type", fields::word);
         let currency = wrong.required("", body, "currency", fields::currency);
-        let flow = wrong.optional("", body, "flow", fields::word).unwrap_or(Flow::Async);
+        let flow = wrong.optional("", body, "flow", fields::word);
         let customer = match (customer, body.get("customer")) {
             (Some(customer), _) => read_customer(customer, wrong),
             (None, None | Some(Value::Null)) => {
@@ -91,7 +92,7 @@ impl Asked {
     }
 
     /// Of the request as it was understood: neither spaces nor the order of fields nor a default that is spelt out make it
-    /// another one.
+    /// another one. What the flag makes of it is not part of it, or a flip would make a repeat another request.
     #[must_use]
     pub fn digest(&self) -> Vec<u8> {
         Sha256::digest(serde_json::to_vec(self).unwrap_or_default()).to_vec()
@@ -103,18 +104,42 @@ impl Asked {
         serde_json::to_value(&self.customer).unwrap_or_default()
     }
 
-    /// The request as it is opened: whatever flow was asked for, on the asynchronous one.
+    /// The flow that the caller wants; none: whichever the flag says.
     #[must_use]
-    pub fn request(&self) -> Request {
+    pub const fn flow(&self) -> Option<Flow> {
+        self.flow
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn market(&self) -> &str {
+        &self.market
+    }
+
+    /// For whom.
+    #[must_use]
+    pub const fn customer_type(&self) -> CustomerType {
+        self.customer_type
+    }
+
+    /// The request as it is opened, on this flow.
+    #[must_use]
+    pub fn request(&self, flow: Flow) -> Request {
         Request {
             market: self.market.clone(),
             customer_type: self.customer_type,
             currency: self.currency.clone(),
-            flow: Flow::Async,
+            flow,
             provider: nexusbank::NAME.to_owned(),
             customer_reference: self.customer.reference.clone(),
         }
     }
+}
+
+/// A flow that was left out stands in the digest as `async`: so it did before there was a flag, and the answers of then are
+/// found again, also by a version that knows no flag.
+fn as_in_the_digest<S: Serializer>(flow: &Option<Flow>, serializer: S) -> Result<S::Ok, S::Error> {
+    flow.unwrap_or(Flow::Async).serialize(serializer)
 }
 
 fn read_customer(customer: &Map<String, Value>, wrong: &mut Wrong) -> Option<Customer> {
@@ -192,9 +217,16 @@ mod tests {
         other["flow"] = json!("sync");
         let sync = read(&other).unwrap();
         assert_ne!(sync.digest(), plain.digest());
-        assert_eq!(sync.request().flow, Flow::Async);
+        assert_eq!((plain.flow(), sync.flow()), (None, Some(Flow::Sync)));
         other = body();
         other["customer"]["name"] = json!("Acme  BV");
         assert_ne!(read(&other).unwrap().digest(), plain.digest());
+    }
+
+    /// P23: of keys that were stored before there was a flag.
+    #[test]
+    fn the_digest_is_what_it_was_before_there_was_a_flag() {
+        let digest = "ca70b6de7d57bf1be346ead1af4a7d9cd42d361d1f7ddb1a3d11c57bbf19fd39";
+        assert_eq!(hex::encode(read(&body()).unwrap().digest()), digest);
     }
 }

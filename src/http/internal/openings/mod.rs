@@ -4,15 +4,18 @@ mod asked;
 mod get;
 mod history;
 mod list;
+mod lookout;
 mod poll;
 mod start;
 mod timeline;
+mod wait;
 
 use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use self::lookout::Lookout;
 use crate::http::Edge;
 
 /// The routes.

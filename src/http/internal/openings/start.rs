@@ -2,7 +2,8 @@
 //!
 //! The anchor, its first command and the key commit together. A crash before the commit leaves nothing; after it, the
 //! caller's repeat finds the first answer under the key. So does our own: when the reply to COMMIT was lost, the work is
-//! done again under the same id and begins by reading the key.
+//! done again under the same id and begins by reading the key. Where the flow is the synchronous one, the caller then waits
+//! (`wait`).
 
 use std::sync::Arc;
 
@@ -10,20 +11,25 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chrono::TimeDelta;
 use sqlx::Connection as _;
+use tracing::Instrument as _;
 
 use super::asked::Asked;
+use super::wait;
 use crate::clock::Time;
 use crate::db::advance::{self, Advance};
 use crate::db::idempotency::{self, Answer};
 use crate::domain::resource::Resource;
-use crate::domain::{OpeningId, Source, Topic};
+use crate::domain::{Flow, OpeningId, Source, Topic};
 use crate::faults::Step;
 use crate::http::Edge;
 use crate::http::internal::auth::Caller;
 use crate::http::internal::json::JsonObject;
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind, Problem};
+use crate::provider::nexusbank;
+use crate::services::ProfileService;
 use crate::workers::inbox::record_transition;
 
 /// The header that makes a repeat safe.
@@ -55,6 +61,7 @@ fn is_key(text: &str) -> bool {
 /// Starts an account opening.
 ///
 /// The same key with the same request is given the first answer again, with `Idempotent-Replayed: true`.
+/// On the synchronous flow the answer waits for the decision, at most `SYNC_WAIT`.
 #[utoipa::path(
     post,
     path = "/v1/account-openings",
@@ -66,8 +73,11 @@ fn is_key(text: &str) -> bool {
         (status = 202, description = "Started", body = Resource,
             headers(("Location" = String, description = "Where it can be read"),
                     ("Idempotent-Replayed" = Option<String>, description = "`true`: this is the first answer again"))),
+        (status = 200, description = "Decided within SYNC_WAIT: rejected, or failed", body = Resource),
+        (status = 201, description = "Decided within SYNC_WAIT: the account is open", body = Resource),
         (status = 400, description = "`invalid-json`, `missing-idempotency-key`, `unknown-field`", body = Problem),
         (status = 403, description = "`forbidden`: callers start openings", body = Problem),
+        (status = 409, description = "`request-in-progress`: a caller with this key still waits", body = Problem),
         (status = 413, description = "`payload-too-large`", body = Problem),
         (status = 415, description = "`unsupported-media-type`", body = Problem),
         (status = 422, description = "`validation-failed`, `idempotency-key-reused`", body = Problem),
@@ -91,14 +101,9 @@ pub async fn start(
         #[cfg(feature = "broken")]
         tried: std::sync::atomic::AtomicU32::new(0),
     };
-    let start = Arc::new(start);
-    let answer = database(&edge.pool, move |connection| Arc::clone(&start).run(connection)).await?;
-    match answer {
-        Found::Ours(answer) => Ok(respond(answer, false)),
-        Found::First(answer) => Ok(respond(answer, true)),
-        Found::Other => Err(ApiError::new(Kind::IdempotencyKeyReused)),
-        Found::Gone => Err(ApiError::unavailable("the key expired while it was looked at")),
-    }
+    // A client that hangs up ends its own waiting, not ours: its repeat wants an answer.
+    let task = tokio::spawn(Arc::new(start).answer().in_current_span());
+    task.await.map_err(|_| ApiError::internal("the start of an opening panicked"))?
 }
 
 /// What stands under the key in the end.
@@ -109,8 +114,21 @@ enum Found {
     First(Answer),
     /// The answer to another request.
     Other,
+    /// An equal request that still waits for its answer.
+    Waits,
     /// It was taken a moment ago and is free now: it has expired in between.
     Gone,
+    /// Nothing, and nothing was made: calls that it takes are not let through for so long.
+    Refused(TimeDelta),
+}
+
+/// What came of a try to start.
+enum Tried {
+    Committed(Answer),
+    /// Nothing was written.
+    KeyIsTaken,
+    /// Nothing was written.
+    Refused(TimeDelta),
 }
 
 /// One request to start, the same in each of its tries.
@@ -126,31 +144,88 @@ struct Start {
 }
 
 impl Start {
+    async fn answer(self: Arc<Self>) -> Result<Response, ApiError> {
+        let start = Arc::clone(&self);
+        let found = database(&self.edge.pool, move |connection| Arc::clone(&start).run(connection)).await?;
+        match found {
+            Found::Ours(answer) => Ok(respond(self.waited(answer).await?, false)),
+            Found::First(answer) => Ok(respond(answer, true)),
+            Found::Other => Err(ApiError::new(Kind::IdempotencyKeyReused)),
+            Found::Waits => Err(ApiError::new(Kind::RequestInProgress)),
+            Found::Gone => Err(ApiError::unavailable("the key expired while it was looked at")),
+            Found::Refused(wait) => Err(ApiError::unavailable_for("a breaker is open for the synchronous flow", wait)),
+        }
+    }
+
+    /// The answer that the caller is given in the end.
+    async fn waited(self: Arc<Self>, answer: Answer) -> Result<Answer, ApiError> {
+        let Some(until) = answer.waits_until else { return Ok(answer) };
+        wait::wait(&self.edge, self.id, until).await;
+        let start = Arc::clone(&self);
+        let work = move |mut connection: Connection| {
+            let (start, answer) = (Arc::clone(&start), answer.clone());
+            async move { start.conclude(&mut connection, answer).await }
+        };
+        database(&self.edge.pool, work).await
+    }
+
+    async fn conclude(&self, connection: &mut Connection, answer: Answer) -> sqlx::Result<Answer> {
+        wait::conclude(connection, (&self.token, &self.key), answer, self.edge.clock.now()).await
+    }
+
     async fn run(self: Arc<Self>, mut connection: Connection) -> sqlx::Result<Found> {
         let now = self.edge.clock.now();
         #[cfg(feature = "broken")]
         if let Some(again) = self.blindly_again() {
-            let answer = again.commit(&mut connection, now).await?;
-            return Ok(answer.map_or(Found::Gone, Found::Ours));
+            return Ok(match again.commit(&mut connection, now).await? {
+                Tried::Committed(answer) => Found::Ours(answer),
+                Tried::KeyIsTaken | Tried::Refused(_) => Found::Gone,
+            });
         }
         if let Some(answer) = idempotency::get(&mut connection, &self.token, &self.key, now).await? {
-            return Ok(self.judge(answer));
+            return self.judge(&mut connection, answer, now).await;
         }
-        if let Some(answer) = self.commit(&mut connection, now).await? {
-            return Ok(self.judge(answer));
+        match self.commit(&mut connection, now).await? {
+            Tried::Committed(answer) => return self.judge(&mut connection, answer, now).await,
+            Tried::Refused(wait) => return Ok(Found::Refused(wait)),
+            // Another request with the key was faster.
+            Tried::KeyIsTaken => {}
         }
-        // Another request with the key was faster.
-        let answer = idempotency::get(&mut connection, &self.token, &self.key, now).await?;
-        Ok(answer.map_or(Found::Gone, |answer| self.judge(answer)))
+        match idempotency::get(&mut connection, &self.token, &self.key, now).await? {
+            Some(answer) => self.judge(&mut connection, answer, now).await,
+            None => Ok(Found::Gone),
+        }
     }
 
-    /// None: the key is taken, and nothing was written.
-    async fn commit(&self, connection: &mut Connection, now: Time) -> sqlx::Result<Option<Answer>> {
+    /// The caller's wish, else what the flag says.
+    async fn flow(&self, connection: &mut Connection, now: Time) -> sqlx::Result<Flow> {
+        if let Some(flow) = self.asked.flow() {
+            return Ok(flow);
+        }
+        let rules = self.edge.flags.rules(connection, now).await?;
+        Ok(rules.flow(self.id, self.asked.market(), self.asked.customer_type()))
+    }
+
+    /// For how long the calls that a waiting caller would wait for are not let through.
+    fn refused_for(&self) -> Option<TimeDelta> {
+        let gates = &self.edge.gates;
+        let bank = gates.gate(nexusbank::NAME, nexusbank::OPEN).refused_for();
+        bank.max(ProfileService::gate_of(gates).refused_for())
+    }
+
+    async fn commit(&self, connection: &mut Connection, now: Time) -> sqlx::Result<Tried> {
         let Edge { settings, writer, faults, .. } = &*self.edge;
-        let advance = Advance::started(crate::domain::start(self.id, self.asked.request(), &settings.policy, now));
+        let flow = self.flow(connection, now).await?;
+        if flow == Flow::Sync
+            && let Some(wait) = self.refused_for()
+        {
+            return Ok(Tried::Refused(wait));
+        }
+        let advance = Advance::started(crate::domain::start(self.id, self.asked.request(flow), &settings.policy, now));
         let body = serde_json::to_string(&Resource::from(&advance.opening)).unwrap_or_default();
         let status = i32::from(StatusCode::ACCEPTED.as_u16());
-        let answer = Answer { digest: self.digest.clone(), status, body, opening_id: self.id.0 };
+        let waits_until = (flow == Flow::Sync).then(|| now + settings.sync_wait);
+        let answer = Answer { digest: self.digest.clone(), status, body, opening_id: self.id.0, waits_until };
         let until = now + settings.idempotency_ttl;
 
         let mut transaction = connection.begin().await?;
@@ -160,10 +235,10 @@ impl Start {
         };
         if faults.around("start", Step::Settle, write).await? {
             faults.around("start", Step::Commit, transaction.commit()).await?;
-            Ok(Some(answer))
+            Ok(Tried::Committed(answer))
         } else {
             transaction.rollback().await?;
-            Ok(None)
+            Ok(Tried::KeyIsTaken)
         }
     }
 
@@ -183,21 +258,26 @@ impl Start {
         })
     }
 
-    fn judge(&self, answer: Answer) -> Found {
+    async fn judge(&self, connection: &mut Connection, answer: Answer, now: Time) -> sqlx::Result<Found> {
         if answer.opening_id == self.id.0 {
             self.committed();
-            Found::Ours(answer)
-        } else if answer.digest == self.digest {
-            Found::First(answer)
-        } else {
-            Found::Other
+            return Ok(Found::Ours(answer));
+        }
+        if answer.digest != self.digest {
+            return Ok(Found::Other);
+        }
+        match answer.waits_until {
+            None => Ok(Found::First(answer)),
+            Some(until) if now < until => Ok(Found::Waits),
+            // Whoever waited is gone, or about to answer: what is told now is the first answer.
+            Some(_) => Ok(Found::First(self.conclude(connection, answer).await?)),
         }
     }
 
     /// Once per opening: the try that finds its own opening committed is the last.
     fn committed(&self) {
         let opening = crate::domain::StateName::CreatingProfile;
-        record_transition(None, opening, Source::Api.as_str(), &self.asked.request().market);
+        record_transition(None, opening, Source::Api.as_str(), self.asked.market());
         tracing::info!(opening.id = %self.id, "an opening was started");
         self.edge.wakers.relay(Topic::CreateProfile).notify_one();
         self.edge.wakers.relay(Topic::DeliverEvent).notify_one();

@@ -1,0 +1,60 @@
+//! The rules as this process knows them: read again by whoever starts an opening and finds them old.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::TimeDelta;
+use sqlx::PgConnection;
+
+use crate::clock::Time;
+use crate::db::feature_flags;
+use crate::domain::flag::{ASYNC_ACCOUNT_OPENING, Rules};
+
+/// How long they are taken for granted.
+const FRESH: TimeDelta = TimeDelta::seconds(1);
+
+/// What this process knows.
+#[derive(Clone, Debug, Default)]
+pub struct Flags(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    rules: Option<(Time, Arc<Rules>)>,
+    /// Raised by each change made here: what was read before it is not kept.
+    era: u64,
+}
+
+impl Flags {
+    /// The rules, at most a second old.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn rules(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<Arc<Rules>> {
+        let era = {
+            let known = self.known();
+            if let Some((read_at, rules)) = &known.rules
+                // A clock that was set back makes nothing fresh.
+                && (TimeDelta::zero()..FRESH).contains(&(now - *read_at))
+            {
+                return Ok(Arc::clone(rules));
+            }
+            known.era
+        };
+        let rules = Arc::new(feature_flags::rules(connection, ASYNC_ACCOUNT_OPENING).await?);
+        let mut known = self.known();
+        if known.era == era {
+            known.rules = Some((now, Arc::clone(&rules)));
+        }
+        Ok(rules)
+    }
+
+    /// A change was made here.
+    pub fn forget(&self) {
+        let mut known = self.known();
+        known.era += 1;
+        known.rules = None;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,39 @@
+//! `GET /v1/feature-flags`: the rules that hold.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::FlagRule;
+use crate::db::feature_flags::{self, Change};
+use crate::domain::flag::ASYNC_ACCOUNT_OPENING;
+use crate::http::Edge;
+use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
+use crate::http::internal::work::{Connection, database};
+use crate::http::problem::{ApiError, Problem};
+
+/// Lists the rules that hold, those for all first. The narrowest match decides; without one the flag is on.
+#[utoipa::path(
+    get,
+    path = "/v1/feature-flags",
+    operation_id = "list_feature_flags",
+    tag = "Feature flags",
+    params(PageQuery),
+    responses(
+        (status = 200, description = "A page", body = Listing<FlagRule>),
+        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
+        (status = 422, description = "`validation-failed`", body = Problem),
+    ),
+)]
+pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<FlagRule>>, ApiError> {
+    params.only(&[])?;
+    let page = params.page()?;
+    let limit = page.limit;
+    let work = move |mut connection: Connection| {
+        let page = one_more(page.clone());
+        async move { feature_flags::list(&mut connection, ASYNC_ACCOUNT_OPENING, page).await }
+    };
+    let rows = database(&edge.pool, work).await?;
+    Ok(Json(listing(rows, limit, Change::scope_key, FlagRule::from)))
+}

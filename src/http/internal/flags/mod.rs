@@ -1,0 +1,75 @@
+//! The feature flag `async-account-opening`: what holds, who set it and why, and what this process knows of it.
+//!
+//! A change is a row that is never altered. Every replica reads the rules with the start of an opening when what it knows
+//! is older than a second: so a change holds everywhere within two. A crash loses nothing but that knowledge.
+
+mod cache;
+mod changes;
+mod list;
+mod set;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use self::cache::Flags;
+use crate::db::feature_flags::Change;
+use crate::domain::flag::ASYNC_ACCOUNT_OPENING;
+use crate::http::Edge;
+use crate::http::problem::{ApiError, Kind};
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Arc<Edge>> {
+    OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(set::set)).routes(routes!(changes::changes))
+}
+
+/// A rule, with who made it and why.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FlagRule {
+    /// The flag.
+    #[schema(example = "async-account-opening")]
+    flag: String,
+    /// ISO 3166 alpha-2; null: all.
+    #[schema(example = "NL")]
+    market: Option<String>,
+    /// `company`, `freelancer` or `individual`; null: all.
+    #[schema(example = "company")]
+    customer_type: Option<String>,
+    /// Whether it is on: then openings are started on the asynchronous flow.
+    enabled: bool,
+    /// For how many percent of them.
+    #[schema(minimum = 0, maximum = 100)]
+    percentage: i32,
+    /// Why.
+    reason: String,
+    /// The name of the token that set it.
+    by: String,
+    /// When.
+    at: DateTime<Utc>,
+}
+
+impl From<Change> for FlagRule {
+    fn from(change: Change) -> Self {
+        let Change { flag, market, customer_type, enabled, percentage, reason, who: by, at, .. } = change;
+        Self { flag, market, customer_type, enabled, percentage, reason, by, at }
+    }
+}
+
+/// The flag that the path names. There is one.
+struct Flag(&'static str);
+
+impl<S: Send + Sync> FromRequestParts<S> for Flag {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let name = Path::<String>::from_request_parts(parts, state).await.ok();
+        let known = name.is_some_and(|Path(name)| name == ASYNC_ACCOUNT_OPENING);
+        if known { Ok(Self(ASYNC_ACCOUNT_OPENING)) } else { Err(ApiError::new(Kind::NotFound)) }
+    }
+}

@@ -1,0 +1,178 @@
+//! `PUT /v1/feature-flags/{flag}`: an admin decides for a scope, and says why.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Map, Value, json};
+use sqlx::Connection as _;
+use utoipa::ToSchema;
+
+use super::{Flag, FlagRule};
+use crate::db::feature_flags::{self, NewChange};
+use crate::db::operator_actions::{self, Action};
+use crate::domain::flag::{Rule, Scope};
+use crate::http::Edge;
+use crate::http::internal::auth::Admin;
+use crate::http::internal::fields::{self, Wrong};
+use crate::http::internal::json::JsonObject;
+use crate::http::internal::work::{Connection, database};
+use crate::http::problem::{ApiError, Problem};
+
+/// The longest reason, in characters.
+const MAX_REASON: usize = 500;
+const FIELDS: [&str; 5] = ["market", "customer_type", "enabled", "percentage", "reason"];
+
+/// What a flag is set to.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the body, which is read field by field")]
+pub struct FlagSetting {
+    /// ISO 3166 alpha-2; null or absent: all.
+    #[schema(example = "NL")]
+    market: Option<String>,
+    /// `company`, `freelancer` or `individual`; null or absent: all.
+    #[schema(example = "company")]
+    customer_type: Option<String>,
+    /// Off: the legacy synchronous flow.
+    enabled: bool,
+    /// For how many percent of the openings it is on, the same ones whenever they are asked about.
+    #[schema(minimum = 0, maximum = 100, default = 100)]
+    percentage: Option<u8>,
+    /// For the record.
+    #[schema(example = "the bank is ready for companies", min_length = 1, max_length = 500)]
+    reason: String,
+}
+
+/// Sets a flag for a market, a customer type, both or all.
+///
+/// It holds on every replica within two seconds, for openings that are started from then on.
+#[utoipa::path(
+    put,
+    path = "/v1/feature-flags/{flag}",
+    operation_id = "set_feature_flag",
+    tag = "Feature flags",
+    params(("flag" = String, Path, description = "`async-account-opening`")),
+    request_body = FlagSetting,
+    responses(
+        (status = 200, description = "What holds now", body = FlagRule),
+        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
+        (status = 403, description = "`forbidden`: admins set flags", body = Problem),
+        (status = 404, description = "`not-found`", body = Problem),
+        (status = 413, description = "`payload-too-large`", body = Problem),
+        (status = 415, description = "`unsupported-media-type`", body = Problem),
+        (status = 422, description = "`validation-failed`", body = Problem),
+    ),
+)]
+pub async fn set(
+    State(edge): State<Arc<Edge>>,
+    Admin(admin): Admin,
+    Flag(flag): Flag,
+    JsonObject(body): JsonObject,
+) -> Result<Json<FlagRule>, ApiError> {
+    let (rule, reason) = read(&body)?;
+    let (id, who, at) = (edge.ids.next(), admin.name.to_string(), edge.clock.now());
+    let change = Arc::new(NewChange { id, flag, rule, reason, who, at });
+    let work = move |mut connection: Connection| {
+        let change = Arc::clone(&change);
+        async move {
+            let mut transaction = connection.begin().await?;
+            feature_flags::insert(&mut transaction, &change).await?;
+            operator_actions::insert(&mut transaction, &action(&change)).await?;
+            let holds = feature_flags::get(&mut transaction, flag, &change.rule.scope).await?;
+            transaction.commit().await?;
+            Ok(holds)
+        }
+    };
+    let done = database(&edge.pool, work).await;
+    // Also when its commit was not answered: it may hold.
+    edge.flags.forget();
+    let holds = done?.ok_or_else(|| ApiError::internal("a flag's change is not there"))?;
+    tracing::info!(flag, "an admin set a flag");
+    Ok(Json(holds.into()))
+}
+
+fn action(change: &NewChange) -> Action {
+    let NewChange { id, flag, rule: Rule { scope, enabled, percentage }, reason, who, at } = change;
+    let Scope { market, customer_type } = scope;
+    Action {
+        id: *id,
+        at: *at,
+        who: who.clone(),
+        action: "set_flag".to_owned(),
+        subject: (*flag).to_owned(),
+        opening_id: None,
+        reason: reason.clone(),
+        detail: json!({
+            "market": market, "customer_type": customer_type, "enabled": enabled, "percentage": percentage,
+        }),
+    }
+}
+
+fn read(body: &Map<String, Value>) -> Result<(Rule, String), ApiError> {
+    fields::refuse_unknown(&[("", body, &FIELDS)])?;
+    let mut wrong = Wrong::default();
+    let market = wrong.optional("", body, "market", fields::country);
+    let customer_type = wrong.optional("", body, "customer_type", fields::word);
+    let enabled = body.get("enabled").and_then(Value::as_bool);
+    if enabled.is_none() {
+        wrong.add("", "enabled", "must be true or false");
+    }
+    let percentage = match body.get("percentage") {
+        None | Some(Value::Null) => Some(100),
+        Some(value) => value.as_u64().and_then(|it| u8::try_from(it).ok()).filter(|it| *it <= 100),
+    };
+    if percentage.is_none() {
+        wrong.add("", "percentage", "must be a whole number from 0 to 100");
+    }
+    let reason = wrong.required("", body, "reason", |text| fields::text(text, MAX_REASON));
+    let rule = enabled.zip(percentage).map(|(enabled, percentage)| {
+        let scope = Scope { market, customer_type };
+        Rule { scope, enabled, percentage }
+    });
+    wrong.or(rule.zip(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::CustomerType;
+    use crate::http::problem::Kind;
+
+    fn pointers(body: &Value) -> (Kind, Vec<String>) {
+        let error = read(body.as_object().unwrap()).unwrap_err();
+        (error.kind(), error.errors().iter().map(|it| it.pointer.clone()).collect())
+    }
+
+    #[test]
+    fn null_and_nothing_mean_all_and_a_percentage_that_is_left_out_a_hundred() {
+        let (rule, reason) = read(json!({"enabled": false, "reason": "r"}).as_object().unwrap()).unwrap();
+        let all = Scope { market: None, customer_type: None };
+        assert_eq!((rule, reason.as_str()), (Rule { scope: all.clone(), enabled: false, percentage: 100 }, "r"));
+        let body = json!({"market": null, "customer_type": null, "enabled": true, "percentage": null, "reason": "r"});
+        assert_eq!(read(body.as_object().unwrap()).unwrap().0.scope, all);
+        let body = json!({"market": "NL", "customer_type": "company", "enabled": true, "percentage": 0, "reason": "r"});
+        let scope = Scope { market: Some("NL".to_owned()), customer_type: Some(CustomerType::Company) };
+        assert_eq!(read(body.as_object().unwrap()).unwrap().0, Rule { scope, enabled: true, percentage: 0 });
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_pointed_at() {
+        let all = ["/enabled", "/reason"].map(str::to_owned).to_vec();
+        assert_eq!(pointers(&json!({})), (Kind::ValidationFailed, all));
+        for (field, values) in [
+            ("market", vec![json!("nl"), json!("XX"), json!(1), json!("")]),
+            ("customer_type", vec![json!("bank"), json!(true)]),
+            ("enabled", vec![json!(null), json!("true"), json!(1)]),
+            ("percentage", vec![json!(-1), json!(101), json!(1.5), json!("50"), json!(256)]),
+            ("reason", vec![json!(""), json!(" "), json!("x".repeat(501))]),
+        ] {
+            for value in values {
+                let mut body = json!({"enabled": true, "reason": "r"});
+                body[field] = value.clone();
+                assert_eq!(pointers(&body), (Kind::ValidationFailed, vec![format!("/{field}")]), "{value}");
+            }
+        }
+        let unknown = json!({"enabled": true, "reason": "r", "flow": "sync"});
+        assert_eq!(pointers(&unknown), (Kind::UnknownField, vec!["/flow".to_owned()]));
+    }
+}
