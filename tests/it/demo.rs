@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::process::{Folder, Program, WITHIN, eventually, runs};
 
 /// Of the contract.
-const FIGURES: [&str; 17] = [
+const FIGURES: [&str; 18] = [
     "openings",
     "completed",
     "rejected",
@@ -26,6 +26,7 @@ const FIGURES: [&str; 17] = [
     "cards_issued",
     "double_effects",
     "tickets",
+    "tickets_at_tracker",
     "seconds",
 ];
 
@@ -57,6 +58,8 @@ async fn the_demo_decides_every_opening_and_prints_its_figures_as_one_json_objec
         assert_eq!(figure(name), expected, "{name}: {summary}");
     }
     assert_eq!(figure("completed") + figure("rejected") + figure("escalated"), 20, "{summary}");
+    assert!(figure("tickets") > 0, "{summary}");
+    assert_eq!(figure("tickets"), figure("tickets_at_tracker"), "{summary}");
     assert!(figure("cards_issued") >= figure("completed"), "{summary}");
     assert!(figure("webhooks_dropped") > 0 && figure("found_by_poll") > 0, "no fault was dealt: {summary}");
     leaves_nothing(&folder).await;

@@ -24,6 +24,7 @@ mod outages;
 mod pool;
 mod port;
 mod process;
+mod rejected;
 mod relay;
 mod replicas;
 mod rest;

@@ -11,6 +11,7 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
@@ -20,7 +21,7 @@ use crate::app::{App, Database, Parts, history_key};
 use crate::clock::Clock;
 use crate::config::{RawSettings, Settings};
 use crate::embedded::Cluster;
-use crate::simulator::{Options, Planner, Simulator, Timing};
+use crate::simulator::{Endpoint, Fault, Options, Planner, Simulator, Timing, TrackerOptions};
 use crate::telemetry::LogFormat;
 
 /// Openings started at the same time.
@@ -29,6 +30,10 @@ const STARTED_AT_ONCE: usize = 8;
 const STOPPED_WITHIN: Duration = Duration::from_secs(8);
 /// When the demo gives up waiting; far beyond the compressed deadline.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// How long it waits for the last tickets to be at the tracker, which takes a lost answer and the lag of its search.
+const TRACKED_WITHIN: Duration = Duration::from_secs(20);
+/// How long the tracker's search lags behind.
+const TRACKER_LAG: TimeDelta = TimeDelta::milliseconds(500);
 /// Not a secret: it opens a service on a free port of this machine that ends with the demo.
 const TOKEN: &str = "demo-token";
 
@@ -94,6 +99,9 @@ impl Demo {
         eprintln!("starting a private Postgres, the simulated outside world and the service …");
         let cluster = Cluster::temporary(programs, 60).await?;
         let world = Simulator::start(options(arguments)?).await?;
+        // The first tickets meet what makes a second one of them elsewhere: an answer that is lost, and one that is an error.
+        world.fail_next(Endpoint::CreateIssue, [Fault::HangAfter, Fault::ErrorBefore { status: 500 }]);
+        world.fail_next(Endpoint::CreateIssue, [Fault::ErrorAfter { status: 502 }]);
         let directory = tempfile::tempdir().context("a directory for the demo")?;
         let settings = settings(&world.base_url(), directory.path())?;
         let key = history_key(settings.history_key.as_ref(), &settings.database.data_dir)?;
@@ -119,6 +127,7 @@ impl Demo {
             self.caller.start_all(openings, STARTED_AT_ONCE),
             watch.until_decided(&self.caller, u64::from(arguments.openings), PATIENCE),
         )?;
+        watch::until_tracked(&self.caller, TRACKED_WITHIN).await?;
         Summary::take(&self.caller, &self.world, started.elapsed()).await
     }
 
@@ -146,6 +155,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     let defaults = RawSettings::defaults()?;
     let mut options = Options::local(defaults.nexusbank_api_key, defaults.nexusbank_webhook_secrets);
     options.planner = Planner::Quota { total, timing: Timing::compressed() };
+    options.tracker.lag = TRACKER_LAG;
     options.seed = arguments.seed;
     Ok(options)
 }
@@ -162,6 +172,12 @@ fn settings(world: &str, data_dir: &std::path::Path) -> anyhow::Result<Settings>
     raw.nexusbank_base_url = world.to_owned();
     raw.profile_service_url = world.to_owned();
     raw.card_service_url = world.to_owned();
+    let theirs = TrackerOptions::default();
+    raw.tracker.jira_base_url = Some(world.to_owned());
+    raw.tracker.jira_email = Some(theirs.email);
+    raw.tracker.jira_api_token = Some(theirs.api_token);
+    raw.tracker.jira_project_key = Some("DEMO".to_owned());
+    raw.tracker.jira_index_lag = "1s".to_owned();
     raw.poll_schedule = humantime::format_duration(timing.poll_interval).to_string();
     raw.escalate_after = humantime::format_duration(timing.deadline).to_string();
     raw.backoff_base = "100ms".to_owned();

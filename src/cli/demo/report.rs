@@ -30,9 +30,11 @@ pub(super) struct Summary {
     pub bad_signatures_refused: u64,
     pub found_by_poll: u64,
     pub cards_issued: u64,
-    /// Profiles, account requests and cards made twice for one opening.
+    /// Profiles, account requests and cards made twice for one opening, and tickets made twice at the tracker.
     pub double_effects: u64,
     pub tickets: u64,
+    /// Those that the tracker has, counted there.
+    pub tickets_at_tracker: u64,
     pub cases: u64,
     pub seconds: f64,
 }
@@ -68,6 +70,7 @@ impl Summary {
             cards_issued: ledger.counts.cards,
             double_effects: ledger.counts.double_effects,
             tickets: caller.all("/v1/tickets").await?.len() as u64,
+            tickets_at_tracker: ledger.counts.issues,
             cases: caller.all("/v1/cases").await?.len() as u64,
             seconds: (took.as_secs_f64() * 10.0).round() / 10.0,
         })
@@ -102,8 +105,9 @@ pub(super) fn print(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
         ("bad_signatures_refused", "forged messages turned away"),
         ("found_by_poll", "answers that we had to ask for"),
         ("cards_issued", "virtual cards, counted at the issuer"),
-        ("double_effects", "profiles, accounts or cards made twice        (must be 0)"),
+        ("double_effects", "profiles, accounts, cards or tickets made twice (must be 0)"),
         ("tickets", "asked of people"),
+        ("tickets_at_tracker", "of these, counted at the ticket tracker"),
         ("cases", "contradictions put before people"),
         ("seconds", "from start to end"),
     ];
@@ -159,7 +163,8 @@ pub(super) fn print_where_to_look(caller: &Caller, app: &App, world: &Simulator)
          curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/cases'\n  \
          curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/events?limit=5'\n  \
          the API: {base}/docs    metrics: {base}/metrics\n  \
-         the bank's own ledger: {}/_sim/ledger    webhooks go to http://{}/webhooks/nexusbank",
+         the bank's own ledger: {}/_sim/ledger    its tickets: {}/_sim/issues\n     webhooks go to http://{}/webhooks/nexusbank",
+        world.base_url(),
         world.base_url(),
         app.public_addr,
     );

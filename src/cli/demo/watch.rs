@@ -72,3 +72,16 @@ impl Watch {
         }
     }
 }
+
+/// Returns when the tracker has every ticket, or patience ends: what was made twice is known then.
+pub(super) async fn until_tracked(caller: &Caller, patience: Duration) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while started.elapsed() < patience {
+        let tickets = caller.all("/v1/tickets").await?;
+        if tickets.iter().all(|ticket| ticket["tracker_key"].is_string()) {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}

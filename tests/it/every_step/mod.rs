@@ -33,7 +33,7 @@ struct Stage {
 impl Stage {
     async fn new(failure: Failure) -> Self {
         let subscriber = Subscriber::answering(200, SECRET).await;
-        let building = TestApp::with().settings(|it| {
+        let building = TestApp::with().tracker().settings(|it| {
             it.event_subscribers = subscriber.setting();
             it.idempotency_ttl = "1h".to_owned();
             it.parked_ttl = "1h".to_owned();
@@ -82,7 +82,14 @@ fn places<'a>(who: &'a [&'static str], steps: &'a [Step]) -> impl Iterator<Item 
     who.iter().flat_map(move |worker| steps.iter().flat_map(move |step| place(*worker, *step)))
 }
 
-/// Every place that there is, so that a kind of work that goes another way one day is noticed here.
+/// Every place of work at the ticket tracker.
+fn at_the_tracker() -> BTreeSet<Place> {
+    places(&["open_ticket", "close_ticket"], &[Step::Claim, Step::Call, Step::Settle, Step::Commit])
+        .chain(places(&["ticket_mark"], &[Step::Commit]))
+        .collect()
+}
+
+/// Every other place that there is, so that a kind of work that goes another way one day is noticed here.
 fn everywhere() -> BTreeSet<Place> {
     let topics = ["create_profile", "submit_request", "issue_card", "deliver_event"];
     places(&topics, &[Step::Claim, Step::Call, Step::Settle, Step::Commit])

@@ -1,7 +1,9 @@
 //! The stories, each with what must be true after each telling.
 
+use std::collections::BTreeSet;
+
 use account_opening::domain::Topic;
-use account_opening::simulator::Verdict;
+use account_opening::simulator::{IssueStatus, Verdict};
 use account_opening::workers::driver::{Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::poller::Poller;
@@ -10,7 +12,7 @@ use account_opening::workers::sweeper::Sweeper;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{A_WHILE, Failure, Stage, everywhere};
+use super::{A_WHILE, Failure, Stage, at_the_tracker, everywhere};
 
 impl Stage {
     /// One tick. It may fail if it is the one that meets the error; then the driver begins anew, and so does the story.
@@ -83,7 +85,8 @@ impl Stage {
     }
 
     async fn bank_decides_if(&self, decides: bool, id: &str) {
-        if decides && self.app.opening(id).await["state"] == "awaiting_provider" {
+        let state = self.app.opening(id).await["state"].clone();
+        if decides && (state == "awaiting_provider" || state == "escalated") {
             self.bank_decides(id).await;
         }
     }
@@ -158,6 +161,32 @@ impl Stage {
         assert_eq!(tickets.len(), 1, "P14: {struck:?}: {tickets:?}");
     }
 
+    /// The bank answers after the deadline: a ticket is made at the tracker, and closed.
+    async fn a_late_answer(&self, telling: usize) {
+        let id = self.start(telling).await;
+        for topic in [Topic::CreateProfile, Topic::SubmitRequest] {
+            self.relay(topic).await;
+            self.decide().await;
+        }
+        self.app.pass(TimeDelta::hours(12));
+        self.poll().await;
+        self.decide().await;
+        self.relay(Topic::OpenTicket).await;
+        self.bank_decides(&id).await;
+        self.decide().await;
+        self.relay(Topic::CloseTicket).await;
+        let struck = self.fault.disarm();
+
+        self.drain(&id, "completed").await;
+        let tickets = self.app.items(&format!("/v1/tickets?opening_id={id}")).await;
+        let issues: Vec<_> = self.app.world.issues().into_iter().filter(|it| it.summary.contains(&id)).collect();
+        assert_eq!(issues.len(), tickets.len(), "P9: {struck:?}: {issues:?}");
+        for issue in &issues {
+            assert_eq!((issue.status, issue.comments.len()), (IssueStatus::Done, 1), "{struck:?}: {issue:?}");
+            assert!(tickets.iter().any(|it| it["tracker_key"] == issue.key), "{struck:?}: {tickets:?}");
+        }
+    }
+
     /// P11: every event was delivered, under its own id, and each thing happened once.
     async fn everything_was_told(&self) {
         let written: Vec<String> =
@@ -207,6 +236,19 @@ async fn an_error_at_any_step_towards_the_deadline_leaves_one_escalation_and_one
     for failure in [Failure::ConnectionLost, Failure::Permanent] {
         let stage = Stage::new(failure).await;
         stage.tell(async |stage, telling| stage.a_silence(telling).await).await;
+        stage.everything_was_told().await;
+        stage.app.finish().await;
+    }
+}
+
+/// P9, P14: one ticket at the tracker, closed by the late answer, wherever its work failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_at_any_step_of_a_ticket_leaves_one_at_the_tracker_and_it_is_closed() {
+    for failure in [Failure::ConnectionLost, Failure::Permanent] {
+        let stage = Stage::new(failure).await;
+        stage.tell(async |stage, telling| stage.a_late_answer(telling).await).await;
+        let seen = stage.fault.seen();
+        assert_eq!(seen.difference(&everywhere()).copied().collect::<BTreeSet<_>>(), at_the_tracker());
         stage.everything_was_told().await;
         stage.app.finish().await;
     }
