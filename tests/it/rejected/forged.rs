@@ -40,6 +40,10 @@ impl Provider for Counting {
         self.bank.submit(submission).await
     }
 
+    async fn open(&self, submission: &Submission) -> Result<Report, CallError> {
+        self.bank.open(submission).await
+    }
+
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError> {
         self.bank.lookup(reference).await
     }
