@@ -19,8 +19,13 @@ pub async fn check(app: &TestApp) {
 async fn no_work_is_due(app: &TestApp) {
     let due: i64 = sqlx::query_scalar(
         "select (select count(*) from inbox where status = 'pending' and next_attempt_at <= $1)
-              + (select count(*) from outbox where status = 'pending' and next_attempt_at <= $1
-                    and (lease_until is null or lease_until <= $1))
+              + (select count(*) from outbox o where status = 'pending' and next_attempt_at <= $1
+                    and (lease_until is null or lease_until <= $1)
+                    -- What happened to a ticket waits for what happened to it before.
+                    and not exists (select from outbox older where older.opening_id = o.opening_id
+                        and older.topic like '%ticket' and o.topic like '%ticket' and older.status = 'pending'
+                        and older.payload -> 'kind' = o.payload -> 'kind'
+                        and (older.payload -> 'revision')::bigint < (o.payload -> 'revision')::bigint))
               + (select count(*) from timers where due_at <= $1)",
     )
     .bind(app.now())
