@@ -44,6 +44,7 @@ fn describe() {
         ("transitions_total", "Transitions of openings"),
         ("attempts_total", "Calls to other systems, by what became of them"),
         ("retries_total", "Calls put off, by the class of the failure"),
+        ("tracker_duplicates_total", "Tickets found more than once at the tracker"),
         ("failures_total", "Work that failed for good, or that could not be understood"),
         ("polls_total", "Status polls, by their outcome"),
         ("escalations_total", "Openings whose deadline passed without an answer"),

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::*;
 
 mod api;
+mod tracker;
 mod webhooks;
 
 pub(super) const KEY: &str = "bank-key";

@@ -97,18 +97,14 @@ fn found(world: &World, ledger: &Ledger, body: &Value, now: Time) -> Result<Answ
 
 /// The project and the label of `project = "…" AND labels = "…"`, in this order; it may be followed by an order.
 fn asked(jql: &str) -> Option<(&str, &str)> {
-    let (project, label) = jql.split(" ORDER BY ").next()?.trim().split_once(" AND ")?;
-    let quoted = |text: &'_ str| -> Option<(usize, usize)> {
-        let (start, end) = (text.find('"')? + 1, text.rfind('"')?);
-        (start < end).then_some((start, end))
-    };
-    let value = |clause: &'static str, text| -> Option<&str> {
-        let text: &str = text;
-        let rest = text.trim().strip_prefix(clause)?.trim_start().strip_prefix('=')?;
-        let (start, end) = quoted(rest)?;
-        rest.get(start..end)
-    };
-    Some((value("project", project)?, value("labels", label)?))
+    let (project, label) = jql.split(" ORDER BY ").next()?.split_once(" AND ")?;
+    Some((quoted(project, "project")?, quoted(label, "labels")?))
+}
+
+/// What a field must be.
+fn quoted<'a>(clause: &'a str, field: &str) -> Option<&'a str> {
+    let value = clause.trim().strip_prefix(field)?.trim_start().strip_prefix('=')?.trim();
+    value.strip_prefix('"')?.strip_suffix('"').filter(|it| !it.is_empty())
 }
 
 async fn read(State(world): State<Arc<World>>, Path(key): Path<String>) -> Response {

@@ -25,8 +25,13 @@ async fn no_work_is_due(app: &TestApp) {
     providers.retain(|it| it.most > 0);
     let due: i64 = sqlx::query_scalar(
         "select (select count(*) from inbox where status = 'pending' and next_attempt_at <= $1)
-              + (select count(*) from outbox where status = 'pending' and next_attempt_at <= $1
-                    and (lease_until is null or lease_until <= $1) and topic = any ($2))
+               + (select count(*) from outbox o where status = 'pending' and next_attempt_at <= $1
+                     and (lease_until is null or lease_until <= $1) and topic = any ($2)
+                     -- What happened to a ticket waits for what happened to it before.
+                     and not exists (select from outbox older where older.opening_id = o.opening_id
+                         and older.topic like '%ticket' and o.topic like '%ticket' and older.status = 'pending'
+                         and older.payload -> 'kind' = o.payload -> 'kind'
+                         and (older.payload -> 'revision')::bigint < (o.payload -> 'revision')::bigint))
                + (select count(*) from timers t join account_openings o on o.id = t.opening_id where t.due_at <= $1
                      and (o.provider = any ($3) or o.state not in ('awaiting_provider', 'escalated')))
                + (select count(*) from backfills where status = 'pending' and next_attempt_at <= $1
