@@ -9,7 +9,7 @@ const ROLES: [(&str, &str); 4] =
     [("reader", "reader-token"), ("caller", "caller-token"), ("operator", "operator-token"), ("admin", TOKEN)];
 
 /// Every route with the least role that it takes.
-const ROUTES: [(&str, &str, &str); 15] = [
+const ROUTES: [(&str, &str, &str); 17] = [
     ("GET", "/v1/account-openings", "reader"),
     ("POST", "/v1/account-openings", "caller"),
     ("GET", "/v1/account-openings/{id}", "reader"),
@@ -23,6 +23,8 @@ const ROUTES: [(&str, &str, &str); 15] = [
     ("GET", "/v1/cases", "reader"),
     ("GET", "/v1/tickets", "reader"),
     ("GET", "/v1/events", "reader"),
+    ("POST", "/v1/providers/nexusbank/backfill", "operator"),
+    ("GET", "/v1/providers/nexusbank/backfills", "reader"),
     ("POST", "/company/account-opening/set-status-sandbox", "operator"),
     ("GET", "/no/such/path", "reader"),
 ];
