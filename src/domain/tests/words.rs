@@ -84,3 +84,27 @@ fn the_last_entry_of_a_poll_schedule_repeats() {
     assert_eq!(Policy::default().interval(i32::MAX), MINUTE * 30);
     assert_eq!(Policy::default().escalate_after, HOUR * 12);
 }
+
+#[test]
+fn a_repeated_poll_comes_up_to_its_jitter_earlier_never_later_and_the_same_each_time() {
+    let policy = Policy { poll_schedule: vec![MINUTE * 10, MINUTE * 100], poll_jitter: 20, ..Policy::default() };
+    let of = |id: u128, polls: i32, before: i32| {
+        let id = OpeningId(uuid::Uuid::from_u128(id));
+        let polls = (polls, before);
+        let waiting = opening(StateName::AwaitingProvider);
+        policy.wait_of(&Opening { id, polls: polls.0, polls_before_wait: polls.1, ..waiting })
+    };
+    let mut drawn: Vec<TimeDelta> = Vec::new();
+    for id in 0..1_000 {
+        assert_eq!((of(id, 0, 0), of(id, 7, 7)), (MINUTE * 10, MINUTE * 10), "the first is not moved");
+        let second = of(id, 1, 0);
+        assert!((MINUTE * 80..=MINUTE * 100).contains(&second), "{second}");
+        assert_eq!((second, second), (of(id, 1, 0), of(id, 8, 7)), "drawn from the poll's number in the wait");
+        drawn.push(second);
+    }
+    drawn.sort_unstable();
+    assert!(drawn[100] < MINUTE * 84 && drawn[900] > MINUTE * 96, "spread evenly: {} {}", drawn[100], drawn[900]);
+    assert_ne!(of(1, 1, 0), of(1, 2, 0), "each poll has its own");
+    let none = Policy { poll_jitter: 0, ..policy.clone() };
+    assert_eq!(none.wait_of(&Opening { polls: 1, ..opening(StateName::AwaitingProvider) }), MINUTE * 100);
+}

@@ -125,6 +125,7 @@ async fn a_waiting_backfill_serves_all_that_it_covers() {
     assert_eq!(backfills(&app).await.len(), 2);
     // Both have begun.
     for _ in 0..2 {
+        app.pass(TimeDelta::seconds(1));
         assert_eq!(step(&app.context).await.unwrap().items.len(), 100);
     }
     let begun = ask(30).await;

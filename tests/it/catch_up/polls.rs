@@ -90,8 +90,8 @@ async fn a_budget_bounds_the_polls_of_a_minute_with_the_oldest_first_and_deadlin
         || -> Vec<u64> { ids.iter().map(|id| app.world.opening(id).unwrap().calls(Endpoint::Lookup)).collect() };
     for turn in 1..=8 {
         app.settle().await;
-        let expected: Vec<u64> = (1..=8).map(|it| u64::from(it <= turn)).collect();
-        assert_eq!(polled(), expected, "one a second, the oldest first");
+        let expected: Vec<u64> = (1..=8).map(|it| u64::from(it <= turn + 1)).collect();
+        assert_eq!(polled(), expected, "one a second, the oldest first, and one that was saved up");
         app.pass(TimeDelta::seconds(1));
     }
     app.pass(TimeDelta::hours(12));

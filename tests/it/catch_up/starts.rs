@@ -1,11 +1,14 @@
 //! At every start: since the last webhook, less an overlap.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use account_opening::clock::Time;
+use account_opening::db::backfills::Cause;
 use account_opening::faults::{FaultPoint, Step, When};
 use account_opening::simulator::Verdict;
+use account_opening::workers::catch_up::request_for;
 use account_opening::workers::driver::tick;
 use account_opening::workers::marks::Marks;
 use chrono::TimeDelta;
@@ -59,6 +62,7 @@ async fn a_second_start_finds_everything_there_and_changes_nothing() {
     restart(&mut app);
     app.settle().await;
     let before = app.opening(&ids[0]).await;
+    app.pass(TimeDelta::seconds(1));
     restart(&mut app);
     // Everything is at its end, and no webhook ever came: this start owes nothing to anybody.
     app.settle().await;
@@ -68,6 +72,7 @@ async fn a_second_start_finds_everything_there_and_changes_nothing() {
         .acknowledged()
         .await;
     app.settle().await;
+    app.pass(TimeDelta::seconds(1));
     restart(&mut app);
     app.settle().await;
     let all = backfills(&app).await;
@@ -77,12 +82,19 @@ async fn a_second_start_finds_everything_there_and_changes_nothing() {
     app.finish().await;
 }
 
+/// One that starts after it is done does a short one of its own: it cannot know whether anybody listened in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_start_at_once_share_one_catch_up() {
     let app = TestApp::start().await;
     let ids = waiting(&app, 5).await;
     complete(&app, &ids);
     let replicas: Vec<_> = (0..4).map(|_| started(&app)).collect();
+    for it in &replicas {
+        it.heard.asked();
+    }
+    let asked = join_all(replicas.iter().map(|it| request_for(it, "nexusbank", Cause::Start, None))).await;
+    let asked: BTreeSet<_> = asked.into_iter().map(|it| it.unwrap().unwrap()).collect();
+    assert_eq!(asked.len(), 1);
     join_all(replicas.iter().map(async |it| step(it).await.unwrap())).await;
     app.settle().await;
     assert_eq!((backfills(&app).await.len(), app.world.counts().lists), (1, 1));

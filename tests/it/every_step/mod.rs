@@ -96,6 +96,8 @@ fn everywhere() -> BTreeSet<Place> {
         .chain(places(&["timers"], &[Step::Claim, Step::Call, Step::Settle, Step::Commit]))
         .chain(places(&["inbox"], &[Step::Claim, Step::Settle, Step::Commit]))
         .chain(places(&["ingest", "start"], &[Step::Settle, Step::Commit]))
+        .chain(places(&["catch_up"], &[Step::Claim, Step::Call, Step::Settle, Step::Commit]))
+        .chain(places(&["marks"], &[Step::Settle, Step::Commit]))
         .chain(places(&["sweeper"], &[Step::Settle]))
         .collect()
 }

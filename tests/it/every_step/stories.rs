@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use account_opening::db::backfills::Cause;
 use account_opening::domain::Topic;
 use account_opening::simulator::{IssueStatus, Verdict};
+use account_opening::workers::catch_up::{CatchUp, request_for};
 use account_opening::workers::driver::{Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
+use account_opening::workers::marks::Marks;
 use account_opening::workers::poller::Poller;
 use account_opening::workers::relay::Relay;
 use account_opening::workers::sweeper::Sweeper;
@@ -36,6 +39,19 @@ impl Stage {
 
     async fn sweep(&self) {
         self.tick(&Sweeper(self.app.context.clone())).await;
+    }
+
+    async fn mark(&self) {
+        self.tick(&Marks(self.app.context.clone())).await;
+    }
+
+    /// Pulls the bank's list, as after an outage, and decides what it brings.
+    async fn catch_up(&self) {
+        if let Err(error) = request_for(&self.app.context, "nexusbank", Cause::Breaker, None).await {
+            assert!(self.fault.has_struck(), "{error}");
+        }
+        self.tick(&CatchUp(self.app.context.clone())).await;
+        self.decide().await;
     }
 
     /// Starts an opening, as often as it takes.
@@ -95,12 +111,13 @@ impl Stage {
     async fn pending(&self) -> i64 {
         self.count(
             "select (select count(*) from inbox where status = 'pending' and outcome is distinct from 'parked')
-                  + (select count(*) from outbox where status = 'pending')",
+                  + (select count(*) from outbox where status = 'pending')
+                  + (select count(*) from backfills where status = 'pending')",
         )
         .await
     }
 
-    /// From the start to the card, with a poll on the way, and a sweep at the end.
+    /// From the start to the card, with a poll on the way, and a catch-up and a sweep at the end.
     async fn a_life(&self, telling: usize) {
         let id = self.start(telling).await;
         for topic in [Topic::CreateProfile, Topic::SubmitRequest] {
@@ -115,6 +132,8 @@ impl Stage {
         self.relay(Topic::IssueCard).await;
         self.decide().await;
         self.relay(Topic::DeliverEvent).await;
+        self.mark().await;
+        self.catch_up().await;
         self.stray(telling).await;
         self.decide().await;
         self.app.pass(TimeDelta::hours(2));
@@ -214,6 +233,7 @@ async fn a_life_with_every_step_failing(failure: Failure) {
     assert_eq!(stage.count("select count(*) from account_openings").await, tellings);
     assert_eq!(stage.count("select count(*) from inbox where source = 'webhook'").await, 2 * tellings);
     assert_eq!(stage.count("select count(*) from inbox where status = 'dead'").await, tellings, "the strays");
+    assert_eq!(stage.count("select count(*) from backfills where status <> 'done' or new_facts > items").await, 0);
     assert_eq!(stage.count("select count(*) from tickets").await, 0);
     stage.app.finish().await;
 }

@@ -37,7 +37,10 @@ async fn paths(app: &TestApp) -> (String, Vec<String>) {
     let description = app.get("/openapi.json").await;
     let described = description["paths"].as_object().unwrap().iter();
     let with_body = described.filter(|(_, methods)| methods["post"]["requestBody"].is_object());
-    let of = |path: &str| path.replace("{id}", if path.contains("dead-letters") { &letter } else { &id });
+    let of = |path: &str| {
+        let id = if path.contains("dead-letters") { &letter } else { &id };
+        path.replace("{id}", id).replace("{provider}", "nexusbank")
+    };
     let paths: Vec<String> = with_body.map(|(path, _)| of(path)).collect();
     assert!(paths.len() >= 4, "{paths:?}");
     (id, paths)
