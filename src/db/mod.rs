@@ -6,6 +6,7 @@
 pub mod advance;
 pub mod cases;
 pub mod dead_letters;
+pub mod erasure;
 mod error;
 pub mod events;
 pub mod gauges;

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! insert.rs   stored once under its key, byte for byte      work.rs     claimed, settled, failed, buried
-//! parked.rs   those that wait for what they are about
+//! parked.rs   those that wait for what they are about     erase.rs    emptied, when their opening is
 //! ```
 
+mod erase;
 mod insert;
 mod parked;
 mod work;
 
+pub use self::erase::{empty, erase, erase_late};
 pub use self::insert::{Arrival, Digest, NewFact, Stored, event_key, insert};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};
 pub use self::work::{Pending, Settlement, attempts, bury, claim, fail, settle};

@@ -12,8 +12,10 @@ mod events;
 pub mod fields;
 pub mod json;
 mod openings;
+mod operator_actions;
 pub mod page;
 pub mod path;
+pub mod reason;
 mod sandbox;
 mod tickets;
 pub mod work;
@@ -70,7 +72,8 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
     let api = OpenApiRouter::with_openapi(docs::base())
         .merge(openings::router())
         .merge(dead_letters::router())
-        .routes(routes!(cases::list))
+        .merge(cases::router())
+        .routes(routes!(operator_actions::list))
         .routes(routes!(tickets::list))
         .routes(routes!(events::list));
     if environment == Environment::Production { api } else { api.routes(routes!(sandbox::set_status)) }
@@ -88,7 +91,7 @@ mod tests {
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
-        assert_eq!(operations.len(), 14);
+        assert_eq!(operations.len(), 18);
         for (_, operation) in operations {
             assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
         }

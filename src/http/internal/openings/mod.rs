@@ -1,10 +1,12 @@
-//! Account openings: start, read, list, follow, and ask the provider now.
+//! Account openings: start, read, list, follow, ask the provider now; end one, and erase what has ended.
 
 mod asked;
+mod erase;
 mod get;
 mod history;
 mod list;
 mod poll;
+mod resolve;
 mod start;
 mod timeline;
 
@@ -23,4 +25,6 @@ pub fn router() -> OpenApiRouter<Arc<Edge>> {
         .routes(routes!(history::history))
         .routes(routes!(timeline::timeline))
         .routes(routes!(poll::poll))
+        .routes(routes!(resolve::resolve))
+        .routes(routes!(erase::erase))
 }
