@@ -20,7 +20,22 @@ pub struct Row {
     pub evidence: Vec<Uuid>,
     pub status: String,
     pub reason: Option<String>,
+    pub resolved_by: Option<String>,
+    pub resolved_at: Option<Time>,
     pub created_at: Time,
+}
+
+/// What came of resolving a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// It is closed now; the opening that it is about.
+    Now(Uuid),
+    /// The same person closed it before, for the same reason.
+    Already,
+    /// Somebody closed it, otherwise.
+    Otherwise,
+    /// There is no such case.
+    NotFound,
 }
 
 /// Opens cases. The same cause again opens nothing: returned are the ids of those that are new.
@@ -76,7 +91,7 @@ pub async fn list(
     sqlx::query_as!(
         Row,
         r#"-- cases::list
-        select id, opening_id, kind, ours, theirs, evidence, status, reason, created_at
+        select id, opening_id, kind, ours, theirs, evidence, status, reason, resolved_by, resolved_at, created_at
           from cases
          where ($1::text is null or status = $1)
            and ($2::uuid is null or opening_id = $2)
@@ -90,4 +105,61 @@ pub async fn list(
     )
     .fetch_all(connection)
     .await
+}
+
+/// Closes a case for a person who says why. Doing it twice is doing it once.
+///
+/// # Errors
+/// When the database is away.
+pub async fn resolve(
+    connection: &mut PgConnection,
+    id: Uuid,
+    who: &str,
+    why: &str,
+    now: Time,
+) -> sqlx::Result<Resolved> {
+    let opening = sqlx::query_scalar!(
+        r#"-- cases::resolve
+        update cases set status = 'resolved', reason = $3, resolved_by = $2, resolved_at = $4
+         where id = $1 and status = 'open'
+        returning opening_id"#,
+        id,
+        who,
+        why,
+        now,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(opening) = opening {
+        return Ok(Resolved::Now(opening));
+    }
+    let same = sqlx::query_scalar!(
+        r#"-- cases::resolve
+        select coalesce(resolved_by = $2 and reason = $3, false) as "same!" from cases where id = $1"#,
+        id,
+        who,
+        why,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(same.map_or(Resolved::NotFound, |same| if same { Resolved::Already } else { Resolved::Otherwise }))
+}
+
+/// Empties the cases of an opening. What made each one case may be an IBAN, and its hash would be found by trying: the case's
+/// own id takes its place, which no other has.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- cases::erase
+        update cases
+           set cause = 'erased:' || id, ours = '{}', theirs = '{}',
+               reason = case when reason is not null then 'erased' end
+         where opening_id = $1"#,
+        opening.0,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

@@ -38,6 +38,8 @@ pub struct Whole {
     pub headers: Option<Value>,
     /// `[{"at", "class", "cause"}]`
     pub attempt_log: Value,
+    /// When what it carried was erased; for inbox rows.
+    pub erased_at: Option<Time>,
 }
 
 /// What an operator does to a dead letter.
@@ -52,16 +54,23 @@ pub enum Act {
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acted {
-    /// It is done, now or by the same act before.
+    /// It is done.
     Done,
+    /// The same was done before.
+    Already,
     /// There is no such dead letter, nor was there.
     NotFound,
     /// It cannot be: it went on already, or its opening has no use for it any more.
     WrongState(&'static str),
 }
 
+/// Why a letter without its body is not redriven.
+const ERASED: &str = "what it carried was erased with the personal data of its opening";
+
 impl Act {
-    const fn as_str(self) -> &'static str {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Redrive => "redrive",
             Self::Discard => "discard",
@@ -104,13 +113,13 @@ pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
         r#"-- dead_letters::get
         select id as "id!", 'inbox' as "queue!", source as "kind!", status as "status!", outcome as cause,
                jsonb_array_length(attempt_log) as "attempts!", opening_id, received_at as "at!", body as "payload!",
-               headers as "headers?", attempt_log as "attempt_log!"
+               headers as "headers?", attempt_log as "attempt_log!", erased_at as "erased_at?"
           from inbox
          where id = $1 and (status = 'dead' or attempt_log @> '[{"class": "redrive"}]'
                             or attempt_log @> '[{"class": "discard"}]')
          union all
         select id, 'outbox', topic, status, outcome, jsonb_array_length(attempt_log), opening_id, created_at,
-               convert_to(payload::text, 'UTF8'), null, attempt_log
+               convert_to(payload::text, 'UTF8'), null, attempt_log, null
           from outbox
          where id = $1 and (status = 'dead' or attempt_log @> '[{"class": "redrive"}]'
                             or attempt_log @> '[{"class": "discard"}]')"#,
@@ -132,6 +141,7 @@ pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
         payload: row.payload,
         headers: row.headers,
         attempt_log: row.attempt_log,
+        erased_at: row.erased_at,
     }))
 }
 
@@ -154,7 +164,10 @@ pub async fn act(
         });
         // Asked again, however far it has come since: it was done.
         let again = last == Some(act.as_str());
-        return Ok(if again { Acted::Done } else { Acted::WrongState("it is not dead any more") });
+        return Ok(if again { Acted::Already } else { Acted::WrongState("it is not dead any more") });
+    }
+    if act == Act::Redrive && whole.erased_at.is_some() {
+        return Ok(Acted::WrongState(ERASED));
     }
     if act == Act::Redrive && whole.letter.queue == "outbox" {
         let topic: Option<Topic> = whole.letter.kind.parse().ok();
@@ -189,7 +202,7 @@ async fn act_on_inbox(
         update inbox
            set status = $2, outcome = $3, attempts = 0, next_attempt_at = $4, attempt_log = attempt_log || $5,
                retry_from = $4, settled_at = case when $2 = 'ignored' then $4::timestamptz end
-         where id = $1 and status = 'dead'"#,
+         where id = $1 and status = 'dead' and (erased_at is null or $2 = 'ignored')"#,
         id,
         status,
         outcome,

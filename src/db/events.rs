@@ -105,3 +105,21 @@ pub async fn get(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Ve
     .fetch_all(connection)
     .await
 }
+
+/// Takes what is personal out of an opening's events: who reads them later is told that it was erased.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase(connection: &mut PgConnection, opening: OpeningId, scrub: &Value) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- events::erase
+        update events
+           set data = data || $2 || case when data ->> 'reason' is null then '{"reason": null}'::jsonb else '{}' end
+         where opening_id = $1"#,
+        opening.0,
+        scrub,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

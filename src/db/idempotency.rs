@@ -1,9 +1,11 @@
 //! `idempotency_keys`: the first answer to each key.
 
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::clock::Time;
+use crate::domain::OpeningId;
 
 /// The first answer to a key.
 #[derive(Clone, Debug)]
@@ -97,6 +99,25 @@ pub async fn settle(
         opening_id,
         status,
         body,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes what is personal out of the answers about an opening. Key and digest stay: a repeat still opens nothing.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase(connection: &mut PgConnection, opening: OpeningId, scrub: &Value) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- idempotency::erase
+        update idempotency_keys
+           set body = (body::jsonb || $2
+                       || case when body::jsonb ->> 'reason' is null then '{"reason": null}'::jsonb else '{}' end)::text
+         where opening_id = $1"#,
+        opening.0,
+        scrub,
     )
     .execute(connection)
     .await?;

@@ -8,6 +8,7 @@ pub mod backfills;
 pub mod breakers;
 pub mod cases;
 pub mod dead_letters;
+pub mod erasure;
 mod error;
 pub mod events;
 pub mod feature_flags;

@@ -1,145 +1,18 @@
 //! `account_openings`: the anchors.
 
+mod row;
+
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use self::row::Row;
+pub use self::row::{Anchor, Unreadable};
 use super::{Page, describe};
 use crate::clock::Time;
-use crate::domain::bank::{Bic, Iban};
 use crate::domain::chain::Hash;
-use crate::domain::{
-    Account, CardId, Ending, Opening, OpeningId, ProfileId, ProviderRef, Request, State, StateName, Wait,
-};
-
-/// An opening as it stands in the database, with the head of its history's chain.
-#[derive(Clone, Debug)]
-pub struct Anchor {
-    /// The opening and its timer.
-    pub opening: Opening,
-    /// The hash of its last history row.
-    pub head: Hash,
-}
-
-/// A row that does not make a legal opening. The table's constraints rule it out; if it comes up, the schema and the
-/// code disagree, and the opening is left alone. Neither text nor log quotes the row.
-#[derive(Debug, thiserror::Error)]
-#[error("opening {id} cannot be read: {what}")]
-pub struct Unreadable {
-    /// Which one.
-    pub id: Uuid,
-    /// What is wrong with it.
-    pub what: String,
-}
-
-struct Row {
-    id: Uuid,
-    market: String,
-    customer_type: String,
-    customer_reference: String,
-    currency: String,
-    flow: String,
-    provider: String,
-    state: String,
-    profile_id: Option<String>,
-    provider_ref: Option<String>,
-    provider_status: Option<String>,
-    iban: Option<String>,
-    bic: Option<String>,
-    card_id: Option<String>,
-    reason: Option<String>,
-    outcome_unknown_since: Option<Time>,
-    deadline_at: Time,
-    escalated_at: Option<Time>,
-    version: i64,
-    head_hash: Vec<u8>,
-    created_at: Time,
-    updated_at: Time,
-    due_at: Option<Time>,
-    claims: Option<i32>,
-    claims_before_wait: Option<i32>,
-}
-
-impl Row {
-    fn into_anchor(self) -> Result<Anchor, sqlx::Error> {
-        let id = self.id;
-        self.read().map_err(|what| sqlx::Error::Decode(Box::new(Unreadable { id, what })))
-    }
-
-    fn read(self) -> Result<Anchor, String> {
-        let head = self.head_hash.as_slice().try_into().map_err(|_| "head_hash is not 32 bytes".to_owned())?;
-        let state = self.state()?;
-        let request = Request {
-            market: self.market,
-            customer_type: self.customer_type.parse().map_err(|e| format!("customer_type {e}"))?,
-            currency: self.currency,
-            flow: self.flow.parse().map_err(|e| format!("flow {e}"))?,
-            provider: self.provider,
-            customer_reference: self.customer_reference,
-        };
-        let opening = Opening {
-            id: OpeningId(self.id),
-            request,
-            state,
-            provider_status: self.provider_status,
-            deadline_at: self.deadline_at,
-            escalated_at: self.escalated_at,
-            due_at: self.due_at,
-            polls: self.claims.unwrap_or_default(),
-            polls_before_wait: self.claims_before_wait.unwrap_or_default(),
-            version: self.version,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        };
-        Ok(Anchor { opening, head })
-    }
-
-    fn state(&self) -> Result<State, String> {
-        let name: StateName = self.state.parse().map_err(|e| format!("state {e}"))?;
-        Ok(match name {
-            StateName::CreatingProfile => State::CreatingProfile,
-            StateName::RequestingAccount => {
-                State::RequestingAccount { profile: self.profile()?, unknown_since: self.outcome_unknown_since }
-            }
-            StateName::AwaitingProvider => State::AwaitingProvider(self.wait()?),
-            StateName::Escalated => State::Escalated(self.wait()?),
-            StateName::IssuingCard => State::IssuingCard(self.account()?),
-            StateName::Completed => {
-                let card = CardId::new(required("card_id", self.card_id.as_ref())?).map_err(str::to_owned)?;
-                State::Completed(self.account()?, card)
-            }
-            StateName::Rejected => State::Rejected(self.ending()?),
-            StateName::Failed => State::Failed(self.ending()?),
-        })
-    }
-
-    fn profile(&self) -> Result<ProfileId, String> {
-        ProfileId::new(required("profile_id", self.profile_id.as_ref())?).map_err(str::to_owned)
-    }
-
-    fn wait(&self) -> Result<Wait, String> {
-        let reference = required("provider_ref", self.provider_ref.as_ref())?;
-        Ok(Wait { profile: self.profile()?, reference: ProviderRef::new(reference).map_err(str::to_owned)? })
-    }
-
-    fn account(&self) -> Result<Account, String> {
-        let iban = Iban::parse(&required("iban", self.iban.as_ref())?).map_err(|e| e.to_string())?;
-        let bic = Bic::parse(&required("bic", self.bic.as_ref())?).map_err(str::to_owned)?;
-        Ok(Account { wait: self.wait()?, iban, bic })
-    }
-
-    fn ending(&self) -> Result<Ending, String> {
-        Ok(Ending {
-            profile: self.profile_id.as_ref().map(|_| self.profile()).transpose()?,
-            reference: self.provider_ref.clone().map(ProviderRef::new).transpose().map_err(str::to_owned)?,
-            reason: required("reason", self.reason.as_ref())?,
-        })
-    }
-}
-
-fn required(column: &str, value: Option<&String>) -> Result<String, String> {
-    value.cloned().ok_or_else(|| format!("{column} is missing"))
-}
+use crate::domain::opening::ERASED;
+use crate::domain::{Opening, OpeningId, State, StateName};
 
 /// Inserts the anchor of a new opening.
 ///
@@ -171,6 +44,26 @@ pub async fn insert(
         head,
         opening.created_at,
         opening.updated_at,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Empties what is personal of an opening that has ended. The row is locked by the caller ([`lock`]).
+///
+/// # Errors
+/// When the opening has not ended, or the database is away.
+pub async fn erase(connection: &mut PgConnection, id: OpeningId, now: Time) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- openings::erase
+        update account_openings
+           set customer = null, customer_reference = '', iban = null, bic = null,
+               reason = case when reason is not null then $3 end, erased_at = $2, updated_at = $2
+         where id = $1 and erased_at is null"#,
+        id.0,
+        now,
+        ERASED,
     )
     .execute(connection)
     .await?;
@@ -262,7 +155,7 @@ async fn rows(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<R
         select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
                o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
                o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
-               o.updated_at, (select due_at from timers where opening_id = o.id) as due_at,
+               o.updated_at, o.erased_at, (select due_at from timers where opening_id = o.id) as due_at,
                (select claims from timers where opening_id = o.id) as claims,
                (select claims_before_wait from timers where opening_id = o.id) as claims_before_wait
           from account_openings o
@@ -318,7 +211,7 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uui
         select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
                o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
                o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
-               o.updated_at, (select due_at from timers where opening_id = o.id) as due_at,
+               o.updated_at, o.erased_at, (select due_at from timers where opening_id = o.id) as due_at,
                (select claims from timers where opening_id = o.id) as claims,
                (select claims_before_wait from timers where opening_id = o.id) as claims_before_wait
           from account_openings o

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::Page;
 use crate::clock::Time;
+use crate::domain::OpeningId;
 
 /// Something that a person did.
 #[derive(Clone, Debug)]
@@ -68,4 +69,37 @@ pub async fn list(connection: &mut PgConnection, opening: Option<Uuid>, page: Pa
     )
     .fetch_all(connection)
     .await
+}
+
+/// Whether this act was recorded: by a try whose commit took effect although its reply was lost.
+///
+/// # Errors
+/// When the database is away.
+pub async fn is_recorded(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"-- operator_actions::is_recorded
+        select exists (select from operator_actions where id = $1) as "exists!""#,
+        id,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Empties what was said in the acts on an opening, and on its `facts` where the opening was not known then. Who acted, how
+/// and when stays.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase(connection: &mut PgConnection, opening: OpeningId, facts: &[Uuid]) -> sqlx::Result<()> {
+    let subjects: Vec<String> = facts.iter().map(ToString::to_string).collect();
+    sqlx::query!(
+        r#"-- operator_actions::erase
+        update operator_actions set reason = '', detail = '{}'
+         where opening_id = $1 or (opening_id is null and subject = any($2))"#,
+        opening.0,
+        &subjects,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

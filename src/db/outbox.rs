@@ -345,3 +345,25 @@ pub async fn is_of_use(connection: &mut PgConnection, opening: Uuid, topic: Topi
     .await?;
     Ok(state.and_then(|state| state.parse::<StateName>().ok()) == Some(wanted))
 }
+
+/// Empties what people said about an opening's commands, and the payload of those that are over. What still has to be sent
+/// keeps its own: it holds no personal data.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- outbox::erase
+        update outbox
+           set payload = case when status in ('delivered', 'cancelled') and topic <> 'deliver_event' then '{}'::jsonb
+                              else payload end,
+               attempt_log = (select coalesce(jsonb_agg(case when entry ? 'by' then entry || '{"cause": ""}' else entry end
+                                                        order by n), '[]')
+                                from jsonb_array_elements(attempt_log) with ordinality as log(entry, n))
+         where opening_id = $1"#,
+        opening.0,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,4 +1,4 @@
-//! Everything about one opening in order of time: facts, transitions, commands, tickets, cases.
+//! Everything about one opening in order of time: facts, transitions, commands, tickets, cases, acts of operators.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -12,7 +12,7 @@ use crate::domain::Opening;
 pub struct Item {
     /// When.
     pub at: Time,
-    /// Orders what happened at the same time: facts first, then what came of them.
+    /// Orders what happened at the same time: acts and facts first, then what came of them.
     pub rank: i32,
     /// Of the row that says so.
     pub id: String,
@@ -31,23 +31,30 @@ pub async fn list(
     opening: &Opening,
     page: Page<(Time, i32, String)>,
 ) -> sqlx::Result<Vec<Item>> {
-    let (at, rank, id) = page.after.unwrap_or((Time::MIN_UTC, 0, String::new()));
-    let at = at.max(Time::UNIX_EPOCH);
+    let (at, rank, id) =
+        page.after.map_or((Time::UNIX_EPOCH, 0, String::new()), |(at, rank, id)| (at.max(Time::UNIX_EPOCH), rank, id));
     sqlx::query_as!(
         Item,
         r#"-- timeline::list
         with facts as (
             select * from inbox where opening_id = $1
              union all
-            select * from inbox
-             where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
-               and opening_id is distinct from $1
+            select * from inbox where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
+                                  and opening_id is distinct from $1
         ), items as (
-            select received_at as at, 1 as rank, id::text as id, source as kind,
+            -- An act that is also a fact is one item, with what came of the fact.
+            select a.at, 0 as rank, a.id::text as id, 'operator' as kind, jsonb_build_object('who', who, 'action', action,
+                       'subject', subject, 'reason', reason, 'detail', detail, 'outcome', f.outcome) as detail
+              from operator_actions a left join facts f on f.source = 'operator' and right(f.event_id, 36) = a.id::text
+             where a.opening_id = $1
+             union all
+            select received_at, 1, id::text, source,
                    jsonb_build_object('event_id', event_id, 'status', status, 'outcome', outcome,
                        'duplicates', duplicates, 'last_duplicate_at', last_duplicate_at, 'settled_at', settled_at,
-                       'by', headers ->> 'by', 'attempts', attempt_log) as detail
+                       'by', headers ->> 'by', 'attempts', attempt_log)
               from facts
+             where source <> 'operator' or right(event_id, 36) not in
+                       (select id::text from operator_actions where opening_id = $1)
              union all
             select at, 2, to_char(version, 'FM0000000000'), 'transition',
                    jsonb_build_object('version', version, 'from', from_state, 'to', to_state, 'event', event,
@@ -55,25 +62,22 @@ pub async fn list(
               from opening_history where opening_id = $1
              union all
             select created_at, 3, id::text, topic,
-                   jsonb_build_object('status', status, 'outcome', outcome, 'claims', claims,
-                       'delivered_at', delivered_at, 'attempts', attempt_log)
+                   jsonb_build_object('status', status, 'outcome', outcome, 'claims', claims, 'delivered_at', delivered_at,
+                       'attempts', attempt_log)
               from outbox where opening_id = $1
              union all
             select created_at, 4, id::text, 'ticket',
-                   jsonb_build_object('kind', kind, 'status', status, 'summary', summary, 'reason', reason,
-                       'link', link, 'updated_at', updated_at)
+                   jsonb_build_object('kind', kind, 'status', status, 'summary', summary, 'reason', reason, 'link', link,
+                       'updated_at', updated_at)
               from tickets where opening_id = $1
              union all
-            select created_at, 5, id::text, 'case',
-                   jsonb_build_object('kind', kind, 'status', status, 'ours', ours, 'theirs', theirs,
-                       'evidence', evidence, 'reason', reason)
+            select created_at, 5, id::text, 'case', jsonb_build_object('kind', kind, 'status', status, 'ours', ours,
+                       'theirs', theirs, 'evidence', evidence, 'reason', reason)
               from cases where opening_id = $1
         )
         select at as "at!", rank as "rank!", id as "id!", kind as "kind!", detail as "detail!"
           from items
-         where (at, rank, id) > ($4, $5, $6)
-         order by at, rank, id
-         limit $7"#,
+         where (at, rank, id) > ($4, $5, $6) order by at, rank, id limit $7"#,
         opening.id.0,
         opening.request.provider,
         opening.state.reference().map(crate::domain::ProviderRef::as_str),

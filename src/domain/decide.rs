@@ -6,6 +6,7 @@
 
 mod draft;
 mod report;
+mod resolve;
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -51,6 +52,11 @@ pub fn start(id: OpeningId, request: Request, policy: &Policy, now: Time) -> Dec
 #[must_use]
 pub fn decide(opening: &Opening, event: &Event, policy: &Policy, now: Time) -> Decision {
     let mut draft = Draft::new(opening, event, policy, now);
+    if opening.state.erased_at().is_some() {
+        // It has ended, and there is nothing left to compare anything with.
+        draft.outcome = Outcome::Superseded;
+        return draft.finish();
+    }
     match &event.fact {
         Fact::ProfileCreated { profile } => profile_created(&mut draft, profile),
         Fact::SubmissionAccepted { report } => draft.submission_accepted(report),
@@ -63,6 +69,7 @@ pub fn decide(opening: &Opening, event: &Event, policy: &Policy, now: Time) -> D
         Fact::Polled { asked_at, outcome: PollOutcome::Failed { .. } } => draft.poll_without_answer(*asked_at),
         Fact::DeadlinePassed { asked_at } => deadline_passed(&mut draft, *asked_at),
         Fact::PollRequested => poll_requested(&mut draft),
+        Fact::Resolved { act, resolution, reason, .. } => draft.resolved(*act, resolution, reason),
     }
     draft.finish()
 }
@@ -91,7 +98,7 @@ fn submission_rejected(draft: &mut Draft<'_>, code: &str, message: &str) {
             draft.enter(State::Rejected(ending), Some(format!("submission refused: {code}")));
         }
         State::Rejected(_) => draft.outcome = Outcome::Duplicate,
-        State::Failed(_) => draft.outcome = Outcome::Superseded,
+        State::Failed(_) | State::Erased(_) => draft.outcome = Outcome::Superseded,
         State::CreatingProfile => draft.outcome = Outcome::Parked,
         // A tracking id that we hold and a refusal of the same request cannot both be true.
         State::AwaitingProvider(_) | State::Escalated(_) | State::IssuingCard(_) | State::Completed(..) => {

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::effect::Topic;
-use super::ids::{CardId, InboxId, OpeningId, ProfileId, ProviderRef};
+use super::ids::{ActId, CardId, InboxId, OpeningId, ProfileId, ProviderRef};
+use super::resolution::Resolution;
 use super::text::words;
 use crate::clock::Time;
 
@@ -137,6 +138,17 @@ pub enum Fact {
     },
     /// An operator wants the provider asked now.
     PollRequested,
+    /// An operator ends it.
+    Resolved {
+        /// The act: its record says who, when and why.
+        act: ActId,
+        /// How.
+        resolution: Resolution,
+        /// Why. It becomes the opening's own reason, so it stands here too.
+        reason: String,
+        /// What it rests on, for people.
+        evidence: String,
+    },
 }
 
 /// What the shell looked up for the decision, under the same lock.
@@ -178,6 +190,27 @@ impl Fact {
             Self::Polled { .. } => "provider_polled",
             Self::DeadlinePassed { .. } => "deadline_passed",
             Self::PollRequested => "poll_requested",
+            Self::Resolved { .. } => "operator_resolved",
+        }
+    }
+
+    /// The tracking id that it names, by whomever it is said.
+    #[must_use]
+    pub fn reference(&self) -> Option<&ProviderRef> {
+        match self {
+            Self::Resolved { resolution: Resolution::Completed { provider_reference, .. }, .. } => {
+                provider_reference.as_ref()
+            }
+            _ => self.report()?.reference.as_ref(),
+        }
+    }
+
+    /// The IBAN that it names, not yet checked.
+    #[must_use]
+    pub fn iban(&self) -> Option<&str> {
+        match self {
+            Self::Resolved { resolution: Resolution::Completed { iban, .. }, .. } => Some(iban),
+            _ => self.report()?.iban.as_deref(),
         }
     }
 

@@ -76,6 +76,10 @@ uuid_id!(
     /// A fact in the inbox: the evidence that a history row points at.
     InboxId
 );
+uuid_id!(
+    /// Something that a person did, as it is recorded.
+    ActId
+);
 text_id!(
     /// The provider's tracking id for a request that it accepted.
     ProviderRef

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod opening;
 pub mod policy;
 pub mod request;
+pub mod resolution;
 pub mod resource;
 pub mod retry;
 pub(crate) mod text;
@@ -22,10 +23,11 @@ pub mod verify;
 pub use decide::{decide, start};
 pub use effect::{Case, CaseKind, Command, Decision, Effect, EventType, Outcome, Step, TicketKind, Topic};
 pub use event::{Event, Fact, Knowledge, PollOutcome, Report, Source, Verdict};
-pub use ids::{CardId, InboxId, OpeningId, ProfileId, ProviderRef};
-pub use opening::{Account, Ending, Opening, State, StateName, Status, Wait};
+pub use ids::{ActId, CardId, InboxId, OpeningId, ProfileId, ProviderRef};
+pub use opening::{Account, Ending, Opening, Remains, State, StateName, Status, Wait};
 pub use policy::Policy;
 pub use request::{Customer, CustomerType, Flow, Request};
+pub use resolution::Resolution;
 
 #[cfg(test)]
 mod tests;

@@ -107,6 +107,24 @@ pub struct Ending {
     pub reason: String,
 }
 
+/// What is left of an opening that has ended and whose personal data was erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remains {
+    /// How it ended: a terminal state.
+    pub state: StateName,
+    /// The profile, when it had been created.
+    pub profile: Option<ProfileId>,
+    /// The tracking id, when there was one.
+    pub reference: Option<ProviderRef>,
+    /// The card, when one was issued.
+    pub card: Option<CardId>,
+    /// When it was erased.
+    pub at: Time,
+}
+
+/// What stands for a reason that was erased.
+pub const ERASED: &str = "erased";
+
 /// A state with its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "StateName documents each")]
@@ -123,6 +141,8 @@ pub enum State {
     Completed(Account, CardId),
     Rejected(Ending),
     Failed(Ending),
+    /// One of the last three, without what was personal: there is no account left to compare anything with.
+    Erased(Remains),
 }
 
 impl State {
@@ -138,6 +158,7 @@ impl State {
             Self::Completed(..) => StateName::Completed,
             Self::Rejected(_) => StateName::Rejected,
             Self::Failed(_) => StateName::Failed,
+            Self::Erased(remains) => remains.state,
         }
     }
 
@@ -150,6 +171,7 @@ impl State {
             Self::AwaitingProvider(wait) | Self::Escalated(wait) => Some(&wait.profile),
             Self::IssuingCard(account) | Self::Completed(account, _) => Some(&account.wait.profile),
             Self::Rejected(ending) | Self::Failed(ending) => ending.profile.as_ref(),
+            Self::Erased(remains) => remains.profile.as_ref(),
         }
     }
 
@@ -161,10 +183,11 @@ impl State {
             Self::AwaitingProvider(wait) | Self::Escalated(wait) => Some(&wait.reference),
             Self::IssuingCard(account) | Self::Completed(account, _) => Some(&account.wait.reference),
             Self::Rejected(ending) | Self::Failed(ending) => ending.reference.as_ref(),
+            Self::Erased(remains) => remains.reference.as_ref(),
         }
     }
 
-    /// The account, once it is open.
+    /// The account, once it is open and unless it was erased.
     #[must_use]
     pub const fn account(&self) -> Option<&Account> {
         match self {
@@ -178,6 +201,7 @@ impl State {
     pub const fn card(&self) -> Option<&CardId> {
         match self {
             Self::Completed(_, card) => Some(card),
+            Self::Erased(remains) => remains.card.as_ref(),
             _ => None,
         }
     }
@@ -187,6 +211,16 @@ impl State {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Rejected(ending) | Self::Failed(ending) => Some(&ending.reason),
+            Self::Erased(remains) if remains.state != StateName::Completed => Some(ERASED),
+            _ => None,
+        }
+    }
+
+    /// When its personal data was erased.
+    #[must_use]
+    pub const fn erased_at(&self) -> Option<Time> {
+        match self {
+            Self::Erased(remains) => Some(remains.at),
             _ => None,
         }
     }

@@ -27,7 +27,7 @@ pub struct Resource {
     /// `company`, `freelancer` or `individual`.
     #[schema(value_type = String, example = "company")]
     pub customer_type: super::CustomerType,
-    /// The caller's own name for the customer.
+    /// The caller's own name for the customer. Empty: it was erased.
     pub customer_reference: String,
     /// ISO 4217.
     #[schema(example = "EUR")]
@@ -47,7 +47,7 @@ pub struct Resource {
     pub bic: Option<String>,
     /// Set once the card is issued.
     pub card_id: Option<String>,
-    /// Why it ended without an account.
+    /// Why it ended without an account; `erased` where that is gone.
     pub reason: Option<String>,
     /// Since when a submission was sent and not answered.
     pub outcome_unknown_since: Option<DateTime<Utc>>,
@@ -57,6 +57,8 @@ pub struct Resource {
     pub next_poll_at: Option<DateTime<Utc>>,
     /// When people are told, unless there is an answer before.
     pub deadline_at: DateTime<Utc>,
+    /// When its personal data was erased.
+    pub erased_at: Option<DateTime<Utc>>,
     /// When it was started.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -89,6 +91,7 @@ impl From<&Opening> for Resource {
             escalated_at: opening.escalated_at,
             next_poll_at: opening.next_poll_at(),
             deadline_at: opening.deadline_at,
+            erased_at: state.erased_at(),
             created_at: opening.created_at,
             updated_at: opening.updated_at,
             version: opening.version,

@@ -1,4 +1,5 @@
-//! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters.
+//! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, and dead letters
+//! about an opening that was erased before they came are emptied.
 
 use async_trait::async_trait;
 
@@ -20,11 +21,13 @@ pub struct Swept {
     pub keys: u64,
     /// Parked facts that became dead letters.
     pub parked: u64,
+    /// Dead letters that were emptied.
+    pub erased: u64,
 }
 
 impl Counts for Swept {
     fn found_work(&self) -> bool {
-        self.keys + self.parked > 0
+        self.keys + self.parked + self.erased > 0
     }
 
     fn record(&self) {
@@ -49,7 +52,9 @@ impl Worker for Sweeper {
             let keys = faults.around(self.name(), Step::Settle, expire).await?;
             let expire = inbox::expire_parked(&mut connection, now - *parked_ttl, now, BATCH);
             let parked = faults.around(self.name(), Step::Settle, expire).await?;
-            Ok::<_, TickError>(Swept { keys, parked })
+            let erase = inbox::erase_late(&mut connection, now, BATCH);
+            let erased = faults.around(self.name(), Step::Settle, erase).await?;
+            Ok::<_, TickError>(Swept { keys, parked, erased })
         };
         let result = tokio::time::timeout(WITHIN, sweeping).await;
         conclude(connection, result)

@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! insert.rs   stored once under its key, byte for byte      work.rs     claimed, settled, failed, buried
-//! parked.rs   those that wait for what they are about   unmatched.rs  those that nothing is known of
+//! parked.rs   those that wait for what they are about   erase.rs    emptied, when their opening is
+//! unmatched.rs  those that nothing is known of
 //! ```
 
+mod erase;
 mod insert;
 mod parked;
 mod unmatched;
 mod work;
 
+pub use self::erase::{empty, erase, erase_late};
 pub use self::insert::{Arrival, Digest, NewFact, Stored, event_key, insert};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};
 pub use self::unmatched::{Unmatched, unmatched};

@@ -178,3 +178,19 @@ pub async fn list(
     .fetch_all(connection)
     .await
 }
+
+/// Empties what the tickets of an opening say: words of others may be in it. Kind, link and times stay.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- tickets::erase
+        update tickets set summary = 'erased', reason = case when reason is not null then 'erased' end
+         where opening_id = $1"#,
+        opening.0,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -8,6 +8,7 @@ use crate::clock::Time;
 use crate::domain::bank::{Bic, Iban};
 use crate::domain::effect::{CaseKind, Outcome};
 use crate::domain::event::{Report, Verdict};
+use crate::domain::ids::ProviderRef;
 use crate::domain::opening::{Account, Ending, State, Wait};
 
 impl Draft<'_> {
@@ -50,6 +51,7 @@ impl Draft<'_> {
             State::AwaitingProvider(_) | State::Escalated(_) => self.waiting(report, polled),
             State::IssuingCard(_) | State::Completed(..) => self.after_account(report),
             State::Rejected(_) | State::Failed(_) => self.after_ending(report),
+            State::Erased(_) => self.outcome = Outcome::Superseded,
         }
     }
 
@@ -101,14 +103,20 @@ impl Draft<'_> {
             }
             return false;
         };
-        if let Some(holder) = self.event.knowledge.reference_holder {
-            let (ours, theirs) = (self.ours(), json!({"provider_reference": reference, "held_by": holder}));
-            self.conflict(CaseKind::ReferenceHeldElsewhere, reference.to_string(), ours, theirs);
+        if !self.is_free(&reference) {
             return false;
         }
         self.record_status(&report.word);
         self.enter(State::AwaitingProvider(Wait { profile, reference }), None);
         true
+    }
+
+    /// Whether no other opening holds the tracking id; else it is put before a person.
+    pub fn is_free(&mut self, reference: &ProviderRef) -> bool {
+        let Some(holder) = self.event.knowledge.reference_holder else { return true };
+        let (ours, theirs) = (self.ours(), json!({"provider_reference": reference, "held_by": holder}));
+        self.conflict(CaseKind::ReferenceHeldElsewhere, reference.to_string(), ours, theirs);
+        false
     }
 
     /// While we wait, in time or after the deadline.
@@ -147,7 +155,7 @@ impl Draft<'_> {
         let (State::AwaitingProvider(wait) | State::Escalated(wait)) = &self.opening.state else { return };
         let wait = wait.clone();
         self.record_status(&report.word);
-        if let Some((iban, bic)) = self.usable_account(report) {
+        if let Some((iban, bic)) = self.usable_account(report.iban.as_deref(), report.bic.as_deref()) {
             self.enter(State::IssuingCard(Account { wait, iban, bic }), None);
         } else if polled.is_some() {
             self.after_poll(polled);
@@ -158,10 +166,10 @@ impl Draft<'_> {
     }
 
     /// The account that a completion names, if it may be saved. A value that may not is put before a person.
-    fn usable_account(&mut self, report: &Report) -> Option<(Iban, Bic)> {
+    pub fn usable_account(&mut self, iban: Option<&str>, bic: Option<&str>) -> Option<(Iban, Bic)> {
         self.settle_as(Outcome::Recorded);
-        let iban = self.checked(report.iban.as_ref(), CaseKind::InvalidIban, "iban", Iban::parse);
-        let bic = self.checked(report.bic.as_ref(), CaseKind::InvalidBic, "bic", Bic::parse);
+        let iban = self.checked(iban, CaseKind::InvalidIban, "iban", Iban::parse);
+        let bic = self.checked(bic, CaseKind::InvalidBic, "bic", Bic::parse);
         let (iban, bic) = (iban?, bic?);
         if let Some(holder) = self.event.knowledge.iban_holder {
             let (ours, theirs) = (self.ours(), json!({"iban": iban, "held_by": holder}));
@@ -173,7 +181,7 @@ impl Draft<'_> {
 
     fn checked<T, E: std::fmt::Display>(
         &mut self,
-        raw: Option<&String>,
+        raw: Option<&str>,
         kind: CaseKind,
         field: &str,
         parse: impl Fn(&str) -> Result<T, E>,
@@ -183,7 +191,7 @@ impl Draft<'_> {
             Ok(value) => Some(value),
             Err(error) => {
                 let theirs = json!({field: raw, "problem": error.to_string()});
-                self.conflict(kind, raw.clone(), self.ours(), theirs);
+                self.conflict(kind, raw.to_owned(), self.ours(), theirs);
                 None
             }
         }
@@ -243,7 +251,7 @@ impl Draft<'_> {
             }
             Verdict::Completed => {
                 self.outcome = Outcome::Duplicate;
-                let iban = self.checked(report.iban.as_ref(), CaseKind::InvalidIban, "iban", Iban::parse);
+                let iban = self.checked(report.iban.as_deref(), CaseKind::InvalidIban, "iban", Iban::parse);
                 let bic = report.bic.as_ref().and_then(|raw| Bic::parse(raw).ok());
                 // The cause is what differs, and no more: the same other account told with a branch, or without a BIC, is
                 // the same disagreement.

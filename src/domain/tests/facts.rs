@@ -37,8 +37,34 @@ pub(super) fn sample(name: &str) -> Sample {
         "deadline passed" => at(deadline, Fact::DeadlinePassed { asked_at: deadline }, Knowledge::default()),
         "deadline passed, seen too early" => plain(Fact::DeadlinePassed { asked_at: before }),
         "poll requested" => plain(Fact::PollRequested),
+        "resolved" => {
+            let (resolution, knowledge) = decided(what);
+            at(before, resolved(resolution), knowledge)
+        }
         _ => panic!("no such fact: {name}"),
     }
+}
+
+/// What an operator decides, and what is known around it.
+fn decided(what: &str) -> (Resolution, Knowledge) {
+    let holds_reference = Knowledge { reference_holder: Some(id(2)), ..Knowledge::default() };
+    let holds_iban = Knowledge { iban_holder: Some(id(2)), ..Knowledge::default() };
+    let resolution = match what {
+        "failed" => Resolution::Failed,
+        "rejected" => Resolution::Rejected,
+        "completed" => found(IBAN, None),
+        "completed with the tracking id" => found(IBAN, Some(REFERENCE)),
+        "completed with another tracking id" => found(IBAN, Some(OTHER_REFERENCE)),
+        "completed with another tracking id that another opening holds" => {
+            return (found(IBAN, Some(OTHER_REFERENCE)), holds_reference);
+        }
+        "completed with an IBAN that another opening holds" => {
+            return (found(OTHER_IBAN, Some(REFERENCE)), holds_iban);
+        }
+        "completed with a bad IBAN" => found(BAD_IBAN, Some(REFERENCE)),
+        _ => panic!("no such decision: {what}"),
+    };
+    (resolution, Knowledge::default())
 }
 
 fn same(what: &str) -> u8 {

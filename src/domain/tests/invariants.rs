@@ -67,15 +67,23 @@ fn steps_are_a_walk(before: &Opening, event: &Event, decision: &Decision, now: T
 }
 
 fn account_is_valid(before: &Opening, event: &Event, after: &Opening) -> bool {
-    match (before.state.account(), after.state.account(), event.fact.report()) {
+    let named = match &event.fact {
+        Fact::Resolved { resolution: Resolution::Completed { iban, bic, .. }, .. } => {
+            Some((iban.as_str(), bic.as_str()))
+        }
+        fact => fact
+            .report()
+            .filter(|report| report.verdict == Verdict::Completed)
+            .and_then(|report| report.iban.as_deref().zip(report.bic.as_deref())),
+    };
+    match (before.state.account(), after.state.account(), named) {
         (None, None, _) | (Some(_), _, _) => true,
-        (None, Some(saved), Some(report)) => {
-            let plain = report.iban.as_deref().unwrap_or_default().replace(' ', "").to_uppercase();
+        (None, Some(saved), Some((iban, bic))) => {
+            let plain = iban.replace(' ', "").to_uppercase();
             plain == saved.iban.as_str()
                 && Iban::parse(&plain).is_ok()
-                && report.bic.as_deref().is_some_and(|bic| bic.eq_ignore_ascii_case(saved.bic.as_str()))
+                && bic.eq_ignore_ascii_case(saved.bic.as_str())
                 && event.knowledge.iban_holder.is_none()
-                && report.verdict == Verdict::Completed
         }
         (None, Some(_), None) => false,
     }

@@ -11,6 +11,7 @@ mod inbox;
 mod invariants;
 mod order;
 mod purity;
+mod resolve;
 mod table;
 mod verify;
 mod words;
@@ -160,13 +161,25 @@ fn unanswered(asked_at: Time) -> Fact {
     Fact::Polled { asked_at, outcome: PollOutcome::Failed { class: "timeout".into() } }
 }
 
+/// An operator's decision.
+fn resolved(resolution: Resolution) -> Fact {
+    let (reason, evidence) = ("seen at the bank".to_owned(), "their letter".to_owned());
+    Fact::Resolved { act: ActId(Uuid::from_u128(77)), resolution, reason, evidence }
+}
+
+/// An account that an operator names, with its tracking id where they know it.
+fn found(iban: &str, reference_said: Option<&str>) -> Resolution {
+    let provider_reference = reference_said.map(reference);
+    Resolution::Completed { iban: iban.into(), bic: BIC.into(), provider_reference }
+}
+
 /// The fact number `n` of the inbox, from where such a fact comes, with nothing else known.
 fn event(n: usize, fact: Fact) -> Event {
     let source = match &fact {
         Fact::Reported { .. } => Source::Webhook,
         Fact::Polled { .. } => Source::Poll,
         Fact::DeadlinePassed { .. } => Source::Timer,
-        Fact::PollRequested => Source::Operator,
+        Fact::PollRequested | Fact::Resolved { .. } => Source::Operator,
         _ => Source::Command,
     };
     let inbox_id = InboxId(Uuid::from_u128(1000 + n as u128));

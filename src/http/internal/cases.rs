@@ -1,4 +1,6 @@
-//! `GET /v1/cases`: disagreements that a person judges.
+//! `/v1/cases`: disagreements that a person judges.
+
+mod resolve;
 
 use std::sync::Arc;
 
@@ -8,6 +10,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::page::{Listing, PageQuery, Params, listing, one_more};
@@ -40,15 +44,35 @@ pub struct Case {
     status: String,
     /// Why it was resolved.
     reason: Option<String>,
+    /// Who resolved it.
+    resolved_by: Option<String>,
+    /// When it was resolved.
+    resolved_at: Option<DateTime<Utc>>,
     /// When it was opened.
     created_at: DateTime<Utc>,
 }
 
 impl From<cases::Row> for Case {
     fn from(row: cases::Row) -> Self {
-        let cases::Row { id, opening_id, kind, ours, theirs, evidence, status, reason, created_at } = row;
-        Self { id, kind, opening_id, ours, theirs, evidence, status, reason, created_at }
+        Self {
+            id: row.id,
+            kind: row.kind,
+            opening_id: row.opening_id,
+            ours: row.ours,
+            theirs: row.theirs,
+            evidence: row.evidence,
+            status: row.status,
+            reason: row.reason,
+            resolved_by: row.resolved_by,
+            resolved_at: row.resolved_at,
+            created_at: row.created_at,
+        }
     }
+}
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Arc<Edge>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(resolve::resolve))
 }
 
 /// Lists cases, newest first.

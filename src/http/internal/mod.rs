@@ -14,9 +14,11 @@ pub mod fields;
 pub mod flags;
 pub mod json;
 pub mod openings;
+mod operator_actions;
 pub mod page;
 pub mod path;
 mod providers;
+pub mod reason;
 mod rejected;
 mod sandbox;
 mod tickets;
@@ -80,7 +82,8 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
         .routes(routes!(breakers::list))
         .routes(routes!(breakers::force))
         .merge(flags::router())
-        .routes(routes!(cases::list))
+        .merge(cases::router())
+        .routes(routes!(operator_actions::list))
         .routes(routes!(tickets::list))
         .routes(routes!(events::list))
         .merge(rejected::router())
@@ -101,7 +104,7 @@ mod tests {
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
-        assert_eq!(operations.len(), 27);
+        assert_eq!(operations.len(), 31);
         for (_, operation) in operations {
             assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
         }

@@ -64,10 +64,11 @@ impl InboxWorker {
         bury(&mut transaction, &unreadable, now).await?;
 
         let correlated = correlate::correlate(&mut transaction, facts, now).await?;
-        let Verdicts { advances, settled, parked } = self.judge(correlated, now, &mut decided)?;
+        let Verdicts { advances, settled, erased, parked } = self.judge(correlated, now, &mut decided)?;
         advance::advance(&mut transaction, &self.0.writer, &advances.iter().collect::<Vec<_>>(), now).await?;
         let settle = async {
             inbox::settle(&mut transaction, &settled, now).await?;
+            inbox::empty(&mut transaction, &erased, now).await?;
             inbox::park(&mut transaction, &parked).await
         };
         faults.around(self.name(), Step::Settle, settle).await?;
@@ -120,6 +121,8 @@ impl InboxWorker {
             *decided.outcomes.entry(judged.0).or_default() += 1;
             match judged {
                 (outcome, Some(opening_id)) if outcome != Outcome::Parked => {
+                    let erased = anchors.get(&opening_id).is_some_and(|it| it.opening.state.erased_at().is_some());
+                    verdicts.erased.extend(erased.then_some(id));
                     verdicts.settled.push(Settlement { id, outcome, opening_id });
                 }
                 _ => {
@@ -145,6 +148,8 @@ struct Committed {
 struct Verdicts {
     advances: Vec<Advance>,
     settled: Vec<Settlement>,
+    /// Those of the settled that must not bring back what was erased.
+    erased: Vec<Uuid>,
     parked: Vec<(Uuid, Time)>,
 }
 

@@ -32,9 +32,8 @@ pub(super) struct Readable {
 
 impl Readable {
     pub fn new(row: Pending, source: Source, fact: Fact) -> Self {
-        let report = fact.report();
-        let said = report.and_then(|it| it.reference.as_ref()).map(ToString::to_string);
-        let iban = report.and_then(|it| it.iban.as_deref()).and_then(|it| Iban::parse(it).ok());
+        let said = fact.reference().map(ToString::to_string);
+        let iban = fact.iban().and_then(|it| Iban::parse(it).ok());
         Self {
             id: row.id,
             retry_from: row.retry_from,

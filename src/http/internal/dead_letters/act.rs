@@ -5,33 +5,22 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sqlx::Connection as _;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::clock::Time;
 use crate::db::dead_letters::{self, Act, Acted, Letter};
+use crate::db::operator_actions::{self, Action};
 use crate::domain::Topic;
 use crate::http::Edge;
 use crate::http::internal::Accepted;
 use crate::http::internal::auth::{Operator, Principal};
-use crate::http::internal::fields::{self, Wrong};
 use crate::http::internal::json::JsonObject;
 use crate::http::internal::path::Id;
+use crate::http::internal::reason::{self, Reason};
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind, Problem};
-
-/// The longest reason, in characters.
-const MAX_REASON: usize = 500;
-
-/// Why.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes the body, of which only the text is kept")]
-pub struct Reason {
-    /// For the record.
-    #[schema(example = "the provider repaired its answer", min_length = 1, max_length = 500)]
-    reason: String,
-}
 
 /// Makes a dead letter pending again: it has all its attempts once more.
 #[utoipa::path(
@@ -103,7 +92,9 @@ async fn act(
     operator: &Principal,
     body: &Map<String, Value>,
 ) -> Result<Letter, ApiError> {
-    let (why, who, clock) = (reason(body)?, Arc::clone(&operator.name), edge.clock.clone());
+    let (why, who, clock) = (reason::read(body)?, Arc::clone(&operator.name), edge.clock.clone());
+    // The same in every try, so that one act is recorded once.
+    let record = edge.ids.next();
     let work = move |mut connection: Connection| {
         let (why, who, now) = (why.clone(), Arc::clone(&who), clock.now());
         async move {
@@ -114,12 +105,15 @@ async fn act(
                 // Somebody may have done the same between our look and our act: what stands now decides.
                 acted = dead_letters::act(&mut transaction, id, act, &who, &why, now).await?;
             }
+            if let (Some(letter), Acted::Done) = (&letter, acted) {
+                operator_actions::insert(&mut transaction, &action(record, letter, act, &who, why, now)).await?;
+            }
             transaction.commit().await?;
             Ok((letter, acted))
         }
     };
     match database(&edge.pool, work).await? {
-        (Some(letter), Acted::Done) => {
+        (Some(letter), Acted::Done | Acted::Already) => {
             tracing::info!(dead_letter.id = %id, act = ?act, "an operator acted on a dead letter");
             Ok(letter)
         }
@@ -128,26 +122,15 @@ async fn act(
     }
 }
 
-fn reason(body: &Map<String, Value>) -> Result<String, ApiError> {
-    fields::refuse_unknown(&[("", body, &["reason"])])?;
-    let mut wrong = Wrong::default();
-    let reason = wrong.required("", body, "reason", |text| fields::text(text, MAX_REASON));
-    wrong.or(reason)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_act_has_a_reason_of_1_to_500_characters() {
-        let read = |body: Value| reason(body.as_object().unwrap()).map_err(|error| error.kind());
-        assert_eq!(read(json!({"reason": "fixed"})), Ok("fixed".to_owned()));
-        for wrong in [json!({}), json!({"reason": ""}), json!({"reason": 1}), json!({"reason": "x".repeat(501)})] {
-            assert_eq!(read(wrong), Err(Kind::ValidationFailed));
-        }
-        assert_eq!(read(json!({"reason": "fixed", "why": "x"})), Err(Kind::UnknownField));
+fn action(id: Uuid, letter: &Letter, act: Act, who: &str, reason: String, at: Time) -> Action {
+    Action {
+        id,
+        at,
+        who: who.to_owned(),
+        action: format!("{}_dead_letter", act.as_str()),
+        subject: letter.id.to_string(),
+        opening_id: letter.opening_id,
+        reason,
+        detail: json!({"queue": letter.queue, "kind": letter.kind, "cause": letter.cause}),
     }
 }

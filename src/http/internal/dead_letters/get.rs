@@ -51,11 +51,13 @@ pub struct WholeDeadLetter {
     /// As they came, without credentials; none of the outbox.
     #[schema(value_type = Option<Object>)]
     headers: Option<Value>,
+    /// When payload and headers were emptied, with the personal data of its opening.
+    erased_at: Option<DateTime<Utc>>,
 }
 
 impl From<Whole> for WholeDeadLetter {
     fn from(whole: Whole) -> Self {
-        let Whole { letter, status, payload, headers, attempt_log } = whole;
+        let Whole { letter, status, payload, headers, attempt_log, erased_at } = whole;
         let Letter { id, queue, kind, cause, attempts, opening_id, at } = letter;
         Self {
             id,
@@ -70,6 +72,7 @@ impl From<Whole> for WholeDeadLetter {
             payload: readable(&payload),
             payload_base64: STANDARD.encode(&payload),
             headers,
+            erased_at,
         }
     }
 }

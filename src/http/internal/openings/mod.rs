@@ -1,11 +1,13 @@
-//! Account openings: start, read, list, follow, and ask the provider now.
+//! Account openings: start, read, list, follow, ask the provider now; end one, and erase what has ended.
 
 mod asked;
+mod erase;
 mod get;
 mod history;
 mod list;
 mod lookout;
 mod poll;
+mod resolve;
 mod start;
 mod timeline;
 mod wait;
@@ -26,4 +28,6 @@ pub fn router() -> OpenApiRouter<Arc<Edge>> {
         .routes(routes!(history::history))
         .routes(routes!(timeline::timeline))
         .routes(routes!(poll::poll))
+        .routes(routes!(resolve::resolve))
+        .routes(routes!(erase::erase))
 }

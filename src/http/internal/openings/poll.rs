@@ -9,7 +9,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::json;
 use sqlx::Connection as _;
+use uuid::Uuid;
 
+use crate::clock::Time;
+use crate::db::operator_actions::{self, Action};
 use crate::db::{inbox, openings};
 use crate::domain::{Fact, Opening, OpeningId, Source, State as OpeningState};
 use crate::http::Edge;
@@ -26,7 +29,7 @@ use crate::workers::facts;
     path = "/v1/account-openings/{id}/poll",
     operation_id = "poll_account_opening",
     tag = "Account openings",
-    params(("id" = uuid::Uuid, Path, description = "Its id")),
+    params(("id" = Uuid, Path, description = "Its id")),
     responses(
         (status = 202, description = "The provider will be asked", body = Accepted),
         (status = 403, description = "`forbidden`: operators act", body = Problem),
@@ -40,20 +43,22 @@ pub async fn poll(
     Id(id): Id,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
     // The same in every try, so that one request is one fact.
-    let (fact_id, shared, by) = (edge.ids.next(), Arc::clone(&edge), operator.name);
+    let (act, shared, by) = (edge.ids.next(), Arc::clone(&edge), operator.name);
     let work = move |mut connection: Connection| {
         let (edge, by) = (Arc::clone(&shared), Arc::clone(&by));
         async move {
             let Some(opening) = openings::get(&mut connection, OpeningId(id)).await? else { return Ok(None) };
             if !can_be_asked(&opening) {
-                return Ok(Some(false));
+                // By now, perhaps because of this very wish, when the reply to its commit was lost.
+                return Ok(Some(operator_actions::is_recorded(&mut connection, act).await?));
             }
-            let (provider, event_id) = (&opening.request.provider, format!("poll-request:{fact_id}"));
+            let (provider, event_id) = (&opening.request.provider, format!("poll-request:{act}"));
             let (fact, now) = (Fact::PollRequested, edge.clock.now());
             let mut fact = facts::new(&edge.ids, Source::Operator, provider, event_id, id, &fact, now);
             fact.headers = json!({"by": &*by});
             let mut transaction = connection.begin().await?;
             inbox::insert(&mut transaction, &[fact]).await?;
+            operator_actions::insert(&mut transaction, &action(act, id, &by, now)).await?;
             transaction.commit().await?;
             Ok(Some(true))
         }
@@ -66,6 +71,20 @@ pub async fn poll(
             tracing::info!(opening.id = %id, "an operator asked for a poll");
             Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
         }
+    }
+}
+
+fn action(id: Uuid, opening: Uuid, who: &str, at: Time) -> Action {
+    Action {
+        id,
+        at,
+        who: who.to_owned(),
+        action: "poll_opening".to_owned(),
+        subject: opening.to_string(),
+        opening_id: Some(opening),
+        // Nobody is asked for one.
+        reason: String::new(),
+        detail: json!({}),
     }
 }
 

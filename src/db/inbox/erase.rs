@@ -1,0 +1,123 @@
+//! Facts about openings whose personal data was erased: what they said goes, that they came stays.
+//!
+//! The digest of a body stays too, so that the same event again is known as a copy (P4).
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::domain::{Opening, ProviderRef};
+
+/// Empties every fact about an opening that is being erased, and settles those that wait: they mean nothing any more. One
+/// that a worker holds this moment is left to it, for it waits for the anchor that the caller has locked, and empties the
+/// fact when it settles it. Returned are the ids of what was emptied.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) -> sqlx::Result<Vec<Uuid>> {
+    let ids = about(connection, opening).await?;
+    sqlx::query!(
+        r#"-- inbox::erase
+        with free as materialized (
+            select id from inbox
+             where id = any($1) and status = 'pending'
+             order by consumer_group, event_id
+               for update skip locked
+        )
+        update inbox set status = 'ignored', outcome = 'superseded', opening_id = $2, settled_at = $3
+         where id in (select id from free)"#,
+        &ids,
+        opening.id.0,
+        now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    // Locked in the order of their keys, as those who count copies lock them.
+    sqlx::query_scalar!(
+        r#"-- inbox::erase
+        select id from inbox
+         where id = any($1) and status <> 'pending'
+         order by consumer_group, event_id
+           for no key update"#,
+        &ids,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    empty(connection, &ids, now).await?;
+    Ok(ids)
+}
+
+/// The facts that were found to be about an opening, or say so by its tracking id. Not those that name it by our id and
+/// another by the tracking id: they are about that one. And what nobody could read, or is of no concern, where it holds one
+/// of the opening's ids.
+async fn about(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"-- inbox::about
+        select i.id as "id!" from inbox i
+         where i.opening_id = $1
+           and (i.status in ('applied', 'ignored') or i.provider_ref is null
+                or not exists (select from account_openings o
+                                where o.provider = i.provider and o.provider_ref = i.provider_ref and o.id <> $1))
+         union
+        select id from inbox
+         where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
+         union
+        select id from inbox
+         where opening_id is null and provider_ref is null
+           and (position(convert_to($4, 'UTF8') in body) > 0 or position(convert_to($3, 'UTF8') in body) > 0)"#,
+        opening.id.0,
+        opening.request.provider,
+        opening.state.reference().map(ProviderRef::as_str),
+        opening.id.to_string(),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Empties facts that are settled or dead. What people said of them goes as well.
+///
+/// # Errors
+/// When the database is away.
+pub async fn empty(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        r#"-- inbox::empty
+        update inbox
+           set body = '', headers = '{}', erased_at = $2,
+               attempt_log = (select coalesce(jsonb_agg(case when entry ? 'by' then entry || '{"cause": ""}' else entry end
+                                                        order by n), '[]')
+                                from jsonb_array_elements(attempt_log) with ordinality as log(entry, n))
+         where id = any($1) and status <> 'pending' and erased_at is null"#,
+        ids,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Empties dead letters that came, or died, after their opening was erased, at most `limit`. Returns how many.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase_late(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<u64> {
+    let late = sqlx::query_scalar!(
+        r#"-- inbox::erase_late
+        select i.id as "id!"
+          from inbox i
+          left join account_openings r on r.provider = i.provider and r.provider_ref = i.provider_ref
+          left join account_openings n on n.id = i.opening_id
+         where i.status = 'dead' and i.erased_at is null
+           and coalesce(r.erased_at, case when r.id is null then n.erased_at end) is not null
+         order by i.consumer_group, i.event_id
+         limit $1
+           for no key update of i skip locked"#,
+        limit,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    empty(connection, &late, now).await?;
+    Ok(late.len() as u64)
+}

@@ -1,0 +1,102 @@
+//! An operator's decision (P6, P8): it is one answer among others, its words stay out of the history, and an erased opening
+//! answers to nothing any more.
+
+use super::inbox::Inbox;
+use super::*;
+
+fn decisions() -> [Resolution; 3] {
+    [Resolution::Failed, Resolution::Rejected, found(IBAN, Some(REFERENCE))]
+}
+
+/// What is left of an opening in a terminal state.
+fn erased(state: StateName) -> Opening {
+    let before = opening(state);
+    let remains = Remains {
+        state,
+        profile: before.state.profile().cloned(),
+        reference: before.state.reference().cloned(),
+        card: before.state.card().cloned(),
+        at: began() + HOUR,
+    };
+    Opening { state: State::Erased(remains), ..before }
+}
+
+#[test]
+fn the_history_of_a_decision_names_the_act_and_none_of_the_operators_words() {
+    for state in StateName::ALL {
+        for resolution in decisions() {
+            let fact = resolved(resolution);
+            let decision = decide(&opening(*state), &event(1, fact), &Policy::default(), began());
+            for step in &decision.steps {
+                let detail = step.detail.as_deref().unwrap();
+                assert_eq!(detail, format!("by an operator, act {}", Uuid::from_u128(77)));
+                assert_eq!((step.event, step.source), ("operator_resolved", Source::Operator));
+            }
+            let reason = decision.opening.state.reason();
+            let by_us = matches!(decision.steps.last(), Some(step) if step.to != StateName::IssuingCard);
+            assert_eq!(by_us, reason == Some("seen at the bank"), "{state}: {reason:?}");
+            assert_eq!(decision.opening.provider_status, None, "an operator is not the provider");
+        }
+    }
+}
+
+/// P6, P8: whatever comes first stays; a provider that says otherwise later is one case, one that agrees is none.
+#[test]
+fn p8_a_later_answer_of_the_provider_that_disagrees_is_one_case() {
+    let open = || reported(completed(IBAN, BIC));
+    let other = || reported(completed(OTHER_IBAN, BIC));
+    let no = || reported(report(Verdict::Rejected));
+    for (resolution, end, agrees, differ) in [
+        (Resolution::Failed, StateName::Failed, None, vec![open()]),
+        (Resolution::Rejected, StateName::Rejected, Some(no()), vec![open()]),
+        (found(IBAN, None), StateName::IssuingCard, Some(open()), vec![other(), no()]),
+    ] {
+        for state in [StateName::AwaitingProvider, StateName::Escalated] {
+            let inbox = Inbox::after(state, [resolved(resolution.clone())].into_iter().chain(agrees.clone()));
+            assert_eq!((inbox.opening.state_name(), inbox.causes.len()), (end, 0), "{resolution:?}");
+            for differs in &differ {
+                let facts = [resolved(resolution.clone()), differs.clone(), differs.clone()];
+                let inbox = Inbox::after(state, facts);
+                assert_eq!((inbox.opening.state_name(), inbox.causes.len()), (end, 1), "{resolution:?} {differs:?}");
+                inbox.assert_nothing_happened_twice();
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_decisions_the_first_stays_and_the_second_means_nothing() {
+    for (first, second) in decisions().iter().flat_map(|first| decisions().map(|second| (first.clone(), second))) {
+        let inbox = Inbox::after(StateName::Escalated, [resolved(first.clone()), resolved(second)]);
+        assert_eq!((inbox.opening.state_name(), inbox.opening.version), (first.state(), 5));
+        assert!(inbox.causes.is_empty() && inbox.parked.is_empty());
+    }
+}
+
+#[test]
+fn nothing_means_anything_to_an_opening_that_was_erased() {
+    let facts = || {
+        [
+            reported(completed(OTHER_IBAN, BIC)),
+            reported(report(Verdict::Rejected)),
+            reported(report(Verdict::Unknown)),
+            accepted(Report { reference: Some(reference(OTHER_REFERENCE)), ..report(Verdict::Started) }),
+            unanswered(began()),
+            Fact::ProfileCreated { profile: profile("prof_2") },
+            Fact::CardIssued { card: card("card_2") },
+            Fact::SubmissionRejected { code: "no".into(), message: "no".into() },
+            Fact::CommandDead { topic: Topic::IssueCard, cause: "x".into() },
+            resolved(Resolution::Failed),
+        ]
+    };
+    for state in StateName::ALL.iter().copied().filter(|it| it.is_terminal()) {
+        let before = erased(state);
+        assert_eq!((before.state_name(), before.state.account()), (state, None));
+        assert_eq!(before.state.reason(), (state != StateName::Completed).then_some("erased"));
+        for fact in facts() {
+            let decision = decide(&before, &event(1, fact), &Policy::default(), began());
+            assert_eq!((decision.outcome, &decision.opening), (Outcome::Superseded, &before));
+            assert!(decision.steps.is_empty() && decision.effects.is_empty());
+        }
+    }
+}
