@@ -1,18 +1,18 @@
-//! The service as a whole: pool, clock and clients are built once, the workers and both listeners run on them, and a
-//! shutdown drains in order: no new requests, answers to those that came, the queue to the inbox, the ticks under way.
+//! The service as a whole: pool, clock and clients are built once (`parts`), the workers (`work`) and both listeners run on
+//! them, and a shutdown drains in order: no new requests, answers to those that came, the queue to the inbox, the ticks under
+//! way.
 
 mod database;
 mod key;
+mod parts;
 pub mod verify;
+mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::TimeDelta;
-use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
@@ -20,64 +20,18 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::database::{Database, OpenError};
 pub use self::key::{history_key, known_history_key};
-use crate::clock::{Clock, Ids};
-use crate::config::Settings;
-use crate::db::advance::Writer;
-use crate::domain::Topic;
-use crate::domain::chain::HistoryKey;
-use crate::faults::FaultPoint;
-use crate::guard::Gates;
-use crate::heard::Heard;
-use crate::http::internal::flags::Flags;
-use crate::http::internal::openings::Lookout;
+pub use self::parts::Parts;
 use crate::http::listener::{Limits, serve};
-use crate::http::{Edge, internal, public};
-use crate::ingest::Ingest;
-use crate::provider::http::Client;
-use crate::provider::nexusbank::NexusBank;
-use crate::provider::{Provider, Providers, SecretUses};
-use crate::rejected::Rejections;
-use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
-use crate::telemetry;
+use crate::http::{internal, public};
 use crate::workers::breakers::Forced;
-use crate::workers::budget::Budget;
-use crate::workers::catch_up::CatchUp;
-use crate::workers::driver::{Rhythm, Worker, drive, tick};
-use crate::workers::inbox::InboxWorker;
-use crate::workers::marks::Marks;
-use crate::workers::poller::Poller;
-use crate::workers::recovery::Recovery;
-use crate::workers::relay::Relay;
-use crate::workers::secret_uses::{self, SecretUseKeeper};
-use crate::workers::sweeper::Sweeper;
-use crate::workers::{Context, Wakers};
+use crate::workers::driver::tick;
+use crate::workers::{Context, secret_uses};
 
-/// How often a worker looks for work that nobody woke it for.
-const LOOK: Duration = Duration::from_millis(500);
 /// How long the queue to the inbox may take to empty when no request is left.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long before the end of a shutdown calls under way are given up. Calls within `PROVIDER_TIMEOUT` have ended by then;
 /// one that blocks may have not. What is left suffices to settle them.
 const HANG_UP: Duration = Duration::from_secs(4);
-/// How often the sweeper goes round.
-const SWEEP: Duration = Duration::from_secs(10);
-/// How often it is written down when providers were last heard of: what a crash loses of it is far less than a catch-up
-/// looks back.
-const MARK: Duration = Duration::from_secs(5);
-/// How often it is written down which secrets verify webhooks.
-const KEEP_USES: Duration = Duration::from_secs(5);
-/// How often the metrics are tidied, whether or not somebody scrapes them.
-const UPKEEP: Duration = Duration::from_secs(5);
-
-/// The parts of the service, wired and not yet running: the listeners' state, and the workers'.
-pub struct Parts {
-    /// What handlers need.
-    pub edge: Edge,
-    /// What workers need.
-    pub context: Context,
-    ingest: JoinHandle<()>,
-    rejections: JoinHandle<()>,
-}
 
 /// The service, running.
 pub struct App {
@@ -96,84 +50,6 @@ pub struct App {
 }
 
 impl Parts {
-    /// Wires the service on a database whose schema is current.
-    ///
-    /// # Errors
-    /// When a client or the metrics cannot be set up.
-    pub fn new(settings: Settings, pool: PgPool, key: HistoryKey, clock: Clock) -> anyhow::Result<Self> {
-        #[cfg(feature = "broken")]
-        crate::faults::broken::keep(&pool);
-        let settings = Arc::new(settings);
-        let ids = Ids::new(clock.clone());
-        let wakers = Wakers::default();
-        let client = Client::new(settings.provider_timeout).context("the HTTP client")?;
-        let metrics = telemetry::metrics().map_err(anyhow::Error::msg).context("the metrics")?;
-        let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
-        let heard = Heard::default();
-        let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
-        let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
-        let providers = Providers::new([nexusbank]);
-        let writer = writer(&settings, ids.clone(), key);
-        let faults = FaultPoint::default();
-        let (ingest, ingest_task) = Ingest::start(
-            pool.clone(),
-            clock.clone(),
-            ids.clone(),
-            Arc::clone(&wakers.inbox),
-            settings.ingest_queue,
-            settings.burst_dedup_ttl,
-            faults.clone(),
-        );
-        let (rejections, rejections_task) =
-            Rejections::start(pool.clone(), ids.clone(), faults.clone(), settings.rejected_max_bytes);
-        let secret_uses = SecretUses::default();
-        let context = Context {
-            pool: pool.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            writer: writer.clone(),
-            policy: settings.policy.clone(),
-            retry: settings.retry.clone(),
-            providers: providers.clone(),
-            profiles: ProfileService::new(settings.profile_service_url.clone(), client.clone(), &gates),
-            cards: CardIssuer::new(settings.card_service_url.clone(), client.clone(), &gates),
-            subscribers: Subscribers::new(settings.event_subscribers.clone(), client.clone(), &gates),
-            tracker: settings.tracker.clone().map(|it| Tracker::new(it, client, &gates)),
-            call_timeout: TimeDelta::from_std(settings.provider_timeout).unwrap_or(TimeDelta::MAX),
-            blocking_call_timeout: TimeDelta::from_std(settings.sync_provider_timeout).unwrap_or(TimeDelta::MAX),
-            hang_up: CancellationToken::new(),
-            lease_margin: settings.lease_margin,
-            parked_ttl: settings.parked_ttl,
-            secret_uses: secret_uses.clone(),
-            gates: gates.clone(),
-            poll_budget: Budget::new(settings.poll_budget),
-            heard: heard.clone(),
-            catch_up_overlap: settings.catch_up_overlap,
-            wakers: wakers.clone(),
-            faults: faults.clone(),
-        };
-        let edge = Edge {
-            settings,
-            lookout: Lookout::new(pool.clone()),
-            pool,
-            clock,
-            ids,
-            writer,
-            providers,
-            gates,
-            heard,
-            ingest,
-            rejections,
-            secret_uses,
-            wakers,
-            faults,
-            metrics,
-            flags: Flags::default(),
-            stopping: CancellationToken::new(),
-        };
-        Ok(Self { edge, context, ingest: ingest_task, rejections: rejections_task })
-    }
-
     /// Listens and works.
     ///
     /// # Errors
@@ -194,8 +70,7 @@ impl Parts {
         let (outside, inside) = (Limits::outside(&settings), Limits::inside(&settings));
         listeners.spawn(serve(public, public::router(edge.clone()), outside, stop_listening.clone()));
         listeners.spawn(serve(internal, internal::router(edge), inside, stop_listening.clone()));
-        let mut workers = work(&context, &stop_working);
-        workers.spawn(keep_metrics(metrics, stop_working.clone()));
+        let workers = work::start(&context, metrics, &stop_working);
         tracing::info!(public = %public_addr, internal = %internal_addr, environment = %settings.environment, "serving");
         Ok(App {
             public_addr,
@@ -250,54 +125,8 @@ fn hang_up_at(now: Instant, deadline: Instant) -> Instant {
     deadline - HANG_UP.min(deadline.saturating_duration_since(now) / 2)
 }
 
-fn writer(settings: &Settings, ids: Ids, key: HistoryKey) -> Writer {
-    let subscribers = settings.event_subscribers.iter().map(|it| it.url.clone()).collect();
-    let (dashboard_url, tracker) = (settings.dashboard_url.clone(), settings.tracker.is_some());
-    Writer { ids, key, dashboard_url, subscribers, tracker }
-}
-
 async fn listen(setting: &str, addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(addr).await.with_context(|| format!("{setting}: cannot listen on {addr}"))?;
     let addr = listener.local_addr()?;
     Ok((listener, addr))
-}
-
-/// Every worker in its loops.
-fn work(context: &Context, stop: &CancellationToken) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    let wakers = &context.wakers;
-    let mut spawn = Spawn { tasks: &mut tasks, context, stop };
-    spawn.worker(InboxWorker(context.clone()), Rhythm { wake: Arc::clone(&wakers.inbox), idle: LOOK, at_once: 2 });
-    // A tick that waits for a hanging system leaves three others to the rest.
-    spawn.worker(Poller(context.clone()), Rhythm { wake: Arc::clone(&wakers.poller), idle: LOOK, at_once: 4 });
-    for topic in Topic::ALL.iter().copied() {
-        let rhythm = Rhythm { wake: Arc::clone(wakers.relay(topic)), idle: LOOK, at_once: 4 };
-        spawn.worker(Relay { context: context.clone(), topic }, rhythm);
-    }
-    spawn.worker(Forced(context.clone()), Rhythm { wake: Arc::default(), idle: LOOK, at_once: 1 });
-    spawn.worker(Recovery(context.clone()), Rhythm { wake: context.gates.wake(), idle: LOOK, at_once: 1 });
-    spawn.worker(CatchUp(context.clone()), Rhythm { wake: Arc::clone(&wakers.catch_up), idle: LOOK, at_once: 1 });
-    spawn.worker(Marks(context.clone()), Rhythm { wake: Arc::default(), idle: MARK, at_once: 1 });
-    let keep_uses = Rhythm { wake: Arc::default(), idle: KEEP_USES, at_once: 1 };
-    spawn.worker(SecretUseKeeper(context.clone()), keep_uses);
-    spawn.worker(Sweeper(context.clone()), Rhythm { wake: Arc::default(), idle: SWEEP, at_once: 1 });
-    tasks
-}
-
-struct Spawn<'a> {
-    tasks: &'a mut JoinSet<()>,
-    context: &'a Context,
-    stop: &'a CancellationToken,
-}
-
-impl Spawn<'_> {
-    fn worker<W: Worker>(&mut self, worker: W, rhythm: Rhythm) {
-        self.tasks.spawn(drive(worker, rhythm, self.context.ids.clone(), self.stop.clone()));
-    }
-}
-
-async fn keep_metrics(metrics: PrometheusHandle, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-        metrics.run_upkeep();
-    }
 }

@@ -112,7 +112,7 @@ pub(super) enum Answered {
 impl Relay {
     pub(super) async fn call(&self, work: &Claimed, token: Uuid, prepared: Prepared) -> Result<Answered, CallError> {
         match prepared {
-            Prepared::Ticket(ticket) => self.ticket(work, token, &ticket).await,
+            Prepared::Ticket(ticket) => Box::pin(self.ticket(work, token, &ticket)).await,
             Prepared::Delivery(event) => self.deliver(work, &event).await,
             // The state that it serves has been left since it was claimed.
             Prepared::Command { opening, .. } if self.topic.state() != Some(opening.state_name()) => {

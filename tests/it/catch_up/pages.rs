@@ -37,7 +37,7 @@ impl Script {
         let settings = NexusBankSettings { base_url: listen(router).await, ..app.edge.settings.nexusbank.clone() };
         let client = Client::new(app.edge.settings.provider_timeout).unwrap();
         let bank: Arc<dyn Provider> =
-            Arc::new(NexusBank::new(&settings, client, Duration::from_secs(60), &app.context.gates));
+            Arc::new(NexusBank::new(&settings, client, Duration::from_mins(1), &app.context.gates));
         app.context.providers = Providers::new([bank]);
         script
     }

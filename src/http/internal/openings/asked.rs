@@ -23,7 +23,7 @@ pub struct Asked {
     /// ISO 4217.
     #[schema(example = "EUR")]
     currency: String,
-    /// `async`, or `sync`: the legacy flow, whose answer waits up to SYNC_WAIT. Left out, the feature flag decides.
+    /// `async`, or `sync`: the legacy flow, whose answer waits up to `SYNC_WAIT`. Left out, the feature flag decides.
     #[schema(value_type = Option<String>, example = "async")]
     #[serde(serialize_with = "as_in_the_digest")]
     flow: Option<Flow>,

@@ -1,0 +1,122 @@
+//! The parts of the service: built once, wired to each other, and not yet running.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chrono::TimeDelta;
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Ids};
+use crate::config::Settings;
+use crate::db::advance::Writer;
+use crate::domain::chain::HistoryKey;
+use crate::faults::FaultPoint;
+use crate::guard::Gates;
+use crate::heard::Heard;
+use crate::http::Edge;
+use crate::http::internal::flags::Flags;
+use crate::http::internal::openings::Lookout;
+use crate::ingest::Ingest;
+use crate::provider::http::Client;
+use crate::provider::nexusbank::NexusBank;
+use crate::provider::{Provider, Providers, SecretUses};
+use crate::rejected::Rejections;
+use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
+use crate::telemetry;
+use crate::workers::budget::Budget;
+use crate::workers::{Context, Wakers};
+
+/// The parts of the service, wired and not yet running: the listeners' state, and the workers'.
+pub struct Parts {
+    /// What handlers need.
+    pub edge: Edge,
+    /// What workers need.
+    pub context: Context,
+    pub(super) ingest: JoinHandle<()>,
+    pub(super) rejections: JoinHandle<()>,
+}
+
+impl Parts {
+    /// Wires the service on a database whose schema is current.
+    ///
+    /// # Errors
+    /// When a client or the metrics cannot be set up.
+    pub fn new(settings: Settings, pool: PgPool, key: HistoryKey, clock: Clock) -> anyhow::Result<Self> {
+        #[cfg(feature = "broken")]
+        crate::faults::broken::keep(&pool);
+        let context = context(&settings, &pool, key, &clock)?;
+        let Context { ids, writer, providers, gates, heard, secret_uses, wakers, faults, .. } = context.clone();
+        let (ingest, ingest_task) = Ingest::start(
+            pool.clone(),
+            clock.clone(),
+            ids.clone(),
+            Arc::clone(&wakers.inbox),
+            settings.ingest_queue,
+            settings.burst_dedup_ttl,
+            faults.clone(),
+        );
+        let (rejections, rejections_task) =
+            Rejections::start(pool.clone(), ids.clone(), faults.clone(), settings.rejected_max_bytes);
+        let edge = Edge {
+            settings: Arc::new(settings),
+            lookout: Lookout::new(pool.clone()),
+            pool,
+            clock,
+            ids,
+            writer,
+            providers,
+            gates,
+            heard,
+            ingest,
+            rejections,
+            secret_uses,
+            wakers,
+            faults,
+            metrics: telemetry::metrics().map_err(anyhow::Error::msg).context("the metrics")?,
+            flags: Flags::default(),
+            stopping: CancellationToken::new(),
+        };
+        Ok(Self { edge, context, ingest: ingest_task, rejections: rejections_task })
+    }
+}
+
+fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -> anyhow::Result<Context> {
+    let ids = Ids::new(clock.clone());
+    let client = Client::new(settings.provider_timeout).context("the HTTP client")?;
+    let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
+    let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
+    let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
+    Ok(Context {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        writer: writer(settings, ids.clone(), key),
+        ids,
+        policy: settings.policy.clone(),
+        retry: settings.retry.clone(),
+        providers: Providers::new([nexusbank]),
+        profiles: ProfileService::new(settings.profile_service_url.clone(), client.clone(), &gates),
+        cards: CardIssuer::new(settings.card_service_url.clone(), client.clone(), &gates),
+        subscribers: Subscribers::new(settings.event_subscribers.clone(), client.clone(), &gates),
+        tracker: settings.tracker.clone().map(|it| Tracker::new(it, client, &gates)),
+        call_timeout: TimeDelta::from_std(settings.provider_timeout).unwrap_or(TimeDelta::MAX),
+        blocking_call_timeout: TimeDelta::from_std(settings.sync_provider_timeout).unwrap_or(TimeDelta::MAX),
+        hang_up: CancellationToken::new(),
+        lease_margin: settings.lease_margin,
+        parked_ttl: settings.parked_ttl,
+        secret_uses: SecretUses::default(),
+        gates,
+        poll_budget: Budget::new(settings.poll_budget),
+        heard: Heard::default(),
+        catch_up_overlap: settings.catch_up_overlap,
+        wakers: Wakers::default(),
+        faults: FaultPoint::default(),
+    })
+}
+
+fn writer(settings: &Settings, ids: Ids, key: HistoryKey) -> Writer {
+    let subscribers = settings.event_subscribers.iter().map(|it| it.url.clone()).collect();
+    let (dashboard_url, tracker) = (settings.dashboard_url.clone(), settings.tracker.is_some());
+    Writer { ids, key, dashboard_url, subscribers, tracker }
+}

@@ -1,0 +1,72 @@
+//! Every worker in its loops, each with its rhythm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::Topic;
+use crate::workers::Context;
+use crate::workers::breakers::Forced;
+use crate::workers::catch_up::CatchUp;
+use crate::workers::driver::{Rhythm, Worker, drive};
+use crate::workers::inbox::InboxWorker;
+use crate::workers::marks::Marks;
+use crate::workers::poller::Poller;
+use crate::workers::recovery::Recovery;
+use crate::workers::relay::Relay;
+use crate::workers::secret_uses::SecretUseKeeper;
+use crate::workers::sweeper::Sweeper;
+
+/// How often a worker looks for work that nobody woke it for.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often the sweeper goes round.
+const SWEEP: Duration = Duration::from_secs(10);
+/// How often it is written down when providers were last heard of, and with which secrets: what a crash loses of it is far
+/// less than a catch-up looks back.
+const KEEP: Duration = Duration::from_secs(5);
+/// How often the metrics are tidied, whether or not somebody scrapes them.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Starts all of them; they end when `stop` says so.
+pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let wakers = &context.wakers;
+    let mut spawn = Spawn { tasks: &mut tasks, context, stop };
+    spawn.worker(InboxWorker(context.clone()), Rhythm { wake: Arc::clone(&wakers.inbox), idle: LOOK, at_once: 2 });
+    // A tick that waits for a hanging system leaves three others to the rest.
+    spawn.worker(Poller(context.clone()), Rhythm { wake: Arc::clone(&wakers.poller), idle: LOOK, at_once: 4 });
+    for topic in Topic::ALL.iter().copied() {
+        let rhythm = Rhythm { wake: Arc::clone(wakers.relay(topic)), idle: LOOK, at_once: 4 };
+        spawn.worker(Relay { context: context.clone(), topic }, rhythm);
+    }
+    let alone = |wake, idle| Rhythm { wake, idle, at_once: 1 };
+    spawn.worker(Recovery(context.clone()), alone(context.gates.wake(), LOOK));
+    spawn.worker(CatchUp(context.clone()), alone(Arc::clone(&wakers.catch_up), LOOK));
+    spawn.worker(Forced(context.clone()), alone(Arc::default(), LOOK));
+    spawn.worker(Marks(context.clone()), alone(Arc::default(), KEEP));
+    spawn.worker(SecretUseKeeper(context.clone()), alone(Arc::default(), KEEP));
+    spawn.worker(Sweeper(context.clone()), alone(Arc::default(), SWEEP));
+    tasks.spawn(keep_metrics(metrics, stop.clone()));
+    tasks
+}
+
+struct Spawn<'a> {
+    tasks: &'a mut JoinSet<()>,
+    context: &'a Context,
+    stop: &'a CancellationToken,
+}
+
+impl Spawn<'_> {
+    fn worker<W: Worker>(&mut self, worker: W, rhythm: Rhythm) {
+        self.tasks.spawn(drive(worker, rhythm, self.context.ids.clone(), self.stop.clone()));
+    }
+}
+
+async fn keep_metrics(metrics: PrometheusHandle, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+        metrics.run_upkeep();
+    }
+}
