@@ -93,15 +93,8 @@ impl Parts {
         let client = Client::new(settings.provider_timeout).context("the HTTP client")?;
         let metrics = telemetry::metrics().map_err(anyhow::Error::msg).context("the metrics")?;
         let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
-        let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
-        let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
-        let providers = Providers::new([nexusbank]);
-        let writer = Writer {
-            ids: ids.clone(),
-            key,
-            dashboard_url: settings.dashboard_url.clone(),
-            subscribers: settings.event_subscribers.iter().map(|it| it.url.clone()).collect(),
-        };
+        let providers = providers(&settings, &client, &gates);
+        let writer = writer(&settings, ids.clone(), key);
         let faults = FaultPoint::default();
         let (ingest, ingest_task) = Ingest::start(
             pool.clone(),
@@ -200,6 +193,21 @@ impl App {
         }
         hanging_up.abort();
         tracing::info!("stopped");
+    }
+}
+
+fn providers(settings: &Settings, client: &Client, gates: &Gates) -> Providers {
+    let blocking = settings.sync_provider_timeout;
+    let nexusbank: Arc<dyn Provider> = Arc::new(NexusBank::new(&settings.nexusbank, client.clone(), blocking, gates));
+    Providers::new([nexusbank])
+}
+
+fn writer(settings: &Settings, ids: Ids, key: HistoryKey) -> Writer {
+    Writer {
+        ids,
+        key,
+        dashboard_url: settings.dashboard_url.clone(),
+        subscribers: settings.event_subscribers.iter().map(|it| it.url.clone()).collect(),
     }
 }
 

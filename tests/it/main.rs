@@ -15,6 +15,7 @@ mod deadline;
 mod demo;
 mod events;
 mod every_step;
+mod flags;
 mod fuzzing;
 mod journeys;
 mod listener;
