@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::Page;
 use crate::clock::Time;
+use crate::domain::CustomerType;
 use crate::domain::flag::{Rule, Rules, Scope};
 
 /// A change.
@@ -59,7 +60,7 @@ pub async fn insert(connection: &mut PgConnection, change: &NewChange) -> sqlx::
         change.id,
         change.flag,
         market.as_deref(),
-        customer_type.map(super::super::domain::request::CustomerType::as_str),
+        customer_type.map(CustomerType::as_str),
         enabled,
         i32::from(*percentage),
         change.reason,
@@ -86,7 +87,7 @@ pub async fn get(connection: &mut PgConnection, flag: &str, scope: &Scope) -> sq
          limit 1"#,
         flag,
         scope.market.as_deref(),
-        scope.customer_type.map(super::super::domain::request::CustomerType::as_str),
+        scope.customer_type.map(CustomerType::as_str),
     )
     .fetch_optional(connection)
     .await

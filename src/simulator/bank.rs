@@ -1,4 +1,4 @@
-//! NexusBank's asynchronous API (contract §6): submissions, and what became of them.
+//! NexusBank's API (contract §6): submissions, and what became of them. The legacy call stands in `accounts`.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::accounts;
 use super::calls::{self, Asking, Taken, refusal};
 use super::endpoint::{Api, Endpoint};
 use super::ledger::{Answer, Ledger};
@@ -29,6 +30,7 @@ pub(super) fn router(world: Arc<World>) -> Router<Arc<World>> {
     Router::new()
         .route("/v1/account-opening-requests", post(submit).get(list))
         .route("/v1/account-opening-requests/{id}", get(look_up))
+        .route("/v1/accounts", post(accounts::open))
         .route_layer(from_fn_with_state(world, with_api_key))
 }
 
@@ -41,23 +43,24 @@ async fn with_api_key(State(world): State<Arc<World>>, request: Request, next: N
     calls::reply(&world, Err(refusal(StatusCode::UNAUTHORIZED, "unauthorized", "the API key is wrong"))).await
 }
 
+/// What both ways to ask for an account say.
 #[derive(Deserialize)]
-struct Submission {
-    reference: String,
-    market: String,
+pub(super) struct Submission {
+    pub(super) reference: String,
+    pub(super) market: String,
     customer_type: String,
     currency: String,
     profile_id: String,
-    customer: Customer,
+    pub(super) customer: Customer,
 }
 
 #[derive(Deserialize)]
-struct Customer {
-    reference: Option<String>,
+pub(super) struct Customer {
+    pub(super) reference: Option<String>,
 }
 
 impl Submission {
-    fn check(&self, world: &World) -> Result<(), Answer> {
+    pub(super) fn check(&self, world: &World) -> Result<(), Answer> {
         let capitals = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_uppercase());
         let named = !self.reference.is_empty() && !self.profile_id.is_empty();
         let typed = ["company", "freelancer", "individual"].contains(&&*self.customer_type);
@@ -82,7 +85,7 @@ async fn submit(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes
             body: &body,
         };
         calls::take(&world, &asking, |ledger| {
-            made = ledger.make_request(&submission.reference, submission.market.clone(), world.clock.now());
+            made = ledger.make_request(&submission.reference, submission.market.clone(), false, world.clock.now());
             accepted(ledger, made)
         })
     });
@@ -109,7 +112,7 @@ fn accepted(ledger: &Ledger, made: Option<usize>) -> Answer {
 async fn look_up(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
     let taken = {
         let mut ledger = world.ledger();
-        match ledger.by_id(&id).and_then(|at| ledger.request(at)).cloned() {
+        match ledger.by_id(&id).and_then(|at| ledger.request(at)).filter(|it| !it.blocking).cloned() {
             None => Err(refusal(StatusCode::NOT_FOUND, "not_found", "no such account opening request")),
             Some(request) => Ok(looked_up(&world, &mut ledger, &request.reference, report(&request))),
         }
@@ -140,8 +143,8 @@ async fn list(State(world): State<Arc<World>>, Query(filter): Query<Filter>) -> 
         ledger.counts.lists += u64::from(filter.reference.is_none());
         match &filter.reference {
             Some(reference) => {
-                let items: Vec<Value> =
-                    ledger.by_reference(reference).iter().filter_map(|at| ledger.request(*at)).map(report).collect();
+                let requests = ledger.by_reference(reference).iter().filter_map(|at| ledger.request(*at));
+                let items: Vec<Value> = requests.filter(|it| !it.blocking).map(report).collect();
                 let answer = json!({ "items": items, "next_cursor": null });
                 // A reference that nobody has named yet must not take the plan of an opening.
                 if ledger.knows(reference) {
@@ -169,7 +172,7 @@ fn page(ledger: &Ledger, filter: &Filter) -> Result<Answer, Answer> {
     let message = "give reference, updated_since, or a cursor of mine";
     let from = from.ok_or_else(|| refusal(StatusCode::BAD_REQUEST, "invalid_query", message))?;
     let limit = filter.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let mut rest = ledger.changed_since(from);
+    let mut rest = ledger.changed_since(from).filter(|(_, _, request)| !request.blocking);
     let items: Vec<Value> = rest.by_ref().take(limit).map(|(_, _, request)| report(request)).collect();
     let next = rest.next().map(|(time, at, _)| format!("{}-{at}", time.timestamp_micros()));
     Ok((StatusCode::OK, json!({ "items": items, "next_cursor": next })))

@@ -24,6 +24,8 @@ pub enum Endpoint {
     CreateProfile,
     /// `POST /v1/account-opening-requests`
     Submit,
+    /// `POST /v1/accounts`: the legacy call, which blocks until the bank has decided.
+    OpenAccount,
     /// `GET /v1/account-opening-requests/{id}` and `?reference=`
     Lookup,
     /// `GET /v1/account-opening-requests?updated_since=`: about no opening in particular.
@@ -48,7 +50,7 @@ impl Endpoint {
     pub const fn api(self) -> Api {
         match self {
             Self::CreateProfile => Api::Profiles,
-            Self::Submit | Self::Lookup | Self::List => Api::Bank,
+            Self::Submit | Self::OpenAccount | Self::Lookup | Self::List => Api::Bank,
             Self::IssueCard => Api::Cards,
             Self::CreateIssue | Self::SearchIssues | Self::ReadIssue | Self::CommentIssue | Self::MoveIssue => {
                 Api::Tracker

@@ -124,10 +124,14 @@ impl Ledger {
     }
 
     /// A new account request; its place.
-    pub(super) fn make_request(&mut self, reference: &str, market: String, now: Time) -> Option<usize> {
+    pub(super) fn make_request(&mut self, reference: &str, market: String, blocking: bool, now: Time) -> Option<usize> {
         let opening = self.openings.get_mut(reference)?;
         let at = self.requests.len();
-        let id = mint::id("aor", self.seed, &[reference, &opening.requests.len().to_string()]);
+        let id = mint::id(
+            if blocking { "acc" } else { "aor" },
+            self.seed,
+            &[reference, &opening.requests.len().to_string()],
+        );
         opening.requests.push(at);
         self.counts.account_requests += 1;
         self.counts.double_effects += u64::from(opening.requests.len() > 1);
@@ -144,6 +148,7 @@ impl Ledger {
             created_at: now,
             decided_at: None,
             market,
+            blocking,
         });
         Some(at)
     }

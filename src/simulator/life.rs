@@ -54,7 +54,7 @@ async fn live(world: Arc<World>, at: usize, plan: Plan) {
         sleep(half).await;
         let now = world.clock.now();
         let request = world.ledger().progress(at, now);
-        if let Some(request) = request.filter(|_| !plan.webhooks.reordered) {
+        if let Some(request) = request.filter(|it| !plan.webhooks.reordered && !it.blocking) {
             let body = body(&request, Status::InProgress, now, false);
             let telling = Arc::clone(&world);
             world.spawn(async move {
@@ -74,9 +74,25 @@ pub(super) fn decide(world: &Arc<World>, at: usize, verdict: &Verdict) -> Option
         let mut ledger = world.ledger();
         (ledger.decide(at, verdict, world.clock.now())?, ledger.plan(at)?)
     };
+    world.decided.notify_waiters();
     let (tell, told) = oneshot::channel();
-    world.spawn(announce(Arc::clone(world), request.clone(), plan, tell));
+    // Whoever made the call that blocks is told by its answer.
+    if !request.blocking {
+        world.spawn(announce(Arc::clone(world), request.clone(), plan, tell));
+    }
     Some(Decided { request, told })
+}
+
+/// Waits until a request is decided; none: the simulator stops, or there is no such request.
+pub(super) async fn decision(world: &World, at: usize) -> Option<AccountRequest> {
+    loop {
+        let told = world.decided.notified();
+        let request = world.ledger().request(at).cloned()?;
+        if request.status.is_decided() {
+            return Some(request);
+        }
+        world.stop.run_until_cancelled(told).await?;
+    }
 }
 
 async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: oneshot::Sender<Option<u16>>) {

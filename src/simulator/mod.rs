@@ -1,5 +1,4 @@
-//! The simulated outside world: NexusBank's asynchronous API, the profile service, the card issuer and the ticket tracker, on
-//! one listener.
+//! The simulated outside world: NexusBank's API, the profile service, the card issuer and the ticket tracker, on one listener.
 //!
 //! It is the judge of what the service does: its [ledger](LedgerSnapshot) counts what was made twice and knows when the
 //! bank decided what. So it shares no code with the service but the clock. Faults are scripted ([`Plan`]): dealt by quota
@@ -14,6 +13,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
+mod accounts;
 mod acts;
 mod bank;
 mod calls;

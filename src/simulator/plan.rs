@@ -151,6 +151,8 @@ pub struct Plan {
     pub profile: Vec<Fault>,
     /// The same for `POST /v1/account-opening-requests`.
     pub submit: Vec<Fault>,
+    /// The same for `POST /v1/accounts`.
+    pub open: Vec<Fault>,
     /// The same for lookups by tracking id and by reference.
     pub lookup: Vec<Fault>,
     /// The same for `POST /v1/virtual-cards`.
@@ -171,6 +173,7 @@ impl Default for Plan {
         Self {
             profile: Vec::new(),
             submit: Vec::new(),
+            open: Vec::new(),
             lookup: Vec::new(),
             card: Vec::new(),
             decision: Decision::By(Verdict::complete()),

@@ -95,6 +95,8 @@ pub struct AccountRequest {
     pub decided_at: Option<Time>,
     /// Where the account is opened.
     pub market: String,
+    /// Asked for with the call that blocks: its caller is told, no webhook is sent, and no lookup knows it.
+    pub blocking: bool,
 }
 
 /// One virtual card.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +23,8 @@ pub(super) struct World {
     pub(super) sender: Sender,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
+    /// Tells those who wait for a decision that one was made.
+    pub(super) decided: Notify,
     ledger: Mutex<Ledger>,
     messages: AtomicU64,
     /// Part of every message id: a simulator that was started again must not reuse the ids of its former life.
@@ -46,6 +49,7 @@ impl World {
             sender,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            decided: Notify::new(),
             ledger: Mutex::new(ledger),
             messages: AtomicU64::new(0),
             started,

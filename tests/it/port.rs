@@ -137,11 +137,15 @@ async fn with_thin_bank(app: &mut TestApp) -> (Arc<ThinBank>, String) {
 }
 
 async fn start(app: &TestApp) -> String {
+    start_on(app, Flow::Async).await
+}
+
+async fn start_on(app: &TestApp, flow: Flow) -> String {
     let request = Request {
         market: "DE".to_owned(),
         customer_type: CustomerType::Company,
         currency: "EUR".to_owned(),
-        flow: Flow::Async,
+        flow,
         provider: "thinbank".to_owned(),
         customer_reference: "cus_thin".to_owned(),
     };
@@ -172,6 +176,22 @@ async fn an_unanswered_submission_to_a_bank_without_idempotency_is_never_repeate
     let opening = app.opening(&id).await;
     assert_eq!((&opening["state"], &opening["provider_reference"]), (&"awaiting_provider".into(), &"thin_1".into()));
     assert_eq!(bank.0.lock().unwrap().submissions.len(), 1);
+    app.finish().await;
+}
+
+/// P9: nor is the legacy call, of which nothing can be looked up: a person decides.
+#[tokio::test]
+async fn an_unanswered_legacy_call_to_a_bank_without_idempotency_is_never_repeated() {
+    let mut app = TestApp::start().await;
+    let (bank, _) = with_thin_bank(&mut app).await;
+    let id = start_on(&app, Flow::Sync).await;
+    app.settle().await;
+    app.pass_settling(TimeDelta::hours(3), TimeDelta::minutes(5)).await;
+    let opening = app.opening(&id).await;
+    assert_eq!(opening["state"], "requesting_account");
+    assert!(opening["outcome_unknown_since"].is_string());
+    assert_eq!(bank.0.lock().unwrap().submissions.len(), 1);
+    assert_eq!(app.items("/v1/tickets?status=open").await.len(), 1, "somebody has to look");
     app.finish().await;
 }
 

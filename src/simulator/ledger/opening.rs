@@ -39,6 +39,7 @@ pub(super) fn faults(plan: &Plan) -> BTreeMap<Endpoint, VecDeque<Fault>> {
     [
         (Endpoint::CreateProfile, &plan.profile),
         (Endpoint::Submit, &plan.submit),
+        (Endpoint::OpenAccount, &plan.open),
         (Endpoint::Lookup, &plan.lookup),
         (Endpoint::IssueCard, &plan.card),
     ]

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 
+mod accounts;
 mod api;
 mod tracker;
 mod webhooks;

@@ -165,9 +165,14 @@ impl Service {
     }
 
     /// SIGTERM, and the end that it leads to.
-    pub async fn stop(mut self) -> Ended {
+    pub async fn stop(self) -> Ended {
+        self.stop_within(GRACE + Duration::from_secs(1)).await
+    }
+
+    /// The same, of a service with another grace period.
+    pub async fn stop_within(mut self, within: Duration) -> Ended {
         self.process.signal(nix::sys::signal::Signal::SIGTERM);
-        self.process.ended(GRACE + Duration::from_secs(1)).await
+        self.process.ended(within).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a caller asks for, read from the body with all that is wrong with it at once.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -25,7 +25,6 @@ pub struct Asked {
     currency: String,
     /// `async`, or `sync`: the legacy flow, whose answer waits up to `SYNC_WAIT`. Left out, the feature flag decides.
     #[schema(value_type = Option<String>, example = "async")]
-    #[serde(serialize_with = "as_in_the_digest")]
     flow: Option<Flow>,
     /// Who it is for.
     #[schema(value_type = NewCustomer)]
@@ -95,7 +94,10 @@ impl Asked {
     /// another one. What the flag makes of it is not part of it, or a flip would make a repeat another request.
     #[must_use]
     pub fn digest(&self) -> Vec<u8> {
-        Sha256::digest(serde_json::to_vec(self).unwrap_or_default()).to_vec()
+        // A flow that was left out stands in it as `async`: so it did before there was a flag, and the answers of then are
+        // found again, also by a version that knows no flag.
+        let canonical = Self { flow: Some(self.flow.unwrap_or(Flow::Async)), ..self.clone() };
+        Sha256::digest(serde_json::to_vec(&canonical).unwrap_or_default()).to_vec()
     }
 
     /// The customer as the anchor keeps it.
@@ -134,12 +136,6 @@ impl Asked {
             customer_reference: self.customer.reference.clone(),
         }
     }
-}
-
-/// A flow that was left out stands in the digest as `async`: so it did before there was a flag, and the answers of then are
-/// found again, also by a version that knows no flag.
-fn as_in_the_digest<S: Serializer>(flow: &Option<Flow>, serializer: S) -> Result<S::Ok, S::Error> {
-    flow.unwrap_or(Flow::Async).serialize(serializer)
 }
 
 fn read_customer(customer: &Map<String, Value>, wrong: &mut Wrong) -> Option<Customer> {

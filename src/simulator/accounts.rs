@@ -1,0 +1,68 @@
+//! NexusBank's legacy call (contract §6): it blocks until the bank has decided, and its answer is all that is told.
+//!
+//! The account is in the books from the moment the call is taken, so that a second one for the same opening is counted
+//! whatever became of the first answer. The same key waits for, and gets, the same answer.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::bank::Submission;
+use super::calls::{self, Asking, Taken, refusal};
+use super::endpoint::Endpoint;
+use super::ledger::Answer;
+use super::life;
+use super::snapshot::{AccountRequest, Status};
+use super::world::World;
+
+pub(super) async fn open(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes) -> Response {
+    let mut made = None;
+    let taken = calls::read::<Submission>(&world, &body).and_then(|(submission, body)| {
+        submission.check(&world)?;
+        let asking = Asking {
+            endpoint: Endpoint::OpenAccount,
+            reference: &submission.reference,
+            customer_reference: submission.customer.reference.as_deref(),
+            headers: &headers,
+            body: &body,
+        };
+        calls::take(&world, &asking, |ledger| {
+            made = ledger.make_request(&submission.reference, submission.market.clone(), true, world.clock.now());
+            // Kept under the key: which of the requests its answer will be about.
+            (StatusCode::OK, json!(made))
+        })
+    });
+    if let Some(at) = made {
+        life::begin(&world, at);
+    }
+    let taken = match taken {
+        Ok(Taken::Answer((_, at))) => Ok(Taken::Answer(decided(&world, &at).await)),
+        other => other,
+    };
+    calls::reply(&world, taken).await
+}
+
+async fn decided(world: &World, at: &Value) -> Answer {
+    let at = at.as_u64().and_then(|at| usize::try_from(at).ok());
+    let request = match at {
+        Some(at) => life::decision(world, at).await,
+        None => None,
+    };
+    match request {
+        Some(request) => told(&request),
+        None => refusal(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the bank is closing"),
+    }
+}
+
+fn told(request: &AccountRequest) -> Answer {
+    if request.status == Status::Rejected {
+        return (StatusCode::OK, json!({ "status": request.status, "rejection_reason": request.rejection_reason }));
+    }
+    let id = &request.account_opening_request_id;
+    let account = json!({ "account_id": id, "iban": request.iban, "bic": request.bic, "status": request.status });
+    (StatusCode::CREATED, account)
+}
