@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{TestApp, eventually};
 
-const ROUTES: [(&str, &str); 14] = [
+const ROUTES: [(&str, &str); 20] = [
     ("post", "/v1/account-openings"),
     ("get", "/v1/account-openings"),
     ("get", "/v1/account-openings/{id}"),
@@ -27,6 +27,12 @@ const ROUTES: [(&str, &str); 14] = [
     ("get", "/v1/cases"),
     ("get", "/v1/tickets"),
     ("get", "/v1/events"),
+    ("get", "/v1/rejected-requests"),
+    ("get", "/v1/rejected-requests/{id}"),
+    ("post", "/v1/rejected-requests/{id}/reverify"),
+    ("post", "/v1/rejected-requests/reverify"),
+    ("get", "/v1/webhook-secrets"),
+    ("get", "/v1/unmatched-facts"),
     ("post", "/company/account-opening/set-status-sandbox"),
 ];
 
