@@ -120,21 +120,6 @@ impl App {
     }
 }
 
-fn providers(settings: &Settings, client: &Client, gates: &Gates) -> Providers {
-    let blocking = settings.sync_provider_timeout;
-    let nexusbank: Arc<dyn Provider> = Arc::new(NexusBank::new(&settings.nexusbank, client.clone(), blocking, gates));
-    Providers::new([nexusbank])
-}
-
-fn writer(settings: &Settings, ids: Ids, key: HistoryKey) -> Writer {
-    Writer {
-        ids,
-        key,
-        dashboard_url: settings.dashboard_url.clone(),
-        subscribers: settings.event_subscribers.iter().map(|it| it.url.clone()).collect(),
-    }
-}
-
 /// When calls are given up: at the half of a short time to stop, else when just enough of it is left.
 fn hang_up_at(now: Instant, deadline: Instant) -> Instant {
     deadline - HANG_UP.min(deadline.saturating_duration_since(now) / 2)

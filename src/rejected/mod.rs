@@ -1,5 +1,5 @@
 //! What the webhook listener refused is kept, so that a mistake of ours loses nothing: a secret that was wrong for a while, a
-//! clock that was off.
+//! tolerance that was too narrow, a proxy that changed a type.
 //!
 //! ```text
 //! request.rs   what is kept of a request             writer.rs    the queue to the table, and the bound

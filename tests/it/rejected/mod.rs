@@ -7,6 +7,7 @@ mod repaired;
 mod replicas;
 mod secrets;
 mod unmatched;
+mod writer;
 
 use std::net::IpAddr;
 

@@ -52,20 +52,3 @@ async fn two_replicas_and_an_erasure_that_write_at_once_keep_the_counters_right(
     assert_eq!(held(&app).await, []);
     app.finish().await;
 }
-
-/// The same work again, after a lost reply to its commit, keeps it once.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refused_request_is_kept_once() {
-    let app = TestApp::start().await;
-    for n in 0..20 {
-        assert_eq!(app.webhook().id(&format!("msg_{n}")).body("{}").without("webhook-signature").answered().await, 401);
-    }
-    let (rows, ids): (i64, i64) =
-        sqlx::query_as("select count(*), count(distinct headers ->> 'webhook-id') from rejected_requests")
-            .fetch_one(&app.pool)
-            .await
-            .unwrap();
-    assert_eq!((rows, ids), (20, 20));
-    held(&app).await;
-    app.finish().await;
-}

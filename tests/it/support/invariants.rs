@@ -12,6 +12,7 @@ pub async fn check(app: &TestApp) {
     no_work_is_due(app).await;
     histories_replay_and_verify(app).await;
     every_opening_is_looked_after(app).await;
+    what_is_refused_is_counted(app).await;
     let ledger = app.world.ledger();
     assert_eq!(ledger.counts.double_effects, 0, "P9: something was made twice: {ledger:?}");
     assert_eq!(ledger.counts.forged_accepted, 0, "a forged message was taken");
@@ -72,4 +73,19 @@ async fn every_opening_is_looked_after(app: &TestApp) {
     .await
     .unwrap();
     assert!(forgotten.is_empty(), "nobody looks after {forgotten:?}");
+}
+
+/// What is held of refused requests is what the counters say, and within the bound.
+async fn what_is_refused_is_counted(app: &TestApp) {
+    let (rows, sources, total): (i64, i64, i64) = sqlx::query_as(
+        "select (select coalesce(sum(bytes), 0)::bigint from rejected_requests),
+                (select coalesce(sum(bytes), 0)::bigint from rejected_sources), (select bytes from rejected_total)",
+    )
+    .fetch_one(&app.pool)
+    .await
+    .unwrap();
+    assert!(
+        rows == total && sources == total && total <= app.edge.settings.rejected_max_bytes,
+        "{rows} {sources} {total}"
+    );
 }
