@@ -18,6 +18,7 @@ mod every_step;
 mod fuzzing;
 mod journeys;
 mod listener;
+mod operators;
 mod outages;
 mod pool;
 mod port;

@@ -9,18 +9,22 @@ const ROLES: [(&str, &str); 4] =
     [("reader", "reader-token"), ("caller", "caller-token"), ("operator", "operator-token"), ("admin", TOKEN)];
 
 /// Every route with the least role that it takes.
-const ROUTES: [(&str, &str, &str); 15] = [
+const ROUTES: [(&str, &str, &str); 19] = [
     ("GET", "/v1/account-openings", "reader"),
     ("POST", "/v1/account-openings", "caller"),
     ("GET", "/v1/account-openings/{id}", "reader"),
     ("GET", "/v1/account-openings/{id}/history", "reader"),
     ("GET", "/v1/account-openings/{id}/timeline", "reader"),
     ("POST", "/v1/account-openings/{id}/poll", "operator"),
+    ("POST", "/v1/account-openings/{id}/resolve", "operator"),
+    ("POST", "/v1/account-openings/{id}/erase", "operator"),
     ("GET", "/v1/dead-letters", "reader"),
     ("GET", "/v1/dead-letters/{id}", "reader"),
     ("POST", "/v1/dead-letters/{id}/redrive", "operator"),
     ("POST", "/v1/dead-letters/{id}/discard", "operator"),
     ("GET", "/v1/cases", "reader"),
+    ("POST", "/v1/cases/{id}/resolve", "operator"),
+    ("GET", "/v1/operator-actions", "reader"),
     ("GET", "/v1/tickets", "reader"),
     ("GET", "/v1/events", "reader"),
     ("POST", "/company/account-opening/set-status-sandbox", "operator"),

@@ -29,6 +29,7 @@ const FIELDS: [&str; 22] = [
     "escalated_at",
     "next_poll_at",
     "deadline_at",
+    "erased_at",
     "created_at",
     "updated_at",
     "version",
