@@ -49,3 +49,11 @@ async fn resolve(app: &TestApp, id: &str, outcome: &str) -> u16 {
 async fn actions(app: &TestApp, id: &str) -> Vec<Value> {
     app.items(&format!("/v1/operator-actions?opening_id={id}")).await
 }
+
+/// A valid Belgian IBAN for each opening: no two may hold the same.
+fn iban(n: usize) -> String {
+    let account = format!("5390{n:06}");
+    let account = format!("{account}{:02}", account.parse::<u64>().unwrap() % 97);
+    let check = 98 - format!("{account}111400").parse::<u128>().unwrap() % 97;
+    format!("BE{check:02}{account}")
+}

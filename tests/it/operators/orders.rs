@@ -3,7 +3,7 @@
 use account_opening::simulator::Plan;
 use futures::future::join_all;
 
-use super::IBAN;
+use super::{IBAN, iban};
 use crate::support::TestApp;
 
 /// Messages of the bank, the second `IN_PROGRESS` a late one; a completion names an account.
@@ -19,14 +19,6 @@ fn orders(things: &[usize]) -> Vec<Vec<usize>> {
         orders(&rest).into_iter().map(move |order| [vec![n], order].concat())
     };
     things.iter().flat_map(|n| first(*n)).collect()
-}
-
-/// A valid Belgian IBAN for each opening: no two may hold the same.
-fn iban(n: usize) -> String {
-    let account = format!("5390{n:06}");
-    let account = format!("{account}{:02}", account.parse::<u64>().unwrap() % 97);
-    let check = 98 - format!("{account}111400").parse::<u128>().unwrap() % 97;
-    format!("BE{check:02}{account}")
 }
 
 /// P8: the first terminal answer stays, and the other one is one case, in all 120 orders, each message decided before the

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{TestApp, eventually};
 
-const ROUTES: [(&str, &str); 14] = [
+const ROUTES: [(&str, &str); 18] = [
     ("post", "/v1/account-openings"),
     ("get", "/v1/account-openings"),
     ("get", "/v1/account-openings/{id}"),
@@ -28,6 +28,10 @@ const ROUTES: [(&str, &str); 14] = [
     ("get", "/v1/tickets"),
     ("get", "/v1/events"),
     ("post", "/company/account-opening/set-status-sandbox"),
+    ("post", "/v1/account-openings/{id}/resolve"),
+    ("post", "/v1/account-openings/{id}/erase"),
+    ("post", "/v1/cases/{id}/resolve"),
+    ("get", "/v1/operator-actions"),
 ];
 
 /// The metrics of contract §8 with their labels, but for the breaker's.
