@@ -21,6 +21,7 @@ mod fuzzing;
 mod guard;
 mod journeys;
 mod listener;
+mod operators;
 mod outages;
 mod pool;
 mod port;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestApp, keys, problem};
 
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
     "id",
     "status",
     "state",
@@ -29,6 +29,7 @@ const FIELDS: [&str; 22] = [
     "escalated_at",
     "next_poll_at",
     "deadline_at",
+    "erased_at",
     "created_at",
     "updated_at",
     "version",
