@@ -75,6 +75,7 @@ fn begin_at_zero() {
         metrics::counter!(format!("account_opening_{name}"), labels).increment(0);
     };
     zero("burst_duplicates_total", &[]);
+    zero("tracker_duplicates_total", &[]);
     for outcome in
         ["accepted", "duplicate", "burst_duplicate", "conflict", "unreadable", "signature_wrong", "unavailable"]
     {

@@ -95,13 +95,19 @@ impl Worker for CatchUp {
 impl CatchUp {
     /// Once for each process.
     async fn ask_at_start(&self) -> sqlx::Result<()> {
-        let Context { providers, heard, .. } = &self.0;
+        let Context { pool, providers, heard, .. } = &self.0;
         if heard.has_asked() {
             return Ok(());
         }
-        for provider in providers.names() {
-            request_for(&self.0, provider, Cause::Start, None).await?;
-        }
+        let mut connection = pool.acquire().await?;
+        let asking = async {
+            for provider in providers.names() {
+                request_for(&mut connection, &self.0, provider, Cause::Start, None).await?;
+            }
+            Ok::<_, sqlx::Error>(())
+        };
+        let result = tokio::time::timeout(WITHIN, asking).await;
+        conclude(connection, result)?;
         heard.asked();
         Ok(())
     }

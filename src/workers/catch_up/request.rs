@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::db::backfills::{self, Cause, NewBackfill};
-use crate::db::{WITHIN, conclude, webhook_marks};
+use crate::db::webhook_marks;
 use crate::faults::Step;
 use crate::workers::Context;
 
@@ -56,33 +56,27 @@ pub async fn request(
     backfills::insert(connection, &new, now).await.map(Some)
 }
 
-/// The same in a transaction of its own, for a start and for a breaker of `provider` that closed; a name that is no
-/// provider's, or one without a list, asks for nothing.
+/// The same in a transaction of its own on a connection of the caller's, for a start and for a breaker of `provider` that
+/// closed; a name that is no provider's, or one without a list, asks for nothing.
 ///
 /// # Errors
 /// When the database is away; then it is to be asked again.
 pub async fn request_for(
+    connection: &mut PgConnection,
     context: &Context,
     provider: &str,
     cause: Cause,
     away_since: Option<Time>,
 ) -> sqlx::Result<Option<Uuid>> {
-    let Context { pool, providers, ids, clock, catch_up_overlap, faults, wakers, .. } = context;
+    let Context { providers, ids, clock, catch_up_overlap, faults, wakers, .. } = context;
     if !providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
         return Ok(None);
     }
-    let now = clock.now();
     let asked = Asked { id: ids.next(), provider: provider.to_owned(), since: None, away_since, cause, by: None };
-    let mut connection = pool.acquire().await?;
-    let asking = async {
-        let mut transaction = connection.begin().await?;
-        let request = request(&mut transaction, &asked, *catch_up_overlap, now);
-        let id = faults.around(super::NAME, Step::Settle, request).await?;
-        faults.around(super::NAME, Step::Commit, transaction.commit()).await?;
-        Ok::<_, sqlx::Error>(id)
-    };
-    let result = tokio::time::timeout(WITHIN, asking).await;
-    let id = conclude(connection, result)?;
+    let mut transaction = connection.begin().await?;
+    let request = request(&mut transaction, &asked, *catch_up_overlap, clock.now());
+    let id = faults.around(super::NAME, Step::Settle, request).await?;
+    faults.around(super::NAME, Step::Commit, transaction.commit()).await?;
     if let Some(id) = id {
         tracing::info!(provider, backfill.id = %id, cause = %cause, "catching up");
         wakers.catch_up.notify_one();

@@ -1,11 +1,10 @@
 //! On demand, and when a breaker closes.
 
 use account_opening::db::backfills::Cause;
-use account_opening::workers::catch_up::request_for;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{BACKFILLS, backfills, complete, completed, lookups, step, waiting};
+use super::{BACKFILLS, ask_for, backfills, complete, completed, lookups, step, waiting};
 use crate::support::TestApp;
 
 const BACKFILL: &str = "/v1/providers/nexusbank/backfill";
@@ -131,7 +130,7 @@ async fn a_waiting_backfill_serves_all_that_it_covers() {
     let begun = ask(30).await;
     assert!(begun != first && begun != further);
     // What a breaker kept from us lies before it closed: one under way has it.
-    let joined = request_for(&app.context, "nexusbank", Cause::Breaker, None).await.unwrap().unwrap();
+    let joined = ask_for(&app.context, "nexusbank", Cause::Breaker, None).await.unwrap().unwrap();
     assert_ne!(json!(joined), begun);
     assert_eq!(backfills(&app).await.len(), 3);
     app.settle().await;
@@ -147,7 +146,7 @@ async fn when_a_breaker_closes_the_list_is_pulled_since_the_bank_was_last_heard_
     complete(&app, &ids);
     app.pass(TimeDelta::minutes(20));
     for (name, away) in [("nexusbank", None), ("profiles", None), ("otherbank", Some(began))] {
-        let asked = request_for(&app.context, name, Cause::Breaker, away).await.unwrap();
+        let asked = ask_for(&app.context, name, Cause::Breaker, away).await.unwrap();
         assert_eq!(asked.is_some(), name == "nexusbank", "{name}");
     }
     app.settle().await;
@@ -159,7 +158,7 @@ async fn when_a_breaker_closes_the_list_is_pulled_since_the_bank_was_last_heard_
     let (_, tracking_id) = app.open().waiting().await;
     app.webhook().status(&tracking_id, "IN_PROGRESS").acknowledged().await;
     app.settle().await;
-    request_for(&app.context, "nexusbank", Cause::Breaker, Some(began)).await.unwrap().unwrap();
+    ask_for(&app.context, "nexusbank", Cause::Breaker, Some(began)).await.unwrap().unwrap();
     assert_eq!(backfills(&app).await[0]["since"], json!(began - TimeDelta::minutes(10)));
     app.settle().await;
     app.finish().await;

@@ -8,12 +8,15 @@ mod silence;
 mod starts;
 
 use account_opening::app::Parts;
+use account_opening::clock::Time;
+use account_opening::db::backfills::Cause;
 use account_opening::domain::chain::HistoryKey;
 use account_opening::simulator::{Endpoint, Plan, Verdict, Webhooks};
 use account_opening::workers::Context;
-use account_opening::workers::catch_up::{CatchUp, CaughtUp};
+use account_opening::workers::catch_up::{CatchUp, CaughtUp, request_for};
 use account_opening::workers::driver::{TickError, tick};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::support::{KEY, TestApp};
 
@@ -34,6 +37,17 @@ fn restart(app: &mut TestApp) {
 /// One step of a catch-up.
 async fn step(context: &Context) -> Result<CaughtUp, TickError> {
     tick(&CatchUp(context.clone())).await
+}
+
+/// Has a provider's list pulled, as the service does by itself.
+async fn ask_for(
+    context: &Context,
+    provider: &str,
+    cause: Cause,
+    away_since: Option<Time>,
+) -> sqlx::Result<Option<Uuid>> {
+    let mut connection = context.pool.acquire().await?;
+    request_for(&mut connection, context, provider, cause, away_since).await
 }
 
 /// Openings that wait for the bank, which will tell nobody what it decides.

@@ -11,7 +11,6 @@ use account_opening::provider::http::Client;
 use account_opening::provider::nexusbank::NexusBank;
 use account_opening::provider::{Provider, Providers};
 use account_opening::simulator::{Api, Fault};
-use account_opening::workers::catch_up::request_for;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -19,7 +18,7 @@ use axum::{Json, Router};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{complete, completed, lookups, restart, step, waiting};
+use super::{ask_for, complete, completed, lookups, restart, step, waiting};
 use crate::support::{TestApp, listen};
 
 /// A bank's list that answers by a script, and notes at which place it was asked.
@@ -61,7 +60,7 @@ fn item(reference: &str, tracking_id: &str, iban: &str) -> Value {
 }
 
 async fn catch_up(app: &TestApp) {
-    request_for(&app.context, "nexusbank", Cause::Start, None).await.unwrap().unwrap();
+    ask_for(&app.context, "nexusbank", Cause::Start, None).await.unwrap().unwrap();
     app.settle().await;
 }
 
@@ -211,14 +210,14 @@ async fn a_place_that_the_bank_does_not_know_any_more_is_begun_anew_a_few_times(
     let refusal = || (422, json!({"code": "cursor_expired", "message": "begin again"}));
     let first = || (200, json!({"items": [], "next_cursor": "p2"}));
     let script = Script::of(&mut app, [first(), refusal(), first(), (200, json!({"items": []}))]).await;
-    request_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
+    ask_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
     app.pass_settling(TimeDelta::minutes(2), TimeDelta::seconds(10)).await;
     let place = |it: &str| Some(it.to_owned());
     assert_eq!(script.asked(), [None, place("p2"), None, place("p2")]);
     assert_eq!(newest(&app).await["status"], "done");
 
     let script = Script::of(&mut app, (0..9).map(|_| refusal())).await;
-    request_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
+    ask_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
     app.pass_settling(TimeDelta::minutes(2), TimeDelta::seconds(10)).await;
     let failed = newest(&app).await;
     assert_eq!(
@@ -232,7 +231,7 @@ async fn a_place_that_the_bank_does_not_know_any_more_is_begun_anew_a_few_times(
 #[tokio::test]
 async fn a_catch_up_that_slept_past_its_lease_moves_nothing() {
     let app = TestApp::start().await;
-    let id = request_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
+    let id = ask_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
     let mut connection = app.pool.acquire().await.unwrap();
     let (sleeper, now) = (app.edge.ids.next(), app.now());
     let providers = ["nexusbank".to_owned()];

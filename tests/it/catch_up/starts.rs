@@ -8,14 +8,13 @@ use account_opening::clock::Time;
 use account_opening::db::backfills::Cause;
 use account_opening::faults::{FaultPoint, Step, When};
 use account_opening::simulator::Verdict;
-use account_opening::workers::catch_up::request_for;
 use account_opening::workers::driver::tick;
 use account_opening::workers::marks::Marks;
 use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::{backfills, complete, completed, lookups, restart, started, step, waiting};
+use super::{ask_for, backfills, complete, completed, lookups, restart, started, step, waiting};
 use crate::support::TestApp;
 
 fn since(backfill: &Value) -> Time {
@@ -92,7 +91,7 @@ async fn replicas_that_start_at_once_share_one_catch_up() {
     for it in &replicas {
         it.heard.asked();
     }
-    let asked = join_all(replicas.iter().map(|it| request_for(it, "nexusbank", Cause::Start, None))).await;
+    let asked = join_all(replicas.iter().map(|it| ask_for(it, "nexusbank", Cause::Start, None))).await;
     let asked: BTreeSet<_> = asked.into_iter().map(|it| it.unwrap().unwrap()).collect();
     assert_eq!(asked.len(), 1);
     join_all(replicas.iter().map(async |it| step(it).await.unwrap())).await;
@@ -171,5 +170,30 @@ async fn a_start_that_the_database_did_not_let_ask_asks_again_and_from_where_it_
     app.settle().await;
     assert_eq!(since(&backfills(&app).await[0]), heard - TimeDelta::minutes(10));
     assert_eq!((completed(&app).await, lookups(&app)), (2, 0));
+    app.finish().await;
+}
+
+/// A webhook that was stored and not decided is not lost: it is decided, and what the list says of the same is a duplicate.
+#[tokio::test]
+async fn a_webhook_that_was_stored_but_not_decided_before_the_end_counts_once() {
+    let mut app = TestApp::start().await;
+    let (id, _) = app.open().waiting().await;
+    assert_eq!(app.world.decide(&id, &Verdict::complete()).unwrap().told().await, Some(200));
+    restart(&mut app);
+    let page = step(&app.context).await.unwrap();
+    assert_eq!(page.items, ["new"]);
+    app.settle().await;
+    assert_eq!(app.opening(&id).await["state"], "completed");
+    let facts: Vec<(String, Option<String>)> = sqlx::query_as(
+        "select source, outcome from inbox where opening_id = $1::uuid and source in ('webhook', 'list') order by id",
+    )
+    .bind(&id)
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    let mut outcomes: Vec<String> = facts.into_iter().filter_map(|(_, outcome)| outcome).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["applied", "duplicate"]);
+    assert!(app.items("/v1/cases").await.is_empty());
     app.finish().await;
 }

@@ -47,7 +47,8 @@ impl Stage {
 
     /// Pulls the bank's list, as after an outage, and decides what it brings.
     async fn catch_up(&self) {
-        if let Err(error) = request_for(&self.app.context, "nexusbank", Cause::Breaker, None).await {
+        let mut connection = self.app.context.pool.acquire().await.unwrap();
+        if let Err(error) = request_for(&mut connection, &self.app.context, "nexusbank", Cause::Breaker, None).await {
             assert!(self.fault.has_struck(), "{error}");
         }
         self.tick(&CatchUp(self.app.context.clone())).await;

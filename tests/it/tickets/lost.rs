@@ -53,6 +53,19 @@ async fn a_ticket_that_the_search_does_not_know_of_yet_is_not_made_again() {
     }
 }
 
+/// The control: where the search lags behind longer than we were told, the ledger counts the second ticket, and these tests
+/// fail by it.
+#[tokio::test]
+#[should_panic(expected = "P9: something was made twice")]
+async fn a_lag_that_is_set_too_short_makes_a_ticket_twice_and_is_noticed() {
+    let app = tracking().settings(|it| it.tracker.jira_index_lag = "1s".to_owned()).start().await;
+    silent(&app).await;
+    app.world.fail_next(Endpoint::CreateIssue, [Fault::ErrorAfter { status: 500 }]);
+    app.pass_settling(TimeDelta::seconds(20), TimeDelta::seconds(1)).await;
+    assert_eq!(app.world.counts().double_effects, 1);
+    app.finish().await;
+}
+
 /// The wait for the search costs no attempt, and it is no longer than it must be.
 #[tokio::test]
 async fn a_creation_that_surely_had_no_effect_is_repeated_without_the_wait_and_another_exactly_after_it() {
