@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{TestApp, eventually};
 
-const ROUTES: [(&str, &str); 14] = [
+const ROUTES: [(&str, &str); 16] = [
     ("post", "/v1/account-openings"),
     ("get", "/v1/account-openings"),
     ("get", "/v1/account-openings/{id}"),
@@ -24,6 +24,8 @@ const ROUTES: [(&str, &str); 14] = [
     ("get", "/v1/dead-letters/{id}"),
     ("post", "/v1/dead-letters/{id}/redrive"),
     ("post", "/v1/dead-letters/{id}/discard"),
+    ("get", "/v1/breakers"),
+    ("put", "/v1/breakers/{provider}/{operation}"),
     ("get", "/v1/cases"),
     ("get", "/v1/tickets"),
     ("get", "/v1/events"),
