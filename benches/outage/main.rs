@@ -24,7 +24,7 @@ use self::world::World;
 
 /// The length of the outage that the limits are about.
 const SECONDS: u64 = 60;
-/// Load before the outage, and after it.
+/// Load before the outage, and at least after it.
 const CALM: Duration = Duration::from_secs(15);
 /// All work is done so long after the outage.
 const DONE_WITHIN: Duration = Duration::from_mins(1);
@@ -55,7 +55,7 @@ async fn run(outage: Duration) -> Report {
     sleep_until(hangs_from.0 + outage).await;
     world.simulator.outage(Api::Bank, None);
     let back_from = (Instant::now(), world.now());
-    println!("the bank is back; load for {} s more", CALM.as_secs());
+    println!("the bank is back; load until what had been started is done, at least {} s", CALM.as_secs());
     let (backlog_done, ()) = tokio::join!(world.backlog_done(back_from), sleep(CALM));
     stop.cancel();
     let all_done = world.all_done(back_from.0).await;

@@ -55,12 +55,11 @@ impl Worker for Recovery {
         let mut recovered = Recovered { closed: closings.keys().len(), made_due: 0 };
         for key in closings.keys() {
             let mut connection = pool.acquire().await?;
-            let making_due = self.make_all_due(&mut connection, &key);
-            let result = tokio::time::timeout(WITHIN, making_due).await;
+            let recovering = self.recover(&mut connection, &key);
+            let result = tokio::time::timeout(WITHIN, recovering).await;
             let made_due: MadeDue = conclude(connection, result)?;
             recovered.made_due += made_due.rows;
             if !made_due.may_be_more {
-                self.is_back(&key).await?;
                 closings.done(&key);
             }
         }
@@ -75,6 +74,14 @@ struct MadeDue {
 }
 
 impl Recovery {
+    async fn recover(&self, connection: &mut PgConnection, key: &Key) -> sqlx::Result<MadeDue> {
+        let made_due = self.make_all_due(connection, key).await?;
+        if !made_due.may_be_more {
+            self.is_back(connection, key).await?;
+        }
+        Ok(made_due)
+    }
+
     async fn make_all_due(&self, connection: &mut PgConnection, key: &Key) -> sqlx::Result<MadeDue> {
         let mut all = MadeDue { rows: 0, may_be_more: false };
         for topic in room::topics(&self.0, key) {
@@ -94,13 +101,13 @@ impl Recovery {
     }
 
     /// All that waited for one operation of a system is due. What else there is to do for a system that is back is done here.
-    async fn is_back(&self, (system, operation): &Key) -> sqlx::Result<()> {
+    async fn is_back(&self, connection: &mut PgConnection, (system, operation): &Key) -> sqlx::Result<()> {
         tracing::info!(%system, operation, "lets calls through again");
         if self.0.providers.get(system).is_some() {
             // Timers that were not claimed while the poller paused.
             self.0.wakers.poller.notify_one();
             // What it decided meanwhile it may have told nobody.
-            catch_up::request_for(&self.0, system, Cause::Breaker, None).await?;
+            catch_up::request_for(connection, &self.0, system, Cause::Breaker, None).await?;
         }
         Ok(())
     }
