@@ -67,6 +67,8 @@ async fn a_no_and_faults_are_answered_as_the_plan_says() {
         }
     }
     assert_eq!(world.post(PATH, "", &submission("o1")).await.status(), 400);
-    assert_eq!(world.post(PATH, "k", &submission("o2")).await.status(), 422);
+    let mut another = submission("o1");
+    another["currency"] = json!("USD");
+    assert_eq!(world.post(PATH, "k", &another).await.status(), 422, "a key stands for one body");
     assert_eq!(world.sim.counts().double_effects, 0);
 }

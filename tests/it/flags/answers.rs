@@ -92,7 +92,7 @@ async fn what_is_not_decided_in_time_is_answered_202_for_good() {
 #[tokio::test]
 async fn the_wait_ends_also_when_the_clock_stands_still() {
     let app = TestApp::with().settings(|it| it.sync_wait = "50ms".to_owned()).start().await;
-    let first = Answer::of(sync(&app).send().await).await;
+    let first = Answer::of(sync(&app).plan(Plan::default()).send().await).await;
     assert_eq!(first.status, 202, "{first:?}");
     app.finish().await;
 }
@@ -100,7 +100,8 @@ async fn the_wait_ends_also_when_the_clock_stands_still() {
 #[tokio::test]
 async fn while_it_waits_the_same_request_is_in_progress_and_another_one_has_no_right_to_its_key() {
     let app = TestApp::start().await;
-    let waiting = Answer::of(sync(&app).key("k").customer("cus_1").plan(Plan::default()).send().await);
+    let opening = sync(&app).key("k").customer("cus_1").plan(Plan::default());
+    let waiting = async { Answer::of(opening.send().await).await };
     let others = async {
         eventually("it is started", async || {
             (count(&app, "select count(*) from account_openings").await == 1).then_some(())
