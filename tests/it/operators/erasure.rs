@@ -1,11 +1,13 @@
 //! The personal data of a finished opening goes, everywhere it stands, and its history still verifies. (P3, P4, P22)
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use account_opening::simulator::{Fault, Plan};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use sqlx::error::DatabaseError;
 
 use super::{actions, post, taken};
 use crate::support::{Subscriber, TestApp, problem};
@@ -328,7 +330,9 @@ async fn the_services_role_may_change_only_what_people_act_on() {
         (false, "update opening_history set detail = detail"),
     ] {
         let done = sqlx::query(AssertSqlSafe(sql)).execute(pool).await;
-        let code = done.err().and_then(|it| it.as_database_error().and_then(|it| it.code()).map(|it| it.into_owned()));
+        let database =
+            |error: sqlx::Error| error.as_database_error().and_then(DatabaseError::code).map(Cow::into_owned);
+        let code = done.err().and_then(database);
         assert_eq!(code.as_deref(), if allowed { None } else { Some("42501") }, "{sql}");
     }
     app.finish().await;
