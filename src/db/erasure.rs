@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{cases, events, idempotency, inbox, openings, operator_actions, outbox, tickets};
+use super::{cases, events, idempotency, inbox, openings, operator_actions, outbox, rejected, tickets};
 use crate::clock::Time;
 use crate::domain::Opening;
 use crate::domain::opening::ERASED;
@@ -27,8 +27,8 @@ pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) 
     cases::erase(connection, id).await?;
     tickets::erase(connection, id).await?;
     outbox::erase(connection, id).await?;
-    operator_actions::erase(connection, id, &facts).await
-    // Tables of other parts that may hold what was said about an opening are emptied here too, each by its own `erase`.
+    operator_actions::erase(connection, id, &facts).await?;
+    rejected::erase(connection, opening).await
 }
 
 /// Empties what came about an opening since it was erased and was not recognised then, a message that nobody can read for one.
@@ -36,7 +36,8 @@ pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) 
 /// # Errors
 /// When the database is away.
 pub async fn again(connection: &mut PgConnection, opening: &Opening, now: Time) -> sqlx::Result<()> {
-    inbox::erase(connection, opening, now).await.map(|_| ())
+    inbox::erase(connection, opening, now).await?;
+    rejected::erase(connection, opening).await
 }
 
 /// What takes the place of the personal fields of a resource that was stored.

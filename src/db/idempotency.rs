@@ -105,7 +105,8 @@ pub async fn settle(
     Ok(())
 }
 
-/// Takes what is personal out of the answers about an opening. Key and digest stay: a repeat still opens nothing.
+/// Takes what is personal out of the answers about an opening, and of one that a caller waits for nothing more comes. Key and
+/// digest stay: a repeat still opens nothing.
 ///
 /// # Errors
 /// When the database is away.
@@ -113,7 +114,8 @@ pub async fn erase(connection: &mut PgConnection, opening: OpeningId, scrub: &Va
     sqlx::query!(
         r#"-- idempotency::erase
         update idempotency_keys
-           set body = (body::jsonb || $2
+           set waits_until = null,
+               body = (body::jsonb || $2
                        || case when body::jsonb ->> 'reason' is null then '{"reason": null}'::jsonb else '{}' end)::text
          where opening_id = $1"#,
         opening.0,

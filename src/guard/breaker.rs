@@ -77,13 +77,15 @@ pub struct Breaker {
     era: u64,
     paused_until: Option<Time>,
     forced: Option<Forced>,
+    /// Since when the other side has not been what it should be.
+    away_since: Option<Time>,
 }
 
 impl Breaker {
     /// A closed one.
     #[must_use]
     pub const fn new(rules: Rules) -> Self {
-        Self { rules, state: State::Closed { failures: 0 }, era: 0, paused_until: None, forced: None }
+        Self { rules, state: State::Closed { failures: 0 }, era: 0, paused_until: None, forced: None, away_since: None }
     }
 
     /// Lets a call through, or says why not and when to ask again.
@@ -128,6 +130,7 @@ impl Breaker {
                 return true;
             }
             (State::Closed { .. } | State::HalfOpen { .. }, false) => {
+                self.away_since.get_or_insert(now);
                 self.change(State::Open { until: now + self.rules.open_for });
             }
             (State::Open { .. }, _) => {}
@@ -142,12 +145,15 @@ impl Breaker {
     }
 
     /// An operator decides, or no longer does: then it begins anew, closed. Whether that lets calls through again.
-    pub fn force(&mut self, forced: Option<Forced>) -> bool {
+    pub fn force(&mut self, forced: Option<Forced>, now: Time) -> bool {
         if self.forced == forced {
             return false;
         }
         let held = self.forced == Some(Forced::Open) || !matches!(self.state, State::Closed { .. });
         let held = held || self.paused_until.is_some();
+        if forced == Some(Forced::Open) {
+            self.away_since.get_or_insert(now);
+        }
         self.forced = forced;
         self.paused_until = None;
         self.change(State::Closed { failures: 0 });
@@ -169,6 +175,11 @@ impl Breaker {
             (Some(Forced::Closed), _) | (None, State::Closed { .. }) => Phase::Closed,
             (None, State::HalfOpen { .. }) => Phase::HalfOpen,
         }
+    }
+
+    /// Since when it has been open, but for its probes; asked when it has closed, it forgets.
+    pub const fn take_away_since(&mut self) -> Option<Time> {
+        self.away_since.take()
     }
 
     /// What an operator has decided.

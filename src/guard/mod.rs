@@ -10,7 +10,7 @@ pub mod breaker;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
@@ -38,16 +38,16 @@ struct Shared {
     closed: Closed,
 }
 
-/// What has closed and was not looked at yet, and whom to wake for it.
+/// What has closed and was not looked at yet, with since when it had been open; and whom to wake for it.
 #[derive(Clone, Default)]
 struct Closed {
-    keys: Arc<Mutex<BTreeSet<Key>>>,
+    keys: Arc<Mutex<BTreeMap<Key, Option<Time>>>>,
     wake: Arc<Notify>,
 }
 
 /// Gates that let calls through again, to be looked after. Those that were not when this is dropped will be given again.
 pub struct Closings {
-    keys: BTreeSet<Key>,
+    keys: BTreeMap<Key, Option<Time>>,
     closed: Closed,
 }
 
@@ -175,7 +175,7 @@ impl Gate {
 
     /// An operator decides, or no longer does.
     pub fn force(&self, forced: Option<Forced>) {
-        if self.with(|breaker, _| breaker.force(forced)) {
+        if self.with(|breaker, now| breaker.force(forced, now)) {
             self.tell_closed();
         }
     }
@@ -228,7 +228,11 @@ impl Gate {
     }
 
     fn tell_closed(&self) {
-        locked(&self.0.closed.keys).insert(self.0.key.clone());
+        let away_since = self.with(|breaker, _| breaker.take_away_since());
+        let mut keys = locked(&self.0.closed.keys);
+        // One that nobody has looked at yet has been open for longer.
+        keys.entry(self.0.key.clone()).or_insert(away_since);
+        drop(keys);
         self.0.closed.wake.notify_one();
     }
 }
@@ -237,7 +241,13 @@ impl Closings {
     /// Which.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
-        self.keys.iter().cloned().collect()
+        self.keys.keys().cloned().collect()
+    }
+
+    /// Since when one had been open, where that is known.
+    #[must_use]
+    pub fn away_since(&self, key: &Key) -> Option<Time> {
+        self.keys.get(key).copied().flatten()
     }
 
     /// This one is looked after.
@@ -248,7 +258,12 @@ impl Closings {
 
 impl Drop for Closings {
     fn drop(&mut self) {
-        locked(&self.closed.keys).append(&mut self.keys);
+        let mut closed = locked(&self.closed.keys);
+        for (key, away_since) in std::mem::take(&mut self.keys) {
+            // It may have opened and closed once more meanwhile: the first time counts.
+            let since = closed.entry(key).or_insert(away_since);
+            *since = away_since.or(*since);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 
 use super::driver::{Counts, TickError, Worker};
 use super::{Context, catch_up, room};
+use crate::clock::Time;
 use crate::db::backfills::Cause;
 use crate::db::{WITHIN, conclude, outbox};
 use crate::domain::Topic;
@@ -55,7 +56,7 @@ impl Worker for Recovery {
         let mut recovered = Recovered { closed: closings.keys().len(), made_due: 0 };
         for key in closings.keys() {
             let mut connection = pool.acquire().await?;
-            let recovering = self.recover(&mut connection, &key);
+            let recovering = self.recover(&mut connection, &key, closings.away_since(&key));
             let result = tokio::time::timeout(WITHIN, recovering).await;
             let made_due: MadeDue = conclude(connection, result)?;
             recovered.made_due += made_due.rows;
@@ -74,10 +75,15 @@ struct MadeDue {
 }
 
 impl Recovery {
-    async fn recover(&self, connection: &mut PgConnection, key: &Key) -> sqlx::Result<MadeDue> {
+    async fn recover(
+        &self,
+        connection: &mut PgConnection,
+        key: &Key,
+        away_since: Option<Time>,
+    ) -> sqlx::Result<MadeDue> {
         let made_due = self.make_all_due(connection, key).await?;
         if !made_due.may_be_more {
-            self.is_back(connection, key).await?;
+            self.is_back(connection, key, away_since).await?;
         }
         Ok(made_due)
     }
@@ -101,13 +107,18 @@ impl Recovery {
     }
 
     /// All that waited for one operation of a system is due. What else there is to do for a system that is back is done here.
-    async fn is_back(&self, connection: &mut PgConnection, (system, operation): &Key) -> sqlx::Result<()> {
+    async fn is_back(
+        &self,
+        connection: &mut PgConnection,
+        (system, operation): &Key,
+        away_since: Option<Time>,
+    ) -> sqlx::Result<()> {
         tracing::info!(%system, operation, "lets calls through again");
         if self.0.providers.get(system).is_some() {
             // Timers that were not claimed while the poller paused.
             self.0.wakers.poller.notify_one();
             // What it decided meanwhile it may have told nobody.
-            catch_up::request_for(connection, &self.0, system, Cause::Breaker, None).await?;
+            catch_up::request_for(connection, &self.0, system, Cause::Breaker, away_since).await?;
         }
         Ok(())
     }

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! insert.rs   kept, and the oldest let go        read.rs     listed and shown
-//! verify.rs   looked at again, and marked
+//! verify.rs   looked at again, and marked         erase.rs   gone, with the opening that they speak of
 //! ```
 //!
 //! Triggers keep what is held of each source and in all (`0011_rejected_requests.sql`): whoever deletes rows, an erasure too,
 //! leaves the counters right.
 
+mod erase;
 mod insert;
 mod read;
 mod verify;
 
+pub use self::erase::erase;
 pub use self::insert::{NewRejected, insert, trim};
 pub use self::read::{Row, Whole, get, list};
 pub use self::verify::{Asked, Believed, Candidate, StillRefused, candidates, mark, remaining};

@@ -138,26 +138,26 @@ fn a_pause_holds_every_call_for_as_long_as_was_asked_but_not_for_ever() {
 fn an_operator_opens_and_closes_it_whatever_the_calls_say() {
     let mut calls = Calls::new(2, 1);
     let before = calls.begin();
-    assert!(!calls.breaker.force(Some(Forced::Open)), "this lets nothing through that was held");
+    assert!(!calls.breaker.force(Some(Forced::Open), calls.now), "this lets nothing through that was held");
     assert_eq!((calls.phase(), calls.room()), (Phase::Open, 0));
     calls.pass(OPEN_FOR * 10);
     assert_eq!((calls.room(), calls.refused()), (0, (Refusal::Open, OPEN_FOR)), "not even a probe");
     calls.end(before, true);
     assert_eq!(calls.phase(), Phase::Open);
-    assert!(!calls.breaker.force(Some(Forced::Open)), "again is nothing new");
-    assert!(calls.breaker.force(Some(Forced::Closed)), "what was held is let through");
+    assert!(!calls.breaker.force(Some(Forced::Open), calls.now), "again is nothing new");
+    assert!(calls.breaker.force(Some(Forced::Closed), calls.now), "what was held is let through");
     calls.fail(10);
     calls.breaker.pause(TimeDelta::seconds(90), calls.now);
     assert_eq!((calls.phase(), calls.room()), (Phase::Closed, 100));
     calls.begin();
-    calls.breaker.force(None);
+    calls.breaker.force(None, calls.now);
     assert_eq!((calls.phase(), calls.room(), calls.breaker.forced()), (Phase::Closed, 100, None));
     calls.fail(1);
     assert_eq!(calls.phase(), Phase::Closed, "the failures of before are forgotten");
     calls.fail(1);
     assert_eq!(calls.phase(), Phase::Open);
-    assert!(calls.breaker.force(Some(Forced::Closed)));
-    assert!(!calls.breaker.force(None), "nothing was held");
+    assert!(calls.breaker.force(Some(Forced::Closed), calls.now));
+    assert!(!calls.breaker.force(None, calls.now), "nothing was held");
 }
 
 #[derive(Clone, Debug)]
@@ -259,7 +259,7 @@ proptest! {
                 }
                 Act::Force(forced) => {
                     let changes = it.breaker.forced() != forced;
-                    it.breaker.force(forced);
+                    it.breaker.force(forced, it.now);
                     prop_assert_eq!(it.breaker.forced(), forced);
                     let phase = if forced == Some(Forced::Open) { Phase::Open } else { Phase::Closed };
                     if changes {
