@@ -135,16 +135,23 @@ async fn while_the_breaker_is_open_nothing_is_claimed_and_nobody_asked() {
     let ids = waiting(&app, 1).await;
     complete(&app, &ids);
     restart(&mut app);
-    let gate = app.context.gates.gate("nexusbank", "list");
-    gate.force(Some(account_opening::guard::breaker::Forced::Open));
+    force(&app, &json!("open")).await;
     app.settle().await;
     let untouched = newest(&app).await;
     assert_eq!((&untouched["status"], &untouched["last_error"]), (&json!("pending"), &Value::Null));
     assert_eq!(app.world.counts().lists, 0);
-    gate.force(None);
+    force(&app, &json!(null)).await;
     app.settle().await;
     assert_eq!(completed(&app).await, 1);
     app.finish().await;
+}
+
+/// Makes the breaker before the bank's list do what an operator wants.
+async fn force(app: &TestApp, forced: &Value) {
+    let path = "/v1/breakers/nexusbank/list";
+    let body = json!({"forced": forced, "reason": "a test"});
+    let answer = app.request(reqwest::Method::PUT, path).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
 }
 
 #[tokio::test]

@@ -94,6 +94,8 @@ async fn a_submission_that_was_taken_and_not_answered_is_not_made_twice() {
     app.pass(OPEN_FOR);
     app.settle().await;
     assert_eq!(states(&app, "awaiting_provider").await, 8);
-    assert_eq!((calls(&app, &[Endpoint::Submit]), calls(&app, &[Endpoint::Lookup])), (8, 8));
+    assert_eq!(calls(&app, &[Endpoint::Submit]), 8, "those that were taken are not sent again");
+    // The probe looked for its own; of the others the bank's list, which is read once it is back, may have told first.
+    assert!((1..=8).contains(&calls(&app, &[Endpoint::Lookup])));
     app.finish().await;
 }

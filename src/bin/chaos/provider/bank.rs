@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -33,7 +33,13 @@ struct Customer {
 #[derive(Deserialize)]
 struct Filter {
     reference: Option<String>,
+    updated_since: Option<DateTime<Utc>>,
+    /// The place of the last request that was shown: when it changed, and its number.
+    cursor: Option<String>,
 }
+
+/// The most requests on a page.
+const PAGE: usize = 50;
 
 pub fn router() -> Router<Arc<World>> {
     Router::new()
@@ -99,13 +105,36 @@ async fn look_up(State(world): State<Arc<World>>, Path(id): Path<String>) -> Res
 async fn list(State(world): State<Arc<World>>, Query(filter): Query<Filter>) -> Response {
     let at_bank = Arc::clone(&world);
     calls::take(world, "list", async move {
-        let Some(reference) = filter.reference else { return refusal(StatusCode::BAD_REQUEST, "invalid_query") };
         let state = at_bank.state();
-        let of_it = state.requests.iter().filter(|it| it.word.reference == reference);
-        let items: Vec<Value> = of_it.map(stands).collect();
-        (StatusCode::OK, json!({ "items": items, "next_cursor": null }))
+        if let Some(reference) = filter.reference {
+            let of_it = state.requests.iter().filter(|it| it.word.reference == reference);
+            let items: Vec<Value> = of_it.map(stands).collect();
+            return (StatusCode::OK, json!({ "items": items, "next_cursor": null }));
+        }
+        let after = match (&filter.cursor, filter.updated_since) {
+            (Some(cursor), _) => place(cursor),
+            // Before the first request of that time.
+            (None, since) => since.map(|it| (it.timestamp_micros() - 1, usize::MAX)),
+        };
+        after.map_or_else(|| refusal(StatusCode::BAD_REQUEST, "invalid_query"), |it| page(&state.requests, it))
     })
     .await
+}
+
+/// The requests behind a place, in the order of their last change.
+fn page(requests: &[Request], after: (i64, usize)) -> Answer {
+    let places = requests.iter().enumerate().map(|(at, it)| (it.updated_at, at));
+    let mut behind: Vec<(i64, usize)> = places.filter(|place| *place > after).collect();
+    behind.sort_unstable();
+    let last = behind.get(PAGE - 1).filter(|_| behind.len() > PAGE);
+    let next = last.map(|(time, at)| format!("{time}-{at}"));
+    let items: Vec<Value> = behind.iter().take(PAGE).map(|(_, at)| stands(&requests[*at])).collect();
+    (StatusCode::OK, json!({ "items": items, "next_cursor": next }))
+}
+
+fn place(cursor: &str) -> Option<(i64, usize)> {
+    let (time, at) = cursor.split_once('-')?;
+    Some((time.parse().ok()?, at.parse().ok()?))
 }
 
 fn stands(request: &Request) -> Value {
