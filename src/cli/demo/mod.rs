@@ -182,6 +182,7 @@ fn settings(world: &str, data_dir: &std::path::Path) -> anyhow::Result<Settings>
     raw.escalate_after = humantime::format_duration(timing.deadline).to_string();
     raw.backoff_base = "100ms".to_owned();
     raw.backoff_cap = "1s".to_owned();
+    raw.breaker_open_for = "500ms".to_owned();
     raw.provider_timeout = "2s".to_owned();
     raw.lease_margin = "1s".to_owned();
     raw.checked().map_err(|errors| anyhow::anyhow!("{errors:?}"))
