@@ -172,6 +172,8 @@ impl Ingest {
     /// The rows that a message becomes: one for each event in it, each with the whole body.
     fn facts(&self, message: &Message, digest: Digest) -> Vec<NewFact> {
         let base = message.key_with(&digest);
+        // One that was refused at first and verified later has its patience before it, not behind.
+        let taken_in_at = self.clock.now().max(message.received_at);
         let row = |part: usize, event_id: String, report: Option<&Report>, arrival: Arrival| NewFact {
             id: self.ids.next(),
             group: format!("{}:{}", message.source, message.provider),
@@ -185,6 +187,7 @@ impl Ingest {
             opening_id: report.and_then(|it| it.our_reference.as_deref()).and_then(|it| Uuid::parse_str(it).ok()),
             provider_ref: report.and_then(|it| it.reference.as_ref()).map(ToString::to_string),
             received_at: message.received_at,
+            retry_from: taken_in_at,
             arrival,
         };
         match &message.parsed {

@@ -3,14 +3,15 @@
 //!
 //! ```text
 //! request.rs   what is kept of a request             writer.rs    the queue to the table, and the bound
-//! again.rs     verified again, and taken in
+//! again.rs     verified again, and taken in     rate.rs      how much of it is written
 //! ```
 //!
 //! Whoever is refused is told so whether or not the request could be kept: anybody can send what is refused, and a flood of
-//! it must harm nothing. So the queue is bounded in number and bytes, what finds no room in it is counted and let go, and one
-//! connection at the most writes. A crash loses what was queued, a moment's worth.
+//! it must harm nothing. So the queue is bounded in number and bytes, and what is written in bytes a second; what finds no room is
+//! counted and let go, and one connection at the most writes. A crash loses what was queued, a moment's worth.
 
 mod again;
+mod rate;
 mod request;
 mod writer;
 
@@ -22,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use self::again::{Again, checks, look_again};
+use self::rate::Rate;
 pub use self::request::Refused;
 use self::writer::{Waiting, Writer};
 use crate::clock::Ids;
@@ -38,6 +40,7 @@ const MOST_KIB: usize = 8 * 1_024;
 pub struct Rejections {
     queue: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
+    rate: Arc<Rate>,
     ids: Ids,
     most: i64,
 }
@@ -49,7 +52,8 @@ impl Rejections {
     pub fn start(pool: PgPool, ids: Ids, faults: FaultPoint, most: i64) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(MOST_WAITING);
         let handle = tokio::spawn(Writer::new(pool, faults, most).run(waiting));
-        (Self { queue, room: Arc::new(Semaphore::new(MOST_KIB)), ids, most }, handle)
+        let (room, rate) = (Arc::new(Semaphore::new(MOST_KIB)), Arc::new(Rate::new(most)));
+        (Self { queue, room, rate, ids, most }, handle)
     }
 
     /// Keeps a request. Returns once it is durable, or could not be kept, or when `patience` is over: then it is kept if it
@@ -58,7 +62,8 @@ impl Rejections {
         let row = refused.into_row(self.ids.next(), self.most / 2);
         let (provider, cause) = (label(&row), row.cause);
         let (done, wait) = oneshot::channel();
-        let waiting = self.room(&row).map(|room| Waiting { row, done, _room: room });
+        let room = self.rate.take(row.bytes, row.received_at).then(|| self.room(&row)).flatten();
+        let waiting = room.map(|room| Waiting { row, done, _room: room });
         if waiting.is_none_or(|waiting| self.queue.try_send(waiting).is_err()) {
             count(provider, cause, false, 1);
             return;

@@ -34,6 +34,7 @@ pub fn new(
         opening_id: Some(opening_id),
         provider_ref: None,
         received_at: now,
+        retry_from: now,
         arrival: Arrival::Pending,
     }
 }

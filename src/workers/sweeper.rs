@@ -1,15 +1,23 @@
-//! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, and dead letters
-//! about an opening that was erased before they came are emptied.
+//! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, dead letters about an
+//! opening that was erased before they came are emptied, and facts that an older neighbour buried are dug up.
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
+use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
+use super::inbox::is_readable;
+use crate::clock::Time;
 use crate::db::{WITHIN, conclude, idempotency, inbox};
 use crate::faults::Step;
 
 /// Rows in one commit.
 const BATCH: i64 = 500;
+
+/// Two versions run beside each other for less than this.
+const UPGRADE: TimeDelta = TimeDelta::days(7);
 
 /// The worker.
 pub struct Sweeper(pub Context);
@@ -23,11 +31,13 @@ pub struct Swept {
     pub parked: u64,
     /// Dead letters that were emptied.
     pub erased: u64,
+    /// Facts that an older version could not read.
+    pub dug_up: u64,
 }
 
 impl Counts for Swept {
     fn found_work(&self) -> bool {
-        self.keys + self.parked + self.erased > 0
+        self.keys + self.parked + self.erased + self.dug_up > 0
     }
 
     fn record(&self) {
@@ -54,9 +64,25 @@ impl Worker for Sweeper {
             let parked = faults.around(self.name(), Step::Settle, expire).await?;
             let erase = inbox::erase_late(&mut connection, now, BATCH);
             let erased = faults.around(self.name(), Step::Settle, erase).await?;
-            Ok::<_, TickError>(Swept { keys, parked, erased })
+            let dig = self.dig_up(&mut connection, now);
+            let dug_up = faults.around(self.name(), Step::Settle, dig).await?;
+            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up })
         };
         let result = tokio::time::timeout(WITHIN, sweeping).await;
         conclude(connection, result)
+    }
+}
+
+impl Sweeper {
+    async fn dig_up(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
+        let Context { providers, wakers, .. } = &self.0;
+        let buried = inbox::buried(connection, now - UPGRADE, BATCH).await?;
+        let ours: Vec<Uuid> = buried.iter().filter(|it| is_readable(providers, it)).map(|it| it.id).collect();
+        let dug_up = inbox::dig_up(connection, &ours, now).await?;
+        if dug_up > 0 {
+            tracing::warn!(facts = dug_up, "facts that an older version could not read are decided after all");
+            wakers.inbox.notify_one();
+        }
+        Ok(dug_up)
     }
 }

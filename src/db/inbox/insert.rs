@@ -69,6 +69,8 @@ pub struct NewFact {
     pub provider_ref: Option<String>,
     /// When it came.
     pub received_at: Time,
+    /// What its patience counts from: when it was taken in, which may be long after it came.
+    pub retry_from: Time,
     /// What it starts as.
     pub arrival: Arrival,
 }
@@ -187,18 +189,20 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     let openings: Vec<Option<Uuid>> = facts.iter().map(|it| it.opening_id).collect();
     let references: Vec<Option<String>> = facts.iter().map(|it| it.provider_ref.clone()).collect();
     let received: Vec<Time> = facts.iter().map(|it| it.received_at).collect();
+    let retried: Vec<Time> = facts.iter().map(|it| it.retry_from).collect();
     let (statuses, outcomes): (Vec<String>, Vec<Option<String>>) = facts.iter().map(|it| it.arrival.columns()).unzip();
     let rows = sqlx::query!(
         r#"-- inbox::insert
         insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
                            provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at)
         select id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-               provider_ref, received_at, received_at, status, outcome, received_at,
+               provider_ref, received_at, retry_from, status, outcome, received_at,
                case when status = 'ignored' then received_at end
           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::bytea[],
-                      $9::jsonb[], $10::uuid[], $11::text[], $12::timestamptz[], $13::text[], $14::text[])
+                      $9::jsonb[], $10::uuid[], $11::text[], $12::timestamptz[], $13::text[], $14::text[],
+                      $15::timestamptz[])
             as n(id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                 provider_ref, received_at, status, outcome)
+                 provider_ref, received_at, status, outcome, retry_from)
         on conflict (consumer_group, event_id) do nothing
         returning consumer_group, event_id"#,
         &ids,
@@ -215,6 +219,7 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
         &received,
         &statuses,
         &outcomes as &[Option<String>],
+        &retried,
     )
     .fetch_all(connection)
     .await?;

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! insert.rs   stored once under its key, byte for byte      work.rs     claimed, settled, failed, buried
-//! parked.rs   those that wait for what they are about   erase.rs    emptied, when their opening is
-//! unmatched.rs  those that nothing is known of
+//! parked.rs   those that wait for what they are about       erase.rs    emptied, when their opening is
+//! unmatched.rs  those that nothing is known of              buried.rs   those that only a newer version can read
 //! ```
 
+mod buried;
 mod erase;
 mod insert;
 mod parked;
 mod unmatched;
 mod work;
 
+pub use self::buried::{buried, dig_up};
 pub use self::erase::{empty, erase, erase_late};
 pub use self::insert::{Arrival, Digest, NewFact, Stored, event_key, insert};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};

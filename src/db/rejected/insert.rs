@@ -7,7 +7,10 @@ use uuid::Uuid;
 use super::Cause;
 use crate::clock::Time;
 
-/// Rows that go in one statement.
+/// Rows that are looked at in the first statement; each further one looks at twice as many. A commit that displaces a few
+/// rows must not lock a thousand.
+const FIRST: i64 = 32;
+/// The most rows that one statement looks at.
 const BATCH: i64 = 1_000;
 /// Statements in one transaction: far more than what one batch of inserts displaces. Only a bound that was lowered needs more
 /// than one transaction.
@@ -107,27 +110,28 @@ pub async fn trim(connection: &mut PgConnection, sources: &[String], most: i64) 
 
 /// Lets the oldest go, of one source or of all, until `excess` bytes are free.
 async fn evict(connection: &mut PgConnection, source: Option<&str>, mut excess: i64) -> sqlx::Result<u64> {
-    let mut gone = 0;
+    let (mut gone, mut batch) = (0, FIRST);
     for _ in 0..ROUNDS {
         if excess <= 0 {
             break;
         }
         let freed = match source {
-            Some(source) => oldest_of(connection, source, excess).await?,
-            None => oldest(connection, excess).await?,
+            Some(source) => oldest_of(connection, source, excess, batch).await?,
+            None => oldest(connection, excess, batch).await?,
         };
         if freed.is_empty() {
             break;
         }
         excess -= freed.iter().sum::<i64>();
         gone += freed.len() as u64;
+        batch = (batch * 2).min(BATCH);
     }
     Ok(gone)
 }
 
 /// Rows that somebody else holds (an erasure deletes them, a person looks at them again) are passed over, so that nobody waits
 /// for us who holds what we wait for.
-async fn oldest(connection: &mut PgConnection, excess: i64) -> sqlx::Result<Vec<i64>> {
+async fn oldest(connection: &mut PgConnection, excess: i64, batch: i64) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
         r#"-- rejected::oldest
         with oldest as materialized (
@@ -138,13 +142,13 @@ async fn oldest(connection: &mut PgConnection, excess: i64) -> sqlx::Result<Vec<
         delete from rejected_requests where id in (select id from summed where before < $1::bigint)
         returning bytes"#,
         excess,
-        BATCH,
+        batch,
     )
     .fetch_all(connection)
     .await
 }
 
-async fn oldest_of(connection: &mut PgConnection, source: &str, excess: i64) -> sqlx::Result<Vec<i64>> {
+async fn oldest_of(connection: &mut PgConnection, source: &str, excess: i64, batch: i64) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
         r#"-- rejected::oldest_of
         with oldest as materialized (
@@ -155,7 +159,7 @@ async fn oldest_of(connection: &mut PgConnection, source: &str, excess: i64) -> 
         delete from rejected_requests where id in (select id from summed where before < $1::bigint)
         returning bytes"#,
         excess,
-        BATCH,
+        batch,
         source,
     )
     .fetch_all(connection)

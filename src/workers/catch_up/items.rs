@@ -41,6 +41,7 @@ fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFa
         opening_id: report.as_ref().and_then(|it| it.our_reference.as_deref()).and_then(|it| Uuid::parse_str(it).ok()),
         provider_ref: report.as_ref().and_then(|it| it.reference.as_ref()).map(ToString::to_string),
         received_at: now,
+        retry_from: now,
         arrival,
     }
 }

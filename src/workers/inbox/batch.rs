@@ -171,6 +171,12 @@ fn read(providers: &Providers, pending: Vec<Pending>) -> (Vec<Readable>, Vec<Unr
     (facts, unreadable)
 }
 
+/// Whether this version can read a fact.
+#[must_use]
+pub fn is_readable(providers: &Providers, row: &Pending) -> bool {
+    read_one(providers, row).is_ok()
+}
+
 fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), String> {
     let source: Source = row.source.parse().map_err(|error| format!("source {error}"))?;
     let from_provider = matches!(source, Source::Webhook | Source::Sandbox | Source::List | Source::Report);

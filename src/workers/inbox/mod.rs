@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::batch::is_readable;
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
 use crate::clock::Time;
