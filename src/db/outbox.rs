@@ -227,7 +227,7 @@ pub enum Settled {
     Held {
         /// Until when.
         at: Time,
-        /// What it was: `breaker_open`, `throttled` or `crowded`.
+        /// What it was: `breaker_open`, `probing`, `throttled` or `crowded`.
         class: &'static str,
     },
     /// Not begun (shutdown): the lease is given back.
@@ -312,7 +312,7 @@ pub async fn make_due(
             select id from outbox
              where topic = $1 and status = 'pending' and next_attempt_at > $2
                and (lease_until is null or lease_until <= $2)
-               and (outcome in ('breaker_open', 'crowded')
+               and (outcome in ('breaker_open', 'probing', 'crowded')
                     or (outcome is null and attempt_log -> -1 ->> 'class' in ('timeout', 'transport', 'server_error')))
                and ($3::text[] is null or payload ->> 'subscriber' = any ($3))
              order by next_attempt_at, id

@@ -55,8 +55,10 @@ pub struct Leave {
 /// Why a call is not let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The breaker is open, or as many probes as may be are under way.
+    /// The breaker is open.
     Open,
+    /// As many probes as may be are under way.
+    Probing,
     /// The other side asked for a pause.
     Paused,
 }
@@ -204,7 +206,7 @@ impl Breaker {
             // The probes under way will tell, and whoever waits is told when they have closed it. If they do not, it will be
             // open for so long again.
             (None, State::HalfOpen { under_way }) if under_way >= self.rules.probes => {
-                return Some((Refusal::Open, now + self.rules.open_for));
+                return Some((Refusal::Probing, now + self.rules.open_for));
             }
             (None, State::HalfOpen { .. } | State::Closed { .. }) => {}
         }

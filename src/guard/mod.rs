@@ -198,6 +198,7 @@ impl Gate {
         match admitted {
             Ok(leave) => Ok(Passage { gate: self, leave: Some(leave), _slot: slot }),
             Err((Refusal::Open, after)) => Err(CallError::Held { class: "breaker_open", after }),
+            Err((Refusal::Probing, after)) => Err(CallError::Held { class: "probing", after }),
             Err((Refusal::Paused, after)) => Err(CallError::Held { class: "throttled", after }),
         }
     }

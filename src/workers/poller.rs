@@ -156,10 +156,7 @@ impl Poller {
                 let label = report.verdict.to_string();
                 (PollOutcome::Answered(report), label)
             }
-            // A deadline that has passed counts whatever its last poll comes to; any other poll was not made.
-            Err(CallError::Held { .. })
-                if asked_at < due.deadline_at || due.state != StateName::AwaitingProvider.as_str() =>
-            {
+            Err(error @ CallError::Held { .. }) if error.is_for_want_of_room() || !is_last(&due, asked_at) => {
                 return Asked { fact: None, poll: Some((due.provider, "held".to_owned())) };
             }
             Err(error) => {
@@ -177,4 +174,10 @@ impl Poller {
         let event_id = format!("{prefix}:{opening}:{}", due.claim);
         facts::new(&self.0.ids, source, &due.provider, event_id, opening, fact, self.0.clock.now())
     }
+}
+
+/// Whether a poll counts whatever it comes to, also if it was not made since the other side was not to be asked: the deadline
+/// has passed. A poll for which we had no room was not made, and is made later.
+fn is_last(due: &Due, asked_at: Time) -> bool {
+    due.deadline_at <= asked_at && due.state == StateName::AwaitingProvider.as_str()
 }

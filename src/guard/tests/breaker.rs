@@ -77,7 +77,7 @@ fn when_its_time_is_over_it_lets_through_as_many_probes_as_it_has_and_the_first_
     calls.pass(TimeDelta::microseconds(1));
     assert_eq!((calls.phase(), calls.room()), (Phase::HalfOpen, 2));
     let (first, second) = (calls.begin(), calls.begin());
-    assert_eq!((calls.room(), calls.refused()), (0, (Refusal::Open, OPEN_FOR)));
+    assert_eq!((calls.room(), calls.refused()), (0, (Refusal::Probing, OPEN_FOR)));
     assert!(calls.end(first, true), "this closes it");
     assert_eq!((calls.phase(), calls.room()), (Phase::Closed, 100));
     assert!(!calls.end(second, false), "of the time before: it is not heard");

@@ -74,7 +74,7 @@ fn calls_that_are_given_up_are_failures_and_free_their_place() {
     assert_eq!(gate.room(), 1);
     let probe = begun(&gate).unwrap_or_else(|_| unreachable!());
     assert_eq!((gate.room(), gate.under_way()), (0, 1));
-    assert_eq!(held(&begun(&gate).err().unwrap()), Some(("breaker_open", 30)));
+    assert_eq!(held(&begun(&gate).err().unwrap()), Some(("probing", 30)));
     drop(probe);
     assert_eq!((gate.phase(), gate.under_way()), (Phase::Open, 0));
     clock.advance(OPEN_FOR);

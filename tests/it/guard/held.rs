@@ -35,9 +35,9 @@ async fn what_is_held_before_a_second_look_is_as_if_it_had_not_been_claimed() {
     let mut ends = [one.attempts, other.attempts].concat();
     ends.sort_unstable();
     let topic = Topic::SubmitRequest;
-    assert_eq!(ends, [(topic, "held", "breaker_open"), (topic, "retry", "timeout")]);
+    assert_eq!(ends, [(topic, "held", "probing"), (topic, "retry", "timeout")]);
     let after = rows(&app, "submit_request").await;
-    let held: Vec<_> = after.iter().filter(|it| it["outcome"] == "breaker_open").collect();
+    let held: Vec<_> = after.iter().filter(|it| it["outcome"] == "probing").collect();
     assert_eq!((held.len(), &held[0]["claims"], held[0]["attempt_log"].as_array().unwrap().len()), (1, &json!(1), 1));
     assert_eq!(after.iter().filter(|it| it["claims"] == 2).count(), 1, "the probe");
     app.world.outage(Api::Bank, None);

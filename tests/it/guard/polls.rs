@@ -1,6 +1,6 @@
 //! The poller while lookups are not let through: it pauses, and a deadline still counts.
 
-use account_opening::simulator::{Api, Endpoint};
+use account_opening::simulator::{Api, Endpoint, Plan, Verdict, Webhooks};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -76,6 +76,46 @@ async fn a_deadline_that_passes_while_the_breaker_is_open_escalates_once() {
     app.settle().await;
     assert_eq!((lookups(&app), claims_and_facts(&app).await.1), (1, 2));
     assert_eq!(app.items("/v1/tickets").await.len(), 1);
+    app.finish().await;
+}
+
+/// P14: design §2.5. That a probe has the only place is no outcome of the polls beside it: they are made later.
+#[tokio::test]
+async fn deadlines_that_pass_beside_a_probe_wait_for_their_own_last_poll() {
+    let app = impatient(1).await;
+    let silent = Plan { webhooks: Webhooks { dropped: true, ..Webhooks::default() }, ..Plan::by_hand() };
+    let mut ids = Vec::new();
+    for _ in 0..32 {
+        ids.push(app.open().plan(silent.clone()).start().await);
+    }
+    app.settle().await;
+    app.pass_settling(TimeDelta::hours(11), TimeDelta::minutes(30)).await;
+    hangs(&app, Api::Bank);
+    app.pass(TimeDelta::minutes(30));
+    app.settle().await;
+    let (before, asked) = (lookups(&app), claims_and_facts(&app).await.1);
+    app.world.outage(Api::Bank, None);
+    for id in &ids {
+        // Decided, and nobody told us.
+        drop(app.world.decide(id, &Verdict::complete()).unwrap());
+    }
+    app.pass(TimeDelta::minutes(30));
+    app.settle().await;
+    assert_eq!((lookups(&app), claims_and_facts(&app).await.1), (before + 1, asked + 1), "the probe, and it alone");
+    let mut completed = 0;
+    for id in &ids {
+        let state = app.opening(id).await["state"].clone();
+        assert!(state == "completed" || state == "awaiting_provider", "{state}");
+        completed += u32::from(state == "completed");
+    }
+    assert_eq!(completed, 1);
+    app.pass(TimeDelta::minutes(1));
+    app.settle().await;
+    assert_eq!(lookups(&app), before + 32);
+    for id in &ids {
+        assert_eq!(app.opening(id).await["state"], "completed");
+    }
+    assert!(app.items("/v1/tickets").await.is_empty());
     app.finish().await;
 }
 
