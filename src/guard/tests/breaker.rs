@@ -133,6 +133,25 @@ fn a_pause_holds_every_call_for_as_long_as_was_asked_but_not_for_ever() {
     assert_eq!(calls.refused(), (Refusal::Paused, LONGEST_PAUSE));
 }
 
+/// What a clock that ran ahead has said does not hold once it is right.
+#[test]
+fn a_clock_that_is_set_back_keeps_nothing_shut() {
+    let mut calls = Calls::new(1, 1);
+    calls.fail(1);
+    calls.pass(-OPEN_FOR);
+    assert_eq!((calls.phase(), calls.room()), (Phase::HalfOpen, 1));
+    let probe = calls.begin();
+    assert!(calls.end(probe, true));
+    calls.breaker.pause(LONGEST_PAUSE, calls.now);
+    assert_eq!(calls.room(), 0);
+    calls.pass(TimeDelta::seconds(-1));
+    assert_eq!(calls.room(), 100);
+    calls.breaker.pause(TimeDelta::seconds(10), calls.now);
+    calls.pass(-LONGEST_PAUSE);
+    calls.breaker.pause(TimeDelta::seconds(20), calls.now);
+    assert_eq!(calls.refused(), (Refusal::Paused, TimeDelta::seconds(20)));
+}
+
 /// An operator's word counts for more than the calls and the other side's wishes; without it, it begins anew.
 #[test]
 fn an_operator_opens_and_closes_it_whatever_the_calls_say() {
