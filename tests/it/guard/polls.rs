@@ -1,6 +1,13 @@
 //! The poller while lookups are not let through: it pauses, and a deadline still counts.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use account_opening::faults::{FaultPoint, Step, When};
+use account_opening::guard::breaker::Phase;
 use account_opening::simulator::{Api, Endpoint, Plan, Verdict, Webhooks};
+use account_opening::workers::driver::tick;
+use account_opening::workers::poller::Poller;
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -116,6 +123,32 @@ async fn deadlines_that_pass_beside_a_probe_wait_for_their_own_last_poll() {
         assert_eq!(app.opening(id).await["state"], "completed");
     }
     assert!(app.items("/v1/tickets").await.is_empty());
+    app.finish().await;
+}
+
+/// P16: what our database does is no failure of the bank's.
+#[tokio::test]
+async fn a_poll_that_cannot_be_stored_takes_no_other_with_it() {
+    let mut app = TestApp::with().settings(|it| it.breaker_failures = "1".to_owned()).start().await;
+    for _ in 0..4 {
+        app.open().start().await;
+    }
+    app.settle().await;
+    app.pass(TimeDelta::minutes(30));
+    let left = Arc::new(AtomicU32::new(1));
+    app.context.faults = FaultPoint::new(move |place| {
+        let strikes = (place.worker, place.step, place.when) == ("timers", Step::Settle, When::Before)
+            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        strikes.then(|| sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()))
+    });
+    assert!(tick(&Poller(app.context.clone())).await.is_err());
+    let lookup = app.context.gates.gate("nexusbank", "lookup");
+    assert_eq!((lookups(&app), lookup.phase(), lookup.under_way()), (4, Phase::Closed, 0));
+    app.settle().await;
+    // What was not stored is asked once more, when its lease is over.
+    app.pass(TimeDelta::minutes(1));
+    app.settle().await;
+    assert_eq!(claims_and_facts(&app).await.1, 4);
     app.finish().await;
 }
 
