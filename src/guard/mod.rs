@@ -79,6 +79,12 @@ impl Gates {
         Self(Arc::new(shared))
     }
 
+    /// How many calls each lets through at the same time.
+    #[must_use]
+    pub fn at_once(&self) -> usize {
+        self.0.at_once
+    }
+
     /// The gate of an operation; the same one for the same names.
     #[must_use]
     pub fn gate(&self, system: &str, operation: &'static str) -> Gate {

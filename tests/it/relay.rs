@@ -259,7 +259,7 @@ async fn an_answer_that_comes_while_another_waits_for_the_database_is_in_time() 
     });
     let answers = async {
         // The first answer is on its way into the database, which is away for a second in all.
-        eventually("a settlement has failed", || failures.load(Ordering::SeqCst) > 0).await;
+        eventually("a settlement has failed", async || (failures.load(Ordering::SeqCst) > 0).then_some(())).await;
         slow.answer(204);
     };
     let (relayed, ()) = tokio::join!(app.relay(Topic::DeliverEvent), answers);
