@@ -27,7 +27,7 @@ const LEASE: TimeDelta = TimeDelta::seconds(40);
 /// Claims what is due of a topic, as a worker does that then sleeps or dies.
 async fn claim(app: &TestApp, topic: Topic, token: Uuid) -> Vec<Claimed> {
     let mut connection = app.pool.acquire().await.unwrap();
-    outbox::claim(&mut connection, topic, token, app.now(), app.now() + LEASE, 16).await.unwrap()
+    outbox::claim(&mut connection, topic, token, app.now(), app.now() + LEASE, &[], 16).await.unwrap()
 }
 
 /// Everything that the outbox holds of a row.

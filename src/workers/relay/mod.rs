@@ -146,13 +146,14 @@ impl Relay {
     async fn claim(&self, lease: Lease, now: Time, most: usize) -> Result<(Vec<Claimed>, calls::Known), TickError> {
         let mut connection = self.context.pool.acquire().await?;
         let most = i64::try_from(most).unwrap_or(BATCH.into());
+        let shut = room::shut(&self.context, self.topic);
         let claiming = async {
             let claim = async {
                 let (topic, token, until) = (self.topic, lease.token, lease.until);
                 if topic.is_for_tracker() {
                     return outbox::claim_in_turn(&mut connection, topic, token, now, until, most).await;
                 }
-                outbox::claim(&mut connection, topic, token, now, until, most).await
+                outbox::claim(&mut connection, topic, token, now, until, &shut, most).await
             };
             let claimed = self.around(Step::Claim, claim).await?;
             let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;
