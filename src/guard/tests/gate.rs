@@ -154,3 +154,15 @@ fn a_gate_that_closed_is_told_until_somebody_has_looked_after_it() {
     drop(closings);
     assert_eq!(gates.take_closed().keys(), [("nexusbank".to_owned(), "submit")], "but not of this one");
 }
+
+#[test]
+fn what_was_read_before_a_decision_made_here_does_not_undo_it() {
+    let (gates, _) = gates(1, 1);
+    let gate = gates.gate("nexusbank", "submit");
+    let era = gates.era();
+    gates.decide(&gate, Some(Forced::Open));
+    assert_eq!((gates.take_over(era, |_| None), gate.forced()), (0, Some(Forced::Open)));
+    let era = gates.era();
+    assert_eq!((gates.take_over(era, |_| None), gate.forced()), (1, None));
+    assert_eq!(gates.take_over(era, |_| None), 0, "again is nothing new");
+}
