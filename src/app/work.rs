@@ -30,16 +30,21 @@ const KEEP: Duration = Duration::from_secs(5);
 /// How often the metrics are tidied, whether or not somebody scrapes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// Ticks of the poller at once. A tick claims much of what is due, and a poll may wait a few seconds, so that a few ticks would
+/// do; more of them leave some to the rest while lookups that began one after the other hang.
+const POLLS: usize = 16;
+
 /// Starts all of them; they end when `stop` says so.
 pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &CancellationToken) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let wakers = &context.wakers;
     let mut spawn = Spawn { tasks: &mut tasks, context, stop };
     spawn.worker(InboxWorker(context.clone()), Rhythm { wake: Arc::clone(&wakers.inbox), idle: LOOK, at_once: 2 });
-    // A tick that waits for a hanging system leaves three others to the rest.
-    spawn.worker(Poller(context.clone()), Rhythm { wake: Arc::clone(&wakers.poller), idle: LOOK, at_once: 4 });
+    spawn.worker(Poller(context.clone()), Rhythm { wake: Arc::clone(&wakers.poller), idle: LOOK, at_once: POLLS });
     for topic in Topic::ALL.iter().copied() {
-        let rhythm = Rhythm { wake: Arc::clone(wakers.relay(topic)), idle: LOOK, at_once: 4 };
+        // A tick lasts as long as its slowest call. Work that comes one by one is claimed so, and each slow call then takes a
+        // whole tick: only the gates, and never the number of ticks, are to say that no more calls are made.
+        let rhythm = Rhythm { wake: Arc::clone(wakers.relay(topic)), idle: LOOK, at_once: context.gates.at_once() };
         spawn.worker(Relay { context: context.clone(), topic }, rhythm);
     }
     let alone = |wake, idle| Rhythm { wake, idle, at_once: 1 };

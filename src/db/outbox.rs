@@ -94,7 +94,8 @@ pub struct Claimed {
     pub retry_from: Time,
 }
 
-/// Claims due work of one topic under a lease. Only who holds `token` can settle it.
+/// Claims due work of one topic under a lease. Only who holds `token` can settle it. What is for one of the subscribers that
+/// are `shut` stays as it is, and due: claimed only to be held, it would keep others waiting.
 ///
 /// # Errors
 /// When the database is away.
@@ -104,6 +105,7 @@ pub async fn claim(
     token: Uuid,
     now: Time,
     lease_until: Time,
+    shut: &[String],
     limit: i64,
 ) -> sqlx::Result<Vec<Claimed>> {
     sqlx::query_as!(
@@ -113,6 +115,7 @@ pub async fn claim(
             select id from outbox
              where topic = $1 and status = 'pending' and next_attempt_at <= $3
                and (lease_until is null or lease_until <= $3)
+               and (cardinality($6::text[]) = 0 or payload ->> 'subscriber' <> all ($6))
              order by next_attempt_at, id
              limit $5
                for update skip locked
@@ -127,6 +130,7 @@ pub async fn claim(
         now,
         lease_until,
         limit,
+        shut,
     )
     .fetch_all(connection)
     .await
@@ -227,7 +231,7 @@ pub enum Settled {
     Held {
         /// Until when.
         at: Time,
-        /// What it was: `breaker_open`, `throttled` or `crowded`.
+        /// What it was: `breaker_open`, `probing`, `throttled` or `crowded`.
         class: &'static str,
     },
     /// Not begun (shutdown): the lease is given back.
@@ -312,7 +316,7 @@ pub async fn make_due(
             select id from outbox
              where topic = $1 and status = 'pending' and next_attempt_at > $2
                and (lease_until is null or lease_until <= $2)
-               and (outcome in ('breaker_open', 'crowded')
+               and (outcome in ('breaker_open', 'probing', 'crowded')
                     or (outcome is null and attempt_log -> -1 ->> 'class' in ('timeout', 'transport', 'server_error')))
                and ($3::text[] is null or payload ->> 'subscriber' = any ($3))
              order by next_attempt_at, id

@@ -59,11 +59,12 @@ impl RetryPolicy {
     }
 
     /// After an outage (transport, 5xx, throttled, misconfiguration): retried until `RETRY_FOR` has passed since the work
-    /// was created. `after` is what the other side asked for; no wait is shorter than that.
+    /// was created, and at least once: work that was only held for so long has not failed yet. `tries` is how many calls were
+    /// made before this one; `after` is what the other side asked for, and no wait is shorter than that.
     #[must_use]
     pub fn after_outage(&self, created: Time, tries: i32, after: Option<TimeDelta>, now: Time, jitter: f64) -> Next {
         let wait = self.backoff(tries, jitter).max(after.unwrap_or_default().min(self.retry_for));
-        if now - created >= self.retry_for { Next::Dead } else { Next::RetryAt(now + wait) }
+        if tries > 0 && now - created >= self.retry_for { Next::Dead } else { Next::RetryAt(now + wait) }
     }
 
     /// After an unusable answer or an error of our own, the `failures`-th.
@@ -120,6 +121,8 @@ mod tests {
         let late = created + TimeDelta::hours(24) - TimeDelta::seconds(1);
         assert!(matches!(policy.after_outage(created, 500, None, late, 0.5), Next::RetryAt(_)));
         assert_eq!(policy.after_outage(created, 1, None, created + TimeDelta::hours(24), 0.5), Next::Dead);
+        let held_until = created + TimeDelta::days(7);
+        assert!(matches!(policy.after_outage(created, 0, None, held_until, 0.5), Next::RetryAt(_)), "the first call");
         let asked = Some(TimeDelta::seconds(90));
         assert_eq!(
             policy.after_outage(created, 0, asked, created, 0.0),

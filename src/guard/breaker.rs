@@ -55,8 +55,10 @@ pub struct Leave {
 /// Why a call is not let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The breaker is open, or as many probes as may be are under way.
+    /// The breaker is open.
     Open,
+    /// As many probes as may be are under way.
+    Probing,
     /// The other side asked for a pause.
     Paused,
 }
@@ -140,6 +142,7 @@ impl Breaker {
 
     /// The other side asked for a pause of all calls.
     pub fn pause(&mut self, asked: TimeDelta, now: Time) {
+        self.turn(now);
         let until = now + asked.clamp(TimeDelta::zero(), self.rules.longest_pause);
         self.paused_until = Some(self.paused_until.map_or(until, |held| held.max(until)));
     }
@@ -188,12 +191,14 @@ impl Breaker {
         self.forced
     }
 
-    /// When the time has come, an open one becomes half-open.
+    /// When the time has come, an open one becomes half-open. A time that is further away than it ever is was set by a clock
+    /// that has been set back since: it has come too, or calls would be held for as long as the clock was wrong.
     fn turn(&mut self, now: Time) {
-        if matches!(self.state, State::Open { until } if until <= now) {
+        let Rules { open_for, longest_pause, .. } = self.rules;
+        if matches!(self.state, State::Open { until } if until <= now || until - now > open_for) {
             self.change(State::HalfOpen { under_way: 0 });
         }
-        self.paused_until = self.paused_until.filter(|until| now < *until);
+        self.paused_until = self.paused_until.filter(|until| now < *until && *until - now <= longest_pause);
     }
 
     fn refusal(&self, now: Time) -> Option<(Refusal, Time)> {
@@ -204,7 +209,7 @@ impl Breaker {
             // The probes under way will tell, and whoever waits is told when they have closed it. If they do not, it will be
             // open for so long again.
             (None, State::HalfOpen { under_way }) if under_way >= self.rules.probes => {
-                return Some((Refusal::Open, now + self.rules.open_for));
+                return Some((Refusal::Probing, now + self.rules.open_for));
             }
             (None, State::HalfOpen { .. } | State::Closed { .. }) => {}
         }

@@ -36,6 +36,8 @@ struct Shared {
     clock: Clock,
     gates: Mutex<BTreeMap<Key, Gate>>,
     closed: Closed,
+    /// Raised by each decision made here: what was read before it is not taken over.
+    era: Mutex<u64>,
 }
 
 /// What has closed and was not looked at yet, with since when it had been open; and whom to wake for it.
@@ -75,14 +77,20 @@ impl Gates {
     /// None yet; each will have these rules and let at most `at_once` calls through at the same time.
     #[must_use]
     pub fn new(rules: Rules, at_once: usize, clock: Clock) -> Self {
-        let shared = Shared { rules, at_once, clock, gates: Mutex::default(), closed: Closed::default() };
+        let shared = Shared { rules, at_once, clock, gates: Mutex::default(), closed: Closed::default(), era: Mutex::default() };
         Self(Arc::new(shared))
+    }
+
+    /// How many calls each lets through at the same time.
+    #[must_use]
+    pub fn at_once(&self) -> usize {
+        self.0.at_once
     }
 
     /// The gate of an operation; the same one for the same names.
     #[must_use]
     pub fn gate(&self, system: &str, operation: &'static str) -> Gate {
-        let Shared { rules, at_once, clock, gates, closed } = &*self.0;
+        let Shared { rules, at_once, clock, gates, closed, .. } = &*self.0;
         let key = (system.to_owned(), operation);
         let make = || {
             let inner = Inner {
@@ -104,6 +112,34 @@ impl Gates {
     #[must_use]
     pub fn all(&self) -> Vec<Gate> {
         locked(&self.0.gates).values().cloned().collect()
+    }
+
+    /// An operator has decided here, or no longer does. It is committed.
+    pub fn decide(&self, gate: &Gate, forced: Option<Forced>) {
+        let mut era = locked(&self.0.era);
+        *era += 1;
+        gate.force(forced);
+    }
+
+    /// The number of decisions made here, to be asked before those of all replicas are read.
+    #[must_use]
+    pub fn era(&self) -> u64 {
+        *locked(&self.0.era)
+    }
+
+    /// Takes over what was read, unless a decision was made here since `era`: it may have been read before that one, and is
+    /// read again soon. How many gates do something else than before.
+    pub fn take_over(&self, era: u64, read: impl Fn(&Gate) -> Option<Forced>) -> usize {
+        let held = locked(&self.0.era);
+        if *held != era {
+            return 0;
+        }
+        let changed = |gate: &Gate| {
+            let (before, forced) = (gate.forced(), read(gate));
+            gate.force(forced);
+            before != forced
+        };
+        self.all().iter().filter(|gate| changed(gate)).count()
     }
 
     /// Which gates have let calls through again since this was last asked: what waited for them is to become due.
@@ -198,6 +234,7 @@ impl Gate {
         match admitted {
             Ok(leave) => Ok(Passage { gate: self, leave: Some(leave), _slot: slot }),
             Err((Refusal::Open, after)) => Err(CallError::Held { class: "breaker_open", after }),
+            Err((Refusal::Probing, after)) => Err(CallError::Held { class: "probing", after }),
             Err((Refusal::Paused, after)) => Err(CallError::Held { class: "throttled", after }),
         }
     }

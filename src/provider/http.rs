@@ -45,7 +45,7 @@ pub enum CallError {
     /// It was not made: the breaker is open, the other side asked for a pause, or too many are under way.
     #[error("not made: {class}")]
     Held {
-        /// `breaker_open`, `throttled`, `crowded`; of tickets, `index_lag` and `overtaken`
+        /// `breaker_open`, `probing`, `throttled`, `crowded`; of tickets, `index_lag` and `overtaken`
         class: &'static str,
         /// When it may be let through.
         after: TimeDelta,
@@ -122,6 +122,13 @@ impl CallError {
             Self::Outage { class: "throttled", .. } | Self::Held { class: "throttled", .. } => Nature::Throttled,
             Self::Outage { .. } | Self::Held { .. } | Self::Unusable { .. } => Nature::Retryable,
         }
+    }
+
+    /// Whether it is we alone who did not make the call: as many are under way as we make at once, of all calls or of probes.
+    /// That says nothing about the other side.
+    #[must_use]
+    pub fn is_for_want_of_room(&self) -> bool {
+        matches!(self, Self::Held { class: "crowded" | "probing", .. })
     }
 
     /// Whether somebody was there: any answer but a server's error shows it, also a refusal and one that cannot be used.

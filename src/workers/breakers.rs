@@ -1,6 +1,7 @@
 //! What operators have made breakers do, taken over from the database: on every replica, and again after a start.
 //!
-//! It only reads, and finds no work. While the database is away, what was read last holds.
+//! It only reads, and finds no work. While the database is away, what was read last holds. What was read before a decision
+//! that is made here meanwhile undoes nothing of it: it is dropped.
 
 use async_trait::async_trait;
 
@@ -8,6 +9,7 @@ use super::Context;
 use super::driver::{Counts, TickError, Worker};
 use crate::db::{WITHIN, breakers, conclude};
 use crate::faults::Step;
+use crate::guard::Gate;
 
 /// The worker.
 pub struct Forced(pub Context);
@@ -38,17 +40,15 @@ impl Worker for Forced {
 
     async fn tick(&self) -> Result<TakenOver, TickError> {
         let Context { pool, gates, faults, .. } = &self.0;
+        let era = gates.era();
         let mut connection = pool.acquire().await?;
         let reading = faults.around(self.name(), Step::Claim, breakers::all(&mut connection));
         let result = tokio::time::timeout(WITHIN, reading).await;
         let rows = conclude(connection, result)?;
-        let mut taken = TakenOver::default();
-        for gate in gates.all() {
+        let read = |gate: &Gate| {
             let row = rows.iter().find(|row| row.is_of(gate.system(), gate.operation()));
-            let (before, forced) = (gate.forced(), row.and_then(breakers::Row::forced));
-            gate.force(forced);
-            taken.changed += usize::from(before != forced);
-        }
-        Ok(taken)
+            row.and_then(breakers::Row::forced)
+        };
+        Ok(TakenOver { changed: gates.take_over(era, read) })
     }
 }

@@ -3,13 +3,16 @@
 //! It claims timers that are due (one commit), asks, and inserts each outcome as a fact. It decides nothing: the inbox
 //! worker does, and moves the timer. A crash in between costs no interval: the claim moved the timer by its lease only.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use futures::StreamExt;
 use sqlx::Connection;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::driver::{Counts, TickError, Worker};
-use super::{Context, facts, room};
+use super::{Context, facts, room, together};
 use crate::clock::Time;
 use crate::db::inbox;
 use crate::db::inbox::NewFact;
@@ -23,6 +26,7 @@ use crate::provider::CallError;
 const BATCH: u8 = 32;
 
 /// The worker.
+#[derive(Clone)]
 pub struct Poller(pub Context);
 
 /// What a tick did.
@@ -58,7 +62,7 @@ impl Worker for Poller {
     }
 
     async fn tick(&self) -> Result<Polled, TickError> {
-        let Context { clock, wakers, faults, .. } = &self.0;
+        let Context { clock, wakers, .. } = &self.0;
         let now = clock.now();
         let due = self.claim(now).await?;
         if due.len() >= usize::from(BATCH) {
@@ -66,25 +70,25 @@ impl Worker for Poller {
             wakers.poller.notify_one();
         }
         let mut counts = Polled { claimed: due.len() as u64, ..Polled::default() };
-        let calls = due.into_iter().map(|due| {
-            let ask = async { Ok::<_, sqlx::Error>(self.ask(due, now).await) };
-            faults.around(self.name(), Step::Call, ask)
-        });
-        let mut asked = futures::stream::iter(calls).buffer_unordered(BATCH.into()).ready_chunks(BATCH.into());
-        while let Some(answers) = asked.next().await {
-            let mut facts: Vec<NewFact> = Vec::with_capacity(answers.len());
-            for answer in answers {
-                let Asked { fact, poll } = answer?;
-                counts.deadlines += u64::from(poll.is_none());
-                counts.polls.extend(poll);
-                facts.extend(fact);
+        let mut asked = self.begin(due, now);
+        let mut failed = None;
+        while let Some(done) = together::done(&mut asked).await {
+            let mut facts: Vec<NewFact> = Vec::with_capacity(done.len());
+            for answer in done {
+                match answer {
+                    Ok(Asked { fact, poll }) => {
+                        counts.deadlines += u64::from(poll.is_none());
+                        counts.polls.extend(poll);
+                        facts.extend(fact);
+                    }
+                    Err(error) => failed = Some(error),
+                }
             }
-            if !facts.is_empty() {
-                self.store(&facts).await?;
-                wakers.inbox.notify_one();
-            }
+            // The calls under way go on: given up, they would count as failures of the provider. What could not be stored is
+            // asked again when its lease is over.
+            failed = self.store(&facts).await.err().map(TickError::from).or(failed);
         }
-        Ok(counts)
+        failed.map_or(Ok(counts), Err)
     }
 }
 
@@ -126,8 +130,26 @@ impl Poller {
         }
     }
 
+    /// Asks about all of them at once.
+    fn begin(&self, due: Vec<Due>, now: Time) -> JoinSet<sqlx::Result<Asked>> {
+        let poller = Arc::new(self.clone());
+        let mut asked = JoinSet::new();
+        for due in due {
+            let poller = Arc::clone(&poller);
+            let asking = async move {
+                let ask = async { Ok(poller.ask(due, now).await) };
+                poller.0.faults.around(poller.name(), Step::Call, ask).await
+            };
+            asked.spawn(asking.in_current_span());
+        }
+        asked
+    }
+
     async fn store(&self, facts: &[NewFact]) -> sqlx::Result<()> {
-        let Context { pool, faults, .. } = &self.0;
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let Context { pool, faults, wakers, .. } = &self.0;
         let mut connection = pool.acquire().await?;
         let storing = async {
             let mut transaction = connection.begin().await?;
@@ -136,7 +158,9 @@ impl Poller {
             faults.around(self.name(), Step::Commit, transaction.commit()).await
         };
         let result = tokio::time::timeout(WITHIN, storing).await;
-        conclude(connection, result)
+        conclude(connection, result)?;
+        wakers.inbox.notify_one();
+        Ok(())
     }
 
     /// Asks the provider about an opening that waits for it.
@@ -156,10 +180,7 @@ impl Poller {
                 let label = report.verdict.to_string();
                 (PollOutcome::Answered(report), label)
             }
-            // A deadline that has passed counts whatever its last poll comes to; any other poll was not made.
-            Err(CallError::Held { .. })
-                if asked_at < due.deadline_at || due.state != StateName::AwaitingProvider.as_str() =>
-            {
+            Err(error @ CallError::Held { .. }) if error.is_for_want_of_room() || !is_last(&due, asked_at) => {
                 return Asked { fact: None, poll: Some((due.provider, "held".to_owned())) };
             }
             Err(error) => {
@@ -177,4 +198,10 @@ impl Poller {
         let event_id = format!("{prefix}:{opening}:{}", due.claim);
         facts::new(&self.0.ids, source, &due.provider, event_id, opening, fact, self.0.clock.now())
     }
+}
+
+/// Whether a poll counts whatever it comes to, also if it was not made since the other side was not to be asked: the deadline
+/// has passed. A poll for which we had no room was not made, and is made later.
+fn is_last(due: &Due, asked_at: Time) -> bool {
+    due.deadline_at <= asked_at && due.state == StateName::AwaitingProvider.as_str()
 }

@@ -29,8 +29,18 @@ pub fn topics(context: &Context, (system, operation): &Key) -> impl Iterator<Ite
     Topic::ALL.iter().copied().filter(passes)
 }
 
+/// The subscribers whose gate has no room now. A row for one that is none any more is for nobody's gate, and never shut.
+#[must_use]
+pub fn shut(context: &Context, topic: Topic) -> Vec<String> {
+    if topic != Topic::DeliverEvent {
+        return Vec::new();
+    }
+    let shut = context.subscribers.gates().into_iter().filter(|gate| gate.room() == 0);
+    shut.flat_map(|gate| context.subscribers.behind(gate.system())).collect()
+}
+
 /// How many rows of a topic may be claimed now, at most `most`. A ticket's work passes all of its gates. Of other topics each
-/// row passes one: a row that is for one that is shut may be among them, and is held.
+/// row passes one: a row that is for one that has too little room may be among them, and is held.
 #[must_use]
 pub fn for_topic(context: &Context, topic: Topic, most: usize) -> usize {
     let gates = gates(context, topic);

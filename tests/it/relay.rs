@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::support::{TestApp, eventually, listen};
+use crate::support::{Subscriber, TestApp, eventually, listen};
 
 const IBAN: &str = "BE68539007547034";
 /// The lease of the default settings: the longest call, and a margin.
@@ -27,7 +27,7 @@ const LEASE: TimeDelta = TimeDelta::seconds(40);
 /// Claims what is due of a topic, as a worker does that then sleeps or dies.
 async fn claim(app: &TestApp, topic: Topic, token: Uuid) -> Vec<Claimed> {
     let mut connection = app.pool.acquire().await.unwrap();
-    outbox::claim(&mut connection, topic, token, app.now(), app.now() + LEASE, 16).await.unwrap()
+    outbox::claim(&mut connection, topic, token, app.now(), app.now() + LEASE, &[], 16).await.unwrap()
 }
 
 /// Everything that the outbox holds of a row.
@@ -236,5 +236,35 @@ async fn a_settlement_outlasts_an_outage_that_is_shorter_than_its_lease() {
     assert_eq!(refused.load(Ordering::SeqCst), 7, "six times in vain, then well");
     assert_eq!(app.opening(&id).await["state"], "awaiting_provider", "no time has passed");
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::CreateProfile), 1);
+    app.finish().await;
+}
+
+/// The deadline of a call is for the other side alone: what our database takes to note another answer is not part of it.
+#[tokio::test]
+async fn an_answer_that_comes_while_another_waits_for_the_database_is_in_time() {
+    const SECRET: &str = "whsec_c3Vic2NyaWJlci1vbmUtc2VjcmV0";
+    let (quick, slow) = (Subscriber::answering(204, SECRET).await, Subscriber::answering(0, SECRET).await);
+    let building = TestApp::with().settings(|it| {
+        it.event_subscribers = [quick.setting(), slow.setting()].join(",");
+        it.provider_timeout = "500ms".to_owned();
+    });
+    let mut app = building.start().await;
+    app.open().start().await;
+    let failures = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&failures);
+    app.context.faults = FaultPoint::new(move |place| {
+        let strikes = (place.worker, place.step, place.when) == ("deliver_event", Step::Settle, When::Before)
+            && counted.fetch_add(1, Ordering::SeqCst) < 4;
+        strikes.then(|| sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()))
+    });
+    let answers = async {
+        // The first answer is on its way into the database, which is away for a second in all.
+        eventually("a settlement has failed", async || (failures.load(Ordering::SeqCst) > 0).then_some(())).await;
+        slow.answer(204);
+    };
+    let (relayed, ()) = tokio::join!(app.relay(Topic::DeliverEvent), answers);
+    assert_eq!(relayed.attempts, [(Topic::DeliverEvent, "delivered", ""); 2]);
+    assert_eq!(failures.load(Ordering::SeqCst), 6, "four that failed, and one for each answer");
+    app.context.faults = FaultPoint::default();
     app.finish().await;
 }

@@ -77,7 +77,7 @@ fn when_its_time_is_over_it_lets_through_as_many_probes_as_it_has_and_the_first_
     calls.pass(TimeDelta::microseconds(1));
     assert_eq!((calls.phase(), calls.room()), (Phase::HalfOpen, 2));
     let (first, second) = (calls.begin(), calls.begin());
-    assert_eq!((calls.room(), calls.refused()), (0, (Refusal::Open, OPEN_FOR)));
+    assert_eq!((calls.room(), calls.refused()), (0, (Refusal::Probing, OPEN_FOR)));
     assert!(calls.end(first, true), "this closes it");
     assert_eq!((calls.phase(), calls.room()), (Phase::Closed, 100));
     assert!(!calls.end(second, false), "of the time before: it is not heard");
@@ -131,6 +131,25 @@ fn a_pause_holds_every_call_for_as_long_as_was_asked_but_not_for_ever() {
     assert_eq!(calls.room(), 100);
     calls.breaker.pause(TimeDelta::days(1), calls.now);
     assert_eq!(calls.refused(), (Refusal::Paused, LONGEST_PAUSE));
+}
+
+/// What a clock that ran ahead has said does not hold once it is right.
+#[test]
+fn a_clock_that_is_set_back_keeps_nothing_shut() {
+    let mut calls = Calls::new(1, 1);
+    calls.fail(1);
+    calls.pass(-OPEN_FOR);
+    assert_eq!((calls.phase(), calls.room()), (Phase::HalfOpen, 1));
+    let probe = calls.begin();
+    assert!(calls.end(probe, true));
+    calls.breaker.pause(LONGEST_PAUSE, calls.now);
+    assert_eq!(calls.room(), 0);
+    calls.pass(TimeDelta::seconds(-1));
+    assert_eq!(calls.room(), 100);
+    calls.breaker.pause(TimeDelta::seconds(10), calls.now);
+    calls.pass(-LONGEST_PAUSE);
+    calls.breaker.pause(TimeDelta::seconds(20), calls.now);
+    assert_eq!(calls.refused(), (Refusal::Paused, TimeDelta::seconds(20)));
 }
 
 /// An operator's word counts for more than the calls and the other side's wishes; without it, it begins anew.

@@ -74,7 +74,7 @@ fn calls_that_are_given_up_are_failures_and_free_their_place() {
     assert_eq!(gate.room(), 1);
     let probe = begun(&gate).unwrap_or_else(|_| unreachable!());
     assert_eq!((gate.room(), gate.under_way()), (0, 1));
-    assert_eq!(held(&begun(&gate).err().unwrap()), Some(("breaker_open", 30)));
+    assert_eq!(held(&begun(&gate).err().unwrap()), Some(("probing", 30)));
     drop(probe);
     assert_eq!((gate.phase(), gate.under_way()), (Phase::Open, 0));
     clock.advance(OPEN_FOR);
@@ -153,4 +153,16 @@ fn a_gate_that_closed_is_told_until_somebody_has_looked_after_it() {
     closings.done(&("nexusbank".to_owned(), "lookup"));
     drop(closings);
     assert_eq!(gates.take_closed().keys(), [("nexusbank".to_owned(), "submit")], "but not of this one");
+}
+
+#[test]
+fn what_was_read_before_a_decision_made_here_does_not_undo_it() {
+    let (gates, _) = gates(1, 1);
+    let gate = gates.gate("nexusbank", "submit");
+    let era = gates.era();
+    gates.decide(&gate, Some(Forced::Open));
+    assert_eq!((gates.take_over(era, |_| None), gate.forced()), (0, Some(Forced::Open)));
+    let era = gates.era();
+    assert_eq!((gates.take_over(era, |_| None), gate.forced()), (1, None));
+    assert_eq!(gates.take_over(era, |_| None), 0, "again is nothing new");
 }

@@ -161,7 +161,7 @@ pub async fn force(
     };
     database(&edge.pool, work).await?;
     // Here at once; elsewhere, and here again, when the decision is next read.
-    gate.force(forced);
+    edge.gates.decide(&gate, forced);
     Ok(Json(Breaker::new(&gate, row)))
 }
 

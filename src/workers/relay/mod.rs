@@ -9,16 +9,19 @@ mod calls;
 mod tickets;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use sqlx::Connection;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use self::calls::Attempt;
 use super::driver::{Counts, TickError, Worker};
-use super::{Context, facts, room};
+use super::{Context, facts, room, together};
 use crate::clock::Time;
 use crate::db::inbox::{self, NewFact};
 use crate::db::outbox::{self, Claimed, Settled};
@@ -33,6 +36,7 @@ const BATCH: u8 = 16;
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// The worker for one topic: a slow system holds up its own topic alone.
+#[derive(Clone)]
 pub struct Relay {
     /// What it needs.
     pub context: Context,
@@ -102,19 +106,14 @@ impl Worker for Relay {
             self.context.wakers.relay(self.topic).notify_one();
         }
         let mut counts = Relayed { claimed: claimed.len() as u64, ..Relayed::default() };
-        let calls = claimed.into_iter().map(|work| {
-            let prepared = known.take(&work);
-            let attempt = async move { Ok(self.attempt(work, prepared, lease).await) };
-            self.around(Step::Call, attempt)
-        });
-        let mut attempts = futures::stream::iter(calls).buffer_unordered(BATCH.into()).ready_chunks(BATCH.into());
+        let mut attempts = self.begin(claimed, &mut known, lease);
         let mut failed = None;
-        while let Some(done) = attempts.next().await {
+        while let Some(done) = together::done(&mut attempts).await {
             let mut answered = Vec::with_capacity(done.len());
             for attempt in done {
                 match attempt {
                     Ok(attempt) => answered.push(attempt),
-                    Err(error) => failed = Some(error.into()),
+                    Err(error) => failed = Some(error),
                 }
             }
             // The calls under way go on: what one settlement met, the next may not.
@@ -129,16 +128,32 @@ impl Relay {
         self.context.faults.around(self.topic.as_str(), step, work).await
     }
 
+    /// Makes the calls, all at once.
+    fn begin(&self, claimed: Vec<Claimed>, known: &mut calls::Known, lease: Lease) -> JoinSet<sqlx::Result<Attempt>> {
+        let relay = Arc::new(self.clone());
+        let mut attempts = JoinSet::new();
+        for work in claimed {
+            let (relay, prepared) = (Arc::clone(&relay), known.take(&work));
+            let attempt = async move {
+                let attempt = async { Ok(relay.attempt(work, prepared, lease).await) };
+                relay.around(Step::Call, attempt).await
+            };
+            attempts.spawn(attempt.in_current_span());
+        }
+        attempts
+    }
+
     async fn claim(&self, lease: Lease, now: Time, most: usize) -> Result<(Vec<Claimed>, calls::Known), TickError> {
         let mut connection = self.context.pool.acquire().await?;
         let most = i64::try_from(most).unwrap_or(BATCH.into());
+        let shut = room::shut(&self.context, self.topic);
         let claiming = async {
             let claim = async {
                 let (topic, token, until) = (self.topic, lease.token, lease.until);
                 if topic.is_for_tracker() {
                     return outbox::claim_in_turn(&mut connection, topic, token, now, until, most).await;
                 }
-                outbox::claim(&mut connection, topic, token, now, until, most).await
+                outbox::claim(&mut connection, topic, token, now, until, &shut, most).await
             };
             let claimed = self.around(Step::Claim, claim).await?;
             let known = calls::Known::read(&mut connection, self.topic, &claimed).await?;

@@ -1,6 +1,13 @@
 //! The poller while lookups are not let through: it pauses, and a deadline still counts.
 
-use account_opening::simulator::{Api, Endpoint};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use account_opening::faults::{FaultPoint, Step, When};
+use account_opening::guard::breaker::Phase;
+use account_opening::simulator::{Api, Endpoint, Plan, Verdict, Webhooks};
+use account_opening::workers::driver::tick;
+use account_opening::workers::poller::Poller;
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -76,6 +83,72 @@ async fn a_deadline_that_passes_while_the_breaker_is_open_escalates_once() {
     app.settle().await;
     assert_eq!((lookups(&app), claims_and_facts(&app).await.1), (1, 2));
     assert_eq!(app.items("/v1/tickets").await.len(), 1);
+    app.finish().await;
+}
+
+/// P14: design §2.5. That a probe has the only place is no outcome of the polls beside it: they are made later.
+#[tokio::test]
+async fn deadlines_that_pass_beside_a_probe_wait_for_their_own_last_poll() {
+    let app = impatient(1).await;
+    let silent = Plan { webhooks: Webhooks { dropped: true, ..Webhooks::default() }, ..Plan::by_hand() };
+    let mut ids = Vec::new();
+    for _ in 0..32 {
+        ids.push(app.open().plan(silent.clone()).start().await);
+    }
+    app.settle().await;
+    app.pass_settling(TimeDelta::hours(11), TimeDelta::minutes(30)).await;
+    hangs(&app, Api::Bank);
+    app.pass(TimeDelta::minutes(30));
+    app.settle().await;
+    let (before, asked) = (lookups(&app), claims_and_facts(&app).await.1);
+    app.world.outage(Api::Bank, None);
+    for id in &ids {
+        // Decided, and nobody told us.
+        drop(app.world.decide(id, &Verdict::complete()).unwrap());
+    }
+    app.pass(TimeDelta::minutes(30));
+    app.settle().await;
+    assert_eq!((lookups(&app), claims_and_facts(&app).await.1), (before + 1, asked + 1), "the probe, and it alone");
+    let mut completed = 0;
+    for id in &ids {
+        let state = app.opening(id).await["state"].clone();
+        assert!(state == "completed" || state == "awaiting_provider", "{state}");
+        completed += u32::from(state == "completed");
+    }
+    assert_eq!(completed, 1);
+    app.pass(TimeDelta::minutes(1));
+    app.settle().await;
+    assert_eq!(lookups(&app), before + 32);
+    for id in &ids {
+        assert_eq!(app.opening(id).await["state"], "completed");
+    }
+    assert!(app.items("/v1/tickets").await.is_empty());
+    app.finish().await;
+}
+
+/// P16: what our database does is no failure of the bank's.
+#[tokio::test]
+async fn a_poll_that_cannot_be_stored_takes_no_other_with_it() {
+    let mut app = TestApp::with().settings(|it| it.breaker_failures = "1".to_owned()).start().await;
+    for _ in 0..4 {
+        app.open().start().await;
+    }
+    app.settle().await;
+    app.pass(TimeDelta::minutes(30));
+    let left = Arc::new(AtomicU32::new(1));
+    app.context.faults = FaultPoint::new(move |place| {
+        let strikes = (place.worker, place.step, place.when) == ("timers", Step::Settle, When::Before)
+            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        strikes.then(|| sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()))
+    });
+    assert!(tick(&Poller(app.context.clone())).await.is_err());
+    let lookup = app.context.gates.gate("nexusbank", "lookup");
+    assert_eq!((lookups(&app), lookup.phase(), lookup.under_way()), (4, Phase::Closed, 0));
+    app.settle().await;
+    // What was not stored is asked once more, when its lease is over.
+    app.pass(TimeDelta::minutes(1));
+    app.settle().await;
+    assert_eq!(claims_and_facts(&app).await.1, 4);
     app.finish().await;
 }
 

@@ -31,6 +31,21 @@ struct Waiting {
     looking: bool,
 }
 
+/// Somebody looks, for as long as this lives: also one that panics leaves its place to the next.
+struct Look<'a> {
+    lookout: &'a Lookout,
+    /// The place has been left already, and may be another's.
+    ended: bool,
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.lookout.waiting().looking = false;
+        }
+    }
+}
+
 impl Lookout {
     /// On this database.
     #[must_use]
@@ -56,9 +71,13 @@ impl Lookout {
     }
 
     async fn look(self) {
+        let mut look = Look { lookout: &self, ended: false };
         loop {
             tokio::time::sleep(LOOK).await;
-            let Some(ids) = self.waited_for() else { return };
+            let Some(ids) = self.waited_for() else {
+                look.ended = true;
+                return;
+            };
             match self.decided_of(&ids).await {
                 Ok(decided) => {
                     let mut waiting = self.waiting();
@@ -89,5 +108,22 @@ impl Lookout {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_that_ends_before_its_time_leaves_its_place_to_the_next() {
+        let lookout = Lookout::new(PgPool::connect_lazy("postgres://localhost/nowhere").unwrap());
+        lookout.waiting().looking = true;
+        let look = tokio::spawn(lookout.clone().look());
+        tokio::task::yield_now().await;
+        assert!(lookout.waiting().looking);
+        look.abort();
+        assert!(look.await.unwrap_err().is_cancelled());
+        assert!(!lookout.waiting().looking);
     }
 }

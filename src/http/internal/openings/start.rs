@@ -268,7 +268,7 @@ impl Start {
         }
         match answer.waits_until {
             None => Ok(Found::First(answer)),
-            Some(until) if now < until => Ok(Found::Waits),
+            Some(until) if still_waits(until, now, self.edge.settings.sync_wait) => Ok(Found::Waits),
             // Whoever waited is gone, or about to answer: what is told now is the first answer.
             Some(_) => Ok(Found::First(self.conclude(connection, answer).await?)),
         }
@@ -282,6 +282,12 @@ impl Start {
         self.edge.wakers.relay(Topic::CreateProfile).notify_one();
         self.edge.wakers.relay(Topic::DeliverEvent).notify_one();
     }
+}
+
+/// Whether a caller still waits. Nobody waits for longer than that: a time further away was set by a clock that has been set
+/// back since.
+fn still_waits(until: Time, now: Time, sync_wait: TimeDelta) -> bool {
+    now < until && until - now <= sync_wait
 }
 
 fn respond(answer: Answer, replayed: bool) -> Response {
@@ -302,5 +308,12 @@ mod tests {
         for wrong in ["", "two words", "\u{7f}", "é", &"x".repeat(256)] {
             assert!(!is_key(wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn nobody_waits_for_longer_than_anybody_does_whatever_the_clock_said() {
+        let (now, wait) = (Time::UNIX_EPOCH, TimeDelta::seconds(10));
+        assert!(still_waits(now + wait, now, wait) && still_waits(now + TimeDelta::milliseconds(1), now, wait));
+        assert!(!still_waits(now, now, wait) && !still_waits(now + wait + TimeDelta::milliseconds(1), now, wait));
     }
 }
