@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::clock::Time;
+use crate::db::mentions;
 use crate::domain::{Opening, ProviderRef};
 
 /// Empties every fact about an opening that is being erased, and settles those that wait: they mean nothing any more. One
@@ -48,8 +49,8 @@ pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) 
 }
 
 /// The facts that were found to be about an opening, or say so by its tracking id. Not those that name it by our id and
-/// another by the tracking id: they are about that one. And what nobody could read, or is of no concern, where it holds one
-/// of the opening's ids.
+/// another by the tracking id: they are about that one. One that was discarded before the tracking id was known names no
+/// opening. And what nobody could read, or is of no concern, where it holds one of the opening's ids.
 async fn about(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"-- inbox::about
@@ -63,12 +64,14 @@ async fn about(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result
          where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
          union
         select id from inbox
-         where opening_id is null and provider_ref is null
-           and (position(convert_to($4, 'UTF8') in body) > 0 or position(convert_to($3, 'UTF8') in body) > 0)"#,
+         where status = 'ignored' and opening_id is null and provider = $2 and provider_ref = $3
+         union
+        select id from inbox
+         where opening_id is null and provider_ref is null and encode(body, 'escape') ~ $4"#,
         opening.id.0,
         opening.request.provider,
         opening.state.reference().map(ProviderRef::as_str),
-        opening.id.to_string(),
+        mentions::pattern(opening),
     )
     .fetch_all(connection)
     .await
