@@ -27,6 +27,16 @@ alter table inbox add column erased_at timestamptz,
     add constraint erased_facts_hold_nothing check (erased_at is null or (body = '' and headers = '{}'))
         not valid;
 
--- What could not be read, or is of no concern, names no opening: an erasure looks for its ids in what stands there. Building it
--- holds up whoever writes to the inbox: on a large one, build it before, concurrently.
+-- What could not be read, or is of no concern, names no opening: an erasure looks for its ids in what stands there. Building an
+-- index holds up whoever writes to its table: on a large inbox, build these two before, concurrently.
 create index if not exists inbox_of_nobody on inbox (id) where opening_id is null and provider_ref is null;
+
+-- What was discarded before anybody knew whose tracking id it names.
+create index if not exists inbox_discarded_by_reference on inbox (provider, provider_ref)
+    where status = 'ignored' and opening_id is null and provider_ref is not null;
+
+-- Few: whether there is any is asked at every sweep.
+create index erased_openings on account_openings (id) where erased_at is not null;
+
+-- The cases of others about what an opening holds.
+create index cases_held_by on cases ((theirs ->> 'held_by')) where theirs ->> 'held_by' is not null;

@@ -1,13 +1,14 @@
 //! Dead letters: rows of inbox and outbox that only a person brings further.
 //!
 //! Redrive makes one pending again, discard ends it; both are recorded in its attempts with who and why, and doing either
-//! twice changes nothing the second time.
+//! twice changes nothing the second time. One that is discarded is settled like any fact: with the opening that it is about,
+//! so that an erasure finds it, and empty if that was erased before.
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Page, outbox};
+use super::{Page, inbox, outbox};
 use crate::clock::Time;
 use crate::domain::Topic;
 
@@ -197,21 +198,52 @@ async fn act_on_inbox(
         Act::Redrive => ("pending", None),
         Act::Discard => ("ignored", Some("discarded")),
     };
+    let about = if act == Act::Discard { about(connection, id).await? } else { None };
     let done = sqlx::query!(
         r#"-- dead_letters::act_on_inbox
         update inbox
            set status = $2, outcome = $3, attempts = 0, next_attempt_at = $4, attempt_log = attempt_log || $5,
-               retry_from = $4, settled_at = case when $2 = 'ignored' then $4::timestamptz end
+               retry_from = $4, settled_at = case when $2 = 'ignored' then $4::timestamptz end,
+               opening_id = coalesce($6, opening_id)
          where id = $1 and status = 'dead' and (erased_at is null or $2 = 'ignored')"#,
         id,
         status,
         outcome,
         now,
         entry,
+        about.as_ref().map(|it| it.opening),
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(done.rows_affected() == 1)
+    let changed = done.rows_affected() == 1;
+    if changed && about.is_some_and(|it| it.erased) {
+        inbox::empty(connection, &[id], now).await?;
+    }
+    Ok(changed)
+}
+
+/// The opening that a letter is about.
+struct About {
+    opening: Uuid,
+    erased: bool,
+}
+
+/// By its tracking id, else by our id; it is settled for good now, so an erasure must find it. The anchor is locked, so that
+/// one that is under way has either seen the letter, or is seen here.
+async fn about(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<About>> {
+    sqlx::query_as!(
+        About,
+        r#"-- dead_letters::about
+        select o.id as opening, o.erased_at is not null as "erased!"
+          from account_openings o
+         where o.id = (select coalesce((select r.id from account_openings r
+                                         where r.provider = i.provider and r.provider_ref = i.provider_ref), i.opening_id)
+                         from inbox i where i.id = $1)
+           for no key update of o"#,
+        id,
+    )
+    .fetch_optional(connection)
+    .await
 }
 
 /// A redriven command has its whole `RETRY_FOR` again; its key stays the same.

@@ -17,6 +17,7 @@ pub mod heartbeats;
 pub mod history;
 pub mod idempotency;
 pub mod inbox;
+mod mentions;
 pub mod migrations;
 pub mod openings;
 pub mod operator_actions;

@@ -98,7 +98,10 @@ fn submission_rejected(draft: &mut Draft<'_>, code: &str, message: &str) {
             draft.enter(State::Rejected(ending), Some(format!("submission refused: {code}")));
         }
         State::Rejected(_) => draft.outcome = Outcome::Duplicate,
-        State::Failed(_) | State::Erased(_) => draft.outcome = Outcome::Superseded,
+        State::Failed(_) => {
+            draft.contradicted("rejected", json!({"status": "rejected", "code": code, "message": message}));
+        }
+        State::Erased(_) => draft.outcome = Outcome::Superseded,
         State::CreatingProfile => draft.outcome = Outcome::Parked,
         // A tracking id that we hold and a refusal of the same request cannot both be true.
         State::AwaitingProvider(_) | State::Escalated(_) | State::IssuingCard(_) | State::Completed(..) => {

@@ -2,10 +2,11 @@
 //!
 //! The digest of a body stays too, so that the same event again is known as a copy (P4).
 
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::clock::Time;
+use crate::db::mentions;
 use crate::domain::{Opening, ProviderRef};
 
 /// Empties every fact about an opening that is being erased, and settles those that wait: they mean nothing any more. One
@@ -48,8 +49,8 @@ pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) 
 }
 
 /// The facts that were found to be about an opening, or say so by its tracking id. Not those that name it by our id and
-/// another by the tracking id: they are about that one. And what nobody could read, or is of no concern, where it holds one
-/// of the opening's ids.
+/// another by the tracking id: they are about that one. One that was discarded before the tracking id was known names no
+/// opening. And what nobody could read, or is of no concern, where it holds one of the opening's ids.
 async fn about(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"-- inbox::about
@@ -63,15 +64,46 @@ async fn about(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result
          where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
          union
         select id from inbox
-         where opening_id is null and provider_ref is null
-           and (position(convert_to($4, 'UTF8') in body) > 0 or position(convert_to($3, 'UTF8') in body) > 0)"#,
+         where status = 'ignored' and opening_id is null and provider = $2 and provider_ref = $3
+         union
+        select id from inbox
+         where opening_id is null and provider_ref is null and encode(body, 'escape') ~ $4"#,
         opening.id.0,
         opening.request.provider,
         opening.state.reference().map(ProviderRef::as_str),
-        opening.id.to_string(),
+        mentions::pattern(opening),
     )
     .fetch_all(connection)
     .await
+}
+
+/// Empties what other openings were told of an account that was this one's: the evidence of the `cases` about it, and what said
+/// the same again. Returned are the ids of what was emptied.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase_evidence(
+    connection: &mut PgConnection,
+    opening: &Opening,
+    cases: &[Uuid],
+    now: Time,
+) -> sqlx::Result<Vec<Uuid>> {
+    let ids = sqlx::query_scalar!(
+        r#"-- inbox::erase_evidence
+        select i.id from inbox i
+         where i.status <> 'pending'
+           and (i.id in (select unnest(c.evidence) from cases c where c.id = any($1))
+                or (i.opening_id in (select c.opening_id from cases c where c.id = any($1)) and i.outcome = 'conflict'
+                    and position(lower($2) in lower(replace(encode(i.body, 'escape'), ' ', ''))) > 0))
+         order by i.consumer_group, i.event_id
+           for no key update of i"#,
+        cases,
+        opening.state.account().map(|it| it.iban.as_str()),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    empty(connection, &ids, now).await?;
+    Ok(ids)
 }
 
 /// Empties facts that are settled or dead. What people said of them goes as well.
@@ -85,11 +117,11 @@ pub async fn empty(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sq
     sqlx::query!(
         r#"-- inbox::empty
         update inbox
-           set body = '', headers = '{}', erased_at = $2,
+           set body = '', headers = '{}', erased_at = coalesce(erased_at, $2),
                attempt_log = (select coalesce(jsonb_agg(case when entry ? 'by' then entry || '{"cause": ""}' else entry end
                                                         order by n), '[]')
                                 from jsonb_array_elements(attempt_log) with ordinality as log(entry, n))
-         where id = any($1) and status <> 'pending' and erased_at is null"#,
+         where id = any($1) and status <> 'pending'"#,
         ids,
         now,
     )
@@ -98,11 +130,24 @@ pub async fn empty(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sq
     Ok(())
 }
 
-/// Empties dead letters that came, or died, after their opening was erased, at most `limit`. Returns how many.
+/// Empties dead letters that came, or died, after their opening was erased, at most `limit`. Returns how many. It is a
+/// transaction of its own, so that nobody redrives a letter between our look and its end.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn erase_late(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<u64> {
+    // Nearly always: nothing was ever erased, or nothing is dead.
+    let may_be = sqlx::query_scalar!(
+        r#"-- inbox::may_be_late
+        select exists (select from account_openings where erased_at is not null)
+           and exists (select from inbox where status = 'dead') as "may_be!""#,
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !may_be {
+        return Ok(0);
+    }
+    let mut transaction = connection.begin().await?;
     let late = sqlx::query_scalar!(
         r#"-- inbox::erase_late
         select i.id as "id!"
@@ -116,8 +161,9 @@ pub async fn erase_late(connection: &mut PgConnection, now: Time, limit: i64) ->
            for no key update of i skip locked"#,
         limit,
     )
-    .fetch_all(&mut *connection)
+    .fetch_all(&mut *transaction)
     .await?;
-    empty(connection, &late, now).await?;
+    empty(&mut transaction, &late, now).await?;
+    transaction.commit().await?;
     Ok(late.len() as u64)
 }

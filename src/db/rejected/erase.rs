@@ -2,7 +2,8 @@
 
 use sqlx::PgConnection;
 
-use crate::domain::{Opening, ProviderRef};
+use crate::db::mentions;
+use crate::domain::Opening;
 
 /// Deletes those whose body or headers hold one of the opening's ids. Nothing of them was ever parsed, so the bytes are
 /// searched.
@@ -13,10 +14,8 @@ pub async fn erase(connection: &mut PgConnection, opening: &Opening) -> sqlx::Re
     sqlx::query!(
         r#"-- rejected::erase
         delete from rejected_requests
-         where position(convert_to($1, 'UTF8') in body) > 0 or position(convert_to($2, 'UTF8') in body) > 0
-            or position($1 in headers::text) > 0 or position($2 in headers::text) > 0"#,
-        opening.id.to_string(),
-        opening.state.reference().map(ProviderRef::as_str),
+         where encode(body, 'escape') ~ $1 or headers::text ~ $1"#,
+        mentions::pattern(opening),
     )
     .execute(connection)
     .await?;

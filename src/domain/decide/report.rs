@@ -1,6 +1,6 @@
 //! What the provider says, whichever way it says it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::draft::Draft;
 use super::{LOOK_AGAIN, LOOK_AGAIN_CAP};
@@ -243,41 +243,48 @@ impl Draft<'_> {
 
     /// The account is there: the same answer again is a duplicate, another one a case, anything less too late.
     fn after_account(&mut self, report: &Report) {
-        let Some(account) = self.opening.state.account().cloned() else { return };
         let theirs = json!({"status": report.word, "iban": report.iban, "bic": report.bic, "reason": report.reason});
         match report.verdict {
-            Verdict::Rejected => {
-                self.conflict(CaseKind::ConflictingAnswer, "rejected".to_owned(), self.ours(), theirs);
-            }
-            Verdict::Completed => {
-                self.outcome = Outcome::Duplicate;
-                let iban = self.checked(report.iban.as_deref(), CaseKind::InvalidIban, "iban", Iban::parse);
-                let bic = report.bic.as_ref().and_then(|raw| Bic::parse(raw).ok());
-                // The cause is what differs, and no more: the same other account told with a branch, or without a BIC, is
-                // the same disagreement.
-                let other = match (&iban, &bic) {
-                    (Some(iban), _) if *iban != account.iban => Some(iban.as_str()),
-                    (Some(_), Some(bic)) if !bic.same_bank(&account.bic) => Some(bic.bank()),
-                    _ => None,
-                };
-                if let Some(other) = other {
-                    self.conflict(CaseKind::ConflictingAnswer, format!("completed|{other}"), self.ours(), theirs);
-                }
-            }
+            Verdict::Rejected => self.contradicted("rejected", theirs),
+            Verdict::Completed => self.completed_again(report.iban.as_deref(), report.bic.as_deref(), theirs),
             Verdict::Started | Verdict::Pending | Verdict::Unknown => self.outcome = Outcome::Superseded,
         }
     }
 
-    /// It ended without an account: an account now is a case.
+    /// It ended without an account: an account now is a case, and so is a no where we gave up before it came.
     fn after_ending(&mut self, report: &Report) {
         let rejected = matches!(self.opening.state, State::Rejected(_));
+        let theirs = json!({"status": report.word, "iban": report.iban, "bic": report.bic, "reason": report.reason});
         match report.verdict {
-            Verdict::Completed => {
-                let theirs = json!({"status": report.word, "iban": report.iban, "bic": report.bic});
-                self.conflict(CaseKind::ConflictingAnswer, "completed".to_owned(), self.ours(), theirs);
-            }
+            Verdict::Completed => self.completed_again(report.iban.as_deref(), report.bic.as_deref(), theirs),
             Verdict::Rejected if rejected => self.outcome = Outcome::Duplicate,
+            Verdict::Rejected => self.contradicted("rejected", theirs),
             _ => self.outcome = Outcome::Superseded,
         }
+    }
+
+    /// It is decided, and somebody says that there is an account: the same one is a duplicate, any other is a case.
+    pub fn completed_again(&mut self, iban: Option<&str>, bic: Option<&str>, theirs: Value) {
+        let Some(account) = self.opening.state.account().cloned() else {
+            return self.contradicted("completed", theirs);
+        };
+        self.outcome = Outcome::Duplicate;
+        let iban = self.checked(iban, CaseKind::InvalidIban, "iban", Iban::parse);
+        let bic = bic.and_then(|raw| Bic::parse(raw).ok());
+        // The cause is what differs, and no more: the same other account told with a branch, or without a BIC, is the same
+        // disagreement.
+        let other = match (&iban, &bic) {
+            (Some(iban), _) if *iban != account.iban => Some(iban.as_str()),
+            (Some(_), Some(bic)) if !bic.same_bank(&account.bic) => Some(bic.bank()),
+            _ => None,
+        };
+        if let Some(other) = other {
+            self.contradicted(&format!("completed|{other}"), theirs);
+        }
+    }
+
+    /// Another answer than the one that is held: whoever gives it, one case per answer.
+    pub fn contradicted(&mut self, cause: &str, theirs: Value) {
+        self.conflict(CaseKind::ConflictingAnswer, cause.to_owned(), self.ours(), theirs);
     }
 }

@@ -47,7 +47,7 @@ fn p8_a_later_answer_of_the_provider_that_disagrees_is_one_case() {
     let other = || reported(completed(OTHER_IBAN, BIC));
     let no = || reported(report(Verdict::Rejected));
     for (resolution, end, agrees, differ) in [
-        (Resolution::Failed, StateName::Failed, None, vec![open()]),
+        (Resolution::Failed, StateName::Failed, None, vec![open(), no()]),
         (Resolution::Rejected, StateName::Rejected, Some(no()), vec![open()]),
         (found(IBAN, None), StateName::IssuingCard, Some(open()), vec![other(), no()]),
     ] {
@@ -65,12 +65,49 @@ fn p8_a_later_answer_of_the_provider_that_disagrees_is_one_case() {
 }
 
 #[test]
-fn of_two_decisions_the_first_stays_and_the_second_means_nothing() {
+fn of_two_decisions_the_first_stays_and_another_one_is_one_case() {
     for (first, second) in decisions().iter().flat_map(|first| decisions().map(|second| (first.clone(), second))) {
-        let inbox = Inbox::after(StateName::Escalated, [resolved(first.clone()), resolved(second)]);
+        let differs = usize::from(first != second);
+        let twice = [resolved(first.clone()), resolved(second.clone()), resolved(second)];
+        let inbox = Inbox::after(StateName::Escalated, twice);
         assert_eq!((inbox.opening.state_name(), inbox.opening.version), (first.state(), 5));
-        assert!(inbox.causes.is_empty() && inbox.parked.is_empty());
+        assert_eq!((inbox.causes.len(), inbox.parked.len()), (differs, 0), "{first:?}");
+        inbox.assert_nothing_happened_twice();
     }
+}
+
+/// P8: an operator and a provider that say different things are one case, whoever is read first; what is the same is none.
+#[test]
+fn p8_a_decision_and_an_answer_that_disagree_are_one_case_in_either_order() {
+    let answers = [completed(IBAN, BIC), completed(OTHER_IBAN, BIC), report(Verdict::Rejected)];
+    for (d, resolution) in decisions().into_iter().enumerate() {
+        for (a, answer) in answers.iter().enumerate() {
+            let agree = [(1, 2), (2, 0)].contains(&(d, a));
+            for state in [StateName::AwaitingProvider, StateName::Escalated] {
+                let facts = [resolved(resolution.clone()), reported(answer.clone())];
+                let ends = [facts.clone(), {
+                    let [first, second] = facts;
+                    [second, first]
+                }]
+                .map(|order| {
+                    let inbox = Inbox::after(state, order);
+                    assert_eq!(inbox.causes.len(), usize::from(!agree), "{resolution:?} {answer:?}");
+                    assert!(inbox.causes.iter().all(|(kind, _)| *kind == CaseKind::ConflictingAnswer));
+                    inbox.end()
+                });
+                assert_eq!(ends[0] == ends[1], agree, "{ends:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_case_of_a_late_decision_has_the_act_as_its_evidence() {
+    let late = event(7, resolved(Resolution::Failed));
+    let decision = decide(&opening(StateName::Completed), &late, &Policy::default(), began());
+    let case = cases(&decision).next().unwrap();
+    assert_eq!((case.evidence, case.cause.as_str()), (late.inbox_id, "failed"));
+    assert_eq!(case.theirs["act"], serde_json::json!(Uuid::from_u128(77)));
 }
 
 #[test]

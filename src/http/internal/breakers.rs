@@ -16,6 +16,7 @@ use super::auth::Operator;
 use super::fields::{self, Wrong};
 use super::json::JsonObject;
 use super::page::{Listing, Params};
+use super::reason;
 use super::work::{Connection, database};
 use crate::db::breakers::{self, Row};
 use crate::db::operator_actions::{self, Action};
@@ -23,9 +24,6 @@ use crate::guard::Gate;
 use crate::guard::breaker::Forced;
 use crate::http::Edge;
 use crate::http::problem::{ApiError, Kind, Problem};
-
-/// The longest reason, in characters.
-const MAX_REASON: usize = 500;
 
 /// What stands before the calls to one operation of another system.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -172,7 +170,7 @@ fn wanted(body: &Map<String, Value>) -> Result<(Option<Forced>, String), ApiErro
     if !body.contains_key("forced") {
         wrong.add("", "forced", "is required: open, closed or null");
     }
-    let reason = wrong.required("", body, "reason", |text| fields::text(text, MAX_REASON));
+    let reason = wrong.required("", body, "reason", reason::reason);
     wrong.or(reason).map(|reason| (forced, reason))
 }
 

@@ -99,13 +99,16 @@ async fn act(
         let (why, who, now) = (why.clone(), Arc::clone(&who), clock.now());
         async move {
             let mut transaction = connection.begin().await?;
-            let letter = dead_letters::get(&mut transaction, id).await?.map(|whole| whole.letter);
+            let mut letter = dead_letters::get(&mut transaction, id).await?.map(|whole| whole.letter);
             let mut acted = dead_letters::act(&mut transaction, id, act, &who, &why, now).await?;
             if matches!(acted, Acted::WrongState(_)) {
                 // Somebody may have done the same between our look and our act: what stands now decides.
                 acted = dead_letters::act(&mut transaction, id, act, &who, &why, now).await?;
             }
-            if let (Some(letter), Acted::Done) = (&letter, acted) {
+            if let (Some(letter), Acted::Done) = (&mut letter, acted) {
+                // A discard says which opening it was about, where that was not known before.
+                let now_about = dead_letters::get(&mut transaction, id).await?.and_then(|it| it.letter.opening_id);
+                letter.opening_id = now_about;
                 operator_actions::insert(&mut transaction, &action(record, letter, act, &who, why, now)).await?;
             }
             transaction.commit().await?;

@@ -16,11 +16,10 @@ use crate::http::Edge;
 use crate::http::internal::auth::Admin;
 use crate::http::internal::fields::{self, Wrong};
 use crate::http::internal::json::JsonObject;
+use crate::http::internal::reason;
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Problem};
 
-/// The longest reason, in characters.
-const MAX_REASON: usize = 500;
 const FIELDS: [&str; 5] = ["market", "customer_type", "enabled", "percentage", "reason"];
 
 /// What a flag is set to.
@@ -124,7 +123,7 @@ fn read(body: &Map<String, Value>) -> Result<(Rule, String), ApiError> {
     if percentage.is_none() {
         wrong.add("", "percentage", "must be a whole number from 0 to 100");
     }
-    let reason = wrong.required("", body, "reason", |text| fields::text(text, MAX_REASON));
+    let reason = wrong.required("", body, "reason", reason::reason);
     let rule = enabled.zip(percentage).map(|(enabled, percentage)| {
         let scope = Scope { market, customer_type };
         Rule { scope, enabled, percentage }

@@ -20,12 +20,10 @@ use crate::http::Edge;
 use crate::http::internal::auth::Operator;
 use crate::http::internal::fields::{self, Wrong};
 use crate::http::internal::json::JsonObject;
+use crate::http::internal::reason;
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind, Problem};
 use crate::workers::catch_up::{Asked, request};
-
-/// The longest reason, in characters.
-const MAX_REASON: usize = 500;
 
 /// What is wanted.
 #[derive(ToSchema)]
@@ -116,7 +114,7 @@ pub async fn start(
 fn wanted(body: &Map<String, Value>, now: Time) -> Result<(String, Option<Time>), ApiError> {
     fields::refuse_unknown(&[("", body, &["reason", "since"])])?;
     let mut wrong = Wrong::default();
-    let reason = wrong.required("", body, "reason", |text| fields::text(text, MAX_REASON));
+    let reason = wrong.required("", body, "reason", reason::reason);
     let since = wrong.optional("", body, "since", |text| past(text, now));
     Ok((wrong.or(reason)?, since))
 }

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::reverify::{TAKEN_WITHIN, action, mark};
-use super::{MAX_REASON, cause, provider};
+use super::{cause, provider};
 use crate::clock::Time;
 use crate::db::operator_actions::Action;
 use crate::db::rejected::{self, Asked, Candidate};
@@ -24,6 +24,7 @@ use crate::http::Edge;
 use crate::http::internal::auth::Operator;
 use crate::http::internal::fields::{self, Takes, Wrong};
 use crate::http::internal::json::JsonObject;
+use crate::http::internal::reason;
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Problem};
 use crate::rejected::{Again, checks, look_again};
@@ -167,7 +168,7 @@ impl Run<'_> {
 fn read(body: &Map<String, Value>) -> Result<(String, Asked), ApiError> {
     fields::refuse_unknown(&[("", body, &["reason", "provider", "cause", "since", "until"])])?;
     let mut wrong = Wrong::default();
-    let reason = wrong.required("", body, "reason", |text| fields::text(text, MAX_REASON));
+    let reason = wrong.required("", body, "reason", reason::reason);
     let asked = Asked {
         provider: wrong.optional("", body, "provider", provider),
         cause: wrong.optional("", body, "cause", cause),

@@ -18,8 +18,6 @@ use crate::db::rejected::{Cause, Row};
 use crate::http::Edge;
 use crate::http::internal::fields::{self, Takes};
 
-/// The longest reason, in characters.
-const MAX_REASON: usize = 500;
 /// The longest name of a provider, in characters.
 const MAX_NAME: usize = 64;
 

@@ -9,20 +9,18 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sqlx::Connection as _;
 use tokio::time::timeout;
-use utoipa::ToSchema;
 
-use super::MAX_REASON;
 use crate::db::operator_actions::{self, Action};
 use crate::db::rejected::{self, Believed, Candidate, StillRefused, Whole};
 use crate::http::Edge;
 use crate::http::internal::Accepted;
 use crate::http::internal::auth::{Operator, Principal};
-use crate::http::internal::fields::{self, Wrong};
 use crate::http::internal::json::JsonObject;
 use crate::http::internal::path::Id;
+use crate::http::internal::reason::{self, Reason};
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind, Problem};
 use crate::ingest::Unavailable;
@@ -32,15 +30,6 @@ use crate::rejected::{Again, look_again};
 /// The longest that taking requests in may take.
 pub(super) const TAKEN_WITHIN: Duration = Duration::from_secs(4);
 
-/// Why.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes the body, of which only the text is kept")]
-pub struct WhyVerified {
-    /// For the record.
-    #[schema(example = "the secret was wrong since Monday", min_length = 1, max_length = 500)]
-    reason: String,
-}
-
 /// Verifies a refused request again, with the secrets of today and its time judged as at receipt, and takes it in.
 #[utoipa::path(
     post,
@@ -48,7 +37,7 @@ pub struct WhyVerified {
     operation_id = "reverify_rejected_request",
     tag = "People",
     params(("id" = Uuid, Path, description = "Its id")),
-    request_body = WhyVerified,
+    request_body = Reason,
     responses(
         (status = 202, description = "It is the provider's, and is in the inbox", body = Accepted),
         (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
@@ -67,7 +56,7 @@ pub async fn reverify(
     Id(id): Id,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let reason = reason(&body)?;
+    let reason = reason::read(&body)?;
     let work = move |mut connection: Connection| async move { rejected::get(&mut connection, id).await };
     let whole = database(&edge.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
     let looking = look_again(candidate(whole)?, &edge.providers, &edge.ingest, &edge.secret_uses);
@@ -141,11 +130,4 @@ pub(super) async fn mark(
         }
     };
     database(&edge.pool, work).await
-}
-
-fn reason(body: &Map<String, Value>) -> Result<String, ApiError> {
-    fields::refuse_unknown(&[("", body, &["reason"])])?;
-    let mut wrong = Wrong::default();
-    let reason = wrong.required("", body, "reason", |text| fields::text(text, MAX_REASON));
-    wrong.or(reason)
 }
