@@ -77,7 +77,8 @@ impl Gates {
     /// None yet; each will have these rules and let at most `at_once` calls through at the same time.
     #[must_use]
     pub fn new(rules: Rules, at_once: usize, clock: Clock) -> Self {
-        let shared = Shared { rules, at_once, clock, gates: Mutex::default(), closed: Closed::default(), era: Mutex::default() };
+        let shared =
+            Shared { rules, at_once, clock, gates: Mutex::default(), closed: Closed::default(), era: Mutex::default() };
         Self(Arc::new(shared))
     }
 
