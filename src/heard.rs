@@ -69,10 +69,12 @@ impl Heard {
         marks.map(|((provider, market), last)| mark(provider, market, last.at)).collect()
     }
 
-    /// What the database has, also of what other replicas heard.
-    pub fn learn(&self, marks: &[Mark]) {
+    /// What the database has, also of what other replicas heard. What lies in the future was heard by a clock that ran ahead:
+    /// it is forgotten, here too, so that the next webhook takes its place.
+    pub fn learn(&self, marks: &[Mark], now: Time) {
         let mut inner = self.locked();
-        for Mark { provider, market, last_received_at } in marks {
+        inner.marks.retain(|_, last| last.at <= now);
+        for Mark { provider, market, last_received_at } in marks.iter().filter(|it| it.last_received_at <= now) {
             let at = *last_received_at;
             let last = inner.marks.entry((provider.clone(), market.clone())).or_insert(Last { at, stored: None });
             last.at = last.at.max(at);
@@ -158,14 +160,24 @@ mod tests {
         assert!(heard.unstored().is_empty());
         heard.asked();
         assert_eq!(heard.unstored(), [mark("bank", "BE", at(2))]);
-        heard.learn(&[mark("bank", "BE", at(2))]);
+        heard.learn(&[mark("bank", "BE", at(2))], at(10));
         heard.webhook("bank", "BE", at(1));
         assert!(heard.unstored().is_empty(), "neither again nor back");
         heard.webhook("bank", "BE", at(3));
-        heard.learn(&[mark("bank", "NL", at(9)), mark("bank", "BE", at(2))]);
+        heard.learn(&[mark("bank", "NL", at(9)), mark("bank", "BE", at(2))], at(10));
         assert_eq!(heard.unstored(), [mark("bank", "BE", at(3))]);
-        heard.learn(&[mark("bank", "BE", at(5))]);
+        heard.learn(&[mark("bank", "BE", at(5))], at(10));
         assert!(heard.unstored().is_empty(), "another replica has heard more");
+    }
+
+    #[test]
+    fn what_was_heard_in_the_future_gives_way_to_the_next_webhook() {
+        let heard = Heard::default();
+        heard.asked();
+        heard.webhook("bank", "BE", at(500));
+        heard.learn(&[mark("bank", "BE", at(500)), mark("bank", "NL", at(500))], at(10));
+        heard.webhook("bank", "BE", at(11));
+        assert_eq!(heard.unstored(), [mark("bank", "BE", at(11))]);
     }
 
     #[test]

@@ -13,11 +13,12 @@ pub struct Mark {
     pub last_received_at: Time,
 }
 
-/// Moves marks forward; none ever goes back, whoever writes last.
+/// Moves marks forward; none ever goes back, whoever writes last, but one that lies in the future: it was written by a clock that
+/// ran ahead, and says nothing.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn advance(connection: &mut PgConnection, marks: &[Mark]) -> sqlx::Result<()> {
+pub async fn advance(connection: &mut PgConnection, marks: &[Mark], now: Time) -> sqlx::Result<()> {
     if marks.is_empty() {
         return Ok(());
     }
@@ -33,10 +34,11 @@ pub async fn advance(connection: &mut PgConnection, marks: &[Mark]) -> sqlx::Res
         select * from unnest($1::text[], $2::text[], $3::timestamptz[])
         on conflict on constraint one_mark_per_market do update
            set last_received_at = excluded.last_received_at
-         where m.last_received_at < excluded.last_received_at"#,
+         where m.last_received_at < excluded.last_received_at or m.last_received_at > $4"#,
         &providers,
         &markets,
         &times,
+        now,
     )
     .execute(connection)
     .await?;
@@ -58,21 +60,22 @@ pub async fn all(connection: &mut PgConnection) -> sqlx::Result<Vec<Mark>> {
 }
 
 /// From when on a provider may have said something that we have not heard: its last webhook, of whatever market; where there
-/// never was one, the start of the oldest opening that is not at its end. None: it owes us nothing.
+/// never was one, or none but in the future, the start of the oldest opening that is not at its end. None: it owes us nothing.
 ///
 /// A market whose webhooks stopped while those of others went on is not seen here; its polls find what it misses.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn heard_until(connection: &mut PgConnection, provider: &str) -> sqlx::Result<Option<Time>> {
+pub async fn heard_until(connection: &mut PgConnection, provider: &str, now: Time) -> sqlx::Result<Option<Time>> {
     sqlx::query_scalar!(
         r#"-- webhook_marks::heard_until
         select coalesce(
-            (select max(last_received_at) from webhook_marks where provider = $1),
+            (select max(last_received_at) from webhook_marks where provider = $1 and last_received_at <= $2),
             (select min(o.created_at) from timers t join account_openings o on o.id = t.opening_id
               where o.provider = $1)
         ) as heard_until"#,
         provider,
+        now,
     )
     .fetch_one(connection)
     .await

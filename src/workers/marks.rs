@@ -39,18 +39,21 @@ impl Worker for Marks {
     }
 
     async fn tick(&self) -> Result<Marked, TickError> {
-        let Context { pool, heard, faults, .. } = &self.0;
-        let moved = heard.unstored();
+        let Context { pool, heard, faults, clock, .. } = &self.0;
+        let now = clock.now();
+        let mut moved = heard.unstored();
+        // Heard before our own clock was set back.
+        moved.retain(|it| it.last_received_at <= now);
         let mut connection = pool.acquire().await?;
         let writing = async {
             let mut transaction = connection.begin().await?;
-            let write = webhook_marks::advance(&mut transaction, &moved);
+            let write = webhook_marks::advance(&mut transaction, &moved, now);
             faults.around(self.name(), Step::Settle, write).await?;
             faults.around(self.name(), Step::Commit, transaction.commit()).await?;
             webhook_marks::all(&mut connection).await
         };
         let result = tokio::time::timeout(WITHIN, writing).await;
-        heard.learn(&conclude(connection, result)?);
+        heard.learn(&conclude(connection, result)?, now);
         Ok(Marked { moved: moved.len() })
     }
 }

@@ -45,7 +45,7 @@ pub async fn request(
 ) -> sqlx::Result<Option<Uuid>> {
     let mut since = asked.since;
     if since.is_none() {
-        let heard = webhook_marks::heard_until(connection, &asked.provider).await?;
+        let heard = webhook_marks::heard_until(connection, &asked.provider, now).await?;
         since = heard.map(|at| asked.away_since.map_or(at, |away| away.min(at)).min(now) - overlap);
     }
     // Nothing is known: a person is believed, and nobody else.

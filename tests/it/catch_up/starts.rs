@@ -133,6 +133,33 @@ async fn a_start_goes_back_to_the_last_webhook_or_to_the_oldest_opening_that_wai
     app.finish().await;
 }
 
+/// A mark of a clock that ran ahead says nothing, and the next webhook takes its place.
+#[tokio::test]
+async fn a_mark_in_the_future_hides_nothing_that_was_missed() {
+    let mut app = TestApp::start().await;
+    let oldest = app.now();
+    let (_, tracking_id) = app.open().waiting().await;
+    app.webhook().status(&tracking_id, "IN_PROGRESS").acknowledged().await;
+    app.settle().await;
+    sqlx::query("update webhook_marks set last_received_at = last_received_at + interval '5 days'")
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    app.pass(TimeDelta::hours(1));
+    restart(&mut app);
+    app.settle().await;
+    assert_eq!(since(&backfills(&app).await[0]), oldest - TimeDelta::minutes(10));
+
+    let heard = app.now();
+    let again = json!({"account_opening_request_id": tracking_id, "status": "IN_PROGRESS", "again": heard});
+    app.webhook().status(&tracking_id, "IN_PROGRESS").data(again).acknowledged().await;
+    app.settle().await;
+    let marked: Vec<Time> =
+        sqlx::query_scalar("select last_received_at from webhook_marks").fetch_all(&app.pool).await.unwrap();
+    assert_eq!(marked, [heard]);
+    app.finish().await;
+}
+
 /// A webhook that comes right after the start must not move the mark that says since when to catch up.
 #[tokio::test]
 async fn a_start_that_the_database_did_not_let_ask_asks_again_and_from_where_it_would_have() {
