@@ -2,7 +2,7 @@
 //!
 //! The digest of a body stays too, so that the same event again is known as a copy (P4).
 
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::clock::Time;
@@ -101,11 +101,24 @@ pub async fn empty(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sq
     Ok(())
 }
 
-/// Empties dead letters that came, or died, after their opening was erased, at most `limit`. Returns how many.
+/// Empties dead letters that came, or died, after their opening was erased, at most `limit`. Returns how many. It is a
+/// transaction of its own, so that nobody redrives a letter between our look and its end.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn erase_late(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<u64> {
+    // Nearly always: nothing was ever erased, or nothing is dead.
+    let may_be = sqlx::query_scalar!(
+        r#"-- inbox::may_be_late
+        select exists (select from account_openings where erased_at is not null)
+           and exists (select from inbox where status = 'dead') as "may_be!""#,
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !may_be {
+        return Ok(0);
+    }
+    let mut transaction = connection.begin().await?;
     let late = sqlx::query_scalar!(
         r#"-- inbox::erase_late
         select i.id as "id!"
@@ -119,8 +132,9 @@ pub async fn erase_late(connection: &mut PgConnection, now: Time, limit: i64) ->
            for no key update of i skip locked"#,
         limit,
     )
-    .fetch_all(&mut *connection)
+    .fetch_all(&mut *transaction)
     .await?;
-    empty(connection, &late, now).await?;
+    empty(&mut transaction, &late, now).await?;
+    transaction.commit().await?;
     Ok(late.len() as u64)
 }
