@@ -163,3 +163,24 @@ pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::R
     .await?;
     Ok(())
 }
+
+/// Empties what the cases of other openings say of what this one held: an IBAN that was named for them. That this one held it
+/// stays, and so does a tracking id, which every table keeps. Returned are the ids of these cases.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase_held_by(connection: &mut PgConnection, opening: OpeningId) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"-- cases::erase_held_by
+        update cases
+           set cause = case when kind = 'reference_held_elsewhere' then cause else 'erased:' || id end,
+               theirs = jsonb_build_object('held_by', theirs -> 'held_by'),
+               reason = case when reason is not null then 'erased' end
+         where theirs ->> 'held_by' = $1 and opening_id <> $2
+        returning id"#,
+        opening.0.to_string(),
+        opening.0,
+    )
+    .fetch_all(connection)
+    .await
+}

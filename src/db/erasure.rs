@@ -18,29 +18,37 @@ use crate::domain::opening::ERASED;
 /// # Errors
 /// When the opening has not ended, or the database is away.
 pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) -> sqlx::Result<()> {
-    let id = opening.id;
-    openings::erase(connection, id, now).await?;
-    let facts = inbox::erase(connection, opening, now).await?;
-    let scrub = scrub(now);
-    idempotency::erase(connection, id, &scrub).await?;
-    events::erase(connection, id, &scrub).await?;
-    cases::erase(connection, id).await?;
-    tickets::erase(connection, id).await?;
-    outbox::erase(connection, id).await?;
-    operator_actions::erase(connection, id, &facts).await?;
-    rejected::erase(connection, opening).await
+    openings::erase(connection, opening.id, now).await?;
+    beside(connection, opening, now, now).await
 }
 
-/// Empties what came about an opening since it was erased and was not recognised then, a message that nobody can read for one.
+/// Empties what came about an opening since it was erased, was said since, or was not recognised then: a message that nobody
+/// can read, for one.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn again(connection: &mut PgConnection, opening: &Opening, now: Time) -> sqlx::Result<()> {
-    inbox::erase(connection, opening, now).await?;
+    beside(connection, opening, opening.state.erased_at().unwrap_or(now), now).await
+}
+
+/// Every table but the anchors; what is empty already stays as it is. `erased_at`: of the opening.
+async fn beside(connection: &mut PgConnection, opening: &Opening, erased_at: Time, now: Time) -> sqlx::Result<()> {
+    let id = opening.id;
+    let mut emptied = inbox::erase(connection, opening, now).await?;
+    let scrub = scrub(erased_at);
+    idempotency::erase(connection, id, &scrub).await?;
+    events::erase(connection, id, &scrub).await?;
+    cases::erase(connection, id).await?;
+    let others = cases::erase_held_by(connection, id).await?;
+    emptied.extend(inbox::erase_evidence(connection, opening, &others, now).await?);
+    emptied.extend(others);
+    tickets::erase(connection, id).await?;
+    outbox::erase(connection, id).await?;
+    operator_actions::erase(connection, id, &emptied).await?;
     rejected::erase(connection, opening).await
 }
 
 /// What takes the place of the personal fields of a resource that was stored.
-fn scrub(now: Time) -> Value {
-    json!({"customer_reference": "", "iban": null, "bic": null, "reason": ERASED, "erased_at": now})
+fn scrub(erased_at: Time) -> Value {
+    json!({"customer_reference": "", "iban": null, "bic": null, "reason": ERASED, "erased_at": erased_at})
 }

@@ -85,17 +85,17 @@ pub async fn is_recorded(connection: &mut PgConnection, id: Uuid) -> sqlx::Resul
     .await
 }
 
-/// Empties what was said in the acts on an opening, and on its `facts` where the opening was not known then. Who acted, how
-/// and when stays.
+/// Empties what was said in the acts on an opening, and on the facts and cases that were `emptied` with it, whatever they were
+/// recorded under. Who acted, how and when stays, and why it was erased.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn erase(connection: &mut PgConnection, opening: OpeningId, facts: &[Uuid]) -> sqlx::Result<()> {
-    let subjects: Vec<String> = facts.iter().map(ToString::to_string).collect();
+pub async fn erase(connection: &mut PgConnection, opening: OpeningId, emptied: &[Uuid]) -> sqlx::Result<()> {
+    let subjects: Vec<String> = emptied.iter().map(ToString::to_string).collect();
     sqlx::query!(
         r#"-- operator_actions::erase
         update operator_actions set reason = '', detail = '{}'
-         where opening_id = $1 or (opening_id is null and subject = any($2))"#,
+         where (opening_id = $1 or subject = any($2)) and action <> 'erase_opening'"#,
         opening.0,
         &subjects,
     )

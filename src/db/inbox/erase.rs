@@ -77,6 +77,35 @@ async fn about(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result
     .await
 }
 
+/// Empties what other openings were told of an account that was this one's: the evidence of the `cases` about it, and what said
+/// the same again. Returned are the ids of what was emptied.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase_evidence(
+    connection: &mut PgConnection,
+    opening: &Opening,
+    cases: &[Uuid],
+    now: Time,
+) -> sqlx::Result<Vec<Uuid>> {
+    let ids = sqlx::query_scalar!(
+        r#"-- inbox::erase_evidence
+        select i.id from inbox i
+         where i.status <> 'pending'
+           and (i.id in (select unnest(c.evidence) from cases c where c.id = any($1))
+                or (i.opening_id in (select c.opening_id from cases c where c.id = any($1)) and i.outcome = 'conflict'
+                    and position(lower($2) in lower(replace(encode(i.body, 'escape'), ' ', ''))) > 0))
+         order by i.consumer_group, i.event_id
+           for no key update of i"#,
+        cases,
+        opening.state.account().map(|it| it.iban.as_str()),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    empty(connection, &ids, now).await?;
+    Ok(ids)
+}
+
 /// Empties facts that are settled or dead. What people said of them goes as well.
 ///
 /// # Errors
@@ -88,11 +117,11 @@ pub async fn empty(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sq
     sqlx::query!(
         r#"-- inbox::empty
         update inbox
-           set body = '', headers = '{}', erased_at = $2,
+           set body = '', headers = '{}', erased_at = coalesce(erased_at, $2),
                attempt_log = (select coalesce(jsonb_agg(case when entry ? 'by' then entry || '{"cause": ""}' else entry end
                                                         order by n), '[]')
                                 from jsonb_array_elements(attempt_log) with ordinality as log(entry, n))
-         where id = any($1) and status <> 'pending' and erased_at is null"#,
+         where id = any($1) and status <> 'pending'"#,
         ids,
         now,
     )

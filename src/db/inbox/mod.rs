@@ -12,7 +12,7 @@ mod parked;
 mod unmatched;
 mod work;
 
-pub use self::erase::{empty, erase, erase_late};
+pub use self::erase::{empty, erase, erase_evidence, erase_late};
 pub use self::insert::{Arrival, Digest, NewFact, Stored, event_key, insert};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};
 pub use self::unmatched::{Unmatched, unmatched};
