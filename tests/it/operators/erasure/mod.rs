@@ -1,8 +1,11 @@
 //! The personal data of a finished opening goes, everywhere it stands, and its history still verifies. (P3, P4, P22)
 
+mod reach;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use account_opening::provider::signature::WebhookSecret;
 use account_opening::simulator::{Fault, Plan};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -106,7 +109,8 @@ async fn much_happens(app: &TestApp, id: &str, tracking_id: &str) {
     app.settle().await;
 }
 
-/// Its answer, and what contradicts it; a case is judged, the conflict's dead letter discarded.
+/// Its answer, and what contradicts it; a case is judged, what is dead discarded: what nobody can read, and the conflict, which
+/// names the opening by its tracking id alone. A request that speaks of it was refused.
 async fn much_is_said(app: &TestApp, id: &str, tracking_id: &str, answers: &[Value]) {
     for (n, answer) in answers.iter().enumerate() {
         for _ in 0..2 {
@@ -117,8 +121,22 @@ async fn much_is_said(app: &TestApp, id: &str, tracking_id: &str, answers: &[Val
     let judged = json!({"reason": "canary reason", "evidence": "canary evidence"});
     taken(app, &format!("/v1/cases/{case}/resolve"), &judged).await;
     let letters = app.items("/v1/dead-letters?queue=inbox").await;
-    let unreadable = letters.iter().find(|it| it["cause"] == "unreadable").unwrap()["id"].as_str().unwrap().to_owned();
-    taken(app, &format!("/v1/dead-letters/{unreadable}/discard"), &reason("a discard")).await;
+    for cause in ["unreadable", "event_id_conflict"] {
+        let letter = letters.iter().find(|it| it["cause"] == cause).unwrap()["id"].as_str().unwrap().to_owned();
+        taken(app, &format!("/v1/dead-letters/{letter}/discard"), &reason("a discard")).await;
+    }
+    refused(app, json!({"data": {"reference": id, "holder": CANARY}})).await;
+}
+
+fn secret_of_nobody() -> WebhookSecret {
+    WebhookSecret::parse("whsec_c29tZWJvZHktZWxzZXMtc2VjcmV0LWtleQ==").unwrap()
+}
+
+/// A webhook that is signed by nobody whom we know.
+async fn refused(app: &TestApp, body: Value) {
+    let webhook = app.webhook().signed_with(&secret_of_nobody()).body(body.to_string());
+    assert_eq!(webhook.answered().await, 401);
+    app.settle().await;
 }
 
 #[tokio::test]
@@ -145,6 +163,7 @@ async fn after_an_erasure_nothing_personal_is_anywhere_and_the_history_verifies(
             "cases.reason",
             "operator_actions.reason",
             "operator_actions.detail",
+            "rejected_requests.body",
         ] {
             assert!(before.contains(place), "{place} holds nothing to erase: {before:?}");
         }
