@@ -136,7 +136,7 @@ impl Relay {
             let (relay, prepared) = (Arc::clone(&relay), known.take(&work));
             let attempt = async move {
                 let attempt = async { Ok(relay.attempt(work, prepared, lease).await) };
-                relay.around(Step::Call, attempt).await
+                Box::pin(relay.around(Step::Call, attempt)).await
             };
             attempts.spawn(attempt.in_current_span());
         }
