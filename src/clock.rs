@@ -10,6 +10,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use uuid::{ContextV7, Timestamp, Uuid};
 
+/// How far the clock of a replica that is ready may be from the database's; two replicas may be twice as far apart, and what
+/// one of them wrote may seem to come from the future.
+pub const MAX_SKEW: TimeDelta = TimeDelta::seconds(5);
+
 /// A point in time, UTC, in whole microseconds.
 pub type Time = DateTime<Utc>;
 

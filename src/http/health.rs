@@ -10,18 +10,16 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::PgConnection;
 use tokio::time::{Instant, timeout_at};
 
 use super::Edge;
 use super::heart::Heart;
+use crate::clock::MAX_SKEW;
 use crate::db::gauges::{self, Count};
 use crate::db::{conclude, describe};
 
-/// How far our clock may be from the database's.
-const MAX_SKEW: TimeDelta = TimeDelta::seconds(5);
 /// The longest that a look at the database may take here.
 const PATIENCE: Duration = Duration::from_secs(2);
 

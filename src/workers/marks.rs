@@ -8,6 +8,7 @@ use sqlx::Connection;
 
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
+use crate::clock::MAX_SKEW;
 use crate::db::{WITHIN, conclude, webhook_marks};
 use crate::faults::Step;
 
@@ -47,13 +48,13 @@ impl Worker for Marks {
         let mut connection = pool.acquire().await?;
         let writing = async {
             let mut transaction = connection.begin().await?;
-            let write = webhook_marks::advance(&mut transaction, &moved, now);
+            let write = webhook_marks::advance(&mut transaction, &moved, now + MAX_SKEW * 2);
             faults.around(self.name(), Step::Settle, write).await?;
             faults.around(self.name(), Step::Commit, transaction.commit()).await?;
             webhook_marks::all(&mut connection).await
         };
         let result = tokio::time::timeout(WITHIN, writing).await;
-        heard.learn(&conclude(connection, result)?, now);
+        heard.learn(&conclude(connection, result)?, now + MAX_SKEW * 2);
         Ok(Marked { moved: moved.len() })
     }
 }

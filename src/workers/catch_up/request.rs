@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::clock::Time;
+use crate::clock::{MAX_SKEW, Time};
 use crate::db::backfills::{self, Cause, NewBackfill};
 use crate::db::webhook_marks;
 use crate::faults::Step;
@@ -45,7 +45,7 @@ pub async fn request(
 ) -> sqlx::Result<Option<Uuid>> {
     let mut since = asked.since;
     if since.is_none() {
-        let heard = webhook_marks::heard_until(connection, &asked.provider, now).await?;
+        let heard = webhook_marks::heard_until(connection, &asked.provider, now + MAX_SKEW * 2).await?;
         since = heard.map(|at| asked.away_since.map_or(at, |away| away.min(at)).min(now) - overlap);
     }
     // Nothing is known: a person is believed, and nobody else.

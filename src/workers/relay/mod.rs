@@ -135,8 +135,8 @@ impl Relay {
         for work in claimed {
             let (relay, prepared) = (Arc::clone(&relay), known.take(&work));
             let attempt = async move {
-                let attempt = Box::pin(async { Ok(relay.attempt(work, prepared, lease).await) });
-                relay.around(Step::Call, attempt).await
+                let attempt = async { Ok(relay.attempt(work, prepared, lease).await) };
+                Box::pin(relay.around(Step::Call, attempt)).await
             };
             attempts.spawn(attempt.in_current_span());
         }

@@ -71,7 +71,10 @@ async fn marks_are_written_a_tick_later_only_when_they_moved_and_never_go_back()
     let later = app.now() + TimeDelta::minutes(3);
     sqlx::query("update webhook_marks set last_received_at = $1").bind(later).execute(&app.pool).await.unwrap();
     app.pass(TimeDelta::minutes(1));
-    in_progress(&app, &tracking_id).await;
+    let data = json!({"account_opening_request_id": tracking_id, "status": "IN_PROGRESS", "at": app.now()});
+    app.webhook().data(data).acknowledged().await;
+    app.pass(TimeDelta::minutes(3));
+    app.settle().await;
     assert_eq!(marks(&app).await[0].2, later);
     assert!(first[0].2 < later);
     restart(&mut app);

@@ -193,7 +193,7 @@ async fn the_repeat_of_a_request_whose_waiter_died_is_told_what_stands_once_the_
         let first = Answer::of(sync(&app).key("k").customer("cus_1").plan(Plan::default()).send().await).await;
         assert_eq!(first.status, 202);
         sqlx::query("update idempotency_keys set waits_until = $1")
-            .bind(app.now() + WAIT)
+            .bind(app.now() + TimeDelta::milliseconds(50))
             .execute(&app.pool)
             .await
             .unwrap();

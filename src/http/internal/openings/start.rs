@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 
 use super::asked::Asked;
 use super::wait;
-use crate::clock::Time;
+use crate::clock::{MAX_SKEW, Time};
 use crate::db::advance::{self, Advance};
 use crate::db::idempotency::{self, Answer};
 use crate::domain::resource::Resource;
@@ -288,7 +288,7 @@ impl Start {
 /// Whether a caller still waits. Nobody waits for longer than that: a time further away was set by a clock that has been set
 /// back since.
 fn still_waits(until: Time, now: Time, sync_wait: Duration) -> bool {
-    (until - now).to_std().is_ok_and(|left| !left.is_zero() && left <= sync_wait)
+    (until - MAX_SKEW * 2 - now).to_std().map_or(now < until, |left| left <= sync_wait)
 }
 
 fn respond(answer: Answer, replayed: bool) -> Response {
@@ -315,6 +315,7 @@ mod tests {
     fn nobody_waits_for_longer_than_anybody_does_whatever_the_clock_said() {
         let (now, wait) = (Time::UNIX_EPOCH, Duration::from_secs(10));
         assert!(still_waits(now + wait, now, wait) && still_waits(now + TimeDelta::milliseconds(1), now, wait));
-        assert!(!still_waits(now, now, wait) && !still_waits(now + wait + TimeDelta::milliseconds(1), now, wait));
+        assert!(!still_waits(now, now, wait) && !still_waits(now + wait + TimeDelta::minutes(1), now, wait));
+        assert!(still_waits(now + wait + MAX_SKEW, now, wait), "another replica's clock may be a little ahead");
     }
 }
