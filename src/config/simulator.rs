@@ -25,7 +25,7 @@ pub struct RawSimulator {
     /// What it signs webhooks with: the first of these
     #[arg(long, env, default_value = DEVELOPMENT_WEBHOOK_SECRET, hide_env_values = true)]
     pub nexusbank_webhook_secrets: String,
-    /// The account that its ticket tracker takes [default: account-opening@tracker.example]
+    /// The account that its ticket tracker takes (unset: account-opening, at tracker.example)
     #[arg(long, env)]
     pub jira_email: Option<String>,
     /// That account's token [default: jira-development-token]

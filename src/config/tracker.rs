@@ -13,7 +13,7 @@ const PROJECT: &str = "a project's key: a letter, then letters, digits and under
 #[derive(Args, Clone)]
 #[expect(clippy::doc_markdown, reason = "each has its help, which is plain text")]
 pub struct RawTracker {
-    /// The ticket tracker, Jira Cloud, such as https://acme.atlassian.net [default: tickets are kept here alone]
+    /// The ticket tracker: the https address of a Jira Cloud site [default: tickets are kept here alone]
     #[arg(long, env)]
     pub jira_base_url: Option<String>,
     /// Our account there
