@@ -11,7 +11,6 @@ const PROJECT: &str = "a project's key: a letter, then letters, digits and under
 
 /// The settings as text.
 #[derive(Args, Clone)]
-#[expect(clippy::doc_markdown, reason = "each has its help, which is plain text")]
 pub struct RawTracker {
     /// The ticket tracker: the https address of a Jira Cloud site [default: tickets are kept here alone]
     #[arg(long, env)]
