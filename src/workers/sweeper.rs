@@ -1,5 +1,6 @@
 //! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, dead letters about an
-//! opening that was erased before they came are emptied, and facts that an older neighbour buried are dug up.
+//! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, and timers that it
+//! wrote are filled in.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -10,7 +11,7 @@ use super::Context;
 use super::driver::{Counts, TickError, Worker};
 use super::inbox::is_readable;
 use crate::clock::Time;
-use crate::db::{WITHIN, conclude, idempotency, inbox};
+use crate::db::{WITHIN, conclude, idempotency, inbox, timers};
 use crate::faults::Step;
 
 /// Rows in one commit.
@@ -33,11 +34,13 @@ pub struct Swept {
     pub erased: u64,
     /// Facts that an older version could not read.
     pub dug_up: u64,
+    /// Timers that an older version wrote.
+    pub timers: u64,
 }
 
 impl Counts for Swept {
     fn found_work(&self) -> bool {
-        self.keys + self.parked + self.erased + self.dug_up > 0
+        self.keys + self.parked + self.erased + self.dug_up + self.timers > 0
     }
 
     fn record(&self) {
@@ -66,7 +69,9 @@ impl Worker for Sweeper {
             let erased = faults.around(self.name(), Step::Settle, erase).await?;
             let dig = self.dig_up(&mut connection, now);
             let dug_up = faults.around(self.name(), Step::Settle, dig).await?;
-            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up })
+            let fill_in = timers::fill_in(&mut connection, BATCH);
+            let timers = faults.around(self.name(), Step::Settle, fill_in).await?;
+            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, timers })
         };
         let result = tokio::time::timeout(WITHIN, sweeping).await;
         conclude(connection, result)

@@ -19,6 +19,7 @@ mod every_step;
 mod flags;
 mod fuzzing;
 mod guard;
+mod herd;
 mod journeys;
 mod listener;
 mod operators;
