@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// What the service does with each table; of tables that are written once, only the columns that people act on or an erasure
 /// empties may change. A newer version may add to it; what is taken away must not have been used by the
 /// version before, which runs beside it for a while.
-const RIGHTS: [(&str, &str); 20] = [
+const RIGHTS: [(&str, &str); 22] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("backfills", "select, insert, update"),
@@ -19,6 +19,8 @@ const RIGHTS: [(&str, &str); 20] = [
     ("heartbeats", "select, insert, update"),
     ("idempotency_keys", "select, insert, update, delete"),
     ("inbox", "select, insert, update"),
+    ("opening_count_changes", "select, delete"),
+    ("opening_counts", "select, insert, update"),
     ("opening_history", "select, insert"),
     ("operator_actions", "select, insert, update (reason, detail)"),
     ("outbox", "select, insert, update"),

@@ -1,6 +1,6 @@
 //! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, dead letters about an
-//! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, and timers that it
-//! wrote are filled in.
+//! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, timers that it wrote
+//! are filled in, and changes of how many openings there are are added up.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -11,11 +11,13 @@ use super::Context;
 use super::driver::{Counts, TickError, Worker};
 use super::inbox::is_readable;
 use crate::clock::Time;
-use crate::db::{WITHIN, conclude, idempotency, inbox, timers};
+use crate::db::{WITHIN, conclude, idempotency, inbox, opening_counts, timers};
 use crate::faults::Step;
 
 /// Rows in one commit.
 const BATCH: i64 = 500;
+/// Changes of counts in one commit: a few come with every batch of the inbox.
+const CHANGES: i64 = 10_000;
 
 /// Two versions run beside each other for less than this.
 const UPGRADE: TimeDelta = TimeDelta::days(7);
@@ -36,11 +38,14 @@ pub struct Swept {
     pub dug_up: u64,
     /// Timers that an older version wrote.
     pub timers: u64,
+    /// Changes of how many openings there are that were added up.
+    pub counted: u64,
 }
 
 impl Counts for Swept {
     fn found_work(&self) -> bool {
-        self.keys + self.parked + self.erased + self.dug_up + self.timers > 0
+        // Changes come all the time: only a full batch is a reason to go round again at once.
+        self.keys + self.parked + self.erased + self.dug_up + self.timers > 0 || self.counted >= CHANGES.unsigned_abs()
     }
 
     fn record(&self) {
@@ -71,7 +76,9 @@ impl Worker for Sweeper {
             let dug_up = faults.around(self.name(), Step::Settle, dig).await?;
             let fill_in = timers::fill_in(&mut connection, BATCH);
             let timers = faults.around(self.name(), Step::Settle, fill_in).await?;
-            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, timers })
+            let add_up = opening_counts::add_up(&mut connection, CHANGES);
+            let counted = faults.around(self.name(), Step::Settle, add_up).await?;
+            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, timers, counted })
         };
         let result = tokio::time::timeout(WITHIN, sweeping).await;
         conclude(connection, result)
