@@ -88,13 +88,16 @@ pub async fn list(connection: &mut PgConnection, queue: Option<&str>, page: Page
         Letter,
         r#"-- dead_letters::list
         select id as "id!", queue as "queue!", kind as "kind!", cause, attempts as "attempts!", opening_id, at as "at!"
-          from (select id, 'inbox' as queue, source as kind, outcome as cause,
-                       jsonb_array_length(attempt_log) as attempts, opening_id, received_at as at
-                  from inbox where status = 'dead'
+          from ((select id, 'inbox' as queue, source as kind, outcome as cause,
+                        jsonb_array_length(attempt_log) as attempts, opening_id, received_at as at
+                   from inbox
+                  where status = 'dead' and coalesce($1::text, 'inbox') = 'inbox' and ($2::uuid is null or id < $2)
+                  order by id desc limit $3)
                  union all
-                select id, 'outbox', topic, outcome, jsonb_array_length(attempt_log), opening_id, created_at
-                  from outbox where status = 'dead') as letters
-         where ($1::text is null or queue = $1) and ($2::uuid is null or id < $2)
+                (select id, 'outbox', topic, outcome, jsonb_array_length(attempt_log), opening_id, created_at
+                   from outbox
+                  where status = 'dead' and coalesce($1::text, 'outbox') = 'outbox' and ($2::uuid is null or id < $2)
+                  order by id desc limit $3)) as letters
          order by id desc
          limit $3"#,
         queue,

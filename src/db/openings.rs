@@ -1,18 +1,20 @@
 //! `account_openings`: the anchors.
 
+mod list;
 mod row;
 
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use self::list::{Filter, Listed, list};
 use self::row::Row;
 pub use self::row::{Anchor, Unreadable};
-use super::{Page, describe};
+use super::describe;
 use crate::clock::Time;
 use crate::domain::chain::Hash;
 use crate::domain::opening::ERASED;
-use crate::domain::{Opening, OpeningId, State, StateName};
+use crate::domain::{Opening, OpeningId, State};
 
 /// Inserts the anchor of a new opening.
 ///
@@ -186,50 +188,6 @@ fn readable(rows: Vec<Row>) -> Vec<Opening> {
 /// When the database is away.
 pub async fn get(connection: &mut PgConnection, id: OpeningId) -> sqlx::Result<Option<Opening>> {
     Ok(read(connection, &[id.0]).await?.pop())
-}
-
-/// What a list of openings is narrowed by.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Any of these states. None: all.
-    pub states: Option<Vec<StateName>>,
-    /// The market.
-    pub market: Option<String>,
-    /// The caller's name for the customer.
-    pub customer_reference: Option<String>,
-}
-
-/// A page of openings, newest first.
-///
-/// # Errors
-/// When the database is away.
-pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Opening>> {
-    let states = filter.states.as_ref().map(|states| states.iter().map(ToString::to_string).collect::<Vec<String>>());
-    let rows = sqlx::query_as!(
-        Row,
-        r#"-- openings::list
-        select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
-               o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
-               o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
-               o.updated_at, o.erased_at, (select due_at from timers where opening_id = o.id) as due_at,
-               (select claims from timers where opening_id = o.id) as claims,
-               (select claims_before_wait from timers where opening_id = o.id) as claims_before_wait
-          from account_openings o
-         where ($1::text[] is null or o.state = any($1))
-           and ($2::text is null or o.market = $2)
-           and ($3::text is null or o.customer_reference = $3)
-           and ($4::uuid is null or o.id < $4)
-         order by o.id desc
-         limit $5"#,
-        states.as_deref(),
-        filter.market,
-        filter.customer_reference,
-        page.after,
-        page.limit,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(readable(rows))
 }
 
 /// Which openings hold these tracking ids: `(provider, tracking id, opening)`.

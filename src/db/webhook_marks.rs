@@ -71,8 +71,9 @@ pub async fn heard_until(connection: &mut PgConnection, provider: &str, now: Tim
         r#"-- webhook_marks::heard_until
         select coalesce(
             (select max(last_received_at) from webhook_marks where provider = $1 and last_received_at <= $2),
-            (select min(o.created_at) from timers t join account_openings o on o.id = t.opening_id
-              where o.provider = $1)
+            -- By the order of the ids, which is that of time; the first will do.
+            (select o.created_at from timers t join account_openings o on o.id = t.opening_id
+              where o.provider = $1 order by t.opening_id limit 1)
         ) as heard_until"#,
         provider,
         now,

@@ -10,11 +10,12 @@ use crate::domain::resource::Resource;
 use crate::domain::{StateName, Status};
 use crate::http::Edge;
 use crate::http::internal::fields::{self, MAX_TEXT};
-use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
+use crate::http::internal::page::{Listing, PageQuery, Params, encode};
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Problem};
 
-/// Lists account openings, newest first.
+/// Lists account openings, newest first. A page of a narrow search among many may hold fewer than `limit`, or none, and have a
+/// `next_cursor` all the same: go on with that one.
 #[utoipa::path(
     get,
     path = "/v1/account-openings",
@@ -43,10 +44,11 @@ pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<
     let page = params.page()?;
     let work = move |mut connection: Connection| {
         let filter = filter.clone();
-        async move { openings::list(&mut connection, &filter, one_more(page)).await }
+        async move { openings::list(&mut connection, &filter, page).await }
     };
-    let rows = database(&edge.pool, work).await?;
-    Ok(Json(listing(rows, page.limit, |row| row.id.0, |row| Resource::from(&row))))
+    let listed = database(&edge.pool, work).await?;
+    let items = listed.openings.iter().map(Resource::from).collect();
+    Ok(Json(Listing { items, next_cursor: listed.next.as_ref().map(encode) }))
 }
 
 /// The states that both allow.
