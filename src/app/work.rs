@@ -39,7 +39,9 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     let mut tasks = JoinSet::new();
     let wakers = &context.wakers;
     let mut spawn = Spawn { tasks: &mut tasks, context, stop };
-    spawn.worker(InboxWorker(context.clone()), Rhythm { wake: Arc::clone(&wakers.inbox), idle: LOOK, at_once: 2 });
+    // A second batch and more are begun only while those before were full.
+    let decide = Rhythm { wake: Arc::clone(&wakers.inbox), idle: LOOK, at_once: batches_at_once() };
+    spawn.worker(InboxWorker::new(context.clone()), decide);
     spawn.worker(Poller(context.clone()), Rhythm { wake: Arc::clone(&wakers.poller), idle: LOOK, at_once: POLLS });
     for topic in Topic::ALL.iter().copied() {
         // A tick lasts as long as its slowest call. Work that comes one by one is claimed so, and each slow call then takes a
@@ -56,6 +58,12 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     spawn.worker(Sweeper(context.clone()), alone(Arc::default(), SWEEP));
     tasks.spawn(keep_metrics(metrics, stop.clone()));
     tasks
+}
+
+/// Batches of facts that are decided at once: one beside another even on a single core, since most of their time is the
+/// database's, and no more than a few, since each holds a connection.
+fn batches_at_once() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4)
 }
 
 struct Spawn<'a> {

@@ -6,6 +6,7 @@
 
 mod batch;
 mod correlate;
+mod pace;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use self::batch::is_readable;
+use self::pace::Pace;
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
 use crate::clock::Time;
@@ -22,13 +24,24 @@ use crate::domain::retry::Next;
 use crate::domain::{Effect, Outcome, StateName, Topic};
 use crate::heard::Heard;
 
-/// Facts in one commit.
-const BATCH: u8 = 64;
+/// Facts that are looked at one by one after a batch failed, before the next batch is tried.
+const ALONE: u8 = 64;
 /// How often a batch is tried again at once after contention.
 const TRIES: usize = 4;
 
 /// The worker.
-pub struct InboxWorker(pub Context);
+pub struct InboxWorker {
+    context: Context,
+    pace: Pace,
+}
+
+impl InboxWorker {
+    /// A worker that has no pace yet.
+    #[must_use]
+    pub fn new(context: Context) -> Self {
+        Self { context, pace: Pace::default() }
+    }
+}
 
 /// What a tick did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,7 +150,7 @@ impl Worker for InboxWorker {
     async fn tick(&self) -> Result<Decided, TickError> {
         let mut tries = 1;
         loop {
-            match self.batch(BATCH.into()).await {
+            match self.batch(self.pace.limit()).await {
                 Ok(decided) => return Ok(decided),
                 Err(failure) => match failure.fault() {
                     Fault::Unavailable => return Err(failure.error),
@@ -176,7 +189,7 @@ impl Failure {
 impl InboxWorker {
     async fn one_by_one(&self) -> Result<Decided, TickError> {
         let mut all = Decided::default();
-        for _ in 0..BATCH {
+        for _ in 0..ALONE {
             match self.batch(1).await {
                 Ok(decided) if decided.claimed == 0 => break,
                 Ok(decided) => all.add(decided),
@@ -195,7 +208,7 @@ impl InboxWorker {
     /// Notes the failure in a transaction of its own: that of the work is gone. Contention is not the fact's fault, and does
     /// not bring it nearer to its end.
     async fn fail(&self, id: Uuid, failure: &Failure) -> Result<(), TickError> {
-        let Context { pool, clock, ids, retry, .. } = &self.0;
+        let Context { pool, clock, ids, retry, .. } = &self.context;
         let mut transaction = pool.begin().await?;
         let attempts = inbox::attempts(&mut transaction, id).await?;
         let now = clock.now();
@@ -213,7 +226,7 @@ impl InboxWorker {
 
     /// Wakes whoever has work after a commit.
     fn wake(&self, advances: &[Advance]) {
-        let wakers = &self.0.wakers;
+        let wakers = &self.context.wakers;
         let mut moved = false;
         for effect in advances.iter().flat_map(Advance::effects) {
             match effect {
@@ -227,7 +240,7 @@ impl InboxWorker {
             // Parked facts may match now.
             wakers.inbox.notify_one();
         }
-        let now = self.0.clock.now();
+        let now = self.context.clock.now();
         if advances.iter().any(|it| it.opening.due_at.is_some_and(|due| due <= now)) {
             wakers.poller.notify_one();
         }

@@ -26,7 +26,7 @@ impl Stage {
     }
 
     async fn decide(&self) {
-        self.tick(&InboxWorker(self.app.context.clone())).await;
+        self.tick(&InboxWorker::new(self.app.context.clone())).await;
     }
 
     async fn relay(&self, topic: Topic) {
