@@ -4,6 +4,7 @@
 //! commit. Webhooks and the sandbox take the same way. A crash loses only what nobody was told was stored.
 
 mod burst;
+mod hot;
 mod queue;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::burst::{Burst, Entry, Ticket};
+use self::hot::Hot;
 use self::queue::{Queue, Writer};
 use crate::clock::{Clock, Ids, Time};
 use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key};
@@ -92,6 +94,7 @@ pub struct Unavailable(pub &'static str);
 #[derive(Clone)]
 pub struct Ingest {
     burst: Arc<Burst>,
+    hot: Arc<Hot>,
     queue: Queue,
     ids: Ids,
     clock: Clock,
@@ -111,7 +114,7 @@ impl Ingest {
     ) -> (Self, JoinHandle<()>) {
         let (queue, writer) = Queue::new(capacity);
         let handle = tokio::spawn(Writer::new(pool, wake, faults).run(writer));
-        (Self { burst: Arc::new(Burst::new(burst_ttl)), queue, ids, clock }, handle)
+        (Self { burst: Arc::new(Burst::new(burst_ttl)), hot: Arc::default(), queue, ids, clock }, handle)
     }
 
     /// Takes a message in and returns once it is durable.
@@ -139,7 +142,11 @@ impl Ingest {
     }
 
     /// In a task of its own: a client that hangs up drops the future of its handler, and must not drop this.
-    async fn store(&self, facts: Vec<NewFact>, ticket: Option<Ticket>) -> Result<Receipt, Unavailable> {
+    async fn store(&self, mut facts: Vec<NewFact>, ticket: Option<Ticket>) -> Result<Receipt, Unavailable> {
+        let now = self.clock.now();
+        for fact in &mut facts {
+            fact.hot = self.hot.note(fact, now);
+        }
         #[cfg(feature = "broken")]
         if broken::lacks(broken::Defence::PoolGuard) {
             let stored = broken::store(&facts).await;
@@ -189,6 +196,7 @@ impl Ingest {
             received_at: message.received_at,
             retry_from: taken_in_at,
             arrival,
+            hot: None,
         };
         match &message.parsed {
             Parsed::Handshake => Vec::new(),

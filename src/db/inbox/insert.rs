@@ -73,6 +73,8 @@ pub struct NewFact {
     pub retry_from: Time,
     /// What it starts as.
     pub arrival: Arrival,
+    /// Which of the lanes for openings with very many facts it goes to. None: the lane of its opening's market.
+    pub hot: Option<i32>,
 }
 
 /// What became of a fact that was to be stored. In every case it is in the inbox.
@@ -189,20 +191,23 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     let openings: Vec<Option<Uuid>> = facts.iter().map(|it| it.opening_id).collect();
     let references: Vec<Option<String>> = facts.iter().map(|it| it.provider_ref.clone()).collect();
     let received: Vec<Time> = facts.iter().map(|it| it.received_at).collect();
-    let retried: Vec<Time> = facts.iter().map(|it| it.retry_from).collect();
+    let (retried, hot): (Vec<Time>, Vec<Option<i32>>) = facts.iter().map(|it| (it.retry_from, it.hot)).unzip();
     let (statuses, outcomes): (Vec<String>, Vec<Option<String>>) = facts.iter().map(|it| it.arrival.columns()).unzip();
     let rows = sqlx::query!(
         r#"-- inbox::insert
         insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                           provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at)
+                           provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at, lane)
         select id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
                provider_ref, received_at, retry_from, status, outcome, received_at,
-               case when status = 'ignored' then received_at end
+               case when status = 'ignored' then received_at end,
+               coalesce('hot/' || hot, (select market from account_openings o where (o.provider, o.provider_ref)
+                                                                                 = (n.provider, n.provider_ref)),
+                        (select market from account_openings o where o.id = n.opening_id), '')
           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::bytea[],
                       $9::jsonb[], $10::uuid[], $11::text[], $12::timestamptz[], $13::text[], $14::text[],
-                      $15::timestamptz[])
+                      $15::timestamptz[], $16::int[])
             as n(id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                 provider_ref, received_at, status, outcome, retry_from)
+                 provider_ref, received_at, status, outcome, retry_from, hot)
         on conflict (consumer_group, event_id) do nothing
         returning consumer_group, event_id"#,
         &ids,
@@ -220,6 +225,7 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
         &statuses,
         &outcomes as &[Option<String>],
         &retried,
+        &hot as &[Option<i32>],
     )
     .fetch_all(connection)
     .await?;

@@ -18,23 +18,34 @@ use crate::provider::{Headers, Parsed, Providers};
 use crate::workers::Context;
 use crate::workers::driver::{TickError, Worker};
 
+/// What to claim.
+#[derive(Clone, Copy)]
+pub(super) enum Which {
+    /// What is due, at most so many.
+    Due(i64),
+    /// This fact alone.
+    This(Uuid),
+}
+
 impl InboxWorker {
-    /// Decides at most `limit` facts in one commit.
-    pub(super) async fn batch(&self, limit: i64) -> Result<Decided, Failure> {
+    /// Decides facts in one commit.
+    pub(super) async fn batch(&self, which: Which) -> Result<Decided, Failure> {
         let mut claimed = Vec::new();
-        let result = self.transaction(limit, &mut claimed).await;
+        let result = self.transaction(which, &mut claimed).await;
         result.map_err(|error| Failure { error, claimed })
     }
 
-    async fn transaction(&self, limit: i64, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
+    async fn transaction(&self, which: Which, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
         let Context { pool, clock, wakers, .. } = &self.0;
         let now = clock.now();
         let mut connection = pool.acquire().await?;
-        let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, limit, claimed, now)).await;
+        let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, which, claimed, now)).await;
         let Committed { decided, advances, parked } = conclude(connection, result)?;
         decided.tell(&self.0.heard, now);
         // A full batch: there may be more for another tick beside this one.
-        if i64::try_from(decided.claimed) == Ok(limit) {
+        if let Which::Due(limit) = which
+            && i64::try_from(decided.claimed) == Ok(limit)
+        {
             wakers.inbox.notify_one();
         }
         self.unpark(&advances, &parked, now).await;
@@ -45,13 +56,18 @@ impl InboxWorker {
     async fn commit(
         &self,
         connection: &mut PgConnection,
-        limit: i64,
+        which: Which,
         claimed: &mut Vec<Uuid>,
         now: Time,
     ) -> Result<Committed, TickError> {
         let mut transaction = connection.begin().await?;
         let Context { faults, .. } = &self.0;
-        let claim = inbox::claim(&mut transaction, now, limit);
+        let claim = async {
+            match which {
+                Which::Due(limit) => inbox::claim(&mut transaction, now, limit).await,
+                Which::This(id) => inbox::claim_one(&mut transaction, id, now).await,
+            }
+        };
         let pending = faults.around(self.name(), Step::Claim, claim).await?;
         if pending.is_empty() {
             return Ok(Committed::default());

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use self::batch::Which;
 pub use self::batch::is_readable;
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
@@ -137,13 +138,14 @@ impl Worker for InboxWorker {
     async fn tick(&self) -> Result<Decided, TickError> {
         let mut tries = 1;
         loop {
-            match self.batch(BATCH.into()).await {
+            match self.batch(Which::Due(BATCH.into())).await {
                 Ok(decided) => return Ok(decided),
                 Err(failure) => match failure.fault() {
                     Fault::Unavailable => return Err(failure.error),
                     Fault::Contention if tries < TRIES => tries += 1,
                     // One of them fails every time, or they keep colliding: each alone.
-                    Fault::Contention | Fault::Permanent => return self.one_by_one().await,
+                    Fault::Contention | Fault::Permanent if failure.claimed.is_empty() => return Err(failure.error),
+                    Fault::Contention | Fault::Permanent => return self.one_by_one(&failure.claimed).await,
                 },
             }
         }
@@ -174,15 +176,16 @@ impl Failure {
 }
 
 impl InboxWorker {
-    async fn one_by_one(&self) -> Result<Decided, TickError> {
+    /// Tries each fact of a batch that failed by itself: those of other lanes, or behind it, have nothing to do with it.
+    async fn one_by_one(&self, batch: &[Uuid]) -> Result<Decided, TickError> {
         let mut all = Decided::default();
-        for _ in 0..BATCH {
-            match self.batch(1).await {
-                Ok(decided) if decided.claimed == 0 => break,
+        for id in batch {
+            match self.batch(Which::This(*id)).await {
                 Ok(decided) => all.add(decided),
-                Err(failure) if failure.fault() == Fault::Unavailable => return Err(failure.error),
+                Err(failure) if failure.fault() == Fault::Unavailable || failure.claimed.is_empty() => {
+                    return Err(failure.error);
+                }
                 Err(failure) => {
-                    let Some(id) = failure.claimed.first() else { return Err(failure.error) };
                     self.fail(*id, &failure).await?;
                     all.claimed += 1;
                     all.failed += 1;
