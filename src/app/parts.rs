@@ -18,7 +18,7 @@ use crate::heard::Heard;
 use crate::http::Edge;
 use crate::http::internal::flags::Flags;
 use crate::http::internal::openings::Lookout;
-use crate::ingest::Ingest;
+use crate::ingest::{Backlog, Bounds, Ingest};
 use crate::provider::http::Client;
 use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers, SecretUses};
@@ -53,7 +53,11 @@ impl Parts {
             clock.clone(),
             ids.clone(),
             Arc::clone(&wakers.inbox),
-            settings.ingest_queue,
+            &Bounds {
+                messages: settings.ingest_queue,
+                bytes: settings.ingest_queue_bytes,
+                backlog: context.backlog.clone(),
+            },
             settings.burst_dedup_ttl,
             faults.clone(),
         );
@@ -105,6 +109,8 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         hang_up: CancellationToken::new(),
         lease_margin: settings.lease_margin,
         parked_ttl: settings.parked_ttl,
+        backlog: Backlog::default(),
+        most_waiting: settings.inbox_backlog,
         secret_uses: SecretUses::default(),
         gates,
         poll_budget: Budget::new(settings.poll_budget),

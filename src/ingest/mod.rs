@@ -6,6 +6,7 @@
 mod burst;
 mod hot;
 mod queue;
+mod room;
 
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use uuid::Uuid;
 use self::burst::{Burst, Entry, Ticket};
 use self::hot::Hot;
 use self::queue::{Queue, Writer};
+use self::room::Room;
+pub use self::room::{Backlog, Bounds};
 use crate::clock::{Clock, Ids, Time};
 use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key};
 use crate::domain::{Report, Source};
@@ -85,7 +88,7 @@ pub enum Receipt {
     Nothing,
 }
 
-/// It was not stored: the queue is full, or the database is away.
+/// It was not stored: the queue or the inbox is full, or the database is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not stored: {0}")]
 pub struct Unavailable(pub &'static str);
@@ -95,6 +98,7 @@ pub struct Unavailable(pub &'static str);
 pub struct Ingest {
     burst: Arc<Burst>,
     hot: Arc<Hot>,
+    room: Room,
     queue: Queue,
     ids: Ids,
     clock: Clock,
@@ -108,13 +112,23 @@ impl Ingest {
         clock: Clock,
         ids: Ids,
         wake: Arc<Notify>,
-        capacity: usize,
+        bounds: &Bounds,
         burst_ttl: TimeDelta,
         faults: FaultPoint,
     ) -> (Self, JoinHandle<()>) {
-        let (queue, writer) = Queue::new(capacity);
+        let (queue, writer) = Queue::new(bounds.messages);
         let handle = tokio::spawn(Writer::new(pool, wake, faults).run(writer));
-        (Self { burst: Arc::new(Burst::new(burst_ttl)), hot: Arc::default(), queue, ids, clock }, handle)
+        (
+            Self {
+                burst: Arc::new(Burst::new(burst_ttl)),
+                hot: Arc::default(),
+                room: Room::new(bounds),
+                queue,
+                ids,
+                clock,
+            },
+            handle,
+        )
     }
 
     /// Takes a message in and returns once it is durable.
@@ -155,9 +169,12 @@ impl Ingest {
             }
             return stored.map(Receipt::Stored);
         }
-        let (queue, clock) = (self.queue.clone(), self.clock.clone());
+        let (room, queue, clock) = (self.room.clone(), self.queue.clone(), self.clock.clone());
         let storing = tokio::spawn(async move {
-            let stored = queue.store(facts).await;
+            let stored = match room.take(&facts) {
+                Ok(_held) => queue.store(facts).await,
+                Err(full) => Err(full),
+            };
             if let Some(ticket) = ticket {
                 ticket.finish(stored, clock.now());
             }

@@ -4,6 +4,7 @@
 //! twice, and returns what it did as typed counts; one
 //! driver loop runs them all.
 
+pub mod backlog;
 pub mod breakers;
 pub mod budget;
 pub mod catch_up;
@@ -34,6 +35,7 @@ use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::heard::Heard;
+use crate::ingest::Backlog;
 use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 
@@ -80,6 +82,10 @@ pub struct Context {
     pub lease_margin: TimeDelta,
     /// How long a fact that matches no opening waits for one.
     pub parked_ttl: TimeDelta,
+    /// Whether the inbox takes anything more from outside.
+    pub backlog: Backlog,
+    /// How many facts may be due before it takes nothing more.
+    pub most_waiting: i64,
     /// Which secrets verified webhooks since it was last written down.
     pub secret_uses: SecretUses,
     /// Wakes workers after a commit that made work for them.

@@ -72,6 +72,22 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
     Ok(claimed)
 }
 
+/// How many facts are due, counted as far as `most`. From the index alone: it does not ask what they are.
+///
+/// # Errors
+/// When the database is away.
+pub async fn due(connection: &mut PgConnection, now: Time, most: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"-- inbox::due
+        select count(*) as "count!"
+          from (select from inbox where status = 'pending' and next_attempt_at <= $1 limit (select $2::bigint)) as due"#,
+        now,
+        most,
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// Claims one fact, if it still is due and nobody holds it.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use account_opening::faults::{Place, Step, When};
 use account_opening::http::{Edge, internal, public};
-use account_opening::ingest::Ingest;
+use account_opening::ingest::{Bounds, Ingest};
 use chrono::TimeDelta;
 
 use self::fault::{Failure, Fault};
@@ -46,7 +46,11 @@ impl Stage {
             app.clock.clone(),
             app.edge.ids.clone(),
             app.edge.wakers.inbox.clone(),
-            settings.ingest_queue,
+            &Bounds {
+                messages: settings.ingest_queue,
+                bytes: settings.ingest_queue_bytes,
+                backlog: app.context.backlog.clone(),
+            },
             settings.burst_dedup_ttl,
             fault.point(),
         );

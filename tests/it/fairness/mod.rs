@@ -3,6 +3,7 @@
 
 mod floods;
 mod lanes;
+mod room;
 
 use account_opening::workers::driver::Worker;
 use account_opening::workers::inbox::{Decided, InboxWorker};
