@@ -3,6 +3,7 @@
 
 mod floods;
 mod lanes;
+mod outbox;
 mod room;
 
 use account_opening::workers::driver::Worker;
