@@ -32,7 +32,7 @@ struct Counts {
 
 impl Hot {
     /// Counts a fact. The lane that it goes to if there are very many about its opening.
-    pub fn note(&self, fact: &NewFact, now: Time) -> Option<i32> {
+    pub fn note(&self, fact: &NewFact, now: Time) -> Option<u64> {
         // The same in every process and at every start, so that an opening has one lane.
         let mut hasher = DefaultHasher::new();
         match (&fact.provider_ref, fact.opening_id) {
@@ -43,7 +43,7 @@ impl Hot {
         let opening = hasher.finish();
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.cool(now);
-        if counts.count(opening) > MANY { i32::try_from(opening % LANES).ok() } else { None }
+        (counts.count(opening) > MANY).then_some(opening % LANES)
     }
 }
 
@@ -107,11 +107,11 @@ mod tests {
             received_at: Time::UNIX_EPOCH,
             retry_from: Time::UNIX_EPOCH,
             arrival: Arrival::Pending,
-            hot: None,
+            lane: None,
         }
     }
 
-    fn note(hot: &Hot, reference: &str, times: u32, now: Time) -> Option<i32> {
+    fn note(hot: &Hot, reference: &str, times: u32, now: Time) -> Option<u64> {
         let fact = fact(reference);
         (0..times).map(|_| hot.note(&fact, now)).last().flatten()
     }

@@ -5,6 +5,8 @@
 
 mod burst;
 mod hot;
+mod lanes;
+mod markets;
 mod queue;
 mod room;
 
@@ -18,7 +20,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::burst::{Burst, Entry, Ticket};
-use self::hot::Hot;
+pub use self::lanes::Lanes;
 use self::queue::{Queue, Writer};
 use self::room::Room;
 pub use self::room::{Backlog, Bounds};
@@ -93,11 +95,22 @@ pub enum Receipt {
 #[error("not stored: {0}")]
 pub struct Unavailable(pub &'static str);
 
+/// What the way in shares with the workers behind it.
+#[derive(Clone, Default)]
+pub struct Shared {
+    /// Wakes the inbox worker.
+    pub wake: Arc<Notify>,
+    /// Whether the inbox takes anything more.
+    pub backlog: Backlog,
+    /// What is known of its lanes.
+    pub lanes: Lanes,
+}
+
 /// The way in.
 #[derive(Clone)]
 pub struct Ingest {
     burst: Arc<Burst>,
-    hot: Arc<Hot>,
+    lanes: Lanes,
     room: Room,
     queue: Queue,
     ids: Ids,
@@ -111,22 +124,16 @@ impl Ingest {
         pool: PgPool,
         clock: Clock,
         ids: Ids,
-        wake: Arc<Notify>,
-        bounds: &Bounds,
+        shared: Shared,
+        bounds: Bounds,
         burst_ttl: TimeDelta,
         faults: FaultPoint,
     ) -> (Self, JoinHandle<()>) {
+        let Shared { wake, backlog, lanes } = shared;
         let (queue, writer) = Queue::new(bounds.messages);
         let handle = tokio::spawn(Writer::new(pool, wake, faults).run(writer));
         (
-            Self {
-                burst: Arc::new(Burst::new(burst_ttl)),
-                hot: Arc::default(),
-                room: Room::new(bounds),
-                queue,
-                ids,
-                clock,
-            },
+            Self { burst: Arc::new(Burst::new(burst_ttl)), lanes, room: Room::new(bounds, backlog), queue, ids, clock },
             handle,
         )
     }
@@ -159,7 +166,7 @@ impl Ingest {
     async fn store(&self, mut facts: Vec<NewFact>, ticket: Option<Ticket>) -> Result<Receipt, Unavailable> {
         let now = self.clock.now();
         for fact in &mut facts {
-            fact.hot = self.hot.note(fact, now);
+            fact.lane = self.lanes.of(fact, now);
         }
         #[cfg(feature = "broken")]
         if broken::lacks(broken::Defence::PoolGuard) {
@@ -213,7 +220,7 @@ impl Ingest {
             received_at: message.received_at,
             retry_from: taken_in_at,
             arrival,
-            hot: None,
+            lane: None,
         };
         match &message.parsed {
             Parsed::Handshake => Vec::new(),

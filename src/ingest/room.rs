@@ -11,15 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Unavailable;
 use crate::db::inbox::NewFact;
 
-/// The bounds.
-#[derive(Clone, Debug)]
+/// The bounds of what waits in memory.
+#[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// The most messages in memory.
     pub messages: usize,
     /// The most bytes of them together; one that is larger waits alone.
     pub bytes: usize,
-    /// How it is with the inbox.
-    pub backlog: Backlog,
 }
 
 /// Whether more facts wait in the inbox than it is to take. Looked up now and then, never by who brings one.
@@ -54,9 +52,9 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub fn new(bounds: &Bounds) -> Self {
+    pub fn new(bounds: Bounds, backlog: Backlog) -> Self {
         let most = bounds.bytes.div_ceil(KIB);
-        Self { free: Arc::new(Semaphore::new(most)), most, backlog: bounds.backlog.clone() }
+        Self { free: Arc::new(Semaphore::new(most)), most, backlog }
     }
 
     /// Takes the room of a message, for as long as the permit is held.

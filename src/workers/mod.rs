@@ -35,7 +35,7 @@ use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::heard::Heard;
-use crate::ingest::Backlog;
+use crate::ingest::{Backlog, Lanes};
 use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 
@@ -84,6 +84,8 @@ pub struct Context {
     pub parked_ttl: TimeDelta,
     /// Whether the inbox takes anything more from outside.
     pub backlog: Backlog,
+    /// What is known of its lanes.
+    pub lanes: Lanes,
     /// How many facts may be due before it takes nothing more.
     pub most_waiting: i64,
     /// Which secrets verified webhooks since it was last written down.

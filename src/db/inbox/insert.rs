@@ -73,8 +73,8 @@ pub struct NewFact {
     pub retry_from: Time,
     /// What it starts as.
     pub arrival: Arrival,
-    /// Which of the lanes for openings with very many facts it goes to. None: the lane of its opening's market.
-    pub hot: Option<i32>,
+    /// The lane that it goes to, where it is known. None: that of its opening's market, which is looked up.
+    pub lane: Option<String>,
 }
 
 /// What became of a fact that was to be stored. In every case it is in the inbox.
@@ -191,7 +191,7 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     let openings: Vec<Option<Uuid>> = facts.iter().map(|it| it.opening_id).collect();
     let references: Vec<Option<String>> = facts.iter().map(|it| it.provider_ref.clone()).collect();
     let received: Vec<Time> = facts.iter().map(|it| it.received_at).collect();
-    let (retried, hot): (Vec<Time>, Vec<Option<i32>>) = facts.iter().map(|it| (it.retry_from, it.hot)).unzip();
+    let (retried, lanes): (Vec<Time>, Vec<_>) = facts.iter().map(|it| (it.retry_from, it.lane.as_deref())).unzip();
     let (statuses, outcomes): (Vec<String>, Vec<Option<String>>) = facts.iter().map(|it| it.arrival.columns()).unzip();
     let rows = sqlx::query!(
         r#"-- inbox::insert
@@ -200,14 +200,14 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
         select id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
                provider_ref, received_at, retry_from, status, outcome, received_at,
                case when status = 'ignored' then received_at end,
-               coalesce('hot/' || hot, (select market from account_openings o where (o.provider, o.provider_ref)
-                                                                                 = (n.provider, n.provider_ref)),
+               coalesce(lane, (select market from account_openings o where (o.provider, o.provider_ref)
+                                                                        = (n.provider, n.provider_ref)),
                         (select market from account_openings o where o.id = n.opening_id), '')
           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::bytea[],
                       $9::jsonb[], $10::uuid[], $11::text[], $12::timestamptz[], $13::text[], $14::text[],
-                      $15::timestamptz[], $16::int[])
+                      $15::timestamptz[], $16::text[])
             as n(id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                 provider_ref, received_at, status, outcome, retry_from, hot)
+                 provider_ref, received_at, status, outcome, retry_from, lane)
         on conflict (consumer_group, event_id) do nothing
         returning consumer_group, event_id"#,
         &ids,
@@ -225,7 +225,7 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
         &statuses,
         &outcomes as &[Option<String>],
         &retried,
-        &hot as &[Option<i32>],
+        &lanes as &[Option<&str>],
     )
     .fetch_all(connection)
     .await?;

@@ -42,6 +42,9 @@ impl InboxWorker {
         let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, which, claimed, now)).await;
         let Committed { decided, advances, parked } = conclude(connection, result)?;
         decided.tell(&self.0.heard, now);
+        for advance in &advances {
+            self.0.lanes.learn(&advance.opening);
+        }
         // A full batch: there may be more for another tick beside this one.
         if let Which::Due(limit) = which
             && i64::try_from(decided.claimed) == Ok(limit)

@@ -40,6 +40,7 @@ async fn of_lanes(app: &TestApp, claimed: &[Pending]) -> BTreeMap<String, i64> {
 async fn shares(app: &TestApp, limit: i64) -> BTreeMap<String, i64> {
     let mut transaction = app.pool.begin().await.unwrap();
     let claimed = claim(app, &mut transaction, limit).await;
+    transaction.rollback().await.unwrap();
     assert!(claimed.is_sorted_by_key(|it| it.id), "in the order of receipt");
     of_lanes(app, &claimed).await
 }
