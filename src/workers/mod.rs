@@ -1,8 +1,7 @@
 //! The work behind the edge: the inbox worker decides, the relay calls others, the poller asks the provider, the catch-up
-//! pulls its list, recovery makes due what a breaker held up, the sweeper tidies; two small ones keep marks of when a provider
-//! was last heard of, and look at what operators made breakers do. Each is a `tick()` that takes no input, is safe to run
-//! twice, and returns what it did as typed counts; one
-//! driver loop runs them all.
+//! pulls its list, recovery makes due what a breaker held up, the sweeper tidies; small ones keep marks of when a provider
+//! was last heard of, look at what operators made breakers do, and see whether the inbox is full. Each is a `tick()` that takes
+//! no input, is safe to run twice, and returns what it did as typed counts; one driver loop runs them all.
 
 pub mod backlog;
 pub mod breakers;
