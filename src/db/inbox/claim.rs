@@ -37,28 +37,26 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
             select lane, at, greatest(1, $2 / count(*) over ()) as share from heads
              where at <= $1
              order by hashtextextended(lane, $3)
-        ), claimed as not materialized (
-            select mine.* from due
-             cross join lateral (select i.* from inbox i
-                                  where i.status = 'pending' and i.lane = due.lane
-                                    and i.next_attempt_at between due.at and $1
-                                  order by i.next_attempt_at, i.id
-                                  limit due.share
-                                    for update skip locked) as mine
-             union all
-            -- Read only if the shares left room.
-            select more.* from due
-             cross join lateral (select i.* from inbox i
-                                  where i.status = 'pending' and i.lane = due.lane
-                                    and i.next_attempt_at between due.at and $1
-                                  order by i.next_attempt_at, i.id
-                                 offset due.share limit (select $2)
-                                    for update skip locked) as more
         )
         select id as "id!", source as "source!", provider as "provider!", part as "part!", body as "body!",
                headers as "headers!", opening_id, provider_ref, received_at as "received_at!",
                retry_from as "retry_from!", attempts as "attempts!"
-          from claimed
+          from (select mine.* from due
+                 cross join lateral (select i.* from inbox i
+                                      where i.status = 'pending' and i.lane = due.lane
+                                        and i.next_attempt_at between due.at and $1
+                                      order by i.next_attempt_at, i.id
+                                      limit due.share
+                                        for update skip locked) as mine
+                 union all
+                -- Read only if the shares left room.
+                select more.* from due
+                 cross join lateral (select i.* from inbox i
+                                      where i.status = 'pending' and i.lane = due.lane
+                                        and i.next_attempt_at between due.at and $1
+                                      order by i.next_attempt_at, i.id
+                                     offset due.share limit (select $2)
+                                        for update skip locked) as more) as claimed
          limit (select $2)"#,
         now,
         limit,
