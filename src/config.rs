@@ -112,6 +112,8 @@ pub struct Settings {
     pub rejected_max_bytes: i64,
     pub ack_timeout: Duration,
     pub ingest_queue: usize,
+    pub ingest_queue_bytes: usize,
+    pub inbox_backlog: i64,
     pub lease_margin: TimeDelta,
     pub provider_timeout: Duration,
     pub breaker: Rules,
@@ -214,6 +216,8 @@ impl RawSettings {
             rejected_max_bytes: check.number("REJECTED_MAX_BYTES", &self.rejected_max_bytes, 262_144, 1 << 40),
             ack_timeout: check.duration("ACK_TIMEOUT", &self.ack_timeout),
             ingest_queue: check.number("INGEST_QUEUE", &self.ingest_queue, 1, 1_000_000),
+            ingest_queue_bytes: check.number("INGEST_QUEUE_BYTES", &self.ingest_queue_bytes, 1, 1 << 40),
+            inbox_backlog: check.number("INBOX_BACKLOG", &self.inbox_backlog, 1, 1_000_000_000),
             lease_margin: check.delta_of_at_least("LEASE_MARGIN", &self.lease_margin, TimeDelta::milliseconds(500)),
             provider_timeout: check.duration("PROVIDER_TIMEOUT", &self.provider_timeout),
             breaker: self.breaker(&mut check),
@@ -277,6 +281,10 @@ impl RawSettings {
         if check.fits("PROVIDER_TIMEOUT") && settings.shutdown_grace < least {
             let takes = format!("at least PROVIDER_TIMEOUT + 5s = {}", humantime::format_duration(least));
             check.wrong("SHUTDOWN_GRACE", Some(&self.shutdown_grace), &takes);
+        }
+        if check.fits("WEBHOOK_MAX_BYTES") && settings.ingest_queue_bytes < settings.webhook_max_bytes {
+            let takes = format!("at least WEBHOOK_MAX_BYTES = {}", self.webhook_max_bytes);
+            check.wrong("INGEST_QUEUE_BYTES", Some(&self.ingest_queue_bytes), &takes);
         }
         if check.fits("BACKOFF_BASE") && settings.retry.cap < settings.retry.base {
             let takes = format!("at least BACKOFF_BASE = {}", self.backoff_base);

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::Topic;
 use crate::workers::Context;
+use crate::workers::backlog::BacklogWatch;
 use crate::workers::breakers::Forced;
 use crate::workers::catch_up::CatchUp;
 use crate::workers::driver::{Rhythm, Worker, drive};
@@ -22,6 +23,8 @@ use crate::workers::sweeper::Sweeper;
 
 /// How often a worker looks for work that nobody woke it for.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often it is looked whether the inbox is full.
+const BEHIND: Duration = Duration::from_secs(1);
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
 /// How often it is written down when providers were last heard of, and with which secrets: what a crash loses of it is far
@@ -52,6 +55,7 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     let alone = |wake, idle| Rhythm { wake, idle, at_once: 1 };
     spawn.worker(Recovery(context.clone()), alone(context.gates.wake(), LOOK));
     spawn.worker(CatchUp(context.clone()), alone(Arc::clone(&wakers.catch_up), LOOK));
+    spawn.worker(BacklogWatch::new(context.clone()), alone(Arc::default(), BEHIND));
     spawn.worker(Forced(context.clone()), alone(Arc::default(), LOOK));
     spawn.worker(Marks(context.clone()), alone(Arc::default(), KEEP));
     spawn.worker(SecretUseKeeper(context.clone()), alone(Arc::default(), KEEP));

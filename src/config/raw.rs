@@ -105,6 +105,12 @@ pub struct RawSettings {
     /// How many webhooks may wait in memory to be stored
     #[arg(long, env, default_value = "4096")]
     pub ingest_queue: String,
+    /// How many bytes of them may wait; at least WEBHOOK_MAX_BYTES
+    #[arg(long, env, default_value = "67108864")]
+    pub ingest_queue_bytes: String,
+    /// How many facts may be due in the inbox before webhooks are told to come again
+    #[arg(long, env, default_value = "1000000")]
+    pub inbox_backlog: String,
     /// How long a lease outlives the deadline of the call that it is for
     #[arg(long, env, default_value = "30s")]
     pub lease_margin: String,

@@ -1,9 +1,9 @@
 //! The work behind the edge: the inbox worker decides, the relay calls others, the poller asks the provider, the catch-up
-//! pulls its list, recovery makes due what a breaker held up, the sweeper tidies; two small ones keep marks of when a provider
-//! was last heard of, and look at what operators made breakers do. Each is a `tick()` that takes no input, is safe to run
-//! twice, and returns what it did as typed counts; one
-//! driver loop runs them all.
+//! pulls its list, recovery makes due what a breaker held up, the sweeper tidies; small ones keep marks of when a provider
+//! was last heard of, look at what operators made breakers do, and see whether the inbox is full. Each is a `tick()` that takes
+//! no input, is safe to run twice, and returns what it did as typed counts; one driver loop runs them all.
 
+pub mod backlog;
 pub mod breakers;
 pub mod budget;
 pub mod catch_up;
@@ -34,6 +34,7 @@ use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::heard::Heard;
+use crate::ingest::{Backlog, Lanes};
 use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 
@@ -80,6 +81,12 @@ pub struct Context {
     pub lease_margin: TimeDelta,
     /// How long a fact that matches no opening waits for one.
     pub parked_ttl: TimeDelta,
+    /// Whether the inbox takes anything more from outside.
+    pub backlog: Backlog,
+    /// What is known of its lanes.
+    pub lanes: Lanes,
+    /// How many facts may be due before it takes nothing more.
+    pub most_waiting: i64,
     /// Which secrets verified webhooks since it was last written down.
     pub secret_uses: SecretUses,
     /// Wakes workers after a commit that made work for them.

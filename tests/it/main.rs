@@ -16,6 +16,7 @@ mod deadline;
 mod demo;
 mod events;
 mod every_step;
+mod fairness;
 mod flags;
 mod fuzzing;
 mod guard;

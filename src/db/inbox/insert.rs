@@ -71,6 +71,8 @@ pub struct NewFact {
     pub retry_from: Time,
     /// What it starts as.
     pub arrival: Arrival,
+    /// The lane that it goes to, where it is known. None: that of its opening's market, which is looked up.
+    pub lane: Option<String>,
 }
 
 /// What became of a fact that was to be stored. In every case it is in the inbox.
@@ -225,20 +227,23 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     let openings: Vec<Option<Uuid>> = facts.iter().map(|it| it.opening_id).collect();
     let references: Vec<Option<&str>> = facts.iter().map(|it| it.provider_ref.as_deref()).collect();
     let received: Vec<Time> = facts.iter().map(|it| it.received_at).collect();
-    let retried: Vec<Time> = facts.iter().map(|it| it.retry_from).collect();
+    let (retried, lanes): (Vec<Time>, Vec<_>) = facts.iter().map(|it| (it.retry_from, it.lane.as_deref())).unzip();
     let (statuses, outcomes): (Vec<&str>, Vec<Option<&str>>) = facts.iter().map(|it| it.arrival.columns()).unzip();
     let new = sqlx::query_scalar!(
         r#"-- inbox::insert
         insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                           provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at)
+                           provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at, lane)
         select id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
                provider_ref, received_at, retry_from, status, outcome, received_at,
-               case when status = 'ignored' then received_at end
+               case when status = 'ignored' then received_at end,
+               coalesce(lane, (select market from account_openings o where (o.provider, o.provider_ref)
+                                                                        = (n.provider, n.provider_ref)),
+                        (select market from account_openings o where o.id = n.opening_id), '')
           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::bytea[],
                       $9::jsonb[], $10::uuid[], $11::text[], $12::timestamptz[], $13::text[], $14::text[],
-                      $15::timestamptz[])
+                      $15::timestamptz[], $16::text[])
             as n(id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                 provider_ref, received_at, status, outcome, retry_from)
+                 provider_ref, received_at, status, outcome, retry_from, lane)
         on conflict (consumer_group, event_id) do nothing
         returning id"#,
         &ids,
@@ -256,6 +261,7 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
         &statuses as &[&str],
         &outcomes as &[Option<&str>],
         &retried,
+        &lanes as &[Option<&str>],
     )
     .fetch_all(connection)
     .await?;

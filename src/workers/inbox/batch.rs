@@ -19,25 +19,39 @@ use crate::provider::{Headers, Parsed, Providers};
 use crate::workers::Context;
 use crate::workers::driver::{TickError, Worker};
 
+/// What to claim.
+#[derive(Clone, Copy)]
+pub(super) enum Which {
+    /// What is due, at most so many.
+    Due(u32),
+    /// This fact alone.
+    This(Uuid),
+}
+
 impl InboxWorker {
-    /// Decides at most `limit` facts in one commit.
-    pub(super) async fn batch(&self, limit: u32) -> Result<Decided, Failure> {
+    /// Decides facts in one commit.
+    pub(super) async fn batch(&self, which: Which) -> Result<Decided, Failure> {
         let mut claimed = Vec::new();
-        let result = self.transaction(limit, &mut claimed).await;
+        let result = self.transaction(which, &mut claimed).await;
         result.map_err(|error| Failure { error, claimed })
     }
 
-    async fn transaction(&self, limit: u32, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
-        let Context { pool, clock, wakers, .. } = &self.context;
+    async fn transaction(&self, which: Which, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
+        let Context { pool, clock, wakers, lanes, heard, .. } = &self.context;
         let now = clock.now();
         let mut connection = pool.acquire().await?;
         let started = Instant::now();
-        let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, limit, claimed, now)).await;
+        let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, which, claimed, now)).await;
         let Committed { decided, advances, parked } = conclude(connection, result)?;
-        self.pace.learn(limit, decided.claimed, started.elapsed());
-        decided.tell(&self.context.heard, now);
+        decided.tell(heard, now);
+        for advance in &advances {
+            lanes.learn(&advance.opening);
+        }
+        if let Which::Due(limit) = which {
+            self.pace.learn(limit, decided.claimed, started.elapsed());
+        }
         // A full batch: there may be more for another tick beside this one.
-        if decided.claimed == u64::from(limit) {
+        if matches!(which, Which::Due(limit) if decided.claimed == u64::from(limit)) {
             wakers.inbox.notify_one();
         }
         self.unpark(&advances, &parked, now).await;
@@ -48,13 +62,18 @@ impl InboxWorker {
     async fn commit(
         &self,
         connection: &mut PgConnection,
-        limit: u32,
+        which: Which,
         claimed: &mut Vec<Uuid>,
         now: Time,
     ) -> Result<Committed, TickError> {
         let mut transaction = connection.begin().await?;
         let Context { faults, .. } = &self.context;
-        let claim = inbox::claim(&mut transaction, now, limit.into());
+        let claim = async {
+            match which {
+                Which::Due(limit) => inbox::claim(&mut transaction, now, limit.into()).await,
+                Which::This(id) => inbox::claim_one(&mut transaction, id, now).await,
+            }
+        };
         let pending = faults.around(self.name(), Step::Claim, claim).await?;
         if pending.is_empty() {
             return Ok(Committed::default());

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use self::batch::Which;
 pub use self::batch::is_readable;
 use self::pace::Pace;
 use super::Context;
@@ -24,8 +25,6 @@ use crate::domain::retry::Next;
 use crate::domain::{Effect, Outcome, StateName, Topic};
 use crate::heard::Heard;
 
-/// Facts that are looked at one by one after a batch failed, before the next batch is tried.
-const ALONE: u8 = 64;
 /// How often a batch is tried again at once after contention.
 const TRIES: usize = 4;
 
@@ -150,13 +149,14 @@ impl Worker for InboxWorker {
     async fn tick(&self) -> Result<Decided, TickError> {
         let mut tries = 1;
         loop {
-            match self.batch(self.pace.limit()).await {
+            match self.batch(Which::Due(self.pace.limit())).await {
                 Ok(decided) => return Ok(decided),
                 Err(failure) => match failure.fault() {
                     Fault::Unavailable => return Err(failure.error),
                     Fault::Contention if tries < TRIES => tries += 1,
                     // One of them fails every time, or they keep colliding: each alone.
-                    Fault::Contention | Fault::Permanent => return self.one_by_one().await,
+                    Fault::Contention | Fault::Permanent if failure.claimed.is_empty() => return Err(failure.error),
+                    Fault::Contention | Fault::Permanent => return self.one_by_one(&failure.claimed).await,
                 },
             }
         }
@@ -187,15 +187,16 @@ impl Failure {
 }
 
 impl InboxWorker {
-    async fn one_by_one(&self) -> Result<Decided, TickError> {
+    /// Tries each fact of a batch that failed by itself: those of other lanes, or behind it, have nothing to do with it.
+    async fn one_by_one(&self, batch: &[Uuid]) -> Result<Decided, TickError> {
         let mut all = Decided::default();
-        for _ in 0..ALONE {
-            match self.batch(1).await {
-                Ok(decided) if decided.claimed == 0 => break,
+        for id in batch {
+            match self.batch(Which::This(*id)).await {
                 Ok(decided) => all.add(decided),
-                Err(failure) if failure.fault() == Fault::Unavailable => return Err(failure.error),
+                Err(failure) if failure.fault() == Fault::Unavailable || failure.claimed.is_empty() => {
+                    return Err(failure.error);
+                }
                 Err(failure) => {
-                    let Some(id) = failure.claimed.first() else { return Err(failure.error) };
                     self.fail(*id, &failure).await?;
                     all.claimed += 1;
                     all.failed += 1;

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use account_opening::faults::{Place, Step, When};
 use account_opening::http::{Edge, internal, public};
-use account_opening::ingest::Ingest;
+use account_opening::ingest::{Bounds, Ingest, Shared};
 use chrono::TimeDelta;
 
 use self::fault::{Failure, Fault};
@@ -45,8 +45,8 @@ impl Stage {
             app.edge.pool.clone(),
             app.clock.clone(),
             app.edge.ids.clone(),
-            app.edge.wakers.inbox.clone(),
-            settings.ingest_queue,
+            Shared { wake: app.edge.wakers.inbox.clone(), ..Shared::default() },
+            Bounds { messages: settings.ingest_queue, bytes: settings.ingest_queue_bytes },
             settings.burst_dedup_ttl,
             fault.point(),
         );

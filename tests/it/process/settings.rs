@@ -22,7 +22,15 @@ const DURATIONS: [&str; 15] = [
     "SHUTDOWN_GRACE",
     "WEBHOOK_TOLERANCE",
 ];
-const NUMBERS: [&str; 5] = ["DATABASE_POOL", "INGEST_QUEUE", "MAX_ATTEMPTS", "POLL_BUDGET", "WEBHOOK_MAX_BYTES"];
+const NUMBERS: [&str; 7] = [
+    "DATABASE_POOL",
+    "INBOX_BACKLOG",
+    "INGEST_QUEUE",
+    "INGEST_QUEUE_BYTES",
+    "MAX_ATTEMPTS",
+    "POLL_BUDGET",
+    "WEBHOOK_MAX_BYTES",
+];
 const URLS: [&str; 4] = ["CARD_SERVICE_URL", "DASHBOARD_URL", "NEXUSBANK_BASE_URL", "PROFILE_SERVICE_URL"];
 const ADDRESSES: [&str; 2] = ["INTERNAL_ADDR", "PUBLIC_ADDR"];
 const WORDS: [&str; 4] = ["DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER"];
@@ -149,6 +157,11 @@ async fn settings_that_do_not_go_together_are_refused() {
             "PROVIDER_TIMEOUT + 5s",
         ),
         (&[("BACKOFF_BASE", "10s"), ("BACKOFF_CAP", "9s")], "BACKOFF_CAP", "BACKOFF_BASE"),
+        (
+            &[("WEBHOOK_MAX_BYTES", "262144"), ("INGEST_QUEUE_BYTES", "262143")],
+            "INGEST_QUEUE_BYTES",
+            "WEBHOOK_MAX_BYTES",
+        ),
         (&[("PUBLIC_ADDR", "127.0.0.1:8099"), ("INTERNAL_ADDR", "127.0.0.1:8099")], "INTERNAL_ADDR", "PUBLIC_ADDR"),
     ] {
         let program = settings.iter().fold(development(), |program, (name, value)| program.env(name, *value));
