@@ -105,6 +105,8 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         hang_up: CancellationToken::new(),
         lease_margin: settings.lease_margin,
         parked_ttl: settings.parked_ttl,
+        archive_after: settings.archive_after,
+        inbox_keys_for: settings.inbox_keys_for,
         secret_uses: SecretUses::default(),
         gates,
         poll_budget: Budget::new(settings.poll_budget),
