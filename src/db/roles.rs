@@ -20,10 +20,7 @@ const RIGHTS: [(&str, &str); 23] = [
     ("heartbeats", "select, insert, update"),
     ("idempotency_keys", "select, insert, update, delete"),
     ("inbox", "select, insert, update, delete"),
-    (
-        "inbox_archive",
-        "select, insert, update (body, headers, attempt_log, erased_at, duplicates, last_duplicate_at)",
-    ),
+    ("inbox_archive", "select, insert, update (body, headers, attempt_log, erased_at, duplicates, last_duplicate_at)"),
     ("opening_history", "select, insert"),
     ("operator_actions", "select, insert, update (reason, detail)"),
     ("outbox", "select, insert, update, delete"),

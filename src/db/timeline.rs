@@ -27,6 +27,7 @@ pub struct Item {
 ///
 /// # Errors
 /// When the database is away.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn list(
     connection: &mut PgConnection,
     opening: &Opening,

@@ -53,7 +53,8 @@ pub struct Archived {
 impl Counts for Swept {
     fn found_work(&self) -> bool {
         let Archived { facts, keys, work } = self.archived;
-        self.keys + self.parked + self.erased + self.dug_up > 0 || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
+        self.keys + self.parked + self.erased + self.dug_up > 0
+            || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
     }
 
     fn record(&self) {
@@ -101,10 +102,12 @@ impl Sweeper {
         let facts = self
             .in_one_commit(connection, async |connection| archive::facts(connection, archive_after, now).await)
             .await?;
-        let keys =
-            self.in_one_commit(connection, async |connection| archive::keys(connection, inbox_keys_for, now).await).await?;
-        let work =
-            self.in_one_commit(connection, async |connection| archive::work(connection, archive_after, now).await).await?;
+        let keys = self
+            .in_one_commit(connection, async |connection| archive::keys(connection, inbox_keys_for, now).await)
+            .await?;
+        let work = self
+            .in_one_commit(connection, async |connection| archive::work(connection, archive_after, now).await)
+            .await?;
         Ok(Archived { facts, keys, work })
     }
 

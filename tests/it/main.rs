@@ -30,6 +30,7 @@ mod rejected;
 mod relay;
 mod replicas;
 mod rest;
+mod retention;
 mod support;
 mod tickets;
 mod verify;

@@ -76,7 +76,13 @@ impl Walk {
     }
 
     /// Goes on past what was seen and dealt with; at the end, back to the beginning if it is time for that. Whether there may be more.
-    pub async fn go_on(self, connection: &mut PgConnection, seen: &Seen, age: TimeDelta, now: Time) -> sqlx::Result<bool> {
+    pub async fn go_on(
+        self,
+        connection: &mut PgConnection,
+        seen: &Seen,
+        age: TimeDelta,
+        now: Time,
+    ) -> sqlx::Result<bool> {
         let next = self.after(seen, age, now);
         if (next.place, next.began_at) != (self.place, self.began_at) {
             sqlx::query!(
