@@ -75,7 +75,8 @@ impl Walk {
         }
     }
 
-    /// Goes on past what was seen and dealt with; at the end, back to the beginning if it is time for that. Whether there may be more.
+    /// Goes on past what was seen and is dealt with; at the end, back to the beginning if it is time for that. Whether there may
+    /// be more to do at once.
     pub async fn go_on(
         self,
         connection: &mut PgConnection,
@@ -99,17 +100,15 @@ impl Walk {
     }
 
     fn after(&self, seen: &Seen, age: TimeDelta, now: Time) -> Next {
-        let began_at = Some(self.began_at.unwrap_or(now));
-        match seen.due.last() {
-            Some(last) if seen.due.len() >= BATCH => return Next { place: last.id, began_at, more: true },
-            _ => {}
-        }
-        let place = seen.passed.unwrap_or(self.place);
-        let again = began_at.is_some_and(|it| now - it >= age.clamp(OFTEN, SELDOM));
-        match (seen.full, again) {
-            (true, _) => Next { place, began_at, more: true },
-            (false, true) => Next { place: Uuid::nil(), began_at: Some(now), more: true },
-            (false, false) => Next { place, began_at, more: false },
+        let began_at = self.began_at.unwrap_or(now);
+        let on = |place, more| Next { place, began_at: Some(began_at), more };
+        match seen.due.get(BATCH - 1) {
+            Some(last) => on(last.id, true),
+            None if seen.full => on(seen.passed.unwrap_or(self.place), true),
+            None if now - began_at >= age.clamp(OFTEN, SELDOM) => {
+                Next { place: Uuid::nil(), began_at: Some(now), more: true }
+            }
+            None => on(seen.passed.unwrap_or(self.place), false),
         }
     }
 }
