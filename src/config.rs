@@ -33,6 +33,9 @@ use crate::guard::breaker::Rules;
 use crate::provider::signature::WebhookSecret;
 use crate::telemetry::LogFormat;
 
+/// Some providers repeat a webhook for so long: an event must be known as a copy for longer.
+const LONGEST_REPEAT: TimeDelta = TimeDelta::days(30);
+
 words!(
     /// Where the service runs.
     Environment {
@@ -122,6 +125,8 @@ pub struct Settings {
     pub sync_wait: Duration,
     pub shutdown_grace: Duration,
     pub parked_ttl: TimeDelta,
+    pub archive_after: TimeDelta,
+    pub inbox_keys_for: TimeDelta,
     pub clock_offset: TimeDelta,
 }
 
@@ -226,6 +231,8 @@ impl RawSettings {
             sync_wait: check.duration("SYNC_WAIT", &self.sync_wait),
             shutdown_grace: check.duration("SHUTDOWN_GRACE", &self.shutdown_grace),
             parked_ttl: check.delta("PARKED_TTL", &self.parked_ttl),
+            archive_after: check.delta("ARCHIVE_AFTER", &self.archive_after),
+            inbox_keys_for: check.delta_of_at_least("INBOX_KEYS_FOR", &self.inbox_keys_for, LONGEST_REPEAT),
             clock_offset: check
                 .with("CLOCK_OFFSET", &self.clock_offset, "a duration, such as 3s or -3s", parse::offset)
                 .unwrap_or_default(),
@@ -289,6 +296,11 @@ impl RawSettings {
         if check.fits("BACKOFF_BASE") && settings.retry.cap < settings.retry.base {
             let takes = format!("at least BACKOFF_BASE = {}", self.backoff_base);
             check.wrong("BACKOFF_CAP", Some(&self.backoff_cap), &takes);
+        }
+        if check.fits("ARCHIVE_AFTER") && settings.inbox_keys_for < settings.archive_after {
+            // A key stands in the row that is archived.
+            let takes = format!("at least ARCHIVE_AFTER = {}", self.archive_after);
+            check.wrong("INBOX_KEYS_FOR", Some(&self.inbox_keys_for), &takes);
         }
         if settings.public_addr == settings.internal_addr && settings.public_addr.port() != 0 {
             check.wrong("INTERNAL_ADDR", Some(&self.internal_addr), "another address than PUBLIC_ADDR");

@@ -108,6 +108,8 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         backlog: Backlog::default(),
         lanes: Lanes::default(),
         most_waiting: settings.inbox_backlog,
+        archive_after: settings.archive_after,
+        inbox_keys_for: settings.inbox_keys_for,
         secret_uses: SecretUses::default(),
         gates,
         poll_budget: Budget::new(settings.poll_budget),

@@ -153,6 +153,12 @@ pub struct RawSettings {
     /// How long a fact that matches no opening waits for one
     #[arg(long, env, default_value = "24h")]
     pub parked_ttl: String,
+    /// How long after their end facts and deliveries stay in inbox and outbox before they are archived
+    #[arg(long, env, default_value = "30d")]
+    pub archive_after: String,
+    /// How long an event is known as a copy of an earlier one; at least 30d, and at least ARCHIVE_AFTER
+    #[arg(long, env, default_value = "90d")]
+    pub inbox_keys_for: String,
     /// How wrong our clock is made to be, such as 3s or -3s: for tests with faults, refused in production
     #[arg(long, env, default_value = "0s", allow_hyphen_values = true)]
     pub clock_offset: String,

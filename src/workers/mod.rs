@@ -87,6 +87,10 @@ pub struct Context {
     pub lanes: Lanes,
     /// How many facts may be due before it takes nothing more.
     pub most_waiting: i64,
+    /// How long after their end facts and work stay beside those that are not done with.
+    pub archive_after: TimeDelta,
+    /// How long the inbox knows the key of a fact that was archived.
+    pub inbox_keys_for: TimeDelta,
     /// Which secrets verified webhooks since it was last written down.
     pub secret_uses: SecretUses,
     /// Wakes workers after a commit that made work for them.

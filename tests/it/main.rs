@@ -31,6 +31,7 @@ mod rejected;
 mod relay;
 mod replicas;
 mod rest;
+mod retention;
 mod support;
 mod tickets;
 mod verify;

@@ -37,6 +37,7 @@ impl Stage {
             it.event_subscribers = subscriber.setting();
             it.idempotency_ttl = "1h".to_owned();
             it.parked_ttl = "1h".to_owned();
+            it.archive_after = "1h".to_owned();
             it.backoff_cap = "1m".to_owned();
         });
         let (mut app, fault) = (building.start().await, Fault::new(failure));
@@ -98,6 +99,6 @@ fn everywhere() -> BTreeSet<Place> {
         .chain(places(&["ingest", "start"], &[Step::Settle, Step::Commit]))
         .chain(places(&["catch_up"], &[Step::Claim, Step::Call, Step::Settle, Step::Commit]))
         .chain(places(&["marks"], &[Step::Settle, Step::Commit]))
-        .chain(places(&["sweeper"], &[Step::Settle]))
+        .chain(places(&["sweeper"], &[Step::Settle, Step::Commit]))
         .collect()
 }
