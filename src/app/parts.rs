@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::advance::Writer;
+use crate::db::timers::Fronts;
 use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
@@ -113,6 +114,7 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         secret_uses: SecretUses::default(),
         gates,
         poll_budget: Budget::new(settings.poll_budget),
+        fronts: Fronts::default(),
         heard: Heard::default(),
         catch_up_overlap: settings.catch_up_overlap,
         wakers: Wakers::default(),

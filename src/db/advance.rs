@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::timers::Timer;
 use super::{cases, events, history, inbox, openings, outbox, tickets, timers};
 use crate::clock::{Ids, Time};
 use crate::domain::chain::{Hash, HistoryKey};
@@ -84,11 +85,7 @@ impl Advance {
     }
 
     fn timer_changed(&self) -> bool {
-        self.before.as_ref().is_none_or(|before| {
-            before.opening.due_at != self.opening.due_at
-                || before.opening.polls_before_wait != self.opening.polls_before_wait
-                || before.opening.state_name().is_terminal() != self.opening.state_name().is_terminal()
-        })
+        self.before.as_ref().is_none_or(|before| Timer::of(&before.opening) != Timer::of(&self.opening))
     }
 }
 

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::budget::Budget;
 use crate::clock::{Clock, Ids};
 use crate::db::advance::Writer;
+use crate::db::timers::Fronts;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
@@ -67,6 +68,8 @@ pub struct Context {
     pub gates: Gates,
     /// How many polls a minute each provider takes.
     pub poll_budget: Budget,
+    /// How far the poller has read what is due.
+    pub fronts: Fronts,
     /// When providers were last heard of.
     pub heard: Heard,
     /// How far before the last webhook a catch-up begins.

@@ -1,6 +1,6 @@
 //! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, dead letters about an
-//! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, and what is done with
-//! moves to the archives.
+//! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, timers that it wrote
+//! are filled in, and what is done with moves to the archives.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -12,7 +12,7 @@ use super::driver::{Counts, TickError, Worker};
 use super::inbox::is_readable;
 use crate::clock::Time;
 use crate::db::archive::{self, Moved};
-use crate::db::{WITHIN, conclude, idempotency, inbox};
+use crate::db::{WITHIN, conclude, idempotency, inbox, timers};
 use crate::faults::Step;
 
 /// Rows in one commit.
@@ -35,6 +35,8 @@ pub struct Swept {
     pub erased: u64,
     /// Facts that an older version could not read.
     pub dug_up: u64,
+    /// Timers that an older version wrote.
+    pub timers: u64,
     /// What moved to the archives.
     pub archived: Archived,
 }
@@ -53,7 +55,7 @@ pub struct Archived {
 impl Counts for Swept {
     fn found_work(&self) -> bool {
         let Archived { facts, keys, work } = self.archived;
-        self.keys + self.parked + self.erased + self.dug_up > 0
+        self.keys + self.parked + self.erased + self.dug_up + self.timers > 0
             || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
     }
 
@@ -87,8 +89,10 @@ impl Worker for Sweeper {
             let erased = faults.around(self.name(), Step::Settle, erase).await?;
             let dig = self.dig_up(&mut connection, now);
             let dug_up = faults.around(self.name(), Step::Settle, dig).await?;
+            let fill_in = timers::fill_in(&mut connection, BATCH);
+            let timers = faults.around(self.name(), Step::Settle, fill_in).await?;
             let archived = self.archive(&mut connection, now).await?;
-            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, archived })
+            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, timers, archived })
         };
         let result = tokio::time::timeout(WITHIN, sweeping).await;
         conclude(connection, result)

@@ -20,6 +20,7 @@ mod fairness;
 mod flags;
 mod fuzzing;
 mod guard;
+mod herd;
 mod journeys;
 mod listener;
 mod operators;
