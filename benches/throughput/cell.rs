@@ -1,75 +1,56 @@
-//! The cluster, and one database of it with its openings.
+//! One database of the cluster, with its openings.
 
 use std::time::Duration;
 
-use account_opening::clock::{Clock, Time};
-use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::db::migrations;
-use account_opening::embedded::Cluster;
-use account_opening::simulator::{Options, Simulator};
-use chrono::TimeDelta;
 use sqlx::{Connection, PgConnection};
 
-use crate::{fill, limit};
+use crate::fill::{fill, fill_many, run};
+use crate::limit;
+use crate::rows::Life;
+use crate::world::World;
+use account_opening::db::migrations;
 
-/// Nothing of what is filled becomes due while it is measured.
-const DUE_AFTER: TimeDelta = TimeDelta::hours(12);
 const LOOK: Duration = Duration::from_millis(5);
-
-/// What runs all the time.
-pub struct World {
-    pub cluster: Cluster,
-    pub simulator: Simulator,
-    due: Time,
-}
-
-impl World {
-    pub async fn start() -> Self {
-        let cluster = Cluster::temporary(None, 200).await.expect("a private Postgres");
-        let options = Options::local(DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET);
-        let simulator = Simulator::start(options).await.expect("the simulator");
-        Self { cluster, simulator, due: Clock::system().now() + DUE_AFTER }
-    }
-
-    pub async fn stop(self) {
-        self.simulator.stop().await;
-        self.cluster.stop().await.expect("Postgres stops");
-    }
-}
 
 /// A database with the schema and the functions of the limit.
 pub struct Cell {
     pub url: String,
     pub connection: PgConnection,
-    due: Time,
+    /// Of openings that are added.
+    waiting: Life,
     next: u64,
 }
 
 impl Cell {
     pub async fn make(world: &World, name: &str) -> Self {
         let mut first = PgConnection::connect(world.cluster.url()).await.expect("Postgres answers");
-        let create = format!("create database {name}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut first).await.expect("a database");
+        run(&mut first, &format!("create database {name}")).await;
         first.close().await.expect("Postgres answers");
         let url = world.cluster.url_for(name);
         let mut connection = PgConnection::connect(&url).await.expect("Postgres answers");
         migrations::migrate(&mut connection, "public").await.expect("the migrations");
         limit::install(&mut connection).await;
-        Self { url, connection, due: world.due, next: 1 }
+        Self { url, connection, waiting: world.waiting(), next: 1 }
     }
 
     /// Adds openings that wait for the bank; the number of the first.
     pub async fn fill(&mut self, count: u64) -> u64 {
         let first = self.next;
-        fill::waiting(&mut self.connection, first, count, self.due).await;
+        fill(&mut self.connection, self.waiting, first, count).await;
         self.next += count;
         first
+    }
+
+    /// Adds many openings.
+    pub async fn fill_many(&mut self, life: Life, count: u64) {
+        fill_many(&mut self.connection, life, self.next, count).await;
+        self.next += count;
     }
 
     /// The state from which each phase begins.
     pub async fn settle(&mut self) {
         for statement in ["vacuum (analyze)", "checkpoint", "alter sequence bench_n restart"] {
-            sqlx::raw_sql(statement).execute(&mut self.connection).await.expect("Postgres answers");
+            run(&mut self.connection, statement).await;
         }
     }
 

@@ -7,6 +7,16 @@ use uuid::Uuid;
 
 use crate::numbers::{self, Kind};
 
+/// Looks at the openings `first..first + count`, which pgbench completed; what is wrong.
+pub async fn completed(connection: &mut PgConnection, first: u64, count: u64) -> Vec<String> {
+    let (from, to) = (numbers::id(Kind::Opening, first), numbers::id(Kind::Opening, first + count - 1));
+    let there = "select count(*) from account_openings o join inbox i on i.opening_id = o.id
+                  where o.id between $1 and $2 and o.state = 'issuing_card'";
+    let there: i64 =
+        sqlx::query_scalar(there).bind(from).bind(to).fetch_one(connection).await.expect("Postgres answers");
+    if u64::try_from(there) == Ok(count) { Vec::new() } else { vec![format!("pgbench completed {there} of {count}")] }
+}
+
 /// Looks at the openings `first..first + count`, each of which had one webhook acknowledged; what is wrong.
 pub async fn applied_once(connection: &mut PgConnection, first: u64, count: u64) -> Vec<String> {
     let (from, to) = (numbers::id(Kind::Opening, first), numbers::id(Kind::Opening, first + count - 1));

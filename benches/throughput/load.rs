@@ -1,4 +1,4 @@
-//! The load: webhooks over plain connections that stay open. It shares the machine with what it measures, so it is lean: one
+//! The load: requests over plain connections that stay open. It shares the machine with what it measures, so it is lean: one
 //! thread, bytes made before, and no more of an answer read than its status and its end.
 
 use std::io;
@@ -12,39 +12,63 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::webhooks::Webhook;
+use crate::stats::{Figure, Figures, millis, per_second, percentile};
 
-/// Before a webhook that was not taken is sent again.
+/// Before a request that was not taken is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
-/// A webhook that is not taken for so long ends the run.
+/// A request that is not taken for so long ends the run.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How many webhooks share one whose way to the opening is watched.
-const WATCHED: u64 = 16;
+
+/// Something that is sent.
+pub struct Request {
+    /// The number of the opening that it is about.
+    pub n: u64,
+    /// Head and body.
+    pub bytes: Vec<u8>,
+}
 
 /// A load to be sent.
 pub struct Load {
     /// Shared among these services.
     pub to: Vec<SocketAddr>,
-    pub webhooks: Vec<Webhook>,
+    /// In the order of their numbers.
+    pub requests: Vec<Request>,
+    /// The answer that takes a request.
+    pub taken: u16,
     pub connections: usize,
-    /// Between two webhooks, whatever becomes of them. None: as fast as they are answered.
+    /// Between two requests, whatever becomes of them. None: as fast as they are answered.
     pub beat: Option<Duration>,
-    /// Told of some of the openings whose webhook was acknowledged, and when.
-    pub watch: UnboundedSender<(u64, Instant)>,
+    /// Told of the openings whose request was taken, and when: of every so many.
+    pub watch: Option<(u64, UnboundedSender<(u64, Instant)>)>,
 }
 
 /// What came of it.
 pub struct Loaded {
     pub began: Instant,
     pub took: Duration,
-    /// From the first byte sent until the 200, those that were refused in between included; sorted.
+    /// From the first byte sent until it was taken, refusals in between included; sorted.
     pub latencies: Vec<Duration>,
-    /// Answers that were not 200, and connections that broke.
+    /// Other answers, and connections that broke.
     pub not_taken: u64,
 }
 
+impl Loaded {
+    pub fn figures(&self) -> Figures {
+        let at = |share| percentile(&self.latencies, share).map(millis).unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        let not_taken = self.not_taken as f64;
+        Figures::from([
+            (Figure::Acknowledged, per_second(self.latencies.len() as u64, self.took)),
+            (Figure::P50, at(0.5)),
+            (Figure::P99, at(0.99)),
+            (Figure::P999, at(0.999)),
+            (Figure::NotTaken, not_taken),
+        ])
+    }
+}
+
 impl Load {
-    /// Sends it from this thread; returns when each webhook has been acknowledged.
+    /// Sends it from this thread; returns when every request has been taken.
     pub fn run(self) -> Loaded {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(tokio::task::LocalSet::new().run_until(self.send()))
@@ -64,14 +88,15 @@ impl Load {
             senders.spawn_local(async move {
                 let (load, next, not_taken) = shared.as_ref();
                 let mut latencies = Vec::new();
-                while let Some(webhook) = load.webhooks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let sent = load.time_of(began, webhook).await;
-                    connection.deliver(webhook, sent, not_taken).await;
+                while let Some(request) = load.requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let sent = load.time_of(began, request).await;
+                    connection.deliver(request, load.taken, sent, not_taken).await;
                     let now = Instant::now();
                     latencies.push(now - sent);
-                    if webhook.n % WATCHED == 0 {
-                        // Nobody watches a warm-up.
-                        let _ = load.watch.send((webhook.n, now));
+                    if let Some((every, watch)) = &load.watch
+                        && request.n % every == 0
+                    {
+                        watch.send((request.n, now)).expect("somebody watches");
                     }
                 }
                 latencies
@@ -83,11 +108,11 @@ impl Load {
         Loaded { began, took, latencies, not_taken: shared.2.load(Ordering::Relaxed) }
     }
 
-    /// Waits until it is time for a webhook: now, or at its beat. One that is late counts from its beat, so that a service
+    /// Waits until it is time for a request: now, or at its beat. One that is late counts from its beat, so that a service
     /// that holds up the load does not look better for it.
-    async fn time_of(&self, began: Instant, webhook: &Webhook) -> Instant {
+    async fn time_of(&self, began: Instant, request: &Request) -> Instant {
         let Some(beat) = self.beat else { return Instant::now() };
-        let place = u32::try_from(webhook.n - self.webhooks[0].n).expect("a load of this size");
+        let place = u32::try_from(request.n - self.requests[0].n).expect("a load of this size");
         let at = began + beat * place;
         if at <= Instant::now() {
             return at;
@@ -110,15 +135,15 @@ impl Connection {
         Ok(Self { to, stream, buffer: Vec::with_capacity(1024) })
     }
 
-    /// Sends a webhook until it is acknowledged.
-    async fn deliver(&mut self, webhook: &Webhook, since: Instant, not_taken: &AtomicU64) {
+    /// Sends a request until it is taken.
+    async fn deliver(&mut self, request: &Request, taken: u16, since: Instant, not_taken: &AtomicU64) {
         loop {
-            let answer = self.exchange(&webhook.bytes).await;
-            if matches!(answer, Ok(200)) {
+            let answer = self.exchange(&request.bytes).await;
+            if answer.as_ref().is_ok_and(|it| *it == taken) {
                 return;
             }
             not_taken.fetch_add(1, Ordering::Relaxed);
-            assert!(since.elapsed() < PATIENCE, "a webhook was not taken within {PATIENCE:?}: {answer:?}");
+            assert!(since.elapsed() < PATIENCE, "a request was not taken within {PATIENCE:?}: {answer:?}");
             sleep(AGAIN).await;
             if answer.is_err()
                 && let Ok(new) = Self::open(self.to).await

@@ -4,72 +4,80 @@
 //! every phase completes fresh openings in its own way, `pgbench` with a function that does nothing but the row writes, and
 //! signed webhooks over HTTP. It prints medians with least and most, and ends with 1 unless every acknowledged webhook was
 //! applied exactly once. `-- --help` prints what else it can do.
+//!
+//! ```text
+//! options.rs   the command line                      rounds.rs    the plain run: every phase in turn
+//! world.rs     the cluster, the simulated world      growth.rs    --growth, with claims.rs
+//! cell.rs      a database                            replicas.rs  --replicas
+//! service.rs   the service as a process              soak.rs      --soak
+//! numbers.rs   what is known of opening number n     setting.rs   one phase, and what it took
+//! rows.rs      its rows; fill.rs writes them         openings.rs  the phase from start to card
+//! webhooks.rs  its webhook                           limit.rs     pgbench, with limit.sql
+//! load.rs      sends requests                        check.rs     applied exactly once?
+//! watch.rs     from the ack to the opening           usage.rs     processor, memory, disk
+//! stats.rs     percentiles, medians                  report.rs    tables, with targets.rs
+//! ```
 
 #![expect(clippy::expect_used, reason = "a measurement that cannot be made ends by saying why")]
 
 mod cell;
 mod check;
+mod claims;
 mod fill;
+mod growth;
 mod limit;
 mod load;
 mod numbers;
+mod openings;
 mod options;
 mod phase;
+mod replicas;
 mod report;
+mod rounds;
+mod rows;
 mod service;
+mod setting;
+mod soak;
 mod stats;
+mod targets;
 mod usage;
 mod watch;
 mod webhooks;
+mod world;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::cell::{Cell, World};
 use self::options::Options;
-use self::phase::{Phase, Setting};
-use self::report::Results;
-use self::service::Service;
+use self::world::World;
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(run(&options))
-}
-
-async fn run(options: &Options) -> ExitCode {
-    let world = World::start().await;
-    let mut cell = Cell::make(&world, "bench").await;
-    // Statistics and first pages: an empty table is planned for like none that is used.
-    cell.fill(1_024).await;
-    cell.settle().await;
-    let service = Service::start(&cell.url, &world.simulator.base_url()).await;
-    service.hold_cards().await;
-    let postmaster = world.cluster.postmaster_pid();
-    let mut setting = Setting { cell, services: vec![service], postmaster, pgbench: limit::pgbench(postmaster) };
-    let phases = if options.only.is_empty() { Phase::ALL.to_vec() } else { options.only.clone() };
-    let (mut results, mut failed) = (Results::default(), false);
-    for round in 1..=options.rounds {
-        for phase in &phases {
-            let count = phase.count(options.count);
-            let first = setting.cell.fill(count).await;
-            let (figures, wrong) = setting.run(*phase, first, count).await;
-            eprintln!("round {round}/{}: {phase}: {figures:.1?}", options.rounds);
-            for wrong in &wrong {
-                eprintln!("{phase}: {wrong}");
-            }
-            failed |= !wrong.is_empty();
-            results.add(&phase.to_string(), figures);
+    match runtime.block_on(run(&options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
         }
     }
-    print!("{}", results.table());
-    if failed {
-        eprintln!("{}", setting.services[0].last_words());
-    }
-    for service in setting.services {
-        service.stop().await;
-    }
+}
+
+/// Whether all was as it must be.
+async fn run(options: &Options) -> Result<bool, String> {
+    let world = World::start().await?;
+    println!("{}", world.machine().await);
+    let right = if options.growth {
+        growth::run(&world, options).await?
+    } else if options.replicas {
+        replicas::run(&world, options).await
+    } else if options.soak {
+        soak::run(&world, options).await
+    } else {
+        rounds::run(&world, options).await
+    };
     world.stop().await;
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    Ok(right)
 }

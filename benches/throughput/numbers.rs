@@ -17,12 +17,12 @@ pub const ACCOUNTS: u64 = 10_000_000_000;
 
 const MARKETS: [&str; 5] = ["BE", "NL", "DE", "FR", "ES"];
 
-/// Which table an id is for.
+/// Which table an id is for. (2 is `limit.sql`'s outbox.)
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     Opening = 0,
-    // 1 and 2 are made in SQL: facts and commands.
-    /// What an earlier step refers to; there is no such row.
+    Fact = 1,
+    /// A fact of an earlier step, which has left the inbox.
     Earlier = 3,
 }
 

@@ -1,8 +1,9 @@
-//! The table.
+//! What all rounds came to, as a table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::setting::Outcome;
 use crate::stats::{Figure, Figures, Spread};
 
 const SPEED: [(Figure, &str); 6] = [
@@ -27,14 +28,26 @@ const COST: [(Figure, &str); 6] = [
 pub struct Results {
     rows: Vec<String>,
     figures: BTreeMap<String, Vec<Figures>>,
+    wrong: usize,
 }
 
 impl Results {
-    pub fn add(&mut self, row: &str, figures: Figures) {
+    /// Adds what one phase came to, and tells of it.
+    pub fn add(&mut self, round: u32, row: &str, (figures, wrong): Outcome) {
+        let at = |figure| figures.get(&figure).copied().unwrap_or_default();
+        let (acknowledged, applied) = (at(Figure::Acknowledged), at(Figure::Applied));
+        eprintln!("round {round}: {row}: {acknowledged:.0} acknowledged/s, {applied:.0} applied/s");
+        wrong.iter().for_each(|wrong| eprintln!("WRONG: {row}: {wrong}"));
+        self.wrong += wrong.len();
         if !self.rows.iter().any(|it| it == row) {
             self.rows.push(row.to_owned());
         }
         self.figures.entry(row.to_owned()).or_default().push(figures);
+    }
+
+    /// Whether nothing was wrong so far.
+    pub const fn all_right(&self) -> bool {
+        self.wrong == 0
     }
 
     pub fn spread(&self, row: &str, figure: Figure) -> Option<Spread> {

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use crate::fill::HISTORY_KEY;
+use crate::rows::HISTORY_KEY;
 
 /// The token that a development service takes when none is set.
 pub const TOKEN: &str = "development-token";

@@ -31,6 +31,12 @@ pub fn percentile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
     sorted.get(place.saturating_sub(1).min(sorted.len().saturating_sub(1))).copied()
 }
 
+pub fn per_second(count: u64, took: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let count = count as f64;
+    count / took.as_secs_f64()
+}
+
 pub fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

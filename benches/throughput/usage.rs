@@ -1,34 +1,53 @@
 //! What a phase took of the machine: processor time, memory and writes, where the system has `/proc`.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// `USER_HZ` of every Linux: the clock ticks of `/proc/*/stat`.
 const TICKS_PER_SECOND: f64 = 100.0;
+/// The unit of `/sys/dev/block/*/stat`, whatever the disk's own is.
+const BYTES_PER_SECTOR: f64 = 512.0;
 
-/// So far, since the processes began.
-#[derive(Clone, Copy, Default)]
+/// The processes that are watched.
+pub struct Probe {
+    /// None: Postgres is down.
+    pub postmaster: Option<u32>,
+    /// The file in which the kernel counts what was written to the disk below the cluster. (`/proc/*/io` would tell processes
+    /// apart, but counts a large folio whole for every page of it: many times what was written.)
+    disk: Option<PathBuf>,
+}
+
+/// So far, since the machine or the processes began.
+#[derive(Clone, Copy)]
 pub struct Usage {
     /// Seconds.
     pub service: f64,
     /// Seconds, of the postmaster and all its children, those that have ended too.
     pub postgres: f64,
-    /// Bytes that Postgres caused to be sent to the disk. None: not ours to read.
+    /// Bytes that reached the disk, whoever wrote them. None: not told.
     pub written: Option<f64>,
 }
 
-impl Usage {
-    pub fn now(services: &[u32], postmaster: Option<u32>) -> Self {
-        let service = services.iter().filter_map(|pid| Stat::read(*pid)).map(|it| it.own).sum();
-        let Some(postmaster) = postmaster else { return Self { service, ..Self::default() } };
-        let children = children(postmaster);
-        let ended = Stat::read(postmaster).map_or(0.0, |it| it.ended_children);
-        let all = || children.iter().chain([&postmaster]);
-        let running: f64 = all().filter_map(|pid| Stat::read(*pid)).map(|it| it.own).sum();
-        // The kernel adds what a child wrote to its parent's account when the child has ended.
-        let written = written(postmaster).map(|_| all().filter_map(|pid| written(*pid)).sum());
-        Self { service, postgres: running + ended, written }
+impl Probe {
+    pub fn new(postmaster: Option<u32>) -> Self {
+        let device = postmaster.and_then(|pid| std::fs::metadata(format!("/proc/{pid}/cwd")).ok()).map(|it| it.dev());
+        let file = |it| format!("/sys/dev/block/{}:{}/stat", nix::sys::stat::major(it), nix::sys::stat::minor(it));
+        Self { postmaster, disk: device.map(file).map(PathBuf::from).filter(|it| it.exists()) }
     }
 
+    pub fn usage(&self, services: impl IntoIterator<Item = u32>) -> Usage {
+        let own = |pid| Stat::read(pid).map_or(0.0, |it| it.own);
+        let children = self.postmaster.map(children).unwrap_or_default();
+        let ended = self.postmaster.and_then(Stat::read).map_or(0.0, |it| it.ended_children);
+        Usage {
+            service: services.into_iter().map(own).sum(),
+            postgres: children.into_iter().chain(self.postmaster).map(own).sum::<f64>() + ended,
+            written: self.disk.as_ref().and_then(written),
+        }
+    }
+}
+
+impl Usage {
     pub fn since(self, before: Self) -> Self {
         Self {
             service: self.service - before.service,
@@ -66,9 +85,9 @@ fn children(parent: u32) -> Vec<u32> {
     pids.filter(|pid| Stat::read(*pid).is_some_and(|it| it.parent == parent)).collect()
 }
 
-fn written(pid: u32) -> Option<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
+fn written(disk: &PathBuf) -> Option<f64> {
+    let text = std::fs::read_to_string(disk).ok()?;
+    text.split_whitespace().nth(6)?.parse::<f64>().ok().map(|sectors| sectors * BYTES_PER_SECTOR)
 }
 
 /// Megabytes: `VmRSS` (now) or `VmHWM` (the most since [`forget_peak`]).

@@ -1,21 +1,21 @@
-//! Webhooks as bytes, made before the clock starts.
+//! Webhooks, as bytes that are made before the clock starts.
+
+use std::sync::LazyLock;
 
 use account_opening::clock::Clock;
 use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use crate::load::Request;
 use crate::numbers::{self, Kind};
 
-/// A request that completes an opening.
-pub struct Webhook {
-    /// The opening's number.
-    pub n: u64,
-    /// Head and body.
-    pub bytes: Vec<u8>,
-}
+static SECRET: LazyLock<WebhookSecret> =
+    LazyLock::new(|| WebhookSecret::parse(DEVELOPMENT_WEBHOOK_SECRET).expect("the development secret"));
 
-/// What says that number n is completed.
+type Headers = [(&'static str, String); 6];
+
+/// What says that opening number n is completed.
 pub fn body(n: u64) -> String {
     json!({
         "type": "account_opening_request.status_changed",
@@ -28,35 +28,39 @@ pub fn body(n: u64) -> String {
     .to_string()
 }
 
-/// The headers of a request with this body, signed now.
-pub fn headers(n: u64, body: &str, secret: &WebhookSecret) -> [(&'static str, String); 6] {
-    let (id, now) = (format!("msg_{n}"), Clock::system().now());
-    let signature = signature::sign(secret, &id, now, body.as_bytes());
+/// The headers of a request with this body.
+pub fn headers(n: u64, body: &str, signature: &str) -> Headers {
     [
         ("host", "127.0.0.1:8080".to_owned()),
         ("content-type", "application/json".to_owned()),
         ("content-length", body.len().to_string()),
-        (signature::ID, id),
-        (signature::TIMESTAMP, now.timestamp().to_string()),
-        (signature::SIGNATURE, signature),
+        (signature::ID, format!("msg_{n}")),
+        (signature::TIMESTAMP, Clock::system().now().timestamp().to_string()),
+        (signature::SIGNATURE, signature.to_owned()),
     ]
 }
 
-pub fn secret() -> WebhookSecret {
-    WebhookSecret::parse(DEVELOPMENT_WEBHOOK_SECRET).expect("the development secret")
+/// Signed now.
+pub fn sign(n: u64, body: &str) -> String {
+    signature::sign(&SECRET, &format!("msg_{n}"), Clock::system().now(), body.as_bytes())
 }
 
-/// One request for each of `first..first + count`.
-pub fn make(first: u64, count: u64) -> Vec<Webhook> {
-    let secret = secret();
+/// Headers as the inbox keeps them.
+pub fn stored(headers: &Headers) -> String {
+    let map: Map<String, Value> = headers.iter().map(|(name, it)| ((*name).to_owned(), it.as_str().into())).collect();
+    Value::from(map).to_string()
+}
+
+/// One request for each of the openings `first..first + count`.
+pub fn make(first: u64, count: u64) -> Vec<Request> {
     let make = |n| {
         let body = body(n);
         let mut text = "POST /webhooks/nexusbank HTTP/1.1\r\n".to_owned();
-        for (name, value) in headers(n, &body, &secret) {
+        for (name, value) in headers(n, &body, &sign(n, &body)) {
             text.extend([name, ": ", &value, "\r\n"]);
         }
         text.extend(["\r\n", &body]);
-        Webhook { n, bytes: text.into_bytes() }
+        Request { n, bytes: text.into_bytes() }
     };
     (first..first + count).map(make).collect()
 }
