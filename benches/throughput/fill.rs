@@ -25,7 +25,7 @@ pub async fn fill(connection: &mut PgConnection, life: Life, first: u64, count: 
     });
     while let Some((to, rows)) = made.recv().await {
         rows.copy(connection).await;
-        if count >= MANY && (to - first) % MANY == 0 {
+        if count >= MANY && (to - first).is_multiple_of(MANY) {
             eprintln!("{} of {count} openings written", to - first);
         }
     }

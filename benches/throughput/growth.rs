@@ -3,39 +3,35 @@
 use sqlx::PgConnection;
 
 use crate::cell::Cell;
-use crate::claims::Claims;
+use crate::claims;
 use crate::options::Options;
 use crate::phase::Phase;
 use crate::report::{Results, aligned};
 use crate::rounds::at_once;
 use crate::rows::Life;
 use crate::setting::Setting;
-use crate::stats::{Figure, Spread};
+use crate::stats::Figure;
 use crate::world::World;
 
 /// What a completed opening takes on the disk with its history and its fact, indexes, sorts and WAL included.
-const BYTES_OF_COMPLETED: u64 = 4_600;
-/// The same of one that waits.
-const BYTES_OF_DUE: u64 = 2_000;
+const BYTES_OF_COMPLETED: u64 = 3_200;
 
 /// Runs it and prints it; whether all was as it must be.
 ///
 /// # Errors
 /// When the disk is too small for it.
 pub async fn run(world: &World, options: &Options) -> Result<bool, String> {
-    let needed =
-        options.sizes.iter().sum::<u64>() * BYTES_OF_COMPLETED + options.due.iter().sum::<u64>() * BYTES_OF_DUE;
-    room(needed)?;
+    room(options.sizes.iter().sum::<u64>() * BYTES_OF_COMPLETED + claims::needed(options))?;
     let mut results = Results::default();
     applied(world, options, &mut results).await;
     println!("{}", results.table());
     println!("{}", ratios(&options.sizes, &results));
-    println!("{}", claims(world, options).await);
+    claims::run(world, options).await;
     Ok(results.all_right())
 }
 
 /// Whether the disk has room.
-fn room(needed: u64) -> Result<(), String> {
+pub fn room(needed: u64) -> Result<(), String> {
     let folder = std::env::temp_dir();
     let Ok(disk) = nix::sys::statvfs::statvfs(&folder) else { return Ok(()) };
     let free = disk.blocks_available() * disk.fragment_size();
@@ -100,27 +96,6 @@ fn ratios(sizes: &[u64], results: &Results) -> String {
             cell(ours, median(Phase::Ours(64), *smallest)),
             cell(ours, limit),
         ]);
-    }
-    aligned(&lines)
-}
-
-/// Claims per second with so many due, in turn.
-async fn claims(world: &World, options: &Options) -> String {
-    let mut databases = Vec::new();
-    for due in &options.due {
-        eprintln!("filling a database with {due} openings that are due");
-        databases.push((*due, Claims::make(world, *due).await, Vec::new()));
-    }
-    for round in 1..=options.rounds {
-        for (due, claims, rates) in &mut databases {
-            let rate = claims.run().await;
-            eprintln!("round {round}: {due} due: {rate:.0} claims/s");
-            rates.push(rate);
-        }
-    }
-    let mut lines = vec![vec!["due".to_owned(), "poller claims/s".to_owned()]];
-    for (due, _, rates) in databases {
-        lines.push(vec![due.to_string(), Spread::of(rates).map_or("-".into(), |it| it.to_string())]);
     }
     aligned(&lines)
 }

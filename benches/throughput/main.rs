@@ -7,13 +7,13 @@
 //!
 //! ```text
 //! options.rs   the command line                      rounds.rs    the plain run: every phase in turn
-//! world.rs     the cluster, the simulated world      growth.rs    --growth, with claims.rs
+//! world.rs     the cluster, the simulated world      growth.rs    --growth; claims.rs  --claims
 //! cell.rs      a database                            replicas.rs  --replicas
 //! service.rs   the service as a process              soak.rs      --soak
 //! numbers.rs   what is known of opening number n     setting.rs   one phase, and what it took
 //! rows.rs      its rows; fill.rs writes them         openings.rs  the phase from start to card
 //! webhooks.rs  its webhook                           limit.rs     pgbench, with limit.sql
-//! load.rs      sends requests                        check.rs     applied exactly once?
+//! load.rs      sends requests, over connection.rs    check.rs     applied exactly once?
 //! watch.rs     from the ack to the opening           usage.rs     processor, memory, disk
 //! stats.rs     percentiles, medians                  report.rs    tables, with targets.rs
 //! ```
@@ -23,6 +23,7 @@
 mod cell;
 mod check;
 mod claims;
+mod connection;
 mod fill;
 mod growth;
 mod limit;
@@ -53,7 +54,8 @@ use self::options::Options;
 use self::world::World;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    // Cargo says that it is a bench.
+    let options = Options::parse_from(std::env::args().filter(|it| it != "--bench"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     match runtime.block_on(run(&options)) {
         Ok(true) => ExitCode::SUCCESS,
@@ -71,6 +73,10 @@ async fn run(options: &Options) -> Result<bool, String> {
     println!("{}", world.machine().await);
     let right = if options.growth {
         growth::run(&world, options).await?
+    } else if options.claims {
+        growth::room(claims::needed(options))?;
+        claims::run(&world, options).await;
+        true
     } else if options.replicas {
         replicas::run(&world, options).await
     } else if options.soak {

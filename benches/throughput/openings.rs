@@ -8,7 +8,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::cell::Cell;
-use crate::load::{Load, Request};
+use crate::connection::Request;
+use crate::load::Load;
 use crate::service::{Service, TOKEN};
 use crate::setting::{Outcome, cost};
 use crate::stats::{Figure, per_second};

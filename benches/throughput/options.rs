@@ -6,6 +6,7 @@ use crate::phase::Phase;
 
 /// How fast webhooks are acknowledged and applied, beside what Postgres alone can do
 #[derive(Clone, Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "at most one of them: clap refuses two")]
 #[command(name = "throughput", bin_name = "cargo bench --bench throughput --")]
 pub struct Options {
     /// How often each phase is run, in turn with the others
@@ -15,7 +16,7 @@ pub struct Options {
     #[arg(long, default_value_t = 40_000)]
     pub count: u64,
     /// Only these phases, comma-separated: pg8, pg32, batched8, ours1, ours16, ours64, ours256, steady, openings
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', conflicts_with = "mode")]
     pub only: Vec<Phase>,
     /// Instead: the limit and ours at 64 connections with more and more openings, and the poller's claims
     #[arg(long, group = "mode")]
@@ -23,6 +24,9 @@ pub struct Options {
     /// How many openings are in the databases of --growth
     #[arg(long, value_delimiter = ',', default_value = "10000,1000000,10000000")]
     pub sizes: Vec<u64>,
+    /// Instead: the poller's claims alone
+    #[arg(long, group = "mode")]
+    pub claims: bool,
     /// How many are due in the databases in which timers are claimed
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
     pub due: Vec<u64>,
@@ -38,7 +42,4 @@ pub struct Options {
     /// The soak's webhooks per second
     #[arg(long, default_value_t = 1_000)]
     pub rate: u64,
-    /// What cargo adds
-    #[arg(long, hide = true)]
-    bench: bool,
 }

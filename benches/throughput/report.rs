@@ -14,9 +14,11 @@ const SPEED: [(Figure, &str); 6] = [
     (Figure::P999, "ack p99.9, ms"),
     (Figure::ToApplied, "ack to applied p99, ms"),
 ];
-const COST: [(Figure, &str); 6] = [
+const COST: [(Figure, &str); 8] = [
     (Figure::ServiceCpu, "CPU of the service, µs"),
-    (Figure::PostgresCpu, "CPU of Postgres, µs"),
+    (Figure::PostgresCpu, "of Postgres, µs"),
+    (Figure::LoadCpu, "of the load, µs"),
+    (Figure::OthersCpu, "of others, µs"),
     (Figure::Wal, "WAL, bytes"),
     (Figure::Written, "written, bytes"),
     (Figure::Memory, "peak memory, MB"),
@@ -37,7 +39,9 @@ impl Results {
         let at = |figure| figures.get(&figure).copied().unwrap_or_default();
         let (acknowledged, applied) = (at(Figure::Acknowledged), at(Figure::Applied));
         eprintln!("round {round}: {row}: {acknowledged:.0} acknowledged/s, {applied:.0} applied/s");
-        wrong.iter().for_each(|wrong| eprintln!("WRONG: {row}: {wrong}"));
+        for wrong in &wrong {
+            eprintln!("WRONG: {row}: {wrong}");
+        }
         self.wrong += wrong.len();
         if !self.rows.iter().any(|it| it == row) {
             self.rows.push(row.to_owned());
@@ -57,7 +61,7 @@ impl Results {
     /// Speed, and what each webhook cost: medians, with least and most.
     pub fn table(&self) -> String {
         let mut text = String::new();
-        for columns in [SPEED, COST] {
+        for columns in [&SPEED[..], &COST] {
             let mut lines = vec![vec![String::new()]];
             lines[0].extend(columns.iter().map(|(_, name)| (*name).to_owned()));
             for row in &self.rows {

@@ -26,7 +26,8 @@ ours writes too. ours1 to ours256: signed webhooks over so many connections, as 
 second. applied/s counts until no fact is pending. The inbox workers run all the time; the breaker of the card issuer is
 forced open, so that nothing else does. openings: started over REST at 64 connections; applied means that they have
 their card; the simulated world runs in the process of the load. Costs are for one webhook, of `openings` for one
-opening. What was written is what reached the disk, whoever wrote it.
+opening. CPU of others is of whoever has no part in it: where it is not small, the round was disturbed. What was written
+is what reached the disk, whoever wrote it.
 ";
 
 /// A way to send webhooks as fast as they are acknowledged.

@@ -122,8 +122,10 @@ pub fn cost(used: Usage, wal: f64, memory: Option<f64>, count: u64) -> Figures {
     let mut figures = Figures::from([
         (Figure::ServiceCpu, used.service * 1e6 / count),
         (Figure::PostgresCpu, used.postgres * 1e6 / count),
+        (Figure::LoadCpu, used.load * 1e6 / count),
         (Figure::Wal, wal / count),
     ]);
+    figures.extend(used.others().map(|it| (Figure::OthersCpu, it * 1e6 / count)));
     figures.extend(used.written.map(|it| (Figure::Written, it / count)));
     figures.extend(memory.map(|it| (Figure::Memory, it)));
     figures

@@ -29,7 +29,9 @@ pub async fn run(world: &World, options: &Options) -> bool {
     for _ in 0..slices {
         let (figures, wrong) = setting.send(&way, first, count).await;
         first += count;
-        wrong.iter().for_each(|wrong| eprintln!("WRONG: {wrong}"));
+        for wrong in &wrong {
+            eprintln!("WRONG: {wrong}");
+        }
         right &= wrong.is_empty();
         memory.extend(usage::memory(pid, "VmRSS:"));
         let at = |figure| figures.get(&figure).copied().unwrap_or_default();

@@ -15,6 +15,8 @@ pub enum Figure {
     ToApplied,
     ServiceCpu,
     PostgresCpu,
+    LoadCpu,
+    OthersCpu,
     Wal,
     Written,
     Memory,
@@ -55,8 +57,11 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
         let middle = values.len() / 2;
-        let median =
-            if values.len() % 2 == 0 { f64::midpoint(values[middle - 1], values[middle]) } else { values[middle] };
+        let median = if values.len().is_multiple_of(2) {
+            f64::midpoint(values[middle - 1], values[middle])
+        } else {
+            values[middle]
+        };
         Some(Self { median, least, most })
     }
 }

@@ -8,7 +8,7 @@ use crate::stats::Figure;
 struct Target {
     what: &'static str,
     at_least: bool,
-    target: f64,
+    limit: f64,
     is: Option<f64>,
 }
 
@@ -18,8 +18,8 @@ pub fn table(results: &Results) -> String {
     let limits = [Phase::Limit(8), Phase::Limit(32)].map(|phase| median(phase, Figure::Acknowledged));
     let best = limits.into_iter().flatten().reduce(f64::max);
     let of_best = |phase, figure| Some(median(phase, figure)? / best?);
-    let least = |what, target, is| Target { what, at_least: true, target, is };
-    let most = |what, target, is| Target { what, at_least: false, target, is };
+    let least = |what, limit, is| Target { what, at_least: true, limit, is };
+    let most = |what, limit, is| Target { what, at_least: false, limit, is };
     let ours = Phase::Ours(64);
     let targets = [
         least("acknowledged/s at 64 connections ÷ best one-function pgbench", 1.2, of_best(ours, Figure::Acknowledged)),
@@ -31,13 +31,13 @@ pub fn table(results: &Results) -> String {
         most("peak memory at 256 connections, MB", 120.0, median(Phase::Ours(256), Figure::Memory)),
     ];
     let mut lines = vec![["figure", "target", "is", ""].map(str::to_owned).to_vec()];
-    for Target { what, at_least, target, is } in targets {
+    for Target { what, at_least, limit, is } in targets {
         let Some(is) = is else { continue };
-        let reached = if at_least { is >= target } else { is <= target };
+        let reached = if at_least { is >= limit } else { is <= limit };
         let sign = if at_least { '≥' } else { '≤' };
         lines.push(vec![
             what.to_owned(),
-            format!("{sign} {target}"),
+            format!("{sign} {limit}"),
             format!("{is:.2}"),
             if reached { "reached" } else { "missed" }.to_owned(),
         ]);

@@ -24,6 +24,10 @@ pub struct Usage {
     pub service: f64,
     /// Seconds, of the postmaster and all its children, those that have ended too.
     pub postgres: f64,
+    /// Seconds, of this process and its children that have ended: the load, pgbench, the simulated world.
+    pub load: f64,
+    /// Seconds of all cores, of whomever, also of whoever else is on the same hardware. None: not told.
+    pub machine: Option<f64>,
     /// Bytes that reached the disk, whoever wrote them. None: not told.
     pub written: Option<f64>,
 }
@@ -42,6 +46,8 @@ impl Probe {
         Usage {
             service: services.into_iter().map(own).sum(),
             postgres: children.into_iter().chain(self.postmaster).map(own).sum::<f64>() + ended,
+            load: Stat::read(std::process::id()).map_or(0.0, |it| it.own + it.ended_children),
+            machine: machine(),
             written: self.disk.as_ref().and_then(written),
         }
     }
@@ -52,8 +58,15 @@ impl Usage {
         Self {
             service: self.service - before.service,
             postgres: self.postgres - before.postgres,
+            load: self.load - before.load,
+            machine: self.machine.zip(before.machine).map(|(now, before)| now - before),
             written: self.written.zip(before.written).map(|(now, before)| now - before),
         }
+    }
+
+    /// Seconds of everybody who has no part in it.
+    pub fn others(self) -> Option<f64> {
+        self.machine.map(|it| (it - self.service - self.postgres - self.load).max(0.0))
     }
 }
 
@@ -83,6 +96,14 @@ fn children(parent: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|it| it.file_name().to_str()?.parse().ok());
     pids.filter(|pid| Stat::read(*pid).is_some_and(|it| it.parent == parent)).collect()
+}
+
+/// User, nice, system, irq, softirq and stolen; not idle or waiting.
+fn machine() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let ticks: Vec<f64> = text.lines().next()?.split_whitespace().skip(1).filter_map(|it| it.parse().ok()).collect();
+    let busy = [0, 1, 2, 5, 6, 7].iter().filter_map(|at| ticks.get(*at)).sum::<f64>();
+    Some(busy / TICKS_PER_SECOND)
 }
 
 fn written(disk: &PathBuf) -> Option<f64> {

@@ -7,7 +7,7 @@ use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
 use serde_json::{Map, Value, json};
 
-use crate::load::Request;
+use crate::connection::Request;
 use crate::numbers::{self, Kind};
 
 static SECRET: LazyLock<WebhookSecret> =
