@@ -36,7 +36,7 @@ async fn flood(app: &TestApp, tracking_ids: &[String], messages: usize) {
 
 /// One batch of the inbox worker.
 async fn batch(app: &TestApp) -> Decided {
-    InboxWorker(app.context.clone()).tick().await.unwrap()
+    InboxWorker::new(app.context.clone()).tick().await.unwrap()
 }
 
 /// How many facts wait.
