@@ -20,6 +20,7 @@ pub mod idempotency;
 pub mod inbox;
 mod mentions;
 pub mod migrations;
+pub mod opening_counts;
 pub mod openings;
 pub mod operator_actions;
 pub mod outbox;

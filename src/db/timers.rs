@@ -153,7 +153,8 @@ pub async fn claim(
     Ok(due)
 }
 
-/// Locks the head of the line of those that cannot wait; what others hold is passed over.
+/// Locks the head of the line of those that cannot wait; what others hold is passed over. The limit is a sub-select: a plan that is
+/// made for the number would be made anew for each look.
 async fn lock_urgent(connection: &mut PgConnection, now: Time, after: Place, most: i64) -> sqlx::Result<Vec<Place>> {
     sqlx::query_as!(
         Place,
@@ -163,7 +164,7 @@ async fn lock_urgent(connection: &mut PgConnection, now: Time, after: Place, mos
          where urgent_from is not null and due_at is not null
            and greatest(due_at, urgent_from) <= $1 and (greatest(due_at, urgent_from), opening_id) > ($2, $3)
          order by greatest(due_at, urgent_from), opening_id
-         limit $4
+         limit (select $4::bigint)
            for update skip locked"#,
         now,
         after.at,
@@ -190,7 +191,7 @@ async fn lock_polls(
          where asks is not null and due_at is not null
            and (asks, due_at) <= ($1, $2) and (asks, due_at, opening_id) > ($1, $3, $4)
          order by asks, due_at, opening_id
-         limit $5
+         limit (select $5::bigint)
            for update skip locked"#,
         provider,
         now,

@@ -1,6 +1,6 @@
 //! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, dead letters about an
 //! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, timers that it wrote
-//! are filled in, and what is done with moves to the archives.
+//! are filled in, changes of how many openings there are are added up, and what is done with moves to the archives.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -12,11 +12,13 @@ use super::driver::{Counts, TickError, Worker};
 use super::inbox::is_readable;
 use crate::clock::Time;
 use crate::db::archive::{self, Moved};
-use crate::db::{WITHIN, conclude, idempotency, inbox, timers};
+use crate::db::{WITHIN, conclude, idempotency, inbox, opening_counts, timers};
 use crate::faults::Step;
 
 /// Rows in one commit.
 const BATCH: i64 = 500;
+/// Changes of counts in one commit: a few come with every batch of the inbox.
+const CHANGES: i64 = 10_000;
 
 /// Two versions run beside each other for less than this.
 const UPGRADE: TimeDelta = TimeDelta::days(7);
@@ -37,6 +39,8 @@ pub struct Swept {
     pub dug_up: u64,
     /// Timers that an older version wrote.
     pub timers: u64,
+    /// Changes of how many openings there are that were added up.
+    pub counted: u64,
     /// What moved to the archives.
     pub archived: Archived,
 }
@@ -55,7 +59,9 @@ pub struct Archived {
 impl Counts for Swept {
     fn found_work(&self) -> bool {
         let Archived { facts, keys, work } = self.archived;
+        // Changes come all the time: only a full batch is a reason to go round again at once.
         self.keys + self.parked + self.erased + self.dug_up + self.timers > 0
+            || self.counted >= CHANGES.unsigned_abs()
             || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
     }
 
@@ -91,8 +97,10 @@ impl Worker for Sweeper {
             let dug_up = faults.around(self.name(), Step::Settle, dig).await?;
             let fill_in = timers::fill_in(&mut connection, BATCH);
             let timers = faults.around(self.name(), Step::Settle, fill_in).await?;
+            let add_up = opening_counts::add_up(&mut connection, CHANGES);
+            let counted = faults.around(self.name(), Step::Settle, add_up).await?;
             let archived = self.archive(&mut connection, now).await?;
-            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, timers, archived })
+            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, timers, counted, archived })
         };
         let result = tokio::time::timeout(WITHIN, sweeping).await;
         conclude(connection, result)

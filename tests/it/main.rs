@@ -10,6 +10,7 @@
 
 mod catch_up;
 mod contention;
+mod counts;
 mod database;
 mod dead_letters;
 mod deadline;
