@@ -40,6 +40,11 @@ impl InboxWorker {
         let now = clock.now();
         let mut connection = pool.acquire().await?;
         let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, which, claimed, now)).await;
+        if matches!(result, Ok(Err(_))) {
+            // A rollback is sent with what comes next on its connection: before it, who tries again would find these facts
+            // locked, and pass them over.
+            let _ = tokio::time::timeout(WITHIN, connection.ping()).await;
+        }
         let Committed { decided, advances, parked } = conclude(connection, result)?;
         decided.tell(&self.0.heard, now);
         for advance in &advances {
