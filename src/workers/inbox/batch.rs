@@ -42,6 +42,11 @@ impl InboxWorker {
         let mut connection = pool.acquire().await?;
         let started = Instant::now();
         let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, which, claimed, now)).await;
+        if matches!(result, Ok(Err(_))) {
+            // A rollback is sent with what comes next on its connection: before it, who tries again would find these facts
+            // locked, and pass them over.
+            let _ = tokio::time::timeout(WITHIN, connection.ping()).await;
+        }
         let Committed { decided, advances, parked } = conclude(connection, result)?;
         decided.tell(heard, now);
         for advance in &advances {
