@@ -122,7 +122,8 @@ async fn the_schema_is_compared_by_its_migrations() {
     let needs: i64 =
         sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(&mut *connection).await.unwrap();
     sqlx::query("delete from _sqlx_migrations where version = $1").bind(needs).execute(&mut *connection).await.unwrap();
-    let has = sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(&mut *connection).await.unwrap();
+    let has =
+        sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(&mut *connection).await.unwrap();
     let version = migrations::version(&mut connection).await.unwrap();
     assert_eq!(version, Version::Older { has, needs });
     assert!(has < needs);
