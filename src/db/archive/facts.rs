@@ -39,7 +39,8 @@ async fn settled(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time)
                                                 and o.provider_ref = passed.provider_ref)) as opening_id
               from passed where due order by id limit $6
         )
-        select array(select id from due order by id) as "ids!", array(select opening_id from due order by id) as "openings!: Vec<Option<Uuid>>",
+        select array(select id from due order by id) as "ids!",
+               array(select opening_id from due order by id) as "openings!: Vec<Option<Uuid>>",
                (select id from passed order by id desc limit 1) as passed, (select count(*) from passed) = $5 as "full!""#,
         cutoff,
         stretch.from,

@@ -41,7 +41,8 @@ async fn over(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time) ->
         ), due as materialized (
             select id, opening_id from passed where due order by id limit $6
         )
-        select array(select id from due order by id) as "ids!", array(select opening_id from due order by id) as "openings!",
+        select array(select id from due order by id) as "ids!",
+               array(select opening_id from due order by id) as "openings!",
                (select id from passed order by id desc limit 1) as passed, (select count(*) from passed) = $5 as "full!""#,
         cutoff,
         stretch.from,
