@@ -57,7 +57,7 @@ async fn applied(world: &World, options: &Options, results: &mut Results) {
         cell.settle().await;
         eprintln!("it takes {}", size_of(&mut cell.connection).await);
         let mut setting = Setting::start(world, cell, 1).await;
-        setting.ours(&at_once(64), 2_048).await;
+        setting.warm_up(results).await;
         settings.push((*size, setting));
     }
     for round in 1..=options.rounds {

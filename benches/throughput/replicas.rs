@@ -18,7 +18,7 @@ pub async fn run(world: &World, options: &Options) -> bool {
     for round in 1..=options.rounds {
         for replicas in REPLICAS {
             let mut setting = Setting::start(world, cell, replicas).await;
-            setting.ours(&at_once(CONNECTIONS), 2_048).await;
+            setting.warm_up(&mut results).await;
             let count = Phase::Ours(CONNECTIONS).openings(options.count);
             let outcome = setting.ours(&at_once(CONNECTIONS), count).await;
             results.add(round, &format!("{replicas} services"), outcome);

@@ -34,15 +34,20 @@ pub struct Results {
 }
 
 impl Results {
+    /// Tells what was not as it must be.
+    pub fn judge(&mut self, what: &str, wrong: &[String]) {
+        for wrong in wrong {
+            eprintln!("WRONG: {what}: {wrong}");
+        }
+        self.wrong += wrong.len();
+    }
+
     /// Adds what one phase came to, and tells of it.
     pub fn add(&mut self, round: u32, row: &str, (figures, wrong): Outcome) {
         let at = |figure| figures.get(&figure).copied().unwrap_or_default();
         let (acknowledged, applied) = (at(Figure::Acknowledged), at(Figure::Applied));
         eprintln!("round {round}: {row}: {acknowledged:.0} acknowledged/s, {applied:.0} applied/s");
-        for wrong in &wrong {
-            eprintln!("WRONG: {row}: {wrong}");
-        }
-        self.wrong += wrong.len();
+        self.judge(row, &wrong);
         if !self.rows.iter().any(|it| it == row) {
             self.rows.push(row.to_owned());
         }

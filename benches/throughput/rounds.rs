@@ -12,8 +12,6 @@ use crate::setting::{Setting, Way};
 use crate::targets;
 use crate::world::World;
 
-/// Before anything is measured: the service's first connections, the tables' first pages.
-const WARM_UP: u64 = 2_048;
 /// 200 a second.
 const STEADY: Way = Way { connections: 16, beat: Some(Duration::from_millis(5)), watched: 1 };
 /// One webhook of so many is followed, where there are many.
@@ -39,8 +37,8 @@ pub const fn at_once(connections: usize) -> Way {
 pub async fn run(world: &World, options: &Options) -> bool {
     let phases = if options.only.is_empty() { Phase::ALL.to_vec() } else { options.only.clone() };
     let mut setting = Setting::start(world, Cell::make(world, "webhooks").await, 1).await;
-    setting.ours(&at_once(64), WARM_UP).await;
     let (mut openings, mut results) = (None, Results::default());
+    setting.warm_up(&mut results).await;
     for round in 1..=options.rounds {
         for phase in &phases {
             let count = phase.openings(options.count);

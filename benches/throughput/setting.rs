@@ -7,11 +7,14 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::cell::Cell;
 use crate::load::Load;
+use crate::report::Results;
 use crate::service::Service;
 use crate::stats::{Figure, Figures, millis, per_second, percentile};
 use crate::usage::{self, Usage};
 use crate::world::World;
 use crate::{check, limit, watch, webhooks};
+
+const WARM_UP: u64 = 2_048;
 
 /// What a phase came to, and what was not as it must be.
 pub type Outcome = (Figures, Vec<String>);
@@ -95,6 +98,13 @@ impl<'a> Setting<'a> {
         figures.extend(percentile(&to_applied, 0.99).map(|it| (Figure::ToApplied, millis(it))));
         figures.insert(Figure::Applied, per_second(count, applied_after));
         (figures, check::applied_once(&mut self.cell.connection, first, count).await)
+    }
+
+    /// Before anything is measured: first connections, first pages.
+    pub async fn warm_up(&mut self, results: &mut Results) {
+        let way = Way { connections: 64, beat: None, watched: 16 };
+        let (_, wrong) = self.ours(&way, WARM_UP).await;
+        results.judge("warm-up", &wrong);
     }
 
     async fn fresh(&mut self, count: u64) -> u64 {
