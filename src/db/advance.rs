@@ -186,7 +186,8 @@ impl<'a> Effects<'a> {
         let (opening_id, id) = (opening.id, writer.ids.next());
         match effect {
             Effect::Send(Command(topic)) => {
-                self.work.push(outbox::NewWork { id, opening_id, topic: *topic, payload: json!({}) });
+                let lane = opening.request.market.clone();
+                self.work.push(outbox::NewWork { id, opening_id, topic: *topic, lane, payload: json!({}) });
             }
             Effect::Cancel(topic) => self.cancelled.push((opening_id, *topic)),
             Effect::Emit(kind, snapshot) => self.emit(writer, *kind, snapshot),
@@ -210,8 +211,8 @@ impl<'a> Effects<'a> {
         self.events.push(events::NewEvent { id, opening_id: opening.id, kind, version: opening.version, data });
         for url in &writer.subscribers {
             let payload = json!({"event_id": id, "subscriber": url});
-            let topic = Topic::DeliverEvent;
-            self.work.push(outbox::NewWork { id: writer.ids.next(), opening_id: opening.id, topic, payload });
+            let (id, topic, lane) = (writer.ids.next(), Topic::DeliverEvent, url.clone());
+            self.work.push(outbox::NewWork { id, opening_id: opening.id, topic, lane, payload });
         }
     }
 
@@ -244,6 +245,7 @@ fn for_tracker(writer: &Writer, ticket: &tickets::Changed) -> outbox::NewWork {
         id: writer.ids.next(),
         opening_id: OpeningId(*opening_id),
         topic: if *opened { Topic::OpenTicket } else { Topic::CloseTicket },
+        lane: String::new(),
         payload: json!({"kind": kind, "revision": revision, "why": why}),
     }
 }

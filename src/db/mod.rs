@@ -4,6 +4,7 @@
 //! the same order. Every query opens with a comment that names its function: `pg_stat_activity` shows who is calling.
 
 pub mod advance;
+pub mod archive;
 pub mod backfills;
 pub mod breakers;
 pub mod cases;

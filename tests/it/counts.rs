@@ -93,10 +93,11 @@ async fn a_scrape_reads_no_opening_and_no_more_of_a_queue_than_a_bound() {
                   select gen_random_uuid(), 'herd', n::text, 'poll', 'nexusbank', '', sha256(''), '{}', $1, $1, $2, $1,
                          case when $2 = 'ignored' then $1 end
                     from generate_series($3, $4) as n";
+    let mut transaction = app.pool.begin().await.unwrap();
     for (status, first, last) in [("ignored", 1, 5_000), ("pending", 5_001, 20_000)] {
-        sqlx::query(filled).bind(app.now()).bind(status).bind(first).bind(last).execute(&app.pool).await.unwrap();
+        let fill = sqlx::query(filled).bind(app.now()).bind(status).bind(first).bind(last);
+        fill.execute(&mut *transaction).await.unwrap();
     }
-    let mut transaction = app.context.pool.begin().await.unwrap();
     // What the connection read before may not have been told to the server's statistics yet.
     let before = [read(&mut transaction, "inbox").await, read(&mut transaction, "account_openings").await];
     gauges::by_index(&mut transaction).await.unwrap();
@@ -109,7 +110,6 @@ async fn a_scrape_reads_no_opening_and_no_more_of_a_queue_than_a_bound() {
     opening_counts::all(&mut transaction).await.unwrap();
     assert_eq!(read(&mut transaction, "account_openings").await, before[1]);
     transaction.rollback().await.unwrap();
-    sqlx::query("delete from inbox where consumer_group = 'herd'").execute(&app.pool).await.unwrap();
     app.finish().await;
 }
 

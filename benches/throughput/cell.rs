@@ -1,0 +1,70 @@
+//! One database of the cluster, with its openings.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+
+use crate::fill::{fill, fill_many, run};
+use crate::limit;
+use crate::rows::Life;
+use crate::world::World;
+use account_opening::db::migrations;
+
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A database with the schema and the functions of the limit.
+pub struct Cell {
+    pub url: String,
+    pub connection: PgConnection,
+    /// Of openings that are added.
+    waiting: Life,
+    next: u64,
+}
+
+impl Cell {
+    pub async fn make(world: &World, name: &str) -> Self {
+        let mut first = PgConnection::connect(world.cluster.url()).await.expect("Postgres answers");
+        run(&mut first, &format!("create database {name}")).await;
+        first.close().await.expect("Postgres answers");
+        let url = world.cluster.url_for(name);
+        let mut connection = PgConnection::connect(&url).await.expect("Postgres answers");
+        migrations::migrate(&mut connection, "public").await.expect("the migrations");
+        limit::install(&mut connection).await;
+        Self { url, connection, waiting: world.waiting(), next: 1 }
+    }
+
+    /// Adds openings that wait for the bank; the number of the first.
+    pub async fn fill(&mut self, count: u64) -> u64 {
+        let first = self.next;
+        fill(&mut self.connection, self.waiting, first, count).await;
+        self.next += count;
+        first
+    }
+
+    /// Adds many openings.
+    pub async fn fill_many(&mut self, life: Life, count: u64) {
+        fill_many(&mut self.connection, life, self.next, count).await;
+        self.next += count;
+    }
+
+    /// The state from which each phase begins.
+    pub async fn settle(&mut self) {
+        for statement in ["vacuum (analyze)", "checkpoint", "alter sequence bench_n restart"] {
+            run(&mut self.connection, statement).await;
+        }
+    }
+
+    /// Waits until no fact is pending.
+    pub async fn drained(&mut self) {
+        let pending = "select exists (select from inbox where status = 'pending')";
+        while sqlx::query_scalar(pending).fetch_one(&mut self.connection).await.expect("Postgres answers") {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Bytes of WAL written so far, by all databases.
+    pub async fn wal(&mut self) -> f64 {
+        let wal = "select (pg_current_wal_insert_lsn() - '0/0')::float8";
+        sqlx::query_scalar(wal).fetch_one(&mut self.connection).await.expect("Postgres answers")
+    }
+}

@@ -1,0 +1,45 @@
+//! The command line.
+
+use clap::Parser;
+
+use crate::phase::Phase;
+
+/// How fast webhooks are acknowledged and applied, beside what Postgres alone can do
+#[derive(Clone, Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "at most one of them: clap refuses two")]
+#[command(name = "throughput", bin_name = "cargo bench --bench throughput --")]
+pub struct Options {
+    /// How often each phase is run, in turn with the others
+    #[arg(long, default_value_t = 3)]
+    pub rounds: u32,
+    /// Webhooks in each of the quickest phases; the others have a half or a sixteenth
+    #[arg(long, default_value_t = 40_000)]
+    pub count: u64,
+    /// Only these phases, comma-separated: pg8, pg32, batched8, ours1, ours16, ours64, ours256, steady, openings
+    #[arg(long, value_delimiter = ',', conflicts_with = "mode")]
+    pub only: Vec<Phase>,
+    /// Instead: the limit and ours at 64 connections with more and more openings, and the poller's claims
+    #[arg(long, group = "mode")]
+    pub growth: bool,
+    /// How many openings are in the databases of --growth
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000,10000000")]
+    pub sizes: Vec<u64>,
+    /// Instead: the poller's claims alone
+    #[arg(long, group = "mode")]
+    pub claims: bool,
+    /// How many are due in the databases in which timers are claimed
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
+    pub due: Vec<u64>,
+    /// Instead: one, two and four services on one database
+    #[arg(long, group = "mode")]
+    pub replicas: bool,
+    /// Instead: a steady load over 256 connections, and the service's memory
+    #[arg(long, group = "mode")]
+    pub soak: bool,
+    /// How long the soak takes
+    #[arg(long, default_value_t = 10)]
+    pub minutes: u64,
+    /// The soak's webhooks per second
+    #[arg(long, default_value_t = 1_000)]
+    pub rate: u64,
+}

@@ -1,0 +1,66 @@
+//! Webhooks, as bytes that are made before the clock starts.
+
+use std::sync::LazyLock;
+
+use account_opening::clock::Clock;
+use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
+use account_opening::provider::signature::{self, WebhookSecret};
+use serde_json::{Map, Value, json};
+
+use crate::connection::Request;
+use crate::numbers::{self, Kind};
+
+static SECRET: LazyLock<WebhookSecret> =
+    LazyLock::new(|| WebhookSecret::parse(DEVELOPMENT_WEBHOOK_SECRET).expect("the development secret"));
+
+type Headers = [(&'static str, String); 6];
+
+/// What says that opening number n is completed.
+pub fn body(n: u64) -> String {
+    json!({
+        "type": "account_opening_request.status_changed",
+        "timestamp": Clock::system().now(),
+        "data": {
+            "account_opening_request_id": numbers::reference(n), "reference": numbers::id(Kind::Opening, n),
+            "status": "COMPLETED", "iban": numbers::iban(n), "bic": numbers::bic(n), "rejection_reason": null,
+        },
+    })
+    .to_string()
+}
+
+/// The headers of a request with this body.
+pub fn headers(n: u64, body: &str, signature: &str) -> Headers {
+    [
+        ("host", "127.0.0.1:8080".to_owned()),
+        ("content-type", "application/json".to_owned()),
+        ("content-length", body.len().to_string()),
+        (signature::ID, format!("msg_{n}")),
+        (signature::TIMESTAMP, Clock::system().now().timestamp().to_string()),
+        (signature::SIGNATURE, signature.to_owned()),
+    ]
+}
+
+/// Signed now.
+pub fn sign(n: u64, body: &str) -> String {
+    signature::sign(&SECRET, &format!("msg_{n}"), Clock::system().now(), body.as_bytes())
+}
+
+/// Headers as the inbox keeps them.
+pub fn stored(headers: &Headers) -> String {
+    let map: Map<String, Value> = headers.iter().map(|(name, it)| ((*name).to_owned(), it.as_str().into())).collect();
+    Value::from(map).to_string()
+}
+
+/// One request for each of the openings `first..first + count`.
+pub fn make(first: u64, count: u64) -> Vec<Request> {
+    let make = |n| {
+        let body = body(n);
+        let mut text = "POST /webhooks/nexusbank HTTP/1.1\r\n".to_owned();
+        for (name, value) in headers(n, &body, &sign(n, &body)) {
+            text.extend([name, ": ", &value, "\r\n"]);
+        }
+        text.extend(["\r\n", &body]);
+        Request { n, bytes: text.into_bytes() }
+    };
+    (first..first + count).map(make).collect()
+}
