@@ -309,11 +309,11 @@ pub async fn list(connection: &mut PgConnection, provider: &str, page: Page<Uuid
         select id, provider, since, cause, who, reason, status, pages, items, new_facts, attempts, last_error,
                next_attempt_at, created_at, finished_at
           from backfills
-         where provider = $1 and ($2::uuid is null or id < $2)
+         where provider = $1 and id < $2
          order by id desc
          limit $3"#,
         provider,
-        page.after,
+        page.after.unwrap_or(Uuid::max()),
         page.limit,
     )
     .fetch_all(connection)

@@ -95,12 +95,12 @@ pub async fn list(
           from cases
          where ($1::text is null or status = $1)
            and ($2::uuid is null or opening_id = $2)
-           and ($3::uuid is null or id < $3)
+           and id < $3
          order by id desc
          limit $4"#,
         status,
         opening,
-        page.after,
+        page.after.unwrap_or(Uuid::max()),
         page.limit,
     )
     .fetch_all(connection)

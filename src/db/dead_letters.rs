@@ -91,17 +91,17 @@ pub async fn list(connection: &mut PgConnection, queue: Option<&str>, page: Page
           from ((select id, 'inbox' as queue, source as kind, outcome as cause,
                         jsonb_array_length(attempt_log) as attempts, opening_id, received_at as at
                    from inbox
-                  where status = 'dead' and coalesce($1::text, 'inbox') = 'inbox' and ($2::uuid is null or id < $2)
+                  where status = 'dead' and coalesce($1::text, 'inbox') = 'inbox' and id < $2
                   order by id desc limit $3)
                  union all
                 (select id, 'outbox', topic, outcome, jsonb_array_length(attempt_log), opening_id, created_at
                    from outbox
-                  where status = 'dead' and coalesce($1::text, 'outbox') = 'outbox' and ($2::uuid is null or id < $2)
+                  where status = 'dead' and coalesce($1::text, 'outbox') = 'outbox' and id < $2
                   order by id desc limit $3)) as letters
          order by id desc
          limit $3"#,
         queue,
-        page.after,
+        page.after.unwrap_or(Uuid::max()),
         page.limit,
     )
     .fetch_all(connection)

@@ -60,11 +60,11 @@ pub async fn list(connection: &mut PgConnection, opening: Option<Uuid>, page: Pa
         select id, at, who, action, subject, opening_id, reason, detail
           from operator_actions
          where ($1::uuid is null or opening_id = $1)
-           and ($2::uuid is null or id < $2)
+           and id < $2
          order by id desc
          limit $3"#,
         opening,
-        page.after,
+        page.after.unwrap_or(Uuid::max()),
         page.limit,
     )
     .fetch_all(connection)

@@ -37,16 +37,16 @@ pub async fn unmatched(connection: &mut PgConnection, page: Page<Uuid>) -> sqlx:
                                 where o.provider = i.provider and o.provider_ref = i.provider_ref)
              union all
             (select * from inbox
-              where status = 'dead' and outcome = 'no_matching_opening' and ($1::uuid is null or id < $1)
+              where status = 'dead' and outcome = 'no_matching_opening' and id < $1
               order by id desc limit $2)
         )
         select id as "id!", source as "source!", provider as "provider!", provider_ref, opening_id,
                received_at as "received_at!", status as "status!", next_attempt_at as "next_attempt_at!"
           from facts
-         where $1::uuid is null or id < $1
+         where id < $1
          order by id desc
          limit $2"#,
-        page.after,
+        page.after.unwrap_or(Uuid::max()),
         page.limit,
     )
     .fetch_all(connection)

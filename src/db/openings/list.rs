@@ -125,7 +125,7 @@ macro_rules! find_among {
             states.as_deref(),
             $filter.market,
             $filter.customer_reference,
-            $page.after,
+            $page.after.unwrap_or(Uuid::max()),
             $page.limit,
             SCAN,
         )
@@ -141,35 +141,35 @@ async fn find(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) 
             filter,
             page,
             "-- openings::list_running",
-            "select opening_id as id from timers where $4::uuid is null or opening_id < $4 order by opening_id desc"
+            "select opening_id as id from timers where opening_id < $4 order by opening_id desc"
         ),
         Place::Escalated => find_among!(
             connection,
             filter,
             page,
             "-- openings::list_escalated",
-            "select id from account_openings where escalated_at is not null and ($4::uuid is null or id < $4) order by id desc"
+            "select id from account_openings where escalated_at is not null and id < $4 order by id desc"
         ),
         Place::EndedBadly => find_among!(
             connection,
             filter,
             page,
             "-- openings::list_ended_badly",
-            "select id from account_openings where reason is not null and ($4::uuid is null or id < $4) order by id desc"
+            "select id from account_openings where reason is not null and id < $4 order by id desc"
         ),
         Place::Customer => find_among!(
             connection,
             filter,
             page,
             "-- openings::list_of_customer",
-            "select id from account_openings where customer_reference = $3 and ($4::uuid is null or id < $4) order by id desc"
+            "select id from account_openings where customer_reference = $3 and id < $4 order by id desc"
         ),
         Place::All => find_among!(
             connection,
             filter,
             page,
             "-- openings::list_all",
-            "select id from account_openings where $4::uuid is null or id < $4 order by id desc"
+            "select id from account_openings where id < $4 order by id desc"
         ),
     }
 }

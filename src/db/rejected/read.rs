@@ -53,12 +53,12 @@ pub async fn list(
                verified_at, event_id, outcome
           from rejected_requests
          where ($1::text is null or provider = $1) and ($2::text is null or cause = $2)
-           and ($3::uuid is null or id < $3)
+           and id < $3
          order by id desc
          limit $4"#,
         provider,
         cause,
-        page.after,
+        page.after.unwrap_or(Uuid::max()),
         page.limit,
     )
     .fetch_all(connection)
