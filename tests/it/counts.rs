@@ -1,7 +1,10 @@
 //! How many openings there are, and how much waits: known without reading all of it.
 
-use account_opening::db::{gauges, opening_counts};
+use account_opening::db::openings::{self, Filter};
+use account_opening::db::{Page, gauges, opening_counts};
+use account_opening::domain::StateName;
 use account_opening::simulator::Verdict;
+use chrono::TimeDelta;
 use sqlx::PgConnection;
 
 use crate::support::TestApp;
@@ -90,25 +93,71 @@ async fn a_scrape_reads_no_opening_and_no_more_of_a_queue_than_a_bound() {
                   select gen_random_uuid(), 'herd', n::text, 'poll', 'nexusbank', '', sha256(''), '{}', $1, $1, $2, $1,
                          case when $2 = 'ignored' then $1 end
                     from generate_series($3, $4) as n";
+    let mut transaction = app.pool.begin().await.unwrap();
     for (status, first, last) in [("ignored", 1, 5_000), ("pending", 5_001, 20_000)] {
-        sqlx::query(filled).bind(app.now()).bind(status).bind(first).bind(last).execute(&app.pool).await.unwrap();
+        let fill = sqlx::query(filled).bind(app.now()).bind(status).bind(first).bind(last);
+        fill.execute(&mut *transaction).await.unwrap();
     }
-    let mut transaction = app.context.pool.begin().await.unwrap();
+    // What the connection read before may not have been told to the server's statistics yet.
+    let before = [read(&mut transaction, "inbox").await, read(&mut transaction, "account_openings").await];
     gauges::by_index(&mut transaction).await.unwrap();
     let queues = gauges::queues(&mut transaction, app.now()).await.unwrap();
     let depths: Vec<_> = queues.iter().map(|it| (it.name.as_str(), it.depth)).collect();
     assert_eq!(depths, [("inbox", gauges::MOST), ("outbox", 0), ("timers", 0)]);
-    assert_eq!(read(&mut transaction, "inbox").await, gauges::MOST);
+    // And the entries of the few facts of the opening, which pended once.
+    assert!((gauges::MOST..gauges::MOST + 10).contains(&(read(&mut transaction, "inbox").await - before[0])));
     gauges::dead_letters(&mut transaction).await.unwrap();
     opening_counts::all(&mut transaction).await.unwrap();
-    assert_eq!(read(&mut transaction, "account_openings").await, 0);
+    assert_eq!(read(&mut transaction, "account_openings").await, before[1]);
     transaction.rollback().await.unwrap();
-    // What is in no archive does not leave, unless nobody watches.
-    sqlx::raw_sql(
-        "begin; set local session_replication_role = replica; delete from inbox where consumer_group = 'herd'; commit",
-    )
-    .execute(&app.pool)
-    .await
-    .unwrap();
+    app.finish().await;
+}
+
+/// Of many openings a page looks at so many, says from where to go on, and what is rare stands apart.
+#[tokio::test]
+async fn a_list_of_what_is_rare_reads_no_more_than_a_bound() {
+    let app = TestApp::start().await;
+    let mut ids = Vec::new();
+    for verdict in [Verdict::complete(), Verdict::reject("no")] {
+        let (id, _) = app.open().market("LU").waiting().await;
+        app.world.decide(&id, &verdict).unwrap().told().await;
+        ids.push(id);
+    }
+    ids.push(app.open().market("LU").waiting().await.0);
+    app.pass_settling(TimeDelta::hours(12), TimeDelta::minutes(30)).await;
+    ids.push(app.open().market("LU").waiting().await.0);
+    // Newer than all of them, and completed long ago.
+    let many = "insert into account_openings (id, market, customer_type, customer_reference, currency, flow, provider, state,
+                    profile_id, provider_ref, iban, bic, card_id, deadline_at, version, head_hash, created_at, updated_at)
+                select ('ffffffff' || substr(gen_random_uuid()::text, 9))::uuid, 'BE', 'company', 'herd', 'EUR', 'async',
+                       'nexusbank', 'completed', 'p', n, n, 'b', 'c', $1, 1, sha256(''), $1, $1
+                  from generate_series(1, 10500) as n";
+    let mut transaction = app.pool.begin().await.unwrap();
+    sqlx::query("set local session_replication_role = replica").execute(&mut *transaction).await.unwrap();
+    sqlx::query(many).bind(app.now()).execute(&mut *transaction).await.unwrap();
+    sqlx::query("analyze account_openings").execute(&mut *transaction).await.unwrap();
+
+    let list = async |connection: &mut PgConnection, states: &[StateName], after| {
+        let filter = Filter { states: Some(states.to_vec()), market: Some("LU".to_owned()), customer_reference: None };
+        let before = read(connection, "account_openings").await;
+        let listed = openings::list(connection, &filter, Page { limit: 50, after }).await.unwrap();
+        let ids: Vec<String> = listed.openings.iter().map(|it| it.id.to_string()).collect();
+        (ids, listed.next, read(connection, "account_openings").await - before)
+    };
+    for (states, expected) in [
+        (&[StateName::Rejected, StateName::Failed][..], vec![&ids[1]]),
+        (&[StateName::Escalated], vec![&ids[2]]),
+        (&[StateName::AwaitingProvider], vec![&ids[3]]),
+        (&[StateName::AwaitingProvider, StateName::Escalated], vec![&ids[3], &ids[2]]),
+    ] {
+        let (found, next, looks) = list(&mut transaction, states, None).await;
+        assert_eq!((found.iter().collect::<Vec<_>>(), next), (expected, None), "{states:?}");
+        assert!(looks <= 8, "{states:?}: {looks}");
+    }
+    let (none, next, looks) = list(&mut transaction, &[StateName::Completed], None).await;
+    assert!(none.is_empty() && looks <= 2 * 10_000, "{looks}");
+    let (found, end, _) = list(&mut transaction, &[StateName::Completed], Some(next.unwrap())).await;
+    assert_eq!((found, end), (vec![ids[0].clone()], None));
+    transaction.rollback().await.unwrap();
     app.finish().await;
 }
