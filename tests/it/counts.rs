@@ -1,10 +1,7 @@
 //! How many openings there are, and how much waits: known without reading all of it.
 
-use account_opening::db::openings::{self, Filter};
-use account_opening::db::{Page, gauges, opening_counts};
-use account_opening::domain::StateName;
+use account_opening::db::{gauges, opening_counts};
 use account_opening::simulator::Verdict;
-use chrono::TimeDelta;
 use sqlx::PgConnection;
 
 use crate::support::TestApp;
@@ -109,55 +106,6 @@ async fn a_scrape_reads_no_opening_and_no_more_of_a_queue_than_a_bound() {
     gauges::dead_letters(&mut transaction).await.unwrap();
     opening_counts::all(&mut transaction).await.unwrap();
     assert_eq!(read(&mut transaction, "account_openings").await, before[1]);
-    transaction.rollback().await.unwrap();
-    app.finish().await;
-}
-
-/// Of many openings a page looks at so many, says from where to go on, and what is rare stands apart.
-#[tokio::test]
-async fn a_list_of_what_is_rare_reads_no_more_than_a_bound() {
-    let app = TestApp::start().await;
-    let mut ids = Vec::new();
-    for verdict in [Verdict::complete(), Verdict::reject("no")] {
-        let (id, _) = app.open().market("LU").waiting().await;
-        app.world.decide(&id, &verdict).unwrap().told().await;
-        ids.push(id);
-    }
-    ids.push(app.open().market("LU").waiting().await.0);
-    app.pass_settling(TimeDelta::hours(12), TimeDelta::minutes(30)).await;
-    ids.push(app.open().market("LU").waiting().await.0);
-    // Newer than all of them, and completed long ago.
-    let many = "insert into account_openings (id, market, customer_type, customer_reference, currency, flow, provider, state,
-                    profile_id, provider_ref, iban, bic, card_id, deadline_at, version, head_hash, created_at, updated_at)
-                select ('ffffffff' || substr(gen_random_uuid()::text, 9))::uuid, 'BE', 'company', 'herd', 'EUR', 'async',
-                       'nexusbank', 'completed', 'p', n, n, 'b', 'c', $1, 1, sha256(''), $1, $1
-                  from generate_series(1, 10500) as n";
-    let mut transaction = app.pool.begin().await.unwrap();
-    sqlx::query("set local session_replication_role = replica").execute(&mut *transaction).await.unwrap();
-    sqlx::query(many).bind(app.now()).execute(&mut *transaction).await.unwrap();
-    sqlx::query("analyze account_openings").execute(&mut *transaction).await.unwrap();
-
-    let list = async |connection: &mut PgConnection, states: &[StateName], after| {
-        let filter = Filter { states: Some(states.to_vec()), market: Some("LU".to_owned()), customer_reference: None };
-        let before = read(connection, "account_openings").await;
-        let listed = openings::list(connection, &filter, Page { limit: 50, after }).await.unwrap();
-        let ids: Vec<String> = listed.openings.iter().map(|it| it.id.to_string()).collect();
-        (ids, listed.next, read(connection, "account_openings").await - before)
-    };
-    for (states, expected) in [
-        (&[StateName::Rejected, StateName::Failed][..], vec![&ids[1]]),
-        (&[StateName::Escalated], vec![&ids[2]]),
-        (&[StateName::AwaitingProvider], vec![&ids[3]]),
-        (&[StateName::AwaitingProvider, StateName::Escalated], vec![&ids[3], &ids[2]]),
-    ] {
-        let (found, next, looks) = list(&mut transaction, states, None).await;
-        assert_eq!((found.iter().collect::<Vec<_>>(), next), (expected, None), "{states:?}");
-        assert!(looks <= 8, "{states:?}: {looks}");
-    }
-    let (none, next, looks) = list(&mut transaction, &[StateName::Completed], None).await;
-    assert!(none.is_empty() && looks <= 2 * 10_000, "{looks}");
-    let (found, end, _) = list(&mut transaction, &[StateName::Completed], Some(next.unwrap())).await;
-    assert_eq!((found, end), (vec![ids[0].clone()], None));
     transaction.rollback().await.unwrap();
     app.finish().await;
 }
