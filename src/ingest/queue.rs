@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -106,20 +106,22 @@ impl Writer {
     async fn store<'a>(&self, facts: impl Iterator<Item = &'a NewFact> + Clone) -> sqlx::Result<Vec<Stored>> {
         let mut tries = 1;
         loop {
-            match self.store_once(facts.clone().collect()).await {
+            match self.store_once(facts.clone()).await {
                 Err(error) if tries < TRIES && classify(&error) == Fault::Contention => tries += 1,
                 result => return result,
             }
         }
     }
 
-    /// A lost answer is an error here: the sender comes again and finds its key taken.
-    async fn store_once(&self, facts: Vec<&NewFact>) -> sqlx::Result<Vec<Stored>> {
+    async fn store_once<'a>(&self, facts: impl Iterator<Item = &'a NewFact>) -> sqlx::Result<Vec<Stored>> {
         let mut connection = self.pool.acquire().await?;
         let storing = async {
-            // One statement, which is its own commit.
-            let settle = self.faults.around("ingest", Step::Settle, inbox::store(&mut connection, facts));
-            self.faults.around("ingest", Step::Commit, settle).await
+            let mut transaction = connection.begin().await?;
+            let insert = inbox::insert(&mut transaction, facts);
+            let stored = self.faults.around("ingest", Step::Settle, insert).await?;
+            // A lost answer to this commit is an error here: the sender comes again and finds its key taken.
+            self.faults.around("ingest", Step::Commit, transaction.commit()).await?;
+            Ok(stored)
         };
         let result = tokio::time::timeout(WITHIN, storing).await;
         conclude(connection, result)

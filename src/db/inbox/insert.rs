@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::clock::Time;
@@ -119,28 +119,13 @@ pub fn event_key(event_id: &str) -> String {
 ///
 /// # Errors
 /// When the database is away; then nothing of the transaction may be taken as stored.
-pub async fn insert(connection: &mut PgConnection, facts: &[NewFact]) -> sqlx::Result<Vec<Stored>> {
-    let batch = Batch::of(facts.iter().collect());
+pub async fn insert(
+    connection: &mut PgConnection,
+    facts: impl IntoIterator<Item = &NewFact>,
+) -> sqlx::Result<Vec<Stored>> {
+    let batch = Batch::of(facts.into_iter().collect());
     let new = insert_new(connection, &batch.firsts).await?;
     batch.conclude(connection, &new).await
-}
-
-/// The same in commits of its own: one statement and one round trip where all of them are new, which is nearly always; what
-/// is there already is counted in a second commit. Done again after a failure it stores nothing twice, and what the first
-/// try stored is still new.
-///
-/// # Errors
-/// When the database is away; then whether they were stored is unknown.
-pub async fn store(connection: &mut PgConnection, facts: Vec<&NewFact>) -> sqlx::Result<Vec<Stored>> {
-    let batch = Batch::of(facts);
-    let new = insert_new(connection, &batch.firsts).await?;
-    if new.len() == batch.facts.len() {
-        return Ok(vec![Stored::New; batch.facts.len()]);
-    }
-    let mut transaction = connection.begin().await?;
-    let stored = batch.conclude(&mut transaction, &new).await?;
-    transaction.commit().await?;
-    Ok(stored)
 }
 
 /// Facts to be stored together.
