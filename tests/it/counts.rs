@@ -155,7 +155,8 @@ async fn a_list_of_what_is_rare_reads_no_more_than_a_bound() {
         assert!(looks <= 8, "{states:?}: {looks}");
     }
     let (none, next, looks) = list(&mut transaction, &[StateName::Completed], None).await;
-    assert!(none.is_empty() && looks <= 2 * 10_000, "{looks}");
+    // An entry and a row of each that is looked at, and what the planner looks up.
+    assert!(none.is_empty() && looks < 2 * 10_000 + 10, "{looks}");
     let (found, end, _) = list(&mut transaction, &[StateName::Completed], Some(next.unwrap())).await;
     assert_eq!((found, end), (vec![ids[0].clone()], None));
     transaction.rollback().await.unwrap();
