@@ -2,6 +2,10 @@
 //!
 //! Functions on the hot path take and return slices, sorted by key before they write, so that two batches lock rows in
 //! the same order. Every query opens with a comment that names its function: `pg_stat_activity` shows who is calling.
+//!
+//! What is sought by its id and must still be pending is asked whether its `status is not distinct from 'pending'`: the planner
+//! cannot take that for the predicate of a queue's index. With an equality it can, and does whenever its statistics were made while
+//! the queue was empty: it then reads the whole queue for each batch of ids.
 
 pub mod advance;
 pub mod archive;

@@ -74,7 +74,7 @@ pub async fn cancel(connection: &mut PgConnection, left: &[(OpeningId, Topic)]) 
         r#"-- outbox::cancel
         update outbox o set status = 'cancelled', outcome = 'obsolete', lease_token = null, lease_until = null
           from unnest($1::uuid[], $2::text[]) as n(opening_id, topic)
-         where o.opening_id = n.opening_id and o.topic = n.topic and o.status = 'pending'"#,
+         where o.opening_id = n.opening_id and o.topic = n.topic and o.status is not distinct from 'pending'"#,
         &openings,
         &topics,
     )
@@ -201,7 +201,7 @@ pub async fn settle(
            set status = $3, outcome = $4, next_attempt_at = coalesce($5, next_attempt_at),
                attempts = attempts + $6, claims = claims - $9, attempt_log = attempt_log || $7, lease_token = null, lease_until = null,
                delivered_at = case when $3 = 'delivered' then $8::timestamptz end
-         where id = $1 and lease_token = $2 and status = 'pending'"#,
+         where id = $1 and lease_token = $2 and status is not distinct from 'pending'"#,
         id,
         token,
         status,

@@ -96,7 +96,7 @@ pub async fn claim_one(connection: &mut PgConnection, id: Uuid, now: Time) -> sq
         r#"-- inbox::claim_one
         select id, source, provider, part, body, headers, opening_id, provider_ref, received_at, retry_from, attempts
           from inbox
-         where id = $1 and status = 'pending' and next_attempt_at <= $2
+         where id = $1 and status is not distinct from 'pending' and next_attempt_at <= $2
            for update skip locked"#,
         id,
         now,

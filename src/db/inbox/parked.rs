@@ -20,7 +20,7 @@ pub async fn park(connection: &mut PgConnection, parked: &[(Uuid, Time)]) -> sql
         r#"-- inbox::park
         update inbox i set outcome = 'parked', next_attempt_at = n.at
           from unnest($1::uuid[], $2::timestamptz[]) as n(id, at)
-         where i.id = n.id and i.status = 'pending'"#,
+         where i.id = n.id and i.status is not distinct from 'pending'"#,
         &ids,
         &times,
     )
@@ -47,19 +47,28 @@ pub async fn unpark(
     let (providers, references): (Vec<String>, Vec<String>) = references.iter().cloned().unzip();
     sqlx::query!(
         r#"-- inbox::unpark
+        -- A look at an index for each opening and each reference, whatever the planner believes of the queue's length.
         with waiting as materialized (
-            select id from inbox where status = 'pending' and opening_id = any($1)
-             union all
+            select i.id from unnest($1::uuid[]) as n(opening_id)
+             cross join lateral (select id from inbox
+                                  where opening_id = n.opening_id and status is not distinct from 'pending'
+                                    and outcome = 'parked' and next_attempt_at > $4
+                                 offset 0) i
+             union
             select i.id from unnest($2::text[], $3::text[]) as n(provider, reference)
-              join inbox i on i.provider = n.provider and i.provider_ref = n.reference
-             where i.status = 'pending'
+             cross join lateral (select id from inbox
+                                  where provider = n.provider and provider_ref = n.reference
+                                    and status in ('pending', 'dead') and status is not distinct from 'pending'
+                                    and outcome = 'parked' and next_attempt_at > $4
+                                 offset 0) i
+             order by 1
         ), free as materialized (
             -- One that a worker holds is being looked at this moment.
-            select id from inbox
-             where id in (select id from waiting)
-               and status = 'pending' and outcome = 'parked' and next_attempt_at > $4
-             order by id
-               for update skip locked
+            select i.id from waiting
+             cross join lateral (select id from inbox
+                                  where id = waiting.id and status is not distinct from 'pending' and outcome = 'parked'
+                                    and next_attempt_at > $4
+                                    for update skip locked) i
         )
         update inbox i
            set next_attempt_at = $4,
@@ -88,7 +97,7 @@ pub async fn unpark_matched(connection: &mut PgConnection, parked: &[Uuid], now:
         r#"-- inbox::unpark_matched
         update inbox i set next_attempt_at = $2, lane = case when i.lane <> '' then i.lane else o.market end
           from account_openings o
-         where i.id = any($1) and i.status = 'pending' and i.outcome = 'parked' and i.next_attempt_at > $2
+         where i.id = any($1) and i.status is not distinct from 'pending' and i.outcome = 'parked' and i.next_attempt_at > $2
            and o.provider = i.provider and o.provider_ref = i.provider_ref"#,
         parked,
         now,
@@ -134,12 +143,12 @@ pub async fn older_unread(
         select asked.fact as "fact!"
           from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as asked(fact, opening_id, provider, reference)
          where exists (select 1 from inbox i
-                        where i.status = 'pending' and i.opening_id = asked.opening_id
+                        where i.opening_id = asked.opening_id and i.status is not distinct from 'pending'
                           and (i.outcome is distinct from 'parked' or i.next_attempt_at <= $6)
                           and i.id < asked.fact and not i.id = any($5))
             or exists (select 1 from inbox i
-                        where i.status = 'pending' and i.provider = asked.provider
-                          and i.provider_ref = asked.reference
+                        where i.provider = asked.provider and i.provider_ref = asked.reference
+                          and i.status in ('pending', 'dead') and i.status is not distinct from 'pending'
                           and (i.outcome is distinct from 'parked' or i.next_attempt_at <= $6)
                           and i.id < asked.fact and not i.id = any($5))"#,
         &facts,

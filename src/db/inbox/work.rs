@@ -66,7 +66,7 @@ pub async fn settle(connection: &mut PgConnection, settled: &[Settlement], now: 
         update inbox i
            set status = n.status, outcome = n.outcome, opening_id = n.opening_id, settled_at = $5
           from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) as n(id, status, outcome, opening_id)
-         where i.id = n.id and i.status = 'pending'"#,
+         where i.id = n.id and i.status is not distinct from 'pending'"#,
         &ids,
         &statuses,
         &outcomes,
@@ -98,7 +98,7 @@ pub async fn fail(
         update inbox
            set attempts = attempts + $6, attempt_log = attempt_log || $2, status = $3, outcome = $4,
                next_attempt_at = coalesce($5, next_attempt_at)
-         where id = $1 and status = 'pending'"#,
+         where id = $1 and status is not distinct from 'pending'"#,
         id,
         entry,
         status,
@@ -120,7 +120,7 @@ pub async fn bury(connection: &mut PgConnection, id: Uuid, cause: &str, now: Tim
     sqlx::query!(
         r#"-- inbox::bury
         update inbox set status = 'dead', outcome = 'unreadable', attempt_log = attempt_log || $2
-         where id = $1 and status = 'pending'"#,
+         where id = $1 and status is not distinct from 'pending'"#,
         id,
         entry,
     )

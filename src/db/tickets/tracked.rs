@@ -63,7 +63,8 @@ pub async fn mark_creation(
         update tickets set creation_sent_at = $5
          where opening_id = $1 and kind = $2 and tracker_key is null
            and (creation_sent_at is null or creation_sent_at <= $6)
-           and exists (select from outbox where id = $3 and lease_token = $4 and lease_until > $5 and status = 'pending')"#,
+           and exists (select from outbox where id = $3 and lease_token = $4 and lease_until > $5
+                          and status is not distinct from 'pending')"#,
         opening,
         kind.as_str(),
         work,
