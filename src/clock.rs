@@ -103,6 +103,13 @@ impl Ids {
     }
 }
 
+/// The last id that can have been made within the millisecond of a time: none up to it was made later.
+#[must_use]
+pub fn last_id_of(time: Time) -> Uuid {
+    let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
+    Uuid::from_u128((millis << 80) | (u128::MAX >> 48))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +128,15 @@ mod tests {
         sorted.sort_unstable();
         sorted.dedup();
         assert_eq!(made, sorted);
+    }
+
+    #[test]
+    fn the_last_id_of_a_time_is_not_below_those_that_are_made_then_and_below_all_later_ones() {
+        let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::microseconds(20_000_000_000_999));
+        let ids = Ids::new(clock.clone());
+        let (now, last) = (ids.next(), last_id_of(clock.now()));
+        clock.advance(TimeDelta::microseconds(1));
+        assert!(now <= last && last < ids.next());
+        assert_eq!(last_id_of(DateTime::UNIX_EPOCH - TimeDelta::days(1)), last_id_of(DateTime::UNIX_EPOCH));
     }
 }

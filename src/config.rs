@@ -33,6 +33,9 @@ use crate::guard::breaker::Rules;
 use crate::provider::signature::WebhookSecret;
 use crate::telemetry::LogFormat;
 
+/// Some providers repeat a webhook for so long: an event must be known as a copy for longer.
+const LONGEST_REPEAT: TimeDelta = TimeDelta::days(30);
+
 words!(
     /// Where the service runs.
     Environment {
@@ -112,6 +115,8 @@ pub struct Settings {
     pub rejected_max_bytes: i64,
     pub ack_timeout: Duration,
     pub ingest_queue: usize,
+    pub ingest_queue_bytes: usize,
+    pub inbox_backlog: i64,
     pub lease_margin: TimeDelta,
     pub provider_timeout: Duration,
     pub breaker: Rules,
@@ -120,6 +125,8 @@ pub struct Settings {
     pub sync_wait: Duration,
     pub shutdown_grace: Duration,
     pub parked_ttl: TimeDelta,
+    pub archive_after: TimeDelta,
+    pub inbox_keys_for: TimeDelta,
     pub clock_offset: TimeDelta,
 }
 
@@ -214,6 +221,8 @@ impl RawSettings {
             rejected_max_bytes: check.number("REJECTED_MAX_BYTES", &self.rejected_max_bytes, 262_144, 1 << 40),
             ack_timeout: check.duration("ACK_TIMEOUT", &self.ack_timeout),
             ingest_queue: check.number("INGEST_QUEUE", &self.ingest_queue, 1, 1_000_000),
+            ingest_queue_bytes: check.number("INGEST_QUEUE_BYTES", &self.ingest_queue_bytes, 1, 1 << 40),
+            inbox_backlog: check.number("INBOX_BACKLOG", &self.inbox_backlog, 1, 1_000_000_000),
             lease_margin: check.delta_of_at_least("LEASE_MARGIN", &self.lease_margin, TimeDelta::milliseconds(500)),
             provider_timeout: check.duration("PROVIDER_TIMEOUT", &self.provider_timeout),
             breaker: self.breaker(&mut check),
@@ -222,6 +231,8 @@ impl RawSettings {
             sync_wait: check.duration("SYNC_WAIT", &self.sync_wait),
             shutdown_grace: check.duration("SHUTDOWN_GRACE", &self.shutdown_grace),
             parked_ttl: check.delta("PARKED_TTL", &self.parked_ttl),
+            archive_after: check.delta("ARCHIVE_AFTER", &self.archive_after),
+            inbox_keys_for: check.delta_of_at_least("INBOX_KEYS_FOR", &self.inbox_keys_for, LONGEST_REPEAT),
             clock_offset: check
                 .with("CLOCK_OFFSET", &self.clock_offset, "a duration, such as 3s or -3s", parse::offset)
                 .unwrap_or_default(),
@@ -278,9 +289,18 @@ impl RawSettings {
             let takes = format!("at least PROVIDER_TIMEOUT + 5s = {}", humantime::format_duration(least));
             check.wrong("SHUTDOWN_GRACE", Some(&self.shutdown_grace), &takes);
         }
+        if check.fits("WEBHOOK_MAX_BYTES") && settings.ingest_queue_bytes < settings.webhook_max_bytes {
+            let takes = format!("at least WEBHOOK_MAX_BYTES = {}", self.webhook_max_bytes);
+            check.wrong("INGEST_QUEUE_BYTES", Some(&self.ingest_queue_bytes), &takes);
+        }
         if check.fits("BACKOFF_BASE") && settings.retry.cap < settings.retry.base {
             let takes = format!("at least BACKOFF_BASE = {}", self.backoff_base);
             check.wrong("BACKOFF_CAP", Some(&self.backoff_cap), &takes);
+        }
+        if check.fits("ARCHIVE_AFTER") && settings.inbox_keys_for < settings.archive_after {
+            // A key stands in the row that is archived.
+            let takes = format!("at least ARCHIVE_AFTER = {}", self.archive_after);
+            check.wrong("INBOX_KEYS_FOR", Some(&self.inbox_keys_for), &takes);
         }
         if settings.public_addr == settings.internal_addr && settings.public_addr.port() != 0 {
             check.wrong("INTERNAL_ADDR", Some(&self.internal_addr), "another address than PUBLIC_ADDR");

@@ -49,6 +49,7 @@ fn describe() {
         ("polls_total", "Status polls, by their outcome"),
         ("escalations_total", "Openings whose deadline passed without an answer"),
         ("terminal_total", "How each answer was learnt"),
+        ("archived_total", "Rows that left inbox and outbox for their archives, and keys that left the inbox"),
         ("catch_up_pages_total", "Pages of providers' lists that were asked for to catch up, by their outcome"),
         ("catch_up_items_total", "Items on those pages, by whether the inbox had them"),
     ] {
@@ -96,6 +97,9 @@ fn begin_at_zero() {
     }
     for reason in ["processing", "unreadable", "no_matching_opening", "catch_up"] {
         zero("failures_total", &[("reason", reason)]);
+    }
+    for what in ["facts", "keys", "work"] {
+        zero("archived_total", &[("what", what)]);
     }
     for outcome in ["started", "pending", "completed", "rejected", "timeout"] {
         zero("polls_total", &[("provider", nexusbank::NAME), ("outcome", outcome)]);

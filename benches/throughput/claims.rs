@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use account_opening::clock::Clock;
-use account_opening::db::timers::{Room, claim};
+use account_opening::db::timers::{Fronts, Room, claim};
 use chrono::TimeDelta;
 use sqlx::{Connection, PgConnection};
 
@@ -75,8 +75,9 @@ impl Claims {
             connections.push(PgConnection::connect(&self.cell.url).await.expect("Postgres answers"));
         }
         let began = Instant::now();
+        let fronts = Fronts::default();
         for connection in connections {
-            workers.spawn(work(connection, each));
+            workers.spawn(work(connection, fronts.clone(), each));
         }
         let claimed: u64 = workers.join_all().await.into_iter().sum();
         per_second(claimed, began.elapsed())
@@ -84,12 +85,13 @@ impl Claims {
 }
 
 /// Claims about so many, as a poller does; how many there were.
-async fn work(mut connection: PgConnection, most: u64) -> u64 {
+async fn work(mut connection: PgConnection, fronts: Fronts, most: u64) -> u64 {
     let rooms = [Room { provider: "nexusbank", most: BATCH.into() }];
     let mut claimed = 0;
     while claimed < most {
         let now = Clock::system().now();
-        let due = claim(&mut connection, now, now + LEASE, &rooms, BATCH.into()).await.expect("Postgres answers");
+        let due = claim(&mut connection, &fronts, now, now + LEASE, &rooms, BATCH.into()).await;
+        let due = due.expect("Postgres answers");
         if due.is_empty() {
             break;
         }

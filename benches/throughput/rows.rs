@@ -28,7 +28,7 @@ const OPENINGS: &str = "account_openings (id, market, customer_type, customer_re
                         provider, state, profile_id, provider_ref, provider_status, iban, bic, card_id, deadline_at, \
                         version, head_hash, created_at, updated_at)";
 const HISTORY: &str = "opening_history (opening_id, version, from_state, to_state, event, source, inbox_id, at, hash)";
-const TIMERS: &str = "timers (opening_id, due_at)";
+const TIMERS: &str = "timers (opening_id, due_at, asks, urgent_from)";
 const INBOX: &str = "inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, opening_id, \
                      provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at)";
 
@@ -80,7 +80,7 @@ impl Rows {
              {deadline}\t{steps}\t\\\\x{head}\t{created}\t{created}",
         )?;
         match life {
-            Life::Waiting { due, .. } => writeln!(self.timers, "{id}\t{due}"),
+            Life::Waiting { due, .. } => writeln!(self.timers, "{id}\t{due}\tnexusbank\t{deadline}"),
             Life::Completed => self.fact(n, id, &reference, created),
         }
     }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::advance::Writer;
+use crate::db::timers::Fronts;
 use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
@@ -18,7 +19,7 @@ use crate::heard::Heard;
 use crate::http::Edge;
 use crate::http::internal::flags::Flags;
 use crate::http::internal::openings::Lookout;
-use crate::ingest::Ingest;
+use crate::ingest::{Backlog, Bounds, Ingest, Lanes, Shared};
 use crate::provider::http::Client;
 use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers, SecretUses};
@@ -52,8 +53,8 @@ impl Parts {
             pool.clone(),
             clock.clone(),
             ids.clone(),
-            Arc::clone(&wakers.inbox),
-            settings.ingest_queue,
+            shared(&context),
+            Bounds { messages: settings.ingest_queue, bytes: settings.ingest_queue_bytes },
             settings.burst_dedup_ttl,
             faults.clone(),
         );
@@ -105,14 +106,24 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         hang_up: CancellationToken::new(),
         lease_margin: settings.lease_margin,
         parked_ttl: settings.parked_ttl,
+        backlog: Backlog::default(),
+        lanes: Lanes::default(),
+        most_waiting: settings.inbox_backlog,
+        archive_after: settings.archive_after,
+        inbox_keys_for: settings.inbox_keys_for,
         secret_uses: SecretUses::default(),
         gates,
         poll_budget: Budget::new(settings.poll_budget),
+        fronts: Fronts::default(),
         heard: Heard::default(),
         catch_up_overlap: settings.catch_up_overlap,
         wakers: Wakers::default(),
         faults: FaultPoint::default(),
     })
+}
+
+fn shared(Context { wakers, backlog, lanes, .. }: &Context) -> Shared {
+    Shared { wake: Arc::clone(&wakers.inbox), backlog: backlog.clone(), lanes: lanes.clone() }
 }
 
 fn writer(settings: &Settings, ids: Ids, key: HistoryKey) -> Writer {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::Topic;
 use crate::workers::Context;
+use crate::workers::backlog::BacklogWatch;
 use crate::workers::breakers::Forced;
 use crate::workers::catch_up::CatchUp;
 use crate::workers::driver::{Rhythm, Worker, drive};
@@ -22,6 +23,8 @@ use crate::workers::sweeper::Sweeper;
 
 /// How often a worker looks for work that nobody woke it for.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often it is looked whether the inbox is full.
+const BEHIND: Duration = Duration::from_secs(1);
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
 /// How often it is written down when providers were last heard of, and with which secrets: what a crash loses of it is far
@@ -39,7 +42,9 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     let mut tasks = JoinSet::new();
     let wakers = &context.wakers;
     let mut spawn = Spawn { tasks: &mut tasks, context, stop };
-    spawn.worker(InboxWorker(context.clone()), Rhythm { wake: Arc::clone(&wakers.inbox), idle: LOOK, at_once: 2 });
+    // A second batch and more are begun only while those before were full.
+    let decide = Rhythm { wake: Arc::clone(&wakers.inbox), idle: LOOK, at_once: batches_at_once() };
+    spawn.worker(InboxWorker::new(context.clone()), decide);
     spawn.worker(Poller(context.clone()), Rhythm { wake: Arc::clone(&wakers.poller), idle: LOOK, at_once: POLLS });
     for topic in Topic::ALL.iter().copied() {
         // A tick lasts as long as its slowest call. Work that comes one by one is claimed so, and each slow call then takes a
@@ -50,12 +55,19 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     let alone = |wake, idle| Rhythm { wake, idle, at_once: 1 };
     spawn.worker(Recovery(context.clone()), alone(context.gates.wake(), LOOK));
     spawn.worker(CatchUp(context.clone()), alone(Arc::clone(&wakers.catch_up), LOOK));
+    spawn.worker(BacklogWatch::new(context.clone()), alone(Arc::default(), BEHIND));
     spawn.worker(Forced(context.clone()), alone(Arc::default(), LOOK));
     spawn.worker(Marks(context.clone()), alone(Arc::default(), KEEP));
     spawn.worker(SecretUseKeeper(context.clone()), alone(Arc::default(), KEEP));
     spawn.worker(Sweeper(context.clone()), alone(Arc::default(), SWEEP));
     tasks.spawn(keep_metrics(metrics, stop.clone()));
     tasks
+}
+
+/// Batches of facts that are decided at once: one beside another even on a single core, since most of their time is the
+/// database's, and no more than a few, since each holds a connection.
+fn batches_at_once() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4)
 }
 
 struct Spawn<'a> {

@@ -105,6 +105,12 @@ pub struct RawSettings {
     /// How many webhooks may wait in memory to be stored
     #[arg(long, env, default_value = "4096")]
     pub ingest_queue: String,
+    /// How many bytes of them may wait; at least WEBHOOK_MAX_BYTES
+    #[arg(long, env, default_value = "67108864")]
+    pub ingest_queue_bytes: String,
+    /// How many facts may be due in the inbox before webhooks are told to come again
+    #[arg(long, env, default_value = "1000000")]
+    pub inbox_backlog: String,
     /// How long a lease outlives the deadline of the call that it is for
     #[arg(long, env, default_value = "30s")]
     pub lease_margin: String,
@@ -147,6 +153,12 @@ pub struct RawSettings {
     /// How long a fact that matches no opening waits for one
     #[arg(long, env, default_value = "24h")]
     pub parked_ttl: String,
+    /// How long after their end facts and deliveries stay in inbox and outbox before they are archived
+    #[arg(long, env, default_value = "30d")]
+    pub archive_after: String,
+    /// How long an event is known as a copy of an earlier one; at least 30d, and at least ARCHIVE_AFTER
+    #[arg(long, env, default_value = "90d")]
+    pub inbox_keys_for: String,
     /// How wrong our clock is made to be, such as 3s or -3s: for tests with faults, refused in production
     #[arg(long, env, default_value = "0s", allow_hyphen_values = true)]
     pub clock_offset: String,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::timers::Timer;
 use super::{cases, events, history, inbox, openings, outbox, tickets, timers};
 use crate::clock::{Ids, Time};
 use crate::domain::chain::{Hash, HistoryKey};
@@ -84,11 +85,7 @@ impl Advance {
     }
 
     fn timer_changed(&self) -> bool {
-        self.before.as_ref().is_none_or(|before| {
-            before.opening.due_at != self.opening.due_at
-                || before.opening.polls_before_wait != self.opening.polls_before_wait
-                || before.opening.state_name().is_terminal() != self.opening.state_name().is_terminal()
-        })
+        self.before.as_ref().is_none_or(|before| Timer::of(&before.opening) != Timer::of(&self.opening))
     }
 }
 
@@ -189,7 +186,8 @@ impl<'a> Effects<'a> {
         let (opening_id, id) = (opening.id, writer.ids.next());
         match effect {
             Effect::Send(Command(topic)) => {
-                self.work.push(outbox::NewWork { id, opening_id, topic: *topic, payload: json!({}) });
+                let lane = opening.request.market.clone();
+                self.work.push(outbox::NewWork { id, opening_id, topic: *topic, lane, payload: json!({}) });
             }
             Effect::Cancel(topic) => self.cancelled.push((opening_id, *topic)),
             Effect::Emit(kind, snapshot) => self.emit(writer, *kind, snapshot),
@@ -213,8 +211,8 @@ impl<'a> Effects<'a> {
         self.events.push(events::NewEvent { id, opening_id: opening.id, kind, version: opening.version, data });
         for url in &writer.subscribers {
             let payload = json!({"event_id": id, "subscriber": url});
-            let topic = Topic::DeliverEvent;
-            self.work.push(outbox::NewWork { id: writer.ids.next(), opening_id: opening.id, topic, payload });
+            let (id, topic, lane) = (writer.ids.next(), Topic::DeliverEvent, url.clone());
+            self.work.push(outbox::NewWork { id, opening_id: opening.id, topic, lane, payload });
         }
     }
 
@@ -247,6 +245,7 @@ fn for_tracker(writer: &Writer, ticket: &tickets::Changed) -> outbox::NewWork {
         id: writer.ids.next(),
         opening_id: OpeningId(*opening_id),
         topic: if *opened { Topic::OpenTicket } else { Topic::CloseTicket },
+        lane: String::new(),
         payload: json!({"kind": kind, "revision": revision, "why": why}),
     }
 }

@@ -105,7 +105,7 @@ pub async fn list(connection: &mut PgConnection, queue: Option<&str>, page: Page
     .await
 }
 
-/// One dead letter, or one that was.
+/// One dead letter, or one that was, archived or not.
 ///
 /// # Errors
 /// When the database is away.
@@ -116,14 +116,24 @@ pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
                jsonb_array_length(attempt_log) as "attempts!", opening_id, received_at as "at!", body as "payload!",
                headers as "headers?", attempt_log as "attempt_log!", erased_at as "erased_at?"
           from inbox
-         where id = $1 and (status = 'dead' or attempt_log @> '[{"class": "redrive"}]'
-                            or attempt_log @> '[{"class": "discard"}]')
+         where id = $1 and archived_at is null
+           and (status = 'dead' or attempt_log @> '[{"class": "redrive"}]' or attempt_log @> '[{"class": "discard"}]')
+         union all
+        select id, 'inbox', source, status, outcome, jsonb_array_length(attempt_log), opening_id, received_at, body, headers,
+               attempt_log, erased_at
+          from inbox_archive
+         where id = $1 and (attempt_log @> '[{"class": "redrive"}]' or attempt_log @> '[{"class": "discard"}]')
          union all
         select id, 'outbox', topic, status, outcome, jsonb_array_length(attempt_log), opening_id, created_at,
                convert_to(payload::text, 'UTF8'), null, attempt_log, null
           from outbox
          where id = $1 and (status = 'dead' or attempt_log @> '[{"class": "redrive"}]'
-                            or attempt_log @> '[{"class": "discard"}]')"#,
+                            or attempt_log @> '[{"class": "discard"}]')
+         union all
+        select id, 'outbox', topic, status, outcome, jsonb_array_length(attempt_log), opening_id, created_at,
+               convert_to(payload::text, 'UTF8'), null, attempt_log, null
+          from outbox_archive
+         where id = $1 and (attempt_log @> '[{"class": "redrive"}]' or attempt_log @> '[{"class": "discard"}]')"#,
         id,
     )
     .fetch_optional(connection)

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{cases, events, idempotency, inbox, openings, operator_actions, outbox, rejected, tickets};
+use super::{archive, cases, events, idempotency, inbox, openings, operator_actions, outbox, rejected, tickets};
 use crate::clock::Time;
 use crate::domain::Opening;
 use crate::domain::opening::ERASED;
@@ -44,6 +44,8 @@ async fn beside(connection: &mut PgConnection, opening: &Opening, erased_at: Tim
     emptied.extend(others);
     tickets::erase(connection, id).await?;
     outbox::erase(connection, id).await?;
+    let archived = archive::erase(connection, opening, &emptied, now).await?;
+    emptied.extend(archived);
     operator_actions::erase(connection, id, &emptied).await?;
     rejected::erase(connection, opening).await
 }

@@ -26,7 +26,26 @@ pub struct Count {
     pub count: i64,
 }
 
-/// The queues.
+/// The most rows of a queue that are counted. A depth of this is one of as many or more, and the oldest of them the oldest of so
+/// many that were looked at: a scrape must not cost more, the longer the queue is.
+pub const MOST: i64 = 10_000;
+
+/// Has the transaction read no table whole and no index before the first row of it is wanted: among many rows a few look as if
+/// they were found soon, and they all stand at the end.
+///
+/// # Errors
+/// When the database is away.
+pub async fn by_index(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- gauges::by_index
+        select set_config('enable_seqscan', 'off', true) as s, set_config('enable_bitmapscan', 'off', true) as b"#,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
+}
+
+/// The queues, each up to [`MOST`]. Call it after [`by_index`].
 ///
 /// # Errors
 /// When the database is away.
@@ -34,32 +53,22 @@ pub async fn queues(connection: &mut PgConnection, now: Time) -> sqlx::Result<Ve
     sqlx::query_as!(
         Queue,
         r#"-- gauges::queues
-        select 'inbox' as "name!", count(*) as "depth!", min(received_at) as oldest from inbox where status = 'pending'
+        select 'inbox' as "name!", count(*) as "depth!", min(at) as oldest
+          from (select received_at as at from inbox where status = 'pending' limit (select $2::bigint)) as waiting
          union all
-        select 'outbox', count(*), min(created_at) from outbox where status = 'pending'
+        select 'outbox', count(*), min(at)
+          from (select created_at as at from outbox where status = 'pending' limit (select $2)) as waiting
          union all
-        select 'timers', count(*), min(due_at) from timers where due_at <= $1"#,
+        select 'timers', count(*), min(at)
+          from (select due_at as at from timers where due_at <= $1 order by due_at limit (select $2)) as due"#,
         now,
+        MOST,
     )
     .fetch_all(connection)
     .await
 }
 
-/// Openings by state and market.
-///
-/// # Errors
-/// When the database is away.
-pub async fn openings(connection: &mut PgConnection) -> sqlx::Result<Vec<Count>> {
-    sqlx::query_as!(
-        Count,
-        r#"-- gauges::openings
-        select state as "first!", market as "second!", count(*) as "count!" from account_openings group by state, market"#,
-    )
-    .fetch_all(connection)
-    .await
-}
-
-/// Dead letters by queue and cause.
+/// Dead letters by queue and cause, of each queue up to [`MOST`]. Call it after [`by_index`].
 ///
 /// # Errors
 /// When the database is away.
@@ -68,9 +77,11 @@ pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Cou
         Count,
         r#"-- gauges::dead_letters
         select 'inbox' as "first!", coalesce(outcome, 'unknown') as "second!", count(*) as "count!"
-          from inbox where status = 'dead' group by outcome
+          from (select outcome from inbox where status = 'dead' limit (select $1::bigint)) as dead group by outcome
          union all
-        select 'outbox', coalesce(outcome, 'unknown'), count(*) from outbox where status = 'dead' group by outcome"#,
+        select 'outbox', coalesce(outcome, 'unknown'), count(*)
+          from (select outcome from outbox where status = 'dead' limit (select $1)) as dead group by outcome"#,
+        MOST,
     )
     .fetch_all(connection)
     .await

@@ -4,6 +4,7 @@
 //! the same order. Every query opens with a comment that names its function: `pg_stat_activity` shows who is calling.
 
 pub mod advance;
+pub mod archive;
 pub mod backfills;
 pub mod breakers;
 pub mod cases;
@@ -19,6 +20,7 @@ pub mod idempotency;
 pub mod inbox;
 mod mentions;
 pub mod migrations;
+pub mod opening_counts;
 pub mod openings;
 pub mod operator_actions;
 pub mod outbox;

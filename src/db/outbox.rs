@@ -1,9 +1,12 @@
 //! `outbox`: calls and deliveries to others, written with the state change that caused them.
 
+mod claim;
+
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use self::claim::{claim, claim_in_turn};
 use crate::clock::Time;
 use crate::domain::retry::Nature;
 use crate::domain::{OpeningId, StateName, Topic};
@@ -19,6 +22,8 @@ pub struct NewWork {
     pub opening_id: OpeningId,
     /// What it is.
     pub topic: Topic,
+    /// Whose work it must not delay: the market, or the subscriber that it is for. Empty: nobody's in particular.
+    pub lane: String,
     /// What it needs beside the opening.
     pub payload: Value,
 }
@@ -34,17 +39,20 @@ pub async fn insert(connection: &mut PgConnection, work: &[NewWork], now: Time) 
     let ids: Vec<Uuid> = work.iter().map(|it| it.id).collect();
     let openings: Vec<Uuid> = work.iter().map(|it| it.opening_id.0).collect();
     let topics: Vec<String> = work.iter().map(|it| it.topic.to_string()).collect();
+    let lanes: Vec<&str> = work.iter().map(|it| it.lane.as_str()).collect();
     let payloads: Vec<Value> = work.iter().map(|it| it.payload.clone()).collect();
     sqlx::query!(
         r#"-- outbox::insert
-        insert into outbox (id, opening_id, topic, payload, status, next_attempt_at, created_at, retry_from)
-        select id, opening_id, topic, payload, 'pending', $5, $5, $5
-          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[]) as n(id, opening_id, topic, payload)"#,
+        insert into outbox (id, opening_id, topic, payload, status, next_attempt_at, created_at, retry_from, lane)
+        select id, opening_id, topic, payload, 'pending', $5, $5, $5, lane
+          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $6::text[])
+            as n(id, opening_id, topic, payload, lane)"#,
         &ids,
         &openings,
         &topics,
         &payloads,
         now,
+        &lanes as &[&str],
     )
     .execute(connection)
     .await?;
@@ -92,94 +100,6 @@ pub struct Claimed {
     pub attempt_log: Value,
     /// What `RETRY_FOR` counts from: when it was written, or redriven.
     pub retry_from: Time,
-}
-
-/// Claims due work of one topic under a lease. Only who holds `token` can settle it. What is for one of the subscribers that
-/// are `shut` stays as it is, and due: claimed only to be held, it would keep others waiting.
-///
-/// # Errors
-/// When the database is away.
-pub async fn claim(
-    connection: &mut PgConnection,
-    topic: Topic,
-    token: Uuid,
-    now: Time,
-    lease_until: Time,
-    shut: &[String],
-    limit: i64,
-) -> sqlx::Result<Vec<Claimed>> {
-    sqlx::query_as!(
-        Claimed,
-        r#"-- outbox::claim
-        with due as (
-            select id from outbox
-             where topic = $1 and status = 'pending' and next_attempt_at <= $3
-               and (lease_until is null or lease_until <= $3)
-               and (cardinality($6::text[]) = 0 or payload ->> 'subscriber' <> all ($6))
-             order by next_attempt_at, id
-             limit $5
-               for update skip locked
-        )
-        update outbox o
-           set lease_token = $2, lease_until = $4, claims = o.claims + 1
-          from due
-         where o.id = due.id
-        returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.attempt_log, o.retry_from"#,
-        topic.as_str(),
-        token,
-        now,
-        lease_until,
-        limit,
-        shut,
-    )
-    .fetch_all(connection)
-    .await
-}
-
-/// The same for tickets at the tracker, of which each is worked on one after the other: in the order of what happened to it,
-/// and never twice at the same time. What is dead blocks nothing.
-///
-/// # Errors
-/// When the database is away.
-pub async fn claim_in_turn(
-    connection: &mut PgConnection,
-    topic: Topic,
-    token: Uuid,
-    now: Time,
-    lease_until: Time,
-    limit: i64,
-) -> sqlx::Result<Vec<Claimed>> {
-    sqlx::query_as!(
-        Claimed,
-        r#"-- outbox::claim_in_turn
-        with due as (
-            select id from outbox o
-             where topic = $1 and status = 'pending' and next_attempt_at <= $3
-               and (lease_until is null or lease_until <= $3)
-               and not exists (
-                   select from outbox other
-                    where other.opening_id = o.opening_id and other.id <> o.id
-                      and other.topic in ('open_ticket', 'close_ticket') and other.status = 'pending'
-                      and other.payload ->> 'kind' = o.payload ->> 'kind'
-                      and ((other.payload ->> 'revision')::bigint < (o.payload ->> 'revision')::bigint
-                           or other.lease_until > $3))
-             order by next_attempt_at, id
-             limit $5
-               for update skip locked
-        )
-        update outbox o
-           set lease_token = $2, lease_until = $4, claims = o.claims + 1
-          from due
-         where o.id = due.id
-        returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.attempt_log, o.retry_from"#,
-        topic.as_str(),
-        token,
-        now,
-        lease_until,
-        limit,
-    )
-    .fetch_all(connection)
-    .await
 }
 
 impl Claimed {
@@ -319,7 +239,6 @@ pub async fn make_due(
                and (outcome in ('breaker_open', 'probing', 'crowded')
                     or (outcome is null and attempt_log -> -1 ->> 'class' in ('timeout', 'transport', 'server_error')))
                and ($3::text[] is null or payload ->> 'subscriber' = any ($3))
-             order by next_attempt_at, id
              limit $4
                for update skip locked
         )

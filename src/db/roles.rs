@@ -8,9 +8,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// What the service does with each table; of tables that are written once, only the columns that people act on or an erasure
 /// empties may change. A newer version may add to it; what is taken away must not have been used by the
 /// version before, which runs beside it for a while.
-const RIGHTS: [(&str, &str); 20] = [
+const RIGHTS: [(&str, &str); 25] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
+    ("archive_walks", "select, update (place, began_at)"),
     ("backfills", "select, insert, update"),
     ("breakers", "select, insert, update, delete"),
     ("cases", "select, insert, update (status, reason, resolved_by, resolved_at, cause, ours, theirs)"),
@@ -18,10 +19,14 @@ const RIGHTS: [(&str, &str); 20] = [
     ("feature_flag_changes", "select, insert"),
     ("heartbeats", "select, insert, update"),
     ("idempotency_keys", "select, insert, update, delete"),
-    ("inbox", "select, insert, update"),
+    ("inbox", "select, insert, update, delete"),
+    ("inbox_archive", "select, insert, update (body, headers, attempt_log, erased_at, duplicates, last_duplicate_at)"),
+    ("opening_count_changes", "select, delete"),
+    ("opening_counts", "select, insert, update"),
     ("opening_history", "select, insert"),
     ("operator_actions", "select, insert, update (reason, detail)"),
-    ("outbox", "select, insert, update"),
+    ("outbox", "select, insert, update, delete"),
+    ("outbox_archive", "select, insert, update (payload, attempt_log)"),
     ("rejected_requests", "select, insert, update, delete"),
     ("rejected_sources", "select, insert, update, delete"),
     ("rejected_total", "select, update"),

@@ -1,4 +1,5 @@
-//! Everything about one opening in order of time: facts, transitions, commands, tickets, cases, acts of operators.
+//! Everything about one opening in order of time: facts, transitions, commands, tickets, cases, acts of operators. What was
+//! archived is told as before.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -26,6 +27,7 @@ pub struct Item {
 ///
 /// # Errors
 /// When the database is away.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn list(
     connection: &mut PgConnection,
     opening: &Opening,
@@ -37,10 +39,26 @@ pub async fn list(
         Item,
         r#"-- timeline::list
         with facts as (
-            select * from inbox where opening_id = $1
+            select id, source, event_id, status, outcome, duplicates, last_duplicate_at, settled_at, received_at, headers,
+                   attempt_log
+              from inbox where opening_id = $1 and archived_at is null
              union all
-            select * from inbox where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
-                                  and opening_id is distinct from $1
+            select id, source, event_id, status, outcome, duplicates, last_duplicate_at, settled_at, received_at, headers,
+                   attempt_log
+              from inbox where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
+                           and opening_id is distinct from $1
+             union all
+            -- Copies are counted in the inbox as long as it has the key.
+            select a.id, a.source, a.event_id, a.status, a.outcome, coalesce(i.duplicates, a.duplicates),
+                   coalesce(i.last_duplicate_at, a.last_duplicate_at), a.settled_at, a.received_at, a.headers, a.attempt_log
+              from inbox_archive a left join inbox i on i.id = a.id
+             where a.opening_id = $1
+        ), work as (
+            select id, topic, status, outcome, claims, created_at, delivered_at, attempt_log
+              from outbox where opening_id = $1
+             union all
+            select id, topic, status, outcome, claims, created_at, delivered_at, attempt_log
+              from outbox_archive where opening_id = $1
         ), items as (
             -- An act that is also a fact is one item, with what came of the fact.
             select a.at, 0 as rank, a.id::text as id, 'operator' as kind, jsonb_build_object('who', who, 'action', action,
@@ -64,7 +82,7 @@ pub async fn list(
             select created_at, 3, id::text, topic,
                    jsonb_build_object('status', status, 'outcome', outcome, 'claims', claims, 'delivered_at', delivered_at,
                        'attempts', attempt_log)
-              from outbox where opening_id = $1
+              from work
              union all
             select created_at, 4, id::text, 'ticket',
                    jsonb_build_object('kind', kind, 'status', status, 'summary', summary, 'reason', reason, 'link', link,

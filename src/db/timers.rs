@@ -1,10 +1,20 @@
 //! `timers`: when the poller looks at an opening next.
+//!
+//! They stand in lines: what cannot wait (a deadline has passed, or nobody is to be asked) in one, the polls of each provider
+//! in one of their own. A claim reads the head of a line and as much as it takes, however long the line is and whatever
+//! stands in others. Columns of the timer say in which lines it stands; what is to be done is read from the anchor.
 
-use sqlx::PgConnection;
+mod fronts;
+
+use std::collections::BTreeSet;
+
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
+pub use self::fronts::Fronts;
+use self::fronts::{Line, Place};
 use crate::clock::Time;
-use crate::domain::Opening;
+use crate::domain::{Opening, StateName};
 
 /// A timer that ran out and was claimed.
 #[derive(Clone, Debug)]
@@ -23,36 +33,71 @@ pub struct Due {
     pub deadline_at: Time,
 }
 
+/// The timer of an opening that has not ended, as it is to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timer<'a> {
+    due_at: Option<Time>,
+    claims_before_wait: i32,
+    /// Whom a poll asks, while it may wait for room.
+    asks: Option<&'a str>,
+    /// From when on it cannot wait. None: it always can.
+    urgent_from: Option<Time>,
+}
+
+impl<'a> Timer<'a> {
+    /// The timer of an opening. None: it has ended. [`fill_in`] says the same in SQL.
+    #[must_use]
+    pub fn of(opening: &'a Opening) -> Option<Self> {
+        let Opening { due_at, deadline_at, polls_before_wait, .. } = *opening;
+        let provider = opening.request.provider.as_str();
+        let (asks, urgent_from) = match opening.state_name() {
+            StateName::Completed | StateName::Rejected | StateName::Failed => return None,
+            StateName::Escalated => (Some(provider), None),
+            StateName::AwaitingProvider => {
+                (due_at.is_some_and(|due| due < deadline_at).then_some(provider), Some(deadline_at))
+            }
+            StateName::CreatingProfile | StateName::RequestingAccount | StateName::IssuingCard => {
+                (None, Some(due_at.map_or(deadline_at, |due| due.min(deadline_at))))
+            }
+        };
+        Some(Self { due_at, claims_before_wait: polls_before_wait, asks, urgent_from })
+    }
+}
+
 /// Writes the timers of openings: inserts, moves, stops (escalated: no time) or removes (terminal).
 ///
 /// # Errors
 /// When the database is away.
 pub async fn set(connection: &mut PgConnection, openings: &[&Opening]) -> sqlx::Result<()> {
-    let (ended, running): (Vec<&Opening>, Vec<&Opening>) =
-        openings.iter().copied().partition(|it| it.state_name().is_terminal());
+    let ended: Vec<Uuid> = openings.iter().filter(|it| Timer::of(it).is_none()).map(|it| it.id.0).collect();
     if !ended.is_empty() {
-        let ids: Vec<Uuid> = ended.iter().map(|it| it.id.0).collect();
         sqlx::query!(
             r#"-- timers::set
             delete from timers where opening_id = any($1)"#,
-            &ids
+            &ended
         )
         .execute(&mut *connection)
         .await?;
     }
-    if !running.is_empty() {
-        let ids: Vec<Uuid> = running.iter().map(|it| it.id.0).collect();
-        let due: Vec<Option<Time>> = running.iter().map(|it| it.due_at).collect();
-        let before_wait: Vec<i32> = running.iter().map(|it| it.polls_before_wait).collect();
+    let (ids, timers): (Vec<Uuid>, Vec<Timer<'_>>) =
+        openings.iter().filter_map(|it| Some((it.id.0, Timer::of(it)?))).unzip();
+    if !ids.is_empty() {
+        let due: Vec<Option<Time>> = timers.iter().map(|it| it.due_at).collect();
+        let before_wait: Vec<i32> = timers.iter().map(|it| it.claims_before_wait).collect();
+        let asks: Vec<Option<&str>> = timers.iter().map(|it| it.asks).collect();
+        let urgent: Vec<Option<Time>> = timers.iter().map(|it| it.urgent_from).collect();
         sqlx::query!(
             r#"-- timers::set
-            insert into timers (opening_id, due_at, claims_before_wait)
-            select * from unnest($1::uuid[], $2::timestamptz[], $3::int[])
+            insert into timers (opening_id, due_at, claims_before_wait, asks, urgent_from)
+            select * from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::timestamptz[])
             on conflict (opening_id) do update
-               set due_at = excluded.due_at, claims_before_wait = excluded.claims_before_wait"#,
+               set due_at = excluded.due_at, claims_before_wait = excluded.claims_before_wait, asks = excluded.asks,
+                   urgent_from = excluded.urgent_from"#,
             &ids,
             &due as &[Option<Time>],
             &before_wait,
+            &asks as &[Option<&str>],
+            &urgent as &[Option<Time>],
         )
         .execute(&mut *connection)
         .await?;
@@ -69,54 +114,136 @@ pub struct Room {
     pub most: usize,
 }
 
-/// Claims timers that are due, oldest first: of each provider as many as there is room for, and, whatever the room, those
-/// that cannot wait (a deadline has passed, or nobody is to be asked), at most `limit` of them. A claim moves the timer by
-/// its lease only: if whoever claimed it dies, it is due again after that, and no interval is lost.
+/// Claims timers that are due, the longest due first: of each provider as many as there is room for, and, whatever the room,
+/// those that cannot wait, at most `limit` of them. A claim moves the timer by its lease only: if whoever claimed it dies, it is
+/// due again after that, and no interval is lost.
+///
+/// A provider without a room (a newer neighbour's) is asked by nobody here until the deadline.
 ///
 /// # Errors
-/// When the database is away.
+/// When the database is away; then none is claimed, or all are due again after the lease.
 pub async fn claim(
     connection: &mut PgConnection,
+    fronts: &Fronts,
     now: Time,
     lease_until: Time,
     rooms: &[Room],
     limit: i64,
 ) -> sqlx::Result<Vec<Due>> {
-    let providers: Vec<String> = rooms.iter().map(|it| it.provider.to_owned()).collect();
-    let most: Vec<i64> = rooms.iter().map(|it| i64::try_from(it.most).unwrap_or(limit)).collect();
+    let polls = rooms.iter().filter(|it| it.most > 0);
+    let polls = polls.map(|it| (Line::Polls(it.provider), i64::try_from(it.most).unwrap_or(limit)));
+    let lines: Vec<(Line, i64)> = std::iter::once((Line::Urgent, limit)).chain(polls).collect();
+    let (mut ids, mut read) = (BTreeSet::new(), Vec::with_capacity(lines.len()));
+    let mut transaction = connection.begin().await?;
+    for (line, most) in lines {
+        let after = fronts.begin(line, now);
+        let places = match line {
+            Line::Urgent => lock_urgent(&mut transaction, now, after, most).await?,
+            Line::Polls(provider) => lock_polls(&mut transaction, provider, now, after, most).await?,
+        };
+        ids.extend(places.iter().map(|it| it.opening_id));
+        let may_be_more = places.len() as u64 >= most.unsigned_abs();
+        read.push((line, places.last().copied().filter(|_| may_be_more)));
+    }
+    let due = if ids.is_empty() { Vec::new() } else { lease(&mut transaction, &ids, lease_until).await? };
+    transaction.commit().await?;
+    for (line, place) in read {
+        fronts.end(line, now, place);
+    }
+    Ok(due)
+}
+
+/// Locks the head of the line of those that cannot wait; what others hold is passed over. The limit is a sub-select: a plan that is
+/// made for the number would be made anew for each look.
+async fn lock_urgent(connection: &mut PgConnection, now: Time, after: Place, most: i64) -> sqlx::Result<Vec<Place>> {
     sqlx::query_as!(
-        Due,
-        r#"-- timers::claim
-        with urgent as (
-            select t.opening_id
-              from timers t join account_openings o on o.id = t.opening_id
-             where t.due_at <= $1
-               and (o.state not in ('awaiting_provider', 'escalated') or o.provider <> all ($4)
-                    or (o.state = 'awaiting_provider' and o.deadline_at <= $1))
-             order by t.due_at limit $3 for update of t skip locked
-        ), ordinary as (
-            select d.opening_id
-              from unnest($4::text[], $5::bigint[]) as r(provider, most) cross join lateral (
-                  select t.opening_id
-                    from timers t join account_openings o on o.id = t.opening_id
-                   where t.due_at <= $1 and o.provider = r.provider
-                     and (o.state = 'escalated' or (o.state = 'awaiting_provider' and o.deadline_at > $1))
-                   order by t.due_at limit r.most for update of t skip locked
-              ) d
-        ), due as (
-            select opening_id from urgent union select opening_id from ordinary
-        )
-        update timers t
-           set due_at = $2, claims = t.claims + 1
-          from due join account_openings o on o.id = due.opening_id
-         where t.opening_id = due.opening_id
-        returning t.opening_id, t.claims as claim, o.state, o.provider, o.provider_ref, o.deadline_at"#,
+        Place,
+        r#"-- timers::lock_urgent
+        select greatest(due_at, urgent_from) as "at!", opening_id
+          from timers
+         where urgent_from is not null and due_at is not null
+           and greatest(due_at, urgent_from) <= $1 and (greatest(due_at, urgent_from), opening_id) > ($2, $3)
+         order by greatest(due_at, urgent_from), opening_id
+         limit (select $4::bigint)
+           for update skip locked"#,
         now,
-        lease_until,
-        limit,
-        &providers,
-        &most,
+        after.at,
+        after.opening_id,
+        most,
     )
     .fetch_all(connection)
     .await
+}
+
+/// The same of a provider's polls.
+async fn lock_polls(
+    connection: &mut PgConnection,
+    provider: &str,
+    now: Time,
+    after: Place,
+    most: i64,
+) -> sqlx::Result<Vec<Place>> {
+    sqlx::query_as!(
+        Place,
+        r#"-- timers::lock_polls
+        select due_at as "at!", opening_id
+          from timers
+         where asks is not null and due_at is not null
+           and (asks, due_at) <= ($1, $2) and (asks, due_at, opening_id) > ($1, $3, $4)
+         order by asks, due_at, opening_id
+         limit (select $5::bigint)
+           for update skip locked"#,
+        provider,
+        now,
+        after.at,
+        after.opening_id,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+async fn lease(connection: &mut PgConnection, ids: &BTreeSet<Uuid>, until: Time) -> sqlx::Result<Vec<Due>> {
+    let ids: Vec<Uuid> = ids.iter().copied().collect();
+    sqlx::query_as!(
+        Due,
+        r#"-- timers::lease
+        update timers t
+           set due_at = $2, claims = t.claims + 1
+          from account_openings o
+         where t.opening_id = any($1) and o.id = t.opening_id
+        returning t.opening_id, t.claims as claim, o.state, o.provider, o.provider_ref, o.deadline_at"#,
+        &ids,
+        until,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Fills in what an older neighbour left out of timers, at most `limit`: until then no line has them. Returns how many.
+///
+/// # Errors
+/// When the database is away.
+pub async fn fill_in(connection: &mut PgConnection, limit: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        r#"-- timers::fill_in
+        update timers t
+           set asks = case when o.state = 'escalated' or (o.state = 'awaiting_provider' and t.due_at < o.deadline_at)
+                           then o.provider end,
+               urgent_from = case o.state when 'escalated' then null
+                                          when 'awaiting_provider' then o.deadline_at
+                                          else least(t.due_at, o.deadline_at) end
+          from account_openings o
+         where o.id = t.opening_id
+           and t.opening_id = any(array(
+               select opening_id from timers
+                where due_at is not null and asks is null and (urgent_from is null or due_at < urgent_from)
+                order by opening_id
+                limit $1
+                  for update skip locked))"#,
+        limit,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
 }

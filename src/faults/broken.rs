@@ -62,13 +62,11 @@ fn pool() -> sqlx::Result<&'static PgPool> {
     POOL.get().ok_or(sqlx::Error::PoolClosed)
 }
 
-type Key = (String, String);
-
 /// Stores facts without a key that would be unique.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn insert(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashSet<Key>> {
+pub async fn insert(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashSet<Uuid>> {
     let mut new = HashSet::new();
     for fact in facts {
         let known: bool =
@@ -83,7 +81,7 @@ pub async fn insert(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
             continue;
         }
         insert_one(connection, fact).await?;
-        new.insert((fact.group.clone(), fact.event_id.clone()));
+        new.insert(fact.id);
     }
     Ok(new)
 }

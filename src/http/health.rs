@@ -11,14 +11,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, timeout_at};
 
 use super::Edge;
 use super::heart::Heart;
 use crate::clock::MAX_SKEW;
 use crate::db::gauges::{self, Count};
-use crate::db::{conclude, describe};
+use crate::db::{conclude, describe, opening_counts};
 
 /// The longest that a look at the database may take here.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -106,7 +106,9 @@ async fn metrics(State(edge): State<Edge>, Extension(seen): Extension<Seen>) -> 
 async fn gauge(edge: &Edge, seen: &Seen) -> sqlx::Result<()> {
     let now = edge.clock.now();
     let mut connection = edge.pool.acquire().await?;
-    for queue in gauges::queues(&mut connection, now).await? {
+    let mut transaction = connection.begin().await?;
+    gauges::by_index(&mut transaction).await?;
+    for queue in gauges::queues(&mut transaction, now).await? {
         let age = queue.oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64().max(0.0));
         let name = queue.name;
         #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
@@ -114,8 +116,9 @@ async fn gauge(edge: &Edge, seen: &Seen) -> sqlx::Result<()> {
         metrics::gauge!("account_opening_queue_depth", "queue" => name.clone()).set(depth);
         metrics::gauge!("account_opening_queue_oldest_seconds", "queue" => name).set(age);
     }
-    let openings = gauges::openings(&mut connection).await?;
-    let dead = gauges::dead_letters(&mut connection).await?;
+    let openings = opening_counts::all(&mut transaction).await?;
+    let dead = gauges::dead_letters(&mut transaction).await?;
+    transaction.rollback().await?;
     drop(connection);
     set(seen, "account_opening_openings", ["state", "market"], openings);
     set(seen, "account_opening_dead_letters", ["queue", "cause"], dead);

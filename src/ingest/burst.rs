@@ -16,8 +16,10 @@ use super::Unavailable;
 use crate::clock::Time;
 use crate::db::inbox::{Digest, Stored};
 
-/// Entries held at most. One is some 200 bytes.
-const MAX_ENTRIES: u64 = 100_000;
+/// The most bytes of entries: of a usual length, 100,000. A key holds what a provider sent, which may be longer.
+const MOST_BYTES: u64 = 32 * 1_024 * 1_024;
+/// What an entry takes beside its key.
+const AN_ENTRY: u32 = 200;
 
 type Result = std::result::Result<Stored, Unavailable>;
 type Key = (String, Digest);
@@ -52,7 +54,7 @@ impl Burst {
     pub fn new(ttl: TimeDelta) -> Self {
         let bound = ttl.to_std().unwrap_or_default();
         // moka's clock only bounds the memory; what counts is the time beside the digest, judged by ours.
-        let known = Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(bound).build();
+        let known = Cache::builder().weigher(weight).max_capacity(MOST_BYTES).time_to_live(bound).build();
         Self { ttl, known, being_stored: Mutex::default() }
     }
 
@@ -80,6 +82,11 @@ impl Burst {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, BeingStored>> {
         self.being_stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[expect(clippy::ptr_arg, reason = "the cache asks for the type of its key")]
+fn weight(key: &String, _: &(Digest, Time)) -> u32 {
+    u32::try_from(key.len()).unwrap_or(u32::MAX).saturating_add(AN_ENTRY)
 }
 
 impl Ticket {
@@ -143,5 +150,19 @@ mod tests {
         let Entry::BeingStored(wait) = burst.enter("key".to_owned(), [1; 32], at(1)) else { panic!("not waiting") };
         drop(dropped);
         assert!(wait.await.is_err());
+    }
+
+    /// However long the words are that a provider sends.
+    #[test]
+    fn what_is_remembered_is_bounded_in_bytes() {
+        let burst = Arc::new(Burst::new(TimeDelta::minutes(15)));
+        for n in 0..40_000 {
+            let key = format!("{n:01000}");
+            let Entry::First(ticket) = burst.enter(key, [1; 32], at(0)) else { panic!("not the first") };
+            ticket.finish(Ok(Stored::New), at(0));
+        }
+        burst.known.run_pending_tasks();
+        assert!(burst.known.weighted_size() <= MOST_BYTES);
+        assert!((20_000..30_000).contains(&burst.known.entry_count()), "{}", burst.known.entry_count());
     }
 }

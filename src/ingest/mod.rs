@@ -4,7 +4,11 @@
 //! commit. Webhooks and the sandbox take the same way. A crash loses only what nobody was told was stored.
 
 mod burst;
+mod hot;
+mod lanes;
+mod markets;
 mod queue;
+mod room;
 
 use std::sync::Arc;
 
@@ -16,7 +20,10 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::burst::{Burst, Entry, Ticket};
+pub use self::lanes::Lanes;
 use self::queue::{Queue, Writer};
+use self::room::Room;
+pub use self::room::{Backlog, Bounds};
 use crate::clock::{Clock, Ids, Time};
 use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key};
 use crate::domain::{Report, Source};
@@ -83,15 +90,28 @@ pub enum Receipt {
     Nothing,
 }
 
-/// It was not stored: the queue is full, or the database is away.
+/// It was not stored: the queue or the inbox is full, or the database is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not stored: {0}")]
 pub struct Unavailable(pub &'static str);
+
+/// What the way in shares with the workers behind it.
+#[derive(Clone, Default)]
+pub struct Shared {
+    /// Wakes the inbox worker.
+    pub wake: Arc<Notify>,
+    /// Whether the inbox takes anything more.
+    pub backlog: Backlog,
+    /// What is known of its lanes.
+    pub lanes: Lanes,
+}
 
 /// The way in.
 #[derive(Clone)]
 pub struct Ingest {
     burst: Arc<Burst>,
+    lanes: Lanes,
+    room: Room,
     queue: Queue,
     ids: Ids,
     clock: Clock,
@@ -104,14 +124,18 @@ impl Ingest {
         pool: PgPool,
         clock: Clock,
         ids: Ids,
-        wake: Arc<Notify>,
-        capacity: usize,
+        shared: Shared,
+        bounds: Bounds,
         burst_ttl: TimeDelta,
         faults: FaultPoint,
     ) -> (Self, JoinHandle<()>) {
-        let (queue, writer) = Queue::new(capacity);
+        let Shared { wake, backlog, lanes } = shared;
+        let (queue, writer) = Queue::new(bounds.messages);
         let handle = tokio::spawn(Writer::new(pool, wake, faults).run(writer));
-        (Self { burst: Arc::new(Burst::new(burst_ttl)), queue, ids, clock }, handle)
+        (
+            Self { burst: Arc::new(Burst::new(burst_ttl)), lanes, room: Room::new(bounds, backlog), queue, ids, clock },
+            handle,
+        )
     }
 
     /// Takes a message in and returns once it is durable.
@@ -139,7 +163,11 @@ impl Ingest {
     }
 
     /// In a task of its own: a client that hangs up drops the future of its handler, and must not drop this.
-    async fn store(&self, facts: Vec<NewFact>, ticket: Option<Ticket>) -> Result<Receipt, Unavailable> {
+    async fn store(&self, mut facts: Vec<NewFact>, ticket: Option<Ticket>) -> Result<Receipt, Unavailable> {
+        let now = self.clock.now();
+        for fact in &mut facts {
+            fact.lane = self.lanes.of(fact, now);
+        }
         #[cfg(feature = "broken")]
         if broken::lacks(broken::Defence::PoolGuard) {
             let stored = broken::store(&facts).await;
@@ -148,9 +176,12 @@ impl Ingest {
             }
             return stored.map(Receipt::Stored);
         }
-        let (queue, clock) = (self.queue.clone(), self.clock.clone());
+        let (room, queue, clock) = (self.room.clone(), self.queue.clone(), self.clock.clone());
         let storing = tokio::spawn(async move {
-            let stored = queue.store(facts).await;
+            let stored = match room.take(&facts) {
+                Ok(_held) => queue.store(facts).await,
+                Err(full) => Err(full),
+            };
             if let Some(ticket) = ticket {
                 ticket.finish(stored, clock.now());
             }
@@ -189,6 +220,7 @@ impl Ingest {
             received_at: message.received_at,
             retry_from: taken_in_at,
             arrival,
+            lane: None,
         };
         match &message.parsed {
             Parsed::Handshake => Vec::new(),

@@ -72,8 +72,7 @@ impl Writer {
     /// Writes a batch in one commit; if the database refuses it, each message in its own, so that one cannot fail its
     /// neighbours.
     async fn write(&self, batch: Vec<Waiting>) {
-        let facts: Vec<NewFact> = batch.iter().flat_map(|it| it.facts.iter().cloned()).collect();
-        match self.store(&facts).await {
+        match self.store(batch.iter().flat_map(|it| &it.facts)).await {
             Ok(stored) => {
                 let mut stored = stored.into_iter();
                 for waiting in batch {
@@ -88,7 +87,8 @@ impl Writer {
                 let mut away = false;
                 for waiting in batch {
                     // Once the database is away, the rest need not find out one by one.
-                    let result = if away { Err(sqlx::Error::PoolTimedOut) } else { self.store(&waiting.facts).await };
+                    let result =
+                        if away { Err(sqlx::Error::PoolTimedOut) } else { self.store(waiting.facts.iter()).await };
                     away |= result.as_ref().is_err_and(|error| classify(error) == Fault::Unavailable);
                     answer(waiting, result);
                 }
@@ -103,17 +103,17 @@ impl Writer {
         }
     }
 
-    async fn store(&self, facts: &[NewFact]) -> sqlx::Result<Vec<Stored>> {
+    async fn store<'a>(&self, facts: impl Iterator<Item = &'a NewFact> + Clone) -> sqlx::Result<Vec<Stored>> {
         let mut tries = 1;
         loop {
-            match self.store_once(facts).await {
+            match self.store_once(facts.clone()).await {
                 Err(error) if tries < TRIES && classify(&error) == Fault::Contention => tries += 1,
                 result => return result,
             }
         }
     }
 
-    async fn store_once(&self, facts: &[NewFact]) -> sqlx::Result<Vec<Stored>> {
+    async fn store_once<'a>(&self, facts: impl Iterator<Item = &'a NewFact>) -> sqlx::Result<Vec<Stored>> {
         let mut connection = self.pool.acquire().await?;
         let storing = async {
             let mut transaction = connection.begin().await?;

@@ -36,5 +36,6 @@ pub fn new(
         received_at: now,
         retry_from: now,
         arrival: Arrival::Pending,
+        lane: None,
     }
 }

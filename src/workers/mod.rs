@@ -1,9 +1,9 @@
 //! The work behind the edge: the inbox worker decides, the relay calls others, the poller asks the provider, the catch-up
-//! pulls its list, recovery makes due what a breaker held up, the sweeper tidies; two small ones keep marks of when a provider
-//! was last heard of, and look at what operators made breakers do. Each is a `tick()` that takes no input, is safe to run
-//! twice, and returns what it did as typed counts; one
-//! driver loop runs them all.
+//! pulls its list, recovery makes due what a breaker held up, the sweeper tidies; small ones keep marks of when a provider
+//! was last heard of, look at what operators made breakers do, and see whether the inbox is full. Each is a `tick()` that takes
+//! no input, is safe to run twice, and returns what it did as typed counts; one driver loop runs them all.
 
+pub mod backlog;
 pub mod breakers;
 pub mod budget;
 pub mod catch_up;
@@ -29,11 +29,13 @@ use tokio_util::sync::CancellationToken;
 use self::budget::Budget;
 use crate::clock::{Clock, Ids};
 use crate::db::advance::Writer;
+use crate::db::timers::Fronts;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::heard::Heard;
+use crate::ingest::{Backlog, Lanes};
 use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 
@@ -66,6 +68,8 @@ pub struct Context {
     pub gates: Gates,
     /// How many polls a minute each provider takes.
     pub poll_budget: Budget,
+    /// How far the poller has read what is due.
+    pub fronts: Fronts,
     /// When providers were last heard of.
     pub heard: Heard,
     /// How far before the last webhook a catch-up begins.
@@ -80,6 +84,16 @@ pub struct Context {
     pub lease_margin: TimeDelta,
     /// How long a fact that matches no opening waits for one.
     pub parked_ttl: TimeDelta,
+    /// Whether the inbox takes anything more from outside.
+    pub backlog: Backlog,
+    /// What is known of its lanes.
+    pub lanes: Lanes,
+    /// How many facts may be due before it takes nothing more.
+    pub most_waiting: i64,
+    /// How long after their end facts and work stay beside those that are not done with.
+    pub archive_after: TimeDelta,
+    /// How long the inbox knows the key of a fact that was archived.
+    pub inbox_keys_for: TimeDelta,
     /// Which secrets verified webhooks since it was last written down.
     pub secret_uses: SecretUses,
     /// Wakes workers after a commit that made work for them.

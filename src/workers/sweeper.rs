@@ -1,20 +1,24 @@
 //! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, dead letters about an
-//! opening that was erased before they came are emptied, and facts that an older neighbour buried are dug up.
+//! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, timers that it wrote
+//! are filled in, changes of how many openings there are are added up, and what is done with moves to the archives.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
 use super::inbox::is_readable;
 use crate::clock::Time;
-use crate::db::{WITHIN, conclude, idempotency, inbox};
+use crate::db::archive::{self, Moved};
+use crate::db::{WITHIN, conclude, idempotency, inbox, opening_counts, timers};
 use crate::faults::Step;
 
 /// Rows in one commit.
 const BATCH: i64 = 500;
+/// Changes of counts in one commit: a few come with every batch of the inbox.
+const CHANGES: i64 = 10_000;
 
 /// Two versions run beside each other for less than this.
 const UPGRADE: TimeDelta = TimeDelta::days(7);
@@ -33,15 +37,40 @@ pub struct Swept {
     pub erased: u64,
     /// Facts that an older version could not read.
     pub dug_up: u64,
+    /// Timers that an older version wrote.
+    pub timers: u64,
+    /// Changes of how many openings there are that were added up.
+    pub counted: u64,
+    /// What moved to the archives.
+    pub archived: Archived,
+}
+
+/// What moved to the archives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Archived {
+    /// Facts that were copied there and emptied in the inbox.
+    pub facts: Moved,
+    /// Facts of which the inbox had kept the key, and does no more.
+    pub keys: Moved,
+    /// Deliveries and commands.
+    pub work: Moved,
 }
 
 impl Counts for Swept {
     fn found_work(&self) -> bool {
-        self.keys + self.parked + self.erased + self.dug_up > 0
+        let Archived { facts, keys, work } = self.archived;
+        // Changes come all the time: only a full batch is a reason to go round again at once.
+        self.keys + self.parked + self.erased + self.dug_up + self.timers > 0
+            || self.counted >= CHANGES.unsigned_abs()
+            || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
     }
 
     fn record(&self) {
         metrics::counter!("account_opening_failures_total", "reason" => "no_matching_opening").increment(self.parked);
+        let Archived { facts, keys, work } = self.archived;
+        for (what, moved) in [("facts", facts), ("keys", keys), ("work", work)] {
+            metrics::counter!("account_opening_archived_total", "what" => what).increment(moved.rows);
+        }
     }
 }
 
@@ -66,7 +95,12 @@ impl Worker for Sweeper {
             let erased = faults.around(self.name(), Step::Settle, erase).await?;
             let dig = self.dig_up(&mut connection, now);
             let dug_up = faults.around(self.name(), Step::Settle, dig).await?;
-            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up })
+            let fill_in = timers::fill_in(&mut connection, BATCH);
+            let timers = faults.around(self.name(), Step::Settle, fill_in).await?;
+            let add_up = opening_counts::add_up(&mut connection, CHANGES);
+            let counted = faults.around(self.name(), Step::Settle, add_up).await?;
+            let archived = self.archive(&mut connection, now).await?;
+            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, timers, counted, archived })
         };
         let result = tokio::time::timeout(WITHIN, sweeping).await;
         conclude(connection, result)
@@ -74,6 +108,33 @@ impl Worker for Sweeper {
 }
 
 impl Sweeper {
+    /// Each in a commit of its own, so that what is deleted from one table and what was copied to another stand or fall together.
+    async fn archive(&self, connection: &mut PgConnection, now: Time) -> Result<Archived, TickError> {
+        let Context { archive_after, inbox_keys_for, .. } = self.0;
+        let facts = self
+            .in_one_commit(connection, async |connection| archive::facts(connection, archive_after, now).await)
+            .await?;
+        let keys = self
+            .in_one_commit(connection, async |connection| archive::keys(connection, inbox_keys_for, now).await)
+            .await?;
+        let work = self
+            .in_one_commit(connection, async |connection| archive::work(connection, archive_after, now).await)
+            .await?;
+        Ok(Archived { facts, keys, work })
+    }
+
+    async fn in_one_commit(
+        &self,
+        connection: &mut PgConnection,
+        step: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<Moved>,
+    ) -> Result<Moved, TickError> {
+        let faults = &self.0.faults;
+        let mut transaction = connection.begin().await?;
+        let moved = faults.around(self.name(), Step::Settle, step(&mut transaction)).await?;
+        faults.around(self.name(), Step::Commit, transaction.commit()).await?;
+        Ok(moved)
+    }
+
     async fn dig_up(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
         let Context { providers, wakers, .. } = &self.0;
         let buried = inbox::buried(connection, now - UPGRADE, BATCH).await?;

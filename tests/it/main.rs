@@ -10,15 +10,18 @@
 
 mod catch_up;
 mod contention;
+mod counts;
 mod database;
 mod dead_letters;
 mod deadline;
 mod demo;
 mod events;
 mod every_step;
+mod fairness;
 mod flags;
 mod fuzzing;
 mod guard;
+mod herd;
 mod journeys;
 mod listener;
 mod operators;
@@ -30,6 +33,7 @@ mod rejected;
 mod relay;
 mod replicas;
 mod rest;
+mod retention;
 mod support;
 mod tickets;
 mod verify;

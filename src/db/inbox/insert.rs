@@ -1,6 +1,5 @@
 //! Storing facts: the same key again is counted, with another body it is kept beside. Nothing is lost or overwritten.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
@@ -32,13 +31,12 @@ pub enum Arrival {
 
 impl Arrival {
     /// Status and outcome of the row.
-    pub(crate) fn columns(&self) -> (String, Option<String>) {
-        let (status, outcome) = match self {
+    pub(crate) const fn columns(&self) -> (&'static str, Option<&'static str>) {
+        match self {
             Self::Pending => ("pending", None),
             Self::Ignored(why) => ("ignored", Some(*why)),
             Self::Dead(cause) => ("dead", Some(*cause)),
-        };
-        (status.to_owned(), outcome.map(str::to_owned))
+        }
     }
 }
 
@@ -73,6 +71,8 @@ pub struct NewFact {
     pub retry_from: Time,
     /// What it starts as.
     pub arrival: Arrival,
+    /// The lane that it goes to, where it is known. None: that of its opening's market, which is looked up.
+    pub lane: Option<String>,
 }
 
 /// What became of a fact that was to be stored. In every case it is in the inbox.
@@ -86,11 +86,12 @@ pub enum Stored {
     Conflict,
 }
 
-type Key = (String, String);
+/// Group and event id.
+type Key<'a> = (&'a str, &'a str);
 
 impl NewFact {
-    fn key(&self) -> Key {
-        (self.group.clone(), self.event_id.clone())
+    fn key(&self) -> Key<'_> {
+        (&self.group, &self.event_id)
     }
 
     /// The row under which a second body for the same id is kept.
@@ -113,63 +114,85 @@ pub fn event_key(event_id: &str) -> String {
     }
 }
 
-/// Stores facts under their keys. The same key again is counted, with another body it is kept as a conflict: nothing that
-/// was sent is lost or overwritten. Call it in a transaction; the answers are in the order of `facts`.
+/// Stores facts under their keys, in the transaction of the caller. The same key again is counted, with another body it is
+/// kept as a conflict: nothing that was sent is lost or overwritten. The answers are in the order of `facts`.
 ///
 /// # Errors
 /// When the database is away; then nothing of the transaction may be taken as stored.
-pub async fn insert(connection: &mut PgConnection, facts: &[NewFact]) -> sqlx::Result<Vec<Stored>> {
-    let mut first: HashMap<Key, usize> = HashMap::with_capacity(facts.len());
-    let mut order: Vec<usize> = Vec::with_capacity(facts.len());
-    for (index, fact) in facts.iter().enumerate() {
-        if let Entry::Vacant(vacant) = first.entry(fact.key()) {
-            vacant.insert(index);
-            order.push(index);
-        }
-    }
-    // Sorted, so that two batches that share keys wait for each other in the same order.
-    order.sort_unstable_by(|a, b| facts[*a].key().cmp(&facts[*b].key()));
-    let firsts: Vec<&NewFact> = order.iter().map(|index| &facts[*index]).collect();
-    let new = insert_new(connection, &firsts).await?;
+pub async fn insert(
+    connection: &mut PgConnection,
+    facts: impl IntoIterator<Item = &NewFact>,
+) -> sqlx::Result<Vec<Stored>> {
+    let batch = Batch::of(facts.into_iter().collect());
+    let new = insert_new(connection, &batch.firsts).await?;
+    batch.conclude(connection, &new).await
+}
 
-    let mut held: HashMap<Key, Digest> = HashMap::new();
-    if new.len() < firsts.len() {
-        let known: Vec<&&NewFact> = firsts.iter().filter(|fact| !new.contains(&fact.key())).collect();
-        held = digests(connection, &known).await?;
-    }
-    let mut answers = Vec::with_capacity(facts.len());
-    let (mut duplicates, mut conflicts) = (Vec::new(), Vec::new());
-    for (index, fact) in facts.iter().enumerate() {
-        let key = fact.key();
-        let stored = match first.get(&key) {
-            Some(first) if new.contains(&key) && *first == index => Stored::New,
-            Some(first) if new.contains(&key) && facts[*first].digest == fact.digest => Stored::Duplicate,
-            _ if held.get(&key) == Some(&fact.digest) => Stored::Duplicate,
-            _ => Stored::Conflict,
-        };
-        match stored {
-            Stored::New => {}
-            Stored::Duplicate => duplicates.push(fact),
-            Stored::Conflict => conflicts.push(fact.as_conflict()),
+/// Facts to be stored together.
+struct Batch<'a> {
+    facts: Vec<&'a NewFact>,
+    /// The first fact of each key.
+    first: HashMap<Key<'a>, &'a NewFact>,
+    /// These, sorted, so that two batches that share keys wait for each other in the same order.
+    firsts: Vec<&'a NewFact>,
+}
+
+/// Whose a key is: the row's id and the digest of its body.
+type Holder = (Uuid, Digest);
+
+impl<'a> Batch<'a> {
+    fn of(facts: Vec<&'a NewFact>) -> Self {
+        let mut first: HashMap<Key<'a>, &NewFact> = HashMap::with_capacity(facts.len());
+        for fact in &facts {
+            first.entry(fact.key()).or_insert(fact);
         }
-        answers.push(stored);
+        let mut firsts: Vec<&NewFact> = first.values().copied().collect();
+        firsts.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+        Self { facts, first, firsts }
     }
-    count_duplicates(connection, &duplicates).await?;
-    insert_conflicts(connection, conflicts).await?;
-    Ok(answers)
+
+    /// Counts those that are there again, and keeps those beside whose key holds another body. `new`: the ids of those that
+    /// were inserted.
+    async fn conclude(&self, connection: &mut PgConnection, new: &HashSet<Uuid>) -> sqlx::Result<Vec<Stored>> {
+        if new.len() == self.facts.len() {
+            return Ok(vec![Stored::New; self.facts.len()]);
+        }
+        let known: Vec<&NewFact> = self.firsts.iter().copied().filter(|fact| !new.contains(&fact.id)).collect();
+        let held = holders(connection, &known).await?;
+        let stored: Vec<Stored> = self.facts.iter().map(|fact| self.judge(fact, new, &held)).collect();
+        let of = |wanted: Stored| {
+            let all = self.facts.iter().zip(&stored);
+            all.filter(move |(_, stored)| **stored == wanted).map(|(fact, _)| *fact)
+        };
+        count_duplicates(connection, &of(Stored::Duplicate).collect::<Vec<_>>()).await?;
+        insert_conflicts(connection, of(Stored::Conflict).map(NewFact::as_conflict).collect()).await?;
+        Ok(stored)
+    }
+
+    /// What became of a fact. Its key may be held by the fact itself: by an earlier try, whose answer was lost.
+    fn judge(&self, fact: &NewFact, new: &HashSet<Uuid>, held: &HashMap<(String, String), Holder>) -> Stored {
+        let key = (fact.group.clone(), fact.event_id.clone());
+        let inserted = || self.first.get(&fact.key()).filter(|first| new.contains(&first.id));
+        let holder = held.get(&key).copied().or_else(|| inserted().map(|first| (first.id, first.digest)));
+        match holder {
+            Some((id, _)) if id == fact.id => Stored::New,
+            Some((_, digest)) if digest == fact.digest => Stored::Duplicate,
+            _ => Stored::Conflict,
+        }
+    }
 }
 
 async fn insert_conflicts(connection: &mut PgConnection, mut conflicts: Vec<NewFact>) -> sqlx::Result<()> {
-    conflicts.sort_unstable_by_key(NewFact::key);
+    conflicts.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
     let mut firsts: Vec<&NewFact> = conflicts.iter().collect();
     firsts.dedup_by_key(|fact| fact.key());
-    let mut new = insert_new(connection, &firsts).await?;
-    let again: Vec<&NewFact> = conflicts.iter().filter(|fact| !new.remove(&fact.key())).collect();
+    let new = insert_new(connection, &firsts).await?;
+    let again: Vec<&NewFact> = conflicts.iter().filter(|fact| !new.contains(&fact.id)).collect();
     count_duplicates(connection, &again).await
 }
 
-/// Inserts those whose keys are free and returns their keys.
-async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashSet<Key>> {
+/// Inserts those whose keys are free and returns their ids.
+async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashSet<Uuid>> {
     if facts.is_empty() {
         return Ok(HashSet::new());
     }
@@ -178,69 +201,75 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
         return broken::insert(connection, facts).await;
     }
     let ids: Vec<Uuid> = facts.iter().map(|it| it.id).collect();
-    let groups: Vec<String> = facts.iter().map(|it| it.group.clone()).collect();
-    let event_ids: Vec<String> = facts.iter().map(|it| it.event_id.clone()).collect();
-    let sources: Vec<String> = facts.iter().map(|it| it.source.to_string()).collect();
-    let providers: Vec<String> = facts.iter().map(|it| it.provider.clone()).collect();
+    let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
+    let event_ids: Vec<&str> = facts.iter().map(|it| it.event_id.as_str()).collect();
+    let sources: Vec<&str> = facts.iter().map(|it| it.source.as_str()).collect();
+    let providers: Vec<&str> = facts.iter().map(|it| it.provider.as_str()).collect();
     let parts: Vec<i32> = facts.iter().map(|it| it.part).collect();
     let bodies: Vec<&[u8]> = facts.iter().map(|it| it.body.as_slice()).collect();
     let digests: Vec<&[u8]> = facts.iter().map(|it| it.digest.as_slice()).collect();
-    let headers: Vec<Value> = facts.iter().map(|it| it.headers.clone()).collect();
+    let headers: Vec<&Value> = facts.iter().map(|it| &it.headers).collect();
     let openings: Vec<Option<Uuid>> = facts.iter().map(|it| it.opening_id).collect();
-    let references: Vec<Option<String>> = facts.iter().map(|it| it.provider_ref.clone()).collect();
+    let references: Vec<Option<&str>> = facts.iter().map(|it| it.provider_ref.as_deref()).collect();
     let received: Vec<Time> = facts.iter().map(|it| it.received_at).collect();
-    let retried: Vec<Time> = facts.iter().map(|it| it.retry_from).collect();
-    let (statuses, outcomes): (Vec<String>, Vec<Option<String>>) = facts.iter().map(|it| it.arrival.columns()).unzip();
-    let rows = sqlx::query!(
+    let (retried, lanes): (Vec<Time>, Vec<_>) = facts.iter().map(|it| (it.retry_from, it.lane.as_deref())).unzip();
+    let (statuses, outcomes): (Vec<&str>, Vec<Option<&str>>) = facts.iter().map(|it| it.arrival.columns()).unzip();
+    let new = sqlx::query_scalar!(
         r#"-- inbox::insert
         insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                           provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at)
+                           provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at, lane)
         select id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
                provider_ref, received_at, retry_from, status, outcome, received_at,
-               case when status = 'ignored' then received_at end
+               case when status = 'ignored' then received_at end,
+               coalesce(lane, (select market from account_openings o where (o.provider, o.provider_ref)
+                                                                        = (n.provider, n.provider_ref)),
+                        (select market from account_openings o where o.id = n.opening_id), '')
           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::bytea[],
                       $9::jsonb[], $10::uuid[], $11::text[], $12::timestamptz[], $13::text[], $14::text[],
-                      $15::timestamptz[])
+                      $15::timestamptz[], $16::text[])
             as n(id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                 provider_ref, received_at, status, outcome, retry_from)
+                 provider_ref, received_at, status, outcome, retry_from, lane)
         on conflict (consumer_group, event_id) do nothing
-        returning consumer_group, event_id"#,
+        returning id"#,
         &ids,
-        &groups,
-        &event_ids,
-        &sources,
-        &providers,
+        &groups as &[&str],
+        &event_ids as &[&str],
+        &sources as &[&str],
+        &providers as &[&str],
         &parts,
         &bodies as &[&[u8]],
         &digests as &[&[u8]],
-        &headers,
+        &headers as &[&Value],
         &openings as &[Option<Uuid>],
-        &references as &[Option<String>],
+        &references as &[Option<&str>],
         &received,
-        &statuses,
-        &outcomes as &[Option<String>],
+        &statuses as &[&str],
+        &outcomes as &[Option<&str>],
         &retried,
+        &lanes as &[Option<&str>],
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.consumer_group, row.event_id)).collect())
+    Ok(new.into_iter().collect())
 }
 
-async fn digests(connection: &mut PgConnection, facts: &[&&NewFact]) -> sqlx::Result<HashMap<Key, Digest>> {
-    let groups: Vec<String> = facts.iter().map(|it| it.group.clone()).collect();
-    let event_ids: Vec<String> = facts.iter().map(|it| it.event_id.clone()).collect();
+/// Who holds these keys.
+async fn holders(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashMap<(String, String), Holder>> {
+    let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
+    let event_ids: Vec<&str> = facts.iter().map(|it| it.event_id.as_str()).collect();
     let rows = sqlx::query!(
-        r#"-- inbox::digests
-        select i.consumer_group, i.event_id, i.body_digest
+        r#"-- inbox::holders
+        select i.consumer_group, i.event_id, i.id, i.body_digest
           from unnest($1::text[], $2::text[]) as asked(consumer_group, event_id)
           join inbox i using (consumer_group, event_id)"#,
-        &groups,
-        &event_ids,
+        &groups as &[&str],
+        &event_ids as &[&str],
     )
     .fetch_all(connection)
     .await?;
     let digest = |bytes: Vec<u8>| bytes.try_into().unwrap_or_default();
-    Ok(rows.into_iter().map(|row| ((row.consumer_group, row.event_id), digest(row.body_digest))).collect())
+    let holder = |row: (Uuid, Vec<u8>)| (row.0, digest(row.1));
+    Ok(rows.into_iter().map(|row| ((row.consumer_group, row.event_id), holder((row.id, row.body_digest)))).collect())
 }
 
 async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<()> {
@@ -249,8 +278,8 @@ async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> 
     }
     // Locked in the order of their keys, as the inserts are.
     lock(connection, facts).await?;
-    let groups: Vec<String> = facts.iter().map(|it| it.group.clone()).collect();
-    let event_ids: Vec<String> = facts.iter().map(|it| it.event_id.clone()).collect();
+    let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
+    let event_ids: Vec<&str> = facts.iter().map(|it| it.event_id.as_str()).collect();
     let received: Vec<Time> = facts.iter().map(|it| it.received_at).collect();
     sqlx::query!(
         r#"-- inbox::count_duplicates
@@ -260,8 +289,8 @@ async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> 
                   from unnest($1::text[], $2::text[], $3::timestamptz[]) as n(consumer_group, event_id, received_at)
                  group by consumer_group, event_id) as again
          where i.consumer_group = again.consumer_group and i.event_id = again.event_id"#,
-        &groups,
-        &event_ids,
+        &groups as &[&str],
+        &event_ids as &[&str],
         &received,
     )
     .execute(connection)
@@ -270,16 +299,16 @@ async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> 
 }
 
 async fn lock(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<()> {
-    let groups: Vec<String> = facts.iter().map(|it| it.group.clone()).collect();
-    let event_ids: Vec<String> = facts.iter().map(|it| it.event_id.clone()).collect();
+    let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
+    let event_ids: Vec<&str> = facts.iter().map(|it| it.event_id.as_str()).collect();
     sqlx::query!(
         r#"-- inbox::lock
         select 1 as one from inbox
          where (consumer_group, event_id) in (select * from unnest($1::text[], $2::text[]))
          order by consumer_group, event_id
            for no key update"#,
-        &groups,
-        &event_ids,
+        &groups as &[&str],
+        &event_ids as &[&str],
     )
     .fetch_all(connection)
     .await?;

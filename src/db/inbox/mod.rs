@@ -1,12 +1,14 @@
 //! `inbox`: every fact from outside, inserted before anything is made of it.
 //!
 //! ```text
-//! insert.rs   stored once under its key, byte for byte      work.rs     claimed, settled, failed, buried
-//! parked.rs   those that wait for what they are about       erase.rs    emptied, when their opening is
-//! unmatched.rs  those that nothing is known of              buried.rs   those that only a newer version can read
+//! insert.rs   stored once under its key, byte for byte      claim.rs    taken to be decided, a share of every lane
+//! work.rs     settled, failed, buried                       parked.rs   those that wait for what they are about
+//! erase.rs    emptied, when their opening is                unmatched.rs  those that nothing is known of
+//! buried.rs   those that only a newer version can read
 //! ```
 
 mod buried;
+mod claim;
 mod erase;
 mod insert;
 mod parked;
@@ -14,8 +16,9 @@ mod unmatched;
 mod work;
 
 pub use self::buried::{buried, dig_up};
+pub use self::claim::{claim, claim_one, due};
 pub use self::erase::{empty, erase, erase_evidence, erase_late};
 pub use self::insert::{Arrival, Digest, NewFact, Stored, event_key, insert};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};
 pub use self::unmatched::{Unmatched, unmatched};
-pub use self::work::{Pending, Settlement, attempts, bury, claim, fail, settle};
+pub use self::work::{Pending, Settlement, attempts, bury, fail, settle};

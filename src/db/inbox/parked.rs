@@ -61,7 +61,14 @@ pub async fn unpark(
              order by id
                for update skip locked
         )
-        update inbox set next_attempt_at = $4 where id in (select id from free)"#,
+        update inbox i
+           set next_attempt_at = $4,
+               -- It is known by now whose it is: it need not wait among those of nobody.
+               lane = case when lane <> '' then lane
+                           else coalesce((select market from account_openings o
+                                           where (o.provider, o.provider_ref) = (i.provider, i.provider_ref)),
+                                         (select market from account_openings o where o.id = i.opening_id), '') end
+         where id in (select id from free)"#,
         openings,
         &providers,
         &references,
@@ -79,7 +86,7 @@ pub async fn unpark(
 pub async fn unpark_matched(connection: &mut PgConnection, parked: &[Uuid], now: Time) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         r#"-- inbox::unpark_matched
-        update inbox i set next_attempt_at = $2
+        update inbox i set next_attempt_at = $2, lane = case when i.lane <> '' then i.lane else o.market end
           from account_openings o
          where i.id = any($1) and i.status = 'pending' and i.outcome = 'parked' and i.next_attempt_at > $2
            and o.provider = i.provider and o.provider_ref = i.provider_ref"#,

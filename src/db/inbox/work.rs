@@ -1,4 +1,4 @@
-//! Deciding facts: each is claimed by locking its row, and settled in the same transaction.
+//! Deciding facts: each is settled in the transaction that claimed it.
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -32,28 +32,6 @@ pub struct Pending {
     pub retry_from: Time,
     /// Errors of our own so far.
     pub attempts: i32,
-}
-
-/// Claims facts that are due, by locking them until the end of the transaction: facts that another worker holds are
-/// passed over, and a worker that dies leaves nothing behind.
-///
-/// # Errors
-/// When the database is away.
-pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<Vec<Pending>> {
-    sqlx::query_as!(
-        Pending,
-        r#"-- inbox::claim
-        select id, source, provider, part, body, headers, opening_id, provider_ref, received_at, retry_from, attempts
-          from inbox
-         where status = 'pending' and next_attempt_at <= $1
-         order by next_attempt_at, id
-         limit $2
-           for update skip locked"#,
-        now,
-        limit,
-    )
-    .fetch_all(connection)
-    .await
 }
 
 /// A fact that was decided.

@@ -43,6 +43,7 @@ fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFa
         received_at: now,
         retry_from: now,
         arrival,
+        lane: None,
     }
 }
 

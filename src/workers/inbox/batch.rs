@@ -1,6 +1,7 @@
 //! One transaction of the inbox worker: claim, correlate, decide, write, settle.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -18,23 +19,44 @@ use crate::provider::{Headers, Parsed, Providers};
 use crate::workers::Context;
 use crate::workers::driver::{TickError, Worker};
 
+/// What to claim.
+#[derive(Clone, Copy)]
+pub(super) enum Which {
+    /// What is due, at most so many.
+    Due(u32),
+    /// This fact alone.
+    This(Uuid),
+}
+
 impl InboxWorker {
-    /// Decides at most `limit` facts in one commit.
-    pub(super) async fn batch(&self, limit: i64) -> Result<Decided, Failure> {
+    /// Decides facts in one commit.
+    pub(super) async fn batch(&self, which: Which) -> Result<Decided, Failure> {
         let mut claimed = Vec::new();
-        let result = self.transaction(limit, &mut claimed).await;
+        let result = self.transaction(which, &mut claimed).await;
         result.map_err(|error| Failure { error, claimed })
     }
 
-    async fn transaction(&self, limit: i64, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
-        let Context { pool, clock, wakers, .. } = &self.0;
+    async fn transaction(&self, which: Which, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
+        let Context { pool, clock, wakers, lanes, heard, .. } = &self.context;
         let now = clock.now();
         let mut connection = pool.acquire().await?;
-        let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, limit, claimed, now)).await;
+        let started = Instant::now();
+        let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, which, claimed, now)).await;
+        if matches!(result, Ok(Err(_))) {
+            // A rollback is sent with what comes next on its connection: before it, who tries again would find these facts
+            // locked, and pass them over.
+            let _ = tokio::time::timeout(WITHIN, connection.ping()).await;
+        }
         let Committed { decided, advances, parked } = conclude(connection, result)?;
-        decided.tell(&self.0.heard, now);
+        decided.tell(heard, now);
+        for advance in &advances {
+            lanes.learn(&advance.opening);
+        }
+        if let Which::Due(limit) = which {
+            self.pace.learn(limit, decided.claimed, started.elapsed());
+        }
         // A full batch: there may be more for another tick beside this one.
-        if i64::try_from(decided.claimed) == Ok(limit) {
+        if matches!(which, Which::Due(limit) if decided.claimed == u64::from(limit)) {
             wakers.inbox.notify_one();
         }
         self.unpark(&advances, &parked, now).await;
@@ -45,13 +67,18 @@ impl InboxWorker {
     async fn commit(
         &self,
         connection: &mut PgConnection,
-        limit: i64,
+        which: Which,
         claimed: &mut Vec<Uuid>,
         now: Time,
     ) -> Result<Committed, TickError> {
         let mut transaction = connection.begin().await?;
-        let Context { faults, .. } = &self.0;
-        let claim = inbox::claim(&mut transaction, now, limit);
+        let Context { faults, .. } = &self.context;
+        let claim = async {
+            match which {
+                Which::Due(limit) => inbox::claim(&mut transaction, now, limit.into()).await,
+                Which::This(id) => inbox::claim_one(&mut transaction, id, now).await,
+            }
+        };
         let pending = faults.around(self.name(), Step::Claim, claim).await?;
         if pending.is_empty() {
             return Ok(Committed::default());
@@ -59,13 +86,13 @@ impl InboxWorker {
         claimed.extend(pending.iter().map(|it| it.id));
         let mut decided = Decided { claimed: pending.len() as u64, ..Decided::default() };
 
-        let (facts, unreadable) = read(&self.0.providers, pending);
+        let (facts, unreadable) = read(&self.context.providers, pending);
         decided.buried = unreadable.len() as u64;
         bury(&mut transaction, &unreadable, now).await?;
 
         let correlated = correlate::correlate(&mut transaction, facts, now).await?;
         let Verdicts { advances, settled, erased, parked } = self.judge(correlated, now, &mut decided)?;
-        advance::advance(&mut transaction, &self.0.writer, &advances.iter().collect::<Vec<_>>(), now).await?;
+        advance::advance(&mut transaction, &self.context.writer, &advances.iter().collect::<Vec<_>>(), now).await?;
         let settle = async {
             inbox::settle(&mut transaction, &settled, now).await?;
             inbox::empty(&mut transaction, &erased, now).await?;
@@ -83,7 +110,7 @@ impl InboxWorker {
     /// commit brought meanwhile. If it fails they are looked at in their own time.
     async fn unpark(&self, advances: &[Advance], parked: &[Uuid], now: Time) {
         let unparking = async {
-            let mut connection = self.0.pool.acquire().await?;
+            let mut connection = self.context.pool.acquire().await?;
             advance::unpark(&mut connection, advances, now).await?;
             if !parked.is_empty() {
                 inbox::unpark_matched(&mut connection, parked, now).await?;
@@ -107,7 +134,7 @@ impl InboxWorker {
                     let event = holders.event(fact, &advance.opening);
                     // A mistake in a decision must not take the worker down; it is counted against the fact.
                     let decision =
-                        catch_unwind(AssertUnwindSafe(|| decide(&advance.opening, &event, &self.0.policy, now)))
+                        catch_unwind(AssertUnwindSafe(|| decide(&advance.opening, &event, &self.context.policy, now)))
                             .map_err(|_| TickError::Panicked)?;
                     #[cfg(feature = "broken")]
                     let decision = crate::faults::broken::acted_again(decision);
@@ -126,7 +153,7 @@ impl InboxWorker {
                     verdicts.settled.push(Settlement { id, outcome, opening_id });
                 }
                 _ => {
-                    let until = self.0.retry.parked_until(retry_from, now, self.0.ids.jitter());
+                    let until = self.context.retry.parked_until(retry_from, now, self.context.ids.jitter());
                     verdicts.parked.push((id, until));
                 }
             }

@@ -6,13 +6,16 @@
 
 mod batch;
 mod correlate;
+mod pace;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use self::batch::Which;
 pub use self::batch::is_readable;
+use self::pace::Pace;
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
 use crate::clock::Time;
@@ -22,13 +25,22 @@ use crate::domain::retry::Next;
 use crate::domain::{Effect, Outcome, StateName, Topic};
 use crate::heard::Heard;
 
-/// Facts in one commit.
-const BATCH: u8 = 64;
 /// How often a batch is tried again at once after contention.
 const TRIES: usize = 4;
 
 /// The worker.
-pub struct InboxWorker(pub Context);
+pub struct InboxWorker {
+    context: Context,
+    pace: Pace,
+}
+
+impl InboxWorker {
+    /// A worker that has no pace yet.
+    #[must_use]
+    pub fn new(context: Context) -> Self {
+        Self { context, pace: Pace::default() }
+    }
+}
 
 /// What a tick did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,13 +149,14 @@ impl Worker for InboxWorker {
     async fn tick(&self) -> Result<Decided, TickError> {
         let mut tries = 1;
         loop {
-            match self.batch(BATCH.into()).await {
+            match self.batch(Which::Due(self.pace.limit())).await {
                 Ok(decided) => return Ok(decided),
                 Err(failure) => match failure.fault() {
                     Fault::Unavailable => return Err(failure.error),
                     Fault::Contention if tries < TRIES => tries += 1,
                     // One of them fails every time, or they keep colliding: each alone.
-                    Fault::Contention | Fault::Permanent => return self.one_by_one().await,
+                    Fault::Contention | Fault::Permanent if failure.claimed.is_empty() => return Err(failure.error),
+                    Fault::Contention | Fault::Permanent => return self.one_by_one(&failure.claimed).await,
                 },
             }
         }
@@ -174,15 +187,16 @@ impl Failure {
 }
 
 impl InboxWorker {
-    async fn one_by_one(&self) -> Result<Decided, TickError> {
+    /// Tries each fact of a batch that failed by itself: those of other lanes, or behind it, have nothing to do with it.
+    async fn one_by_one(&self, batch: &[Uuid]) -> Result<Decided, TickError> {
         let mut all = Decided::default();
-        for _ in 0..BATCH {
-            match self.batch(1).await {
-                Ok(decided) if decided.claimed == 0 => break,
+        for id in batch {
+            match self.batch(Which::This(*id)).await {
                 Ok(decided) => all.add(decided),
-                Err(failure) if failure.fault() == Fault::Unavailable => return Err(failure.error),
+                Err(failure) if failure.fault() == Fault::Unavailable || failure.claimed.is_empty() => {
+                    return Err(failure.error);
+                }
                 Err(failure) => {
-                    let Some(id) = failure.claimed.first() else { return Err(failure.error) };
                     self.fail(*id, &failure).await?;
                     all.claimed += 1;
                     all.failed += 1;
@@ -195,7 +209,7 @@ impl InboxWorker {
     /// Notes the failure in a transaction of its own: that of the work is gone. Contention is not the fact's fault, and does
     /// not bring it nearer to its end.
     async fn fail(&self, id: Uuid, failure: &Failure) -> Result<(), TickError> {
-        let Context { pool, clock, ids, retry, .. } = &self.0;
+        let Context { pool, clock, ids, retry, .. } = &self.context;
         let mut transaction = pool.begin().await?;
         let attempts = inbox::attempts(&mut transaction, id).await?;
         let now = clock.now();
@@ -213,7 +227,7 @@ impl InboxWorker {
 
     /// Wakes whoever has work after a commit.
     fn wake(&self, advances: &[Advance]) {
-        let wakers = &self.0.wakers;
+        let wakers = &self.context.wakers;
         let mut moved = false;
         for effect in advances.iter().flat_map(Advance::effects) {
             match effect {
@@ -227,7 +241,7 @@ impl InboxWorker {
             // Parked facts may match now.
             wakers.inbox.notify_one();
         }
-        let now = self.0.clock.now();
+        let now = self.context.clock.now();
         if advances.iter().any(|it| it.opening.due_at.is_some_and(|due| due <= now)) {
             wakers.poller.notify_one();
         }

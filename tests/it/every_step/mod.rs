@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use account_opening::faults::{Place, Step, When};
 use account_opening::http::{Edge, internal, public};
-use account_opening::ingest::Ingest;
+use account_opening::ingest::{Bounds, Ingest, Shared};
 use chrono::TimeDelta;
 
 use self::fault::{Failure, Fault};
@@ -37,6 +37,7 @@ impl Stage {
             it.event_subscribers = subscriber.setting();
             it.idempotency_ttl = "1h".to_owned();
             it.parked_ttl = "1h".to_owned();
+            it.archive_after = "1h".to_owned();
             it.backoff_cap = "1m".to_owned();
         });
         let (mut app, fault) = (building.start().await, Fault::new(failure));
@@ -45,8 +46,8 @@ impl Stage {
             app.edge.pool.clone(),
             app.clock.clone(),
             app.edge.ids.clone(),
-            app.edge.wakers.inbox.clone(),
-            settings.ingest_queue,
+            Shared { wake: app.edge.wakers.inbox.clone(), ..Shared::default() },
+            Bounds { messages: settings.ingest_queue, bytes: settings.ingest_queue_bytes },
             settings.burst_dedup_ttl,
             fault.point(),
         );
@@ -98,6 +99,6 @@ fn everywhere() -> BTreeSet<Place> {
         .chain(places(&["ingest", "start"], &[Step::Settle, Step::Commit]))
         .chain(places(&["catch_up"], &[Step::Claim, Step::Call, Step::Settle, Step::Commit]))
         .chain(places(&["marks"], &[Step::Settle, Step::Commit]))
-        .chain(places(&["sweeper"], &[Step::Settle]))
+        .chain(places(&["sweeper"], &[Step::Settle, Step::Commit]))
         .collect()
 }

@@ -26,7 +26,7 @@ impl Stage {
     }
 
     async fn decide(&self) {
-        self.tick(&InboxWorker(self.app.context.clone())).await;
+        self.tick(&InboxWorker::new(self.app.context.clone())).await;
     }
 
     async fn relay(&self, topic: Topic) {
@@ -236,6 +236,7 @@ async fn a_life_with_every_step_failing(failure: Failure) {
     assert_eq!(stage.count("select count(*) from inbox where status = 'dead'").await, tellings, "the strays");
     assert_eq!(stage.count("select count(*) from backfills where status <> 'done' or new_facts > items").await, 0);
     assert_eq!(stage.count("select count(*) from tickets").await, 0);
+    assert!(stage.count("select count(*) from outbox_archive").await > 0, "the sweeps archived");
     stage.app.finish().await;
 }
 

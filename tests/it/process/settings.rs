@@ -5,14 +5,16 @@ use crate::support::service::ServiceBuilder;
 
 const REQUIRED: [&str; 5] =
     ["API_TOKENS", "DATABASE_URL", "HISTORY_KEY", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"];
-const DURATIONS: [&str; 15] = [
+const DURATIONS: [&str; 17] = [
     "ACK_TIMEOUT",
+    "ARCHIVE_AFTER",
     "BACKOFF_BASE",
     "BACKOFF_CAP",
     "BURST_DEDUP_TTL",
     "CATCH_UP_OVERLAP",
     "ESCALATE_AFTER",
     "IDEMPOTENCY_TTL",
+    "INBOX_KEYS_FOR",
     "JIRA_INDEX_LAG",
     "LEASE_MARGIN",
     "PARKED_TTL",
@@ -22,7 +24,15 @@ const DURATIONS: [&str; 15] = [
     "SHUTDOWN_GRACE",
     "WEBHOOK_TOLERANCE",
 ];
-const NUMBERS: [&str; 5] = ["DATABASE_POOL", "INGEST_QUEUE", "MAX_ATTEMPTS", "POLL_BUDGET", "WEBHOOK_MAX_BYTES"];
+const NUMBERS: [&str; 7] = [
+    "DATABASE_POOL",
+    "INBOX_BACKLOG",
+    "INGEST_QUEUE",
+    "INGEST_QUEUE_BYTES",
+    "MAX_ATTEMPTS",
+    "POLL_BUDGET",
+    "WEBHOOK_MAX_BYTES",
+];
 const URLS: [&str; 4] = ["CARD_SERVICE_URL", "DASHBOARD_URL", "NEXUSBANK_BASE_URL", "PROFILE_SERVICE_URL"];
 const ADDRESSES: [&str; 2] = ["INTERNAL_ADDR", "PUBLIC_ADDR"];
 const WORDS: [&str; 4] = ["DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER"];
@@ -149,6 +159,13 @@ async fn settings_that_do_not_go_together_are_refused() {
             "PROVIDER_TIMEOUT + 5s",
         ),
         (&[("BACKOFF_BASE", "10s"), ("BACKOFF_CAP", "9s")], "BACKOFF_CAP", "BACKOFF_BASE"),
+        (
+            &[("WEBHOOK_MAX_BYTES", "262144"), ("INGEST_QUEUE_BYTES", "262143")],
+            "INGEST_QUEUE_BYTES",
+            "WEBHOOK_MAX_BYTES",
+        ),
+        (&[("ARCHIVE_AFTER", "91d")], "INBOX_KEYS_FOR", "at least ARCHIVE_AFTER = 91d"),
+        (&[("INBOX_KEYS_FOR", "29d")], "INBOX_KEYS_FOR", "at least 30days"),
         (&[("PUBLIC_ADDR", "127.0.0.1:8099"), ("INTERNAL_ADDR", "127.0.0.1:8099")], "INTERNAL_ADDR", "PUBLIC_ADDR"),
     ] {
         let program = settings.iter().fold(development(), |program, (name, value)| program.env(name, *value));
@@ -164,9 +181,11 @@ async fn a_setting_that_is_right_has_no_line_because_its_neighbour_is_wrong() {
         .env("PROVIDER_TIMEOUT", "soon")
         .env("SHUTDOWN_GRACE", "5100ms")
         .env("BACKOFF_BASE", "soon")
-        .env("BACKOFF_CAP", "500ms");
+        .env("BACKOFF_CAP", "500ms")
+        .env("ARCHIVE_AFTER", "soon")
+        .env("INBOX_KEYS_FOR", "30d");
     let ended = refused(&program).await;
-    assert_eq!(ended.wrong_settings(), ["BACKOFF_BASE", "PROVIDER_TIMEOUT"], "{}", ended.stderr);
+    assert_eq!(ended.wrong_settings(), ["ARCHIVE_AFTER", "BACKOFF_BASE", "PROVIDER_TIMEOUT"], "{}", ended.stderr);
 }
 
 #[tokio::test]

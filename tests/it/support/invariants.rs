@@ -12,6 +12,8 @@ pub async fn check(app: &TestApp) {
     no_work_is_due(app).await;
     histories_replay_and_verify(app).await;
     every_opening_is_looked_after(app).await;
+    every_timer_stands_in_its_lines(app).await;
+    openings_are_counted(app).await;
     what_is_refused_is_counted(app).await;
     let ledger = app.world.ledger();
     assert_eq!(ledger.counts.double_effects, 0, "P9: something was made twice: {ledger:?}");
@@ -73,6 +75,37 @@ async fn every_opening_is_looked_after(app: &TestApp) {
     .await
     .unwrap();
     assert!(forgotten.is_empty(), "nobody looks after {forgotten:?}");
+}
+
+/// P13, P14: a timer that is due is found, with room or without where its deadline has passed.
+async fn every_timer_stands_in_its_lines(app: &TestApp) {
+    let lost: Vec<(uuid::Uuid, String)> = sqlx::query_as(
+        "select o.id, o.state from timers t join account_openings o on o.id = t.opening_id
+          where t.due_at is not null
+            and case o.state when 'escalated' then (t.asks = o.provider) is not true or t.urgent_from is not null
+                             when 'awaiting_provider' then t.urgent_from is distinct from o.deadline_at
+                                  or (t.due_at < o.deadline_at and (t.asks = o.provider) is not true)
+                             else t.asks is not null or (t.urgent_from <= t.due_at) is not true end",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert!(lost.is_empty(), "not in their lines: {lost:?}");
+}
+
+/// What is said of how many openings there are is so.
+async fn openings_are_counted(app: &TestApp) {
+    let wrong: Vec<(String, String, i64)> = sqlx::query_as(
+        "select state, market, sum(n)::bigint
+           from (select state, market, -count(*) as n from account_openings group by state, market
+                  union all select state, market, count from opening_counts
+                  union all select state, market, change from opening_count_changes) as counts
+          group by state, market having sum(n) <> 0",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert!(wrong.is_empty(), "counted too many: {wrong:?}");
 }
 
 /// What is held of refused requests is what the counters say, and within the bound.

@@ -131,7 +131,7 @@ impl TestApp {
 
     /// Ticks every worker once; whether one found work.
     pub async fn round(&self) -> bool {
-        let mut found = self.tick(&InboxWorker(self.context.clone())).await;
+        let mut found = self.tick(&InboxWorker::new(self.context.clone())).await;
         for topic in Topic::ALL.iter().copied() {
             found |= self.tick(&Relay { context: self.context.clone(), topic }).await;
         }
@@ -147,7 +147,7 @@ impl TestApp {
 
     /// Ticks every worker once; a tick that fails is one that the driver would begin anew.
     pub async fn try_round(&self) {
-        let _ = tick(&InboxWorker(self.context.clone())).await;
+        let _ = tick(&InboxWorker::new(self.context.clone())).await;
         for topic in Topic::ALL.iter().copied() {
             let _ = tick(&Relay { context: self.context.clone(), topic }).await;
         }

@@ -10,7 +10,7 @@ use super::TestApp;
 impl TestApp {
     /// Ticks the inbox worker once.
     pub async fn tick_inbox(&self) {
-        self.tick(&InboxWorker(self.context.clone())).await;
+        self.tick(&InboxWorker::new(self.context.clone())).await;
     }
 
     /// Ticks the relay of one topic once; what it did.

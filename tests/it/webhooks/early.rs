@@ -42,6 +42,9 @@ async fn a_webhook_from_before_the_opening_is_applied_the_moment_its_tracking_id
     let id = app.open().start().await;
     app.settle().await;
     assert_eq!(app.inbox().await[0].settled(), ("applied", Some("applied")));
+    let lane: String =
+        sqlx::query_scalar("select lane from inbox where event_id = 'msg_1'").fetch_one(&app.pool).await.unwrap();
+    assert_eq!(lane, "BE", "it no longer waited among those of nobody");
     let opening = app.opening(&id).await;
     assert_eq!((&opening["state"], &opening["iban"]), (&json!("completed"), &json!(IBAN)));
     assert_eq!(app.history(&id).await[3], "awaiting_provider -> issuing_card (provider_reported, webhook)");

@@ -1,5 +1,6 @@
 //! The personal data of a finished opening goes, everywhere it stands, and its history still verifies. (P3, P4, P22)
 
+mod archived;
 mod reach;
 
 use std::borrow::Cow;
@@ -347,6 +348,12 @@ async fn the_services_role_may_change_only_what_people_act_on() {
         (false, "update cases set opening_id = opening_id"),
         (false, "update cases set evidence = evidence"),
         (false, "update opening_history set detail = detail"),
+        (true, "update inbox_archive set body = body, headers = headers, attempt_log = attempt_log"),
+        (false, "update inbox_archive set outcome = outcome"),
+        (false, "delete from inbox_archive"),
+        (true, "update outbox_archive set payload = payload, attempt_log = attempt_log"),
+        (false, "update outbox_archive set status = status"),
+        (false, "delete from outbox_archive"),
     ] {
         let done = sqlx::query(AssertSqlSafe(sql)).execute(pool).await;
         let database =

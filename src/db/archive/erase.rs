@@ -1,0 +1,60 @@
+//! The archived rows of an opening whose personal data is erased: they are emptied as those of inbox and outbox are.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::db::mentions;
+use crate::domain::{Opening, ProviderRef};
+
+/// Empties what was archived about an opening, and of the facts that were `emptied` in the inbox. Call it after those of inbox and
+/// outbox: they wait for a move that is under way, and only what was moved before is seen here. Returned are the ids of the
+/// facts.
+///
+/// # Errors
+/// When the database is away.
+pub async fn erase(
+    connection: &mut PgConnection,
+    opening: &Opening,
+    emptied: &[Uuid],
+    now: Time,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query!(
+        r#"-- archive::erase
+        update outbox_archive
+           set payload = case when topic <> 'deliver_event' then '{}'::jsonb else payload end,
+               attempt_log = (select coalesce(jsonb_agg(case when entry ? 'by' then entry || '{"cause": ""}' else entry end
+                                                        order by n), '[]')
+                                from jsonb_array_elements(attempt_log) with ordinality as log(entry, n))
+         where opening_id = $1"#,
+        opening.id.0,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query_scalar!(
+        r#"-- archive::erase
+        with about as materialized (
+            select id from inbox_archive where opening_id = $1 or id = any($2)
+             union
+            select id from inbox_archive where opening_id is null and provider = $3 and provider_ref = $4
+             union
+            select id from inbox_archive
+             where opening_id is null and provider_ref is null and encode(body, 'escape') ~ $5
+        )
+        update inbox_archive
+           set body = '', headers = '{}', erased_at = coalesce(erased_at, $6),
+               attempt_log = (select coalesce(jsonb_agg(case when entry ? 'by' then entry || '{"cause": ""}' else entry end
+                                                        order by n), '[]')
+                                from jsonb_array_elements(attempt_log) with ordinality as log(entry, n))
+         where id in (select id from about)
+        returning id"#,
+        opening.id.0,
+        emptied,
+        opening.request.provider,
+        opening.state.reference().map(ProviderRef::as_str),
+        mentions::pattern(opening),
+        now,
+    )
+    .fetch_all(connection)
+    .await
+}

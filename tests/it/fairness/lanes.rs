@@ -1,0 +1,123 @@
+//! What a claim takes of each lane, and what it leaves to others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use account_opening::db::inbox::{self, Pending};
+use chrono::TimeDelta;
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use super::flood;
+use crate::support::TestApp;
+
+/// Facts of nobody's, so many in each of these lanes.
+async fn fill(app: &TestApp, lanes: &[(&str, usize)]) {
+    let names: Vec<&str> = lanes.iter().flat_map(|(lane, facts)| vec![*lane; *facts]).collect();
+    let strangers: Vec<String> = (0..names.len()).map(|n| format!("aor_{n}")).collect();
+    flood(app, &strangers, names.len()).await;
+    sqlx::query(
+        "update inbox set lane = n.lane
+           from unnest($1::text[]) with ordinality as n (lane, number)
+          where provider_ref = 'aor_' || number - 1",
+    )
+    .bind(names)
+    .execute(&app.pool)
+    .await
+    .unwrap();
+}
+
+async fn claim(app: &TestApp, connection: &mut PgConnection, limit: i64) -> Vec<Pending> {
+    inbox::claim(connection, app.now(), limit).await.unwrap()
+}
+
+/// How many of each lane.
+async fn of_lanes(app: &TestApp, claimed: &[Pending]) -> BTreeMap<String, i64> {
+    let ids: Vec<Uuid> = claimed.iter().map(|it| it.id).collect();
+    let rows = sqlx::query("select lane, count(*) from inbox where id = any($1) group by lane").bind(ids);
+    rows.fetch_all(&app.pool).await.unwrap().into_iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+async fn shares(app: &TestApp, limit: i64) -> BTreeMap<String, i64> {
+    let mut transaction = app.pool.begin().await.unwrap();
+    let claimed = claim(app, &mut transaction, limit).await;
+    transaction.rollback().await.unwrap();
+    assert!(claimed.is_sorted_by_key(|it| it.id), "in the order of receipt");
+    of_lanes(app, &claimed).await
+}
+
+fn are(lanes: &[(&str, i64)]) -> BTreeMap<String, i64> {
+    lanes.iter().map(|(lane, facts)| ((*lane).to_owned(), *facts)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_lane_has_its_share_and_what_some_leave_goes_to_the_others() {
+    let app = TestApp::start().await;
+    fill(&app, &[("BE", 300)]).await;
+    assert_eq!(shares(&app, 64).await, are(&[("BE", 64)]), "one lane alone takes all");
+    assert_eq!(shares(&app, 1_000).await, are(&[("BE", 300)]));
+    fill(&app, &[("BE", 300), ("", 10), ("NL", 3), ("hot/7", 200)]).await;
+    assert_eq!(shares(&app, 4).await, are(&[("", 1), ("BE", 1), ("NL", 1), ("hot/7", 1)]));
+    let of_64 = shares(&app, 64).await;
+    assert_eq!((of_64[""], of_64["NL"], of_64.values().sum()), (10, 3, 64), "{of_64:?}");
+    assert!(of_64["BE"] >= 16 && of_64["hot/7"] >= 16, "{of_64:?}");
+    assert_eq!(shares(&app, 1_000).await, are(&[("", 10), ("BE", 300), ("NL", 3), ("hot/7", 200)]), "all there is");
+    app.finish().await;
+}
+
+/// With more lanes than places it is the turn of each.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_lanes_than_places_take_turns() {
+    let app = TestApp::start().await;
+    let names: Vec<String> = (0..40).map(|n| format!("X{n}")).collect();
+    fill(&app, &names.iter().map(|it| (it.as_str(), 2)).collect::<Vec<_>>()).await;
+    let mut served = BTreeSet::new();
+    for _ in 0..50 {
+        let shares = shares(&app, 10).await;
+        assert!(shares.len() == 10 && shares.values().all(|it| *it == 1), "{shares:?}");
+        served.extend(shares.into_keys());
+        app.pass(TimeDelta::milliseconds(1));
+    }
+    assert_eq!(served.len(), names.len());
+    app.finish().await;
+}
+
+/// What waits for later takes no place, and the lane of nothing else no share.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_due_takes_nothing() {
+    let app = TestApp::start().await;
+    fill(&app, &[("BE", 70), ("NL", 30), ("PT", 30)]).await;
+    sqlx::query("update inbox set next_attempt_at = $1 where lane in ('NL', 'PT')")
+        .bind(app.now() + TimeDelta::hours(1))
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    assert_eq!(shares(&app, 64).await, are(&[("BE", 64)]));
+    app.pass(TimeDelta::hours(1));
+    assert_eq!(shares(&app, 63).await, are(&[("BE", 21), ("NL", 21), ("PT", 21)]));
+    app.finish().await;
+}
+
+/// P3: and what one does not return, it does not hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_at_once_hold_what_they_return_and_nothing_else() {
+    let app = TestApp::start().await;
+    fill(&app, &[("BE", 100), ("NL", 30), ("PT", 2)]).await;
+    let (mut one, mut two, mut rest) =
+        (app.pool.begin().await.unwrap(), app.pool.begin().await.unwrap(), app.pool.begin().await.unwrap());
+    let ids = |claimed: Vec<Pending>| claimed.into_iter().map(|it| it.id).collect::<BTreeSet<_>>();
+    let (first, second) = (ids(claim(&app, &mut one, 50).await), ids(claim(&app, &mut two, 50).await));
+    assert_eq!((first.len(), second.len()), (50, 50));
+    assert!(first.is_disjoint(&second));
+    let free = "select id from inbox where status = 'pending' for update skip locked";
+    let free: BTreeSet<Uuid> = sqlx::query_scalar(free).fetch_all(&mut *rest).await.unwrap().into_iter().collect();
+    assert_eq!(free.len(), 132 - 100);
+    rest.rollback().await.unwrap();
+    // What another has let go is there for the next.
+    one.rollback().await.unwrap();
+    let mut again = app.pool.begin().await.unwrap();
+    let third = ids(claim(&app, &mut again, 1_000).await);
+    assert_eq!(third, first.union(&free).copied().collect());
+    again.rollback().await.unwrap();
+    two.rollback().await.unwrap();
+    app.finish().await;
+}

@@ -1,0 +1,203 @@
+//! A hundred thousand timers due at once, here some thousands: whoever stands elsewhere is not delayed, and a claim reads what it
+//! takes. Counted, not timed.
+
+use account_opening::clock::Time;
+use account_opening::db::timers::{self, Due, Fronts, Room};
+use account_opening::simulator::Endpoint;
+use account_opening::workers::driver::tick;
+use account_opening::workers::poller::Poller;
+use chrono::TimeDelta;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use crate::support::TestApp;
+
+/// As many as the poller claims at once.
+const BATCH: usize = 32;
+const OPEN: &[Room] = &[Room { provider: "nexusbank", most: BATCH }];
+const SHUT: &[Room] = &[Room { provider: "nexusbank", most: 0 }];
+
+/// Openings that wait for a provider, of no use but to stand in its line. Their history is missing, so they go before the
+/// invariants are checked.
+struct Herd<'a>(&'a TestApp);
+
+impl Herd<'_> {
+    async fn run(&self, sql: String) {
+        let mut transaction = self.0.pool.begin().await.unwrap();
+        sqlx::query("set local session_replication_role = replica").execute(&mut *transaction).await.unwrap();
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    async fn waits(&self, count: usize, provider: &str, due_at: Time, deadline_at: Time) {
+        let anchors = format!(
+            "with herd as (
+                insert into account_openings (id, market, customer_type, customer_reference, currency, flow, provider, state,
+                    profile_id, provider_ref, deadline_at, version, head_hash, created_at, updated_at)
+                select gen_random_uuid(), 'BE', 'company', 'herd', 'EUR', 'async', '{provider}', 'awaiting_provider', 'p',
+                       gen_random_uuid(), '{deadline_at}', 1, sha256(''), '{due_at}', '{due_at}'
+                  from generate_series(1, {count})
+                returning id
+             )
+             insert into timers (opening_id, due_at, asks, urgent_from)
+             select id, '{due_at}', case when timestamptz '{due_at}' < '{deadline_at}' then '{provider}' end, '{deadline_at}'
+               from herd"
+        );
+        self.run(anchors).await;
+        // As autovacuum does after so many.
+        self.run("analyze timers".to_owned()).await;
+    }
+
+    async fn goes(&self) {
+        let herd = "(select id from account_openings where customer_reference = 'herd')";
+        self.run(format!("delete from inbox where opening_id in {herd}")).await;
+        self.run(format!("delete from timers where opening_id in {herd}")).await;
+        self.run("delete from account_openings where customer_reference = 'herd'".to_owned()).await;
+    }
+}
+
+async fn claim(connection: &mut PgConnection, fronts: &Fronts, now: Time, rooms: &[Room]) -> Vec<Due> {
+    timers::claim(connection, fronts, now, now + TimeDelta::seconds(15), rooms, BATCH as i64).await.unwrap()
+}
+
+/// Entries of the indexes and rows of the table that this transaction has read.
+async fn read(connection: &mut PgConnection) -> i64 {
+    let sql = "select sum(pg_stat_get_xact_tuples_returned(oid))::bigint from pg_class
+                where oid = 'timers'::regclass or oid in (select indexrelid from pg_index where indrelid = 'timers'::regclass)";
+    sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
+}
+
+/// P13, P14: neither the length of a line nor what was taken from it before makes a look longer. All looks are in one transaction, so
+/// that nothing is vacuumed between them: what the earlier ones took is dead to the later ones and stands before them.
+#[tokio::test]
+async fn a_look_reads_what_it_takes_and_no_more() {
+    let app = TestApp::start().await;
+    let (herd, now) = (Herd(&app), app.now());
+    let due = now - TimeDelta::minutes(5);
+    herd.waits(20_000, "nexusbank", due, now + TimeDelta::hours(5)).await;
+    let mut transaction = app.pool.begin().await.unwrap();
+    assert!(claim(&mut transaction, &Fronts::default(), now, SHUT).await.is_empty());
+    assert_eq!(read(&mut transaction).await, 0, "none of those that wait for room");
+    transaction.rollback().await.unwrap();
+
+    herd.waits(1_000, "nexusbank", due, due).await;
+    for (rooms, most) in [(OPEN, 2 * BATCH), (SHUT, BATCH)] {
+        let mut transaction = app.pool.begin().await.unwrap();
+        let fronts = Fronts::default();
+        let mut before = 0;
+        for look in 1..=25 {
+            assert_eq!(claim(&mut transaction, &fronts, now, rooms).await.len(), most, "look {look}");
+            let after = read(&mut transaction).await;
+            // An entry to find each, one to claim it and one of a claim that was rolled back, and one where a line's scan ends.
+            assert!(after - before <= 3 * most as i64 + 2, "look {look} of {most} read {}", after - before);
+            before = after;
+        }
+        transaction.rollback().await.unwrap();
+    }
+    herd.goes().await;
+    app.finish().await;
+}
+
+/// P14: with room and without, whatever else is due and for how long.
+#[tokio::test]
+async fn a_deadline_that_passes_behind_two_thousand_polls_is_seen_in_the_next_tick() {
+    let app = TestApp::start().await;
+    let (herd, began) = (Herd(&app), app.now());
+    for breaker in [Some("open"), None] {
+        let (id, _) = app.open().waiting().await;
+        herd.waits(2_000, "nexusbank", began, app.now() + TimeDelta::hours(24)).await;
+        app.pass(TimeDelta::hours(12));
+        let force = json!({"forced": breaker, "reason": "a test"});
+        let forced =
+            app.request(reqwest::Method::PUT, "/v1/breakers/nexusbank/lookup").json(&force).send().await.unwrap();
+        assert_eq!(forced.status(), 200);
+        let polled = tick(&Poller(app.context.clone())).await.unwrap();
+        assert_eq!(polled.claimed, if breaker.is_some() { 1 } else { 33 });
+        herd.goes().await;
+        app.settle().await;
+        assert_eq!(app.opening(&id).await["state"], "escalated");
+        assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Lookup), u64::from(breaker.is_none()));
+    }
+    app.finish().await;
+}
+
+/// P13: polls are behind neither the deadlines of their provider nor the polls of another.
+#[tokio::test]
+async fn a_poll_is_claimed_in_the_next_tick_whoever_else_is_due() {
+    let app = TestApp::start().await;
+    let (herd, now) = (Herd(&app), app.now());
+    let due = now - TimeDelta::hours(1);
+    let later = now + TimeDelta::hours(5);
+    herd.waits(2_000, "otherbank", due, later).await;
+    herd.waits(2_000, "nexusbank", due, due).await;
+    let (id, _) = app.open().waiting().await;
+    app.pass(TimeDelta::minutes(30));
+    let mut connection = app.pool.acquire().await.unwrap();
+    let claimed = claim(&mut connection, &Fronts::default(), app.now(), OPEN).await;
+    let ours = |it: &&Due| it.opening_id.to_string() == id;
+    assert_eq!((claimed.len(), claimed.iter().filter(ours).count()), (BATCH + 1, 1));
+    // Nobody here knows the other bank: not even its deadline is before ours, and it is seen all the same.
+    herd.goes().await;
+    herd.waits(1, "otherbank", due, due).await;
+    herd.waits(1, "otherbank", due, later).await;
+    let claimed = claim(&mut connection, &Fronts::default(), app.now(), OPEN).await;
+    assert_eq!(claimed.iter().map(|it| it.deadline_at).collect::<Vec<_>>(), [due]);
+    drop(connection);
+    herd.goes().await;
+    app.pass(TimeDelta::minutes(1));
+    app.settle().await;
+    assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Lookup), 1);
+    app.finish().await;
+}
+
+/// Claims that go on behind each other leave nobody behind for long: here one whose poll is wanted at once comes in before them.
+#[tokio::test]
+async fn who_becomes_due_in_front_of_the_herd_is_found() {
+    let app = TestApp::start().await;
+    let (herd, now) = (Herd(&app), app.now());
+    let (due, later) = (now - TimeDelta::minutes(5), now + TimeDelta::hours(5));
+    herd.waits(500, "nexusbank", due, later).await;
+    let (fronts, mut connection) = (Fronts::default(), app.pool.acquire().await.unwrap());
+    assert_eq!(claim(&mut connection, &fronts, now, OPEN).await.len(), BATCH);
+    herd.waits(1, "nexusbank", due - TimeDelta::minutes(1), later - TimeDelta::minutes(1)).await;
+    let first = |claimed: &[Due]| claimed.iter().filter(|it| it.deadline_at < later).count();
+    assert_eq!(first(&claim(&mut connection, &fronts, now + TimeDelta::seconds(1), OPEN).await), 0);
+    assert_eq!(first(&claim(&mut connection, &fronts, now + TimeDelta::seconds(5), OPEN).await), 1);
+    drop(connection);
+    herd.goes().await;
+    app.finish().await;
+}
+
+/// P23: what the version before wrote is polled when it is due, and what this one wrote the version before finds.
+#[tokio::test]
+async fn an_older_neighbours_timers_are_found_in_time() {
+    let app = TestApp::start().await;
+    let (new, _) = app.open().waiting().await;
+    let (moved, _) = app.open().waiting().await;
+    let started = app.open().start().await;
+    let upsert = "insert into timers (opening_id, due_at, claims_before_wait) select $1::uuid, due_at, 0 from timers
+                   where opening_id = $1::uuid
+                  on conflict (opening_id) do update
+                     set due_at = excluded.due_at, claims_before_wait = excluded.claims_before_wait";
+    // One that it has made, and one that this version has made and it has moved to the wait.
+    let made = "update timers set asks = null, urgent_from = null where opening_id = $1::uuid";
+    let begun = "update timers set asks = null, urgent_from = $2 where opening_id = $1::uuid";
+    sqlx::query(made).bind(&new).execute(&app.pool).await.unwrap();
+    let deadline = app.now() + TimeDelta::hours(12);
+    sqlx::query(begun).bind(&moved).bind(deadline).execute(&app.pool).await.unwrap();
+    for id in [&new, &moved] {
+        sqlx::query(upsert).bind(id).execute(&app.pool).await.unwrap();
+    }
+    app.pass(TimeDelta::minutes(30));
+    app.settle().await;
+    for id in [&new, &moved] {
+        assert_eq!(app.world.opening(id).unwrap().calls(Endpoint::Lookup), 1, "{id}");
+    }
+
+    let sql = "select t.opening_id::text from timers t join account_openings o on o.id = t.opening_id
+                where t.due_at <= $1 and o.state = 'awaiting_provider' order by t.due_at for update of t skip locked";
+    let found: Vec<String> =
+        sqlx::query_scalar(sql).bind(app.now() + TimeDelta::hours(1)).fetch_all(&app.pool).await.unwrap();
+    assert!([&new, &moved, &started].iter().all(|id| found.contains(id)), "{found:?}");
+    app.finish().await;
+}
