@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use account_opening::db::migrations;
 use sqlx::{Connection, PgConnection};
 
 use crate::fill::{fill, fill_many, run};
 use crate::limit;
 use crate::rows::Life;
 use crate::world::World;
-use account_opening::db::migrations;
 
 const LOOK: Duration = Duration::from_millis(5);
 

@@ -1,5 +1,8 @@
 //! `--growth`: the same with more and more openings in the database, and more and more of them due at once.
 
+use std::path::Path;
+use std::process::Command;
+
 use sqlx::PgConnection;
 
 use crate::cell::Cell;
@@ -31,16 +34,25 @@ pub async fn run(world: &World, options: &Options) -> Result<bool, String> {
 }
 
 /// Whether the disk has room.
+///
+/// # Errors
+/// When it has not.
 pub fn room(needed: u64) -> Result<(), String> {
     let folder = std::env::temp_dir();
-    let Ok(disk) = nix::sys::statvfs::statvfs(&folder) else { return Ok(()) };
-    let free = disk.blocks_available() * disk.fragment_size();
+    let Some(free) = free(&folder) else { return Ok(()) };
     let gb = |bytes: u64| bytes / 1_000_000_000 + 1;
     if free > needed {
         return Ok(());
     }
     let folder = folder.display();
     Err(format!("needs about {} GB in {folder}, where {} are free: give smaller --sizes", gb(needed), gb(free)))
+}
+
+/// Bytes. None: the system does not say.
+fn free(folder: &Path) -> Option<u64> {
+    let told = Command::new("df").arg("-Pk").arg(folder).output().ok()?;
+    let told = String::from_utf8(told.stdout).ok()?;
+    told.lines().nth(1)?.split_whitespace().nth(3)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1_024)
 }
 
 fn row(phase: Phase, size: u64) -> String {

@@ -57,8 +57,9 @@ impl<'a> Openings<'a> {
         let completed_after = loaded.began.elapsed();
         let used = self.world.probe.usage([self.service.pid()]).since(before.0);
         let wal = self.cell.wal().await - before.1;
-        let mut figures = cost(used, wal, usage::memory(self.service.pid(), "VmHWM:"), count);
+        let mut figures = cost(used, wal, count);
         figures.extend(loaded.figures());
+        figures.extend(usage::memory(self.service.pid(), "VmHWM:").map(|it| (Figure::Memory, it)));
         figures.insert(Figure::Applied, per_second(count, completed_after));
         let mut wrong = check(&mut self.cell.connection, after, count).await;
         let made = [count, count, count, 0];

@@ -37,9 +37,9 @@ pub struct Options {
     #[arg(long, group = "mode")]
     pub soak: bool,
     /// How long the soak takes
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub minutes: u64,
     /// The soak's webhooks per second
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub rate: u64,
 }

@@ -95,6 +95,8 @@ impl<'a> Setting<'a> {
         let mut figures = self.cost(before, count).await;
         let to_applied = watching.await.expect("the watcher runs");
         figures.extend(loaded.figures());
+        let memory: Option<f64> = self.services.iter().map(|it| usage::memory(it.pid(), "VmHWM:")).sum();
+        figures.extend(memory.map(|it| (Figure::Memory, it)));
         figures.extend(percentile(&to_applied, 0.99).map(|it| (Figure::ToApplied, millis(it))));
         figures.insert(Figure::Applied, per_second(count, applied_after));
         (figures, check::applied_once(&mut self.cell.connection, first, count).await)
@@ -120,13 +122,12 @@ impl<'a> Setting<'a> {
     /// What each of `count` openings took since then.
     async fn cost(&mut self, before: (Usage, f64), count: u64) -> Figures {
         let (usage, wal) = self.so_far().await;
-        let memory = self.services.iter().map(|it| usage::memory(it.pid(), "VmHWM:")).sum();
-        cost(usage.since(before.0), wal - before.1, memory, count)
+        cost(usage.since(before.0), wal - before.1, count)
     }
 }
 
 /// What each of `count` took of these in all.
-pub fn cost(used: Usage, wal: f64, memory: Option<f64>, count: u64) -> Figures {
+pub fn cost(used: Usage, wal: f64, count: u64) -> Figures {
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let count = count as f64;
     let mut figures = Figures::from([
@@ -137,6 +138,5 @@ pub fn cost(used: Usage, wal: f64, memory: Option<f64>, count: u64) -> Figures {
     ]);
     figures.extend(used.others().map(|it| (Figure::OthersCpu, it * 1e6 / count)));
     figures.extend(used.written.map(|it| (Figure::Written, it / count)));
-    figures.extend(memory.map(|it| (Figure::Memory, it)));
     figures
 }

@@ -15,7 +15,7 @@ const SLICE: Duration = Duration::from_secs(30);
 
 /// Runs it and prints it; whether all was as it must be.
 pub async fn run(world: &World, options: &Options) -> bool {
-    let slices = (options.minutes * 2).max(1);
+    let slices = options.minutes * 60 / SLICE.as_secs();
     let count = options.rate * SLICE.as_secs();
     let mut cell = Cell::make(world, "soak").await;
     let mut first = cell.fill(count * slices).await;
@@ -61,5 +61,5 @@ pub async fn run(world: &World, options: &Options) -> bool {
 }
 
 fn rate(options: &Options) -> u32 {
-    u32::try_from(options.rate.max(1)).expect("a rate that can be sent")
+    u32::try_from(options.rate).expect("a rate that can be sent")
 }

@@ -35,7 +35,8 @@ pub struct Usage {
 impl Probe {
     pub fn new(postmaster: Option<u32>) -> Self {
         let device = postmaster.and_then(|pid| std::fs::metadata(format!("/proc/{pid}/cwd")).ok()).map(|it| it.dev());
-        let file = |it| format!("/sys/dev/block/{}:{}/stat", nix::sys::stat::major(it), nix::sys::stat::minor(it));
+        // A device's numbers, as Linux packs the smaller ones.
+        let file = |it: u64| format!("/sys/dev/block/{}:{}/stat", it >> 8 & 0xfff, it & 0xff | it >> 12 & 0xfff00);
         Self { postmaster, disk: device.map(file).map(PathBuf::from).filter(|it| it.exists()) }
     }
 
