@@ -86,19 +86,20 @@ pub async fn due(connection: &mut PgConnection, now: Time, most: i64) -> sqlx::R
     .await
 }
 
-/// Claims one fact, if it still is due and nobody holds it.
+/// Claims these facts, as far as they still are due and nobody holds them.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn claim_one(connection: &mut PgConnection, id: Uuid, now: Time) -> sqlx::Result<Vec<Pending>> {
+pub async fn claim_these(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::Result<Vec<Pending>> {
     sqlx::query_as!(
         Pending,
-        r#"-- inbox::claim_one
+        r#"-- inbox::claim_these
         select id, source, provider, part, body, headers, opening_id, provider_ref, received_at, retry_from, attempts
           from inbox
-         where id = $1 and status is not distinct from 'pending' and next_attempt_at <= $2
+         where id = any($1) and status is not distinct from 'pending' and next_attempt_at <= $2
+         order by id
            for update skip locked"#,
-        id,
+        ids,
         now,
     )
     .fetch_all(connection)

@@ -137,8 +137,8 @@ struct Batch<'a> {
     firsts: Vec<&'a NewFact>,
 }
 
-/// Whose a key is: the row's id and the digest of its body.
-type Holder = (Uuid, Digest);
+/// What is held under each of some keys: the digest of the body.
+type Held = HashMap<(String, String), Digest>;
 
 impl<'a> Batch<'a> {
     fn of(facts: Vec<&'a NewFact>) -> Self {
@@ -158,7 +158,7 @@ impl<'a> Batch<'a> {
             return Ok(vec![Stored::New; self.facts.len()]);
         }
         let known: Vec<&NewFact> = self.firsts.iter().copied().filter(|fact| !new.contains(&fact.id)).collect();
-        let held = holders(connection, &known).await?;
+        let held = digests(connection, &known).await?;
         let stored: Vec<Stored> = self.facts.iter().map(|fact| self.judge(fact, new, &held)).collect();
         let of = |wanted: Stored| {
             let all = self.facts.iter().zip(&stored);
@@ -169,16 +169,15 @@ impl<'a> Batch<'a> {
         Ok(stored)
     }
 
-    /// What became of a fact. Its key may be held by the fact itself: by an earlier try, whose answer was lost.
-    fn judge(&self, fact: &NewFact, new: &HashSet<Uuid>, held: &HashMap<(String, String), Holder>) -> Stored {
-        let key = (fact.group.clone(), fact.event_id.clone());
-        let inserted = || self.first.get(&fact.key()).filter(|first| new.contains(&first.id));
-        let holder = held.get(&key).copied().or_else(|| inserted().map(|first| (first.id, first.digest)));
-        match holder {
-            Some((id, _)) if id == fact.id => Stored::New,
-            Some((_, digest)) if digest == fact.digest => Stored::Duplicate,
-            _ => Stored::Conflict,
+    fn judge(&self, fact: &NewFact, new: &HashSet<Uuid>, held: &Held) -> Stored {
+        if new.contains(&fact.id) {
+            return Stored::New;
         }
+        // Its key is held by what was there before, or by one that came with it. By nobody: it left the inbox this moment, and
+        // the fact is kept beside it rather than not at all.
+        let before = held.get(&(fact.group.clone(), fact.event_id.clone()));
+        let beside = || self.first.get(&fact.key()).filter(|first| new.contains(&first.id)).map(|first| &first.digest);
+        if before.or_else(beside) == Some(&fact.digest) { Stored::Duplicate } else { Stored::Conflict }
     }
 }
 
@@ -253,13 +252,12 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     Ok(new.into_iter().collect())
 }
 
-/// Who holds these keys.
-async fn holders(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashMap<(String, String), Holder>> {
+async fn digests(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<Held> {
     let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
     let event_ids: Vec<&str> = facts.iter().map(|it| it.event_id.as_str()).collect();
     let rows = sqlx::query!(
-        r#"-- inbox::holders
-        select i.consumer_group, i.event_id, i.id, i.body_digest
+        r#"-- inbox::digests
+        select i.consumer_group, i.event_id, i.body_digest
           from unnest($1::text[], $2::text[]) as asked(consumer_group, event_id)
           join inbox i using (consumer_group, event_id)"#,
         &groups as &[&str],
@@ -268,8 +266,7 @@ async fn holders(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Res
     .fetch_all(connection)
     .await?;
     let digest = |bytes: Vec<u8>| bytes.try_into().unwrap_or_default();
-    let holder = |row: (Uuid, Vec<u8>)| (row.0, digest(row.1));
-    Ok(rows.into_iter().map(|row| ((row.consumer_group, row.event_id), holder((row.id, row.body_digest)))).collect())
+    Ok(rows.into_iter().map(|row| ((row.consumer_group, row.event_id), digest(row.body_digest))).collect())
 }
 
 async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<()> {

@@ -21,22 +21,22 @@ use crate::workers::driver::{TickError, Worker};
 
 /// What to claim.
 #[derive(Clone, Copy)]
-pub(super) enum Which {
+pub(super) enum Which<'a> {
     /// What is due, at most so many.
     Due(u32),
-    /// This fact alone.
-    This(Uuid),
+    /// These facts and no others.
+    These(&'a [Uuid]),
 }
 
 impl InboxWorker {
     /// Decides facts in one commit.
-    pub(super) async fn batch(&self, which: Which) -> Result<Decided, Failure> {
+    pub(super) async fn batch(&self, which: Which<'_>) -> Result<Decided, Failure> {
         let mut claimed = Vec::new();
         let result = self.transaction(which, &mut claimed).await;
         result.map_err(|error| Failure { error, claimed })
     }
 
-    async fn transaction(&self, which: Which, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
+    async fn transaction(&self, which: Which<'_>, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
         let Context { pool, clock, wakers, lanes, heard, .. } = &self.context;
         let now = clock.now();
         let mut connection = pool.acquire().await?;
@@ -67,7 +67,7 @@ impl InboxWorker {
     async fn commit(
         &self,
         connection: &mut PgConnection,
-        which: Which,
+        which: Which<'_>,
         claimed: &mut Vec<Uuid>,
         now: Time,
     ) -> Result<Committed, TickError> {
@@ -76,7 +76,7 @@ impl InboxWorker {
         let claim = async {
             match which {
                 Which::Due(limit) => inbox::claim(&mut transaction, now, limit.into()).await,
-                Which::This(id) => inbox::claim_one(&mut transaction, id, now).await,
+                Which::These(ids) => inbox::claim_these(&mut transaction, ids, now).await,
             }
         };
         let pending = faults.around(self.name(), Step::Claim, claim).await?;

@@ -156,9 +156,20 @@ impl Worker for InboxWorker {
                     Fault::Contention if tries < TRIES => tries += 1,
                     // One of them fails every time, or they keep colliding: each alone.
                     Fault::Contention | Fault::Permanent if failure.claimed.is_empty() => return Err(failure.error),
-                    Fault::Contention | Fault::Permanent => return self.one_by_one(&failure.claimed).await,
+                    Fault::Contention | Fault::Permanent => return self.apart(&failure.claimed).await,
                 },
             }
+        }
+    }
+}
+
+/// The first half is the last, to be taken first. One alone stays whole.
+fn halves(batch: &[Uuid]) -> Vec<&[Uuid]> {
+    match batch {
+        [_] => vec![batch],
+        _ => {
+            let (first, second) = batch.split_at(batch.len() / 2);
+            vec![second, first]
         }
     }
 }
@@ -187,20 +198,23 @@ impl Failure {
 }
 
 impl InboxWorker {
-    /// Tries each fact of a batch that failed by itself: those of other lanes, or behind it, have nothing to do with it.
-    async fn one_by_one(&self, batch: &[Uuid]) -> Result<Decided, TickError> {
+    /// Tries the halves of a batch that failed, and theirs, until those that fail stand alone: the others of it, and those of
+    /// other lanes or behind it, have nothing to do with them, and one among a thousand costs twenty tries.
+    async fn apart(&self, batch: &[Uuid]) -> Result<Decided, TickError> {
         let mut all = Decided::default();
-        for id in batch {
-            match self.batch(Which::This(*id)).await {
-                Ok(decided) => all.add(decided),
-                Err(failure) if failure.fault() == Fault::Unavailable || failure.claimed.is_empty() => {
+        let mut left = halves(batch);
+        while let Some(part) = left.pop() {
+            match (self.batch(Which::These(part)).await, part) {
+                (Ok(decided), _) => all.add(decided),
+                (Err(failure), _) if failure.fault() == Fault::Unavailable || failure.claimed.is_empty() => {
                     return Err(failure.error);
                 }
-                Err(failure) => {
+                (Err(failure), [id]) => {
                     self.fail(*id, &failure).await?;
                     all.claimed += 1;
                     all.failed += 1;
                 }
+                (Err(_), several) => left.extend(halves(several)),
             }
         }
         Ok(all)

@@ -1,6 +1,8 @@
 //! Poison goes to the dead letters after its attempts and blocks nothing behind it (P15).
 
 use account_opening::simulator::{Fault, Plan};
+use account_opening::workers::driver::Worker as _;
+use account_opening::workers::inbox::InboxWorker;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -117,5 +119,43 @@ async fn a_fact_that_fails_every_time_is_dead_after_ten_and_its_neighbours_are_n
     let said: Vec<&Value> = whole["attempts"].as_array().unwrap().iter().map(|it| &it["cause"]).collect();
     assert!(said.iter().all(|it| it.as_str().is_some_and(|it| !it.is_empty() && !it.contains("a\u{0}b"))), "{said:?}");
     assert_eq!(app.opening(&other).await["state"], "completed");
+    app.finish().await;
+}
+
+/// P15: two of a batch that fail every time, in the first and the last place, count once each; the rest of it is decided in the
+/// same tick, in the order of receipt.
+#[tokio::test]
+async fn a_batch_is_halved_until_what_fails_in_it_stands_alone() {
+    const MESSAGES: i64 = 41;
+    let app = TestApp::start().await;
+    let plan = || Plan { submit: Fault::ErrorBefore { status: 503 }.times(10_000), ..Plan::by_hand() };
+    let stuck = [app.open().plan(plan()).start().await, app.open().plan(plan()).start().await];
+    let (other, tracking_id) = app.open().waiting().await;
+    let body = r#"{"kind":"submission_rejected","code":"x","message":"a\u0000b"}"#;
+    insert(&app, &stuck[0], body).await;
+    for n in 1..MESSAGES {
+        let data = json!({"account_opening_request_id": tracking_id, "status": "IN_PROGRESS", "n": n});
+        app.webhook().data(data).acknowledged().await;
+    }
+    app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
+    let last = insert(&app, &stuck[1], body).await;
+    sqlx::query("update inbox set id = $2 where id = $1")
+        .bind(last)
+        .bind(app.edge.ids.next())
+        .execute(&app.pool)
+        .await
+        .unwrap();
+
+    let decided = InboxWorker::new(app.context.clone()).tick().await.unwrap();
+    assert_eq!((decided.claimed, decided.failed), (MESSAGES.unsigned_abs() + 2, 2), "{decided:?}");
+    assert_eq!(decided.outcomes.values().sum::<u64>(), MESSAGES.unsigned_abs());
+    assert_eq!(app.opening(&other).await["state"], "issuing_card");
+    let attempts: Vec<i32> =
+        sqlx::query_scalar("select attempts from inbox where status = 'pending'").fetch_all(&app.pool).await.unwrap();
+    assert_eq!(attempts, [1, 1]);
+    sqlx::query("update inbox set status = 'ignored', settled_at = received_at where status = 'pending'")
+        .execute(&app.pool)
+        .await
+        .unwrap();
     app.finish().await;
 }
