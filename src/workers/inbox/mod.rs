@@ -165,13 +165,11 @@ impl Worker for InboxWorker {
 
 /// The first half is the last, to be taken first. One alone stays whole.
 fn halves(batch: &[Uuid]) -> Vec<&[Uuid]> {
-    match batch {
-        [_] => vec![batch],
-        _ => {
-            let (first, second) = batch.split_at(batch.len() / 2);
-            vec![second, first]
-        }
+    if let [_] = batch {
+        return vec![batch];
     }
+    let (first, second) = batch.split_at(batch.len() / 2);
+    vec![second, first]
 }
 
 /// A batch that was rolled back, with the facts that it had claimed.
