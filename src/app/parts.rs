@@ -18,7 +18,7 @@ use crate::guard::Gates;
 use crate::heard::Heard;
 use crate::http::Edge;
 use crate::http::internal::flags::Flags;
-use crate::http::internal::openings::Lookout;
+use crate::http::internal::openings::{Lookout, Starts};
 use crate::ingest::{Backlog, Bounds, Ingest, Lanes, Shared};
 use crate::provider::http::Client;
 use crate::provider::nexusbank::NexusBank;
@@ -62,6 +62,7 @@ impl Parts {
             Rejections::start(pool.clone(), ids.clone(), faults.clone(), settings.rejected_max_bytes);
         let edge = Edge {
             settings: Arc::new(settings),
+            starts: Starts::default(),
             lookout: Lookout::new(pool.clone()),
             pool,
             clock,

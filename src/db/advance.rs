@@ -89,21 +89,24 @@ impl Advance {
     }
 }
 
-/// Writes a new opening with its customer.
+/// Writes new openings, each with its customer.
 ///
 /// # Errors
-/// When the database refuses it or is away.
+/// When the database refuses one or is away; then none is written.
 pub async fn start(
     connection: &mut PgConnection,
     writer: &Writer,
-    advance: &Advance,
-    customer: &Value,
+    started: &[(Advance, Value)],
     now: Time,
 ) -> sqlx::Result<()> {
-    let hashes = advance.hashes(&writer.key);
-    let head = hashes.last().ok_or(sqlx::Error::RowNotFound)?;
-    openings::insert(connection, &advance.opening, customer, head).await?;
-    write(connection, writer, &[advance], &[hashes], now).await
+    let hashes: Vec<Vec<Hash>> = started.iter().map(|(advance, _)| advance.hashes(&writer.key)).collect();
+    let anchors = started.iter().zip(&hashes).map(|((Advance { opening, .. }, customer), hashes)| {
+        let head = hashes.last().ok_or(sqlx::Error::RowNotFound)?;
+        Ok(openings::New { opening, customer, head })
+    });
+    openings::insert(connection, &anchors.collect::<sqlx::Result<Vec<_>>>()?).await?;
+    let advances: Vec<&Advance> = started.iter().map(|(advance, _)| advance).collect();
+    write(connection, writer, &advances, &hashes, now).await
 }
 
 /// Writes what was decided about openings that the caller has locked.

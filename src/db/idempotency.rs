@@ -19,63 +19,86 @@ pub struct Answer {
     pub waits_until: Option<Time>,
 }
 
-/// Takes a key for an answer that is committed with it. `false`: the key is taken, and not expired. A writer of the same
-/// key that has not committed yet is waited for.
+/// Whose a key is, by the name of the token, and the key.
+pub type Key<'a> = (&'a str, &'a str);
+
+/// Takes keys for answers that are committed with them; no key stands in it twice. How many were taken: the others are
+/// somebody else's, and not expired. A writer of the same key that has not committed yet is waited for.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn insert(
     connection: &mut PgConnection,
-    token_name: &str,
-    key: &str,
-    answer: &Answer,
+    answers: &[(Key<'_>, &Answer)],
     now: Time,
     expires_at: Time,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<usize> {
+    let (names, keys): (Vec<&str>, Vec<&str>) = answers.iter().map(|(key, _)| *key).unzip();
+    let digests: Vec<&[u8]> = answers.iter().map(|(_, it)| it.digest.as_slice()).collect();
+    let statuses: Vec<i32> = answers.iter().map(|(_, it)| it.status).collect();
+    let bodies: Vec<&str> = answers.iter().map(|(_, it)| it.body.as_str()).collect();
+    let openings: Vec<Uuid> = answers.iter().map(|(_, it)| it.opening_id).collect();
+    let waits: Vec<Option<Time>> = answers.iter().map(|(_, it)| it.waits_until).collect();
     let done = sqlx::query!(
         r#"-- idempotency::insert
         insert into idempotency_keys as k (token_name, key, digest, status, body, opening_id, expires_at, waits_until)
-        values ($1, $2, $3, $4, $5, $6, $7, $9)
+        select token_name, key, digest, status, body, opening_id, $7, waits_until
+          from unnest($1::text[], $2::text[], $3::bytea[], $4::int[], $5::text[], $6::uuid[], $9::timestamptz[])
+            as n(token_name, key, digest, status, body, opening_id, waits_until)
+         -- Whoever writes some of the same keys takes them in the same order.
+         order by token_name, key
         on conflict (token_name, key) do update
            set digest = excluded.digest, status = excluded.status, body = excluded.body,
                opening_id = excluded.opening_id, expires_at = excluded.expires_at, waits_until = excluded.waits_until
          where k.expires_at <= $8"#,
-        token_name,
-        key,
-        answer.digest,
-        answer.status,
-        answer.body,
-        answer.opening_id,
+        &names as &[&str],
+        &keys as &[&str],
+        &digests as &[&[u8]],
+        &statuses,
+        &bodies as &[&str],
+        &openings,
         expires_at,
         now,
-        answer.waits_until,
+        &waits as &[Option<Time>],
     )
     .execute(connection)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
 /// The first answer to a key, unless it has expired.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn get(
-    connection: &mut PgConnection,
-    token_name: &str,
-    key: &str,
-    now: Time,
-) -> sqlx::Result<Option<Answer>> {
-    sqlx::query_as!(
-        Answer,
+pub async fn get(connection: &mut PgConnection, key: Key<'_>, now: Time) -> sqlx::Result<Option<Answer>> {
+    Ok(get_all(connection, &[key], now).await?.pop().map(|(_, answer)| answer))
+}
+
+/// The first answers to keys, unless they have expired, each with the place of its key in `keys`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn get_all(connection: &mut PgConnection, keys: &[Key<'_>], now: Time) -> sqlx::Result<Vec<(usize, Answer)>> {
+    let (names, keys): (Vec<&str>, Vec<&str>) = keys.iter().copied().unzip();
+    let rows = sqlx::query!(
         r#"-- idempotency::get
-        select digest, status, body, opening_id, waits_until from idempotency_keys
-         where token_name = $1 and key = $2 and expires_at > $3"#,
-        token_name,
-        key,
+        select asked.place as "place!", k.digest, k.status, k.body, k.opening_id, k.waits_until
+          from unnest($1::text[], $2::text[]) with ordinality as asked(token_name, key, place)
+          join idempotency_keys k on k.token_name = asked.token_name and k.key = asked.key
+         where k.expires_at > $3"#,
+        &names as &[&str],
+        &keys as &[&str],
         now,
     )
-    .fetch_optional(connection)
-    .await
+    .fetch_all(connection)
+    .await?;
+    let answers = rows.into_iter().map(|row| {
+        let place = usize::try_from(row.place - 1).unwrap_or(usize::MAX);
+        let (digest, status, body, opening_id, waits_until) =
+            (row.digest, row.status, row.body, row.opening_id, row.waits_until);
+        (place, Answer { digest, status, body, opening_id, waits_until })
+    });
+    Ok(answers.collect())
 }
 
 /// Puts the answer that a caller waited for in the place of the one that stood there meanwhile. Whoever comes first gives
@@ -85,8 +108,7 @@ pub async fn get(
 /// When the database is away.
 pub async fn settle(
     connection: &mut PgConnection,
-    token_name: &str,
-    key: &str,
+    (token_name, key): Key<'_>,
     opening_id: Uuid,
     (status, body): (i32, &str),
 ) -> sqlx::Result<()> {

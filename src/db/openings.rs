@@ -16,36 +16,50 @@ use crate::domain::chain::Hash;
 use crate::domain::opening::ERASED;
 use crate::domain::{Opening, OpeningId, State};
 
-/// Inserts the anchor of a new opening.
+/// An opening that is new.
+#[derive(Clone, Copy, Debug)]
+pub struct New<'a> {
+    /// As it begins.
+    pub opening: &'a Opening,
+    /// For whom.
+    pub customer: &'a Value,
+    /// The hash of its history so far.
+    pub head: &'a Hash,
+}
+
+/// Inserts the anchors of new openings.
 ///
 /// # Errors
-/// When the database refuses it or is away.
-pub async fn insert(
-    connection: &mut PgConnection,
-    opening: &Opening,
-    customer: &Value,
-    head: &Hash,
-) -> sqlx::Result<()> {
-    let request = &opening.request;
+/// When the database refuses one or is away.
+pub async fn insert(connection: &mut PgConnection, new: &[New<'_>]) -> sqlx::Result<()> {
+    let text = |get: fn(&Opening) -> &str| -> Vec<&str> { new.iter().map(|it| get(it.opening)).collect() };
+    let ids: Vec<Uuid> = new.iter().map(|it| it.opening.id.0).collect();
+    let customers: Vec<Value> = new.iter().map(|it| it.customer.clone()).collect();
+    let deadlines: Vec<Time> = new.iter().map(|it| it.opening.deadline_at).collect();
+    let versions: Vec<i64> = new.iter().map(|it| it.opening.version).collect();
+    let heads: Vec<&[u8]> = new.iter().map(|it| it.head.as_slice()).collect();
+    let created: Vec<Time> = new.iter().map(|it| it.opening.created_at).collect();
+    let updated: Vec<Time> = new.iter().map(|it| it.opening.updated_at).collect();
     sqlx::query!(
         r#"-- openings::insert
         insert into account_openings (id, market, customer_type, customer_reference, customer, currency, flow, provider,
             state, deadline_at, version, head_hash, created_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"#,
-        opening.id.0,
-        request.market,
-        request.customer_type.as_str(),
-        request.customer_reference,
-        customer,
-        request.currency,
-        request.flow.as_str(),
-        request.provider,
-        opening.state_name().as_str(),
-        opening.deadline_at,
-        opening.version,
-        head,
-        opening.created_at,
-        opening.updated_at,
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::text[],
+            $8::text[], $9::text[], $10::timestamptz[], $11::bigint[], $12::bytea[], $13::timestamptz[], $14::timestamptz[])"#,
+        &ids,
+        &text(|it| &it.request.market) as &[&str],
+        &text(|it| it.request.customer_type.as_str()) as &[&str],
+        &text(|it| &it.request.customer_reference) as &[&str],
+        &customers,
+        &text(|it| &it.request.currency) as &[&str],
+        &text(|it| it.request.flow.as_str()) as &[&str],
+        &text(|it| &it.request.provider) as &[&str],
+        &text(|it| it.state_name().as_str()) as &[&str],
+        &deadlines,
+        &versions,
+        &heads as &[&[u8]],
+        &created,
+        &updated,
     )
     .execute(connection)
     .await?;

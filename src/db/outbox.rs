@@ -1,17 +1,16 @@
 //! `outbox`: calls and deliveries to others, written with the state change that caused them.
 
 mod claim;
+mod settle;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::claim::{claim, claim_in_turn};
+pub use self::settle::{Settled, settle};
 use crate::clock::Time;
-use crate::domain::retry::Nature;
 use crate::domain::{OpeningId, StateName, Topic};
-#[cfg(feature = "broken")]
-use crate::faults::broken;
 
 /// Work for the relay.
 #[derive(Clone, Debug)]
@@ -72,9 +71,18 @@ pub async fn cancel(connection: &mut PgConnection, left: &[(OpeningId, Topic)]) 
     let topics: Vec<String> = left.iter().map(|(_, topic)| topic.to_string()).collect();
     sqlx::query!(
         r#"-- outbox::cancel
+        with unsent as (
+            select o.id from outbox o
+              join unnest($1::uuid[], $2::text[]) as n(opening_id, topic)
+                on o.opening_id = n.opening_id and o.topic = n.topic
+             where o.status is not distinct from 'pending'
+             -- As they are settled: the two must not cross.
+             order by o.id
+               for update of o
+        )
         update outbox o set status = 'cancelled', outcome = 'obsolete', lease_token = null, lease_until = null
-          from unnest($1::uuid[], $2::text[]) as n(opening_id, topic)
-         where o.opening_id = n.opening_id and o.topic = n.topic and o.status is not distinct from 'pending'"#,
+          from unsent
+         where o.id = unsent.id"#,
         &openings,
         &topics,
     )
@@ -110,111 +118,6 @@ impl Claimed {
         let nothing_sent = log.iter().filter(|entry| entry["indeterminate"] == false).count();
         usize::try_from(self.claims - 1).unwrap_or_default() > nothing_sent
     }
-}
-
-/// What became of one call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// It was answered for good.
-    Delivered {
-        /// What the answer was.
-        outcome: &'static str,
-    },
-    /// Not yet: once more at `at`.
-    Retry {
-        /// When.
-        at: Time,
-        /// The class of the failure.
-        class: &'static str,
-        /// For people.
-        cause: String,
-        /// Whether it counts towards `MAX_ATTEMPTS`.
-        counts: bool,
-        /// What the failure says about the next try.
-        nature: Nature,
-    },
-    /// Given up: a dead letter.
-    Dead {
-        /// The class of the failure.
-        class: &'static str,
-        /// What the failure says about another try.
-        nature: Nature,
-        /// For people.
-        cause: String,
-    },
-    /// Of no use any more.
-    Cancelled {
-        /// Why.
-        cause: &'static str,
-    },
-    /// Not made, since something stood before it: it waits, and it was as if it had not been claimed.
-    Held {
-        /// Until when.
-        at: Time,
-        /// What it was: `breaker_open`, `probing`, `throttled` or `crowded`.
-        class: &'static str,
-    },
-    /// Not begun (shutdown): the lease is given back.
-    Released,
-}
-
-/// Settles one claimed row. `false`: somebody else holds the lease by now, or the work was cancelled; nothing changed.
-///
-/// # Errors
-/// When the database is away.
-pub async fn settle(
-    connection: &mut PgConnection,
-    id: Uuid,
-    token: Uuid,
-    settled: &Settled,
-    now: Time,
-) -> sqlx::Result<bool> {
-    let entry = |class: &str, cause: &str| json!([{"at": now, "class": class, "cause": cause}]);
-    // Nothing was sent, and no fact has the number of this claim.
-    let unclaimed = i32::from(matches!(settled, Settled::Held { .. }));
-    let (status, outcome, next, counts, log) = match settled {
-        Settled::Delivered { outcome } => ("delivered", Some(*outcome), None, false, entry("delivered", outcome)),
-        Settled::Retry { at, class, cause, counts, nature } => {
-            let entry = json!([{"at": now, "class": class, "cause": cause, "nature": nature,
-                                "indeterminate": *nature == Nature::Indeterminate}]);
-            ("pending", None, Some(*at), *counts, entry)
-        }
-        Settled::Dead { class, cause, nature } => {
-            let entry = json!([{"at": now, "class": class, "cause": cause, "nature": nature}]);
-            ("dead", Some(*class), None, true, entry)
-        }
-        Settled::Cancelled { cause } => ("cancelled", Some(*cause), None, false, entry("cancelled", cause)),
-        // What it waits for stands in its outcome until it is tried.
-        Settled::Held { at, class } => ("pending", Some(*class), Some(*at), false, json!([])),
-        Settled::Released => {
-            let entry = json!([{"at": now, "class": "released", "cause": "not begun in time", "indeterminate": false}]);
-            ("pending", None, None, false, entry)
-        }
-    };
-    #[cfg(feature = "broken")]
-    if broken::lacks(broken::Defence::LeaseToken) {
-        return broken::settle(connection, id, (status, outcome, next, i32::from(counts), log), now).await;
-    }
-    let done = sqlx::query!(
-        r#"-- outbox::settle
-        update outbox
-           set status = $3, outcome = $4, next_attempt_at = coalesce($5, next_attempt_at),
-               attempts = attempts + $6, claims = claims - $9, attempt_log = attempt_log || $7, lease_token = null, lease_until = null,
-               delivered_at = case when $3 = 'delivered' then $8::timestamptz end
-         where id = $1 and lease_token = $2 and status is not distinct from 'pending'"#,
-        id,
-        token,
-        status,
-        outcome,
-        next,
-        i32::from(counts),
-        log,
-        now,
-        unclaimed,
-    )
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() == 1)
 }
 
 /// Makes work of one topic due that waits because the other side was out of order: what was held, and what was tried and

@@ -128,33 +128,39 @@ pub async fn store(facts: &[NewFact]) -> Result<Stored, Unavailable> {
     storing.await.map_err(|_| Unavailable("the database is away"))
 }
 
+/// Ids, statuses, outcomes, times of the next try, counted attempts, entries of the log.
+type Columns<'a> =
+    (&'a [Uuid], &'a [&'static str], &'a [Option<&'a str>], &'a [Option<Time>], &'a [i32], &'a [serde_json::Value]);
+
 /// Settles whatever stands there.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn settle(
     connection: &mut PgConnection,
-    id: Uuid,
-    (status, outcome, next, attempts, log): (&str, Option<&str>, Option<Time>, i32, serde_json::Value),
+    (ids, statuses, outcomes, next, attempts, logs): Columns<'_>,
     now: Time,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "update outbox
-            set status = $2, outcome = $3, next_attempt_at = coalesce($4, next_attempt_at), attempts = attempts + $5,
-                attempt_log = attempt_log || $6, lease_token = null, lease_until = null,
-                delivered_at = case when $2 = 'delivered' then $7::timestamptz end
-          where id = $1",
+) -> sqlx::Result<HashSet<Uuid>> {
+    sqlx::query(
+        "update outbox o
+            set status = n.status, outcome = n.outcome, next_attempt_at = coalesce(n.next, o.next_attempt_at),
+                attempts = o.attempts + n.attempts, attempt_log = o.attempt_log || n.log,
+                lease_token = null, lease_until = null,
+                delivered_at = case when n.status = 'delivered' then $7::timestamptz end
+           from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::int[], $6::jsonb[])
+             as n(id, status, outcome, next, attempts, log)
+          where o.id = n.id",
     )
-    .bind(id)
-    .bind(status)
-    .bind(outcome)
+    .bind(ids)
+    .bind(statuses)
+    .bind(outcomes)
     .bind(next)
     .bind(attempts)
-    .bind(log)
+    .bind(logs)
     .bind(now)
     .execute(connection)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(ids.iter().copied().collect())
 }
 
 /// Writes work a moment after the commit that it belongs to, if this process lives so long.

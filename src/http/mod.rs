@@ -23,7 +23,7 @@ use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::heard::Heard;
 use crate::http::internal::flags::Flags;
-use crate::http::internal::openings::Lookout;
+use crate::http::internal::openings::{Lookout, Starts};
 use crate::ingest::Ingest;
 use crate::provider::{Providers, SecretUses};
 use crate::rejected::Rejections;
@@ -62,6 +62,8 @@ pub struct Edge {
     pub metrics: PrometheusHandle,
     /// The flag's rules, as this process knows them.
     pub flags: Flags,
+    /// Openings that wait to be written.
+    pub starts: Starts,
     /// Who waits for an opening to be decided.
     pub lookout: Lookout,
     /// Cancelled when the service stops: nobody is kept waiting.

@@ -153,8 +153,8 @@ async fn start_on(app: &TestApp, flow: Flow) -> String {
     let decision = start_opening(id, request, &app.context.policy, app.now());
     let customer = json!({"reference": "cus_thin", "name": "N", "email": "e@x.example", "country": "DE"});
     let mut transaction = app.pool.begin().await.unwrap();
-    let opening = Advance::started(decision);
-    advance::start(&mut transaction, &app.edge.writer, &opening, &customer, app.now()).await.unwrap();
+    let started = (Advance::started(decision), customer);
+    advance::start(&mut transaction, &app.edge.writer, &[started], app.now()).await.unwrap();
     transaction.commit().await.unwrap();
     id.to_string()
 }

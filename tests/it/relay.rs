@@ -66,8 +66,8 @@ async fn a_worker_that_slept_past_its_lease_settles_nothing() {
         Settled::Cancelled { cause: "obsolete" },
         Settled::Released,
     ] {
-        let settled = outbox::settle(&mut connection, claimed[0].id, sleeper, &late, app.now()).await.unwrap();
-        assert!(!settled, "{late:?}");
+        let settled = outbox::settle(&mut connection, sleeper, &[(claimed[0].id, &late)], app.now()).await.unwrap();
+        assert!(settled.is_empty(), "{late:?}");
     }
     drop(connection);
     assert_eq!(row(&app, claimed[0].id).await, done, "nothing changed");
@@ -87,9 +87,12 @@ async fn a_lease_that_was_taken_over_is_the_others_alone() {
     assert_eq!((second[0].id, second[0].claims), (first[0].id, 2));
     let mut connection = app.pool.acquire().await.unwrap();
     let delivered = Settled::Delivered { outcome: "profile_created" };
-    assert!(!outbox::settle(&mut connection, first[0].id, sleeper, &delivered, app.now()).await.unwrap());
-    assert_eq!(row(&app, first[0].id).await["lease_token"], json!(other));
-    assert!(outbox::settle(&mut connection, first[0].id, other, &Settled::Released, app.now()).await.unwrap());
+    let work = first[0].id;
+    let settled = outbox::settle(&mut connection, sleeper, &[(work, &delivered)], app.now()).await.unwrap();
+    assert!(settled.is_empty());
+    assert_eq!(row(&app, work).await["lease_token"], json!(other));
+    let settled = outbox::settle(&mut connection, other, &[(work, &Settled::Released)], app.now()).await.unwrap();
+    assert_eq!(settled, [work].into());
     drop(connection);
     app.finish().await;
 }

@@ -22,7 +22,7 @@ const TRIES: usize = 4;
 
 /// The longest that a caller waits, just below the default of `ACK_TIMEOUT`. After it nothing is tried again: the caller may,
 /// and is told so. Work under way goes on, for a commit that was sent may yet take effect; a repeat finds what it did.
-const PATIENCE: Duration = Duration::from_millis(4_500);
+pub const PATIENCE: Duration = Duration::from_millis(4_500);
 
 /// A connection for a piece of work.
 pub struct Connection {

@@ -220,23 +220,22 @@ impl Relay {
     async fn settle_once(&self, done: &[Attempt], token: Uuid) -> sqlx::Result<usize> {
         let Context { pool, clock, .. } = &self.context;
         let now = clock.now();
-        // In the order of their ids, whatever order their answers came in: settlements and cancellations must not cross.
-        let mut sorted: Vec<&Attempt> = done.iter().collect();
-        sorted.sort_unstable_by_key(|attempt| attempt.work.id);
+        // In the order of their ids, whatever order their answers came in.
+        let mut done: Vec<&Attempt> = done.iter().collect();
+        done.sort_unstable_by_key(|attempt| attempt.work.id);
+        let rows: Vec<(Uuid, &Settled)> = done.iter().map(|it| (it.work.id, &it.settled)).collect();
         let mut connection = pool.acquire().await?;
         let settling = async {
             let mut transaction = connection.begin().await?;
             let settle = async {
-                let mut kept = 0;
-                let mut facts: Vec<NewFact> = Vec::new();
-                for attempt in sorted {
-                    let mine = outbox::settle(&mut transaction, attempt.work.id, token, &attempt.settled, now).await?;
-                    kept += usize::from(mine);
-                    facts.extend(self.facts(attempt, mine, now));
+                let kept = outbox::settle(&mut transaction, token, &rows, now).await?;
+                for attempt in &done {
                     tickets::keep(&mut transaction, attempt).await?;
                 }
+                let facts: Vec<NewFact> =
+                    done.iter().flat_map(|it| self.facts(it, kept.contains(&it.work.id), now)).collect();
                 inbox::insert(&mut transaction, &facts).await?;
-                Ok(kept)
+                Ok(kept.len())
             };
             let kept = self.around(Step::Settle, settle).await?;
             self.around(Step::Commit, transaction.commit()).await?;

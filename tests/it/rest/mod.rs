@@ -9,3 +9,4 @@ mod machines;
 mod openings;
 mod problems;
 mod timeline;
+mod together;

@@ -9,6 +9,7 @@ mod lookout;
 mod poll;
 mod resolve;
 mod start;
+mod starts;
 mod timeline;
 mod wait;
 
@@ -18,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::lookout::Lookout;
+pub use self::starts::Starts;
 use crate::http::Edge;
 
 /// The routes.

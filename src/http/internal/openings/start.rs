@@ -1,6 +1,6 @@
 //! `POST /v1/account-openings`: one opening per Idempotency-Key, whatever is repeated, raced or lost.
 //!
-//! The anchor, its first command and the key commit together. A crash before the commit leaves nothing; after it, the
+//! The anchor, its first command and the key commit together (`starts`). A crash before the commit leaves nothing; after it, the
 //! caller's repeat finds the first answer under the key. So does our own: when the reply to COMMIT was lost, the work is
 //! done again under the same id and begins by reading the key. Where the flow is the synchronous one, the caller then waits
 //! (`wait`).
@@ -13,17 +13,15 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
-use sqlx::Connection as _;
 use tracing::Instrument as _;
 
 use super::asked::Asked;
 use super::wait;
 use crate::clock::{MAX_SKEW, Time};
-use crate::db::advance::{self, Advance};
-use crate::db::idempotency::{self, Answer};
+use crate::db::advance::Advance;
+use crate::db::idempotency::{Answer, Key};
 use crate::domain::resource::Resource;
 use crate::domain::{Flow, OpeningId, Source, Topic};
-use crate::faults::Step;
 use crate::http::Edge;
 use crate::http::internal::auth::Caller;
 use crate::http::internal::json::JsonObject;
@@ -92,23 +90,14 @@ pub async fn start(
 ) -> Result<Response, ApiError> {
     let asked = Asked::read(&body)?;
     let id = OpeningId(edge.ids.next());
-    let start = Start {
-        id,
-        digest: asked.digest(),
-        asked,
-        key,
-        token: caller.name,
-        edge: Arc::clone(&edge),
-        #[cfg(feature = "broken")]
-        tried: std::sync::atomic::AtomicU32::new(0),
-    };
-    // A client that hangs up ends its own waiting, not ours: its repeat wants an answer.
+    let start = Start { id, digest: asked.digest(), asked, key, token: caller.name, edge };
+    // A client that hangs up ends its own waiting, not ours: its repeat wants an answer, and it may write for others.
     let task = tokio::spawn(Arc::new(start).answer().in_current_span());
     task.await.map_err(|_| ApiError::internal("the start of an opening panicked"))?
 }
 
 /// What stands under the key in the end.
-enum Found {
+pub(super) enum Found {
     /// The answer to this very request.
     Ours(Answer),
     /// The first answer, to an equal request before.
@@ -117,42 +106,33 @@ enum Found {
     Other,
     /// An equal request that still waits for its answer.
     Waits,
+    /// The answer to an equal request whose caller has waited for another: whoever waited is gone, or about to answer.
+    Overdue(Answer),
     /// It was taken a moment ago and is free now: it has expired in between.
     Gone,
     /// Nothing, and nothing was made: calls that it takes are not let through for so long.
     Refused(TimeDelta),
 }
 
-/// What came of a try to start.
-enum Tried {
-    Committed(Answer),
-    /// Nothing was written.
-    KeyIsTaken,
-    /// Nothing was written.
-    Refused(TimeDelta),
-}
-
 /// One request to start, the same in each of its tries.
-struct Start {
-    id: OpeningId,
-    asked: Asked,
+pub(super) struct Start {
+    pub id: OpeningId,
+    pub asked: Asked,
     digest: Vec<u8>,
     key: String,
     token: Arc<str>,
-    edge: Arc<Edge>,
-    #[cfg(feature = "broken")]
-    tried: std::sync::atomic::AtomicU32,
+    pub edge: Arc<Edge>,
 }
 
 impl Start {
     async fn answer(self: Arc<Self>) -> Result<Response, ApiError> {
-        let start = Arc::clone(&self);
-        let found = database(&self.edge.pool, move |connection| Arc::clone(&start).run(connection)).await?;
-        match found {
+        match self.edge.starts.write(Arc::clone(&self)).await? {
             Found::Ours(answer) => Ok(respond(self.waited(answer).await?, false)),
             Found::First(answer) => Ok(respond(answer, true)),
             Found::Other => Err(ApiError::new(Kind::IdempotencyKeyReused)),
             Found::Waits => Err(ApiError::new(Kind::RequestInProgress)),
+            // What is told now is the first answer.
+            Found::Overdue(answer) => Ok(respond(self.conclude(answer).await?, true)),
             Found::Gone => Err(ApiError::unavailable("the key expired while it was looked at")),
             Found::Refused(wait) => Err(ApiError::unavailable_for("a breaker is open for the synchronous flow", wait)),
         }
@@ -162,44 +142,25 @@ impl Start {
     async fn waited(self: Arc<Self>, answer: Answer) -> Result<Answer, ApiError> {
         let Some(until) = answer.waits_until else { return Ok(answer) };
         wait::wait(&self.edge, self.id, until).await;
+        self.conclude(answer).await
+    }
+
+    async fn conclude(self: Arc<Self>, answer: Answer) -> Result<Answer, ApiError> {
         let start = Arc::clone(&self);
         let work = move |mut connection: Connection| {
             let (start, answer) = (Arc::clone(&start), answer.clone());
-            async move { start.conclude(&mut connection, answer).await }
+            async move { wait::conclude(&mut connection, start.key(), answer, start.edge.clock.now()).await }
         };
         database(&self.edge.pool, work).await
     }
 
-    async fn conclude(&self, connection: &mut Connection, answer: Answer) -> sqlx::Result<Answer> {
-        wait::conclude(connection, (&self.token, &self.key), answer, self.edge.clock.now()).await
-    }
-
-    async fn run(self: Arc<Self>, mut connection: Connection) -> sqlx::Result<Found> {
-        let now = self.edge.clock.now();
-        #[cfg(feature = "broken")]
-        if let Some(again) = self.blindly_again() {
-            return Ok(match again.commit(&mut connection, now).await? {
-                Tried::Committed(answer) => Found::Ours(answer),
-                Tried::KeyIsTaken | Tried::Refused(_) => Found::Gone,
-            });
-        }
-        if let Some(answer) = idempotency::get(&mut connection, &self.token, &self.key, now).await? {
-            return self.judge(&mut connection, answer, now).await;
-        }
-        match self.commit(&mut connection, now).await? {
-            Tried::Committed(answer) => return self.judge(&mut connection, answer, now).await,
-            Tried::Refused(wait) => return Ok(Found::Refused(wait)),
-            // Another request with the key was faster.
-            Tried::KeyIsTaken => {}
-        }
-        match idempotency::get(&mut connection, &self.token, &self.key, now).await? {
-            Some(answer) => self.judge(&mut connection, answer, now).await,
-            None => Ok(Found::Gone),
-        }
+    /// The name that its repeats have.
+    pub fn key(&self) -> Key<'_> {
+        (&self.token, &self.key)
     }
 
     /// The caller's wish, else what the flag says.
-    async fn flow(&self, connection: &mut Connection, now: Time) -> sqlx::Result<Flow> {
+    pub async fn flow(&self, connection: &mut Connection, now: Time) -> sqlx::Result<Flow> {
         if let Some(flow) = self.asked.flow() {
             return Ok(flow);
         }
@@ -208,80 +169,60 @@ impl Start {
     }
 
     /// For how long the calls that a waiting caller would wait for are not let through.
-    fn refused_for(&self) -> Option<TimeDelta> {
+    pub fn refused_for(&self) -> Option<TimeDelta> {
         let gates = &self.edge.gates;
         let bank = gates.gate(nexusbank::NAME, nexusbank::OPEN).refused_for();
         bank.max(ProfileService::gate_of(gates).refused_for())
     }
 
-    async fn commit(&self, connection: &mut Connection, now: Time) -> sqlx::Result<Tried> {
-        let Edge { settings, writer, faults, .. } = &*self.edge;
-        let flow = self.flow(connection, now).await?;
-        if flow == Flow::Sync
-            && let Some(wait) = self.refused_for()
-        {
-            return Ok(Tried::Refused(wait));
-        }
-        let advance = Advance::started(crate::domain::start(self.id, self.asked.request(flow), &settings.policy, now));
+    /// The opening as it begins.
+    pub fn decide(&self, flow: Flow, now: Time) -> Advance {
+        Advance::started(crate::domain::start(self.id, self.asked.request(flow), &self.edge.settings.policy, now))
+    }
+
+    /// What is kept under the key with the opening.
+    pub fn first_answer(&self, advance: &Advance, flow: Flow, now: Time) -> Answer {
         let body = serde_json::to_string(&Resource::from(&advance.opening)).unwrap_or_default();
         let status = i32::from(StatusCode::ACCEPTED.as_u16());
-        let waits_until = (flow == Flow::Sync).then(|| now + settings.sync_wait);
-        let answer = Answer { digest: self.digest.clone(), status, body, opening_id: self.id.0, waits_until };
-        let until = now + settings.idempotency_ttl;
-
-        let mut transaction = connection.begin().await?;
-        let write = async {
-            advance::start(&mut transaction, writer, &advance, &self.asked.customer(), now).await?;
-            idempotency::insert(&mut transaction, &self.token, &self.key, &answer, now, until).await
-        };
-        if faults.around("start", Step::Settle, write).await? {
-            faults.around("start", Step::Commit, transaction.commit()).await?;
-            Ok(Tried::Committed(answer))
-        } else {
-            transaction.rollback().await?;
-            Ok(Tried::KeyIsTaken)
-        }
+        let waits_until = (flow == Flow::Sync).then(|| now + self.edge.settings.sync_wait);
+        Answer { digest: self.digest.clone(), status, body, opening_id: self.id.0, waits_until }
     }
 
-    /// A repeat that does not ask whether the first took effect.
-    #[cfg(feature = "broken")]
-    fn blindly_again(&self) -> Option<Self> {
-        use crate::faults::broken::{Defence, lacks};
-        let tried = self.tried.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        (tried > 0 && lacks(Defence::ReadAfterUnknown)).then(|| Self {
-            id: OpeningId(self.edge.ids.next()),
-            asked: self.asked.clone(),
-            digest: self.digest.clone(),
-            key: format!("{}-{}", self.key, tried),
-            token: Arc::clone(&self.token),
-            edge: Arc::clone(&self.edge),
-            tried: std::sync::atomic::AtomicU32::new(tried),
-        })
-    }
-
-    async fn judge(&self, connection: &mut Connection, answer: Answer, now: Time) -> sqlx::Result<Found> {
+    /// What a committed answer under the key is to this request.
+    pub fn judge(&self, answer: Answer, now: Time) -> Found {
         if answer.opening_id == self.id.0 {
-            self.committed();
-            return Ok(Found::Ours(answer));
+            return Found::Ours(answer);
         }
         if answer.digest != self.digest {
-            return Ok(Found::Other);
+            return Found::Other;
         }
         match answer.waits_until {
-            None => Ok(Found::First(answer)),
-            Some(until) if still_waits(until, now, self.edge.settings.sync_wait) => Ok(Found::Waits),
-            // Whoever waited is gone, or about to answer: what is told now is the first answer.
-            Some(_) => Ok(Found::First(self.conclude(connection, answer).await?)),
+            None => Found::First(answer),
+            Some(until) if still_waits(until, now, self.edge.settings.sync_wait) => Found::Waits,
+            Some(_) => Found::Overdue(answer),
         }
     }
 
-    /// Once per opening: the try that finds its own opening committed is the last.
-    fn committed(&self) {
+    /// Tells of it, once.
+    pub fn committed(&self) {
         let opening = crate::domain::StateName::CreatingProfile;
         record_transition(None, opening, Source::Api.as_str(), self.asked.market());
         tracing::info!(opening.id = %self.id, "an opening was started");
         self.edge.wakers.relay(Topic::CreateProfile).notify_one();
         self.edge.wakers.relay(Topic::DeliverEvent).notify_one();
+    }
+
+    /// As if it had never been tried.
+    #[cfg(feature = "broken")]
+    pub fn under_another_key(&self, tried: u32) -> Self {
+        Self {
+            id: OpeningId(self.edge.ids.next()),
+            asked: self.asked.clone(),
+            digest: self.digest.clone(),
+            key: format!("{}-{tried}", self.key),
+            token: Arc::clone(&self.token),
+            edge: Arc::clone(&self.edge),
+        }
     }
 }
 

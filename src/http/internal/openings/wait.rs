@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::lookout::LOOK;
 use crate::clock::Time;
-use crate::db::idempotency::{self, Answer};
+use crate::db::idempotency::{self, Answer, Key};
 use crate::db::openings;
 use crate::domain::resource::Resource;
 use crate::domain::{Opening, OpeningId, Status};
@@ -42,17 +42,12 @@ async fn time_is_up(edge: &Edge, until: Time) {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn conclude(
-    connection: &mut PgConnection,
-    (token, key): (&str, &str),
-    held: Answer,
-    now: Time,
-) -> sqlx::Result<Answer> {
+pub async fn conclude(connection: &mut PgConnection, key: Key<'_>, held: Answer, now: Time) -> sqlx::Result<Answer> {
     let id = OpeningId(held.opening_id);
     let Some(opening) = openings::get(connection, id).await? else { return Ok(held) };
     let (status, body) = told(&opening);
-    idempotency::settle(connection, token, key, id.0, (status, &body)).await?;
-    let stands = idempotency::get(connection, token, key, now).await?;
+    idempotency::settle(connection, key, id.0, (status, &body)).await?;
+    let stands = idempotency::get(connection, key, now).await?;
     // A key that has expired meanwhile may be somebody else's.
     let ours = stands.filter(|it| it.opening_id == id.0 && it.waits_until.is_none());
     Ok(ours.unwrap_or(Answer { status, body, waits_until: None, ..held }))
