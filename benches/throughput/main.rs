@@ -9,7 +9,7 @@
 //! options.rs   the command line                      rounds.rs    the plain run: every phase in turn
 //! world.rs     the cluster, the simulated world      growth.rs    --growth; claims.rs  --claims
 //! cell.rs      a database                            replicas.rs  --replicas
-//! service.rs   the service as a process              soak.rs      --soak
+//! service.rs   the service as a process              soak.rs      --soak; against.rs  --against
 //! numbers.rs   what is known of opening number n     setting.rs   one phase, and what it took
 //! rows.rs      its rows; fill.rs writes them         openings.rs  the phase from start to card
 //! webhooks.rs  its webhook                           limit.rs     pgbench, with limit.sql
@@ -20,6 +20,7 @@
 
 #![expect(clippy::expect_used, reason = "a measurement that cannot be made ends by saying why")]
 
+mod against;
 mod cell;
 mod check;
 mod claims;
@@ -79,6 +80,8 @@ async fn run(options: &Options) -> Result<bool, String> {
         true
     } else if options.replicas {
         replicas::run(&world, options).await
+    } else if let Some(other) = &options.against {
+        against::run(&world, options, other).await
     } else if options.soak {
         soak::run(&world, options).await
     } else {

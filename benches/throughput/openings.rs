@@ -1,5 +1,6 @@
 //! Openings from their start to their card: the service and the simulated world, which answers at once.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use account_opening::clock::{Clock, Ids};
@@ -30,10 +31,9 @@ pub struct Openings<'a> {
 }
 
 impl<'a> Openings<'a> {
-    pub async fn start(world: &'a World) -> Self {
-        let cell = Cell::make(world, "openings").await;
-        let service = Service::start(&cell.url, &world.simulator.base_url()).await;
-        world.simulator.deliver_to(format!("http://{}/webhooks/nexusbank", service.public));
+    pub async fn start(world: &'a World, build: &Path, name: &str) -> Self {
+        let cell = Cell::make(world, name).await;
+        let service = Service::start(build, &cell.url, &world.simulator.base_url()).await;
         Self { world, cell, service, next: 0 }
     }
 
@@ -43,6 +43,8 @@ impl<'a> Openings<'a> {
 
     /// Starts `count` openings and waits until each has its card.
     pub async fn run(&mut self, count: u64) -> Outcome {
+        // It may have been another's.
+        self.world.simulator.deliver_to(format!("http://{}/webhooks/nexusbank", self.service.public));
         self.cell.settle().await;
         let after = Ids::new(Clock::system()).next();
         let requests = (self.next..self.next + count).map(request).collect();

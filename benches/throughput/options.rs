@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::Parser;
 
 use crate::phase::Phase;
@@ -16,7 +18,7 @@ pub struct Options {
     #[arg(long, default_value_t = 40_000)]
     pub count: u64,
     /// Only these phases, comma-separated: pg8, pg32, batched8, ours1, ours16, ours64, ours256, steady, openings
-    #[arg(long, value_delimiter = ',', conflicts_with = "mode")]
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["growth", "claims", "replicas", "soak"])]
     pub only: Vec<Phase>,
     /// Instead: the limit and ours at 64 connections with more and more openings, and the poller's claims
     #[arg(long, group = "mode")]
@@ -33,6 +35,9 @@ pub struct Options {
     /// Instead: one, two and four services on one database
     #[arg(long, group = "mode")]
     pub replicas: bool,
+    /// Instead: another build of the service, of the same schema, beside this one: what a change brought
+    #[arg(long, group = "mode", value_name = "PROGRAM")]
+    pub against: Option<PathBuf>,
     /// Instead: a steady load over 256 connections, and the service's memory
     #[arg(long, group = "mode")]
     pub soak: bool,

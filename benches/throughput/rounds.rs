@@ -8,12 +8,13 @@ use crate::openings::Openings;
 use crate::options::Options;
 use crate::phase::Phase;
 use crate::report::Results;
+use crate::service::this_build;
 use crate::setting::{Setting, Way};
 use crate::targets;
 use crate::world::World;
 
 /// 200 a second.
-const STEADY: Way = Way { connections: 16, beat: Some(Duration::from_millis(5)), watched: 1 };
+pub const STEADY: Way = Way { connections: 16, beat: Some(Duration::from_millis(5)), watched: 1 };
 /// One webhook of so many is followed, where there are many.
 const WATCHED: u64 = 16;
 
@@ -50,7 +51,7 @@ pub async fn run(world: &World, options: &Options) -> bool {
                 Phase::Openings => {
                     let openings = match &mut openings {
                         Some(openings) => openings,
-                        none => none.insert(Openings::start(world).await),
+                        none => none.insert(Openings::start(world, this_build(), "openings").await),
                     };
                     openings.run(count).await
                 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -33,13 +34,18 @@ pub struct Service {
     folder: TempDir,
 }
 
+/// The release build of what is measured.
+pub fn this_build() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_account-opening"))
+}
+
 impl Service {
-    /// Starts the release build on `database`, with `world` around it, and waits until it is ready.
-    pub async fn start(database: &str, world: &str) -> Self {
+    /// Starts a build of the service on `database`, with `world` around it, and waits until it is ready.
+    pub async fn start(build: &Path, database: &str, world: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let (public, internal) = (free_address(), free_address());
         let log = File::create(folder.path().join("log")).expect("the service's log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_account-opening"));
+        let mut command = Command::new(build);
         command.arg("serve").current_dir(folder.path()).kill_on_drop(true);
         for (name, value) in [
             ("ENVIRONMENT", "development"),

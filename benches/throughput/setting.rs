@@ -1,5 +1,6 @@
 //! A database with the services that work on it, and what completing openings there takes.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
@@ -8,7 +9,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::cell::Cell;
 use crate::load::Load;
 use crate::report::Results;
-use crate::service::Service;
+use crate::service::{Service, this_build};
 use crate::stats::{Figure, Figures, millis, per_second, percentile};
 use crate::usage::{self, Usage};
 use crate::world::World;
@@ -38,9 +39,14 @@ impl<'a> Setting<'a> {
     /// Starts `replicas` services, none of which calls the card issuer: what is measured is the webhooks, and not what follows
     /// them.
     pub async fn start(world: &'a World, cell: Cell, replicas: usize) -> Self {
+        Self::of(world, cell, this_build(), replicas).await
+    }
+
+    /// The same of another build.
+    pub async fn of(world: &'a World, cell: Cell, build: &Path, replicas: usize) -> Self {
         let mut services = Vec::new();
         for _ in 0..replicas {
-            let service = Service::start(&cell.url, &world.simulator.base_url()).await;
+            let service = Service::start(build, &cell.url, &world.simulator.base_url()).await;
             service.hold_cards().await;
             services.push(service);
         }

@@ -12,7 +12,7 @@ use account_opening::simulator::{Decision, Endpoint, Plan, Verdict};
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{Answer, answered, calls, count, meanwhile, sync};
+use super::{Answer, answered, answered_while, calls, count, sync};
 use crate::support::{KEY, TestApp, eventually, listen_as, problem};
 
 const WAIT: TimeDelta = TimeDelta::seconds(8);
@@ -72,7 +72,7 @@ async fn what_is_not_decided_in_time_is_answered_202_for_good() {
     let app = TestApp::start().await;
     let opening = sync(&app).key("k").customer("cus_1").plan(Plan::default());
     let begun = app.now();
-    let first = meanwhile(&app, opening, async || {
+    let first = answered_while(&app, opening, async || {
         // Until then it is kept waiting.
         if count(&app, "select count(*) from account_openings").await == 1 && app.now() < begun + WAIT {
             app.pass(WAIT);

@@ -4,7 +4,7 @@ use account_opening::simulator::{Api, Fault, Plan};
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{answered, calls, meanwhile, sync};
+use super::{answered, answered_while, calls, sync};
 use crate::support::TestApp;
 
 async fn impatient() -> TestApp {
@@ -26,7 +26,7 @@ async fn a_lost_answer_opens_one_account() {
         let app = impatient().await;
         let plan = Plan { open: fault.times(1), ..Plan::default() };
         let opening = sync(&app).customer("cus_1").plan(plan);
-        let answer = meanwhile(&app, opening, async || {
+        let answer = answered_while(&app, opening, async || {
             app.settle().await;
             app.pass(TimeDelta::milliseconds(100));
         })
@@ -61,7 +61,7 @@ async fn an_account_that_is_never_answered_has_its_ticket_at_the_deadline_and_is
     let app = TestApp::start().await;
     app.world.outage(Api::Bank, Some(Fault::ErrorBefore { status: 503 }));
     let opening = sync(&app).plan(Plan::default());
-    let answer = meanwhile(&app, opening, async || {
+    let answer = answered_while(&app, opening, async || {
         app.settle().await;
         app.pass(TimeDelta::seconds(1));
     })
@@ -89,7 +89,7 @@ async fn an_account_that_is_never_answered_has_its_ticket_at_the_deadline_and_is
 async fn a_webhook_that_names_our_reference_is_about_it_too() {
     let app = impatient().await;
     let opening = sync(&app).customer("cus_1").plan(Plan { open: Fault::HangAfter.times(1), ..Plan::by_hand() });
-    let answer = meanwhile(&app, opening, async || {
+    let answer = answered_while(&app, opening, async || {
         app.settle().await;
         app.pass(TimeDelta::seconds(10));
     })

@@ -6,14 +6,11 @@ mod flip;
 mod processes;
 mod rules;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
 use account_opening::simulator::Endpoint;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::support::{OpeningBuilder, TestApp};
+use crate::support::{OpeningBuilder, TestApp, meanwhile};
 
 const FLAG: &str = "/v1/feature-flags/async-account-opening";
 
@@ -53,24 +50,12 @@ fn sync(app: &TestApp) -> OpeningBuilder<'_> {
 
 /// Sends it, with the workers at work until it is answered.
 async fn answered(app: &TestApp, opening: OpeningBuilder<'_>) -> Answer {
-    meanwhile(app, opening, async || app.settle().await).await
+    answered_while(app, opening, async || app.settle().await).await
 }
 
 /// Sends it, and does this again and again until it is answered.
-async fn meanwhile(app: &TestApp, opening: OpeningBuilder<'_>, work: impl AsyncFn()) -> Answer {
-    let done = AtomicBool::new(false);
-    let sending = async {
-        let answer = Answer::of(opening.send().await).await;
-        done.store(true, Ordering::SeqCst);
-        answer
-    };
-    let working = async {
-        while !done.load(Ordering::SeqCst) {
-            work().await;
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let (answer, ()) = tokio::join!(sending, working);
+async fn answered_while(app: &TestApp, opening: OpeningBuilder<'_>, work: impl AsyncFn()) -> Answer {
+    let answer = meanwhile(async { Answer::of(opening.send().await).await }, work).await;
     app.settle().await;
     answer
 }

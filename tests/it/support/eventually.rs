@@ -1,5 +1,6 @@
 //! Waiting for what happens beside the test, without a fixed sleep.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// How long something may take that happens by itself in the same process.
@@ -23,4 +24,22 @@ pub async fn eventually_within<T>(what: &str, within: Duration, mut look: impl A
             Ok(None) | Err(_) => panic!("not within {within:?}: {what}"),
         }
     }
+}
+
+/// Does `work` again and again, each time to its end, until something else is done; what that came to. Work that is dropped
+/// on its way leaves leases behind.
+pub async fn meanwhile<T>(something: impl Future<Output = T>, work: impl AsyncFn()) -> T {
+    let done = Cell::new(false);
+    let something = async {
+        let result = something.await;
+        done.set(true);
+        result
+    };
+    let working = async {
+        while !done.get() {
+            work().await;
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::join!(something, working).0
 }

@@ -50,7 +50,7 @@ use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::eventually::eventually;
+pub use self::eventually::{eventually, meanwhile};
 pub use self::opening::OpeningBuilder;
 pub use self::problem::{keys, problem};
 pub use self::subscriber::Subscriber;

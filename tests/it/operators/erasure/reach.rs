@@ -13,7 +13,7 @@ use super::{
     CANARY, IBAN, SECOND_IBAN, assert_gone, erase_path, places, reason, refused, rows, secret_of_nobody, somebodys,
     told,
 };
-use crate::support::{TestApp, eventually};
+use crate::support::{TestApp, eventually, meanwhile};
 
 /// What people said of an opening, and what came, after its erasure goes when it is erased again; why it was erased stays.
 #[tokio::test]
@@ -56,13 +56,7 @@ async fn the_stored_answer_of_a_synchronous_opening_is_erased_too() {
             it["customer"]["email"] = json!("canary@canary.example");
         })
     };
-    let working = async {
-        loop {
-            app.settle().await;
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    let response = tokio::select! { it = opening().send() => it, () = working => unreachable!() };
+    let response = meanwhile(opening().send(), async || app.settle().await).await;
     app.settle().await;
     assert_eq!(response.status(), 201);
     let told: Value = response.json().await.unwrap();

@@ -1,0 +1,51 @@
+//! `--against`: another build of the service beside this one, in turn on one cluster: what a change brought.
+
+use std::path::Path;
+
+use crate::cell::Cell;
+use crate::openings::Openings;
+use crate::options::Options;
+use crate::phase::Phase;
+use crate::report::Results;
+use crate::rounds::{STEADY, at_once};
+use crate::service::this_build;
+use crate::setting::Setting;
+use crate::world::World;
+
+const PHASES: [Phase; 4] = [Phase::Ours(64), Phase::Ours(256), Phase::Steady, Phase::Openings];
+
+/// Runs it and prints it; whether all was as it must be.
+pub async fn run(world: &World, options: &Options, other: &Path) -> bool {
+    let phases = if options.only.is_empty() { PHASES.to_vec() } else { options.only.clone() };
+    let mut results = Results::default();
+    let mut builds = Vec::new();
+    for (name, build) in [("the other", other), ("this", this_build())] {
+        let database = name.replace(' ', "_");
+        // Each has databases of its own: none works behind the other.
+        let mut setting = Setting::of(world, Cell::make(world, &database).await, build, 1).await;
+        setting.warm_up(&mut results).await;
+        let openings = Openings::start(world, build, &format!("openings_of_{database}")).await;
+        builds.push((name, setting, openings));
+    }
+    for round in 1..=options.rounds {
+        for phase in &phases {
+            for (name, setting, openings) in &mut builds {
+                let count = phase.openings(options.count);
+                let outcome = match *phase {
+                    // What Postgres alone can do depends on neither.
+                    Phase::Limit(_) | Phase::Batched(_) => continue,
+                    Phase::Ours(connections) => setting.ours(&at_once(connections), count).await,
+                    Phase::Steady => setting.ours(&STEADY, count).await,
+                    Phase::Openings => openings.run(count).await,
+                };
+                results.add(round, &format!("{phase}, {name}"), outcome);
+            }
+        }
+    }
+    println!("{}", results.table());
+    for (_, setting, openings) in builds {
+        setting.stop().await;
+        openings.stop().await;
+    }
+    results.all_right()
+}
