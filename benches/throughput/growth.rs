@@ -82,8 +82,12 @@ async fn applied(world: &World, options: &Options, results: &mut Results) {
             results.add(round, &row(phase, *size), outcome);
         }
     }
-    for (_, setting) in settings {
-        setting.stop().await;
+    for (size, setting) in settings {
+        let mut cell = setting.stop().await;
+        let moved = "select exists (select from inbox_archive)";
+        if sqlx::query_scalar(moved).fetch_one(&mut cell.connection).await.expect("Postgres answers") {
+            results.judge(&format!("{size} openings"), &["facts were archived while it was measured".to_owned()]);
+        }
     }
 }
 

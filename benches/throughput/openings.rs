@@ -28,13 +28,24 @@ pub struct Openings<'a> {
     cell: Cell,
     service: Service,
     next: u64,
+    /// The size of the database before the first.
+    empty: f64,
 }
 
 impl<'a> Openings<'a> {
     pub async fn start(world: &'a World, build: &Path, name: &str) -> Self {
-        let cell = Cell::make(world, name).await;
+        let mut cell = Cell::make(world, name).await;
+        let empty = size_of(&mut cell.connection).await;
         let service = Service::start(build, &cell.url, &world.simulator.base_url()).await;
-        Self { world, cell, service, next: 0 }
+        Self { world, cell, service, next: 0, empty }
+    }
+
+    /// How many bytes of the database each has taken so far, indexes included.
+    pub async fn size_of_each(&mut self) -> f64 {
+        let size = size_of(&mut self.cell.connection).await;
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        let openings = self.next.max(1) as f64;
+        (size - self.empty) / openings
     }
 
     pub async fn stop(self) {
@@ -77,6 +88,12 @@ impl<'a> Openings<'a> {
         let counts = self.world.simulator.ledger().counts;
         [counts.profiles, counts.accounts, counts.cards, counts.double_effects]
     }
+}
+
+/// Bytes of the database.
+async fn size_of(connection: &mut PgConnection) -> f64 {
+    let size = "select pg_database_size(current_database())::float8";
+    sqlx::query_scalar(size).fetch_one(connection).await.expect("Postgres answers")
 }
 
 fn request(n: u64) -> Request {

@@ -30,11 +30,12 @@ impl Phase {
         Self::Openings,
     ];
 
-    /// How many openings, where the quickest phases have `count`: each takes some five to ten seconds.
+    /// How many openings, where the quickest phases have `count`: each takes some five to fifteen seconds. The limit has as many as those that are
+    /// compared with it: after a checkpoint the first writes to a page cost more.
     pub const fn openings(self, count: u64) -> u64 {
         let share = match self {
-            Self::Batched(_) | Self::Ours(64 | 256) => 1,
-            Self::Limit(_) | Self::Ours(16) => 2,
+            Self::Limit(_) | Self::Batched(_) | Self::Ours(64 | 256) => 1,
+            Self::Ours(16) => 2,
             Self::Ours(_) | Self::Steady | Self::Openings => 16,
         };
         // Whole batches for each client.

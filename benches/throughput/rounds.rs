@@ -60,6 +60,9 @@ pub async fn run(world: &World, options: &Options) -> bool {
         }
     }
     println!("{}{NOTES}\n{}", results.table(), targets::table(&results));
+    if let Some(openings) = &mut openings {
+        println!("A completed opening takes {:.1} kB of the database.", openings.size_of_each().await / 1_000.0);
+    }
     if !results.all_right() {
         eprintln!("{}", setting.services[0].last_words());
     }

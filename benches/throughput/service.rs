@@ -57,6 +57,9 @@ impl Service {
             ("PROFILE_SERVICE_URL", world),
             ("CARD_SERVICE_URL", world),
             ("LOG", "warn"),
+            // What is filled in has old ids, and is to stay while it is measured.
+            ("ARCHIVE_AFTER", "36500d"),
+            ("INBOX_KEYS_FOR", "36500d"),
         ] {
             command.env(name, value);
         }

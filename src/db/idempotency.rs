@@ -71,34 +71,63 @@ pub async fn insert(
 /// # Errors
 /// When the database is away.
 pub async fn get(connection: &mut PgConnection, key: Key<'_>, now: Time) -> sqlx::Result<Option<Answer>> {
-    Ok(get_all(connection, &[key], now).await?.pop().map(|(_, answer)| answer))
+    let (token_name, key) = key;
+    sqlx::query_as!(
+        Answer,
+        r#"-- idempotency::get
+        select digest, status, body, opening_id, waits_until from idempotency_keys
+         where token_name = $1 and key = $2 and expires_at > $3"#,
+        token_name,
+        key,
+        now,
+    )
+    .fetch_optional(connection)
+    .await
 }
 
-/// The first answers to keys, unless they have expired, each with the place of its key in `keys`.
+/// What stands under a key.
+#[derive(Clone, Debug)]
+pub enum Under {
+    /// The first answer.
+    Answer(Answer),
+    /// Nothing, or what has expired. Whoever is told so holds the key until the end of the transaction.
+    Nothing,
+    /// Somebody else holds it this moment.
+    Held,
+}
+
+/// What stands under keys, in their order. `waits`: keys are not held, and who writes one waits for whoever writes it too.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn get_all(connection: &mut PgConnection, keys: &[Key<'_>], now: Time) -> sqlx::Result<Vec<(usize, Answer)>> {
+pub async fn look(connection: &mut PgConnection, keys: &[Key<'_>], waits: bool, now: Time) -> sqlx::Result<Vec<Under>> {
     let (names, keys): (Vec<&str>, Vec<&str>) = keys.iter().copied().unzip();
     let rows = sqlx::query!(
-        r#"-- idempotency::get
-        select asked.place as "place!", k.digest, k.status, k.body, k.opening_id, k.waits_until
+        r#"-- idempotency::look
+        select k.digest as "digest?", k.status as "status?", k.body as "body?", k.opening_id as "opening_id?", k.waits_until,
+               case when k.key is not null or $4 then true
+                    else pg_try_advisory_xact_lock(hashtextextended(
+                             current_schema() || '.idempotency_keys.' || asked.token_name || ' ' || asked.key, 0)) end
+                 as "is_free!"
           from unnest($1::text[], $2::text[]) with ordinality as asked(token_name, key, place)
-          join idempotency_keys k on k.token_name = asked.token_name and k.key = asked.key
-         where k.expires_at > $3"#,
+          left join idempotency_keys k
+            on k.token_name = asked.token_name and k.key = asked.key and k.expires_at > $3
+         order by asked.place"#,
         &names as &[&str],
         &keys as &[&str],
         now,
+        waits,
     )
     .fetch_all(connection)
     .await?;
-    let answers = rows.into_iter().map(|row| {
-        let place = usize::try_from(row.place - 1).unwrap_or(usize::MAX);
-        let (digest, status, body, opening_id, waits_until) =
-            (row.digest, row.status, row.body, row.opening_id, row.waits_until);
-        (place, Answer { digest, status, body, opening_id, waits_until })
+    let under = rows.into_iter().map(|row| match (row.digest, row.status, row.body, row.opening_id) {
+        (Some(digest), Some(status), Some(body), Some(opening_id)) => {
+            Under::Answer(Answer { digest, status, body, opening_id, waits_until: row.waits_until })
+        }
+        _ if row.is_free => Under::Nothing,
+        _ => Under::Held,
     });
-    Ok(answers.collect())
+    Ok(under.collect())
 }
 
 /// Puts the answer that a caller waited for in the place of the one that stood there meanwhile. Whoever comes first gives

@@ -2,7 +2,7 @@
 //!
 //! Workers that do not keep up would else let the inbox grow for as long as the disk has room, and each day that it has grown
 //! ahead is a day that every fact is late. A look counts at most as many as it takes to know, from an index, and the next one
-//! waits for twenty times as long as it took. What comes between two looks goes beyond the bound; below it nothing is
+//! waits for twenty times as long as it took, and at most ten seconds. What comes between two looks goes beyond the bound; below it nothing is
 //! refused.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +18,8 @@ use crate::faults::Step;
 
 /// The part of the time that looks take: one in so many.
 const ONE_IN: u32 = 20;
+/// The longest until the next look: what is refused meanwhile might be taken.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(10);
 
 /// The worker.
 pub struct BacklogWatch {
@@ -58,17 +60,18 @@ impl Worker for BacklogWatch {
     }
 
     async fn tick(&self) -> Result<Looked, TickError> {
-        let started = Instant::now();
-        if self.next.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|next| started < next) {
+        let now = Instant::now();
+        if self.next.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|next| now < next) {
             return Ok(Looked::default());
         }
         let Context { pool, clock, faults, backlog, most_waiting, .. } = &self.context;
         let mut connection = pool.acquire().await?;
+        let started = Instant::now();
         let count = faults.around(self.name(), Step::Claim, inbox::due(&mut connection, clock.now(), *most_waiting));
         let result = tokio::time::timeout(WITHIN, count).await;
         let waiting = conclude(connection, result)?;
-        let took = started.elapsed().max(Duration::from_millis(1));
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + took * ONE_IN);
+        let pause = (started.elapsed() * ONE_IN).clamp(Duration::from_millis(20), AT_LEAST_EVERY);
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + pause);
         let is_full = waiting >= *most_waiting;
         if backlog.set(is_full) {
             let bound = most_waiting;

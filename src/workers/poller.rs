@@ -22,7 +22,7 @@ use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 use crate::faults::Step;
 use crate::provider::CallError;
 
-/// Timers claimed at once, and so the most calls at once.
+/// Timers of each line claimed at once.
 const BATCH: u8 = 32;
 
 /// The worker.
@@ -125,7 +125,7 @@ impl Poller {
     /// What was not claimed may be asked by another tick.
     fn give_back(&self, rooms: &[Room], due: &[Due]) {
         for room in rooms {
-            let used = due.iter().filter(|it| it.provider == room.provider).count();
+            let used = due.iter().filter(|it| it.provider == room.provider && asked_about(it).is_some()).count();
             self.0.poll_budget.give_back(room.provider, room.most.saturating_sub(used));
         }
     }
@@ -165,9 +165,7 @@ impl Poller {
 
     /// Asks the provider about an opening that waits for it.
     async fn ask(&self, due: Due, asked_at: Time) -> Asked {
-        let waits = [StateName::AwaitingProvider.as_str(), StateName::Escalated.as_str()].contains(&due.state.as_str());
-        let reference = due.provider_ref.clone().filter(|_| waits).and_then(|it| ProviderRef::new(it).ok());
-        let Some(reference) = reference else {
+        let Some(reference) = asked_about(&due) else {
             let fact = self.fact(&due, Source::Timer, "timer", &Fact::DeadlinePassed { asked_at });
             return Asked { fact: Some(fact), poll: None };
         };
@@ -198,6 +196,12 @@ impl Poller {
         let event_id = format!("{prefix}:{opening}:{}", due.claim);
         facts::new(&self.0.ids, source, &due.provider, event_id, opening, fact, self.0.clock.now())
     }
+}
+
+/// What the provider is asked about. None: there is nothing to ask, and all that there is to say is that the time has passed.
+fn asked_about(due: &Due) -> Option<ProviderRef> {
+    let waits = [StateName::AwaitingProvider.as_str(), StateName::Escalated.as_str()].contains(&due.state.as_str());
+    due.provider_ref.clone().filter(|_| waits).and_then(|it| ProviderRef::new(it).ok())
 }
 
 /// Whether a poll counts whatever it comes to, also if it was not made since the other side was not to be asked: the deadline

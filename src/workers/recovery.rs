@@ -16,8 +16,8 @@ use crate::domain::Topic;
 use crate::faults::Step;
 use crate::guard::Key;
 
-/// Rows in one commit.
-const BATCH: u8 = 200;
+/// Rows in one commit. Each looks from the head of the queue, past all that is due already.
+const BATCH: u16 = 2_000;
 
 /// The worker.
 pub struct Recovery(pub Context);

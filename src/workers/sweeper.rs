@@ -113,14 +113,15 @@ impl Sweeper {
         let Context { archive_after, inbox_keys_for, .. } = self.0;
         let facts = self
             .in_one_commit(connection, async |connection| archive::facts(connection, archive_after, now).await)
-            .await?;
+            .await;
         let keys = self
             .in_one_commit(connection, async |connection| archive::keys(connection, inbox_keys_for, now).await)
-            .await?;
+            .await;
         let work = self
             .in_one_commit(connection, async |connection| archive::work(connection, archive_after, now).await)
-            .await?;
-        Ok(Archived { facts, keys, work })
+            .await;
+        // One that fails holds up none of the others.
+        Ok(Archived { facts: facts?, keys: keys?, work: work? })
     }
 
     async fn in_one_commit(

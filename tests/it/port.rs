@@ -100,6 +100,7 @@ impl Provider for ThinBank {
             Some("CHANGED") => {}
             _ => return Parsed::Ignored("unknown_type"),
         }
+        assert_ne!(body, PANICS, "an adapter with a mistake in it");
         let Ok(Value::Array(events)) = serde_json::from_slice(body) else {
             return Parsed::Unreadable("not an array".to_owned());
         };
@@ -122,6 +123,9 @@ impl Provider for ThinBank {
         Vec::new()
     }
 }
+
+/// What the adapter cannot bear.
+const PANICS: &[u8] = b"panic";
 
 /// The app with this bank in place of its own, and its webhook URL.
 async fn with_thin_bank(app: &mut TestApp) -> (Arc<ThinBank>, String) {
@@ -225,5 +229,39 @@ async fn thin_events_in_an_array_a_handshake_and_a_nonce_need_nothing_outside_th
     let opening = app.opening(&id).await;
     assert_eq!((&opening["state"], &opening["iban"]), (&"completed".into(), &IBAN.into()), "{opening}");
     assert_eq!(opening["bic"], "MARKDEF1100");
+    app.finish().await;
+}
+
+/// P15: a mistake in an adapter is the fact's, and not the worker's: it is counted, and what came with it is decided.
+#[tokio::test]
+async fn a_fact_over_which_the_adapter_panics_is_dead_after_ten_tries_and_its_neighbours_are_not() {
+    let mut app = TestApp::start().await;
+    with_thin_bank(&mut app).await;
+    let id = start(&app).await;
+    for (event, source, body) in
+        [("poison", "webhook", PANICS), ("fine", "command", br#"{"kind":"profile_created","profile":"prf_1"}"#)]
+    {
+        sqlx::query(
+            "insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, opening_id,
+                                received_at, retry_from, status, next_attempt_at)
+             values ($1, 'thinbank', $2, $3, 'thinbank', $4, sha256($4), '{\"x-thin-type\": \"CHANGED\"}', $5, $6, $6,
+                     'pending', $6)",
+        )
+        .bind(app.edge.ids.next())
+        .bind(event)
+        .bind(source)
+        .bind(body)
+        .bind(uuid::Uuid::parse_str(&id).unwrap())
+        .bind(app.now())
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    }
+    app.tick_inbox().await;
+    assert_eq!(app.opening(&id).await["state"], "requesting_account", "in the same tick");
+    app.pass_settling(TimeDelta::hours(3), TimeDelta::minutes(15)).await;
+    let letters = app.items("/v1/dead-letters?queue=inbox").await;
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert_eq!(letters[0]["attempts"], 10, "{letters:?}");
     app.finish().await;
 }

@@ -1,7 +1,7 @@
 //! Claiming facts that are due: a share of every lane, so that nobody's flood stands before others' facts.
 //!
 //! A fact is claimed by locking its row until the end of the transaction: what another worker holds is passed over, and a
-//! worker that dies leaves nothing behind. What is locked is returned, and nothing else.
+//! worker that dies leaves nothing behind.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -9,7 +9,10 @@ use uuid::Uuid;
 use super::Pending;
 use crate::clock::Time;
 
-/// Claims facts that are due, at most `limit`: of each lane that has any an equal share, one at the least, in the order of
+/// The most bytes of bodies in one claim, of which a larger one stands alone: what is read at once is held in memory.
+const MOST_BYTES: i64 = 8 * 1_024 * 1_024;
+
+/// Claims facts that are due, at most `limit` and 8 MiB of bodies: of each lane that has any an equal share, one at the least, in the order of
 /// time; what some lanes leave goes to those that have more. With more lanes than `limit` it is the turn of other lanes
 /// each time.
 ///
@@ -41,7 +44,8 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
         select id as "id!", source as "source!", provider as "provider!", part as "part!", body as "body!",
                headers as "headers!", opening_id, provider_ref, received_at as "received_at!",
                retry_from as "retry_from!", attempts as "attempts!"
-          from (select mine.* from due
+          from (select *, sum(octet_length(body)) over (rows unbounded preceding) - octet_length(body) as before from (
+                select mine.* from due
                  cross join lateral (select i.* from inbox i
                                       where i.status = 'pending' and i.lane = due.lane
                                         and i.next_attempt_at between due.at and $1
@@ -56,11 +60,13 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
                                         and i.next_attempt_at between due.at and $1
                                       order by i.next_attempt_at, i.id
                                      offset due.share limit (select $2)
-                                        for update skip locked) as more) as claimed
-         limit (select $2)"#,
+                                        for update skip locked) as more
+                 limit (select $2)) as locked) as claimed
+         where before < $4"#,
         now,
         limit,
         now.timestamp_micros(),
+        MOST_BYTES,
     )
     .fetch_all(connection)
     .await?;

@@ -21,7 +21,7 @@ pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) 
         r#"-- inbox::erase
         with free as materialized (
             select id from inbox
-             where id = any($1) and status = 'pending'
+             where id = any($1) and status is not distinct from 'pending'
              order by consumer_group, event_id
                for update skip locked
         )

@@ -98,7 +98,7 @@ struct Found {
 }
 
 /// The ids of those that match, in the order in which they are looked at, and no more are looked at than it takes; if these are
-/// fewer than the limit and [`SCAN`] were looked at, the last of them too. The anchor is asked for row by row: a join might be
+/// fewer than the limit and there are more than the [`SCAN`] that were looked at, the last of these too. The anchor is asked for row by row: a join might be
 /// made in another order.
 macro_rules! find_among {
     ($connection:expr, $filter:expr, $page:expr, $name:literal, $among:literal) => {{
@@ -110,9 +110,9 @@ macro_rules! find_among {
                 + r#"
             with looked_at as ("#
                 + $among
-                + r#" limit (select $6::bigint)
+                + r#" limit (select $6::bigint + 1)
             ), found as (
-                select id from looked_at
+                select id from (select id from looked_at limit (select $6)) as looked_at
                  where (select ($1::text[] is null or o.state = any($1)) and ($2::text is null or o.market = $2)
                                and ($3::text is null or o.customer_reference = $3)
                           from account_openings o where o.id = looked_at.id)
@@ -121,7 +121,7 @@ macro_rules! find_among {
             select id as "id!", true as "matches!" from found
              union all
             select * from (select id, false from looked_at offset (select $6 - 1) limit 1) as last
-             where (select count(*) from found) < $5"#,
+             where (select count(*) from found) < $5 and exists (select from looked_at offset (select $6))"#,
             states.as_deref(),
             $filter.market,
             $filter.customer_reference,

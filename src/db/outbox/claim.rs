@@ -107,7 +107,8 @@ pub async fn claim_in_turn(
                and not exists (
                    select from outbox other
                     where other.opening_id = o.opening_id and other.id <> o.id
-                      and other.topic in ('open_ticket', 'close_ticket') and other.status = 'pending'
+                      and other.topic in ('open_ticket', 'close_ticket')
+                      and other.status is not distinct from 'pending'
                       and other.payload ->> 'kind' = o.payload ->> 'kind'
                       and ((other.payload ->> 'revision')::bigint < (o.payload ->> 'revision')::bigint
                            or other.lease_until > $3))

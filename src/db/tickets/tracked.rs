@@ -37,7 +37,7 @@ pub async fn read(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Res
         select t.opening_id, t.kind, t.revision, t.tracker_key, t.creation_sent_at,
                (select max((o.payload ->> 'revision')::bigint) from outbox o
                  where o.opening_id = t.opening_id and o.topic in ('open_ticket', 'close_ticket')
-                   and o.status = 'pending' and o.payload ->> 'kind' = t.kind) as newest_waiting
+                   and o.status is not distinct from 'pending' and o.payload ->> 'kind' = t.kind) as newest_waiting
           from tickets t
          where t.opening_id = any ($1)"#,
         openings,

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use futures::FutureExt as _;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -41,13 +42,21 @@ impl InboxWorker {
         let now = clock.now();
         let mut connection = pool.acquire().await?;
         let started = Instant::now();
-        let result = tokio::time::timeout(WITHIN, self.commit(&mut connection, which, claimed, now)).await;
+        // What panics is one of the facts, like one that the database refuses: they are told apart.
+        let work = AssertUnwindSafe(self.commit(&mut connection, which, claimed, now)).catch_unwind();
+        let work = async { work.await.unwrap_or(Err(TickError::Panicked)) };
+        let result = tokio::time::timeout(WITHIN, work).await;
         if matches!(result, Ok(Err(_))) {
             // A rollback is sent with what comes next on its connection: before it, who tries again would find these facts
             // locked, and pass them over.
             let _ = tokio::time::timeout(WITHIN, connection.ping()).await;
         }
-        let Committed { decided, advances, parked } = conclude(connection, result)?;
+        let result = conclude(connection, result);
+        if let (Err(_), Which::Due(limit)) = (&result, which) {
+            // One that took too long is to be smaller.
+            self.pace.learn(limit, 0, started.elapsed());
+        }
+        let Committed { decided, advances, parked } = result?;
         decided.tell(heard, now);
         for advance in &advances {
             lanes.learn(&advance.opening);

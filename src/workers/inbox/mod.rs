@@ -154,7 +154,7 @@ impl Worker for InboxWorker {
                 Err(failure) => match failure.fault() {
                     Fault::Unavailable => return Err(failure.error),
                     Fault::Contention if tries < TRIES => tries += 1,
-                    // One of them fails every time, or they keep colliding: each alone.
+                    // One of them fails every time, or they keep colliding.
                     Fault::Contention | Fault::Permanent if failure.claimed.is_empty() => return Err(failure.error),
                     Fault::Contention | Fault::Permanent => return self.apart(&failure.claimed).await,
                 },

@@ -89,3 +89,25 @@ async fn a_flood_about_unknown_openings_delays_nobody() {
     assert_eq!(app.opening(&id).await["status"], "succeeded", "decided in the next batch");
     app.finish().await;
 }
+
+/// Memory is bounded whatever is sent: a batch takes no more of large bodies than 8 MiB, and the rest is decided after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_large_bodies_is_a_small_one() {
+    const LARGE: usize = 250_000;
+    const MESSAGES: usize = 60;
+    let app = TestApp::start().await;
+    let (id, tracking_id) = app.open().waiting().await;
+    for n in 0..MESSAGES {
+        let data =
+            json!({"account_opening_request_id": tracking_id, "status": "IN_PROGRESS", "n": n, "x": "x".repeat(LARGE)});
+        app.webhook().data(data).acknowledged().await;
+    }
+    app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
+    // With the one that goes beyond it, and the small one.
+    let fit = (8 * 1_024 * 1_024 / LARGE + 2) as u64;
+    let claimed = batch(&app).await.claimed;
+    assert!((fit - 2..=fit).contains(&claimed), "{claimed}");
+    assert_eq!(claimed + batch(&app).await.claimed, MESSAGES as u64 + 1);
+    assert_eq!(app.opening(&id).await["status"], "succeeded");
+    app.finish().await;
+}

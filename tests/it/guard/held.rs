@@ -140,7 +140,7 @@ async fn work_becomes_due_also_when_the_database_was_away_and_when_it_is_much() 
     sqlx::query(
         "insert into outbox (id, opening_id, topic, payload, status, outcome, next_attempt_at, created_at, retry_from)
          select gen_random_uuid(), id, 'create_profile', '{}', 'pending', 'breaker_open', $1, $1, $1
-           from account_openings, generate_series(1, 449)",
+           from account_openings, generate_series(1, 4499)",
     )
     .bind(app.now() + TimeDelta::minutes(15))
     .execute(&app.pool)
@@ -164,7 +164,7 @@ async fn work_becomes_due_also_when_the_database_was_away_and_when_it_is_much() 
         made_due.push(tick(&Recovery(app.context.clone())).await.ok().map(|it| it.made_due));
     }
     // One failed before it was done, and one after.
-    assert_eq!(made_due, [None, None, Some(200), Some(200), Some(50), Some(0)]);
+    assert_eq!(made_due, [None, None, Some(2_000), Some(2_000), Some(500), Some(0)]);
     nothing_is_used_up(&app).await;
     // What is in no archive does not leave, unless nobody watches.
     sqlx::raw_sql(

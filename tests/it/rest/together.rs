@@ -121,3 +121,42 @@ async fn one_start_that_is_refused_fails_none_of_its_neighbours() {
     assert_eq!(app.items("/v1/account-openings").await.len(), 2 + 19);
     app.finish().await;
 }
+
+/// P19: a replica that hangs in the middle of a commit holds up who repeats its key, and nobody else.
+#[tokio::test]
+async fn a_key_that_somebody_holds_delays_no_other_start() {
+    let app = TestApp::start().await;
+    let first = app.open().start().await;
+    let mut other = app.pool.begin().await.unwrap();
+    sqlx::query(
+        "select pg_advisory_xact_lock(hashtextextended(current_schema() || '.idempotency_keys.admin held', 0))",
+    )
+    .execute(&mut *other)
+    .await
+    .unwrap();
+    sqlx::query(
+        "insert into idempotency_keys (token_name, key, digest, status, body, opening_id, expires_at)
+         values ('admin', 'held', sha256('another'), 202, '', $1::uuid, 'infinity')",
+    )
+    .bind(&first)
+    .execute(&mut *other)
+    .await
+    .unwrap();
+    let held = async { app.open().key("held").send().await };
+    let others = async {
+        let waiting = "select exists (select from pg_stat_activity where query like '%idempotency::insert%'
+                                         and wait_event_type = 'Lock')";
+        eventually("a start that waits", async || {
+            let waits: bool = sqlx::query_scalar(waiting).fetch_one(&app.pool).await.unwrap();
+            waits.then_some(())
+        })
+        .await;
+        for _ in 0..5 {
+            app.open().start().await;
+        }
+        other.rollback().await.unwrap();
+    };
+    let (held, ()) = tokio::join!(held, others);
+    body(held).await;
+    app.finish().await;
+}

@@ -13,6 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
+use sqlx::PgConnection;
 use tracing::Instrument as _;
 
 use super::asked::Asked;
@@ -108,8 +109,10 @@ pub(super) enum Found {
     Waits,
     /// The answer to an equal request whose caller has waited for another: whoever waited is gone, or about to answer.
     Overdue(Answer),
-    /// It was taken a moment ago and is free now: it has expired in between.
+    /// Others took it each time that nothing stood there, and it was free again.
     Gone,
+    /// Somebody writes it this moment.
+    Held,
     /// Nothing, and nothing was made: calls that it takes are not let through for so long.
     Refused(TimeDelta),
 }
@@ -133,7 +136,7 @@ impl Start {
             Found::Waits => Err(ApiError::new(Kind::RequestInProgress)),
             // What is told now is the first answer.
             Found::Overdue(answer) => Ok(respond(self.conclude(answer).await?, true)),
-            Found::Gone => Err(ApiError::unavailable("the key expired while it was looked at")),
+            Found::Gone | Found::Held => Err(ApiError::unavailable("the key was being taken by others")),
             Found::Refused(wait) => Err(ApiError::unavailable_for("a breaker is open for the synchronous flow", wait)),
         }
     }
@@ -160,7 +163,7 @@ impl Start {
     }
 
     /// The caller's wish, else what the flag says.
-    pub async fn flow(&self, connection: &mut Connection, now: Time) -> sqlx::Result<Flow> {
+    pub async fn flow(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<Flow> {
         if let Some(flow) = self.asked.flow() {
             return Ok(flow);
         }

@@ -1,7 +1,8 @@
 //! Starts that are written together. Whatever came while the last commits ran goes into the next one: batches grow with the
 //! load, and no timer holds anything back.
 //!
-//! There is no task that writes: of those who wait, one takes a pen and writes for all. Invariant: who waits is answered, or
+//! There is no task that writes: of those who wait, one takes a pen and writes for all. A batch waits for nobody: a key that
+//! somebody else writes this moment is written, or found, by a commit of its own. Invariant: who waits is answered, or
 //! comes to a pen. A crash leaves what is committed, and each caller's repeat finds it under its key.
 
 use std::collections::{HashMap, HashSet};
@@ -13,17 +14,18 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::start::{Found, Start};
-use crate::clock::Time;
 use crate::db::advance;
-use crate::db::idempotency::{self, Answer, Key};
+use crate::db::idempotency::{self, Answer, Key, Under};
 use crate::domain::Flow;
 use crate::faults::Step;
 use crate::http::Edge;
 use crate::http::internal::work::{Connection, PATIENCE, database};
 use crate::http::problem::{ApiError, Kind};
 
-/// Batches at once. A second one goes on while the first waits, for example for another replica's commit of the same key.
+/// Batches at once: one is written while the other is flushed.
 const PENS: usize = 2;
+/// Starts at once that wait for somebody else's commit of their key.
+const ALONE: usize = 4;
 /// The most starts in one commit.
 const MAX_BATCH: usize = 64;
 /// The most starts that wait. Beyond it callers are told to come again, sooner than they would be after a longer wait.
@@ -37,6 +39,7 @@ const LOOKS: usize = 3;
 pub struct Starts {
     waiting: Arc<Mutex<Vec<Waiting>>>,
     pens: Arc<Semaphore>,
+    alone: Arc<Semaphore>,
 }
 
 struct Waiting {
@@ -46,7 +49,7 @@ struct Waiting {
 
 impl Default for Starts {
     fn default() -> Self {
-        Self { waiting: Arc::default(), pens: Arc::new(Semaphore::new(PENS)) }
+        Self { waiting: Arc::default(), pens: Arc::new(Semaphore::new(PENS)), alone: Arc::new(Semaphore::new(ALONE)) }
     }
 }
 
@@ -93,11 +96,49 @@ impl Starts {
         if batch.is_empty() {
             return;
         }
+        let starts = self.clone();
         let writing = async move {
-            write(batch).await;
+            starts.write_all(batch).await;
             drop(pen);
         };
         tokio::spawn(writing.in_current_span());
+    }
+
+    /// Writes a batch in one commit. What the database refuses for good is halved until it stands alone, so that one cannot
+    /// fail its neighbours.
+    async fn write_all(&self, batch: Vec<Waiting>) {
+        let mut batches = vec![batch];
+        while let Some(mut batch) = batches.pop() {
+            match Batch::new(batch.iter().map(|it| Arc::clone(&it.start)).collect(), false).write().await {
+                Ok(found) => {
+                    for (waiting, found) in batch.into_iter().zip(found) {
+                        match found {
+                            Found::Held => drop(tokio::spawn(self.clone().write_alone(waiting).in_current_span())),
+                            found => drop(waiting.answer.send(Ok(found))),
+                        }
+                    }
+                }
+                Err(error) if error.kind() == Kind::Internal && batch.len() > 1 => {
+                    let second = batch.split_off(batch.len() / 2);
+                    batches.extend([second, batch]);
+                }
+                Err(error) => {
+                    for waiting in batch {
+                        let _ = waiting.answer.send(Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes one start when whoever writes its key has done so, or finds what that wrote.
+    async fn write_alone(self, waiting: Waiting) {
+        let Ok(_one) = self.alone.acquire().await else { return };
+        if waiting.answer.is_closed() {
+            return;
+        }
+        let found = Batch::new(vec![Arc::clone(&waiting.start)], true).write().await;
+        let _ = waiting.answer.send(found.map(|mut it| it.pop().unwrap_or(Found::Gone)));
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
@@ -105,87 +146,61 @@ impl Starts {
     }
 }
 
-/// Writes a batch in one commit. What the database refuses for good is halved until it stands alone, so that one cannot fail
-/// its neighbours.
-async fn write(batch: Vec<Waiting>) {
-    let mut batches = vec![batch];
-    while let Some(mut batch) = batches.pop() {
-        let starts = Arc::new(Batch::new(batch.iter().map(|it| Arc::clone(&it.start)).collect()));
-        let Some(edge) = starts.edge() else { continue };
-        match database(&edge.pool.clone(), move |connection| Arc::clone(&starts).run(connection)).await {
-            Ok(found) => {
-                for (waiting, found) in batch.into_iter().zip(found) {
-                    let _ = waiting.answer.send(Ok(found));
-                }
-            }
-            Err(error) if error.kind() == Kind::Internal && batch.len() > 1 => {
-                let second = batch.split_off(batch.len() / 2);
-                batches.extend([second, batch]);
-            }
-            Err(error) => {
-                for waiting in batch {
-                    let _ = waiting.answer.send(Err(error.clone()));
-                }
-            }
-        }
-    }
-}
-
 /// Starts that are written in one commit, the same in each try.
 struct Batch {
     starts: Vec<Arc<Start>>,
+    /// Whether it waits for others who write its keys.
+    waits: bool,
     #[cfg(feature = "broken")]
     tried: std::sync::atomic::AtomicU32,
 }
 
 /// What is written for one start.
 struct Fresh<'a> {
+    /// Its place in the batch.
+    at: usize,
     start: &'a Start,
     answer: Answer,
 }
 
 impl Batch {
-    const fn new(starts: Vec<Arc<Start>>) -> Self {
+    const fn new(starts: Vec<Arc<Start>>, waits: bool) -> Self {
         Self {
             starts,
+            waits,
             #[cfg(feature = "broken")]
             tried: std::sync::atomic::AtomicU32::new(0),
         }
     }
 
-    fn edge(&self) -> Option<&Arc<Edge>> {
-        self.starts.first().map(|it| &it.edge)
+    /// What came of each, in their order.
+    async fn write(self) -> Result<Vec<Found>, ApiError> {
+        let Some(edge) = self.starts.first().map(|it| Arc::clone(&it.edge)) else { return Ok(Vec::new()) };
+        let batch = Arc::new(self);
+        let at = Arc::clone(&edge);
+        database(&edge.pool, move |connection| Arc::clone(&batch).run(Arc::clone(&at), connection)).await
     }
 
-    async fn run(self: Arc<Self>, mut connection: Connection) -> sqlx::Result<Vec<Found>> {
+    async fn run(self: Arc<Self>, edge: Arc<Edge>, mut connection: Connection) -> sqlx::Result<Vec<Found>> {
         #[cfg(feature = "broken")]
         if let Some(again) = self.blindly_again() {
-            return again.look(&mut connection).await;
+            return again.look(&edge, &mut connection).await;
         }
-        self.look(&mut connection).await
+        self.look(&edge, &mut connection).await
     }
 
     /// Looks what stands under the keys, and writes where nothing does.
-    async fn look(&self, connection: &mut Connection) -> sqlx::Result<Vec<Found>> {
+    async fn look(&self, edge: &Edge, connection: &mut Connection) -> sqlx::Result<Vec<Found>> {
         let mut found: Vec<Option<Found>> = self.starts.iter().map(|_| None).collect();
         for _ in 0..LOOKS {
             let left: Vec<usize> = (0..found.len()).filter(|at| found[*at].is_none()).collect();
-            let Some(edge) = self.edge().filter(|_| !left.is_empty()) else { break };
-            let now = edge.clock.now();
-            let keys: Vec<Key<'_>> = left.iter().map(|at| self.starts[*at].key()).collect();
-            for (place, answer) in idempotency::get_all(connection, &keys, now).await? {
-                let at = left[place];
-                found[at] = Some(self.starts[at].judge(answer, now));
+            if left.is_empty() {
+                break;
             }
-            // Of several with one key the first is written: the others find its answer.
-            let mut firsts = HashSet::new();
-            let fresh: Vec<usize> =
-                left.into_iter().filter(|at| found[*at].is_none() && firsts.insert(self.starts[*at].key())).collect();
-            for (at, it) in self.commit(edge, connection, &fresh, now).await? {
+            for (at, it) in self.look_once(edge, connection, &left).await? {
                 found[at] = Some(it);
             }
         }
-        // A key that was taken by another, each time, and was free when it was looked at.
         let found: Vec<Found> = found.into_iter().map(|it| it.unwrap_or(Found::Gone)).collect();
         // Nothing fails from here on: the try that comes here is the last.
         for (start, _) in self.starts.iter().zip(&found).filter(|(_, found)| matches!(found, Found::Ours(_))) {
@@ -194,36 +209,52 @@ impl Batch {
         Ok(found)
     }
 
-    /// Writes starts in one commit, unless one of their keys was taken meanwhile: then none.
-    async fn commit(
+    /// One transaction: what came of those that are `left`, as far as it is known. Where a key was taken by another although
+    /// nothing stood under it, nothing is written.
+    async fn look_once(
         &self,
         edge: &Edge,
         connection: &mut Connection,
-        fresh: &[usize],
-        now: Time,
+        left: &[usize],
     ) -> sqlx::Result<HashMap<usize, Found>> {
         let Edge { settings, writer, faults, .. } = edge;
-        let mut found = HashMap::new();
-        let (mut started, mut answers) = (Vec::new(), Vec::new());
-        for at in fresh {
-            let start = &*self.starts[*at];
-            let flow = start.flow(connection, now).await?;
+        let now = edge.clock.now();
+        let mut transaction = connection.begin().await?;
+        let keys: Vec<Key<'_>> = left.iter().map(|at| self.starts[*at].key()).collect();
+        let looked = idempotency::look(&mut transaction, &keys, self.waits, now).await?;
+        let (mut found, mut started, mut fresh) = (HashMap::new(), Vec::new(), Vec::new());
+        let mut firsts = HashSet::new();
+        for (at, under) in left.iter().copied().zip(looked) {
+            let start = &*self.starts[at];
+            let known = match under {
+                Under::Answer(answer) => Some(start.judge(answer, now)),
+                Under::Held => Some(Found::Held),
+                Under::Nothing => None,
+            };
+            if let Some(known) = known {
+                found.insert(at, known);
+                continue;
+            }
+            // Of several with one key the first is written: the others find its answer.
+            if !firsts.insert(start.key()) {
+                continue;
+            }
+            let flow = start.flow(&mut transaction, now).await?;
             if flow == Flow::Sync
                 && let Some(wait) = start.refused_for()
             {
-                found.insert(*at, Found::Refused(wait));
+                found.insert(at, Found::Refused(wait));
                 continue;
             }
             let advance = start.decide(flow, now);
-            answers.push((*at, Fresh { start, answer: start.first_answer(&advance, flow, now) }));
+            fresh.push(Fresh { at, start, answer: start.first_answer(&advance, flow, now) });
             started.push((advance, start.asked.customer()));
         }
         if started.is_empty() {
+            transaction.rollback().await?;
             return Ok(found);
         }
-        let keys: Vec<(Key<'_>, &Answer)> =
-            answers.iter().map(|(_, Fresh { start, answer })| (start.key(), answer)).collect();
-        let mut transaction = connection.begin().await?;
+        let keys: Vec<(Key<'_>, &Answer)> = fresh.iter().map(|it| (it.start.key(), &it.answer)).collect();
         let write = async {
             advance::start(&mut transaction, writer, &started, now).await?;
             idempotency::insert(&mut transaction, &keys, now, now + settings.idempotency_ttl).await
@@ -233,7 +264,7 @@ impl Batch {
             return Ok(found);
         }
         faults.around("start", Step::Commit, transaction.commit()).await?;
-        found.extend(answers.into_iter().map(|(at, Fresh { start, answer })| (at, start.judge(answer, now))));
+        found.extend(fresh.into_iter().map(|it| (it.at, it.start.judge(it.answer, now))));
         Ok(found)
     }
 
@@ -242,7 +273,8 @@ impl Batch {
     fn blindly_again(&self) -> Option<Self> {
         use crate::faults::broken::{Defence, lacks};
         let tried = self.tried.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        (tried > 0 && lacks(Defence::ReadAfterUnknown))
-            .then(|| Self::new(self.starts.iter().map(|it| Arc::new(it.under_another_key(tried))).collect()))
+        (tried > 0 && lacks(Defence::ReadAfterUnknown)).then(|| {
+            Self::new(self.starts.iter().map(|it| Arc::new(it.under_another_key(tried))).collect(), self.waits)
+        })
     }
 }
