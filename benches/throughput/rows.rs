@@ -111,7 +111,8 @@ impl Rows {
     /// The webhook that told of the account.
     fn fact(&mut self, n: u64, opening: Uuid, reference: &str, at: Time) -> std::fmt::Result {
         let (id, body) = (numbers::id(Kind::Fact, n), webhooks::body(n));
-        let headers = webhooks::stored(&webhooks::headers(n, &body, "v1,U2lnbmVkIGJ5IG5vYm9keTogaXQgaXMgc2V0dGxlZC4u"));
+        let headers =
+            webhooks::stored(&webhooks::headers(n, &body, at, "v1,U2lnbmVkIGJ5IG5vYm9keTogaXQgaXMgc2V0dGxlZC4u"));
         let digest = hex::encode(Sha256::digest(&body));
         writeln!(
             self.inbox,

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use account_opening::clock::Clock;
+use account_opening::clock::{Clock, Time};
 use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
 use serde_json::{Map, Value, json};
@@ -29,20 +29,20 @@ pub fn body(n: u64) -> String {
 }
 
 /// The headers of a request with this body.
-pub fn headers(n: u64, body: &str, signature: &str) -> Headers {
+pub fn headers(n: u64, body: &str, at: Time, signature: &str) -> Headers {
     [
         ("host", "127.0.0.1:8080".to_owned()),
         ("content-type", "application/json".to_owned()),
         ("content-length", body.len().to_string()),
         (signature::ID, format!("msg_{n}")),
-        (signature::TIMESTAMP, Clock::system().now().timestamp().to_string()),
+        (signature::TIMESTAMP, at.timestamp().to_string()),
         (signature::SIGNATURE, signature.to_owned()),
     ]
 }
 
-/// Signed now.
-pub fn sign(n: u64, body: &str) -> String {
-    signature::sign(&SECRET, &format!("msg_{n}"), Clock::system().now(), body.as_bytes())
+/// The signature of a request with this body.
+pub fn sign(n: u64, body: &str, at: Time) -> String {
+    signature::sign(&SECRET, &format!("msg_{n}"), at, body.as_bytes())
 }
 
 /// Headers as the inbox keeps them.
@@ -54,9 +54,9 @@ pub fn stored(headers: &Headers) -> String {
 /// One request for each of the openings `first..first + count`.
 pub fn make(first: u64, count: u64) -> Vec<Request> {
     let make = |n| {
-        let body = body(n);
+        let (body, now) = (body(n), Clock::system().now());
         let mut text = "POST /webhooks/nexusbank HTTP/1.1\r\n".to_owned();
-        for (name, value) in headers(n, &body, &sign(n, &body)) {
+        for (name, value) in headers(n, &body, now, &sign(n, &body, now)) {
             text.extend([name, ": ", &value, "\r\n"]);
         }
         text.extend(["\r\n", &body]);
