@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use account_opening::clock::Clock;
 use sqlx::PgConnection;
 
 use crate::fill::run;
@@ -15,8 +16,8 @@ pub const BATCH: u64 = 64;
 /// Makes the functions that `pgbench` calls.
 pub async fn install(connection: &mut PgConnection) {
     // A body and headers as the service stores them.
-    let body = webhooks::body(1);
-    let headers = webhooks::stored(&webhooks::headers(1, &body, &webhooks::sign(1, &body)));
+    let (body, now) = (webhooks::body(1), Clock::system().now());
+    let headers = webhooks::stored(&webhooks::headers(1, &body, now, &webhooks::sign(1, &body, now)));
     let functions = include_str!("limit.sql")
         .replace("{epoch}", &EPOCH_MS.to_string())
         .replace("{stride}", &STRIDE.to_string())
