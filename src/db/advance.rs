@@ -157,11 +157,11 @@ async fn write(
     effects.write(connection, writer, now).await
 }
 
-/// Makes facts due that may have waited for what moved. Call it after the commit.
+/// Makes facts due that may have waited for what moved; how many. Call it after the commit.
 ///
 /// # Errors
 /// When the database is away; the facts are then looked at in their own time.
-pub async fn unpark(connection: &mut PgConnection, advances: &[Advance], now: Time) -> sqlx::Result<()> {
+pub async fn unpark(connection: &mut PgConnection, advances: &[Advance], now: Time) -> sqlx::Result<u64> {
     let moved = advances.iter().filter(|it| !it.steps.is_empty());
     let ids: Vec<Uuid> = moved.clone().map(|it| it.opening.id.0).collect();
     let references: Vec<(String, String)> = moved

@@ -23,8 +23,13 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a tick did.
 pub trait Counts: std::fmt::Debug + Send {
-    /// Whether it found work: then there may be more.
+    /// Whether it found work.
     fn found_work(&self) -> bool;
+    /// Whether there may be more that is due now. A look that finds nothing is not free: a worker that knows that it took all
+    /// there was waits to be woken.
+    fn may_be_more(&self) -> bool {
+        self.found_work()
+    }
     /// Adds it to the metrics.
     fn record(&self);
 }
@@ -93,7 +98,7 @@ pub async fn drive<W: Worker>(worker: W, rhythm: Rhythm, ids: Ids, stop: Cancell
             Some(done) = running.join_next() => match done.unwrap_or(Err(TickError::Panicked)) {
                 Ok(counts) => {
                     failures = 0;
-                    if counts.found_work() {
+                    if counts.may_be_more() {
                         look_at = Instant::now();
                     }
                 }

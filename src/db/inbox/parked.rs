@@ -30,8 +30,8 @@ pub async fn park(connection: &mut PgConnection, parked: &[(Uuid, Time)]) -> sql
 }
 
 /// Makes parked facts due that may match now: those about a tracking id that was just stored, and those about an opening
-/// that just moved. Call it after that commit, since one that is parked meanwhile looks for itself ([`unpark_matched`]). A
-/// speed-up only: they would be looked at again anyway.
+/// that just moved. Returns how many. Call it after that commit, since one that is parked meanwhile looks for itself
+/// ([`unpark_matched`]). A speed-up only: they would be looked at again anyway.
 ///
 /// # Errors
 /// When the database is away.
@@ -40,12 +40,12 @@ pub async fn unpark(
     openings: &[Uuid],
     references: &[(String, String)],
     now: Time,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<u64> {
     if openings.is_empty() && references.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let (providers, references): (Vec<String>, Vec<String>) = references.iter().cloned().unzip();
-    sqlx::query!(
+    let done = sqlx::query!(
         r#"-- inbox::unpark
         -- A look at an index for each opening and each reference, whatever the planner believes of the queue's length.
         with waiting as materialized (
@@ -85,7 +85,7 @@ pub async fn unpark(
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(done.rows_affected())
 }
 
 /// Makes facts due that were parked in the caller's last commit although what they wait for was stored meanwhile.

@@ -56,7 +56,7 @@ impl InboxWorker {
             // One that took too long is to be smaller.
             self.pace.learn(limit, 0, started.elapsed());
         }
-        let Committed { decided, advances, parked } = result?;
+        let Committed { mut decided, advances, parked } = result?;
         decided.tell(heard, now);
         for advance in &advances {
             lanes.learn(&advance.opening);
@@ -64,11 +64,11 @@ impl InboxWorker {
         if let Which::Due(limit) = which {
             self.pace.learn(limit, decided.claimed, started.elapsed());
         }
-        // A full batch: there may be more for another tick beside this one.
         if matches!(which, Which::Due(limit) if decided.claimed == u64::from(limit)) {
+            // For another tick beside this one.
             wakers.inbox.notify_one();
         }
-        self.unpark(&advances, &parked, now).await;
+        decided.may_be_more |= self.unpark(&advances, &parked, now).await;
         self.wake(&advances);
         Ok(decided)
     }
@@ -93,7 +93,8 @@ impl InboxWorker {
             return Ok(Committed::default());
         }
         claimed.extend(pending.iter().map(|it| it.id));
-        let mut decided = Decided { claimed: pending.len() as u64, ..Decided::default() };
+        let mut decided =
+            Decided { claimed: pending.len() as u64, may_be_more: is_full(which, &pending), ..Decided::default() };
 
         let (facts, unreadable) = read(&self.context.providers, pending);
         decided.buried = unreadable.len() as u64;
@@ -116,18 +117,22 @@ impl InboxWorker {
     }
 
     /// Makes parked facts due that match now: those that wait for what moved, and those of this batch whose opening another
-    /// commit brought meanwhile. If it fails they are looked at in their own time.
-    async fn unpark(&self, advances: &[Advance], parked: &[Uuid], now: Time) {
+    /// commit brought meanwhile. Whether there were any. If it fails they are looked at in their own time.
+    async fn unpark(&self, advances: &[Advance], parked: &[Uuid], now: Time) -> bool {
         let unparking = async {
             let mut connection = self.context.pool.acquire().await?;
-            advance::unpark(&mut connection, advances, now).await?;
+            let mut due = advance::unpark(&mut connection, advances, now).await?;
             if !parked.is_empty() {
-                inbox::unpark_matched(&mut connection, parked, now).await?;
+                due += inbox::unpark_matched(&mut connection, parked, now).await?;
             }
-            Ok::<(), sqlx::Error>(())
+            Ok::<u64, sqlx::Error>(due)
         };
-        if let Err(error) = unparking.await {
-            tracing::warn!(error = describe(&error), "parked facts wait for their own time");
+        match unparking.await {
+            Ok(due) => due > 0,
+            Err(error) => {
+                tracing::warn!(error = describe(&error), "parked facts wait for their own time");
+                false
+            }
         }
     }
 
@@ -170,6 +175,12 @@ impl InboxWorker {
         verdicts.advances = anchors.into_values().collect();
         Ok(verdicts)
     }
+}
+
+/// Whether a batch took as much as it may.
+fn is_full(which: Which<'_>, pending: &[Pending]) -> bool {
+    let bytes: usize = pending.iter().map(|it| it.body.len()).sum();
+    matches!(which, Which::Due(limit) if pending.len() as u64 >= limit.into() || bytes >= inbox::MOST_BYTES)
 }
 
 /// What a commit did.

@@ -57,6 +57,8 @@ pub struct Decided {
     pub transitions: Vec<(Option<StateName>, StateName, &'static str, String)>,
     /// The last webhook that found its opening, by provider and market.
     pub webhooks: BTreeMap<(String, String), Time>,
+    /// Whether others may be due: it took as many as it could, or made some due.
+    pub may_be_more: bool,
 }
 
 impl Decided {
@@ -65,6 +67,7 @@ impl Decided {
         self.claimed += other.claimed;
         self.buried += other.buried;
         self.failed += other.failed;
+        self.may_be_more |= other.may_be_more;
         self.transitions.extend(other.transitions);
         for (outcome, count) in other.outcomes {
             *self.outcomes.entry(outcome).or_default() += count;
@@ -105,6 +108,10 @@ impl Counts for Decided {
     fn found_work(&self) -> bool {
         // A batch in which every fact was parked or failed has made progress too: their time is later now.
         self.claimed > 0
+    }
+
+    fn may_be_more(&self) -> bool {
+        self.may_be_more
     }
 
     fn record(&self) {
@@ -199,7 +206,8 @@ impl InboxWorker {
     /// Tries the halves of a batch that failed, and theirs, until those that fail stand alone: the others of it, and those of
     /// other lanes or behind it, have nothing to do with them, and one among a thousand costs twenty tries.
     async fn apart(&self, batch: &[Uuid]) -> Result<Decided, TickError> {
-        let mut all = Decided::default();
+        // Of what else is due nothing is known.
+        let mut all = Decided { may_be_more: true, ..Decided::default() };
         let mut left = halves(batch);
         while let Some(part) = left.pop() {
             match (self.batch(Which::These(part)).await, part) {
@@ -240,18 +248,12 @@ impl InboxWorker {
     /// Wakes whoever has work after a commit.
     fn wake(&self, advances: &[Advance]) {
         let wakers = &self.context.wakers;
-        let mut moved = false;
         for effect in advances.iter().flat_map(Advance::effects) {
             match effect {
                 Effect::Send(command) => wakers.relay(command.0).notify_one(),
                 Effect::Emit(..) | Effect::OpenCase(_) => wakers.relay(Topic::DeliverEvent).notify_one(),
                 Effect::Cancel(_) | Effect::OpenTicket { .. } | Effect::CloseTicket { .. } => {}
             }
-            moved = true;
-        }
-        if moved {
-            // Parked facts may match now.
-            wakers.inbox.notify_one();
         }
         let now = self.context.clock.now();
         if advances.iter().any(|it| it.opening.due_at.is_some_and(|due| due <= now)) {

@@ -60,13 +60,19 @@ pub struct Relayed {
     pub attempts: Vec<(Topic, &'static str, &'static str)>,
     /// Settlements that another had the lease for by then.
     pub lost_leases: u64,
+    /// Whether it claimed as much as it could: there may be more.
+    pub full: bool,
 }
 
 impl Counts for Relayed {
-    /// Also when all of it was held: each row that is held waits for a time to come, so that none is claimed again at once,
-    /// and behind it may be one that is let through.
     fn found_work(&self) -> bool {
         self.claimed > 0
+    }
+
+    /// Also when all of it was held: each row that is held waits for a time to come, so that none is claimed again at once,
+    /// and behind it may be one that is let through.
+    fn may_be_more(&self) -> bool {
+        self.full
     }
 
     fn record(&self) {
@@ -101,11 +107,12 @@ impl Worker for Relay {
         let until = now + self.context.timeout_of(self.topic) + self.context.lease_margin;
         let lease = Lease { token: self.context.ids.next(), until };
         let (claimed, mut known) = self.claim(lease, now, room).await?;
-        if claimed.len() == room {
+        let full = claimed.len() == room;
+        if full {
             // There may be more, for another tick beside this one.
             self.context.wakers.relay(self.topic).notify_one();
         }
-        let mut counts = Relayed { claimed: claimed.len() as u64, ..Relayed::default() };
+        let mut counts = Relayed { claimed: claimed.len() as u64, full, ..Relayed::default() };
         let mut attempts = self.begin(claimed, &mut known, lease);
         let mut failed = None;
         while let Some(done) = together::done(&mut attempts).await {
