@@ -30,8 +30,8 @@ impl Phase {
         Self::Openings,
     ];
 
-    /// How many openings, where the quickest phases have `count`: each takes some five to fifteen seconds. The limit has as many as those that are
-    /// compared with it: after a checkpoint the first writes to a page cost more.
+    /// How many openings, where the quickest phases have `count`: each takes some five to fifteen seconds. The limit has as
+    /// many as those that are compared with it: after a checkpoint the first writes to a page cost more.
     pub const fn openings(self, count: u64) -> u64 {
         let share = match self {
             Self::Limit(_) | Self::Batched(_) | Self::Ours(64 | 256) => 1,

@@ -16,8 +16,8 @@ use super::Unavailable;
 use crate::clock::Time;
 use crate::db::inbox::{Digest, Stored};
 
-/// The most bytes of entries: of a usual length, 50,000. A key holds what a provider sent, which may be longer. Copies of what is
-/// forgotten too early are found by their key in the inbox.
+/// The most bytes of entries: of a usual length, 50,000. A key holds what a provider sent, which may be longer. Copies of what
+/// is forgotten too early are found by their key in the inbox.
 const MOST_BYTES: u64 = 24 * 1_024 * 1_024;
 /// What an entry takes beside its key, with all that the cache keeps for it: the process grew by 470 bytes with each.
 const AN_ENTRY: u32 = 400;

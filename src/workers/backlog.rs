@@ -2,8 +2,8 @@
 //!
 //! Workers that do not keep up would else let the inbox grow for as long as the disk has room, and each day that it has grown
 //! ahead is a day that every fact is late. A look counts at most as many as it takes to know, from an index, and the next one
-//! waits for twenty times as long as it took, and at most ten seconds. What comes between two looks goes beyond the bound; below it nothing is
-//! refused.
+//! waits for twenty times as long as it took, and at most ten seconds. What comes between two looks goes beyond the bound; below
+//! it nothing is refused.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -25,8 +25,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 pub trait Counts: std::fmt::Debug + Send {
     /// Whether it found work.
     fn found_work(&self) -> bool;
-    /// Whether there may be more that is due now. A look that finds nothing is not free: a worker that knows that it took all
-    /// there was waits to be woken.
+    /// Whether there may be more that is due now. A look that finds nothing is not free: a worker that knows that it took
+    /// all there was waits to be woken.
     fn may_be_more(&self) -> bool {
         self.found_work()
     }

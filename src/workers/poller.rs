@@ -198,7 +198,7 @@ impl Poller {
     }
 }
 
-/// What the provider is asked about. None: there is nothing to ask, and all that there is to say is that the time has passed.
+/// What the provider is asked about. None: there is nothing to ask, and all there is to say is that the time has passed.
 fn asked_about(due: &Due) -> Option<ProviderRef> {
     let waits = [StateName::AwaitingProvider.as_str(), StateName::Escalated.as_str()].contains(&due.state.as_str());
     due.provider_ref.clone().filter(|_| waits).and_then(|it| ProviderRef::new(it).ok())

@@ -159,6 +159,11 @@ async fn a_list_of_what_is_rare_reads_no_more_than_a_bound() {
     assert!(none.is_empty() && looks < 2 * 10_000 + 10, "{looks}");
     let (found, end, _) = list(&mut transaction, &[StateName::Completed], Some(next.unwrap())).await;
     assert_eq!((found, end), (vec![ids[0].clone()], None));
+    // Where just as many are left as a page looks at, it is the last.
+    let last_page = "select id from account_openings order by id desc offset (select count(*) - 10001 from account_openings) limit 1";
+    let after: uuid::Uuid = sqlx::query_scalar(last_page).fetch_one(&mut *transaction).await.unwrap();
+    let (found, end, _) = list(&mut transaction, &[StateName::Completed], Some(after)).await;
+    assert_eq!((found, end), (vec![ids[0].clone()], None));
     transaction.rollback().await.unwrap();
     app.finish().await;
 }

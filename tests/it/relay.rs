@@ -9,6 +9,9 @@ use account_opening::domain::Topic;
 use account_opening::domain::retry::Nature;
 use account_opening::faults::{FaultPoint, Step, When};
 use account_opening::simulator::{Endpoint, Fault, Plan};
+use account_opening::workers::Context;
+use account_opening::workers::driver::{Counts as _, Worker as _};
+use account_opening::workers::relay::Relay;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
@@ -16,6 +19,7 @@ use axum::{Json, Router};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::{Subscriber, TestApp, eventually, listen};
@@ -269,5 +273,32 @@ async fn an_answer_that_comes_while_another_waits_for_the_database_is_in_time() 
     assert_eq!(relayed.attempts, [(Topic::DeliverEvent, "delivered", ""); 2]);
     assert_eq!(failures.load(Ordering::SeqCst), 6, "four that failed, and one for each answer");
     app.context.faults = FaultPoint::default();
+    app.finish().await;
+}
+
+/// While calls of others run, who looked meanwhile may have found no room: whoever's end makes some says so. With nobody else,
+/// the worker knows that it took all there was.
+#[tokio::test]
+async fn who_ends_beside_others_looks_once_more_and_who_ends_alone_does_not() {
+    // As many as one look takes.
+    let app = TestApp::with().settings(|it| it.provider_concurrency = "16".to_owned()).start().await;
+    let hang_up = CancellationToken::new();
+    let context = Context { hang_up: hang_up.clone(), ..app.context.clone() };
+    let relay = Relay { context, topic: Topic::CreateProfile };
+    let hanging = app.open().plan(Plan { profile: Fault::HangBefore.times(1), ..Plan::by_hand() }).start().await;
+    let beside = relay.clone();
+    let call = tokio::spawn(async move { beside.tick().await.map(|it| it.claimed) });
+    let calls = || app.world.opening(&hanging).map_or(0, |it| it.calls(Endpoint::CreateProfile));
+    eventually("a call that hangs", async || (calls() == 1).then_some(())).await;
+    app.open().start().await;
+    let counts = relay.tick().await.unwrap();
+    assert_eq!((counts.claimed, counts.may_be_more()), (1, true));
+    hang_up.cancel();
+    call.await.unwrap().unwrap();
+    app.settle().await;
+
+    app.open().start().await;
+    let counts = app.relay(Topic::CreateProfile).await;
+    assert_eq!((counts.claimed, counts.may_be_more()), (1, false));
     app.finish().await;
 }

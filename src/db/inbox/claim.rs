@@ -12,9 +12,9 @@ use crate::clock::Time;
 /// The most bytes of bodies in one claim, of which a larger one stands alone: what is read at once is held in memory.
 pub const MOST_BYTES: usize = 8 * 1_024 * 1_024;
 
-/// Claims facts that are due, at most `limit` and 8 MiB of bodies: of each lane that has any an equal share, one at the least, in the order of
-/// time; what some lanes leave goes to those that have more. With more lanes than `limit` it is the turn of other lanes
-/// each time.
+/// Claims facts that are due, at most `limit` and [`MOST_BYTES`] of bodies: of each lane that has any an equal share, one at
+/// the least, in the order of time; what some lanes leave goes to those that have more. With more lanes than `limit` it is the
+/// turn of other lanes each time. Beyond the bytes, lanes are cut off whose turn is another time: they are begun with by chance.
 ///
 /// The lanes are found by going from the head of one to the head of the next, so that their number counts and not their
 /// length. The limits are sub-selects: a plan that is made for the numbers would be made anew for each claim.

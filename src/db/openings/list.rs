@@ -98,8 +98,8 @@ struct Found {
 }
 
 /// The ids of those that match, in the order in which they are looked at, and no more are looked at than it takes; if these are
-/// fewer than the limit and there are more than the [`SCAN`] that were looked at, the last of these too. The anchor is asked for row by row: a join might be
-/// made in another order.
+/// fewer than the limit and there are more than the [`SCAN`] that were looked at, the last of these too. The anchor is asked
+/// for row by row: a join might be made in another order.
 macro_rules! find_among {
     ($connection:expr, $filter:expr, $page:expr, $name:literal, $among:literal) => {{
         let states: Option<Vec<String>> =

@@ -203,8 +203,8 @@ impl Failure {
 }
 
 impl InboxWorker {
-    /// Tries the halves of a batch that failed, and theirs, until those that fail stand alone: the others of it, and those of
-    /// other lanes or behind it, have nothing to do with them, and one among a thousand costs twenty tries.
+    /// Tries the halves of a batch that failed, and theirs, until those that fail stand alone: the others of it, and those
+    /// of other lanes or behind it, have nothing to do with them, and one among a thousand costs twenty tries.
     async fn apart(&self, batch: &[Uuid]) -> Result<Decided, TickError> {
         // Of what else is due nothing is known.
         let mut all = Decided { may_be_more: true, ..Decided::default() };

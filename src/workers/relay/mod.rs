@@ -60,8 +60,8 @@ pub struct Relayed {
     pub attempts: Vec<(Topic, &'static str, &'static str)>,
     /// Settlements that another had the lease for by then.
     pub lost_leases: u64,
-    /// Whether it claimed as much as it could: there may be more.
-    pub full: bool,
+    /// Whether something may have been left: it claimed as much as it could, or calls of other ticks took the room meanwhile.
+    pub may_be_more: bool,
 }
 
 impl Counts for Relayed {
@@ -72,7 +72,7 @@ impl Counts for Relayed {
     /// Also when all of it was held: each row that is held waits for a time to come, so that none is claimed again at once,
     /// and behind it may be one that is let through.
     fn may_be_more(&self) -> bool {
-        self.full
+        self.may_be_more
     }
 
     fn record(&self) {
@@ -107,12 +107,12 @@ impl Worker for Relay {
         let until = now + self.context.timeout_of(self.topic) + self.context.lease_margin;
         let lease = Lease { token: self.context.ids.next(), until };
         let (claimed, mut known) = self.claim(lease, now, room).await?;
-        let full = claimed.len() == room;
-        if full {
+        let may_be_more = claimed.len() == room;
+        if may_be_more {
             // There may be more, for another tick beside this one.
             self.context.wakers.relay(self.topic).notify_one();
         }
-        let mut counts = Relayed { claimed: claimed.len() as u64, full, ..Relayed::default() };
+        let mut counts = Relayed { claimed: claimed.len() as u64, may_be_more, ..Relayed::default() };
         let mut attempts = self.begin(claimed, &mut known, lease);
         let mut failed = None;
         while let Some(done) = together::done(&mut attempts).await {
@@ -126,6 +126,9 @@ impl Worker for Relay {
             // The calls under way go on: what one settlement met, the next may not.
             failed = self.settle(&answered, lease, &mut counts).await.err().or(failed);
         }
+        // Others' calls are under way: who looked meanwhile may have found too little room, and this end has made some.
+        counts.may_be_more |=
+            counts.claimed > 0 && room::for_topic(&self.context, self.topic, BATCH.into()) < BATCH.into();
         failed.map_or(Ok(counts), Err)
     }
 }

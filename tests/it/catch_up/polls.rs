@@ -1,6 +1,6 @@
 //! When polls come: the schedule, a little drift, and a budget.
 
-use account_opening::simulator::{Api, Endpoint, Fault};
+use account_opening::simulator::{Api, Endpoint, Fault, Plan};
 use chrono::TimeDelta;
 
 use super::{lookups, waiting};
@@ -98,5 +98,25 @@ async fn a_budget_bounds_the_polls_of_a_minute_with_the_oldest_first_and_deadlin
     app.settle().await;
     assert_eq!(polled(), [2; 8], "a last poll is not put off");
     assert_eq!(app.items("/v1/tickets").await.len(), 8);
+    app.finish().await;
+}
+
+/// A deadline that nobody is asked about spends nothing of what there is for polls.
+#[tokio::test]
+async fn a_deadline_outside_the_wait_leaves_the_budget_to_polls() {
+    let app = TestApp::with().settings(|it| it.poll_budget = "1".to_owned()).start().await;
+    let plan = Plan { card: Fault::ErrorBefore { status: 500 }.times(10_000), ..Plan::by_hand() };
+    let (stuck, tracking_id) = app.open().plan(plan).waiting().await;
+    app.webhook().completed(&tracking_id, "BE68539007547034").acknowledged().await;
+    app.settle().await;
+    app.pass_settling(TimeDelta::seconds(41_401), TimeDelta::minutes(30)).await;
+    let (waiting, _) = app.open().waiting().await;
+    app.pass(TimeDelta::seconds(1_799));
+    app.settle().await;
+    assert_eq!(app.opening(&stuck).await["state"], "issuing_card");
+    assert_eq!(app.items("/v1/tickets").await.len(), 1, "its deadline was seen to pass");
+    app.pass(TimeDelta::seconds(1));
+    app.settle().await;
+    assert_eq!(app.world.opening(&waiting).unwrap().calls(Endpoint::Lookup), 1);
     app.finish().await;
 }

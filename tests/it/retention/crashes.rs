@@ -153,3 +153,26 @@ async fn the_database_lets_nothing_go_that_is_not_in_its_archive() {
     assert_eq!(rows(&app).await.archived, 4);
     app.finish().await;
 }
+
+/// A fact that cannot move holds up neither the work nor the keys that can.
+#[tokio::test]
+async fn what_cannot_be_archived_holds_up_nothing_else() {
+    let app = TestApp::start().await;
+    completed(&app, "msg_1", IBAN).await;
+    app.pass(MONTH);
+    // As after a restore of one table and not of the other.
+    sqlx::query(
+        "insert into inbox_archive (id, consumer_group, event_id, source, provider, part, body, body_digest, headers,
+                received_at, status, attempts, attempt_log, duplicates, settled_at, archived_at)
+         select id, consumer_group, event_id, source, provider, part, body, body_digest, headers,
+                received_at, status, attempts, attempt_log, duplicates, settled_at, $1 from inbox where event_id = 'msg_1'",
+    )
+    .bind(app.now())
+    .execute(&app.pool)
+    .await
+    .unwrap();
+    assert!(sweep(&app).await.is_none(), "it is told of");
+    assert_eq!(rows(&app).await.archived_work, 3);
+    sqlx::query("delete from inbox_archive where event_id = 'msg_1'").execute(&app.pool).await.unwrap();
+    app.finish().await;
+}

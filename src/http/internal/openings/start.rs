@@ -1,7 +1,7 @@
 //! `POST /v1/account-openings`: one opening per Idempotency-Key, whatever is repeated, raced or lost.
 //!
-//! The anchor, its first command and the key commit together (`starts`). A crash before the commit leaves nothing; after it, the
-//! caller's repeat finds the first answer under the key. So does our own: when the reply to COMMIT was lost, the work is
+//! The anchor, its first command and the key commit together (`starts`). A crash before the commit leaves nothing; after it,
+//! the caller's repeat finds the first answer under the key. So does our own: when the reply to COMMIT was lost, the work is
 //! done again under the same id and begins by reading the key. Where the flow is the synchronous one, the caller then waits
 //! (`wait`).
 

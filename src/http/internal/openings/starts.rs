@@ -8,13 +8,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sqlx::Connection as _;
+use serde_json::Value;
+use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::start::{Found, Start};
-use crate::db::advance;
+use crate::clock::Time;
+use crate::db::advance::{self, Advance};
 use crate::db::idempotency::{self, Answer, Key, Under};
 use crate::domain::Flow;
 use crate::faults::Step;
@@ -30,8 +32,8 @@ const ALONE: usize = 4;
 const MAX_BATCH: usize = 64;
 /// The most starts that wait. Beyond it callers are told to come again, sooner than they would be after a longer wait.
 const MAX_WAITING: usize = 1_024;
-/// How often it is looked what stands under the keys of a batch: once before it is written, once after another writer was faster,
-/// and once more for a key that is in it several times.
+/// How often it is looked what stands under the keys of a batch: once before it is written, once after another writer was
+/// faster, and once more for a key that is in it several times.
 const LOOKS: usize = 3;
 
 /// Those who wait for their start to be written.
@@ -58,24 +60,35 @@ impl Starts {
     /// drops: it may come to write for others.
     pub(super) async fn write(&self, start: Arc<Start>) -> Result<Found, ApiError> {
         let (answer, mut told) = oneshot::channel();
-        {
-            let mut waiting = self.waiting();
-            if waiting.len() >= MAX_WAITING {
-                return Err(ApiError::unavailable("too many starts wait to be written"));
-            }
-            waiting.push(Waiting { start, answer });
-        }
+        self.queue(Waiting { start: Arc::clone(&start), answer })?;
         let written = async {
-            tokio::select! {
-                biased;
-                found = &mut told => return found,
-                pen = Arc::clone(&self.pens).acquire_owned() => if let Ok(pen) = pen { self.begin(pen) },
+            // A pen in hand writes for those who came first: who is not among them comes to one again.
+            while self.waits(&start) {
+                tokio::select! {
+                    biased;
+                    found = &mut told => return found,
+                    pen = Arc::clone(&self.pens).acquire_owned() => if let Ok(pen) = pen { self.begin(pen) },
+                }
             }
             told.await
         };
         let found = timeout(PATIENCE, written).await;
         let found = found.map_err(|_| ApiError::unavailable("the starts before it were not written in time"))?;
         found.unwrap_or_else(|_| Err(ApiError::internal("writing a batch of starts panicked")))
+    }
+
+    fn queue(&self, one: Waiting) -> Result<(), ApiError> {
+        let mut waiting = self.waiting();
+        if waiting.len() >= MAX_WAITING {
+            return Err(ApiError::unavailable("too many starts wait to be written"));
+        }
+        waiting.push(one);
+        Ok(())
+    }
+
+    /// Whether nobody has begun to write it.
+    fn waits(&self, start: &Arc<Start>) -> bool {
+        self.waiting().iter().any(|it| Arc::ptr_eq(&it.start, start))
     }
 
     /// How many wait for a pen.
@@ -155,12 +168,50 @@ struct Batch {
     tried: std::sync::atomic::AtomicU32,
 }
 
+/// What came of those of a batch of which it is known, by their places in it.
+type Known = HashMap<usize, Found>;
+
 /// What is written for one start.
 struct Fresh<'a> {
     /// Its place in the batch.
     at: usize,
     start: &'a Start,
+    /// The opening as it begins, and for whom.
+    started: (Advance, Value),
     answer: Answer,
+}
+
+impl<'a> Fresh<'a> {
+    fn new(at: usize, start: &'a Start, flow: Flow, now: Time) -> Self {
+        let advance = start.decide(flow, now);
+        let answer = start.first_answer(&advance, flow, now);
+        Self { at, start, started: (advance, start.asked.customer()), answer }
+    }
+}
+
+/// Writes them and commits. Where one of the keys was taken by another although nothing stood under it, nothing is written.
+async fn write(
+    edge: &Edge,
+    mut transaction: Transaction<'_, Postgres>,
+    fresh: Vec<Fresh<'_>>,
+    mut known: Known,
+    now: Time,
+) -> sqlx::Result<Known> {
+    let Edge { settings, writer, faults, .. } = edge;
+    let (started, answers): (Vec<_>, Vec<_>) =
+        fresh.into_iter().map(|it| (it.started, (it.at, it.start, it.answer))).unzip();
+    let keys: Vec<(Key<'_>, &Answer)> = answers.iter().map(|(_, start, answer)| (start.key(), answer)).collect();
+    let write = async {
+        advance::start(&mut transaction, writer, &started, now).await?;
+        idempotency::insert(&mut transaction, &keys, now, now + settings.idempotency_ttl).await
+    };
+    if faults.around("start", Step::Settle, write).await? < keys.len() {
+        transaction.rollback().await?;
+        return Ok(known);
+    }
+    faults.around("start", Step::Commit, transaction.commit()).await?;
+    known.extend(answers.into_iter().map(|(at, start, answer)| (at, start.judge(answer, now))));
+    Ok(known)
 }
 
 impl Batch {
@@ -209,63 +260,45 @@ impl Batch {
         Ok(found)
     }
 
-    /// One transaction: what came of those that are `left`, as far as it is known. Where a key was taken by another although
-    /// nothing stood under it, nothing is written.
-    async fn look_once(
-        &self,
-        edge: &Edge,
-        connection: &mut Connection,
-        left: &[usize],
-    ) -> sqlx::Result<HashMap<usize, Found>> {
-        let Edge { settings, writer, faults, .. } = edge;
+    /// One transaction: what came of those that are `left`, as far as it is known.
+    async fn look_once(&self, edge: &Edge, connection: &mut Connection, left: &[usize]) -> sqlx::Result<Known> {
         let now = edge.clock.now();
         let mut transaction = connection.begin().await?;
+        let (known, fresh) = self.sort(&mut transaction, left, now).await?;
+        if fresh.is_empty() {
+            transaction.rollback().await?;
+            return Ok(known);
+        }
+        write(edge, transaction, fresh, known, now).await
+    }
+
+    /// Sorts them: those of which it is known what they come to, and those that are to be written.
+    async fn sort(
+        &self,
+        connection: &mut PgConnection,
+        left: &[usize],
+        now: Time,
+    ) -> sqlx::Result<(Known, Vec<Fresh<'_>>)> {
         let keys: Vec<Key<'_>> = left.iter().map(|at| self.starts[*at].key()).collect();
-        let looked = idempotency::look(&mut transaction, &keys, self.waits, now).await?;
-        let (mut found, mut started, mut fresh) = (HashMap::new(), Vec::new(), Vec::new());
-        let mut firsts = HashSet::new();
+        let looked = idempotency::look(connection, &keys, self.waits, now).await?;
+        let (mut known, mut fresh, mut firsts) = (Known::new(), Vec::new(), HashSet::new());
         for (at, under) in left.iter().copied().zip(looked) {
             let start = &*self.starts[at];
-            let known = match under {
-                Under::Answer(answer) => Some(start.judge(answer, now)),
-                Under::Held => Some(Found::Held),
-                Under::Nothing => None,
-            };
-            if let Some(known) = known {
-                found.insert(at, known);
-                continue;
+            match under {
+                Under::Answer(answer) => drop(known.insert(at, start.judge(answer, now))),
+                Under::Held => drop(known.insert(at, Found::Held)),
+                // Of several with one key the first is written: the others find its answer.
+                Under::Nothing if !firsts.insert(start.key()) => {}
+                Under::Nothing => {
+                    let flow = start.flow(connection, now).await?;
+                    match start.refused_for().filter(|_| flow == Flow::Sync) {
+                        Some(wait) => drop(known.insert(at, Found::Refused(wait))),
+                        None => fresh.push(Fresh::new(at, start, flow, now)),
+                    }
+                }
             }
-            // Of several with one key the first is written: the others find its answer.
-            if !firsts.insert(start.key()) {
-                continue;
-            }
-            let flow = start.flow(&mut transaction, now).await?;
-            if flow == Flow::Sync
-                && let Some(wait) = start.refused_for()
-            {
-                found.insert(at, Found::Refused(wait));
-                continue;
-            }
-            let advance = start.decide(flow, now);
-            fresh.push(Fresh { at, start, answer: start.first_answer(&advance, flow, now) });
-            started.push((advance, start.asked.customer()));
         }
-        if started.is_empty() {
-            transaction.rollback().await?;
-            return Ok(found);
-        }
-        let keys: Vec<(Key<'_>, &Answer)> = fresh.iter().map(|it| (it.start.key(), &it.answer)).collect();
-        let write = async {
-            advance::start(&mut transaction, writer, &started, now).await?;
-            idempotency::insert(&mut transaction, &keys, now, now + settings.idempotency_ttl).await
-        };
-        if faults.around("start", Step::Settle, write).await? < keys.len() {
-            transaction.rollback().await?;
-            return Ok(found);
-        }
-        faults.around("start", Step::Commit, transaction.commit()).await?;
-        found.extend(fresh.into_iter().map(|it| (it.at, it.start.judge(it.answer, now))));
-        Ok(found)
+        Ok((known, fresh))
     }
 
     /// A repeat that does not ask whether the first took effect.
