@@ -15,8 +15,14 @@ use crate::world::World;
 const PHASES: [Phase; 4] = [Phase::Ours(64), Phase::Ours(256), Phase::Steady, Phase::Openings];
 
 /// Runs it and prints it; whether all was as it must be.
-pub async fn run(world: &World, options: &Options, other: &Path) -> bool {
+///
+/// # Errors
+/// When a phase is asked for in which neither build has a part.
+pub async fn run(world: &World, options: &Options, other: &Path) -> Result<bool, String> {
     let phases = if options.only.is_empty() { PHASES.to_vec() } else { options.only.clone() };
+    if let Some(limit) = phases.iter().find(|it| matches!(it, Phase::Limit(_) | Phase::Batched(_))) {
+        return Err(format!("--only: {limit} is Postgres alone: neither build has a part in it"));
+    }
     let mut results = Results::default();
     let mut builds = Vec::new();
     for (name, build) in [("the other", other), ("this", this_build())] {
@@ -32,8 +38,7 @@ pub async fn run(world: &World, options: &Options, other: &Path) -> bool {
             for (name, setting, openings) in &mut builds {
                 let count = phase.openings(options.count);
                 let outcome = match *phase {
-                    // What Postgres alone can do depends on neither.
-                    Phase::Limit(_) | Phase::Batched(_) => continue,
+                    Phase::Limit(_) | Phase::Batched(_) => unreachable!("refused above"),
                     Phase::Ours(connections) => setting.ours(&at_once(connections), count).await,
                     Phase::Steady => setting.ours(&STEADY, count).await,
                     Phase::Openings => openings.run(count).await,
@@ -47,5 +52,5 @@ pub async fn run(world: &World, options: &Options, other: &Path) -> bool {
         setting.stop().await;
         openings.stop().await;
     }
-    results.all_right()
+    Ok(results.all_right())
 }

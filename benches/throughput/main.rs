@@ -81,7 +81,7 @@ async fn run(options: &Options) -> Result<bool, String> {
     } else if options.replicas {
         replicas::run(&world, options).await
     } else if let Some(other) = &options.against {
-        against::run(&world, options, other).await
+        against::run(&world, options, other).await?
     } else if options.soak {
         soak::run(&world, options).await
     } else {

@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, group = "mode")]
     pub replicas: bool,
     /// Instead: another build of the service, of the same schema, beside this one: what a change brought
-    #[arg(long, group = "mode", value_name = "PROGRAM")]
+    #[arg(long, group = "mode", value_name = "PROGRAM", value_parser = program)]
     pub against: Option<PathBuf>,
     /// Instead: a steady load over 256 connections, and the service's memory
     #[arg(long, group = "mode")]
@@ -47,4 +47,9 @@ pub struct Options {
     /// The soak's webhooks per second
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub rate: u64,
+}
+
+fn program(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_file() { Ok(path) } else { Err("it takes a build of account-opening, and there is no such file".to_owned()) }
 }
