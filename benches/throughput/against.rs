@@ -20,7 +20,8 @@ const PHASES: [Phase; 4] = [Phase::Ours(64), Phase::Ours(256), Phase::Steady, Ph
 /// When a phase is asked for in which neither build has a part.
 pub async fn run(world: &World, options: &Options, other: &Path) -> Result<bool, String> {
     let phases = if options.only.is_empty() { PHASES.to_vec() } else { options.only.clone() };
-    if let Some(limit) = phases.iter().find(|it| matches!(it, Phase::Limit(_) | Phase::Batched(_))) {
+    let of_postgres = |it: &&Phase| matches!(it, Phase::Limit(_) | Phase::Batched(_) | Phase::LimitSteady);
+    if let Some(limit) = phases.iter().find(of_postgres) {
         return Err(format!("--only: {limit} is Postgres alone: neither build has a part in it"));
     }
     let mut results = Results::default();
@@ -38,7 +39,7 @@ pub async fn run(world: &World, options: &Options, other: &Path) -> Result<bool,
             for (name, setting, openings) in &mut builds {
                 let count = phase.openings(options.count);
                 let outcome = match *phase {
-                    Phase::Limit(_) | Phase::Batched(_) => unreachable!("refused above"),
+                    Phase::Limit(_) | Phase::Batched(_) | Phase::LimitSteady => unreachable!("refused above"),
                     Phase::Ours(connections) => setting.ours(&at_once(connections), count).await,
                     Phase::Steady => setting.ours(&STEADY, count).await,
                     Phase::Openings => openings.run(count).await,

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 
 use crate::cell::Cell;
 use crate::claims;
+use crate::limit::Calls;
 use crate::options::Options;
 use crate::phase::Phase;
 use crate::report::{Results, aligned};
@@ -75,7 +76,8 @@ async fn applied(world: &World, options: &Options, results: &mut Results) {
     for round in 1..=options.rounds {
         for (size, setting) in &mut settings {
             let phase = Phase::Limit(32);
-            let outcome = setting.limit(32, None, phase.openings(options.count)).await;
+            let calls = Calls { clients: 32, batch: None, rate: None };
+            let outcome = setting.limit(calls, phase.openings(options.count)).await;
             results.add(round, &row(phase, *size), outcome);
             let phase = Phase::Ours(64);
             let outcome = setting.ours(&at_once(64), phase.openings(options.count)).await;

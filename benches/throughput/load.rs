@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use crate::connection::{Connection, Request};
-use crate::stats::{Figure, Figures, millis, per_second, percentile};
+use crate::stats::{Figure, Figures, of_latencies, per_second};
 
 /// A load to be sent.
 pub struct Load {
@@ -38,16 +38,12 @@ pub struct Loaded {
 
 impl Loaded {
     pub fn figures(&self) -> Figures {
-        let at = |share| percentile(&self.latencies, share).map(millis).unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "a small number")]
         let not_taken = self.not_taken as f64;
-        Figures::from([
-            (Figure::Acknowledged, per_second(self.latencies.len() as u64, self.took)),
-            (Figure::P50, at(0.5)),
-            (Figure::P99, at(0.99)),
-            (Figure::P999, at(0.999)),
-            (Figure::NotTaken, not_taken),
-        ])
+        let mut figures = of_latencies(&self.latencies);
+        figures.insert(Figure::Acknowledged, per_second(self.latencies.len() as u64, self.took));
+        figures.insert(Figure::NotTaken, not_taken);
+        figures
     }
 }
 

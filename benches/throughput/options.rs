@@ -51,5 +51,9 @@ pub struct Options {
 
 fn program(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    if path.is_file() { Ok(path) } else { Err("it takes a build of account-opening, and there is no such file".to_owned()) }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err("it takes a build of account-opening, and there is no such file".to_owned())
+    }
 }

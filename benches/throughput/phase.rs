@@ -9,6 +9,8 @@ pub enum Phase {
     Limit(u64),
     /// pgbench with so many clients, many webhooks a call.
     Batched(u64),
+    /// pgbench, one webhook a call, as many a second as come at [`Phase::Steady`].
+    LimitSteady,
     /// Ours, over so many connections.
     Ours(usize),
     /// Ours, at a pace that leaves it idle most of the time.
@@ -18,7 +20,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Limit(8),
         Self::Limit(32),
         Self::Batched(8),
@@ -26,6 +28,7 @@ impl Phase {
         Self::Ours(16),
         Self::Ours(64),
         Self::Ours(256),
+        Self::LimitSteady,
         Self::Steady,
         Self::Openings,
     ];
@@ -36,7 +39,7 @@ impl Phase {
         let share = match self {
             Self::Limit(_) | Self::Batched(_) | Self::Ours(64 | 256) => 1,
             Self::Ours(16) => 2,
-            Self::Ours(_) | Self::Steady | Self::Openings => 16,
+            Self::Ours(_) | Self::LimitSteady | Self::Steady | Self::Openings => 16,
         };
         // Whole batches for each client.
         let whole = count / share / 512 * 512;
@@ -49,6 +52,7 @@ impl Display for Phase {
         match self {
             Self::Limit(clients) => write!(f, "pg{clients}"),
             Self::Batched(clients) => write!(f, "batched{clients}"),
+            Self::LimitSteady => f.write_str("pgsteady"),
             Self::Ours(connections) => write!(f, "ours{connections}"),
             Self::Steady => f.write_str("steady"),
             Self::Openings => f.write_str("openings"),

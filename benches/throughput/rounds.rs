@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cell::Cell;
-use crate::limit::BATCH;
+use crate::limit::{BATCH, Calls};
 use crate::openings::Openings;
 use crate::options::Options;
 use crate::phase::Phase;
@@ -13,16 +13,18 @@ use crate::setting::{Setting, Way};
 use crate::targets;
 use crate::world::World;
 
-/// 200 a second.
-pub const STEADY: Way = Way { connections: 16, beat: Some(Duration::from_millis(5)), watched: 1 };
+/// Webhooks a second that leave the service idle most of the time.
+const STEADY_RATE: u64 = 200;
+pub const STEADY: Way = Way { connections: 16, beat: Some(Duration::from_millis(1_000 / STEADY_RATE)), watched: 1 };
 /// One webhook of so many is followed, where there are many.
 const WATCHED: u64 = 16;
 
 const NOTES: &str = "\
 pg8, pg32: pgbench -M prepared with 8 and 32 clients, one call and one commit a webhook: inbox, anchor, history, outbox.
 batched8: the same with 64 webhooks a call and commit. Neither has the event, the timer and the settling of the fact, which
-ours writes too. ours1 to ours256: signed webhooks over so many connections, as fast as they are acknowledged; steady: 200 a
-second. applied/s counts until no fact is pending. The inbox workers run all the time; the breaker of the card issuer is
+ours writes too. pgsteady: one a call, 200 a second with 16 clients, at times that are independent of each other; a call that
+begins late counts from when it was to begin. ours1 to ours256: signed webhooks over so many connections, as fast as they are
+acknowledged; steady: 200 a second, one every 5 ms. applied/s counts until no fact is pending. The inbox workers run all the time; the breaker of the card issuer is
 forced open, so that nothing else does. openings: started over REST at 64 connections; applied means that they have
 their card; the simulated world runs in the process of the load. Costs are for one webhook, of `openings` for one
 opening. CPU of others is of whoever has no part in it: where it is not small, the round was disturbed. What was written
@@ -44,8 +46,13 @@ pub async fn run(world: &World, options: &Options) -> bool {
         for phase in &phases {
             let count = phase.openings(options.count);
             let outcome = match *phase {
-                Phase::Limit(clients) => setting.limit(clients, None, count).await,
-                Phase::Batched(clients) => setting.limit(clients, Some(BATCH), count).await,
+                Phase::Limit(clients) => setting.limit(Calls { clients, batch: None, rate: None }, count).await,
+                Phase::Batched(clients) => {
+                    setting.limit(Calls { clients, batch: Some(BATCH), rate: None }, count).await
+                }
+                Phase::LimitSteady => {
+                    setting.limit(Calls { clients: 16, batch: None, rate: Some(STEADY_RATE) }, count).await
+                }
                 Phase::Ours(connections) => setting.ours(&at_once(connections), count).await,
                 Phase::Steady => setting.ours(&STEADY, count).await,
                 Phase::Openings => {

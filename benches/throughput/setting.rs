@@ -7,13 +7,14 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::cell::Cell;
+use crate::limit::Calls;
 use crate::load::Load;
 use crate::report::Results;
 use crate::service::{Service, this_build};
 use crate::stats::{Figure, Figures, millis, per_second, percentile};
 use crate::usage::{self, Usage};
 use crate::world::World;
-use crate::{check, limit, watch, webhooks};
+use crate::{check, limit, stats, watch, webhooks};
 
 const WARM_UP: u64 = 2_048;
 
@@ -62,14 +63,15 @@ impl<'a> Setting<'a> {
     }
 
     /// Completes fresh openings with pgbench.
-    pub async fn limit(&mut self, clients: u64, batch: Option<u64>, count: u64) -> Outcome {
+    pub async fn limit(&mut self, calls: Calls, count: u64) -> Outcome {
         let first = self.fresh(count).await;
         let before = self.so_far().await;
         let (pgbench, url) = (self.world.pgbench.clone(), self.cell.url.clone());
-        let complete = move || limit::complete(&pgbench, &url, clients, batch, first, count);
-        let per_second = tokio::task::spawn_blocking(complete).await.expect("pgbench runs");
+        let complete = move || limit::complete(&pgbench, &url, calls, first, count);
+        let (per_second, latencies) = tokio::task::spawn_blocking(complete).await.expect("pgbench runs");
         let mut figures = self.cost(before, count).await;
         figures.extend([(Figure::Acknowledged, per_second), (Figure::Applied, per_second)]);
+        figures.extend(stats::of_latencies(&latencies));
         (figures, check::completed(&mut self.cell.connection, first, count).await)
     }
 

@@ -33,6 +33,12 @@ pub fn percentile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
     sorted.get(place.saturating_sub(1).min(sorted.len().saturating_sub(1))).copied()
 }
 
+/// The percentiles of some sorted latencies; none of none.
+pub fn of_latencies(sorted: &[Duration]) -> Figures {
+    let places = [(Figure::P50, 0.5), (Figure::P99, 0.99), (Figure::P999, 0.999)];
+    places.into_iter().filter_map(|(figure, share)| Some((figure, millis(percentile(sorted, share)?)))).collect()
+}
+
 pub fn per_second(count: u64, took: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let count = count as f64;

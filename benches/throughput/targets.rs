@@ -35,6 +35,15 @@ pub fn table(results: &Results) -> String {
         },
         most("ack p99 at 64 connections, ms", 20.0, median(ours, Figure::P99)),
         most("ack p99 at 200 webhooks/s, ms", 10.0, median(Phase::Steady, Figure::P99)),
+        // What is left of it where one call and one commit of Postgres alone take that long.
+        Target {
+            what: "ack p99 at 200 webhooks/s ÷ pgbench's at 200 calls/s",
+            at_least: false,
+            limit: None,
+            is: median(Phase::Steady, Figure::P99)
+                .zip(median(Phase::LimitSteady, Figure::P99))
+                .map(|(ours, limit)| ours / limit),
+        },
         most("ack to applied p99 at 200 webhooks/s, ms", 50.0, median(Phase::Steady, Figure::ToApplied)),
         least("openings/s, start to card ÷ best one-function pgbench", 0.15, of_best(Phase::Openings, Figure::Applied)),
         most("peak memory at 256 connections, MB", 120.0, median(Phase::Ours(256), Figure::Memory)),

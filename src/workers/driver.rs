@@ -66,6 +66,18 @@ pub struct Rhythm {
     pub idle: Duration,
     /// The most ticks at once.
     pub at_once: usize,
+    /// The longest that a wake-up waits after a tick that took all there was. It waits as long as that tick took, so that
+    /// what comes meanwhile shares the next one's fixed costs, and a worker that is woken for every single thing takes half
+    /// of the time at the most. Zero: it never waits.
+    pub rest: Duration,
+}
+
+impl Rhythm {
+    /// One that does not rest.
+    #[must_use]
+    pub const fn new(wake: Arc<Notify>, idle: Duration, at_once: usize) -> Self {
+        Self { wake, idle, at_once, rest: Duration::ZERO }
+    }
 }
 
 /// Runs one tick; a panic in it is an error.
@@ -82,12 +94,12 @@ pub async fn tick<W: Worker>(worker: &W) -> Result<W::Counts, TickError> {
 /// Runs a worker until `stop`.
 pub async fn drive<W: Worker>(worker: W, rhythm: Rhythm, ids: Ids, stop: CancellationToken) {
     let worker = Arc::new(worker);
-    let mut running: JoinSet<Result<W::Counts, TickError>> = JoinSet::new();
+    let mut running: JoinSet<(Duration, Result<W::Counts, TickError>)> = JoinSet::new();
     let mut failures = 0_u32;
-    let mut look_at = Instant::now();
+    let mut look = Look::now(Instant::now());
     loop {
-        if look_at <= Instant::now() && running.len() < rhythm.at_once {
-            look_at = Instant::now() + rhythm.idle.mul_f64(0.75 + ids.jitter() / 2.0);
+        if look.at <= Instant::now() && running.len() < rhythm.at_once {
+            look.at = Instant::now() + rhythm.idle.mul_f64(0.75 + ids.jitter() / 2.0);
             let worker = Arc::clone(&worker);
             running.spawn(async move { run(worker.as_ref()).await });
         }
@@ -95,40 +107,123 @@ pub async fn drive<W: Worker>(worker: W, rhythm: Rhythm, ids: Ids, stop: Cancell
         let may_wake = failures == 0 && running.len() < rhythm.at_once;
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(done) = running.join_next() => match done.unwrap_or(Err(TickError::Panicked)) {
-                Ok(counts) => {
+            Some(done) = running.join_next() => match done.unwrap_or((Duration::ZERO, Err(TickError::Panicked))) {
+                (took, Ok(counts)) => {
                     failures = 0;
                     if counts.may_be_more() {
-                        look_at = Instant::now();
+                        look.at = Instant::now();
+                    } else if counts.found_work() {
+                        look.rest(Instant::now(), took, rhythm.rest);
                     }
                 }
-                Err(error) => {
+                (_, Err(error)) => {
                     failures = failures.saturating_add(1);
                     tracing::warn!(worker = worker.name(), %error, failures, "tick failed; trying again");
-                    look_at = Instant::now() + pause(failures, &ids);
+                    look.at = Instant::now() + pause(failures, &ids);
                 }
             },
-            () = rhythm.wake.notified(), if may_wake => look_at = Instant::now(),
-            () = tokio::time::sleep_until(look_at), if running.len() < rhythm.at_once => {}
+            () = rhythm.wake.notified(), if may_wake => look.wake(Instant::now()),
+            () = tokio::time::sleep_until(look.at), if running.len() < rhythm.at_once => {}
         }
     }
     while running.join_next().await.is_some() {}
     tracing::debug!(worker = worker.name(), "stopped");
 }
 
-async fn run<W: Worker>(worker: &W) -> Result<W::Counts, TickError> {
+/// One tick, and how long it took.
+async fn run<W: Worker>(worker: &W) -> (Duration, Result<W::Counts, TickError>) {
     let started = Instant::now();
     let result = tick(worker).await;
+    let took = started.elapsed();
     if let Ok(counts) = &result
         && counts.found_work()
     {
         counts.record();
-        metrics::histogram!("account_opening_processing_seconds", "queue" => worker.name()).record(started.elapsed());
+        metrics::histogram!("account_opening_processing_seconds", "queue" => worker.name()).record(took);
         tracing::debug!(worker = worker.name(), ?counts, "tick");
     }
-    result
+    (took, result)
 }
 
 fn pause(failures: u32, ids: &Ids) -> Duration {
     MAX_PAUSE.min(Duration::from_millis(100) * failures).mul_f64(0.5 + ids.jitter() / 2.0)
+}
+
+/// When a worker looks for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    at: Instant,
+    /// A wake-up waits until then.
+    rested_at: Instant,
+}
+
+impl Look {
+    const fn now(now: Instant) -> Self {
+        Self { at: now, rested_at: now }
+    }
+
+    /// A tick took all there was: what comes while the worker rests is for the next one.
+    fn rest(&mut self, now: Instant, took: Duration, most: Duration) {
+        self.rested_at = now + took.min(most);
+    }
+
+    fn wake(&mut self, now: Instant) {
+        self.at = self.at.min(self.rested_at.max(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: Duration = Duration::from_millis(8);
+
+    /// Something comes at each of `times`, in order, and a tick takes all that came and `takes` ms, whatever it is; when each
+    /// tick began, in ms, and how much it took.
+    fn ticks(takes: u64, rest: Duration, times: &[u64]) -> Vec<(u64, usize)> {
+        let (begin, takes) = (Instant::now(), Duration::from_millis(takes));
+        let mut times = times.iter().map(|it| begin + Duration::from_millis(*it)).peekable();
+        let mut look = Look::now(begin);
+        let mut ticks = Vec::new();
+        while let Some(first) = times.peek().copied() {
+            // It is woken by the first that it has not taken, which may have come during its last tick.
+            look.at = first + Duration::from_hours(1);
+            let free_at = ticks.last().map_or(begin, |(began, _)| *began + takes);
+            look.wake(first.max(free_at));
+            let mut count = 0;
+            while times.next_if(|it| *it <= look.at).is_some() {
+                count += 1;
+            }
+            ticks.push((look.at, count));
+            look.rest(look.at + takes, takes, rest);
+        }
+        let millis = |at: Instant| u64::try_from((at - begin).as_millis()).unwrap();
+        ticks.into_iter().map(|(at, count)| (millis(at), count)).collect()
+    }
+
+    #[test]
+    fn what_comes_one_by_one_shares_a_tick_with_what_comes_while_the_worker_rests() {
+        let one_each_5_ms: Vec<u64> = (0..6).map(|n| n * 5).collect();
+        assert_eq!(ticks(5, Duration::ZERO, &one_each_5_ms), [(0, 1), (5, 1), (10, 1), (15, 1), (20, 1), (25, 1)]);
+        assert_eq!(ticks(5, REST, &one_each_5_ms), [(0, 1), (10, 2), (20, 2), (30, 1)]);
+    }
+
+    #[test]
+    fn what_comes_alone_waits_for_nothing() {
+        assert_eq!(ticks(5, REST, &[0, 10, 50]), [(0, 1), (10, 1), (50, 1)]);
+    }
+
+    #[test]
+    fn a_long_tick_makes_no_long_rest() {
+        assert_eq!(ticks(1_000, REST, &[0, 500, 900]), [(0, 1), (1_008, 2)]);
+    }
+
+    #[test]
+    fn a_rest_puts_off_no_look_that_was_to_be_sooner() {
+        let now = Instant::now();
+        let mut look = Look::now(now);
+        look.rest(now, REST, REST);
+        look.wake(now);
+        assert_eq!(look.at, now);
+    }
 }

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use futures::FutureExt as _;
-use sqlx::{Connection, PgConnection};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::correlate::{self, Correlated, Readable};
@@ -45,31 +46,33 @@ impl InboxWorker {
         // What panics is one of the facts, like one that the database refuses: they are told apart.
         let work = AssertUnwindSafe(self.commit(&mut connection, which, claimed, now)).catch_unwind();
         let work = async { work.await.unwrap_or(Err(TickError::Panicked)) };
-        let result = tokio::time::timeout(WITHIN, work).await;
-        if matches!(result, Ok(Err(_))) {
-            // A rollback is sent with what comes next on its connection: before it, who tries again would find these facts
-            // locked, and pass them over.
-            let _ = tokio::time::timeout(WITHIN, connection.ping()).await;
+        let mut result = tokio::time::timeout(WITHIN, work).await;
+        if let Which::Due(limit) = which {
+            // Also of one that failed: if it took too long, the next is to be smaller.
+            let claimed = result.as_ref().ok().and_then(|it| it.as_ref().ok()).map_or(0, |it| it.decided.claimed);
+            self.pace.learn(limit, claimed, started.elapsed());
         }
-        let result = conclude(connection, result);
-        if let (Err(_), Which::Due(limit)) = (&result, which) {
-            // One that took too long is to be smaller.
-            self.pace.learn(limit, 0, started.elapsed());
+        match &mut result {
+            Ok(Ok(committed)) => {
+                self.wake(&committed.advances);
+                if matches!(which, Which::Due(limit) if committed.decided.claimed == u64::from(limit)) {
+                    // For another tick beside this one.
+                    wakers.inbox.notify_one();
+                }
+                committed.decided.may_be_more |= self.unpark(&mut connection, committed, now).await;
+            }
+            Ok(Err(_)) => {
+                // A rollback is sent with what comes next on its connection: before it, who tries again would find these
+                // facts locked, and pass them over.
+                let _ = tokio::time::timeout(WITHIN, connection.ping()).await;
+            }
+            Err(_elapsed) => {}
         }
-        let Committed { mut decided, advances, parked } = result?;
+        let Committed { decided, advances, .. } = conclude(connection, result)?;
         decided.tell(heard, now);
         for advance in &advances {
             lanes.learn(&advance.opening);
         }
-        if let Which::Due(limit) = which {
-            self.pace.learn(limit, decided.claimed, started.elapsed());
-        }
-        if matches!(which, Which::Due(limit) if decided.claimed == u64::from(limit)) {
-            // For another tick beside this one.
-            wakers.inbox.notify_one();
-        }
-        decided.may_be_more |= self.unpark(&advances, &parked, now).await;
-        self.wake(&advances);
         Ok(decided)
     }
 
@@ -118,22 +121,24 @@ impl InboxWorker {
 
     /// Makes parked facts due that match now: those that wait for what moved, and those of this batch whose opening another
     /// commit brought meanwhile. Whether there were any. If it fails they are looked at in their own time.
-    async fn unpark(&self, advances: &[Advance], parked: &[Uuid], now: Time) -> bool {
+    async fn unpark(&self, connection: &mut PoolConnection<Postgres>, done: &Committed, now: Time) -> bool {
         let unparking = async {
-            let mut connection = self.context.pool.acquire().await?;
-            let mut due = advance::unpark(&mut connection, advances, now).await?;
-            if !parked.is_empty() {
-                due += inbox::unpark_matched(&mut connection, parked, now).await?;
+            let mut due = advance::unpark(connection, &done.advances, now).await?;
+            if !done.parked.is_empty() {
+                due += inbox::unpark_matched(connection, &done.parked, now).await?;
             }
             Ok::<u64, sqlx::Error>(due)
         };
-        match unparking.await {
-            Ok(due) => due > 0,
-            Err(error) => {
-                tracing::warn!(error = describe(&error), "parked facts wait for their own time");
-                false
+        let why = match tokio::time::timeout(WITHIN, unparking).await {
+            Ok(Ok(due)) => return due > 0,
+            Ok(Err(error)) => describe(&error),
+            Err(_elapsed) => {
+                connection.close_on_drop();
+                "the database did not answer in time".to_owned()
             }
-        }
+        };
+        tracing::warn!(error = why, "parked facts wait for their own time");
+        false
     }
 
     /// Decides each fact in the order of receipt, each on what the one before it left.

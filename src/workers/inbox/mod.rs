@@ -247,12 +247,19 @@ impl InboxWorker {
 
     /// Wakes whoever has work after a commit.
     fn wake(&self, advances: &[Advance]) {
-        let wakers = &self.context.wakers;
+        let Context { wakers, writer, .. } = &self.context;
+        let has_subscribers = !writer.subscribers.is_empty();
         for effect in advances.iter().flat_map(Advance::effects) {
             match effect {
                 Effect::Send(command) => wakers.relay(command.0).notify_one(),
-                Effect::Emit(..) | Effect::OpenCase(_) => wakers.relay(Topic::DeliverEvent).notify_one(),
-                Effect::Cancel(_) | Effect::OpenTicket { .. } | Effect::CloseTicket { .. } => {}
+                Effect::Emit(..) | Effect::OpenCase(_) if has_subscribers => {
+                    wakers.relay(Topic::DeliverEvent).notify_one();
+                }
+                Effect::Emit(..)
+                | Effect::OpenCase(_)
+                | Effect::Cancel(_)
+                | Effect::OpenTicket { .. }
+                | Effect::CloseTicket { .. } => {}
             }
         }
         let now = self.context.clock.now();
