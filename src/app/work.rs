@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How often it is looked whether the inbox is full.
 const BEHIND: Duration = Duration::from_secs(1);
 /// The longest that a fact waits for others to share its batch, where the one before took all there was. A batch costs about the
-/// same for one fact as for four; at 200 a second the rest halves what deciding takes of Postgres, and costs a fact a few
+/// same for one fact as for four; at 200 a second the rest saves a quarter of Postgres's work, and costs a fact a few
 /// milliseconds.
 const REST: Duration = Duration::from_millis(8);
 /// How often the sweeper goes round.
