@@ -67,6 +67,37 @@ async fn read(connection: &mut PgConnection) -> i64 {
     sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
 }
 
+/// Pages of the indexes of timers that this transaction has read.
+async fn pages(connection: &mut PgConnection) -> i64 {
+    let sql = "select sum(pg_stat_get_xact_blocks_fetched(indexrelid))::bigint from pg_index
+                where indrelid = 'timers'::regclass";
+    sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
+}
+
+/// Two looks a second, however many wait.
+#[tokio::test]
+async fn a_look_does_not_read_over_those_that_are_not_due() {
+    let app = TestApp::start().await;
+    let (herd, now) = (Herd(&app), app.now());
+    let later = now + TimeDelta::minutes(5);
+    herd.waits(10_000, "nexusbank", later, now + TimeDelta::hours(5)).await;
+    herd.waits(10_000, "nexusbank", later, later).await;
+    herd.waits(BATCH, "nexusbank", now, now + TimeDelta::hours(5)).await;
+    let mut transaction = app.pool.begin().await.unwrap();
+    for expected in [BATCH, 0] {
+        let before = pages(&mut transaction).await;
+        let due = timers::claim(&mut transaction, &Fronts::default(), now, later, OPEN, BATCH as i64).await.unwrap();
+        assert_eq!(due.len(), expected);
+        let read = pages(&mut transaction).await - before;
+        // From the root to a leaf in each line, and for each of those that are claimed in each index of the table.
+        let most = 3 * (2 + 4 * expected as i64);
+        assert!(read <= most, "{expected} of 20,032 read {read} pages");
+    }
+    transaction.rollback().await.unwrap();
+    herd.goes().await;
+    app.finish().await;
+}
+
 /// P13, P14: neither the length of a line nor what was taken from it before makes a look longer. All looks are in one transaction, so
 /// that nothing is vacuumed between them: what the earlier ones took is dead to the later ones and stands before them.
 #[tokio::test]
