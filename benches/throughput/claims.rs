@@ -1,4 +1,4 @@
-//! How fast the poller claims timers when many are due at once.
+//! How fast the poller claims timers when many are due at once, and as many wait that are not due yet.
 
 use std::time::Instant;
 
@@ -11,41 +11,52 @@ use crate::cell::Cell;
 use crate::fill;
 use crate::options::Options;
 use crate::report::aligned;
-use crate::stats::{Spread, per_second};
+use crate::stats::{Spread, millis, per_second};
 use crate::world::World;
 
 /// What the poller claims at once.
 const BATCH: u8 = 32;
+const ROOMS: [Room; 1] = [Room { provider: "nexusbank", most: BATCH as usize }];
 const WORKERS: usize = 4;
+/// Looks that find nothing.
+const LOOKS: u16 = 200;
 /// No more are claimed in one round, however many are due.
 const CLAIMS: u64 = 50_000;
 const LEASE: TimeDelta = TimeDelta::minutes(10);
+/// So long ago nothing was due.
+const EARLY: TimeDelta = TimeDelta::hours(2);
 
 /// What an opening that waits takes on the disk, with its history and its timer.
 const BYTES: u64 = 1_600;
 
 /// What the databases take on the disk.
 pub fn needed(options: &Options) -> u64 {
-    options.due.iter().sum::<u64>() * BYTES
+    2 * options.due.iter().sum::<u64>() * BYTES
 }
 
 /// Claims with so many due, in turn; prints claims per second.
 pub async fn run(world: &World, options: &Options) {
     let mut databases = Vec::new();
     for due in &options.due {
-        eprintln!("filling a database with {due} openings that are due");
-        databases.push((Claims::make(world, *due).await, Vec::new()));
+        eprintln!("filling a database with {due} openings that are due and as many that are not");
+        databases.push((Claims::make(world, *due).await, Vec::new(), Vec::new()));
     }
     for round in 1..=options.rounds {
-        for (claims, rates) in &mut databases {
-            let rate = claims.run().await;
-            eprintln!("round {round}: {} due: {rate:.0} claims/s", claims.due);
+        for (claims, rates, looks) in &mut databases {
+            let (rate, look) = (claims.run().await, claims.look_for_nothing().await);
+            eprintln!(
+                "round {round}: {} due: {rate:.0} claims/s, {look:.2} ms for a look that finds nothing",
+                claims.due
+            );
             rates.push(rate);
+            looks.push(look);
         }
     }
-    let mut lines = vec![vec!["due".to_owned(), "poller claims/s".to_owned()]];
-    for (claims, rates) in databases {
-        lines.push(vec![claims.due.to_string(), Spread::of(rates).map_or("-".into(), |it| it.to_string())]);
+    let names = ["due, and as many not", "poller claims/s", "a look that finds nothing, ms"];
+    let mut lines = vec![names.map(str::to_owned).to_vec()];
+    for (claims, rates, looks) in databases {
+        let cell = |values| Spread::of(values).map_or("-".into(), |it| it.to_string());
+        lines.push(vec![claims.due.to_string(), cell(rates), cell(looks)]);
     }
     println!("{}", aligned(&lines));
 }
@@ -60,12 +71,14 @@ impl Claims {
     async fn make(world: &World, due: u64) -> Self {
         let mut cell = Cell::make(world, &format!("due_{due}")).await;
         cell.fill_many(world.due(), due).await;
+        cell.fill(due).await;
         Self { cell, due }
     }
 
     /// Claims per second.
     async fn run(&mut self) -> f64 {
-        let again = "update timers set due_at = now() - interval '1 hour' where due_at > now()";
+        // Those that the round before has claimed.
+        let again = "update timers set due_at = now() - interval '1 hour' where claims > 0 and due_at > now()";
         fill::run(&mut self.cell.connection, again).await;
         self.cell.settle().await;
         let each = self.due.min(CLAIMS) / WORKERS as u64;
@@ -82,15 +95,25 @@ impl Claims {
         let claimed: u64 = workers.join_all().await.into_iter().sum();
         per_second(claimed, began.elapsed())
     }
+
+    /// How long a look takes by a clock by which nothing is due, in milliseconds.
+    async fn look_for_nothing(&mut self) -> f64 {
+        self.cell.settle().await;
+        let (early, began) = (Clock::system().now() - EARLY, Instant::now());
+        for _ in 0..LOOKS {
+            let found = claim(&mut self.cell.connection, &Fronts::default(), early, early, &ROOMS, BATCH.into()).await;
+            assert!(found.expect("Postgres answers").is_empty(), "nothing is due");
+        }
+        millis(began.elapsed() / LOOKS.into())
+    }
 }
 
 /// Claims about so many, as a poller does; how many there were.
 async fn work(mut connection: PgConnection, fronts: Fronts, most: u64) -> u64 {
-    let rooms = [Room { provider: "nexusbank", most: BATCH.into() }];
     let mut claimed = 0;
     while claimed < most {
         let now = Clock::system().now();
-        let due = claim(&mut connection, &fronts, now, now + LEASE, &rooms, BATCH.into()).await;
+        let due = claim(&mut connection, &fronts, now, now + LEASE, &ROOMS, BATCH.into()).await;
         let due = due.expect("Postgres answers");
         if due.is_empty() {
             break;

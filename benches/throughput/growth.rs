@@ -68,6 +68,7 @@ async fn applied(world: &World, options: &Options, results: &mut Results) {
         let mut cell = Cell::make(world, &format!("grown_{size}")).await;
         cell.fill_many(Life::Completed, *size).await;
         cell.settle().await;
+        cell.warm().await;
         eprintln!("it takes {}", size_of(&mut cell.connection).await);
         let mut setting = Setting::start(world, cell, 1).await;
         setting.warm_up(results).await;
@@ -82,6 +83,8 @@ async fn applied(world: &World, options: &Options, results: &mut Results) {
             let phase = Phase::Ours(64);
             let outcome = setting.ours(&at_once(64), phase.openings(options.count)).await;
             results.add(round, &row(phase, *size), outcome);
+            // Or autovacuum does it while another database is measured.
+            setting.cell.settle().await;
         }
     }
     for (size, setting) in settings {

@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 
 /// Whether all was as it must be.
 async fn run(options: &Options) -> Result<bool, String> {
-    let world = World::start().await?;
+    let world = World::start(&options.postgres).await?;
     println!("{}", world.machine().await);
     let right = if options.growth {
         growth::run(&world, options).await?

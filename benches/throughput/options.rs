@@ -17,9 +17,12 @@ pub struct Options {
     /// Webhooks in each of the quickest phases; the others have a half or a sixteenth
     #[arg(long, default_value_t = 40_000)]
     pub count: u64,
-    /// Only these phases, comma-separated: pg8, pg32, batched8, ours1, ours16, ours64, ours256, steady, openings
+    /// Only these phases, comma-separated: pg8, pg32, batched8, ours1, ours16, ours64, ours256, pgsteady, steady, openings
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["growth", "claims", "replicas", "soak"])]
     pub only: Vec<Phase>,
+    /// One more setting of Postgres for the private cluster; can be given more than once
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub postgres: Vec<(String, String)>,
     /// Instead: the limit and ours at 64 connections with more and more openings, and the poller's claims
     #[arg(long, group = "mode")]
     pub growth: bool,
@@ -47,6 +50,11 @@ pub struct Options {
     /// The soak's webhooks per second
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub rate: u64,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it takes a name and a value, such as shared_buffers=2GB")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn program(text: &str) -> Result<PathBuf, String> {

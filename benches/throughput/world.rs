@@ -18,6 +18,8 @@ const DUE_AFTER: TimeDelta = TimeDelta::hours(12);
 
 pub struct World {
     pub cluster: Cluster,
+    /// Names of those that were given.
+    settings: Vec<String>,
     /// Without delay: what is submitted is decided at once.
     pub simulator: Simulator,
     pub probe: Probe,
@@ -28,15 +30,17 @@ pub struct World {
 impl World {
     /// # Errors
     /// What to install.
-    pub async fn start() -> Result<Self, String> {
-        let cluster = Cluster::temporary(None, 200).await.map_err(|error| error.to_string())?;
+    pub async fn start(settings: &[(String, String)]) -> Result<Self, String> {
+        let cluster =
+            Cluster::temporary_with(None, 200, settings.to_owned()).await.map_err(|error| error.to_string())?;
         let postmaster = cluster.postmaster_pid();
         let pgbench = limit::pgbench(postmaster)?;
         let planner = Planner::Fixed(Plan::default());
         let options = Options { planner, ..Options::local(DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET) };
         let simulator = Simulator::start(options).await.expect("the simulator");
         let due = Clock::system().now() + DUE_AFTER;
-        Ok(Self { cluster, simulator, probe: Probe::new(postmaster), pgbench, due })
+        let settings = settings.iter().map(|(name, _)| name.clone()).collect();
+        Ok(Self { cluster, settings, simulator, probe: Probe::new(postmaster), pgbench, due })
     }
 
     /// Openings that wait and are not due.
@@ -52,11 +56,14 @@ impl World {
     /// What the figures depend on.
     pub async fn machine(&self) -> String {
         let mut connection = PgConnection::connect(self.cluster.url()).await.expect("Postgres answers");
+        // Those that everybody asks for, and those that were given.
         let settings = "select string_agg(name || ' ' || current_setting(name), ', ' order by name) from pg_settings
-                         where name in ('fsync', 'synchronous_commit', 'wal_sync_method', 'shared_buffers', 'max_wal_size')";
+                         where name in ('fsync', 'synchronous_commit', 'wal_sync_method', 'shared_buffers', 'max_wal_size')
+                            or name = any($1)";
         let version: String =
             sqlx::query_scalar("show server_version").fetch_one(&mut connection).await.expect("Postgres answers");
-        let settings: String = sqlx::query_scalar(settings).fetch_one(&mut connection).await.expect("Postgres answers");
+        let settings = sqlx::query_scalar(settings).bind(&self.settings);
+        let settings: String = settings.fetch_one(&mut connection).await.expect("Postgres answers");
         let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
         let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let processors = read("/proc/cpuinfo");

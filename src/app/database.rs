@@ -91,6 +91,7 @@ impl Database {
             data_dir: settings.data_dir.clone(),
             bin_dir: settings.pg_bin_dir.clone(),
             max_connections: u16::try_from(settings.pool + 20).unwrap_or(u16::MAX),
+            settings: Vec::new(),
         };
         Self::on(Cluster::start(options).await?, settings).await
     }

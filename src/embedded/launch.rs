@@ -23,13 +23,15 @@ const POLL: Duration = Duration::from_millis(20);
 /// Below this Postgres has none left over beside those it reserves.
 const FEWEST_CONNECTIONS: u16 = 10;
 
+/// Enough for a start; whoever starts the cluster may say otherwise.
+const SHARED_BUFFERS: (&str, &str) = ("shared_buffers", "64MB");
+
 /// What the settings of the command line say, so that neither a file nor `alter system` says otherwise. The log holds no
 /// statement, no value and no constraint's detail: those are customers' data, and errors reach the client anyway.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: [(&str, &str); 14] = [
     ("fsync", "on"),
     ("synchronous_commit", "on"),
     ("full_page_writes", "on"),
-    ("shared_buffers", "64MB"),
     ("jit", "off"),
     ("timezone", "UTC"),
     ("log_timezone", "UTC"),
@@ -70,7 +72,10 @@ pub(super) async fn launch(
 fn command(orders: &Orders, folder: &Folder, programs: &Programs, endpoint: &Endpoint) -> Vec<OsString> {
     let mut command = vec![programs.postgres.clone().into(), "-D".into(), folder.cluster().into()];
     let connections = orders.max_connections.max(FEWEST_CONNECTIONS).to_string();
-    let settings = SETTINGS.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());
+    // The last one counts.
+    let asked = orders.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let settings = std::iter::once(owned(SHARED_BUFFERS)).chain(asked).chain(SETTINGS.map(owned));
     for (name, value) in settings.chain(endpoint.settings()).chain([("max_connections", connections)]) {
         command.push("-c".into());
         command.push(format!("{name}={value}").into());

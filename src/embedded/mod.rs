@@ -50,6 +50,8 @@ pub struct ClusterOptions {
     pub bin_dir: Option<PathBuf>,
     /// Postgres' `max_connections`, at least 10.
     pub max_connections: u16,
+    /// More of its settings, by name; none of them overrules what makes commits durable.
+    pub settings: Vec<(String, String)>,
 }
 
 /// A running cluster. Dropped, Postgres shuts down in the background; [`Cluster::stop`] waits for it.
@@ -77,9 +79,18 @@ impl Cluster {
     /// A cluster in a temporary directory, which goes when it stops, is dropped, or the process dies. Everything else is
     /// as in [`Cluster::start`], durability too.
     pub async fn temporary(bin_dir: Option<PathBuf>, max_connections: u16) -> Result<Self, ClusterError> {
+        Self::temporary_with(bin_dir, max_connections, Vec::new()).await
+    }
+
+    /// The same with more settings of Postgres: see [`ClusterOptions`].
+    pub async fn temporary_with(
+        bin_dir: Option<PathBuf>,
+        max_connections: u16,
+        settings: Vec<(String, String)>,
+    ) -> Result<Self, ClusterError> {
         let temporary = folder::temporary("account-opening-", &std::env::temp_dir())?;
         let data_dir = temporary.path().to_owned();
-        Self::launch(ClusterOptions { data_dir, bin_dir, max_connections }, Some(temporary)).await
+        Self::launch(ClusterOptions { data_dir, bin_dir, max_connections, settings }, Some(temporary)).await
     }
 
     /// URL of the database `account_opening`, as its superuser. It may hold a password: not for logs.
@@ -117,6 +128,7 @@ impl Cluster {
             data_dir: options.data_dir,
             bin_dir: options.bin_dir,
             max_connections: options.max_connections,
+            settings: options.settings,
             temporary: temporary.is_some(),
             stop: stop.clone(),
             pid: Arc::clone(&pid),

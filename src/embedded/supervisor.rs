@@ -33,6 +33,7 @@ pub(super) struct Orders {
     pub(super) data_dir: PathBuf,
     pub(super) bin_dir: Option<PathBuf>,
     pub(super) max_connections: u16,
+    pub(super) settings: Vec<(String, String)>,
     pub(super) temporary: bool,
     /// Cancelled when the cluster is to stop.
     pub(super) stop: CancellationToken,

@@ -25,7 +25,7 @@ fn open_folder() -> TempDir {
 }
 
 fn options(data_dir: &Path) -> ClusterOptions {
-    ClusterOptions { data_dir: data_dir.to_owned(), bin_dir: None, max_connections: 20 }
+    ClusterOptions { data_dir: data_dir.to_owned(), bin_dir: None, max_connections: 20, settings: Vec::new() }
 }
 
 async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {

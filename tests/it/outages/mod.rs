@@ -52,7 +52,7 @@ impl Scene {
     /// The same in this folder.
     async fn within(folder: Arc<Folder>) -> Self {
         let data_dir = Self::data_dir(&folder);
-        let options = ClusterOptions { data_dir, bin_dir: None, max_connections: 60 };
+        let options = ClusterOptions { data_dir, bin_dir: None, max_connections: 60, settings: Vec::new() };
         let cluster = Cluster::start(options).await.unwrap();
         let ended = migrate(cluster.url(), "public").await;
         assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
