@@ -175,8 +175,9 @@ async fn lock_urgent(connection: &mut PgConnection, now: Time, after: Place, mos
     .await
 }
 
-/// The same of a provider's polls. The provider is compared by itself: where a comparison of rows begins with it, a scan goes on
-/// over all that is not due yet (Postgres ends it by the first column alone).
+/// The same of a provider's polls. The provider is compared by itself: where a comparison of rows begins with it, Postgres ends
+/// the scan by that column alone, and reads over all that is not due yet. It is one of a list, so that the order is not
+/// that of `due_at` alone, and no other index serves it, whatever the planner believes.
 async fn lock_polls(
     connection: &mut PgConnection,
     provider: &str,
@@ -190,8 +191,8 @@ async fn lock_polls(
         select due_at as "at!", opening_id
           from timers
          where asks is not null and due_at is not null
-           and asks = $1 and due_at <= $2 and (due_at, opening_id) > ($3, $4)
-         order by due_at, opening_id
+           and asks = any(array[$1::text]) and due_at <= $2 and (due_at, opening_id) > ($3, $4)
+         order by asks, due_at, opening_id
          limit (select $5::bigint)
            for update skip locked"#,
         provider,
