@@ -20,7 +20,7 @@ pub struct Options {
     /// Only these phases, comma-separated: pg8, pg32, batched8, ours1, ours16, ours64, ours256, pgsteady, steady, openings
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["growth", "claims", "replicas", "soak"])]
     pub only: Vec<Phase>,
-    /// One more setting of Postgres for the private cluster; can be given more than once
+    /// A setting of the private Postgres, for all modes; can be given more than once
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     pub postgres: Vec<(String, String)>,
     /// Instead: the limit and ours at 64 connections with more and more openings, and the poller's claims

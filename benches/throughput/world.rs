@@ -18,7 +18,7 @@ const DUE_AFTER: TimeDelta = TimeDelta::hours(12);
 
 pub struct World {
     pub cluster: Cluster,
-    /// Names of those that were given.
+    /// Names of the settings of Postgres that were given.
     settings: Vec<String>,
     /// Without delay: what is submitted is decided at once.
     pub simulator: Simulator,

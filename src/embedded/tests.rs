@@ -141,6 +141,20 @@ async fn the_cluster_is_durable_and_open_to_its_own_user_alone() {
     assert!(!data_dir.exists(), "a temporary cluster leaves nothing");
 }
 
+/// P24.
+#[tokio::test]
+async fn more_settings_are_taken_but_none_that_makes_commits_less_durable() {
+    let settings =
+        [("shared_buffers", "32MB"), ("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let cluster = Cluster::temporary_with(None, 20, settings).await.unwrap();
+    assert_eq!(text(&cluster, "show shared_buffers").await, "32MB");
+    for setting in ["show fsync", "show synchronous_commit", "show full_page_writes"] {
+        assert_eq!(text(&cluster, setting).await, "on", "{setting}");
+    }
+    cluster.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_callers_send_does_not_get_into_the_log() {
     let folder = open_folder();
