@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,8 @@ const BEHIND: Duration = Duration::from_secs(1);
 /// same for one fact as for four; at 200 a second the rest saves a quarter of Postgres's work, and costs a fact a few
 /// milliseconds.
 const REST: Duration = Duration::from_millis(8);
+/// The most batches of facts at once, however many cores there are.
+const MOST_BATCHES: usize = 4;
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
 /// How often it is written down when providers were last heard of, and with which secrets: what a crash loses of it is far
@@ -46,9 +49,7 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     let mut tasks = JoinSet::new();
     let wakers = &context.wakers;
     let mut spawn = Spawn { tasks: &mut tasks, context, stop };
-    // A second batch and more are begun only while those before were full.
-    let decide = Rhythm { rest: REST, ..Rhythm::new(Arc::clone(&wakers.inbox), LOOK, batches_at_once()) };
-    spawn.worker(InboxWorker::new(context.clone()), decide);
+    spawn.worker(InboxWorker::new(context.clone()), decide(Arc::clone(&wakers.inbox)));
     spawn.worker(Poller(context.clone()), Rhythm::new(Arc::clone(&wakers.poller), LOOK, POLLS));
     for topic in Topic::ALL.iter().copied() {
         // A tick lasts as long as its slowest call. Work that comes one by one is claimed so, and each slow call then takes a
@@ -68,11 +69,12 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     tasks
 }
 
-/// Batches of facts that are decided at once: one for every two cores. More of them on a machine that is busy decide little
-/// more, and those who wait for an acknowledgement wait longer: with two on two cores p99 of it was 23 ms to 32 ms instead of
-/// 18 ms to 23 ms.
-fn batches_at_once() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).clamp(1, 4)
+/// How facts are decided: a batch at once for every two cores, and for every core once nothing comes any more. More of them on a
+/// machine that is busy decide more, but those who wait for an acknowledgement wait longer.
+fn decide(wake: Arc<Notify>) -> Rhythm {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let at_once = |batches: usize| batches.clamp(1, MOST_BATCHES);
+    Rhythm { rest: REST, on_backlog: at_once(cores), ..Rhythm::new(wake, LOOK, at_once(cores / 2)) }
 }
 
 struct Spawn<'a> {

@@ -66,6 +66,9 @@ pub struct Rhythm {
     pub idle: Duration,
     /// The most ticks at once.
     pub at_once: usize,
+    /// The most ticks at once on what has piled up: when one left some, and nothing woke the worker meanwhile. While more keeps
+    /// coming, the machine is busy with taking it in. Where it is less than `at_once`, it counts for nothing.
+    pub on_backlog: usize,
     /// The longest that a wake-up waits after a tick that took all there was. It waits as long as that tick took, so that
     /// what comes meanwhile shares the next one's fixed costs, and a worker that is woken for every single thing takes half
     /// of the time at the most. Zero: it never waits.
@@ -76,7 +79,7 @@ impl Rhythm {
     /// One that does not rest.
     #[must_use]
     pub const fn new(wake: Arc<Notify>, idle: Duration, at_once: usize) -> Self {
-        Self { wake, idle, at_once, rest: Duration::ZERO }
+        Self { wake, idle, at_once, on_backlog: 0, rest: Duration::ZERO }
     }
 }
 
@@ -97,33 +100,45 @@ pub async fn drive<W: Worker>(worker: W, rhythm: Rhythm, ids: Ids, stop: Cancell
     let mut running: JoinSet<(Duration, Result<W::Counts, TickError>)> = JoinSet::new();
     let mut failures = 0_u32;
     let mut look = Look::now(Instant::now());
+    let mut at_once = rhythm.at_once;
     loop {
-        if look.at <= Instant::now() && running.len() < rhythm.at_once {
+        if look.at <= Instant::now() && running.len() < at_once {
             look.at = Instant::now() + rhythm.idle.mul_f64(0.75 + ids.jitter() / 2.0);
-            let worker = Arc::clone(&worker);
-            running.spawn(async move { run(worker.as_ref()).await });
+            // On what has piled up one in the place of the one that ended, and one beside it.
+            let begun = if at_once > rhythm.at_once { 2.min(at_once - running.len()) } else { 1 };
+            for _ in 0..begun {
+                let worker = Arc::clone(&worker);
+                running.spawn(async move { run(worker.as_ref()).await });
+            }
         }
         // A wake-up in a pause after failures waits until the pause is over: nothing would be better sooner.
-        let may_wake = failures == 0 && running.len() < rhythm.at_once;
+        let may_wake = failures == 0 && running.len() < at_once;
         tokio::select! {
             () = stop.cancelled() => break,
             Some(done) = running.join_next() => match done.unwrap_or((Duration::ZERO, Err(TickError::Panicked))) {
                 (took, Ok(counts)) => {
                     failures = 0;
+                    let woken = rhythm.wake.notified().now_or_never().is_some();
+                    let piled_up = counts.may_be_more() && !woken;
+                    at_once = if piled_up { rhythm.on_backlog.max(rhythm.at_once) } else { rhythm.at_once };
                     if counts.may_be_more() {
                         look.at = Instant::now();
                     } else if counts.found_work() {
                         look.rest(Instant::now(), took, rhythm.rest);
                     }
+                    if woken {
+                        look.wake(Instant::now());
+                    }
                 }
                 (_, Err(error)) => {
                     failures = failures.saturating_add(1);
+                    at_once = rhythm.at_once;
                     tracing::warn!(worker = worker.name(), %error, failures, "tick failed; trying again");
                     look.at = Instant::now() + pause(failures, &ids);
                 }
             },
             () = rhythm.wake.notified(), if may_wake => look.wake(Instant::now()),
-            () = tokio::time::sleep_until(look.at), if running.len() < rhythm.at_once => {}
+            () = tokio::time::sleep_until(look.at), if running.len() < at_once => {}
         }
     }
     while running.join_next().await.is_some() {}
@@ -174,7 +189,128 @@ impl Look {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
+    use tokio::sync::{mpsc, oneshot};
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
+
     use super::*;
+    use crate::clock::Clock;
+
+    /// A tick that took something, and left some or not.
+    #[derive(Debug)]
+    struct Took {
+        left: bool,
+    }
+
+    impl Counts for Took {
+        fn found_work(&self) -> bool {
+            true
+        }
+
+        fn may_be_more(&self) -> bool {
+            self.left
+        }
+
+        fn record(&self) {}
+    }
+
+    /// Ends a tick that has begun.
+    type End = oneshot::Sender<Took>;
+
+    /// Tells of each tick that begins, which ends as it is told.
+    struct Scripted(mpsc::UnboundedSender<End>);
+
+    #[async_trait]
+    impl Worker for Scripted {
+        type Counts = Took;
+
+        fn name(&self) -> &'static str {
+            "scripted"
+        }
+
+        async fn tick(&self) -> Result<Took, TickError> {
+            let (end, ended) = oneshot::channel();
+            let _ = self.0.send(end);
+            Ok(ended.await.unwrap_or(Took { left: false }))
+        }
+    }
+
+    /// A scripted worker that looks of its own accord when it starts, and not again.
+    struct Driven {
+        wake: Arc<Notify>,
+        begun: mpsc::UnboundedReceiver<End>,
+        running: VecDeque<End>,
+        stop: CancellationToken,
+        driver: JoinHandle<()>,
+    }
+
+    impl Driven {
+        fn start(at_once: usize, on_backlog: usize) -> Self {
+            let (tell, begun) = mpsc::unbounded_channel();
+            let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+            let rhythm = Rhythm { on_backlog, ..Rhythm::new(Arc::clone(&wake), Duration::from_hours(1), at_once) };
+            let driver = drive(Scripted(tell), rhythm, Ids::new(Clock::system()), stop.clone());
+            Self { wake, begun, running: VecDeque::new(), stop, driver: tokio::spawn(driver) }
+        }
+
+        /// Waits until so many more ticks have begun.
+        async fn begins(&mut self, ticks: usize) {
+            for _ in 0..ticks {
+                let end = timeout(Duration::from_secs(10), self.begun.recv()).await.expect("a tick begins").unwrap();
+                self.running.push_back(end);
+            }
+        }
+
+        /// Ends the tick that has been running longest.
+        fn end(&mut self, left: bool) {
+            self.running.pop_front().unwrap().send(Took { left }).unwrap();
+        }
+
+        /// Ends all of them and stops; how many more had begun.
+        async fn stop(mut self) -> usize {
+            self.stop.cancel();
+            self.running.clear();
+            let mut more = 0;
+            while self.begun.recv().await.is_some() {
+                more += 1;
+            }
+            self.driver.await.unwrap();
+            more
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_piled_up_is_worked_off_by_more_ticks_at_once() {
+        let mut driven = Driven::start(1, 3);
+        driven.begins(1).await;
+        driven.end(true);
+        driven.begins(2).await;
+        driven.end(true);
+        driven.begins(2).await;
+        assert_eq!(driven.stop().await, 0, "three at once");
+    }
+
+    #[tokio::test]
+    async fn while_more_keeps_coming_a_tick_follows_the_other() {
+        let mut driven = Driven::start(1, 3);
+        driven.begins(1).await;
+        driven.wake.notify_one();
+        driven.end(true);
+        driven.begins(1).await;
+        assert_eq!(driven.stop().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_wake_up_during_a_tick_that_took_all_begins_another() {
+        let mut driven = Driven::start(1, 2);
+        driven.begins(1).await;
+        driven.wake.notify_one();
+        driven.end(false);
+        driven.begins(1).await;
+        assert_eq!(driven.stop().await, 0);
+    }
 
     const REST: Duration = Duration::from_millis(8);
 

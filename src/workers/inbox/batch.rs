@@ -39,7 +39,7 @@ impl InboxWorker {
     }
 
     async fn transaction(&self, which: Which<'_>, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
-        let Context { pool, clock, wakers, lanes, heard, .. } = &self.context;
+        let Context { pool, clock, lanes, heard, .. } = &self.context;
         let now = clock.now();
         let mut connection = pool.acquire().await?;
         let started = Instant::now();
@@ -55,10 +55,6 @@ impl InboxWorker {
         match &mut result {
             Ok(Ok(committed)) => {
                 self.wake(&committed.advances);
-                if matches!(which, Which::Due(limit) if committed.decided.claimed == u64::from(limit)) {
-                    // For another tick beside this one.
-                    wakers.inbox.notify_one();
-                }
                 committed.decided.may_be_more |= self.unpark(&mut connection, committed, now).await;
             }
             Ok(Err(_)) => {
