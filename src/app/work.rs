@@ -49,7 +49,7 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     let mut tasks = JoinSet::new();
     let wakers = &context.wakers;
     let mut spawn = Spawn { tasks: &mut tasks, context, stop };
-    spawn.worker(InboxWorker::new(context.clone()), decide(Arc::clone(&wakers.inbox)));
+    spawn.worker(InboxWorker::new(context.clone()), rhythm_of_decisions(Arc::clone(&wakers.inbox)));
     spawn.worker(Poller(context.clone()), Rhythm::new(Arc::clone(&wakers.poller), LOOK, POLLS));
     for topic in Topic::ALL.iter().copied() {
         // A tick lasts as long as its slowest call. Work that comes one by one is claimed so, and each slow call then takes a
@@ -69,9 +69,9 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     tasks
 }
 
-/// How facts are decided: a batch at once for every two cores, and for every core once nothing comes any more. More of them on a
+/// How facts are decided: a batch at once for every two cores, and for every core on what has piled up, while nothing comes. More of them on a
 /// machine that is busy decide more, but those who wait for an acknowledgement wait longer.
-fn decide(wake: Arc<Notify>) -> Rhythm {
+fn rhythm_of_decisions(wake: Arc<Notify>) -> Rhythm {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let at_once = |batches: usize| batches.clamp(1, MOST_BATCHES);
     Rhythm { rest: REST, on_backlog: at_once(cores), ..Rhythm::new(wake, LOOK, at_once(cores / 2)) }

@@ -66,8 +66,8 @@ pub struct Rhythm {
     pub idle: Duration,
     /// The most ticks at once.
     pub at_once: usize,
-    /// The most ticks at once on what has piled up: when one left some, and nothing woke the worker meanwhile. While more keeps
-    /// coming, the machine is busy with taking it in. Where it is less than `at_once`, it counts for nothing.
+    /// The most ticks at once on what has piled up: when one left some, and nothing has woken the worker since the one before
+    /// ended. While more keeps coming, the machine is busy with taking it in. Zero: no tick is begun beside another for that.
     pub on_backlog: usize,
     /// The longest that a wake-up waits after a tick that took all there was. It waits as long as that tick took, so that
     /// what comes meanwhile shares the next one's fixed costs, and a worker that is woken for every single thing takes half
@@ -80,6 +80,16 @@ impl Rhythm {
     #[must_use]
     pub const fn new(wake: Arc<Notify>, idle: Duration, at_once: usize) -> Self {
         Self { wake, idle, at_once, on_backlog: 0, rest: Duration::ZERO }
+    }
+
+    fn most(&self, piled_up: bool) -> usize {
+        if piled_up { self.at_once.max(self.on_backlog) } else { self.at_once }
+    }
+
+    /// How many ticks a look begins beside those that run: on what has piled up one in the place of the one that ended, and one
+    /// beside it.
+    fn begins(&self, piled_up: bool, running: usize) -> usize {
+        if piled_up { self.on_backlog.saturating_sub(running).clamp(1, 2) } else { 1 }
     }
 }
 
@@ -100,13 +110,12 @@ pub async fn drive<W: Worker>(worker: W, rhythm: Rhythm, ids: Ids, stop: Cancell
     let mut running: JoinSet<(Duration, Result<W::Counts, TickError>)> = JoinSet::new();
     let mut failures = 0_u32;
     let mut look = Look::now(Instant::now());
-    let mut at_once = rhythm.at_once;
+    let mut piled_up = false;
     loop {
+        let at_once = rhythm.most(piled_up);
         if look.at <= Instant::now() && running.len() < at_once {
             look.at = Instant::now() + rhythm.idle.mul_f64(0.75 + ids.jitter() / 2.0);
-            // On what has piled up one in the place of the one that ended, and one beside it.
-            let begun = if at_once > rhythm.at_once { 2.min(at_once - running.len()) } else { 1 };
-            for _ in 0..begun {
+            for _ in 0..rhythm.begins(piled_up, running.len()) {
                 let worker = Arc::clone(&worker);
                 running.spawn(async move { run(worker.as_ref()).await });
             }
@@ -119,8 +128,7 @@ pub async fn drive<W: Worker>(worker: W, rhythm: Rhythm, ids: Ids, stop: Cancell
                 (took, Ok(counts)) => {
                     failures = 0;
                     let woken = rhythm.wake.notified().now_or_never().is_some();
-                    let piled_up = counts.may_be_more() && !woken;
-                    at_once = if piled_up { rhythm.on_backlog.max(rhythm.at_once) } else { rhythm.at_once };
+                    piled_up = counts.may_be_more() && !woken;
                     if counts.may_be_more() {
                         look.at = Instant::now();
                     } else if counts.found_work() {
@@ -132,7 +140,7 @@ pub async fn drive<W: Worker>(worker: W, rhythm: Rhythm, ids: Ids, stop: Cancell
                 }
                 (_, Err(error)) => {
                     failures = failures.saturating_add(1);
-                    at_once = rhythm.at_once;
+                    piled_up = false;
                     tracing::warn!(worker = worker.name(), %error, failures, "tick failed; trying again");
                     look.at = Instant::now() + pause(failures, &ids);
                 }
@@ -283,33 +291,36 @@ mod tests {
 
     #[tokio::test]
     async fn what_has_piled_up_is_worked_off_by_more_ticks_at_once() {
-        let mut driven = Driven::start(1, 3);
-        driven.begins(1).await;
-        driven.end(true);
-        driven.begins(2).await;
-        driven.end(true);
-        driven.begins(2).await;
-        assert_eq!(driven.stop().await, 0, "three at once");
+        for at_once in [1, 3] {
+            let mut driven = Driven::start(at_once, 3);
+            driven.begins(1).await;
+            driven.end(true);
+            driven.begins(2).await;
+            driven.end(true);
+            driven.begins(2).await;
+            assert_eq!(driven.stop().await, 0, "three at once");
+        }
     }
 
     #[tokio::test]
-    async fn while_more_keeps_coming_a_tick_follows_the_other() {
-        let mut driven = Driven::start(1, 3);
+    async fn who_is_given_no_more_ticks_for_it_follows_one_by_the_other() {
+        let mut driven = Driven::start(3, 0);
         driven.begins(1).await;
-        driven.wake.notify_one();
         driven.end(true);
         driven.begins(1).await;
         assert_eq!(driven.stop().await, 0);
     }
 
     #[tokio::test]
-    async fn a_wake_up_during_a_tick_that_took_all_begins_another() {
-        let mut driven = Driven::start(1, 2);
-        driven.begins(1).await;
-        driven.wake.notify_one();
-        driven.end(false);
-        driven.begins(1).await;
-        assert_eq!(driven.stop().await, 0);
+    async fn a_wake_up_during_a_tick_begins_one_whatever_that_leaves() {
+        for left in [true, false] {
+            let mut driven = Driven::start(1, 3);
+            driven.begins(1).await;
+            driven.wake.notify_one();
+            driven.end(left);
+            driven.begins(1).await;
+            assert_eq!(driven.stop().await, 0);
+        }
     }
 
     const REST: Duration = Duration::from_millis(8);
