@@ -147,7 +147,8 @@ async fn more_settings_are_taken_but_none_that_makes_commits_less_durable() {
     let settings =
         [("shared_buffers", "32MB"), ("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let cluster = Cluster::temporary_with(None, 20, settings).await.unwrap();
+    let options = ClusterOptions { settings, ..options(&std::env::temp_dir()) };
+    let cluster = Cluster::temporary_with(options).await.unwrap();
     assert_eq!(text(&cluster, "show shared_buffers").await, "32MB");
     for setting in ["show fsync", "show synchronous_commit", "show full_page_writes"] {
         assert_eq!(text(&cluster, setting).await, "on", "{setting}");

@@ -15,6 +15,7 @@ pub mod memory;
 mod opening;
 mod problem;
 pub mod process;
+pub mod run;
 pub mod service;
 mod single;
 mod subscriber;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use account_opening::app::Parts;
 use account_opening::clock::{Clock, Time};
 use account_opening::config::RawSettings;
-use account_opening::db::{PoolOptions, connect, migrations, roles};
+use account_opening::db::{PoolOptions, connect};
 use account_opening::domain::Topic;
 use account_opening::domain::chain::HistoryKey;
 use account_opening::faults::Proxy;
@@ -325,7 +326,7 @@ impl TestAppBuilder {
             tracker.jira_api_token.get_or_insert(theirs.api_token);
             tracker.jira_project_key = Some("OPS".to_owned());
         }
-        let (url, schema) = cluster::fresh_schema().await;
+        let (url, schema) = cluster::fresh_cell().await;
         // Production wants a database and secrets that are set; the harness sets the first.
         self.raw.database.database_url = Some(url.clone());
         self.raw.database.database_schema = schema.clone();
@@ -335,11 +336,6 @@ impl TestAppBuilder {
         let service = proxy.as_ref().map_or_else(|| as_service.clone(), |it| cluster::url_through(&as_service, it));
         let service = pool(&service, &schema);
         let pool = pool(&url, &schema);
-        let mut connection = pool.acquire().await.unwrap();
-        migrations::migrate(&mut connection, &schema).await.unwrap();
-        // So every test also shows that the service gets along with what it was granted.
-        roles::grant(&mut connection, &schema, cluster::SERVICE, true).await.unwrap();
-        drop(connection);
         let key = settings.history_key.clone().unwrap_or_else(|| HistoryKey::new(&KEY));
         let parts = Parts::new(settings, service, key, clock.clone()).unwrap();
         let (outside, inside) = (Limits::outside(&parts.edge.settings), Limits::inside(&parts.edge.settings));

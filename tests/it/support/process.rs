@@ -101,6 +101,7 @@ impl Program {
 
     /// Starts it.
     pub fn spawn(&self) -> Process {
+        super::run::take_process_turn();
         let mut command = Command::new(env!("CARGO_BIN_EXE_account-opening"));
         command.args(&self.arguments).env_clear().current_dir(self.folder.path());
         for name in ["PATH", "HOME"] {
