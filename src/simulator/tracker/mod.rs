@@ -207,7 +207,7 @@ fn take(
         return Ok(Taken::Fault(fault));
     }
     let answer = make(&mut ledger, &body, now)?;
-    Ok(fault.map_or(Taken::Answer(answer), Taken::Fault))
+    Ok(Taken::ended(fault, answer))
 }
 
 /// An answer that explains itself, in this system's own way.
