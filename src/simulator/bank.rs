@@ -150,16 +150,19 @@ async fn list(State(world): State<Arc<World>>, Query(filter): Query<Filter>) -> 
                     Ok(Taken::Answer((StatusCode::OK, answer)))
                 }
             }
-            None => {
-                let outage = ledger.outages.get(&Api::Bank).copied();
-                match outage.filter(|outage| outage.is_before()) {
-                    Some(outage) => Ok(Taken::Fault(outage)),
-                    None => page(&ledger, &filter).map(|answer| Taken::ended(outage, answer)),
-                }
-            }
+            None => listed(&ledger, &filter),
         }
     };
     calls::reply(&world, taken).await
+}
+
+/// A page of the list, or the outage that it meets: a list is about no opening, so no plan has a fault for it.
+fn listed(ledger: &Ledger, filter: &Filter) -> Result<Taken, Answer> {
+    let outage = ledger.outages.get(&Api::Bank).copied();
+    match outage.filter(|outage| outage.is_before()) {
+        Some(outage) => Ok(Taken::Fault(outage)),
+        None => page(ledger, filter).map(|answer| Taken::ended(outage, answer)),
+    }
 }
 
 /// The requests in the order of their last change. A cursor is the place of the first one that was not shown.

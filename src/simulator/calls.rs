@@ -125,7 +125,7 @@ async fn suffer(world: &World, fault: Fault) -> Response {
     }
 }
 
-fn status_of(number: u16) -> StatusCode {
+pub(super) fn status_of(number: u16) -> StatusCode {
     StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 

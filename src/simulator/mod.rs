@@ -167,6 +167,7 @@ impl Simulator {
     }
 
     /// Deletes an issue of the ticket tracker, as a person does; whether there was such an issue.
+    #[must_use]
     pub fn delete_issue(&self, key: &str) -> bool {
         self.world.ledger().tracker.delete(key)
     }

@@ -23,6 +23,7 @@ pub use self::book::{IssueRecord, IssueStatus};
 use super::calls::{self, Taken};
 use super::endpoint::{Api, Endpoint};
 use super::ledger::{Answer, Ledger};
+use super::plan::Fault;
 use super::world::World;
 use crate::clock::Time;
 
@@ -185,6 +186,11 @@ async fn act(
             let mut response = Response::new(axum::body::Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             response
+        }
+        // An error of its own is in its own words.
+        Ok(Taken::Fault(Fault::ErrorBefore { status } | Fault::ErrorAfter { status })) => {
+            let answer = refusal(calls::status_of(status), "This is a rehearsal.");
+            calls::reply(world, Ok(Taken::Answer(answer))).await
         }
         taken => calls::reply(world, taken).await,
     }
