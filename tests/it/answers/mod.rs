@@ -4,6 +4,7 @@
 mod compressed;
 mod prose;
 mod refusals;
+mod waits;
 
 use account_opening::simulator::Endpoint;
 use chrono::TimeDelta;
