@@ -130,6 +130,26 @@ impl Client {
         Ok(Response { status, body, after })
     }
 
+    /// Looks at a thing that may be gone, if the gate lets the call through: none for a 404.
+    ///
+    /// # Errors
+    /// By meaning; an answer of another shape is unusable. A look has no effect.
+    pub async fn look<T: DeserializeOwned>(
+        &self,
+        gate: &Gate,
+        request: RequestBuilder,
+    ) -> Result<Option<T>, CallError> {
+        let looking = async {
+            let response = Self::send(request, gate.clock()).await?;
+            if response.status == StatusCode::NOT_FOUND {
+                return Ok(None);
+            }
+            response.judged(self.refusal).map(Some)
+        };
+        let answer = gate.pass(looking).await.map_err(CallError::without_effect)?;
+        answer.map(|it| it.json()).transpose().map_err(CallError::without_effect)
+    }
+
     /// Makes the call, if its gate lets it through, and reads its answer.
     ///
     /// # Errors

@@ -174,21 +174,21 @@ impl Tracker {
         created.await.map(|it| it.key)
     }
 
-    /// An issue as it stands.
+    /// An issue as it stands; none, where the tracker has none of this key, or hides it from us.
     ///
     /// # Errors
     /// By meaning; a look has no effect.
-    pub async fn look(&self, key: &str) -> Result<Issue, CallError> {
+    pub async fn look(&self, key: &str) -> Result<Option<Issue>, CallError> {
         let issue = self.get(&format!("/issue/{key}")).query(&[("fields", "status,description")]);
+        let Some(seen) = self.client.look::<Seen>(&self.search, issue).await? else { return Ok(None) };
         let comments = [("orderBy", "-created".to_owned()), ("maxResults", COMMENTS.to_string())];
         let comments = self.get(&format!("/issue/{key}/comment")).query(&comments);
-        let seen: Seen = self.client.call_json(&self.search, issue).await.map_err(CallError::without_effect)?;
-        let said: Comments = self.client.call_json(&self.search, comments).await.map_err(CallError::without_effect)?;
-        Ok(Issue {
+        let Some(said) = self.client.look::<Comments>(&self.search, comments).await? else { return Ok(None) };
+        Ok(Some(Issue {
             category: Category::of(&seen.fields.status.status_category.key),
             description: text(seen.fields.description.as_deref()),
             comments: said.comments.iter().map(|it| text(it.body.as_deref())).collect(),
-        })
+        }))
     }
 
     /// Comments on an issue, whatever was said already.
