@@ -26,7 +26,8 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "Every option is also an environment variable (--poll-schedule = POLL_SCHEDULE), and a .env file \
-in the working directory is read too; variables that are set win over it.\n\nExit codes: 0 done, 1 the work failed, \
+in the working directory is read too; variables that are set win over it.\n\nCalls to other systems are direct: HTTP_PROXY, \
+HTTPS_PROXY and ALL_PROXY are not followed.\n\nExit codes: 0 done, 1 the work failed, \
 2 wrong usage or configuration.";
 
 #[derive(Subcommand)]

@@ -123,7 +123,7 @@ pub struct RawSettings {
     /// The longest wait before the first repeat (doubles, full jitter)
     #[arg(long, env, default_value = "1s")]
     pub backoff_base: String,
-    /// The longest wait before any repeat
+    /// The longest wait before any repeat, also where the other side asks for a longer one
     #[arg(long, env, default_value = "15m")]
     pub backoff_cap: String,
     /// The deadline of a call to another system

@@ -5,6 +5,7 @@
 //! them stays in its folder; everything else speaks of [`Report`]s and [`CallError`]s.
 
 pub mod http;
+pub mod json;
 pub mod nexusbank;
 mod secret_uses;
 pub mod signature;

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use super::calls::written;
 use super::mint;
 use super::plan::{Decision, Plan, Verdict, Webhooks};
 use super::snapshot::{AccountRequest, Status};
@@ -198,7 +199,7 @@ fn contradiction(world: &World, mut request: AccountRequest) -> String {
 /// The message that a request has had a status since a time. Only the final one carries what was decided.
 fn body(request: &AccountRequest, status: Status, since: Time, thin: bool) -> String {
     let account = !thin && status == Status::Completed;
-    json!({
+    written(&json!({
         "type": "account_opening_request.status_changed",
         "timestamp": since,
         "data": {
@@ -209,6 +210,5 @@ fn body(request: &AccountRequest, status: Status, since: Time, thin: bool) -> St
             "bic": request.bic.as_ref().filter(|_| account),
             "rejection_reason": request.rejection_reason.as_ref().filter(|_| status == Status::Rejected),
         }
-    })
-    .to_string()
+    }))
 }

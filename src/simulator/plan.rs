@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::millis;
 
+/// In a verdict's reason it stands for half of a UTF-16 pair, which no Rust text can hold: on the wire it becomes `\ud83d`.
+pub const HALF_A_CHARACTER: char = '\u{e000}';
+
 /// One call that goes wrong. "Before" means nothing happened; "after" means the effect exists and only its answer is lost,
 /// which is what an idempotency key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +38,29 @@ pub enum Fault {
     },
     /// Does what was asked and answers 2xx with a page of HTML.
     Garbage,
+    /// Does nothing and refuses with this status, in another form than the ledger's own.
+    Refuse {
+        /// 400 or 422, for instance.
+        status: u16,
+        /// What the body looks like.
+        form: RefusalForm,
+    },
+    /// Does what was asked and answers properly, compressed with gzip, whatever the request accepts.
+    Compressed,
+}
+
+/// The body of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalForm {
+    /// `{"message":"Bad request"}`: a gateway in front of the system, which knows no codes.
+    Gateway,
+    /// `{"status":400,"error":"Bad Request","message":""}`: a web framework that could not read the request.
+    Framework,
+    /// The system's own, with a number for a code: `{"code":1002,"message":"…"}`.
+    Numbered,
+    /// The system's own, with a message that ends in half a character: `{"code":"name_invalid","message":"… \ud83d"}`.
+    Cut,
 }
 
 impl Fault {
@@ -47,7 +73,7 @@ impl Fault {
     /// Whether nothing happens at the other side.
     #[must_use]
     pub const fn is_before(self) -> bool {
-        matches!(self, Self::ErrorBefore { .. } | Self::HangBefore | Self::Throttle { .. })
+        matches!(self, Self::ErrorBefore { .. } | Self::HangBefore | Self::Throttle { .. } | Self::Refuse { .. })
     }
 }
 
@@ -66,7 +92,7 @@ pub enum Verdict {
     },
     /// The bank's final no.
     Reject {
-        /// Becomes `rejection_reason`.
+        /// Becomes `rejection_reason`; it may hold [`HALF_A_CHARACTER`].
         reason: String,
     },
 }

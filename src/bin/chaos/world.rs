@@ -84,7 +84,7 @@ impl World {
         let targets =
             Targets { replicas, proxies, cluster: Arc::new(cluster), provider, provider_is_struck: Mutex::default() };
         let targets = Arc::new(targets);
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
         let world = Self { targets, history, ledger, folder: making.folder.to_owned(), client };
         world.start_replicas().await?;
         Ok(world)

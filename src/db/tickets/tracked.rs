@@ -121,3 +121,20 @@ pub async fn keep_key(
     .await?;
     Ok(kept.filter(|kept| kept != key))
 }
+
+/// Forgets what the tracker called a ticket: the issue is gone there.
+///
+/// # Errors
+/// When the database is away.
+pub async fn forget_key(connection: &mut PgConnection, opening: Uuid, kind: TicketKind, key: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- tickets::tracked::forget_key
+        update tickets set tracker_key = null where opening_id = $1 and kind = $2 and tracker_key = $3"#,
+        opening,
+        kind.as_str(),
+        key,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -68,7 +68,8 @@ impl Breaker {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct Force {
-    /// `open`: no call is made. `closed`: every call is made. Null: the calls decide, and it begins closed.
+    /// `open`: no call is made. `closed`: every call is made, and all work that waits for it becomes due, also where it is
+    /// forced closed already. Null: the calls decide, and it begins closed.
     #[schema(example = "open", required)]
     forced: Option<String>,
     /// For the record.

@@ -198,7 +198,7 @@ impl CatchUp {
         let Context { retry, ids, .. } = &self.0;
         let (class, anew) = (error.class(), matches!(error, CallError::Rejected { .. }));
         let (next, counts) = match error {
-            CallError::Held { after, .. } => return Settled::Held { at: now + *after },
+            CallError::Held { after, .. } => return Settled::Held { at: now + (*after).min(retry.cap) },
             CallError::Outage { after, .. } => {
                 (retry.after_outage(claimed.retry_from, claimed.tries, *after, now, ids.jitter()), false)
             }

@@ -192,7 +192,7 @@ impl Relay {
         let (settled, fact) = match error {
             // Whoever runs next makes it again: it was not the other side that failed.
             CallError::Outage { class: "shutdown", .. } => (after(Next::RetryAt(now), false), fact),
-            CallError::Held { class, after } => (Settled::Held { at: now + after, class }, None),
+            CallError::Held { class, after } => (Settled::Held { at: now + after.min(retry.cap), class }, None),
             CallError::Rejected { code, message } if submits => {
                 (Settled::Delivered { outcome: "rejected" }, Some(Fact::SubmissionRejected { code, message }))
             }

@@ -1,10 +1,11 @@
 //! Work at the ticket tracker, which knows no Idempotency-Key and whose search lags behind: each ticket is made once all the
 //! same.
 //!
-//! A ticket whose key we know is found by it. Else our own label is searched, which no other ticket has. Only where that finds
-//! none is one made, and before the creation is sent, a mark of it is committed: after a lost answer or a crash it stands there,
-//! and says until when the ticket may exist and not be found. Until then nothing is made; then it is searched once more. The
-//! mark goes when the answer shows that nothing was made, and the key takes its place in the commit that settles the work.
+//! A ticket whose key we know is found by it, unless a person deleted its issue. Else our own label is searched, which no other
+//! ticket has. Only where that finds none is one made, and before the creation is sent, a mark of it is committed: after a lost
+//! answer or a crash it stands there, and says until when the ticket may exist and not be found. Until then nothing is made; then
+//! it is searched once more. The mark goes when the answer shows that nothing was made, and the key takes its place in the commit
+//! that settles the work.
 //!
 //! What happened to one ticket is told in order, one after the other (`outbox::claim_in_turn`), and what is said carries the
 //! id of its work, so that it is not said twice.
@@ -80,14 +81,9 @@ impl Relay {
         if ticket.is_superseded() {
             return Ok(Answered::Obsolete);
         }
-        let known = match &ticket.tracked.tracker_key {
-            Some(key) => Some(key.clone()),
-            None => self.find(tracker, ticket).await?,
-        };
-        match (self.topic, known) {
+        match (self.topic, self.issue_of(tracker, ticket).await?) {
             (Topic::OpenTicket, None) => self.create(tracker, work, token, ticket).await,
-            (Topic::OpenTicket, Some(key)) => {
-                let issue = tracker.look(&key).await?;
+            (Topic::OpenTicket, Some((key, issue))) => {
                 // Made by this very work: there is nothing to add.
                 if !issue.description.contains(&work.id.to_string()) {
                     tell(tracker, work, ticket, &key, &issue, Category::Open).await?;
@@ -95,12 +91,37 @@ impl Relay {
                 Ok(Answered::Ticket("opened", key))
             }
             (_, None) => Ok(Answered::Taken("nothing_to_close")),
-            (_, Some(key)) => {
-                let issue = tracker.look(&key).await?;
+            (_, Some((key, issue))) => {
                 tell(tracker, work, ticket, &key, &issue, Category::Done).await?;
                 Ok(Answered::Ticket("closed", key))
             }
         }
+    }
+
+    /// The ticket's issue as it stands, with its key; none, if there surely is none, or a person deleted it.
+    ///
+    /// The tracker answers 404 for what it hides from our account too. So a 404 is believed only where the search, which needs the
+    /// project and the account, does not find the issue either; then its key is forgotten, so that another can be made.
+    async fn issue_of(&self, tracker: &Tracker, ticket: &Ticket) -> Result<Option<(String, Issue)>, CallError> {
+        let known = ticket.tracked.tracker_key.as_deref();
+        if let Some(key) = known
+            && let Some(issue) = tracker.look(key).await?
+        {
+            return Ok(Some((key.to_owned(), issue)));
+        }
+        let found = self.find(tracker, ticket).await?;
+        if let Some(gone) = known.filter(|key| found.as_deref() != Some(*key)) {
+            tracing::warn!(opening.id = %ticket.opening.id, kind = %ticket.kind, key = gone, "the issue of a ticket was deleted");
+            let (opening, kind) = (ticket.tracked.opening_id, ticket.kind);
+            self.with_database(async |connection| tracked::forget_key(connection, opening, kind, gone).await).await?;
+        }
+        let Some(key) = found else { return Ok(None) };
+        let issue = tracker.look(&key).await?.ok_or_else(|| {
+            // The search lags behind a deletion too.
+            let cause = "the search finds an issue that is not there".to_owned();
+            CallError::Outage { class: "busy", cause, after: None, indeterminate: false }
+        })?;
+        Ok(Some((key, issue)))
     }
 
     /// The ticket's key by its label; none, if there surely is none.

@@ -8,6 +8,7 @@ mod hostile;
 mod outside;
 mod panics;
 mod private;
+mod proxy;
 mod readiness;
 mod roles;
 mod secrets;

@@ -352,7 +352,7 @@ impl TestAppBuilder {
             world,
             public,
             internal,
-            client: reqwest::Client::new(),
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
             proxy,
             finished: false,
         }

@@ -84,7 +84,7 @@ impl ServiceBuilder {
         .await;
         // As the service does for itself; another test may have done it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
         Service { process, public, internal, client, token: TOKEN.to_owned() }
     }
 }
