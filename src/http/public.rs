@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -137,7 +137,7 @@ async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Told 
         }
         Err(Unread::BrokenOff) => return Told::Answer(("broken_off", StatusCode::BAD_REQUEST.into_response())),
     };
-    if !is_json(&head.headers) {
+    if !body::may_be_json(&head.headers) {
         return refuse(Cause::ContentType, StatusCode::UNSUPPORTED_MEDIA_TYPE, head, Some(body));
     }
     let path = head.uri.path().to_owned();
@@ -187,14 +187,6 @@ async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, U
         error if body::is_too_slow(error) => Unread::TooSlow,
         _ => Unread::BrokenOff,
     })
-}
-
-/// JSON by its type, or no type at all.
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
-    let Ok(text) = value.to_str() else { return false };
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 const fn cause(error: VerifyError) -> Cause {
