@@ -94,6 +94,7 @@ pub struct Settings {
     pub environment: Environment,
     pub public_addr: SocketAddr,
     pub internal_addr: SocketAddr,
+    pub keep_alive: Duration,
     pub api_tokens: Vec<Token>,
     /// None: made and kept in the data directory.
     pub history_key: Option<HistoryKey>,
@@ -192,6 +193,7 @@ impl RawSettings {
             environment: check.word("ENVIRONMENT", &self.environment).unwrap_or(Environment::Production),
             public_addr: check.address("PUBLIC_ADDR", &self.public_addr),
             internal_addr: check.address("INTERNAL_ADDR", &self.internal_addr),
+            keep_alive: check.duration("KEEP_ALIVE", &self.keep_alive),
             api_tokens: check.secret("API_TOKENS", &self.api_tokens, parse::TOKENS, parse::tokens),
             history_key: check.optional_secret(
                 "HISTORY_KEY",

@@ -3,6 +3,7 @@
 mod arguments;
 mod dotenv;
 pub mod external;
+mod file_limit;
 mod hangups;
 mod hostile;
 mod outside;

@@ -5,7 +5,7 @@ use crate::support::service::ServiceBuilder;
 
 const REQUIRED: [&str; 5] =
     ["API_TOKENS", "DATABASE_URL", "HISTORY_KEY", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"];
-const DURATIONS: [&str; 17] = [
+const DURATIONS: [&str; 18] = [
     "ACK_TIMEOUT",
     "ARCHIVE_AFTER",
     "BACKOFF_BASE",
@@ -16,6 +16,7 @@ const DURATIONS: [&str; 17] = [
     "IDEMPOTENCY_TTL",
     "INBOX_KEYS_FOR",
     "JIRA_INDEX_LAG",
+    "KEEP_ALIVE",
     "LEASE_MARGIN",
     "PARKED_TTL",
     "POLL_SCHEDULE",

@@ -63,6 +63,11 @@ impl ServiceBuilder {
         Self(self.0.env(name, value))
     }
 
+    /// Under a limit, as `ulimit` takes it.
+    pub fn limit(self, ulimit: &str) -> Self {
+        Self(self.0.limit(ulimit))
+    }
+
     pub fn outside_world(self, url: &str) -> Self {
         self.env("NEXUSBANK_BASE_URL", url).env("PROFILE_SERVICE_URL", url).env("CARD_SERVICE_URL", url)
     }

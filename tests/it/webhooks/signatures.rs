@@ -106,6 +106,71 @@ async fn one_right_signature_among_several_is_enough() {
     app.finish().await;
 }
 
+/// F11: a proxy may fold the header in any way that HTTP allows a list to be folded; which bytes are signed does not change.
+#[tokio::test]
+async fn signatures_are_found_however_a_proxy_folded_their_header() {
+    let app = TestApp::start().await;
+    let folded = |id: String, lines: &dyn Fn(&str, &str) -> Vec<String>| {
+        let body = of_no_concern(0);
+        let right = sign(&secret(), &id, app.now(), body.as_bytes());
+        let wrong = sign(&parsed(OTHER_SECRET), &id, app.now(), body.as_bytes());
+        let webhook = app.webhook().id(&id).body(body);
+        lines(&right, &wrong).iter().fold(webhook, |it, line| it.line("webhook-signature", line))
+    };
+    let taken: [(&str, &dyn Fn(&str, &str) -> Vec<String>); 6] = [
+        ("white space after the comma", &|right, _| vec![right.replace(',', ", ")]),
+        ("joined by commas", &|right, wrong| vec![format!("{wrong},{right}")]),
+        ("joined by commas and spaces", &|right, wrong| vec![format!("v1a,xyz, {wrong}, {right}")]),
+        ("on lines of their own", &|right, wrong| vec![wrong.to_owned(), "v1a,xyz".to_owned(), right.to_owned()]),
+        ("cut at every comma", &|right, _| right.split(',').map(str::to_owned).collect()),
+        ("tabs and empty elements", &|right, wrong| vec![format!(",\t{wrong} ,\t, {}", right.replace(',', "\t,"))]),
+    ];
+    for (n, (what, lines)) in taken.iter().enumerate() {
+        assert_eq!(folded(format!("msg_{n}"), lines).answered().await, 200, "{what}");
+    }
+    let refused: [(&str, &dyn Fn(&str, &str) -> Vec<String>); 4] = [
+        ("without its version", &|right, wrong| vec![wrong.to_owned(), right.replace("v1,", "")]),
+        ("of another version", &|right, _| vec![right.replace("v1,", "v2, ")]),
+        ("behind another signature", &|right, wrong| vec![format!("{wrong} {}", right.replace("v1,", ""))]),
+        ("cut in its middle", &|right, _| vec![right[..20].to_owned(), right[20..].to_owned()]),
+    ];
+    for (n, (what, lines)) in refused.iter().enumerate() {
+        assert_eq!(folded(format!("msg_refused_{n}"), lines).answered().await, 401, "{what}");
+    }
+    assert_eq!(app.inbox().await.len(), taken.len());
+    app.finish().await;
+}
+
+/// F11: the inbox keeps every line too, for the adapter that reads the message again when it is decided.
+#[tokio::test]
+async fn the_inbox_keeps_all_lines_of_a_header() {
+    let app = TestApp::start().await;
+    app.webhook().body(of_no_concern(0)).line("x-more", "y").line("x-more", "z").acknowledged().await;
+    let headers: serde_json::Value =
+        sqlx::query_scalar("select headers from inbox").fetch_one(&app.pool).await.unwrap();
+    assert_eq!(headers["x-more"], serde_json::json!(["y", "z"]));
+    assert_eq!(headers["content-type"], "application/json");
+    app.finish().await;
+}
+
+/// F11: id and time that a proxy repeated say nothing new. They are signed, so that only the first line can count.
+#[tokio::test]
+async fn an_id_and_a_time_that_stand_on_two_lines_are_those_of_the_first() {
+    let app = TestApp::start().await;
+    let now = app.now().timestamp().to_string();
+    let body = of_no_concern(0);
+    let right = sign(&secret(), "msg_1", app.now(), body.as_bytes());
+    let webhook = |first: &str, second: &str| {
+        let webhook = app.webhook().body(body.clone()).line("webhook-signature", &right);
+        let webhook = webhook.line("webhook-timestamp", &now).line("webhook-timestamp", &now);
+        webhook.line("webhook-id", first).line("webhook-id", second)
+    };
+    assert_eq!(webhook("msg_1", "msg_1").answered().await, 200);
+    assert_eq!(webhook("msg_2", "msg_1").answered().await, 401);
+    assert_eq!(app.inbox().await[0].event_id, "msg_1");
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn while_secrets_are_rotated_the_old_and_the_new_one_are_believed() {
     let both = format!("{DEVELOPMENT_WEBHOOK_SECRET},{OTHER_SECRET}");

@@ -23,7 +23,7 @@ pub struct WholeRejectedRequest {
     /// As it is listed.
     #[serde(flatten)]
     listed: RejectedRequest,
-    /// As they came, cut, without credentials.
+    /// As they came, cut, without credentials. A header that came on several lines is a list of them.
     #[schema(value_type = Object)]
     headers: Value,
     /// Its body as text. Nothing vouches for it.
