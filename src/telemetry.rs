@@ -58,6 +58,7 @@ fn describe() {
     for (name, what) in [
         ("queue_depth", "Work that waits (timers: that is due)"),
         ("queue_oldest_seconds", "The age of the oldest work that waits"),
+        ("events_oldest_unshown_seconds", "The age of the oldest event that has no position yet"),
         ("openings", "Openings by state and market"),
         ("dead_letters", "Dead letters by queue and cause"),
         ("last_webhook_age_seconds", "Since the last webhook that found its opening"),

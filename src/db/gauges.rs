@@ -87,6 +87,20 @@ pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Cou
     .await
 }
 
+/// When the oldest event happened that has no position yet, and so is shown to no reader. None: there is none.
+///
+/// # Errors
+/// When the database is away.
+pub async fn oldest_unshown(connection: &mut PgConnection) -> sqlx::Result<Option<Time>> {
+    sqlx::query_scalar!(
+        r#"-- gauges::oldest_unshown
+        select min(at) from (select at from events_without_position limit (select $1::bigint)) as waiting"#,
+        MOST,
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// What the database says of itself.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]

@@ -12,6 +12,7 @@ pub mod archive;
 pub mod backfills;
 pub mod breakers;
 pub mod cases;
+pub mod database_starts;
 pub mod dead_letters;
 pub mod erasure;
 mod error;

@@ -1,6 +1,7 @@
 //! A type for each kind of id, so that one is never taken for another.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 macro_rules! uuid_id {
@@ -72,6 +73,22 @@ uuid_id!(
     /// An account opening. Sent to the provider as our `reference`.
     OpeningId
 );
+impl OpeningId {
+    /// The id of an effect of this opening (P9): a function of the opening and of the effect's name, which no other effect of it
+    /// has. A dump that is restored, or a standby that is promoted, may lack the commit that held the effect: decided once
+    /// more, it carries the same id, and the other side takes it for a repeat.
+    ///
+    /// A `UUIDv8`: the first 48 bits are the time in the opening's own id, so that indexes grow at their end; the others are
+    /// SHA-256 of id and name.
+    #[must_use]
+    pub fn effect(self, name: &str) -> Uuid {
+        let hash = Sha256::new().chain_update(self.0).chain_update(name).finalize();
+        let mut bytes = self.0.into_bytes();
+        bytes[6..].copy_from_slice(&hash[..10]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+}
+
 uuid_id!(
     /// A fact in the inbox: the evidence that a history row points at.
     InboxId

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Edge;
 use super::heart::Heart;
-use crate::clock::MAX_SKEW;
+use crate::clock::{MAX_SKEW, Time};
 use crate::db::gauges::{self, Count};
 use crate::db::{conclude, describe, opening_counts};
 
@@ -108,14 +108,17 @@ async fn gauge(edge: &Edge, seen: &Seen) -> sqlx::Result<()> {
     let mut connection = edge.pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     gauges::by_index(&mut transaction).await?;
+    let age = |since: Option<Time>| since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0));
     for queue in gauges::queues(&mut transaction, now).await? {
-        let age = queue.oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64().max(0.0));
+        let age = age(queue.oldest);
         let name = queue.name;
         #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
         let depth = queue.depth as f64;
         metrics::gauge!("account_opening_queue_depth", "queue" => name.clone()).set(depth);
         metrics::gauge!("account_opening_queue_oldest_seconds", "queue" => name).set(age);
     }
+    let unshown = gauges::oldest_unshown(&mut transaction).await?;
+    metrics::gauge!("account_opening_events_oldest_unshown_seconds").set(age(unshown));
     let openings = opening_counts::all(&mut transaction).await?;
     let dead = gauges::dead_letters(&mut transaction).await?;
     transaction.rollback().await?;

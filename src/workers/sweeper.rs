@@ -1,6 +1,7 @@
 //! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, dead letters about an
 //! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, timers that it wrote
-//! are filled in, changes of how many openings there are are added up, and what is done with moves to the archives.
+//! are filled in, changes of how many openings there are are added up, events are given their positions, a new start of the
+//! database server is noticed, and what is done with moves to the archives.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -12,7 +13,7 @@ use super::driver::{Counts, TickError, Worker};
 use super::inbox::is_readable;
 use crate::clock::Time;
 use crate::db::archive::{self, Moved};
-use crate::db::{WITHIN, conclude, idempotency, inbox, opening_counts, timers};
+use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, timers};
 use crate::faults::Step;
 
 /// Rows in one commit.
@@ -41,6 +42,10 @@ pub struct Swept {
     pub timers: u64,
     /// Changes of how many openings there are that were added up.
     pub counted: u64,
+    /// Events that were given a position.
+    pub placed: u64,
+    /// Starts of the database server that were noticed.
+    pub starts: u64,
     /// What moved to the archives.
     pub archived: Archived,
 }
@@ -62,6 +67,7 @@ impl Counts for Swept {
         // Changes come all the time: only a full batch is a reason to go round again at once.
         self.keys + self.parked + self.erased + self.dug_up + self.timers > 0
             || self.counted >= CHANGES.unsigned_abs()
+            || self.placed >= events::MAX_PLACED
             || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
     }
 
@@ -99,8 +105,12 @@ impl Worker for Sweeper {
             let timers = faults.around(self.name(), Step::Settle, fill_in).await?;
             let add_up = opening_counts::add_up(&mut connection, CHANGES);
             let counted = faults.around(self.name(), Step::Settle, add_up).await?;
+            let place = events::place(&mut connection, now);
+            let placed = faults.around(self.name(), Step::Settle, place).await?;
+            let notice = database_starts::notice(&mut connection, now);
+            let starts = faults.around(self.name(), Step::Settle, notice).await?;
             let archived = self.archive(&mut connection, now).await?;
-            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, timers, counted, archived })
+            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, timers, counted, placed, starts, archived })
         };
         let result = tokio::time::timeout(WITHIN, sweeping).await;
         conclude(connection, result)

@@ -5,7 +5,8 @@
 //! ticket has. Only where that finds none is one made, and before the creation is sent, a mark of it is committed: after a lost
 //! answer or a crash it stands there, and says until when the ticket may exist and not be found. Until then nothing is made; then
 //! it is searched once more. The mark goes when the answer shows that nothing was made, and the key takes its place in the commit
-//! that settles the work.
+//! that settles the work. A database server that started anew may lack mark and key with its last commits: its start counts as a
+//! mark of every ticket.
 //!
 //! What happened to one ticket is told in order, one after the other (`outbox::claim_in_turn`), and what is said carries the
 //! id of its work, so that it is not said twice.
@@ -136,12 +137,14 @@ impl Relay {
         if !found.is_empty() {
             return Ok(Some(found.swap_remove(0)));
         }
-        match ticket.tracked.creation_sent_at.map(|sent| sent + self.hidden(tracker)) {
-            Some(until) if asked < until => {
-                Err(CallError::Held { class: "index_lag", after: until - self.context.clock.now() })
-            }
-            _ => Ok(None),
+        let Tracked { creation_sent_at, server_noticed_at, .. } = ticket.tracked;
+        // A server's start that has not been noticed yet is as good as now.
+        let sent = server_noticed_at.unwrap_or(asked).max(creation_sent_at.unwrap_or(Time::UNIX_EPOCH));
+        let until = sent + self.hidden(tracker);
+        if asked < until {
+            return Err(CallError::Held { class: "index_lag", after: until - self.context.clock.now() });
         }
+        Ok(None)
     }
 
     /// How long after a creation was sent the ticket may exist and not be found: it may take effect until its time is up.

@@ -6,6 +6,7 @@ pub mod external;
 mod file_limit;
 mod hangups;
 mod hostile;
+mod moved;
 mod outside;
 mod panics;
 mod private;

@@ -12,7 +12,7 @@ use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more}
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Problem};
 
-/// Lists dead letters, newest first.
+/// Lists dead letters, newest first: facts by when they came, work by when its opening started.
 #[utoipa::path(
     get,
     path = "/v1/dead-letters",
