@@ -34,6 +34,7 @@ mod relay;
 mod replicas;
 mod rest;
 mod retention;
+mod said;
 mod support;
 mod tickets;
 mod verify;

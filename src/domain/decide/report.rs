@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::draft::Draft;
 use super::{LOOK_AGAIN, LOOK_AGAIN_CAP};
 use crate::clock::Time;
-use crate::domain::bank::{Bic, Iban};
+use crate::domain::bank::{Bic, Iban, compact};
 use crate::domain::effect::{CaseKind, Outcome};
 use crate::domain::event::{Report, Verdict};
 use crate::domain::ids::ProviderRef;
@@ -186,12 +186,13 @@ impl Draft<'_> {
         field: &str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let raw = raw?;
+        // White space alone names nothing.
+        let (raw, cause) = raw.map(|it| (it, compact(it))).filter(|(_, plain)| !plain.is_empty())?;
         match parse(raw) {
             Ok(value) => Some(value),
             Err(error) => {
                 let theirs = json!({field: raw, "problem": error.to_string()});
-                self.conflict(kind, raw.to_owned(), self.ours(), theirs);
+                self.conflict(kind, cause, self.ours(), theirs);
                 None
             }
         }
