@@ -83,7 +83,7 @@ async fn a_signed_body_that_cannot_be_understood_is_acknowledged_and_a_dead_lett
         message("", "COMPLETED", Some(IBAN)),
         message("\\u0000", "COMPLETED", Some(IBAN)),
         message("\\ud800", "COMPLETED", Some(IBAN)),
-        message(&"x".repeat(201), "COMPLETED", Some(IBAN)),
+        message(&"x".repeat(256), "COMPLETED", Some(IBAN)),
         r#"{"type":"account_opening_request.status_changed","data":{"status":"COMPLETED"}}"#.to_owned(),
         r#"{"type":"account_opening_request.status_changed","data":null}"#.to_owned(),
     ];
