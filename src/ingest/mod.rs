@@ -17,7 +17,6 @@ use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use self::burst::{Burst, Entry, Ticket};
 pub use self::lanes::Lanes;
@@ -215,7 +214,7 @@ impl Ingest {
             body: message.body.clone(),
             digest,
             headers: serde_json::to_value(&message.headers).unwrap_or_default(),
-            opening_id: report.and_then(|it| it.our_reference.as_deref()).and_then(|it| Uuid::parse_str(it).ok()),
+            opening_id: report.and_then(Report::opening).map(|it| it.0),
             provider_ref: report.and_then(|it| it.reference.as_ref()).map(ToString::to_string),
             received_at: message.received_at,
             retry_from: taken_in_at,
@@ -241,7 +240,6 @@ impl Ingest {
 fn burst_key(parsed: &Parsed) -> Option<String> {
     let Parsed::Reports(reports) = parsed else { return None };
     let [report] = reports.as_slice() else { return None };
-    let id =
-        report.reference.as_ref().map(super::domain::ids::ProviderRef::as_str).or(report.our_reference.as_deref())?;
+    let id = report.subject()?;
     Some(format!("account_opening_request_id_{id}_{}", report.word))
 }

@@ -72,7 +72,7 @@ impl Draft<'_> {
             (Some(held), Some(said)) if held != said => Some(said.to_string()),
             _ => None,
         };
-        let foreign = report.our_reference.as_ref().filter(|said| !said.eq_ignore_ascii_case(&id));
+        let foreign = report.our_name().filter(|said| *said != id);
         let ours = json!({"reference": id, "provider_reference": held});
         let theirs = json!({"reference": report.our_reference, "provider_reference": report.reference});
         match (second, foreign) {

@@ -5,7 +5,6 @@
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use crate::clock::{Ids, Time};
 use crate::db::inbox::{Arrival, Digest, NewFact, event_key};
@@ -38,7 +37,7 @@ fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFa
         body: item.body.clone(),
         digest,
         headers: json!({}),
-        opening_id: report.as_ref().and_then(|it| it.our_reference.as_deref()).and_then(|it| Uuid::parse_str(it).ok()),
+        opening_id: report.as_ref().and_then(Report::opening).map(|it| it.0),
         provider_ref: report.as_ref().and_then(|it| it.reference.as_ref()).map(ToString::to_string),
         received_at: now,
         retry_from: now,
@@ -52,8 +51,7 @@ fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFa
 fn event_id(report: Option<&Report>, updated_at: Option<&str>, digest: &Digest) -> String {
     let hash = hex::encode(digest);
     let Some(report) = report else { return format!("list:{hash}") };
-    let reference =
-        report.reference.as_ref().map_or(report.our_reference.as_deref().unwrap_or_default(), |it| it.as_str());
+    let reference = report.subject().unwrap_or_default();
     let stamp = updated_at.filter(|it| !it.chars().any(char::is_control)).unwrap_or(&hash);
     event_key(&format!("list:{reference}:{}:{stamp}", report.word))
 }

@@ -2,6 +2,7 @@
 //! references in other forms, repeats that differ in their bytes.
 
 mod accounts;
+mod references;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
