@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::bank::compact;
 use super::effect::Topic;
 use super::ids::{ActId, CardId, InboxId, OpeningId, ProfileId, ProviderRef};
 use super::resolution::Resolution;
@@ -80,6 +81,17 @@ impl Report {
     #[must_use]
     pub fn subject(&self) -> Option<String> {
         self.reference.as_ref().map(ToString::to_string).or_else(|| self.our_name())
+    }
+
+    /// The same report with references, IBAN and BIC in their usual form: two reports that say the same are equal in it.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        Self {
+            our_reference: self.our_name(),
+            iban: self.iban.as_deref().map(compact),
+            bic: self.bic.as_deref().map(compact),
+            ..self.clone()
+        }
     }
 
     /// Our reference as we wrote it when it is a UUID, else as it was sent.

@@ -24,7 +24,7 @@ use self::queue::{Queue, Writer};
 use self::room::Room;
 pub use self::room::{Backlog, Bounds};
 use crate::clock::{Clock, Ids, Time};
-use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key};
+use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key, meaning};
 use crate::domain::{Report, Source};
 use crate::faults::FaultPoint;
 #[cfg(feature = "broken")]
@@ -213,6 +213,7 @@ impl Ingest {
             part: i32::try_from(part).unwrap_or(i32::MAX),
             body: message.body.clone(),
             digest,
+            meaning: report.map(meaning),
             headers: serde_json::to_value(&message.headers).unwrap_or_default(),
             opening_id: report.and_then(Report::opening).map(|it| it.0),
             provider_ref: report.and_then(|it| it.reference.as_ref()).map(ToString::to_string),

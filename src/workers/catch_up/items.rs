@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::{Ids, Time};
-use crate::db::inbox::{Arrival, Digest, NewFact, event_key};
+use crate::db::inbox::{Arrival, Digest, NewFact, event_key, meaning};
 use crate::domain::{Report, Source};
 use crate::provider::{ListItem, ListPage, Parsed, Provider};
 
@@ -36,6 +36,7 @@ fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFa
         part: 0,
         body: item.body.clone(),
         digest,
+        meaning: report.as_ref().map(meaning),
         headers: json!({}),
         opening_id: report.as_ref().and_then(Report::opening).map(|it| it.0),
         provider_ref: report.as_ref().and_then(|it| it.reference.as_ref()).map(ToString::to_string),

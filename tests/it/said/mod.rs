@@ -3,6 +3,7 @@
 
 mod accounts;
 mod references;
+mod repeats;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
