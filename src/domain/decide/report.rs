@@ -9,7 +9,7 @@ use crate::domain::bank::{Bic, Iban, compact};
 use crate::domain::effect::{CaseKind, Outcome};
 use crate::domain::event::{Report, Verdict};
 use crate::domain::ids::ProviderRef;
-use crate::domain::opening::{Account, Ending, State, Wait};
+use crate::domain::opening::{Account, Ending, State, Status, Wait};
 
 impl Draft<'_> {
     /// The provider took our submission. Its tracking id is ours whatever the rest of the answer says.
@@ -36,7 +36,7 @@ impl Draft<'_> {
             return;
         }
         if report.verdict == Verdict::Unknown {
-            self.outcome = Outcome::Unknown;
+            self.unknown(report);
             self.after_poll(polled);
             return;
         }
@@ -52,6 +52,14 @@ impl Draft<'_> {
             State::IssuingCard(_) | State::Completed(..) => self.after_account(report),
             State::Rejected(_) | State::Failed(_) => self.after_ending(report),
             State::Erased(_) => self.outcome = Outcome::Superseded,
+        }
+    }
+
+    /// Records a status that the adapter does not know as the provider's last word. The opening does not move, and no poll is put off.
+    fn unknown(&mut self, report: &Report) {
+        self.outcome = Outcome::Unknown;
+        if self.opening.state_name().status() == Status::InProgress {
+            self.record_status(&report.word);
         }
     }
 
@@ -132,7 +140,7 @@ impl Draft<'_> {
                 self.after_poll(polled);
                 self.keep_next_poll_near(polled);
             }
-            Verdict::Unknown => self.outcome = Outcome::Unknown,
+            Verdict::Unknown => self.unknown(report),
         }
     }
 

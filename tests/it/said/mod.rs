@@ -4,6 +4,7 @@
 mod accounts;
 mod references;
 mod repeats;
+mod statuses;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
