@@ -96,7 +96,7 @@ fn begin_at_zero() {
             zero("retries_total", &[("topic", topic.as_str()), ("reason", reason)]);
         }
     }
-    for reason in ["processing", "unreadable", "no_matching_opening", "catch_up"] {
+    for reason in ["processing", "unreadable", "unknown_status", "no_matching_opening", "catch_up"] {
         zero("failures_total", &[("reason", reason)]);
     }
     for what in ["facts", "keys", "work"] {

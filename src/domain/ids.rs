@@ -27,11 +27,11 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// The longest id that is taken, in bytes. A unique index over longer text would fail at the insert, long
-            /// after the answer to whoever sent it.
-            pub const MAX_LEN: usize = 200;
+            /// The longest id that is taken, in characters: as long as providers document theirs. Two of them in one unique
+            /// index, of four bytes a character, stay below the 2,704 bytes at which Postgres refuses the insert.
+            pub const MAX_LEN: usize = 255;
 
-            /// Takes a name that somebody else gave: 1 to 200 bytes, no control characters.
+            /// Takes an id that another system gave: 1 to 255 characters, no control characters.
             ///
             /// # Errors
             /// Says what is wrong with it.
@@ -39,8 +39,8 @@ macro_rules! text_id {
                 let text = text.into();
                 if text.is_empty() {
                     Err("must not be empty")
-                } else if text.len() > Self::MAX_LEN {
-                    Err("must be at most 200 bytes long")
+                } else if text.chars().nth(Self::MAX_LEN).is_some() {
+                    Err("must be at most 255 characters long")
                 } else if text.chars().any(char::is_control) {
                     Err("must not contain control characters")
                 } else {
@@ -109,3 +109,19 @@ text_id!(
     /// The virtual card at the card issuer.
     CardId
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F7: characters, however many bytes each has.
+    #[test]
+    fn an_id_has_up_to_255_characters() {
+        for mark in ["x", "é", "\u{1d11e}"] {
+            assert!(ProviderRef::new(mark.repeat(255)).is_ok(), "{mark}");
+            assert!(ProfileId::new(mark.repeat(255)).is_ok() && CardId::new(mark.repeat(255)).is_ok(), "{mark}");
+            assert!(ProviderRef::new(mark.repeat(256)).is_err(), "{mark}");
+        }
+        assert!(ProviderRef::new("").is_err() && ProviderRef::new("a\u{0}").is_err());
+    }
+}

@@ -213,7 +213,7 @@ fn outcome(receipt: Receipt, parsed: &Parsed) -> &'static str {
     match (receipt, parsed) {
         (Receipt::BurstDuplicate, _) => "burst_duplicate",
         (Receipt::Nothing, _) => "handshake",
-        (Receipt::Stored(Stored::Duplicate), _) => "duplicate",
+        (Receipt::Stored(Stored::Duplicate | Stored::Repeat), _) => "duplicate",
         (Receipt::Stored(Stored::Conflict), _) => "conflict",
         (Receipt::Stored(Stored::New), Parsed::Unreadable(_)) => "unreadable",
         (Receipt::Stored(Stored::New), Parsed::Ignored(_)) => "ignored",

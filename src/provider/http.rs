@@ -283,10 +283,15 @@ pub fn place(error: &serde_json::Error) -> String {
 }
 
 /// Text from outside as it may be stored and shown: no control characters (Postgres' text takes no U+0000), at most 200
-/// characters. The raw bytes stay in the inbox.
+/// characters; a tab or a line end becomes a space. The raw bytes stay in the inbox.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let shown = |c: char| match c {
+        c if !c.is_control() => c,
+        c if c.is_whitespace() => ' ',
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    text.chars().take(200).map(shown).collect()
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ mod relay;
 mod replicas;
 mod rest;
 mod retention;
+mod said;
 mod support;
 mod tickets;
 mod verify;

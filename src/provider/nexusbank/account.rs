@@ -87,6 +87,8 @@ mod tests {
             r#"{"iban":"BE68539007547034","bic":"NEXUBEBB","status":"COMPLETED"}"#,
             r#"{"account_id":"","iban":"BE68539007547034","bic":"NEXUBEBB","status":"COMPLETED"}"#,
             r#"{"account_id":"acc_1","iban":"BE00539007547034","bic":"NEXUBEBB","status":"COMPLETED"}"#,
+            r#"{"account_id":"acc_1","iban":"BE99714307121340","bic":"NEXUBEBB","status":"COMPLETED"}"#,
+            r#"{"account_id":"acc_1","iban":"BE57ABCDEFGHIJKL","bic":"NEXUBEBB","status":"COMPLETED"}"#,
             r#"{"account_id":"acc_1","iban":"BE68539007547034","bic":"NEXU","status":"COMPLETED"}"#,
             r#"{"account_id":"acc_1","status":"IN_PROGRESS"}"#,
             "{}",

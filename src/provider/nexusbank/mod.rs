@@ -198,7 +198,7 @@ impl Provider for NexusBank {
             cursor = Some(next);
         }
         // Only what says that it is ours: a list that ignores its filter must not hand us somebody else's account.
-        found.retain(|report| report.our_reference.as_deref() == Some(opening.to_string().as_str()));
+        found.retain(|report| report.opening() == Some(opening));
         Ok(found)
     }
 

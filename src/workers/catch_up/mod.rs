@@ -244,7 +244,7 @@ const fn label(fact: &NewFact, stored: Stored) -> &'static str {
     match (stored, &fact.arrival) {
         (Stored::New, Arrival::Dead(_)) => "unreadable",
         (Stored::New, _) => "new",
-        (Stored::Duplicate, _) => "duplicate",
+        (Stored::Duplicate | Stored::Repeat, _) => "duplicate",
         (Stored::Conflict, _) => "conflict",
     }
 }

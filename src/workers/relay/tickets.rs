@@ -27,6 +27,7 @@ use crate::provider::CallError;
 use crate::provider::http::plain;
 use crate::services::Tracker;
 use crate::services::tracker::{Category, Document, Issue, NewIssue, one_line, time};
+use crate::workers::timeline::add_words;
 
 /// How much of what happened a ticket tells.
 const LATEST: usize = 20;
@@ -160,7 +161,7 @@ impl Relay {
         ticket: &Ticket,
     ) -> Result<Answered, CallError> {
         let id = (work.opening_id, ticket.kind);
-        let items = self.with_database(async |connection| latest(connection, &ticket.opening).await).await?;
+        let items = self.with_database(async |connection| self.latest(connection, &ticket.opening).await).await?;
         let issue = self.issue(work, ticket, &items);
         let clock = &self.context.clock;
         let mark = async |connection: &mut PgConnection| {
@@ -208,6 +209,23 @@ impl Relay {
             .paragraph(&reference_of(work));
         let labels = vec!["account-opening".to_owned(), kind.to_string(), ticket.label()];
         NewIssue { summary: one_line(&format!("{kind}: opening {}", opening.id)), description, labels }
+    }
+
+    /// The end of the timeline.
+    async fn latest(&self, connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Vec<timeline::Item>> {
+        let mut latest = Vec::new();
+        let mut after: Option<(Time, i32, String)> = None;
+        loop {
+            let page = timeline::list(connection, opening, Page { limit: PAGE, after }).await?;
+            let is_last = i64::try_from(page.len()).unwrap_or(PAGE) < PAGE;
+            after = page.last().map(|it| (it.at, it.rank, it.id.clone()));
+            latest.extend(page);
+            latest.drain(..latest.len().saturating_sub(LATEST));
+            if is_last {
+                add_words(connection, &self.context.providers, &mut latest).await?;
+                return Ok(latest);
+            }
+        }
     }
 
     /// Database work in the midst of a call: an outage of ours is waited out like one of theirs.
@@ -261,29 +279,16 @@ fn reference_of(work: &Claimed) -> String {
     format!("Reference: {}", work.id)
 }
 
-/// The end of the timeline.
-async fn latest(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Vec<timeline::Item>> {
-    let mut latest = Vec::new();
-    let mut after: Option<(Time, i32, String)> = None;
-    loop {
-        let page = timeline::list(connection, opening, Page { limit: PAGE, after }).await?;
-        let is_last = i64::try_from(page.len()).unwrap_or(PAGE) < PAGE;
-        after = page.last().map(|it| (it.at, it.rank, it.id.clone()));
-        latest.extend(page);
-        latest.drain(..latest.len().saturating_sub(LATEST));
-        if is_last {
-            return Ok(latest);
-        }
-    }
-}
-
-/// One thing that happened: when, what, and how it ended. Nothing of what it carried.
+/// One thing that happened: when, what, how it ended, and the provider's word or the failure. Nothing else of what it carried.
 fn line(item: &timeline::Item) -> String {
     let word = |name: &str| item.detail[name].as_str().unwrap_or("-");
     let what = match item.kind.as_str() {
         "transition" => format!("{} → {} ({}, {})", word("from"), word("to"), word("event"), word("source")),
         "ticket" | "case" => format!("{} {}", word("kind"), word("status")),
-        _ => format!("{} {}", word("status"), word("outcome")),
+        _ => {
+            let said = ["provider_status", "failure"].iter().find_map(|it| item.detail[it].as_str());
+            format!("{} {}{}", word("status"), word("outcome"), said.map_or_else(String::new, |it| format!(": {it}")))
+        }
     };
     plain(&format!("{}  {}: {what}", time(item.at), item.kind))
 }

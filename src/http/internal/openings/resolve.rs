@@ -51,6 +51,7 @@ pub struct Decision {
     #[schema(example = "NEXUBEBB")]
     bic: Option<String>,
     /// Only when completed: the provider's tracking id, needed where none is known yet.
+    #[schema(min_length = 1, max_length = 255)]
     provider_reference: Option<String>,
 }
 

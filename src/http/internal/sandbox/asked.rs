@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::domain::bank::made_up_iban;
 use crate::domain::text::words;
-use crate::domain::{Opening, Report, Verdict};
+use crate::domain::{Opening, ProviderRef, Report, Verdict};
 use crate::http::internal::fields::{self, Takes, Wrong};
 use crate::http::problem::ApiError;
 
@@ -46,6 +46,7 @@ impl Word {
 #[derive(Clone, Debug, ToSchema)]
 pub struct SetStatus {
     /// The provider's tracking id, or our id.
+    #[schema(min_length = 1, max_length = 255)]
     pub account_opening_request_id: String,
     /// `INITIATED`, `IN_PROGRESS`, `COMPLETED`, `SUCCEEDED` or `REJECTED`.
     #[schema(value_type = String, example = "COMPLETED")]
@@ -67,10 +68,10 @@ impl SetStatus {
         let known = ["account_opening_request_id", "status", "iban", "bic", "rejection_reason"];
         fields::refuse_unknown(&[("", body, &known)])?;
         let mut wrong = Wrong::default();
-        let id = wrong.required("", body, "account_opening_request_id", text);
+        let id = wrong.required("", body, "account_opening_request_id", |it| text(it, ProviderRef::MAX_LEN));
         let status = wrong.required("", body, "status", fields::word);
-        let (iban, bic) = (wrong.optional("", body, "iban", text), wrong.optional("", body, "bic", text));
-        let rejection_reason = wrong.optional("", body, "rejection_reason", text);
+        let mut said = |name| wrong.optional("", body, name, |it| text(it, MAX_TEXT));
+        let (iban, bic, rejection_reason) = (said("iban"), said("bic"), said("rejection_reason"));
         let asked = id.zip(status).map(|(account_opening_request_id, status)| Self {
             account_opening_request_id,
             status,
@@ -98,9 +99,9 @@ impl SetStatus {
     }
 }
 
-fn text(text: &str) -> Result<String, Takes> {
-    if text.chars().nth(MAX_TEXT).is_some() {
-        return Err(format!("must be at most {MAX_TEXT} characters long"));
+fn text(text: &str, most: usize) -> Result<String, Takes> {
+    if text.chars().nth(most).is_some() {
+        return Err(format!("must be at most {most} characters long"));
     }
     Ok(text.to_owned())
 }
