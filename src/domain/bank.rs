@@ -1,6 +1,9 @@
 //! IBAN and BIC: what may be saved as an account.
 
 use serde::Serialize;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat};
+
+use super::text::{self, form};
 
 /// An IBAN whose length is its country's and whose checksum (ISO 13616, mod 97) is right, in electronic form.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
@@ -24,6 +27,22 @@ pub enum IbanError {
     /// The country's IBANs have another length.
     #[error("not an IBAN: wrong length for its country")]
     Length,
+}
+
+form!(Iban, iban_form());
+form!(Bic, bic_form());
+
+/// Electronic form. No pattern can say which check digits are right: the format `iban` stands for that.
+fn iban_form() -> ObjectBuilder {
+    text::matching("[A-Z]{2}[0-9]{2}[A-Z0-9]{11,29}")
+        .format(Some(SchemaFormat::Custom("iban".to_owned())))
+        .examples(["BE68539007547034"])
+}
+
+/// In capitals, with the countries that [`Bic::parse`] knows.
+fn bic_form() -> ObjectBuilder {
+    let countries = text::codes(2, |code| Bic::parse(&format!("BANK{code}AA")).is_ok()).join("|");
+    text::matching(&format!("[A-Z0-9]{{4}}({countries})[A-Z0-9]{{2}}([A-Z0-9]{{3}})?")).examples(["NEXUBEBB"])
 }
 
 impl Iban {
@@ -225,6 +244,23 @@ mod tests {
             }
         }
         assert_ne!(made_up_iban("BE", 1), made_up_iban("BE", 2));
+    }
+
+    #[test]
+    fn what_keeps_to_the_described_form_is_taken() {
+        let (iban, bic) = (text::form_of::<Iban>(), text::form_of::<Bic>());
+        for country in celes::Country::get_countries() {
+            assert!(iban(made_up_iban(country.alpha2, 7).as_str()), "{country}");
+        }
+        assert!(
+            !iban("BE68 5390 0754 7034") && !iban("be68539007547034"),
+            "the printed form is taken, and not described"
+        );
+        for text in
+            ["NEXUBEBB", "NEXUXKBB", "NEXUBEBB500", "12345678", "1234BE78", "NEXUXXBB", "NEXUBEB", "NEXUBEBB5", ""]
+        {
+            assert_eq!(bic(text), Bic::parse(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

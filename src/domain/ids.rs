@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::text::{self, form};
+
 macro_rules! uuid_id {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
@@ -26,11 +28,11 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// The longest id that is taken, in bytes. A unique index over longer text would fail at the insert, long
+            /// The longest id that is taken, in characters. A unique index over longer text would fail at the insert, long
             /// after the answer to whoever sent it.
             pub const MAX_LEN: usize = 200;
 
-            /// Takes a name that somebody else gave: 1 to 200 bytes, no control characters.
+            /// Takes a name that somebody else gave: 1 to 200 characters, none of them a control character.
             ///
             /// # Errors
             /// Says what is wrong with it.
@@ -38,8 +40,8 @@ macro_rules! text_id {
                 let text = text.into();
                 if text.is_empty() {
                     Err("must not be empty")
-                } else if text.len() > Self::MAX_LEN {
-                    Err("must be at most 200 bytes long")
+                } else if text.chars().nth(Self::MAX_LEN).is_some() {
+                    Err("must be at most 200 characters long")
                 } else if text.chars().any(char::is_control) {
                     Err("must not contain control characters")
                 } else {
@@ -59,6 +61,8 @@ macro_rules! text_id {
                 f.write_str(&self.0)
             }
         }
+
+        form!($name, text::printable(Self::MAX_LEN));
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -12,11 +12,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::page::{PageQuery, Params, encode};
+use super::cursor::Key;
+use super::page::{PageQuery, Params};
 use super::work::{Connection, database};
 use crate::db::events;
 use crate::http::Edge;
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 use crate::services::cloud_event;
 
 /// A page of events.
@@ -35,21 +36,16 @@ pub struct Events {
     path = "/v1/events",
     operation_id = "list_events",
     tag = "Events",
-    params(PageQuery),
+    params(PageQuery<(i64, Uuid)>),
     responses(
         (status = 200, description = "A page, empty when there is nothing new", body = Events),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Events>, ApiError> {
     params.only(&[])?;
     let page = params.page::<(i64, Uuid)>()?;
-    if page.after.is_some_and(|(transaction, _)| transaction < 0) {
-        return Err(ApiError::field("/cursor", "must be the next_cursor of a page of this list"));
-    }
     let work = move |mut connection: Connection| async move { events::list(&mut connection, page).await };
     let rows = database(&edge.pool, work).await?;
     let last = rows.last().map(|row| (row.xid, row.id)).or(page.after).unwrap_or((0, Uuid::nil()));
-    Ok(Json(Events { items: rows.iter().map(cloud_event).collect(), next_cursor: encode(&last) }))
+    Ok(Json(Events { items: rows.iter().map(cloud_event).collect(), next_cursor: last.write() }))
 }
