@@ -3,6 +3,9 @@
 mod form;
 
 use serde::Serialize;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat};
+
+use super::text::{self, form};
 
 use self::form::Kind;
 
@@ -29,6 +32,22 @@ pub enum IbanError {
     /// The account number has other characters, or another length, than its country's.
     #[error("not an IBAN: length or characters are not its country's")]
     Form,
+}
+
+form!(Iban, iban_form());
+form!(Bic, bic_form());
+
+/// Electronic form. No pattern can say which check digits are right: the format `iban` stands for that.
+fn iban_form() -> ObjectBuilder {
+    text::matching("[A-Z]{2}[0-9]{2}[A-Z0-9]{11,29}")
+        .format(Some(SchemaFormat::Custom("iban".to_owned())))
+        .examples(["BE68539007547034"])
+}
+
+/// In capitals, with the countries that [`Bic::parse`] knows.
+fn bic_form() -> ObjectBuilder {
+    let countries = text::codes(2, |code| Bic::parse(&format!("BANK{code}AA")).is_ok()).join("|");
+    text::matching(&format!("[A-Z0-9]{{4}}({countries})[A-Z0-9]{{2}}([A-Z0-9]{{3}})?")).examples(["NEXUBEBB"])
 }
 
 impl Iban {
@@ -264,6 +283,23 @@ mod tests {
             assert!(Iban::parse(good).is_ok(), "{good:?}");
         }
         assert!(Bic::parse("NEXU\u{a0}BE BB\n").is_ok());
+    }
+
+    #[test]
+    fn what_keeps_to_the_described_form_is_taken() {
+        let (iban, bic) = (text::form_of::<Iban>(), text::form_of::<Bic>());
+        for country in celes::Country::get_countries() {
+            assert!(iban(made_up_iban(country.alpha2, 7).as_str()), "{country}");
+        }
+        assert!(
+            !iban("BE68 5390 0754 7034") && !iban("be68539007547034"),
+            "the printed form is taken, and not described"
+        );
+        for text in
+            ["NEXUBEBB", "NEXUXKBB", "NEXUBEBB500", "12345678", "1234BE78", "NEXUXXBB", "NEXUBEB", "NEXUBEBB5", ""]
+        {
+            assert_eq!(bic(text), Bic::parse(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::http::Edge;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 use crate::workers::timeline;
 
 /// Something that happened.
@@ -44,12 +44,9 @@ pub struct Item {
     path = "/v1/account-openings/{id}/timeline",
     operation_id = "list_timeline",
     tag = "Account openings",
-    params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery),
+    params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery<(Time, i32, String)>),
     responses(
         (status = 200, description = "A page", body = Listing<Item>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn timeline(

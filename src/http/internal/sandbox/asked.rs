@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::domain::bank::made_up_iban;
-use crate::domain::text::words;
+use crate::domain::text::{self as forms, form, words};
 use crate::domain::{Opening, ProviderRef, Report, Verdict};
 use crate::http::internal::fields::{self, Takes, Wrong};
 use crate::http::problem::ApiError;
@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 200;
 
 words!(
     /// The provider's words.
-    Word {
+    SandboxStatus {
         /// Taken note of.
         Initiated = "INITIATED",
         /// Being worked on.
@@ -31,7 +31,7 @@ words!(
     }
 );
 
-impl Word {
+impl SandboxStatus {
     const fn verdict(self) -> Verdict {
         match self {
             Self::Initiated => Verdict::Started,
@@ -46,16 +46,18 @@ impl Word {
 #[derive(Clone, Debug, ToSchema)]
 pub struct SetStatus {
     /// The provider's tracking id, or our id.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = ProviderRef)]
     pub account_opening_request_id: String,
-    /// `INITIATED`, `IN_PROGRESS`, `COMPLETED`, `SUCCEEDED` or `REJECTED`.
-    #[schema(value_type = String, example = "COMPLETED")]
-    status: Word,
+    /// The provider's word.
+    status: SandboxStatus,
     /// Made up for a completion if it is left out.
+    #[schema(value_type = Option<SandboxText>)]
     iban: Option<String>,
     /// Made up for a completion if it is left out.
+    #[schema(value_type = Option<SandboxText>)]
     bic: Option<String>,
     /// For a rejection.
+    #[schema(value_type = Option<SandboxText>)]
     rejection_reason: Option<String>,
 }
 
@@ -98,6 +100,10 @@ impl SetStatus {
         }
     }
 }
+
+/// What [`text`] takes.
+pub enum SandboxText {}
+form!(SandboxText, forms::text().max_length(Some(MAX_TEXT)));
 
 fn text(text: &str, most: usize) -> Result<String, Takes> {
     if text.chars().nth(most).is_some() {
