@@ -57,7 +57,7 @@ impl From<Vec<SettingError>> for Misconfigured {
 /// What is wrong with a database that was given is wrong configuration; everything else went wrong.
 fn refused(error: OpenError) -> anyhow::Error {
     match error {
-        OpenError::OlderSchema { .. } | OpenError::Role(_) => Misconfigured(vec![error.to_string()]).into(),
+        OpenError::OlderSchema { .. } | OpenError::Setting(_) => Misconfigured(vec![error.to_string()]).into(),
         OpenError::Cluster(_) | OpenError::Failed(_) => error.into(),
     }
 }

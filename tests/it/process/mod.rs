@@ -7,6 +7,7 @@ mod hangups;
 mod hostile;
 mod outside;
 mod panics;
+mod poolers;
 mod private;
 mod readiness;
 mod roles;
