@@ -18,7 +18,7 @@ use clap::{Arg, ArgMatches, CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::dot_env::Variables;
-use crate::app::OpenError;
+use crate::app::{KeyError, OpenError};
 use crate::config::SettingError;
 use crate::telemetry::{self, LogFilter, LogFormat};
 
@@ -64,6 +64,14 @@ fn refused(error: OpenError) -> anyhow::Error {
     match error {
         OpenError::OlderSchema { .. } | OpenError::Setting(_) => Misconfigured(vec![error.to_string()]).into(),
         OpenError::Cluster(_) | OpenError::Failed(_) => error.into(),
+    }
+}
+
+/// A key that is not to be worked with is wrong configuration; one that cannot be read or kept went wrong.
+fn refused_key(error: KeyError) -> anyhow::Error {
+    match error {
+        KeyError::Setting(error) => Misconfigured::from(vec![error]).into(),
+        KeyError::Failed(error) => error,
     }
 }
 

@@ -5,6 +5,7 @@ mod dotenv;
 pub mod external;
 mod hangups;
 mod hostile;
+mod keys;
 mod outside;
 mod panics;
 mod poolers;
