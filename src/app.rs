@@ -19,8 +19,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-pub use self::database::{Database, OpenError};
-pub use self::key::{history_key, known_history_key};
+pub use self::database::{Database, OpenError, unfit};
+pub use self::key::{KeyError, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
 use crate::http::listener::{Limits, serve};
 use crate::http::{internal, public};

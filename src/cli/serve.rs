@@ -41,7 +41,8 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 async fn start(settings: Settings) -> anyhow::Result<(App, Database)> {
     let database = Database::open(&settings.database).await.map_err(super::refused)?;
     database.check_role(settings.environment).await.map_err(super::refused)?;
-    let key = history_key(settings.history_key.as_ref(), &settings.database.data_dir)?;
+    let key = history_key(&database.pool, settings.history_key.as_ref(), &settings.database.data_dir);
+    let key = key.await.map_err(super::refused_key)?;
     if !settings.clock_offset.is_zero() {
         let milliseconds = settings.clock_offset.num_milliseconds();
         tracing::warn!(milliseconds, "CLOCK_OFFSET: the clock is made wrong");

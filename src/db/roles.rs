@@ -160,6 +160,6 @@ pub async fn grant(connection: &mut PgConnection, schema: &str, role: &str, exac
 }
 
 /// A name as SQL takes it, whatever it holds.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

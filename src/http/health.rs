@@ -11,17 +11,20 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde_json::json;
-use sqlx::{Connection as _, PgConnection};
-use tokio::time::{Instant, timeout_at};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Edge;
 use super::heart::Heart;
 use crate::clock::{MAX_SKEW, Time};
 use crate::db::gauges::{self, Count};
-use crate::db::{conclude, describe, opening_counts};
+use crate::db::{conclude, describe, opening_counts, refusal};
 
 /// The longest that a look at the database may take here.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// After how much of it it is looked why the pool has no connection yet.
+const WONDERS_AFTER: Duration = Duration::from_secs(1);
 
 /// What is said of a database that says nothing.
 const LATE: &str = "the database does not answer in time";
@@ -49,7 +52,7 @@ pub async fn live() -> &'static str {
 async fn ready(State(edge): State<Edge>, Extension(heart): Extension<Heart>) -> Response {
     // In a task of its own: a machine that hangs up leaves neither the connection nor the heart in the middle of something.
     let problems = tokio::spawn(async move { problems(&edge, &heart).await }).await;
-    let problems = problems.unwrap_or_else(|_| vec!["looking at the database failed"]);
+    let problems = problems.unwrap_or_else(|_| vec!["looking at the database failed".to_owned()]);
     if problems.is_empty() {
         return Json(json!({"ready": true})).into_response();
     }
@@ -57,22 +60,34 @@ async fn ready(State(edge): State<Edge>, Extension(heart): Extension<Heart>) -> 
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "2")], body).into_response()
 }
 
-async fn problems(edge: &Edge, heart: &Heart) -> Vec<&'static str> {
+async fn problems(edge: &Edge, heart: &Heart) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
-    let looked = match timeout_at(deadline, edge.pool.acquire()).await {
-        Ok(Ok(mut connection)) => {
+    let looked = match acquired(&edge.pool, deadline).await {
+        Ok(mut connection) => {
             let result = timeout_at(deadline, look(&mut connection, edge, heart)).await;
             conclude(connection, result)
         }
-        Ok(Err(error)) => Err(error),
-        Err(_) => Ok(vec![LATE]),
+        Err(error) => Err(error),
     };
     match looked {
-        Ok(problems) => problems,
+        Ok(problems) => problems.into_iter().map(ToOwned::to_owned).collect(),
         Err(error) => {
-            tracing::warn!(error = describe(&error), "not ready");
-            vec![if Instant::now() < deadline { "the database is away" } else { LATE }]
+            let cause = describe(&error);
+            tracing::warn!(error = cause, "not ready");
+            vec![if Instant::now() < deadline { format!("the database is away: {cause}") } else { LATE.to_owned() }]
         }
+    }
+}
+
+/// A connection of the pool, or what refuses one: the pool itself tries again and again, and says only that time ran out.
+async fn acquired(pool: &PgPool, deadline: Instant) -> sqlx::Result<PoolConnection<Postgres>> {
+    let wondering = async {
+        sleep_until(deadline - PATIENCE + WONDERS_AFTER).await;
+        refusal(pool).await
+    };
+    tokio::select! {
+        acquired = timeout_at(deadline, pool.acquire()) => acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut)),
+        Some(refusal) = wondering => Err(refusal),
     }
 }
 

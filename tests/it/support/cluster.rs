@@ -52,13 +52,17 @@ fn next_number() -> u32 {
 
 /// A proxy before the database with this URL.
 pub async fn proxy(url: &str) -> Proxy {
+    Proxy::start(link(url)).await.unwrap()
+}
+
+/// Where the database with this URL listens.
+pub fn link(url: &str) -> Link {
     let options: PgConnectOptions = url.parse().unwrap();
     let folder = options.get_socket().cloned().or_else(|| Some(PathBuf::from(options.get_host())));
-    let link = match folder.filter(|it| it.is_absolute()) {
+    match folder.filter(|it| it.is_absolute()) {
         Some(folder) => Link::Socket(folder.join(format!(".s.PGSQL.{}", options.get_port()))),
         None => Link::Port(format!("{}:{}", options.get_host(), options.get_port()).parse().unwrap()),
-    };
-    Proxy::start(link).await.unwrap()
+    }
 }
 
 /// The same database, through the proxy.

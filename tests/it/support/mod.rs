@@ -14,6 +14,7 @@ pub mod kept;
 pub mod load;
 pub mod memory;
 mod opening;
+pub mod pooler;
 mod problem;
 pub mod process;
 pub mod run;
