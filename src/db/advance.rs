@@ -193,12 +193,14 @@ impl<'a> Effects<'a> {
         let opening_id = opening.id;
         match effect {
             Effect::Send(Command(topic)) => {
-                let (id, lane) = (command_id(writer, opening_id, *topic), opening.request.market.clone());
+                let (id, lane) = (effect_id(writer, opening_id, topic.as_str()), opening.request.market.clone());
                 self.work.push(outbox::NewWork { id, opening_id, topic: *topic, lane, payload: json!({}) });
             }
             Effect::Cancel(topic) => self.cancelled.push((opening_id, *topic)),
-            // Each state is entered once, so each type of event but a contradiction is told once.
-            Effect::Emit(kind, snapshot) => self.emit(writer, *kind, snapshot, opening_id.effect(kind.as_str())),
+            Effect::Emit(kind, snapshot) => {
+                let id = effect_id(writer, opening_id, kind.as_str());
+                self.emit(writer, *kind, snapshot, id);
+            }
             Effect::OpenTicket { kind, summary } => self.tickets.push(tickets::Act::Open(tickets::NewTicket {
                 id: writer.ids.next(),
                 opening_id,
@@ -257,14 +259,19 @@ impl<'a> Effects<'a> {
     }
 }
 
-/// The Idempotency-Key of a command. Each topic serves one state, which is entered once, so an opening has one command of it.
-#[cfg_attr(not(feature = "broken"), expect(unused_variables, reason = "keys are drawn only where the defence is out"))]
-fn command_id(writer: &Writer, opening: OpeningId, topic: Topic) -> Uuid {
+/// The id of a command, which is its Idempotency-Key, or of an event. Each topic serves one state, and each type of event but a
+/// contradiction tells of one; a state is entered once, so an opening has one of each.
+#[cfg_attr(not(feature = "broken"), expect(unused_variables, reason = "ids are drawn only where the defence is out"))]
+fn effect_id(writer: &Writer, opening: OpeningId, name: &str) -> Uuid {
     #[cfg(feature = "broken")]
-    if crate::faults::broken::lacks(crate::faults::broken::Defence::UniqueKey) {
-        return writer.ids.next();
+    {
+        use crate::faults::broken::{Defence, lacks};
+        // A duplicate that acts again needs a second id as well.
+        if lacks(Defence::EffectKeys) || lacks(Defence::UniqueKey) {
+            return writer.ids.next();
+        }
     }
-    opening.effect(topic.as_str())
+    opening.effect(name)
 }
 
 /// What happened to a ticket, to be done at the tracker too.

@@ -4,6 +4,9 @@
 //! hide none, and a reader's place stands for the same events wherever the cell is restored. A crash leaves events without a
 //! position, which the next read or sweep gives them.
 
+#[cfg(feature = "broken")]
+mod broken;
+
 use chrono::TimeDelta;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -127,6 +130,10 @@ pub async fn place(connection: &mut PgConnection, now: Time) -> sqlx::Result<u64
 /// # Errors
 /// When the database is away.
 pub async fn list(connection: &mut PgConnection, page: Page<i64>) -> sqlx::Result<Vec<(i64, Event)>> {
+    #[cfg(feature = "broken")]
+    if crate::faults::broken::lacks(crate::faults::broken::Defence::EventOrder) {
+        return broken::by_transaction(connection, page).await;
+    }
     // The limit within keeps the planner from reading all events for a join: it looks each up by its id.
     let rows = sqlx::query!(
         r#"-- events::list

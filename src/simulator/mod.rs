@@ -41,7 +41,7 @@ pub use dealer::Planner;
 pub use endpoint::{Api, Endpoint};
 pub use life::Decided;
 pub use options::{Options, StartError, TrackerOptions};
-pub use plan::{Decision, Fault, HALF_A_CHARACTER, Plan, RefusalForm, Verdict, Webhooks};
+pub use plan::{Decision, Fault, Fold, HALF_A_CHARACTER, Plan, RefusalForm, Verdict, Webhooks};
 pub use quota::Timing;
 pub use snapshot::{AccountRequest, Call, Card, Counts, LedgerSnapshot, OpeningRecord, Status};
 pub use tracker::{IssueRecord, IssueStatus};

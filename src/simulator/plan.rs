@@ -124,6 +124,21 @@ pub enum Decision {
     By(Verdict),
 }
 
+/// How the header with the signature arrives: proxies write header lines anew, and RFC 9110 (5.3) lets them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fold {
+    /// As the bank sends it.
+    #[default]
+    AsSent,
+    /// The comma within a signature is taken for one between values: `v1, <signature>`.
+    Spaced,
+    /// A line for each signature, the bank's new key after its old one.
+    Lines,
+    /// One line, with commas between the signatures.
+    Joined,
+}
+
 /// How the bank tells its decision.
 #[expect(clippy::struct_excessive_bools, reason = "faults that combine freely are not the states of one machine")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +161,8 @@ pub struct Webhooks {
     pub early: bool,
     /// First comes a message under the same id that tells of a stranger's IBAN, signed with a wrong secret.
     pub forged_first: bool,
+    /// How the signatures of its messages arrive.
+    pub fold: Fold,
     /// Leaves IBAN and BIC out of the message: they must be looked up.
     pub thin: bool,
     /// This long after the decision's message the opposite is told. The bank's own record does not change.
@@ -163,6 +180,7 @@ impl Default for Webhooks {
             dropped: false,
             early: false,
             forged_first: false,
+            fold: Fold::AsSent,
             thin: false,
             contradiction_after: None,
         }
@@ -190,6 +208,10 @@ pub struct Plan {
     pub decide_after: Duration,
     /// Whether the bank says `IN_PROGRESS` half-way.
     pub progress: bool,
+    /// It says `ON_HOLD` there instead, which is no word of its contract. Needs [`Plan::progress`].
+    pub on_hold: bool,
+    /// Whether the ids of profile, request and card are 255 characters long, the most that providers document.
+    pub long_ids: bool,
     /// How the bank tells its decision.
     pub webhooks: Webhooks,
 }
@@ -205,6 +227,8 @@ impl Default for Plan {
             decision: Decision::By(Verdict::complete()),
             decide_after: Duration::ZERO,
             progress: false,
+            on_hold: false,
+            long_ids: false,
             webhooks: Webhooks::default(),
         }
     }

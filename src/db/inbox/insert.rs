@@ -12,8 +12,6 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::domain::{Outcome, Report, Source};
-#[cfg(feature = "broken")]
-use crate::faults::broken;
 
 /// SHA-256 of a body.
 pub type Digest = [u8; 32];
@@ -259,8 +257,11 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
         return Ok(HashSet::new());
     }
     #[cfg(feature = "broken")]
-    if broken::lacks(broken::Defence::UniqueKey) || broken::lacks(broken::Defence::DurableDedup) {
-        return broken::insert(connection, facts).await;
+    {
+        use crate::faults::broken::{Defence, lacks};
+        if lacks(Defence::UniqueKey) || lacks(Defence::DurableDedup) {
+            return super::broken::insert(connection, facts).await;
+        }
     }
     let ids: Vec<Uuid> = facts.iter().map(|it| it.id).collect();
     let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();

@@ -7,6 +7,8 @@
 //! buried.rs   those that only a newer version can read
 //! ```
 
+#[cfg(feature = "broken")]
+mod broken;
 mod buried;
 mod claim;
 mod erase;
