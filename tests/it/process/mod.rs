@@ -6,6 +6,7 @@ pub mod external;
 mod hangups;
 mod hostile;
 mod keys;
+mod odd_settings;
 mod outside;
 mod panics;
 mod poolers;
