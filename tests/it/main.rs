@@ -35,6 +35,7 @@ mod replicas;
 mod rest;
 mod retention;
 mod support;
+mod sweeps;
 mod tickets;
 mod verify;
 mod webhooks;
