@@ -8,6 +8,7 @@
     reason = "a test fails by saying where"
 )]
 
+mod alerts;
 mod catch_up;
 mod contention;
 mod counts;
