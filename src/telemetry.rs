@@ -84,6 +84,7 @@ fn describe() {
         ),
         ("ready", "1 if /readyz answers 200, else 0"),
         ("breaker_state", "Circuit breakers: 0 closed, 1 half-open, 2 open"),
+        ("events_oldest_unshown_seconds", "The age of the oldest event that GET /v1/events does not show yet"),
         ("terminal_by_poll_ratio", "The part of this process's answers of the last hour that polls had to find"),
     ] {
         describe_gauge!(format!("account_opening_{name}"), what);

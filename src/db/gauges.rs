@@ -87,6 +87,23 @@ pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Cou
     .await
 }
 
+/// When the oldest event was emitted that `/v1/events` does not show yet, since a transaction that is older than its own still
+/// runs somewhere in the cluster. By the order in which they will be shown, so that one row of the index is read.
+///
+/// # Errors
+/// When the database is away.
+pub async fn oldest_unshown_event(connection: &mut PgConnection) -> sqlx::Result<Option<Time>> {
+    sqlx::query_scalar!(
+        r#"-- gauges::oldest_unshown_event
+        select at from events
+         where xid >= pg_snapshot_xmin(pg_current_snapshot())
+         order by xid, id
+         limit 1"#,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
 /// What the database says of itself.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]

@@ -128,9 +128,12 @@ async fn gauge(edge: &Edge, seen: &Seen) -> sqlx::Result<()> {
         metrics::gauge!("account_opening_queue_oldest_seconds", "queue" => name).set(age);
     }
     let openings = opening_counts::all(&mut transaction).await?;
+    let unshown = gauges::oldest_unshown_event(&mut transaction).await?;
     let dead = gauges::dead_letters(&mut transaction).await?;
     transaction.rollback().await?;
     drop(connection);
+    let unshown = unshown.map_or(0.0, |oldest| (now - oldest).as_seconds_f64().max(0.0));
+    metrics::gauge!("account_opening_events_oldest_unshown_seconds").set(unshown);
     for Count { second: market, .. } in &openings {
         // From zero on, in every process: the first escalation of a market must be an increase.
         metrics::counter!("account_opening_escalations_total", "market" => market.clone()).increment(0);

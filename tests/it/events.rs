@@ -291,3 +291,26 @@ async fn subscribers_that_are_down_or_hang_hold_up_no_command() {
     assert_eq!(acknowledged(&hanging), all_ids(&app).await);
     app.finish().await;
 }
+
+/// G21: a transaction that stays open anywhere in the cluster holds back what is emitted after it began; the gauge tells for how
+/// long the oldest such event has not been shown.
+#[tokio::test]
+async fn the_age_of_the_oldest_event_that_is_not_shown_is_a_metric() {
+    let app = TestApp::start().await;
+    let mut long = app.pool.begin().await.unwrap();
+    sqlx::query("select pg_current_xact_id()").execute(&mut *long).await.unwrap();
+    app.open().waiting().await;
+    app.pass(TimeDelta::minutes(10));
+    let age = async || -> f64 {
+        let text = app.client.get(format!("{}/metrics", app.internal)).send().await.unwrap().text().await.unwrap();
+        let age = text.lines().find_map(|line| line.strip_prefix("account_opening_events_oldest_unshown_seconds "));
+        age.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+    };
+    let oldest = age().await;
+    assert!(oldest >= 600.0, "{oldest}");
+    assert_eq!(app.get("/v1/events").await["items"], json!([]));
+    long.rollback().await.unwrap();
+    // Other tests have transactions of their own on the same cluster.
+    eventually("the events are shown", async || (age().await < 1.0).then_some(())).await;
+    app.finish().await;
+}
