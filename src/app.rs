@@ -3,6 +3,7 @@
 //! way.
 
 mod database;
+mod file_limit;
 mod key;
 mod parts;
 pub mod verify;
@@ -18,8 +19,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-pub use self::database::{Database, OpenError};
-pub use self::key::{history_key, known_history_key};
+pub use self::database::{Database, OpenError, unfit};
+pub use self::key::{KeyError, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
 use crate::http::listener::{Limits, serve};
 use crate::http::{internal, public};
@@ -53,10 +54,11 @@ impl Parts {
     /// Listens and works.
     ///
     /// # Errors
-    /// When an address cannot be listened on.
+    /// When an address cannot be listened on, or the limit of open files is too low (a [`crate::config::SettingError`]).
     pub async fn run(self) -> anyhow::Result<App> {
         let Self { edge, context, ingest, rejections } = self;
         let settings = Arc::clone(&edge.settings);
+        let most = file_limit::share(settings.database.pool)?;
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
         let (stop_listening, stop_working) = (edge.stopping.clone(), CancellationToken::new());
@@ -67,7 +69,8 @@ impl Parts {
         }
         let metrics = edge.metrics.clone();
         let mut listeners = JoinSet::new();
-        let (outside, inside) = (Limits::outside(&settings), Limits::inside(&settings));
+        let outside = Limits { connections: most.public, ..Limits::outside(&settings) };
+        let inside = Limits { connections: most.internal, ..Limits::inside(&settings) };
         listeners.spawn(serve(public, public::router(edge.clone()), outside, stop_listening.clone()));
         listeners.spawn(serve(internal, internal::router(edge), inside, stop_listening.clone()));
         let workers = work::start(&context, metrics, &stop_working);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-use self::parse::{Checker, duration, list_of};
+use self::parse::{Checker, duration, given, list_of};
 pub use self::parse::{Role, SettingError, Token};
 pub use self::raw::{
     DEVELOPMENT_API_KEY, DEVELOPMENT_API_TOKENS, DEVELOPMENT_JIRA_API_TOKEN, DEVELOPMENT_JIRA_EMAIL,
@@ -31,7 +31,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::text::words;
 use crate::guard::breaker::Rules;
 use crate::provider::signature::WebhookSecret;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFilter, LogFormat};
 
 /// Some providers repeat a webhook for so long: an event must be known as a copy for longer.
 const LONGEST_REPEAT: TimeDelta = TimeDelta::days(30);
@@ -94,6 +94,7 @@ pub struct Settings {
     pub environment: Environment,
     pub public_addr: SocketAddr,
     pub internal_addr: SocketAddr,
+    pub keep_alive: Duration,
     pub api_tokens: Vec<Token>,
     /// None: made and kept in the data directory.
     pub history_key: Option<HistoryKey>,
@@ -143,12 +144,8 @@ impl RawDatabase {
                 parse::postgres,
             ),
             pool: check.number("DATABASE_POOL", &self.database_pool, 2, 1_000),
-            data_dir: self
-                .data_dir
-                .as_ref()
-                .filter(|it| !it.is_empty())
-                .map_or_else(parse::default_data_dir, Into::into),
-            pg_bin_dir: self.pg_bin_dir.as_ref().filter(|it| !it.is_empty()).map(Into::into),
+            data_dir: given(self.data_dir.as_ref()).map_or_else(parse::default_data_dir, Into::into),
+            pg_bin_dir: given(self.pg_bin_dir.as_ref()).map(Into::into),
         }
     }
 
@@ -187,11 +184,12 @@ impl RawSettings {
         let database = self.database.check(&mut check);
         let settings = Settings {
             database,
-            log: check.with("LOG", &self.log, "a level or filter, such as info", parse::log_filter).unwrap_or_default(),
+            log: check.with("LOG", &self.log, LogFilter::TAKES, parse::log_filter).unwrap_or_default(),
             log_format: check.word("LOG_FORMAT", &self.log_format).unwrap_or(LogFormat::Text),
             environment: check.word("ENVIRONMENT", &self.environment).unwrap_or(Environment::Production),
             public_addr: check.address("PUBLIC_ADDR", &self.public_addr),
             internal_addr: check.address("INTERNAL_ADDR", &self.internal_addr),
+            keep_alive: check.duration("KEEP_ALIVE", &self.keep_alive),
             api_tokens: check.secret("API_TOKENS", &self.api_tokens, parse::TOKENS, parse::tokens),
             history_key: check.optional_secret(
                 "HISTORY_KEY",
@@ -318,11 +316,10 @@ impl RawSettings {
         }
         #[cfg(feature = "broken")]
         check.wrong("ENVIRONMENT", None, "another build: this one has its defences taken out");
-        let missing = |value: Option<&String>| value.is_none_or(String::is_empty);
-        if missing(self.database.database_url.as_ref()) {
+        if given(self.database.database_url.as_ref()).is_none() {
             check.wrong("DATABASE_URL", None, "postgres://… (required in production; see ENVIRONMENT)");
         }
-        if missing(self.history_key.as_ref()) {
+        if given(self.history_key.as_ref()).is_none() {
             check.wrong("HISTORY_KEY", None, "base64 of 32 bytes (required in production)");
         }
         if self.tracker.jira_api_token.as_ref().is_some_and(|it| it.contains(DEVELOPMENT_JIRA_API_TOKEN)) {

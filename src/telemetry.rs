@@ -76,6 +76,7 @@ fn describe() {
     for (name, what) in [
         ("queue_depth", "Work that waits (timers: that is due)"),
         ("queue_oldest_seconds", "The age of the oldest work that waits"),
+        ("events_oldest_unshown_seconds", "The age of the oldest event that has no position yet"),
         ("openings", "Openings by state and market"),
         ("dead_letters", "Dead letters by queue and cause"),
         (
@@ -84,7 +85,6 @@ fn describe() {
         ),
         ("ready", "1 if /readyz answers 200, else 0"),
         ("breaker_state", "Circuit breakers: 0 closed, 1 half-open, 2 open"),
-        ("events_oldest_unshown_seconds", "The age of the oldest event that GET /v1/events does not show yet"),
         ("terminal_by_poll_ratio", "The part of this process's answers of the last hour that polls had to find"),
     ] {
         describe_gauge!(format!("account_opening_{name}"), what);
@@ -122,7 +122,7 @@ fn begin_at_zero() {
             zero("retries_total", &[("topic", topic.as_str()), ("reason", reason)]);
         }
     }
-    for reason in ["processing", "unreadable", "no_matching_opening", "catch_up", "no_tracker"] {
+    for reason in ["processing", "unreadable", "unknown_status", "no_matching_opening", "catch_up", "no_tracker"] {
         zero("failures_total", &[("reason", reason)]);
     }
     for what in ["facts", "keys", "work"] {

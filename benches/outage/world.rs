@@ -66,7 +66,7 @@ impl World {
         let service = serve(&folder, cluster.url(), &simulator.base_url(), (&public, &internal));
         let (public, internal) = (format!("http://{public}"), format!("http://{internal}"));
         simulator.deliver_to(format!("{public}/webhooks/nexusbank"));
-        let client = Client::builder().timeout(Duration::from_secs(30)).build().expect("an HTTP client");
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("an HTTP client");
         let clock = Clock::system();
         let world = Self { simulator, client, public, internal, clock, connection, cluster, service, folder };
         world.is_ready().await;

@@ -71,7 +71,7 @@ impl Service {
     }
 
     async fn is_ready(&self) {
-        let (client, url, started) = (Client::new(), format!("http://{}/readyz", self.internal), Instant::now());
+        let (client, url, started) = (direct(), format!("http://{}/readyz", self.internal), Instant::now());
         while client.get(&url).send().await.map_or(0, |it| it.status().as_u16()) != 200 {
             assert!(started.elapsed() < PATIENCE, "not ready within {PATIENCE:?}:\n{}", self.last_words());
             sleep(LOOK).await;
@@ -82,7 +82,7 @@ impl Service {
     pub async fn hold_cards(&self) {
         let url = format!("http://{}/v1/breakers/cards/issue", self.internal);
         let body = json!({"forced": "open", "reason": "webhooks are measured, not what follows them"});
-        let answer = Client::new().put(url).bearer_auth(TOKEN).json(&body).send().await.expect("an answer");
+        let answer = direct().put(url).bearer_auth(TOKEN).json(&body).send().await.expect("an answer");
         assert_eq!(answer.status(), 200, "the breaker is forced open");
         sleep(FOLLOWED).await;
     }
@@ -108,4 +108,9 @@ impl Service {
 
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port")
+}
+
+/// A client that no proxy of the environment comes between.
+fn direct() -> Client {
+    Client::builder().no_proxy().build().expect("an HTTP client")
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use account_opening::clock::{Clock, Time};
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::embedded::Cluster;
+use account_opening::embedded::{Cluster, ClusterOptions};
 use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use chrono::TimeDelta;
 use sqlx::{Connection, PgConnection};
@@ -31,8 +31,9 @@ impl World {
     /// # Errors
     /// What to install.
     pub async fn start(settings: &[(String, String)]) -> Result<Self, String> {
-        let cluster =
-            Cluster::temporary_with(None, 200, settings.to_owned()).await.map_err(|error| error.to_string())?;
+        let (data_dir, settings_of_postgres) = (std::env::temp_dir(), settings.to_owned());
+        let options = ClusterOptions { data_dir, bin_dir: None, max_connections: 200, settings: settings_of_postgres };
+        let cluster = Cluster::temporary_with(options).await.map_err(|error| error.to_string())?;
         let postmaster = cluster.postmaster_pid();
         let pgbench = limit::pgbench(postmaster)?;
         let planner = Planner::Fixed(Plan::default());

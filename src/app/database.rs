@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
+use sqlx::migrate::MigrateError;
 
 use crate::config::{self, Environment, SettingError};
 use crate::db::migrations::{self, Version};
-use crate::db::{PoolOptions, connect, connect_for_migrations, describe, roles};
+use crate::db::{PoolOptions, Unfit, acquire, connect, connect_alone, connect_for_migrations, describe, roles};
 use crate::embedded::{Cluster, ClusterError, ClusterOptions};
 
 /// How long a database that is away at the start is waited for.
@@ -37,15 +38,28 @@ pub enum OpenError {
         /// What we need.
         needs: i64,
     },
-    /// Production does not run as a role that could switch off what defends the history.
+    /// What a setting leads to is not what it takes: a role that could switch off what defends the history, a database in
+    /// another encoding, a pooler that lends sessions.
     #[error(transparent)]
-    Role(SettingError),
+    Setting(#[from] SettingError),
     /// The private cluster cannot be started.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// Anything else.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        unfit("DATABASE_URL", &error).map_or_else(|| Self::Failed(anyhow!(describe(&error))), Self::Setting)
+    }
+}
+
+/// What is wrong with what the setting of this name leads to, if the error says that.
+pub fn unfit(name: &'static str, error: &sqlx::Error) -> Option<SettingError> {
+    let unfit = Unfit::of(error)?;
+    Some(SettingError { name, held: unfit.to_string(), takes: unfit.takes().to_owned() })
 }
 
 impl Database {
@@ -56,8 +70,9 @@ impl Database {
     /// When it cannot be used.
     pub async fn open(settings: &config::Database) -> Result<Self, OpenError> {
         let Some(url) = &settings.url else { return Self::private(settings).await };
-        let pool = pool(settings, url.expose_secret())?;
-        check(&pool).await?;
+        let url = url.expose_secret();
+        let pool = pool(settings, url)?;
+        check(url, &settings.schema).await?;
         Ok(Self { pool, cluster: None })
     }
 
@@ -70,17 +85,13 @@ impl Database {
         if self.cluster.is_some() {
             return Ok(());
         }
-        let role = patiently(async || {
-            let role = async { roles::of_session(&mut *self.pool.acquire().await?).await };
-            role.await.map_err(|error: sqlx::Error| anyhow!(describe(&error)))
-        });
-        let role = role.await?;
+        let role = patiently(async || Ok(roles::of_session(&mut *acquire(&self.pool).await?).await?)).await?;
         let Some(power) = role.power else { return Ok(()) };
         let held = format!("names the role {:?}, which {power}", role.name);
         if environment == Environment::Production {
             let takes = "a role that owns nothing (required in production): create one, and `account-opening migrate`, \
                          with the owner's MIGRATION_DATABASE_URL, grants it what it needs";
-            return Err(OpenError::Role(SettingError { name: "DATABASE_URL", held, takes: takes.to_owned() }));
+            return Err(OpenError::Setting(SettingError { name: "DATABASE_URL", held, takes: takes.to_owned() }));
         }
         tracing::warn!("DATABASE_URL {held}: it could switch off what defends the history; production refuses it");
         Ok(())
@@ -105,8 +116,11 @@ impl Database {
         let connecting = connect_for_migrations(cluster.url(), &settings.schema);
         let mut connection =
             connecting.await.map_err(|error| anyhow!(describe(&error)).context("the private cluster"))?;
-        let migrating = migrations::migrate(&mut connection, &settings.schema).await;
-        migrating.map_err(|error| anyhow!(migrations::explain(&error)).context("migrating the private cluster"))?;
+        let migrating =
+            migrations::until_unlocked(async || migrations::migrate(&mut connection, &settings.schema).await);
+        migrating
+            .await
+            .map_err(|error| anyhow!(migrations::explain(&error)).context("migrating the private cluster"))?;
         drop(connection);
         Ok(Self { pool, cluster: Some(cluster) })
     }
@@ -132,11 +146,15 @@ fn pool(settings: &config::Database, url: &str) -> Result<PgPool, OpenError> {
     Ok(connect(&options).context("DATABASE_URL cannot be used")?)
 }
 
-/// Compares the schema.
-async fn check(pool: &PgPool) -> Result<(), OpenError> {
+/// Looks at the database and the way to it, and compares the schema: on a connection beside the pool, whose error says what
+/// refuses it.
+async fn check(url: &str, schema: &str) -> Result<(), OpenError> {
     let version = patiently(async || {
-        let mut connection = pool.acquire().await.map_err(|error| anyhow!(describe(&error)))?;
-        migrations::version(&mut connection).await.map_err(|error| anyhow!(migrations::explain(&error)))
+        let mut connection = connect_alone(url, schema).await?;
+        migrations::version(&mut connection).await.map_err(|error| match error {
+            MigrateError::Execute(error) => error.into(),
+            error => OpenError::Failed(anyhow!(migrations::explain(&error))),
+        })
     });
     match version.await? {
         Version::Usable => Ok(()),
@@ -144,16 +162,20 @@ async fn check(pool: &PgPool) -> Result<(), OpenError> {
     }
 }
 
-/// Asks until there is an answer: a database that is away is waited for, since it may be starting beside us.
-async fn patiently<T>(ask: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+/// Asks until there is an answer: a database that is away is waited for, since it may be starting beside us. One that is unfit
+/// stays so.
+async fn patiently<T>(ask: impl AsyncFn() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let started = Instant::now();
     loop {
         match ask().await {
-            Err(error) if started.elapsed() < WAIT => {
+            Err(OpenError::Failed(error)) if started.elapsed() < WAIT => {
                 tracing::warn!(%error, "the database does not answer yet; trying again");
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
-            answer => return answer.context("DATABASE_URL: the database does not answer"),
+            Err(OpenError::Failed(error)) => {
+                return Err(error.context("DATABASE_URL: the database does not answer").into());
+            }
+            answer => return answer,
         }
     }
 }

@@ -1,57 +1,119 @@
 //! The key of the history's chain: the one that was set, else the one kept in the data directory.
 
+use std::fs::Metadata;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use nix::unistd::Uid;
+use sqlx::PgPool;
 
+use super::verify;
+use crate::config::SettingError;
+use crate::db::describe;
 use crate::domain::chain::HistoryKey;
 
-/// The key, made where there is none.
+/// Why there is no key to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// It is not the one that the histories were written with, or other users can read or replace it.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// Its file cannot be read or written.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+const TAKES: &str = "the key that the histories were written with: base64 of 32 bytes; under another they could not be \
+                     verified any more";
+
+/// The key that the histories of this database are written with, made where there are none. A wrong one is refused before
+/// anything is written with it: afterwards no key would verify all of them.
 ///
 /// # Errors
-/// When its file cannot be read or written.
-pub fn history_key(set: Option<&HistoryKey>, data_dir: &Path) -> anyhow::Result<HistoryKey> {
-    if let Some(key) = known_history_key(set, data_dir)? {
-        return Ok(key);
+/// When it is another key than they were written with, its file is not ours alone, or the database is away.
+pub async fn history_key(pool: &PgPool, set: Option<&HistoryKey>, data_dir: &Path) -> Result<HistoryKey, KeyError> {
+    let known = known_history_key(set, data_dir)?;
+    // A key that is made now verifies nothing, as any that is not theirs.
+    let (key, is_known) = known.map_or_else(|| (HistoryKey::new(&draw()), false), |key| (key, true));
+    let fits = verify::fits_the_newest(pool, &key).await.map_err(|error| anyhow!(describe(&error)));
+    let fits = fits.context("reading the newest histories")?;
+    if !fits {
+        let held = if is_known {
+            "held a value (not shown) under which none of the newest histories verifies".to_owned()
+        } else {
+            format!("is not set, {} is not there, and the database holds histories", file(data_dir).display())
+        };
+        return Err(SettingError { name: "HISTORY_KEY", held, takes: TAKES.to_owned() }.into());
     }
+    if is_known { Ok(key) } else { made_history_key(data_dir) }
+}
+
+/// The key, made where there is none: for a database that holds no histories.
+///
+/// # Errors
+/// When its file cannot be read or written, or is not ours alone.
+pub fn made_history_key(data_dir: &Path) -> Result<HistoryKey, KeyError> {
     let path = file(data_dir);
-    std::fs::create_dir_all(data_dir).with_context(|| format!("DATA_DIR: cannot make {}", data_dir.display()))?;
-    make(&path).with_context(|| format!("HISTORY_KEY: cannot keep a key in {}", path.display()))?;
-    known_history_key(None, data_dir)?.with_context(|| format!("HISTORY_KEY: {} is gone", path.display()))
+    if !path.exists() {
+        std::fs::create_dir_all(data_dir).with_context(|| format!("DATA_DIR: cannot make {}", data_dir.display()))?;
+        make(&path).with_context(|| format!("HISTORY_KEY: cannot keep a key in {}", path.display()))?;
+    }
+    let known = known_history_key(None, data_dir)?;
+    Ok(known.with_context(|| format!("HISTORY_KEY: {} is gone", path.display()))?)
 }
 
 /// The key, if there is one: a new one verifies nothing.
 ///
 /// # Errors
-/// When its file is there and cannot be read.
-pub fn known_history_key(set: Option<&HistoryKey>, data_dir: &Path) -> anyhow::Result<Option<HistoryKey>> {
+/// When its file is there and cannot be read, or is not ours alone.
+pub fn known_history_key(set: Option<&HistoryKey>, data_dir: &Path) -> Result<Option<HistoryKey>, KeyError> {
     let path = file(data_dir);
     if set.is_some() || !path.exists() {
         return Ok(set.cloned());
     }
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("HISTORY_KEY: cannot read {}", path.display()))?;
+    let file = std::fs::File::open(&path).with_context(|| format!("HISTORY_KEY: cannot read {}", path.display()))?;
+    let found = file.metadata().with_context(|| format!("HISTORY_KEY: cannot read {}", path.display()))?;
+    if let Some(why) = not_ours_alone(&found) {
+        let held = format!("is kept in {}, which {why}", path.display());
+        let takes = "a file of the service's own user that no other user reads: check who could have read or replaced \
+                     the key, then chown and chmod 600, or set HISTORY_KEY";
+        return Err(SettingError { name: "HISTORY_KEY", held, takes: takes.to_owned() }.into());
+    }
+    let text = std::io::read_to_string(file).with_context(|| format!("HISTORY_KEY: cannot read {}", path.display()))?;
     let bytes = STANDARD.decode(text.trim()).ok().and_then(|it| <[u8; 32]>::try_from(it).ok());
     let bytes = bytes.with_context(|| format!("HISTORY_KEY: {} does not hold base64 of 32 bytes", path.display()))?;
     Ok(Some(HistoryKey::new(&bytes)))
+}
+
+/// Why the file of a key is not ours alone: with the key, any user can write histories that verify. Root can in any case. A
+/// group is the owner's choice: orchestrators give volumes to one.
+fn not_ours_alone(file: &Metadata) -> Option<String> {
+    if file.uid() != Uid::effective().as_raw() && file.uid() != 0 {
+        return Some(format!("another user (uid {}) owns", file.uid()));
+    }
+    let mode = file.mode() & 0o777;
+    (mode & 0o007 != 0).then(|| format!("every user of the machine can open (mode {mode:o})"))
 }
 
 fn file(data_dir: &Path) -> PathBuf {
     data_dir.join("history.key")
 }
 
+#[expect(clippy::disallowed_methods, reason = "a key must come from the operating system's randomness")]
+fn draw() -> [u8; 32] {
+    rand::random()
+}
+
 /// Written beside and linked into place: half a key would make a history that nobody can verify, and of two services that
 /// start together on one directory the second takes the first one's.
 fn make(path: &Path) -> std::io::Result<()> {
     let beside = path.with_extension(format!("{}.new", std::process::id()));
-    #[expect(clippy::disallowed_methods, reason = "a key must come from the operating system's randomness")]
-    let key: [u8; 32] = rand::random();
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    writeln!(file, "{}", STANDARD.encode(key))?;
+    writeln!(file, "{}", STANDARD.encode(draw()))?;
     file.sync_all()?;
     let linked = std::fs::hard_link(&beside, path);
     std::fs::remove_file(&beside)?;

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
+use crate::db::acquire;
 use crate::db::history::{self, Anchored, Transition};
 use crate::domain::chain::HistoryKey;
 use crate::domain::verify::{self, Anchor, Finding, Flaw, Head, Link};
@@ -60,13 +61,49 @@ pub async fn histories(
     let mut totals = Totals::default();
     let mut next = Some(only.unwrap_or_default());
     while let Some(first) = next {
-        let page = read(&mut *pool.acquire().await?, first, only).await?;
-        next = if page.openings.len() < PAGE { None } else { page.openings.last().and_then(after) };
+        let page = read(&mut *acquire(pool).await?, first, only).await?;
+        next = page.next();
         for verified in page.verified(key, &mut totals) {
             each(&totals, verified)?;
         }
     }
     Ok(totals)
+}
+
+/// How many of the newest histories are looked at before a start. More than one, so that an edit of the newest history does
+/// not look like another key.
+const NEWEST: i64 = 10;
+
+/// Whether the key may be the one that the newest histories were written with: one of them verifies in part, or there are
+/// none.
+///
+/// # Errors
+/// When the database is away.
+pub async fn fits_the_newest(pool: &PgPool, key: &HistoryKey) -> sqlx::Result<bool> {
+    let mut connection = acquire(pool).await?;
+    let newest = history::newest_openings(&mut connection, NEWEST).await?;
+    let mut totals = Totals::default();
+    Page::of(&mut connection, newest).await?.verified(key, &mut totals);
+    Ok(!totals.key_is_doubtful())
+}
+
+/// The histories, if no row of any verifies under the key. None: one does, or there are no histories. It reads all of them only
+/// where the key is another.
+///
+/// # Errors
+/// When the database is away.
+pub async fn under_another_key(pool: &PgPool, key: &HistoryKey) -> sqlx::Result<Option<Totals>> {
+    let mut totals = Totals::default();
+    let mut next = Some(Uuid::nil());
+    while let Some(first) = next {
+        let page = read(&mut *acquire(pool).await?, first, None).await?;
+        next = page.next();
+        page.verified(key, &mut totals);
+        if !totals.key_is_doubtful() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(totals))
 }
 
 /// Looks for the histories whose heads were exported, and hands over what became of them.
@@ -75,7 +112,7 @@ pub async fn histories(
 /// When the database is away.
 pub async fn heads(pool: &PgPool, heads: &[Head], mut each: impl FnMut(Finding)) -> anyhow::Result<()> {
     for heads in heads.chunks(PAGE) {
-        let remains = history::remains(&mut *pool.acquire().await?, heads).await?;
+        let remains = history::remains(&mut *acquire(pool).await?, heads).await?;
         for left in remains {
             let head = usize::try_from(left.position - 1).ok().and_then(|index| heads.get(index));
             head.and_then(|it| verify::compare(it, left.anchored, left.hash.as_deref()))
@@ -100,13 +137,23 @@ async fn read(connection: &mut PgConnection, first: Uuid, only: Option<Uuid>) ->
         Some(opening) => vec![opening],
         None => history::page_of_openings(&mut snapshot, first, i64::try_from(PAGE).unwrap_or(i64::MAX)).await?,
     };
-    let anchors = history::anchors(&mut snapshot, &openings).await?;
-    let rows = history::of_openings(&mut snapshot, &openings, MOST_ROWS).await?;
+    let page = Page::of(&mut snapshot, openings).await?;
     snapshot.commit().await?;
-    Ok(Page { openings, anchors: anchors.into_iter().map(|it| (it.id, it)).collect(), rows })
+    Ok(page)
 }
 
 impl Page {
+    async fn of(connection: &mut PgConnection, openings: Vec<Uuid>) -> sqlx::Result<Self> {
+        let anchors = history::anchors(connection, &openings).await?;
+        let rows = history::of_openings(connection, &openings, MOST_ROWS).await?;
+        Ok(Self { openings, anchors: anchors.into_iter().map(|it| (it.id, it)).collect(), rows })
+    }
+
+    /// Where the page after this one begins.
+    fn next(&self) -> Option<Uuid> {
+        if self.openings.len() < PAGE { None } else { self.openings.last().and_then(after) }
+    }
+
     fn verified(&self, key: &HistoryKey, totals: &mut Totals) -> Vec<Verified> {
         let mut rows = self.rows.as_slice();
         let mut verified = Vec::with_capacity(self.openings.len());

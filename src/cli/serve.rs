@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Misconfigured;
 use crate::app::{App, Database, Parts, history_key};
 use crate::clock::Clock;
-use crate::config::{RawSettings, Settings};
+use crate::config::{RawSettings, SettingError, Settings};
 
 /// What of the grace period is left for closing the database.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -41,12 +41,18 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 async fn start(settings: Settings) -> anyhow::Result<(App, Database)> {
     let database = Database::open(&settings.database).await.map_err(super::refused)?;
     database.check_role(settings.environment).await.map_err(super::refused)?;
-    let key = history_key(settings.history_key.as_ref(), &settings.database.data_dir)?;
+    let key = history_key(&database.pool, settings.history_key.as_ref(), &settings.database.data_dir);
+    let key = key.await.map_err(super::refused_key)?;
     if !settings.clock_offset.is_zero() {
         let milliseconds = settings.clock_offset.num_milliseconds();
         tracing::warn!(milliseconds, "CLOCK_OFFSET: the clock is made wrong");
     }
     let clock = Clock::wrong_by(settings.clock_offset);
-    let app = Parts::new(settings, database.pool.clone(), key, clock)?.run().await?;
+    let app = Parts::new(settings, database.pool.clone(), key, clock)?.run().await.map_err(misconfigured)?;
     Ok((app, database))
+}
+
+/// A setting that does not fit the machine is wrong configuration, like one that fits nowhere.
+fn misconfigured(error: anyhow::Error) -> anyhow::Error {
+    error.downcast::<SettingError>().map_or_else(|error| error, |wrong| Misconfigured::from(vec![wrong]).into())
 }

@@ -10,16 +10,18 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use secrecy::SecretString;
-use sqlx::postgres::PgConnectOptions;
 
 use super::Subscriber;
+use crate::db::read_url;
 use crate::domain::chain::HistoryKey;
 use crate::domain::policy::MOST_JITTER;
 use crate::domain::text::words;
 use crate::provider::signature::WebhookSecret;
+use crate::telemetry::LogFilter;
 
 pub(super) const POSTGRES: &str = "postgres://user:password@host:port/database";
-pub(super) const SCHEMA: &str = "a schema name: small letters, digits and underscores, a letter first, at most 63";
+pub(super) const SCHEMA: &str =
+    "a schema name: small letters, digits and underscores, a letter first, at most 63, and none of Postgres's own";
 pub(super) const BEARER: &str = "a bearer key: visible ASCII characters";
 pub(super) const WEBHOOK_SECRETS: &str = "whsec_ and base64, comma-separated";
 pub(super) const TOKENS: &str = "name:token[:reader|caller|operator|admin], comma-separated; each token once";
@@ -126,7 +128,7 @@ impl Checker {
         takes: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        text.filter(|it| !it.is_empty()).and_then(|text| self.hidden(name, text, takes, parse))
+        given(text).and_then(|text| self.hidden(name, text, takes, parse))
     }
 
     pub fn word<T: FromStr<Err: Display>>(&mut self, name: &'static str, text: &str) -> Option<T> {
@@ -173,9 +175,36 @@ impl Checker {
         self.with(name, text, "an address and port, such as 127.0.0.1:8080", parse).unwrap_or(nowhere)
     }
 
+    /// A URL that paths are added to.
     pub fn url(&mut self, name: &'static str, text: &str) -> String {
-        self.with(name, text, "an http:// or https:// URL", http_url).unwrap_or_default()
+        self.url_that_fits(name, text, "an http:// or https:// URL without ? and #", base_url)
     }
+
+    /// A URL that is called as it is.
+    pub fn whole_url(&mut self, name: &'static str, text: &str) -> String {
+        self.url_that_fits(name, text, "an http:// or https:// URL", http_url)
+    }
+
+    fn url_that_fits(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        takes: &str,
+        parse: impl Fn(&str) -> Result<String, String>,
+    ) -> String {
+        // A name and a password may stand before an @.
+        let url = if text.contains('@') {
+            self.hidden(name, text, takes, parse)
+        } else {
+            self.with(name, text, takes, parse)
+        };
+        url.unwrap_or_default()
+    }
+}
+
+/// A setting that has a value: an empty or blank one counts as none.
+pub(super) fn given(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|it| !it.trim().is_empty())
 }
 
 fn takes_of(error: &dyn Display) -> String {
@@ -216,11 +245,19 @@ pub(super) fn list_of<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) 
 }
 
 pub(super) fn http_url(text: &str) -> Result<String, String> {
+    // A parser of URLs takes blanks and line ends out of them without a word.
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("a blank or a control character in it".to_owned());
+    }
     let url = reqwest::Url::parse(text).map_err(|it| it.to_string())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err("neither http nor https".to_owned());
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+pub(super) fn base_url(text: &str) -> Result<String, String> {
+    if text.contains(['?', '#']) { Err("a ? or # in it".to_owned()) } else { http_url(text) }
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
@@ -244,21 +281,22 @@ pub(super) fn header_text(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
-    crate::telemetry::LogFilter::parse(text).map(|_| text.to_owned()).map_err(|it| it.to_string())
+    LogFilter::parse(text).map(|_| text.to_owned()).map_err(|it| it.to_string())
 }
 
 pub(super) fn postgres(text: &str) -> Result<SecretString, String> {
-    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
-        return Err("no postgres:// URL".to_owned());
-    }
-    PgConnectOptions::from_str(text).map_err(|_| "cannot be read as a URL".to_owned())?;
-    Ok(text.to_owned().into())
+    read_url(text).map(|_| text.to_owned().into()).map_err(|wrong| wrong.to_string())
 }
 
 pub(super) fn schema(text: &str) -> Result<String, String> {
     let starts = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
     let fits = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if starts && fits && text.len() <= 63 { Ok(text.to_owned()) } else { Err("no schema name".to_owned()) }
+    let of_postgres = text.starts_with("pg_") || text == "information_schema";
+    if starts && fits && !of_postgres && text.len() <= 63 {
+        Ok(text.to_owned())
+    } else {
+        Err("no schema name".to_owned())
+    }
 }
 
 pub(super) fn history_key(text: &str) -> Result<HistoryKey, String> {

@@ -38,6 +38,9 @@ pub struct RawSettings {
     /// Address for callers and operators: REST, health, metrics, API description
     #[arg(long, env, default_value = "127.0.0.1:8081")]
     pub internal_addr: String,
+    /// How long a connection to either may be idle after an answer; longer than a balancer before it keeps one
+    #[arg(long, env, default_value = "75s")]
+    pub keep_alive: String,
     /// Who may call: name:token[:reader|caller|operator|admin], comma-separated (role: admin)
     #[arg(long, env, default_value = DEVELOPMENT_API_TOKENS, hide_env_values = true)]
     pub api_tokens: String,
@@ -123,7 +126,7 @@ pub struct RawSettings {
     /// The longest wait before the first repeat (doubles, full jitter)
     #[arg(long, env, default_value = "1s")]
     pub backoff_base: String,
-    /// The longest wait before any repeat
+    /// The longest wait before any repeat, also where the other side asks for a longer one
     #[arg(long, env, default_value = "15m")]
     pub backoff_cap: String,
     /// The deadline of a call to another system

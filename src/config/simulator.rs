@@ -70,7 +70,7 @@ impl RawSimulator {
         };
         let settings = SimulatorSettings {
             addr: check.address("SIMULATOR_ADDR", &self.simulator_addr),
-            webhook_url: check.url("WEBHOOK_URL", &self.webhook_url),
+            webhook_url: check.whole_url("WEBHOOK_URL", &self.webhook_url),
             api_key: check.secret("NEXUSBANK_API_KEY", &self.nexusbank_api_key, parse::BEARER, parse::header_text),
             webhook_secret: check.secret(
                 "NEXUSBANK_WEBHOOK_SECRETS",
@@ -82,11 +82,7 @@ impl RawSimulator {
             faults: check
                 .with("SIMULATOR_FAULTS", &self.simulator_faults, "true or false", parse::boolean)
                 .unwrap_or_default(),
-            seed: self
-                .simulator_seed
-                .as_ref()
-                .filter(|it| !it.is_empty())
-                .map(|it| check.number("SIMULATOR_SEED", it, 0, u64::MAX)),
+            seed: parse::given(self.simulator_seed.as_ref()).map(|it| check.number("SIMULATOR_SEED", it, 0, u64::MAX)),
         };
         check.finish(settings)
     }

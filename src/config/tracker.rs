@@ -65,7 +65,7 @@ impl RawTracker {
             ("JIRA_API_TOKEN", &self.jira_api_token),
             ("JIRA_PROJECT_KEY", &self.jira_project_key),
         ]
-        .map(|(name, value)| (name, value.as_deref().map(str::trim).filter(|it| !it.is_empty())));
+        .map(|(name, value)| (name, parse::given(value.as_ref()).map(str::trim)));
         let (name_set, _) = given.iter().find(|(_, value)| value.is_some())?;
         for (name, _) in given.iter().filter(|(_, value)| value.is_none()) {
             check.wrong(name, None, &format!("a value, since {name_set} is set: all four of JIRA_* or none"));

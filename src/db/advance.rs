@@ -1,5 +1,9 @@
 //! Writes decisions: state, history, timer, outbox, events, cases and tickets of any number of openings, in the
 //! transaction of the caller. There is no other way to change an opening.
+//!
+//! What others see of an effect is named by [`OpeningId::effect`]: its id is the same however often it is decided.
+
+use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -15,7 +19,7 @@ use crate::domain::{Command, Decision, Effect, EventType, Opening, OpeningId, St
 /// What the writer needs to know beside the decisions.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    /// Makes the ids of the rows.
+    /// Makes the ids of cases and tickets, which stay here.
     pub ids: Ids,
     /// The key of the history's chain.
     pub key: HistoryKey,
@@ -186,16 +190,19 @@ struct Effects<'a> {
 
 impl<'a> Effects<'a> {
     fn take(&mut self, writer: &Writer, opening: &'a Opening, effect: &'a Effect) {
-        let (opening_id, id) = (opening.id, writer.ids.next());
+        let opening_id = opening.id;
         match effect {
             Effect::Send(Command(topic)) => {
-                let lane = opening.request.market.clone();
+                let (id, lane) = (effect_id(writer, opening_id, topic.as_str()), opening.request.market.clone());
                 self.work.push(outbox::NewWork { id, opening_id, topic: *topic, lane, payload: json!({}) });
             }
             Effect::Cancel(topic) => self.cancelled.push((opening_id, *topic)),
-            Effect::Emit(kind, snapshot) => self.emit(writer, *kind, snapshot),
+            Effect::Emit(kind, snapshot) => {
+                let id = effect_id(writer, opening_id, kind.as_str());
+                self.emit(writer, *kind, snapshot, id);
+            }
             Effect::OpenTicket { kind, summary } => self.tickets.push(tickets::Act::Open(tickets::NewTicket {
-                id,
+                id: writer.ids.next(),
                 opening_id,
                 kind: *kind,
                 summary: summary.clone(),
@@ -204,29 +211,40 @@ impl<'a> Effects<'a> {
             Effect::CloseTicket { kind, reason } => {
                 self.tickets.push(tickets::Act::Close { opening_id, kind: *kind, reason: reason.clone() });
             }
-            Effect::OpenCase(case) => self.cases.push((id, opening, case)),
+            Effect::OpenCase(case) => self.cases.push((writer.ids.next(), opening, case)),
         }
     }
 
-    fn emit(&mut self, writer: &Writer, kind: EventType, opening: &Opening) {
+    fn emit(&mut self, writer: &Writer, kind: EventType, opening: &Opening, id: Uuid) {
         let data = serde_json::to_value(Resource::from(opening)).unwrap_or_default();
-        let id = writer.ids.next();
         self.events.push(events::NewEvent { id, opening_id: opening.id, kind, version: opening.version, data });
         for url in &writer.subscribers {
             let payload = json!({"event_id": id, "subscriber": url});
-            let (id, topic, lane) = (writer.ids.next(), Topic::DeliverEvent, url.clone());
+            let (topic, lane) = (Topic::DeliverEvent, url.clone());
+            let id = opening.id.effect(&format!("{topic}/{id}/{url}"));
             self.work.push(outbox::NewWork { id, opening_id: opening.id, topic, lane, payload });
         }
+    }
+
+    /// The openings of new cases, which alone are told of, each with the case's number among those of its opening. The number names
+    /// the event, since a hash of the case's cause could not be erased, and the cause may be an IBAN.
+    fn numbered(&self, new: &HashMap<Uuid, i64>) -> Vec<(&'a Opening, i64)> {
+        let mut held = HashMap::new();
+        let new = self.cases.iter().filter_map(|(id, opening, _)| Some((*opening, *new.get(id)?)));
+        let number = |(opening, before): (&'a Opening, i64)| {
+            let number = held.entry(opening.id).or_insert(before);
+            *number += 1;
+            (opening, *number)
+        };
+        new.map(number).collect()
     }
 
     async fn write(mut self, connection: &mut PgConnection, writer: &Writer, now: Time) -> sqlx::Result<()> {
         let cases: Vec<_> = self.cases.iter().map(|(id, opening, case)| (*id, opening.id, *case)).collect();
         let new = cases::insert(connection, &cases, now).await?;
-        // Only a case that is new is told of.
-        let told: Vec<&Opening> =
-            self.cases.iter().filter(|(id, ..)| new.contains(id)).map(|(_, opening, _)| *opening).collect();
-        for opening in told {
-            self.emit(writer, EventType::Contradiction, opening);
+        for (opening, number) in self.numbered(&new) {
+            let id = opening.id.effect(&format!("{}/{number}", EventType::Contradiction));
+            self.emit(writer, EventType::Contradiction, opening, id);
         }
         #[cfg(feature = "broken")]
         if crate::faults::broken::lacks(crate::faults::broken::Defence::OutboxInside) {
@@ -236,18 +254,35 @@ impl<'a> Effects<'a> {
         outbox::cancel(connection, &self.cancelled).await?;
         events::insert(connection, &self.events, now).await?;
         let tickets = tickets::act(connection, &self.tickets, now).await?;
-        let told = if writer.tracker { tickets.iter().map(|it| for_tracker(writer, it)).collect() } else { Vec::new() };
+        let told = if writer.tracker { tickets.iter().map(for_tracker).collect() } else { Vec::new() };
         outbox::insert(connection, &told, now).await
     }
 }
 
+/// The id of a command, which is its Idempotency-Key, or of an event. Each topic serves one state, and each type of event but a
+/// contradiction tells of one; a state is entered once, so an opening has one of each.
+#[cfg_attr(not(feature = "broken"), expect(unused_variables, reason = "ids are drawn only where the defence is out"))]
+fn effect_id(writer: &Writer, opening: OpeningId, name: &str) -> Uuid {
+    #[cfg(feature = "broken")]
+    {
+        use crate::faults::broken::{Defence, lacks};
+        // A duplicate that acts again needs a second id as well.
+        if lacks(Defence::EffectKeys) || lacks(Defence::UniqueKey) {
+            return writer.ids.next();
+        }
+    }
+    opening.effect(name)
+}
+
 /// What happened to a ticket, to be done at the tracker too.
-fn for_tracker(writer: &Writer, ticket: &tickets::Changed) -> outbox::NewWork {
+fn for_tracker(ticket: &tickets::Changed) -> outbox::NewWork {
     let tickets::Changed { opening_id, kind, opened, why, revision } = ticket;
+    let opening_id = OpeningId(*opening_id);
+    let topic = if *opened { Topic::OpenTicket } else { Topic::CloseTicket };
     outbox::NewWork {
-        id: writer.ids.next(),
-        opening_id: OpeningId(*opening_id),
-        topic: if *opened { Topic::OpenTicket } else { Topic::CloseTicket },
+        id: opening_id.effect(&format!("{topic}/{kind}/{revision}")),
+        opening_id,
+        topic,
         lane: String::new(),
         payload: json!({"kind": kind, "revision": revision, "why": why}),
     }

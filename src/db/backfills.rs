@@ -1,5 +1,6 @@
 //! `backfills`: a provider's list, pulled page by page since a time.
 
+use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -105,6 +106,15 @@ pub struct Claimed {
     pub tries: i32,
     pub attempts: i32,
     pub retry_from: Time,
+    /// The places that it has been at, as [`place`] has them.
+    pub seen: Vec<i64>,
+}
+
+/// A place in a list, short enough to remember some thousand of them in a row.
+#[must_use]
+pub fn place(cursor: &str) -> i64 {
+    let digest = Sha256::digest(cursor.as_bytes());
+    i64::from_be_bytes(std::array::from_fn(|at| digest[at]))
 }
 
 /// Claims one that is due, of one of these providers, under a lease. Only who holds `token` can settle it.
@@ -132,7 +142,7 @@ pub async fn claim(
         update backfills b set lease_token = $2, lease_until = $4
           from due
          where b.id = due.id
-        returning b.id, b.provider, b.since, b.cursor, b.pages, b.tries, b.attempts, b.retry_from"#,
+        returning b.id, b.provider, b.since, b.cursor, b.pages, b.tries, b.attempts, b.retry_from, b.seen"#,
         providers,
         token,
         now,
@@ -227,6 +237,7 @@ async fn page(
         update backfills
            set status = $3, cursor = $4, pages = pages + 1, items = items + $5, new_facts = new_facts + $6, tries = 0,
                next_attempt_at = $7, retry_from = $7, lease_token = null, lease_until = null, last_error = $8,
+               seen = case when $3 = 'pending' then array_append(seen, $9::bigint) else '{}' end,
                finished_at = case when $3 <> 'pending' then $7::timestamptz end
          where id = $1 and lease_token = $2 and status = 'pending'"#,
         id,
@@ -237,6 +248,7 @@ async fn page(
         count(new_facts),
         now,
         error,
+        cursor.map(place),
     )
     .execute(connection)
     .await?;
@@ -260,6 +272,7 @@ async fn no_page(
         update backfills
            set status = $3, next_attempt_at = coalesce($4, next_attempt_at), tries = tries + $5, attempts = attempts + $6,
                cursor = case when $7 then null else cursor end, lease_token = null, lease_until = null,
+               seen = case when $7 or $3 <> 'pending' then '{}' else seen end,
                last_error = coalesce($8, last_error), finished_at = case when $3 <> 'pending' then $9::timestamptz end
          where id = $1 and lease_token = $2 and status = 'pending'"#,
         id,

@@ -1,5 +1,7 @@
 //! `cases`: disagreements that a person judges.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -38,7 +40,8 @@ pub enum Resolved {
     NotFound,
 }
 
-/// Opens cases. The same cause again opens nothing: returned are the ids of those that are new.
+/// Opens cases. The same cause again opens nothing: returned are the ids of those that are new, each with how many cases its
+/// opening had before.
 ///
 /// # Errors
 /// When the database is away.
@@ -46,9 +49,9 @@ pub async fn insert(
     connection: &mut PgConnection,
     cases: &[(Uuid, OpeningId, &Case)],
     now: Time,
-) -> sqlx::Result<Vec<Uuid>> {
+) -> sqlx::Result<HashMap<Uuid, i64>> {
     if cases.is_empty() {
-        return Ok(Vec::new());
+        return Ok(HashMap::new());
     }
     let ids: Vec<Uuid> = cases.iter().map(|(id, ..)| *id).collect();
     let openings: Vec<Uuid> = cases.iter().map(|(_, opening, _)| opening.0).collect();
@@ -57,14 +60,14 @@ pub async fn insert(
     let ours: Vec<Value> = cases.iter().map(|(.., case)| case.ours.clone()).collect();
     let theirs: Vec<Value> = cases.iter().map(|(.., case)| case.theirs.clone()).collect();
     let evidence: Vec<Uuid> = cases.iter().map(|(.., case)| case.evidence.0).collect();
-    sqlx::query_scalar!(
+    let new = sqlx::query!(
         r#"-- cases::insert
-        insert into cases (id, opening_id, kind, cause, ours, theirs, evidence, status, created_at)
+        insert into cases as c (id, opening_id, kind, cause, ours, theirs, evidence, status, created_at)
         select id, opening_id, kind, cause, ours, theirs, array[evidence], 'open', $8
           from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::uuid[])
             as n(id, opening_id, kind, cause, ours, theirs, evidence)
         on conflict on constraint one_case_per_cause do nothing
-        returning id"#,
+        returning c.id, (select count(*) from cases held where held.opening_id = c.opening_id) as "before!""#,
         &ids,
         &openings,
         &kinds,
@@ -75,7 +78,8 @@ pub async fn insert(
         now,
     )
     .fetch_all(connection)
-    .await
+    .await?;
+    Ok(new.into_iter().map(|row| (row.id, row.before)).collect())
 }
 
 /// A page of cases, newest first.

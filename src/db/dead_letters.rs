@@ -79,7 +79,8 @@ impl Act {
     }
 }
 
-/// A page of dead letters of one queue or both, newest first.
+/// A page of dead letters of one queue or both, in the descending order of their ids: facts newest first, work by the start of
+/// its opening.
 ///
 /// # Errors
 /// When the database is away.

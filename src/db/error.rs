@@ -58,6 +58,7 @@ pub fn describe(error: &sqlx::Error) -> String {
             Some(unreadable) => unreadable.to_string(),
             None => "database error: a row cannot be read".to_owned(),
         },
+        sqlx::Error::PoolTimedOut => "no connection to the database became free in time".to_owned(),
         sqlx::Error::Encode(_) => "database error: a parameter cannot be written".to_owned(),
         error => format!("database error: {error}"),
     }

@@ -87,20 +87,17 @@ pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Cou
     .await
 }
 
-/// When the oldest event was emitted that `/v1/events` does not show yet, since a transaction that is older than its own still
-/// runs somewhere in the cluster. By the order in which they will be shown, so that one row of the index is read.
+/// When the oldest event happened that has no position yet, and so is shown to no reader. None: there is none.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn oldest_unshown_event(connection: &mut PgConnection) -> sqlx::Result<Option<Time>> {
+pub async fn oldest_unshown(connection: &mut PgConnection) -> sqlx::Result<Option<Time>> {
     sqlx::query_scalar!(
-        r#"-- gauges::oldest_unshown_event
-        select at from events
-         where xid >= pg_snapshot_xmin(pg_current_snapshot())
-         order by xid, id
-         limit 1"#,
+        r#"-- gauges::oldest_unshown
+        select min(at) from (select at from events_without_position limit (select $1::bigint)) as waiting"#,
+        MOST,
     )
-    .fetch_optional(connection)
+    .fetch_one(connection)
     .await
 }
 

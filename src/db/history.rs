@@ -163,6 +163,20 @@ pub async fn page_of_openings(connection: &mut PgConnection, first: Uuid, limit:
     .await
 }
 
+/// The ids of the newest openings, oldest first.
+///
+/// # Errors
+/// When the database is away.
+pub async fn newest_openings(connection: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"-- history::newest_openings
+        select id from (select id from account_openings order by id desc limit $1) as newest order by id"#,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// What the anchors of these openings say, in the order of their ids; those that have one.
 ///
 /// # Errors

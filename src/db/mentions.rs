@@ -39,9 +39,9 @@ impl Mentions {
     }
 }
 
-/// Our id in either case, or the provider's as it is.
+/// Our id in either case and with or without its hyphens, since providers give it back in both forms, or the provider's as it is.
 fn ids(opening: &Opening) -> String {
-    let ours = in_either_case(&opening.id.to_string());
+    let ours = in_any_form(&opening.id.to_string());
     match opening.state.reference().map(ProviderRef::as_str).filter(|it| it.len() >= SHORTEST) {
         Some(theirs) => format!("{ours}|{BEFORE}{}{AFTER}", escaped(theirs)),
         None => ours,
@@ -65,9 +65,10 @@ fn is_telling(reference: &str) -> bool {
     reference.len() >= SHORTEST && !reference.chars().all(char::is_alphabetic)
 }
 
-fn in_either_case(id: &str) -> String {
+fn in_any_form(id: &str) -> String {
     let either = |c: char| match c {
         'a'..='z' | 'A'..='Z' => format!("[{}{}]", c.to_ascii_lowercase(), c.to_ascii_uppercase()),
+        '-' => "-?".to_owned(),
         c => c.to_string(),
     };
     id.chars().map(either).collect()
@@ -121,8 +122,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_id_is_found_in_either_case_and_theirs_stands_for_itself() {
-        assert_eq!(in_either_case("01-9a"), "01-9[aA]");
+    fn our_id_is_found_in_each_form_and_theirs_stands_for_itself() {
+        assert_eq!(in_any_form("01-9a"), "01-?9[aA]");
         assert_eq!(escaped("aor_12.(x)-é"), r"aor_12\.\(x\)\-\\303\\251");
         assert_eq!(escaped(r"a\b"), r"a\\\\b");
     }

@@ -12,6 +12,7 @@ pub mod archive;
 pub mod backfills;
 pub mod breakers;
 pub mod cases;
+pub mod database_starts;
 pub mod dead_letters;
 pub mod erasure;
 mod error;
@@ -31,14 +32,18 @@ pub mod outbox;
 mod pool;
 pub mod rejected;
 pub mod roles;
+mod session;
 pub mod tickets;
 pub mod timeline;
 pub mod timers;
+mod url;
 pub mod webhook_marks;
 pub mod webhook_secrets;
 
 pub use error::{Fault, classify, describe};
-pub use pool::{PoolOptions, WITHIN, conclude, connect, connect_for_migrations};
+pub use pool::{PoolOptions, WITHIN, acquire, conclude, connect, connect_alone, connect_for_migrations, refusal};
+pub use session::Unfit;
+pub use url::{WrongUrl, read_url};
 
 /// One page of a list: at most `limit` rows beyond `after`, which is the last row of the page before.
 #[derive(Clone, Copy, Debug)]

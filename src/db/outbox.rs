@@ -1,5 +1,7 @@
 //! `outbox`: calls and deliveries to others, written with the state change that caused them.
 
+#[cfg(feature = "broken")]
+mod broken;
 mod claim;
 mod settle;
 mod waiting;
@@ -122,9 +124,9 @@ impl Claimed {
     }
 }
 
-/// Makes work of one topic due that waits because the other side was out of order: what was held, and what was tried and
-/// not answered. What the other side asked to wait (429) waits. `subscribers`: of these alone. How much was made due, at most
-/// `limit`: then there may be more.
+/// Makes work of one topic due that waits because the other side was out of order or asked for time: what was held, and what was
+/// tried and not answered. A pause that the other side asked for is kept by the gate before its calls. `all`: whatever it waits
+/// for. `subscribers`: of these alone. How much was made due, at most `limit`: then there may be more.
 ///
 /// # Errors
 /// When the database is away.
@@ -132,6 +134,7 @@ pub async fn make_due(
     connection: &mut PgConnection,
     topic: Topic,
     subscribers: Option<&[String]>,
+    all: bool,
     now: Time,
     limit: i64,
 ) -> sqlx::Result<u64> {
@@ -141,8 +144,10 @@ pub async fn make_due(
             select id from outbox
              where topic = $1 and status = 'pending' and next_attempt_at > $2
                and (lease_until is null or lease_until <= $2)
-               and (outcome in ('breaker_open', 'probing', 'crowded')
-                    or (outcome is null and attempt_log -> -1 ->> 'class' in ('timeout', 'transport', 'server_error')))
+               and ($5
+                    or outcome in ('breaker_open', 'probing', 'crowded', 'throttled')
+                    or (outcome is null
+                        and attempt_log -> -1 ->> 'class' in ('timeout', 'transport', 'server_error', 'throttled')))
                and ($3::text[] is null or payload ->> 'subscriber' = any ($3))
              limit $4
                for update skip locked
@@ -152,6 +157,7 @@ pub async fn make_due(
         now,
         subscribers,
         limit,
+        all,
     )
     .execute(connection)
     .await?;

@@ -1,12 +1,16 @@
 //! The connection pool.
 
-use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Executor, PgConnection, Postgres, Row};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Postgres, Row};
 use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
+use super::session::Session;
+use super::url::read_url;
 
 /// How to reach the database.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ pub struct PoolOptions {
 /// The longest that work on one connection may take: beyond it the connection is taken for dead. Above the server's own
 /// `statement_timeout`, which a server that is gone does not keep.
 pub const WITHIN: Duration = Duration::from_secs(12);
+/// How long it is looked why the pool has no connection.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Ends work that was bounded by [`WITHIN`]: `result` is what `tokio::time::timeout` gave. A connection that did not answer
 /// in time is not given back to the pool, where the next caller would wait on it too.
@@ -41,16 +47,53 @@ pub fn conclude<T, E: From<sqlx::Error>>(
     })
 }
 
-/// One connection without time-outs, for migrations: an index on a large table takes its time.
+/// A connection of the pool. Where there is none in time, the error is what keeps new ones from being opened: the pool
+/// itself tries again and again when the server refuses, and says only that time ran out.
 ///
 /// # Errors
-/// When the URL cannot be read or the database is away.
+/// When there is none.
+pub async fn acquire(pool: &PgPool) -> sqlx::Result<PoolConnection<Postgres>> {
+    match pool.acquire().await {
+        Err(sqlx::Error::PoolTimedOut) => Err(refusal(pool).await.unwrap_or(sqlx::Error::PoolTimedOut)),
+        acquired => acquired,
+    }
+}
+
+/// What keeps a connection from being opened now. None: nothing does, or the server says nothing in time.
+pub async fn refusal(pool: &PgPool) -> Option<sqlx::Error> {
+    let options = pool.connect_options();
+    match timeout(LOOK, options.connect()).await.ok()? {
+        Ok(connection) => {
+            let _ = timeout(LOOK, connection.close()).await;
+            None
+        }
+        Err(error) => Some(error),
+    }
+}
+
+/// One connection for migrations, which is a session of its own and has their time-outs.
+///
+/// # Errors
+/// When the URL cannot be read, the session is unfit, or the database is away.
 pub async fn connect_for_migrations(url: &str, schema: &str) -> sqlx::Result<PgConnection> {
-    PgConnectOptions::from_str(url)?
-        .application_name("account-opening migrate")
-        .options([("search_path", schema), ("timezone", "UTC")])
-        .connect()
-        .await
+    let options = named(url)?.application_name("account-opening migrate");
+    Session::of_migrations(schema).open_alone(&options).await
+}
+
+/// One connection beside the pool, as the service has it, which is a session of its own: what is wrong with the database or
+/// the way to it is known at once, and by its own words.
+///
+/// # Errors
+/// When the URL cannot be read, the session is unfit, or the database is away.
+pub async fn connect_alone(url: &str, schema: &str) -> sqlx::Result<PgConnection> {
+    Session::of_service(schema).open_alone(&named(url)?).await
+}
+
+/// Where a connection goes, under our name.
+fn named(url: &str) -> sqlx::Result<PgConnectOptions> {
+    let options = read_url(url).map_err(|wrong| sqlx::Error::Configuration(wrong.into()))?;
+    // Nothing here is a float as text, and poolers refuse this parameter unless they are told to ignore it.
+    Ok(options.application_name("account-opening").extra_float_digits(None))
 }
 
 /// Makes a pool; connections are opened when they are needed, so this succeeds while the database is away.
@@ -58,34 +101,21 @@ pub async fn connect_for_migrations(url: &str, schema: &str) -> sqlx::Result<PgC
 /// # Errors
 /// When the URL cannot be read.
 pub fn connect(options: &PoolOptions) -> Result<PgPool, sqlx::Error> {
-    let connect = PgConnectOptions::from_str(&options.url)?.application_name("account-opening").options([
-        ("search_path", options.schema.as_str()),
-        ("timezone", "UTC"),
-        // No statement of ours takes longer when all is well; one that does must not hold an anchor's lock.
-        ("statement_timeout", "10s"),
-        ("lock_timeout", "5s"),
-        ("idle_in_transaction_session_timeout", "30s"),
-        // A plan is kept for as long as nobody analyzes its tables anew. One that was made while a table was small reads all
-        // of it, and goes on so while a new cell fills: the first 2,560 openings took 3 ms more each. Nothing here means to
-        // read a whole table; what cannot but do it still does, at a price that must not look like work for a compiler.
-        ("enable_seqscan", "off"),
-        ("jit", "off"),
-        // A plan for the very values is cheaper by its estimate wherever a statement takes arrays, since these are mostly
-        // shorter than it assumes, so that Postgres would plan it anew each time and come to the same plan: a tenth of its
-        // work where webhooks come one by one.
-        ("plan_cache_mode", "force_generic_plan"),
-    ]);
-    #[cfg(feature = "broken")]
-    if crate::faults::broken::lacks(crate::faults::broken::Defence::PoolGuard) {
-        let unguarded = PgPoolOptions::new().max_connections(options.max_connections);
-        return Ok(unguarded
-            .acquire_timeout(options.acquire_timeout)
-            .test_before_acquire(false)
-            .connect_lazy_with(connect));
-    }
-    Ok(PgPoolOptions::new()
+    let connect = named(&options.url)?;
+    let session = Arc::new(Session::of_service(&options.schema));
+    let pool = PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let session = Arc::clone(&session);
+            Box::pin(async move { session.prepare(connection).await })
+        });
+    #[cfg(feature = "broken")]
+    if crate::faults::broken::lacks(crate::faults::broken::Defence::PoolGuard) {
+        return Ok(pool.connect_lazy_with(connect));
+    }
+    Ok(pool
         // A future dropped inside `begin` can leave a transaction open on a pooled connection; a later plain insert on
         // it would be acknowledged and never seen. `begin` joins or opens one, `rollback` ends it: silent when clean,
         // one round trip. (Upstream: transact-rs/sqlx issues 4385 and 4393.)
@@ -98,6 +128,5 @@ pub fn connect(options: &PoolOptions) -> Result<PgPool, sqlx::Error> {
                 Ok(read_only.iter().all(|row| row.try_get(0).is_ok_and(|value: &str| value == "off")))
             })
         })
-        .test_before_acquire(false)
         .connect_lazy_with(connect))
 }

@@ -8,14 +8,18 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// What the service does with each table; of tables that are written once, only the columns that people act on or an erasure
 /// empties may change. A newer version may add to it; what is taken away must not have been used by the
 /// version before, which runs beside it for a while.
-const RIGHTS: [(&str, &str); 25] = [
+const RIGHTS: [(&str, &str); 29] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("archive_walks", "select, update (place, began_at)"),
     ("backfills", "select, insert, update"),
     ("breakers", "select, insert, update, delete"),
     ("cases", "select, insert, update (status, reason, resolved_by, resolved_at, cause, ours, theirs)"),
+    ("database_starts", "select, insert"),
+    ("event_head", "select, update (position, server_started_at)"),
+    ("event_positions", "select, insert"),
     ("events", "select, insert, update (data)"),
+    ("events_without_position", "select, insert, delete"),
     ("feature_flag_changes", "select, insert"),
     ("heartbeats", "select, insert, update"),
     ("idempotency_keys", "select, insert, update, delete"),
@@ -156,6 +160,6 @@ pub async fn grant(connection: &mut PgConnection, schema: &str, role: &str, exac
 }
 
 /// A name as SQL takes it, whatever it holds.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

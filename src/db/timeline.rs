@@ -3,8 +3,10 @@
 
 use serde_json::Value;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::Page;
+use super::inbox::Pending;
 use crate::clock::Time;
 use crate::domain::Opening;
 
@@ -22,6 +24,12 @@ pub struct Item {
     /// The row's own columns.
     pub detail: Value,
 }
+
+/// What an item is that a fact of the inbox is: the others have ranks of their own.
+const FACT: i32 = 1;
+
+/// The longest body that is read for an item, so that a page takes bounded memory.
+const MAX_BODY: i32 = 16 * 1024;
 
 /// A page of the timeline, oldest first. No bodies: they may hold personal data, and dead letters show theirs.
 ///
@@ -48,11 +56,17 @@ pub async fn list(
               from inbox where status in ('pending', 'dead') and provider = $2 and provider_ref = $3
                            and opening_id is distinct from $1
              union all
+            -- Repeats, settled at their receipt, before their opening was known.
+            select id, source, event_id, status, outcome, duplicates, last_duplicate_at, settled_at, received_at, headers,
+                   attempt_log
+              from inbox where status = 'ignored' and opening_id is null and archived_at is null
+                           and provider = $2 and provider_ref = $3
+             union all
             -- Copies are counted in the inbox as long as it has the key.
             select a.id, a.source, a.event_id, a.status, a.outcome, coalesce(i.duplicates, a.duplicates),
                    coalesce(i.last_duplicate_at, a.last_duplicate_at), a.settled_at, a.received_at, a.headers, a.attempt_log
               from inbox_archive a left join inbox i on i.id = a.id
-             where a.opening_id = $1
+             where a.opening_id = $1 or (a.opening_id is null and a.provider = $2 and a.provider_ref = $3)
         ), work as (
             select id, topic, status, outcome, claims, created_at, delivered_at, attempt_log
               from outbox where opening_id = $1
@@ -66,6 +80,7 @@ pub async fn list(
               from operator_actions a left join facts f on f.source = 'operator' and right(f.event_id, 36) = a.id::text
              where a.opening_id = $1
              union all
+            -- A fact has the rank FACT.
             select received_at, 1, id::text, source,
                    jsonb_build_object('event_id', event_id, 'status', status, 'outcome', outcome,
                        'duplicates', duplicates, 'last_duplicate_at', last_duplicate_at, 'settled_at', settled_at,
@@ -103,6 +118,33 @@ pub async fn list(
         rank,
         id,
         page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The facts that some items are, with their bodies, also from the archive: for the word that each says. Without those whose body is
+/// long, or was erased.
+///
+/// # Errors
+/// When the database is away.
+pub async fn facts(connection: &mut PgConnection, items: &[Item]) -> sqlx::Result<Vec<Pending>> {
+    let ids: Vec<Uuid> =
+        items.iter().filter(|it| it.rank == FACT).filter_map(|it| Uuid::try_parse(&it.id).ok()).collect();
+    sqlx::query_as!(
+        Pending,
+        r#"-- timeline::facts
+        select id as "id!", source as "source!", provider as "provider!", part as "part!", body as "body!",
+               headers as "headers!", opening_id, provider_ref, received_at as "received_at!", retry_from as "retry_from!",
+               attempts as "attempts!"
+          from (select id, source, provider, part, body, headers, opening_id, provider_ref, received_at, retry_from, attempts
+                  from inbox where id = any($1)
+                 union all
+                select id, source, provider, part, body, headers, opening_id, provider_ref, received_at, received_at, attempts
+                  from inbox_archive where id = any($1)) as facts
+         where octet_length(body) between 1 and $2"#,
+        &ids,
+        MAX_BODY,
     )
     .fetch_all(connection)
     .await

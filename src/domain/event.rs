@@ -2,7 +2,9 @@
 //! become the same [`Report`] and go through the same `decide`.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use super::bank::compact;
 use super::effect::Topic;
 use super::ids::{ActId, CardId, InboxId, OpeningId, ProfileId, ProviderRef};
 use super::resolution::Resolution;
@@ -66,6 +68,37 @@ pub struct Report {
     pub bic: Option<String>,
     /// Why it was rejected. Only `verdict` says whether it was.
     pub reason: Option<String>,
+}
+
+impl Report {
+    /// The opening that our reference names. Providers give it back in any form of a UUID: in capitals, without hyphens, in braces.
+    #[must_use]
+    pub fn opening(&self) -> Option<OpeningId> {
+        self.our_reference.as_deref().and_then(|it| Uuid::parse_str(it.trim()).ok()).map(OpeningId)
+    }
+
+    /// The request that it speaks of: the tracking id, else our reference.
+    #[must_use]
+    pub fn subject(&self) -> Option<String> {
+        self.reference.as_ref().map(ToString::to_string).or_else(|| self.our_name())
+    }
+
+    /// The same report with references, IBAN and BIC in their usual form: two reports that say the same are equal in it.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        Self {
+            our_reference: self.our_name(),
+            iban: self.iban.as_deref().map(compact),
+            bic: self.bic.as_deref().map(compact),
+            ..self.clone()
+        }
+    }
+
+    /// Our reference as we wrote it when it is a UUID, else as it was sent.
+    #[must_use]
+    pub fn our_name(&self) -> Option<String> {
+        self.opening().map(|it| it.to_string()).or_else(|| self.our_reference.clone())
+    }
 }
 
 /// What came of asking the provider.

@@ -1,7 +1,10 @@
 //! A type for each kind of id, so that one is never taken for another.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+use super::text::{self, form};
 
 macro_rules! uuid_id {
     ($(#[$meta:meta])* $name:ident) => {
@@ -26,11 +29,11 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// The longest id that is taken, in bytes. A unique index over longer text would fail at the insert, long
-            /// after the answer to whoever sent it.
-            pub const MAX_LEN: usize = 200;
+            /// The longest id that is taken, in characters: as long as providers document theirs. Two of them in one unique
+            /// index, of four bytes a character, stay below the 2,704 bytes at which Postgres refuses the insert.
+            pub const MAX_LEN: usize = 255;
 
-            /// Takes a name that somebody else gave: 1 to 200 bytes, no control characters.
+            /// Takes an id that another system gave: 1 to 255 characters, no control characters.
             ///
             /// # Errors
             /// Says what is wrong with it.
@@ -38,8 +41,8 @@ macro_rules! text_id {
                 let text = text.into();
                 if text.is_empty() {
                     Err("must not be empty")
-                } else if text.len() > Self::MAX_LEN {
-                    Err("must be at most 200 bytes long")
+                } else if text.chars().nth(Self::MAX_LEN).is_some() {
+                    Err("must be at most 255 characters long")
                 } else if text.chars().any(char::is_control) {
                     Err("must not contain control characters")
                 } else {
@@ -60,6 +63,8 @@ macro_rules! text_id {
             }
         }
 
+        form!($name, text::printable(Self::MAX_LEN));
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 Self::new(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
@@ -72,6 +77,22 @@ uuid_id!(
     /// An account opening. Sent to the provider as our `reference`.
     OpeningId
 );
+impl OpeningId {
+    /// The id of an effect of this opening (P9): a function of the opening and of the effect's name, which no other effect of it
+    /// has. A dump that is restored, or a standby that is promoted, may lack the commit that held the effect: decided once
+    /// more, it carries the same id, and the other side takes it for a repeat.
+    ///
+    /// A `UUIDv8`: the first 48 bits are the time in the opening's own id, so that indexes grow at their end; the others are
+    /// SHA-256 of id and name.
+    #[must_use]
+    pub fn effect(self, name: &str) -> Uuid {
+        let hash = Sha256::new().chain_update(self.0).chain_update(name).finalize();
+        let mut bytes = self.0.into_bytes();
+        bytes[6..].copy_from_slice(&hash[..10]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+}
+
 uuid_id!(
     /// A fact in the inbox: the evidence that a history row points at.
     InboxId
@@ -92,3 +113,19 @@ text_id!(
     /// The virtual card at the card issuer.
     CardId
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F7: characters, however many bytes each has.
+    #[test]
+    fn an_id_has_up_to_255_characters() {
+        for mark in ["x", "é", "\u{1d11e}"] {
+            assert!(ProviderRef::new(mark.repeat(255)).is_ok(), "{mark}");
+            assert!(ProfileId::new(mark.repeat(255)).is_ok() && CardId::new(mark.repeat(255)).is_ok(), "{mark}");
+            assert!(ProviderRef::new(mark.repeat(256)).is_err(), "{mark}");
+        }
+        assert!(ProviderRef::new("").is_err() && ProviderRef::new("a\u{0}").is_err());
+    }
+}

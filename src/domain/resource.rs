@@ -12,20 +12,16 @@ use super::opening::Opening;
 pub struct Resource {
     /// Ours; the provider knows it as `reference`.
     pub id: uuid::Uuid,
-    /// `in_progress`, `succeeded`, `rejected` or `failed`.
-    #[schema(value_type = String, example = "in_progress")]
+    /// What callers are told.
     pub status: super::Status,
     /// The state behind the status.
-    #[schema(value_type = String, example = "awaiting_provider")]
     pub state: super::StateName,
-    /// `async` or `sync`; it never changes.
-    #[schema(value_type = String, example = "async")]
+    /// Which flow it was started on; it never changes.
     pub flow: super::Flow,
     /// ISO 3166 alpha-2.
     #[schema(example = "BE")]
     pub market: String,
-    /// `company`, `freelancer` or `individual`.
-    #[schema(value_type = String, example = "company")]
+    /// What the customer is.
     pub customer_type: super::CustomerType,
     /// The caller's own name for the customer. Empty: it was erased.
     pub customer_reference: String,
@@ -36,16 +32,18 @@ pub struct Resource {
     #[schema(example = "nexusbank")]
     pub provider: String,
     /// The provider's tracking id.
+    #[schema(value_type = Option<super::ProviderRef>)]
     pub provider_reference: Option<String>,
     /// The provider's last word.
     pub provider_status: Option<String>,
     /// Set once the account is open.
-    #[schema(example = "BE68539007547034")]
+    #[schema(value_type = Option<super::bank::Iban>)]
     pub iban: Option<String>,
     /// Set with the IBAN.
-    #[schema(example = "NEXUBEBB")]
+    #[schema(value_type = Option<super::bank::Bic>)]
     pub bic: Option<String>,
     /// Set once the card is issued.
+    #[schema(value_type = Option<super::CardId>)]
     pub card_id: Option<String>,
     /// Why it ended without an account; `erased` where that is gone.
     pub reason: Option<String>,

@@ -24,7 +24,7 @@ words!(
 pub struct RetryPolicy {
     /// The longest wait before the first repeat.
     pub base: TimeDelta,
-    /// The longest wait before any repeat.
+    /// The longest wait before any repeat, also where the other side asks for a longer one: it may have meant milliseconds.
     pub cap: TimeDelta,
     /// How many unusable answers and errors of our own make work dead.
     pub max_attempts: i32,
@@ -60,10 +60,11 @@ impl RetryPolicy {
 
     /// After an outage (transport, 5xx, throttled, misconfiguration): retried until `RETRY_FOR` has passed since the work
     /// was created, and at least once: work that was only held for so long has not failed yet. `tries` is how many calls were
-    /// made before this one; `after` is what the other side asked for, and no wait is shorter than that.
+    /// made before this one; `after` is what the other side asked for: no wait is shorter than that, and none is longer than
+    /// the cap.
     #[must_use]
     pub fn after_outage(&self, created: Time, tries: i32, after: Option<TimeDelta>, now: Time, jitter: f64) -> Next {
-        let wait = self.backoff(tries, jitter).max(after.unwrap_or_default().min(self.retry_for));
+        let wait = self.backoff(tries, jitter).max(after.unwrap_or_default().min(self.cap));
         if tries > 0 && now - created >= self.retry_for { Next::Dead } else { Next::RetryAt(now + wait) }
     }
 
@@ -127,6 +128,12 @@ mod tests {
         assert_eq!(
             policy.after_outage(created, 0, asked, created, 0.0),
             Next::RetryAt(created + TimeDelta::seconds(90)),
+        );
+        let milliseconds = Some(TimeDelta::seconds(60_000));
+        assert_eq!(
+            policy.after_outage(created, 0, milliseconds, created, 0.0),
+            Next::RetryAt(created + policy.cap),
+            "F2"
         );
         assert!(matches!(policy.after_failure(9, created, 0.5), Next::RetryAt(_)));
         assert_eq!(policy.after_failure(10, created, 0.5), Next::Dead);

@@ -1,4 +1,9 @@
-//! Enums that are words outside: one list gives the names, the parser and the serialisation.
+//! Texts as they stand outside: enums whose variants are words, and the forms that the API description gives to texts.
+//!
+//! One list gives an enum its names, its parser, its serialisation and its description. A form is built from the constants
+//! that the checks use, so that the description and the checks cannot drift apart.
+
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 /// An enum whose variants are fixed words in JSON and in the database.
 macro_rules! words {
@@ -47,7 +52,73 @@ macro_rules! words {
                 word.parse().map_err(serde::de::Error::custom)
             }
         }
+
+        $crate::domain::text::form!($name, $crate::domain::text::one_of(Self::ALL.iter().map(|it| it.as_str())));
     };
+}
+
+/// Describes a type by this schema.
+macro_rules! form {
+    ($name:ty, $schema:expr) => {
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                $schema.into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    };
+}
+
+/// The control characters ([`char::is_control`]) for a class of a regular expression.
+const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f";
+
+/// The control characters but for tabs and line ends.
+const CONTROL_IN_LINES: &str = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f";
+
+/// White space ([`char::is_whitespace`]) that is no control character, for a class of a regular expression.
+pub(crate) const SPACE: &str = r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
+
+/// A text.
+pub(crate) fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+/// A text that matches all of this regular expression.
+pub(crate) fn matching(pattern: &str) -> ObjectBuilder {
+    text().pattern(Some(format!("^{pattern}$")))
+}
+
+/// A text of 1 to `most` characters without control characters.
+pub(crate) fn printable(most: usize) -> ObjectBuilder {
+    matching(&format!("[^{CONTROL}]+")).min_length(Some(1)).max_length(Some(most))
+}
+
+/// A text of 1 to `most` characters without control characters, and not only spaces.
+pub(crate) fn line(most: usize) -> ObjectBuilder {
+    not_only_spaces(CONTROL, most)
+}
+
+/// The same with tabs and line ends.
+pub(crate) fn lines(most: usize) -> ObjectBuilder {
+    not_only_spaces(CONTROL_IN_LINES, most)
+}
+
+fn not_only_spaces(refused: &str, most: usize) -> ObjectBuilder {
+    let pattern = format!("[^{refused}]*[^{CONTROL}{SPACE}][^{refused}]*");
+    matching(&pattern).min_length(Some(1)).max_length(Some(most))
+}
+
+/// A text that is one of these words.
+pub(crate) fn one_of<Word: Into<serde_json::Value>>(words: impl Iterator<Item = Word>) -> ObjectBuilder {
+    text().enum_values(Some(words))
+}
+
+/// The codes of `len` capital letters that pass this check, in order.
+pub(crate) fn codes(len: u32, passes: impl Fn(&str) -> bool) -> Vec<String> {
+    let letter = |n: usize| char::from(b'A' + u8::try_from(n % 26).unwrap_or_default());
+    let code = |n: usize| (0..len).rev().map(|place| letter(n / 26_usize.pow(place))).collect::<String>();
+    (0..26_usize.pow(len)).map(code).filter(|code| passes(code)).collect()
 }
 
 /// A word that is not one of those expected.
@@ -58,4 +129,18 @@ pub struct UnknownWord {
     pub takes: String,
 }
 
-pub(crate) use words;
+pub(crate) use {form, words};
+
+/// Whether texts keep to the form that describes a type.
+#[cfg(test)]
+pub(crate) fn form_of<T: utoipa::PartialSchema>() -> impl Fn(&str) -> bool {
+    let form = serde_json::to_value(T::schema()).unwrap();
+    let pattern = form["pattern"].as_str().map(|it| regex::Regex::new(it).unwrap());
+    move |text| {
+        let (length, bound) = (text.chars().count() as u64, |name: &str| form[name].as_u64());
+        bound("minLength").is_none_or(|min| length >= min)
+            && bound("maxLength").is_none_or(|max| length <= max)
+            && pattern.as_ref().is_none_or(|it| it.is_match(text))
+            && form["enum"].as_array().is_none_or(|words| words.iter().any(|it| it == text))
+    }
+}

@@ -79,18 +79,15 @@ impl Cluster {
     /// A cluster in a temporary directory, which goes when it stops, is dropped, or the process dies. Everything else is
     /// as in [`Cluster::start`], durability too.
     pub async fn temporary(bin_dir: Option<PathBuf>, max_connections: u16) -> Result<Self, ClusterError> {
-        Self::temporary_with(bin_dir, max_connections, Vec::new()).await
+        let data_dir = std::env::temp_dir();
+        Self::temporary_with(ClusterOptions { data_dir, bin_dir, max_connections, settings: Vec::new() }).await
     }
 
-    /// The same with more settings of Postgres: see [`ClusterOptions`].
-    pub async fn temporary_with(
-        bin_dir: Option<PathBuf>,
-        max_connections: u16,
-        settings: Vec<(String, String)>,
-    ) -> Result<Self, ClusterError> {
-        let temporary = folder::temporary("account-opening-", &std::env::temp_dir())?;
-        let data_dir = temporary.path().to_owned();
-        Self::launch(ClusterOptions { data_dir, bin_dir, max_connections, settings }, Some(temporary)).await
+    /// The same with options of the caller's; the temporary directory is made in `options.data_dir`.
+    pub async fn temporary_with(mut options: ClusterOptions) -> Result<Self, ClusterError> {
+        let temporary = folder::temporary("account-opening-", &options.data_dir)?;
+        options.data_dir = temporary.path().to_owned();
+        Self::launch(options, Some(temporary)).await
     }
 
     /// URL of the database `account_opening`, as its superuser. It may hold a password: not for logs.

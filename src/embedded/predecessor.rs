@@ -1,7 +1,8 @@
 //! What a service that died left running or lying about on the cluster.
 //!
-//! Invariant: called with the lock held, so whatever still runs here has lost its service; and no process is signalled
-//! unless its command line says that it is a Postgres on this very cluster. A crash here leaves what was found.
+//! Invariant: called with the lock held, so whatever still runs here has lost its service; no process is signalled
+//! unless its command line says that it is a Postgres on this very cluster; and `postmaster.pid` is removed only where the
+//! process that it names is certain not to use the cluster. A crash here leaves what was found.
 
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(super) async fn clear(folder: &Folder) -> Result<(), ClusterError> {
                 tracing::warn!(pid, "postmaster.pid names another process: removing it");
                 std::fs::remove_file(&file).map_err(ClusterError::at(&file))?;
             }
-            Process::Gone | Process::OtherPostgres => {}
+            Process::Gone | Process::MaybeOurs => {}
         }
     }
     folder.clear_socket()
@@ -57,9 +58,9 @@ enum Process {
     Gone,
     /// The postmaster of this cluster.
     Postmaster,
-    /// A Postgres, but not known to be the postmaster of this cluster: left to Postgres to judge.
-    OtherPostgres,
-    /// Something else that was given the same pid.
+    /// A Postgres that may use this cluster: left to Postgres to judge.
+    MaybeOurs,
+    /// Something else that was given the same pid, such as a Postgres on another cluster.
     Stranger,
 }
 
@@ -69,11 +70,38 @@ fn process(pid: i32, cluster: &Path) -> Process {
         Process::Gone
     } else if line.contains(&format!("postgres -D {} ", cluster.display())) {
         Process::Postmaster
-    } else if line.contains("postgres") {
-        Process::OtherPostgres
+    } else if line.contains("postgres") && may_use(pid, cluster) {
+        Process::MaybeOurs
     } else {
         Process::Stranger
     }
+}
+
+/// Whether a Postgres may use the cluster. Every process of a Postgres works in its cluster's folder, as that folder's owner:
+/// it enters the folder when it starts, and refuses one that is not its own.
+#[cfg(target_os = "linux")]
+fn may_use(pid: i32, cluster: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(folder) = std::fs::metadata(cluster) else { return true };
+    // Through the link, so that mounts and other names of the folder do not matter.
+    let works_in = std::fs::metadata(format!("/proc/{pid}/cwd"));
+    let elsewhere = works_in.is_ok_and(|it| (it.dev(), it.ino()) != (folder.dev(), folder.ino()));
+    let of_another_user = effective_user(pid).is_some_and(|uid| uid != folder.uid());
+    !elsewhere && !of_another_user
+}
+
+/// Everybody may read it, unlike the link.
+#[cfg(target_os = "linux")]
+fn effective_user(pid: i32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    users.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether a Postgres may use the cluster: not known here.
+#[cfg(not(target_os = "linux"))]
+fn may_use(_: i32, _: &Path) -> bool {
+    true
 }
 
 /// The arguments of a process with a space after each; empty for one that is gone or a zombie.

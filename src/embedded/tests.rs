@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::str::FromStr;
@@ -147,7 +148,8 @@ async fn more_settings_are_taken_but_none_that_makes_commits_less_durable() {
     let settings =
         [("shared_buffers", "32MB"), ("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let cluster = Cluster::temporary_with(None, 20, settings).await.unwrap();
+    let options = ClusterOptions { settings, ..options(&std::env::temp_dir()) };
+    let cluster = Cluster::temporary_with(options).await.unwrap();
     assert_eq!(text(&cluster, "show shared_buffers").await, "32MB");
     for setting in ["show fsync", "show synchronous_commit", "show full_page_writes"] {
         assert_eq!(text(&cluster, setting).await, "on", "{setting}");
@@ -327,6 +329,56 @@ async fn a_postmaster_that_lost_its_leash_is_stopped_and_a_pid_that_is_somebody_
     stranger.kill().unwrap();
     stranger.wait().unwrap();
     cluster.stop().await.unwrap();
+}
+
+/// G17: as after a restart of the machine, where the pid of an earlier life is that of another Postgres now.
+#[tokio::test]
+async fn a_pid_that_is_another_postgres_by_now_does_not_keep_the_cluster_from_starting() {
+    let folder = open_folder();
+    let data_dir = folder.path().join("data");
+    let cluster = Cluster::start(options(&data_dir)).await.unwrap();
+    execute(&cluster, "create table kept as select 'here' as value").await;
+    let data = text(&cluster, "show data_directory").await;
+    cluster.stop().await.unwrap();
+
+    let other = Cluster::temporary(None, 20).await.unwrap();
+    let mut session = connect(other.url()).await.unwrap();
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut session).await.unwrap();
+    for pid in [i32::try_from(other.postmaster_pid().unwrap()).unwrap(), backend] {
+        std::fs::write(Path::new(&data).join("postmaster.pid"), format!("{pid}\n{data}\n")).unwrap();
+        let began = Instant::now();
+        let cluster = Cluster::start(options(&data_dir)).await.unwrap();
+        println!("started in {:?}", began.elapsed());
+        assert_eq!(text(&cluster, "select value from kept").await, "here");
+        cluster.stop().await.unwrap();
+    }
+    assert_eq!(text(&other, "select 'untouched'").await, "untouched");
+    other.stop().await.unwrap();
+}
+
+/// G17: one that uses this folder, under whatever command line, is neither signalled nor overlooked.
+#[tokio::test]
+async fn a_postgres_on_this_very_folder_that_is_not_ours_is_left_to_postgres_to_judge() {
+    let folder = open_folder();
+    let data_dir = folder.path().join("data");
+    let cluster = Cluster::start(options(&data_dir)).await.unwrap();
+    let data = text(&cluster, "show data_directory").await;
+    cluster.stop().await.unwrap();
+    // Its working directory is the cluster's, as that of every process of a Postgres is.
+    let programs = open_folder();
+    let program = programs.path().join("postgres");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let owner = Path::new(&data).metadata().unwrap();
+    let mut stranger = std::process::Command::new(&program);
+    let mut stranger = stranger.arg("60").current_dir(&data).uid(owner.uid()).gid(owner.gid()).spawn().unwrap();
+    let noted = format!("{}\n{data}\n", stranger.id());
+    std::fs::write(Path::new(&data).join("postmaster.pid"), &noted).unwrap();
+    let started = tokio::time::timeout(Duration::from_secs(3), Cluster::start(options(&data_dir))).await;
+    assert!(started.is_err(), "two on one folder");
+    assert_eq!(std::fs::read_to_string(Path::new(&data).join("postmaster.pid")).unwrap(), noted);
+    assert!(stranger.try_wait().unwrap().is_none(), "it was signalled");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
 }
 
 fn processes_of(group: Pid) -> Vec<Pid> {

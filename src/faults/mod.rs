@@ -3,12 +3,13 @@
 //!
 //! * [`FaultPoint`]: an error before or after a step of a worker, of a webhook on its way in, or of a start. A running
 //!   service has none.
-//! * [`Proxy`]: between the service and Postgres; cuts, delays and loses answers.
+//! * [`Proxy`]: between the service and Postgres; cuts, delays, loses answers, ignores what a session asks for.
 //!
 //! The third one is a process whose clock is wrong: `CLOCK_OFFSET`.
 
 #[cfg(feature = "broken")]
 pub mod broken;
+mod frames;
 mod point;
 mod proxy;
 

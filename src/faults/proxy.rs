@@ -1,20 +1,21 @@
-//! A proxy in front of Postgres: cuts connections, delays what they carry, half-closes them, and loses the answer to a
-//! COMMIT that took effect.
+//! A proxy in front of Postgres: cuts connections, delays what they carry, half-closes them, loses the answer to a COMMIT
+//! that took effect, ignores what a session asks for when it begins, and can be led to another Postgres.
 //!
-//! It reads just enough of the protocol to find a COMMIT (PostgreSQL manual, "Message Formats": a type byte and a length,
-//! but for the first message, which has the length alone). The URL that leads here says `sslmode=disable`.
+//! It reads just enough of the protocol for that ([`super::frames`]). The URL that leads here says `sslmode=disable`.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::frames::{Commit, Frames, first_message, without_options};
 
 /// Where Postgres is.
 #[derive(Clone, Debug)]
@@ -47,6 +48,10 @@ pub struct Seen {
     pub delayed: u64,
     /// COMMITs that Postgres confirmed and of which the service was never told.
     pub commits_lost: u64,
+    /// Of these, those of the transactions that [`Proxy::lose_commits_of`] asked for.
+    pub chosen_commits_lost: u64,
+    /// Sessions whose `options` were ignored.
+    pub options_ignored: u64,
 }
 
 /// A running proxy; it ends, and cuts everything, when it is dropped.
@@ -57,14 +62,30 @@ pub struct Proxy {
 }
 
 struct Shared {
-    target: Link,
+    target: Mutex<Link>,
     /// How long each piece is held back.
     delay: Mutex<Duration>,
-    /// So many COMMITs are still to be lost.
-    to_lose: AtomicU64,
+    /// The COMMITs that are still to be lost.
+    to_lose: Mutex<ToLose>,
+    ignores_options: AtomicBool,
     /// The number of the last cut, and how.
     cut: watch::Sender<(u64, Cut)>,
     seen: Mutex<Seen>,
+}
+
+/// How many COMMITs are still to be lost.
+#[derive(Default)]
+struct ToLose {
+    of_any: u64,
+    /// Of transactions in which this statement ran.
+    chosen: Option<(&'static str, u64)>,
+}
+
+/// How a COMMIT was chosen to be lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Losing {
+    Any,
+    Chosen,
 }
 
 impl Proxy {
@@ -76,9 +97,10 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            target,
+            target: Mutex::new(target),
             delay: Mutex::default(),
-            to_lose: AtomicU64::new(0),
+            to_lose: Mutex::default(),
+            ignores_options: AtomicBool::new(false),
             cut: watch::Sender::new((0, Cut::Both)),
             seen: Mutex::default(),
         });
@@ -95,7 +117,17 @@ impl Proxy {
 
     /// Holds back everything for so long from now on; zero ends it.
     pub fn delay(&self, by: Duration) {
-        *self.shared.delay.lock().unwrap_or_else(PoisonError::into_inner) = by;
+        *lock(&self.shared.delay) = by;
+    }
+
+    /// Leads connections that begin from now on to another Postgres.
+    pub fn lead_to(&self, target: Link) {
+        *lock(&self.shared.target) = target;
+    }
+
+    /// From now on, sessions begin without the `options` that they ask for, as behind a pooler that ignores them.
+    pub fn ignore_options(&self) {
+        self.shared.ignores_options.store(true, Ordering::SeqCst);
     }
 
     /// Cuts every connection that is open.
@@ -108,32 +140,57 @@ impl Proxy {
 
     /// Sends the next so many COMMITs on, keeps their answers to itself, and cuts their connections.
     pub fn lose_commits(&self, count: u64) {
-        self.shared.to_lose.store(count, Ordering::SeqCst);
+        lock(&self.shared.to_lose).of_any = count;
+    }
+
+    /// The same for the next so many COMMITs of transactions in which a statement ran; it is named as in its first line,
+    /// `module::function`.
+    pub fn lose_commits_of(&self, statement: &'static str, count: u64) {
+        lock(&self.shared.to_lose).chosen = Some((statement, count));
     }
 
     /// What has been done.
     #[must_use]
     pub fn seen(&self) -> Seen {
-        *self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.shared.seen)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
     fn count(&self, add: impl FnOnce(&mut Seen)) {
-        add(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        add(&mut lock(&self.seen));
     }
 
     async fn hold_back(&self) {
-        let delay = *self.delay.lock().unwrap_or_else(PoisonError::into_inner);
+        let delay = *lock(&self.delay);
         if !delay.is_zero() {
             self.count(|seen| seen.delayed += 1);
             tokio::time::sleep(delay).await;
         }
     }
 
-    fn loses_this_commit(&self) -> bool {
-        let take = |left: u64| left.checked_sub(1);
-        self.to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+    fn loses(&self, commit: &Commit) -> Option<Losing> {
+        let mut to_lose = lock(&self.to_lose);
+        if let Some((statement, left)) = &mut to_lose.chosen
+            && *left > 0
+            && commit.holds(statement)
+        {
+            *left -= 1;
+            return Some(Losing::Chosen);
+        }
+        to_lose.of_any = to_lose.of_any.checked_sub(1)?;
+        Some(Losing::Any)
+    }
+
+    /// The first message as it is passed on.
+    fn passed_on(&self, first: Vec<u8>) -> Vec<u8> {
+        let stripped = self.ignores_options.load(Ordering::SeqCst).then(|| without_options(&first)).flatten();
+        self.count(|seen| seen.options_ignored += u64::from(stripped.is_some()));
+        stripped.unwrap_or(first)
     }
 }
 
@@ -150,7 +207,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
 }
 
 async fn carry(client: TcpStream, shared: &Shared) -> io::Result<()> {
-    match &shared.target {
+    let target = lock(&shared.target).clone();
+    match target {
         Link::Socket(path) => pump(client, UnixStream::connect(path).await?, shared).await,
         Link::Port(addr) => {
             let server = TcpStream::connect(addr).await?;
@@ -165,7 +223,10 @@ async fn pump(client: TcpStream, server: impl AsyncRead + AsyncWrite + Unpin, sh
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let mut cut = shared.cut.subscribe();
     let (mut up, mut down) = (vec![0; 16 * 1_024], vec![0; 64 * 1_024]);
-    let (mut frames, mut losing) = (Frames::default(), false);
+    let (mut frames, mut losing) = (Frames::default(), None);
+    let first = first_message(&mut from_client).await?;
+    shared.hold_back().await;
+    to_server.write_all(&shared.passed_on(first)).await?;
     loop {
         tokio::select! {
             Ok(()) = cut.changed() => {
@@ -186,7 +247,7 @@ async fn pump(client: TcpStream, server: impl AsyncRead + AsyncWrite + Unpin, sh
                     return Ok(());
                 }
                 shared.hold_back().await;
-                losing |= frames.commit_in(piece) && shared.loses_this_commit();
+                losing = losing.or_else(|| shared.loses(&frames.commit_in(piece)?));
                 to_server.write_all(piece).await?;
             }
             read = from_server.read(&mut down) => {
@@ -194,69 +255,18 @@ async fn pump(client: TcpStream, server: impl AsyncRead + AsyncWrite + Unpin, sh
                 if piece.is_empty() {
                     return Ok(());
                 }
-                if losing {
+                if let Some(losing) = losing {
                     // `CommandComplete` with the tag COMMIT: it took effect.
-                    let committed = piece.windows(7).any(|window| window == b"COMMIT\0");
-                    shared.count(|seen| seen.commits_lost += u64::from(committed));
+                    let committed = u64::from(piece.windows(7).any(|window| window == b"COMMIT\0"));
+                    shared.count(|seen| {
+                        seen.commits_lost += committed;
+                        seen.chosen_commits_lost += committed * u64::from(losing == Losing::Chosen);
+                    });
                     return Ok(());
                 }
                 shared.hold_back().await;
                 to_client.write_all(piece).await?;
             }
-        }
-    }
-}
-
-/// The client's messages, found in a stream that comes in pieces of any length.
-#[derive(Default)]
-struct Frames {
-    started: bool,
-    message: Vec<u8>,
-}
-
-impl Frames {
-    /// Whether a message that ends in this piece is a COMMIT.
-    fn commit_in(&mut self, piece: &[u8]) -> bool {
-        self.message.extend_from_slice(piece);
-        let mut found = false;
-        while let Some(length) = self.next_length() {
-            let message: Vec<u8> = self.message.drain(..length).collect();
-            found |= self.started && message.first() == Some(&b'Q') && message.get(5..) == Some(b"COMMIT\0");
-            self.started = true;
-        }
-        found
-    }
-
-    /// The length of the next message, if it is here whole.
-    fn next_length(&self) -> Option<usize> {
-        let kind = usize::from(self.started);
-        let length = self.message.get(kind..kind + 4)?;
-        let length = u32::from_be_bytes(length.try_into().ok()?);
-        let whole = kind + usize::try_from(length).ok()?;
-        (self.message.len() >= whole && length >= 4).then_some(whole)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
-        [&[kind], &length[..], body].concat()
-    }
-
-    #[test]
-    fn a_commit_is_found_however_the_stream_is_cut_up() {
-        let startup = [&12_u32.to_be_bytes()[..], b"user\0pgs"].concat();
-        let stream =
-            [startup, message(b'Q', b"begin; rollback\0"), message(b'P', b"\0COMMIT\0"), message(b'Q', b"COMMIT\0")];
-        let stream = stream.concat();
-        for size in 1..=stream.len() {
-            let mut frames = Frames::default();
-            let found: Vec<bool> = stream.chunks(size).map(|piece| frames.commit_in(piece)).collect();
-            assert_eq!(found.iter().filter(|it| **it).count(), 1, "in pieces of {size}");
-            assert_eq!(found.last(), Some(&true));
         }
     }
 }

@@ -40,16 +40,25 @@ struct Shared {
     era: Mutex<u64>,
 }
 
-/// What has closed and was not looked at yet, with since when it had been open; and whom to wake for it.
+/// What has closed and was not looked at yet; and whom to wake for it.
 #[derive(Clone, Default)]
 struct Closed {
-    keys: Arc<Mutex<BTreeMap<Key, Option<Time>>>>,
+    keys: Arc<Mutex<BTreeMap<Key, Closing>>>,
     wake: Arc<Notify>,
+}
+
+/// How a gate came to let calls through again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Closing {
+    /// Since when it had been open, where that is known.
+    pub away_since: Option<Time>,
+    /// Whether an operator forced it closed: then all that waits for it is due, whatever it waits for.
+    pub by_operator: bool,
 }
 
 /// Gates that let calls through again, to be looked after. Those that were not when this is dropped will be given again.
 pub struct Closings {
-    keys: BTreeMap<Key, Option<Time>>,
+    keys: BTreeMap<Key, Closing>,
     closed: Closed,
 }
 
@@ -120,6 +129,10 @@ impl Gates {
         let mut era = locked(&self.0.era);
         *era += 1;
         gate.force(forced);
+        if forced == Some(Forced::Closed) {
+            // Work may wait that this process knows of no reason for: what it was told before a restart, or another replica was.
+            gate.tell_closed(true);
+        }
     }
 
     /// The number of decisions made here, to be asked before those of all replicas are read.
@@ -213,7 +226,7 @@ impl Gate {
     /// An operator decides, or no longer does.
     pub fn force(&self, forced: Option<Forced>) {
         if self.with(|breaker, now| breaker.force(forced, now)) {
-            self.tell_closed();
+            self.tell_closed(false);
         }
     }
 
@@ -265,11 +278,12 @@ impl Gate {
         metrics::gauge!("account_opening_breaker_state", "provider" => provider, "operation" => operation).set(value);
     }
 
-    fn tell_closed(&self) {
+    fn tell_closed(&self, by_operator: bool) {
         let away_since = self.with(|breaker, _| breaker.take_away_since());
         let mut keys = locked(&self.0.closed.keys);
         // One that nobody has looked at yet has been open for longer.
-        keys.entry(self.0.key.clone()).or_insert(away_since);
+        let closing = keys.entry(self.0.key.clone()).or_insert(Closing { away_since, by_operator });
+        closing.by_operator |= by_operator;
         drop(keys);
         self.0.closed.wake.notify_one();
     }
@@ -282,10 +296,10 @@ impl Closings {
         self.keys.keys().cloned().collect()
     }
 
-    /// Since when one had been open, where that is known.
+    /// How one came to let calls through.
     #[must_use]
-    pub fn away_since(&self, key: &Key) -> Option<Time> {
-        self.keys.get(key).copied().flatten()
+    pub fn of(&self, key: &Key) -> Closing {
+        self.keys.get(key).copied().unwrap_or_default()
     }
 
     /// This one is looked after.
@@ -297,10 +311,11 @@ impl Closings {
 impl Drop for Closings {
     fn drop(&mut self) {
         let mut closed = locked(&self.closed.keys);
-        for (key, away_since) in std::mem::take(&mut self.keys) {
+        for (key, closing) in std::mem::take(&mut self.keys) {
             // It may have opened and closed once more meanwhile: the first time counts.
-            let since = closed.entry(key).or_insert(away_since);
-            *since = away_since.or(*since);
+            let held = closed.entry(key).or_insert(closing);
+            held.away_since = closing.away_since.or(held.away_since);
+            held.by_operator |= closing.by_operator;
         }
     }
 }
@@ -317,7 +332,7 @@ impl Passage<'_> {
             breaker.ended(leave, healthy, now)
         });
         if closed {
-            self.gate.tell_closed();
+            self.gate.tell_closed(false);
         }
     }
 }

@@ -1,11 +1,20 @@
-//! Why a request's body could not be read, found in whatever wraps it on its way to a handler.
+//! What both listeners ask about a request's body: whether its type is JSON's, and why it could not be read, found in whatever
+//! wraps it on its way to a handler.
 
 use std::error::Error;
 
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use http_body_util::LengthLimitError;
 use tower_http::timeout::TimeoutError;
+
+/// Whether the body is JSON by its type. A body without a type may be JSON: some clients and proxies leave it out, or empty.
+#[must_use]
+pub fn may_be_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    matches!(essence.as_str(), "" | "application/json" | "text/json") || essence.ends_with("+json")
+}
 
 /// Whether the body was longer than may be.
 #[must_use]
@@ -29,4 +38,35 @@ fn has_cause<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
 pub fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F12
+    #[test]
+    fn a_body_of_another_type_is_refused_and_one_of_no_type_is_read() {
+        let is = |text: &[u8]| {
+            may_be_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_bytes(text).unwrap())]))
+        };
+        assert!(may_be_json(&HeaderMap::new()));
+        for json in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "Application/JSON",
+            "text/json",
+            "application/merge-patch+json",
+            "model/gltf+json",
+            "",
+            " ; charset=utf-8",
+        ] {
+            assert!(is(json.as_bytes()), "{json}");
+        }
+        for other in ["text/xml", "application/x-www-form-urlencoded", "text/plain; x=application/json", "json", "*/*"]
+        {
+            assert!(!is(other.as_bytes()), "{other}");
+        }
+        assert!(!is(b"application/json\xff"));
+    }
 }

@@ -11,17 +11,20 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde_json::json;
-use sqlx::{Connection as _, PgConnection};
-use tokio::time::{Instant, timeout_at};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Edge;
 use super::heart::Heart;
-use crate::clock::MAX_SKEW;
+use crate::clock::{MAX_SKEW, Time};
 use crate::db::gauges::{self, Count};
-use crate::db::{conclude, describe, opening_counts};
+use crate::db::{conclude, describe, opening_counts, refusal};
 
 /// The longest that a look at the database may take here.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// After how much of it it is looked why the pool has no connection yet.
+const WONDERS_AFTER: Duration = Duration::from_secs(1);
 
 /// What is said of a database that says nothing.
 const LATE: &str = "the database does not answer in time";
@@ -56,27 +59,39 @@ async fn ready(State(edge): State<Edge>, Extension(heart): Extension<Heart>) -> 
 }
 
 /// In a task of its own: a machine that hangs up leaves neither the connection nor the heart in the middle of something.
-async fn known_problems(edge: Edge, heart: Heart) -> Vec<&'static str> {
+async fn known_problems(edge: Edge, heart: Heart) -> Vec<String> {
     let problems = tokio::spawn(async move { problems(&edge, &heart).await }).await;
-    problems.unwrap_or_else(|_| vec!["looking at the database failed"])
+    problems.unwrap_or_else(|_| vec!["looking at the database failed".to_owned()])
 }
 
-async fn problems(edge: &Edge, heart: &Heart) -> Vec<&'static str> {
+async fn problems(edge: &Edge, heart: &Heart) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
-    let looked = match timeout_at(deadline, edge.pool.acquire()).await {
-        Ok(Ok(mut connection)) => {
+    let looked = match acquired(&edge.pool, deadline).await {
+        Ok(mut connection) => {
             let result = timeout_at(deadline, look(&mut connection, edge, heart)).await;
             conclude(connection, result)
         }
-        Ok(Err(error)) => Err(error),
-        Err(_) => Ok(vec![LATE]),
+        Err(error) => Err(error),
     };
     match looked {
-        Ok(problems) => problems,
+        Ok(problems) => problems.into_iter().map(ToOwned::to_owned).collect(),
         Err(error) => {
-            tracing::warn!(error = describe(&error), "not ready");
-            vec![if Instant::now() < deadline { "the database is away" } else { LATE }]
+            let cause = describe(&error);
+            tracing::warn!(error = cause, "not ready");
+            vec![if Instant::now() < deadline { format!("the database is away: {cause}") } else { LATE.to_owned() }]
         }
+    }
+}
+
+/// A connection of the pool, or what refuses one: the pool itself tries again and again, and says only that time ran out.
+async fn acquired(pool: &PgPool, deadline: Instant) -> sqlx::Result<PoolConnection<Postgres>> {
+    let wondering = async {
+        sleep_until(deadline - PATIENCE + WONDERS_AFTER).await;
+        refusal(pool).await
+    };
+    tokio::select! {
+        acquired = timeout_at(deadline, pool.acquire()) => acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut)),
+        Some(refusal) = wondering => Err(refusal),
     }
 }
 
@@ -119,21 +134,21 @@ async fn gauge(edge: &Edge, seen: &Seen) -> sqlx::Result<()> {
     let mut connection = edge.pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     gauges::by_index(&mut transaction).await?;
+    let age = |since: Option<Time>| since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0));
     for queue in gauges::queues(&mut transaction, now).await? {
-        let age = queue.oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64().max(0.0));
+        let age = age(queue.oldest);
         let name = queue.name;
         #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
         let depth = queue.depth as f64;
         metrics::gauge!("account_opening_queue_depth", "queue" => name.clone()).set(depth);
         metrics::gauge!("account_opening_queue_oldest_seconds", "queue" => name).set(age);
     }
+    let unshown = gauges::oldest_unshown(&mut transaction).await?;
+    metrics::gauge!("account_opening_events_oldest_unshown_seconds").set(age(unshown));
     let openings = opening_counts::all(&mut transaction).await?;
-    let unshown = gauges::oldest_unshown_event(&mut transaction).await?;
     let dead = gauges::dead_letters(&mut transaction).await?;
     transaction.rollback().await?;
     drop(connection);
-    let unshown = unshown.map_or(0.0, |oldest| (now - oldest).as_seconds_f64().max(0.0));
-    metrics::gauge!("account_opening_events_oldest_unshown_seconds").set(unshown);
     for Count { second: market, .. } in &openings {
         // From zero on, in every process: the first escalation of a market must be an increase.
         metrics::counter!("account_opening_escalations_total", "market" => market.clone()).increment(0);

@@ -1,11 +1,12 @@
 //! The edge: the public listener takes webhooks and nothing else, the internal one serves callers, operators and machines.
 
 pub mod body;
+mod head_timer;
 pub mod health;
 mod heart;
 pub mod internal;
 pub mod listener;
-pub mod outgoing;
+mod outgoing;
 pub mod problem;
 pub mod public;
 pub mod request_id;

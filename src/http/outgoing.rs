@@ -1,4 +1,4 @@
-//! A stream whose peer must take what is written to it in time.
+//! A stream whose peer must take what is written to it in time, and which tells its timer when bytes come.
 //!
 //! Neither the HTTP library nor the kernel bounds how long an answer may wait for a client that does not read it: such a
 //! client would keep its connection, and the answer in memory, for as long as it likes.
@@ -12,19 +12,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::head_timer::HeadTimer;
+
 /// A connection that fails once its peer has left something unread for too long.
 pub struct Outgoing {
     stream: TcpStream,
     within: Duration,
+    timer: HeadTimer,
     /// Runs from the first write that had to wait until everything is written: a byte taken now and then wins no time.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl Outgoing {
-    /// A connection whose peer has `within` for each answer.
+    /// A connection whose peer has `within` for each answer, and the time of `timer` for each head.
     #[must_use]
-    pub const fn new(stream: TcpStream, within: Duration) -> Self {
-        Self { stream, within, waiting: None }
+    pub const fn new(stream: TcpStream, within: Duration, timer: HeadTimer) -> Self {
+        Self { stream, within, timer, waiting: None }
     }
 
     fn bounded(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -41,7 +44,12 @@ impl Outgoing {
 
 impl AsyncRead for Outgoing {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.timer.begin();
+        }
+        read
     }
 }
 

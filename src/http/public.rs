@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -30,14 +30,15 @@ const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
 
 /// How long a refusal waits until the request that it is about is kept. Whoever is refused is told so in any case.
 const KEPT_WITHIN: Duration = Duration::from_millis(250);
-/// How long the body of a request for nobody may take: most have come with their head.
+/// How long the body of a request to an unknown provider may take: most have come with their head.
 const UNKNOWN_BODY: Duration = Duration::from_millis(500);
 
 /// The routes of the public listener.
 pub fn router(edge: Edge) -> Router {
     Router::new()
         .route("/webhooks/{provider}", any(receive))
-        .route("/livez", get(health::live))
+        .route("/livez", get(health::live).post(unknown_provider))
+        .fallback(unknown_provider)
         .with_state(edge)
         // Without it a panic would close the connection without an answer. Providers come again after a 500.
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
@@ -78,7 +79,7 @@ async fn receive(State(edge): State<Edge>, name: Result<Path<String>, PathReject
     let started = Instant::now();
     // A name that is no text is no provider's either.
     let Some(provider) = name.ok().and_then(|Path(name)| edge.providers.get(&name).cloned()) else {
-        return unknown_provider(&edge, request).await;
+        return unknown_provider(State(edge), request).await;
     };
     let patience = patience(edge.settings.ack_timeout);
     let told = tokio::time::timeout(patience, handle(&edge, provider.as_ref(), request)).await;
@@ -97,18 +98,29 @@ async fn receive(State(edge): State<Edge>, name: Result<Path<String>, PathReject
     response
 }
 
-/// Whoever it is for, what comes of its body within a moment is kept: a provider that is told a wrong path sends real webhooks.
-async fn unknown_provider(edge: &Edge, request: Request) -> Response {
-    metrics::counter!("account_opening_webhooks_total", "provider" => "unknown", "outcome" => "unknown_provider")
-        .increment(1);
+/// Answers a request to a path that is no provider's. A provider that was told a wrong path sends real webhooks there, so a POST is
+/// kept; a request by another method is no webhook.
+async fn unknown_provider(State(edge): State<Edge>, request: Request) -> Response {
+    let (provider, outcome) = ("unknown", Cause::UnknownProvider.as_str());
+    metrics::counter!("account_opening_webhooks_total", "provider" => provider, "outcome" => outcome).increment(1);
+    tracing::debug!(provider, outcome, http.status = StatusCode::NOT_FOUND.as_u16(), "webhook");
+    if request.method() == Method::POST {
+        keep_unaddressed(&edge, request).await;
+    }
+    StatusCode::NOT_FOUND.into_response()
+}
+
+/// Keeps such a POST, with its body if that comes within a moment. Where its path ends in a provider's name, it is kept as that
+/// provider's, so that it can be verified again.
+async fn keep_unaddressed(edge: &Edge, request: Request) {
     let (started, received_at) = (Instant::now(), edge.clock.now());
     let (head, body) = request.into_parts();
     let within = UNKNOWN_BODY.min(body_within(edge.settings.ack_timeout));
     let read = tokio::time::timeout(within, read(&head.headers, body, edge.settings.webhook_max_bytes)).await;
     let body = read.ok().and_then(Result::ok);
     let left = patience(edge.settings.ack_timeout).saturating_sub(started.elapsed());
-    keep(edge, None, Refused { cause: Cause::UnknownProvider, head, body, received_at }, left).await;
-    StatusCode::NOT_FOUND.into_response()
+    let provider = edge.providers.get(rejected::addressee(head.uri.path())).map(AsRef::as_ref);
+    keep(edge, provider, Refused { cause: Cause::UnknownProvider, head, body, received_at }, left).await;
 }
 
 /// Keeps what is refused. The refusal waits for it no longer than a moment, and not beyond `left`.
@@ -137,7 +149,7 @@ async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Told 
         }
         Err(Unread::BrokenOff) => return Told::Answer(("broken_off", StatusCode::BAD_REQUEST.into_response())),
     };
-    if !is_json(&head.headers) {
+    if !body::may_be_json(&head.headers) {
         return refuse(Cause::ContentType, StatusCode::UNSUPPORTED_MEDIA_TYPE, head, Some(body));
     }
     let path = head.uri.path().to_owned();
@@ -189,14 +201,6 @@ async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, U
     })
 }
 
-/// JSON by its type, or no type at all.
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
-    let Ok(text) = value.to_str() else { return false };
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
-}
-
 const fn cause(error: VerifyError) -> Cause {
     match error {
         VerifyError::Missing => Cause::SignatureMissing,
@@ -209,7 +213,7 @@ fn outcome(receipt: Receipt, parsed: &Parsed) -> &'static str {
     match (receipt, parsed) {
         (Receipt::BurstDuplicate, _) => "burst_duplicate",
         (Receipt::Nothing, _) => "handshake",
-        (Receipt::Stored(Stored::Duplicate), _) => "duplicate",
+        (Receipt::Stored(Stored::Duplicate | Stored::Repeat), _) => "duplicate",
         (Receipt::Stored(Stored::Conflict), _) => "conflict",
         (Receipt::Stored(Stored::New), Parsed::Unreadable(_)) => "unreadable",
         (Receipt::Stored(Stored::New), Parsed::Ignored(_)) => "ignored",

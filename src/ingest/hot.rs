@@ -101,6 +101,7 @@ mod tests {
             part: 0,
             body: Vec::new(),
             digest: [0; 32],
+            meaning: None,
             headers: json!({}),
             opening_id: None,
             provider_ref: Some(reference.to_owned()),

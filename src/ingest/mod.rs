@@ -17,7 +17,6 @@ use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use self::burst::{Burst, Entry, Ticket};
 pub use self::lanes::Lanes;
@@ -25,7 +24,7 @@ use self::queue::{Queue, Writer};
 use self::room::Room;
 pub use self::room::{Backlog, Bounds};
 use crate::clock::{Clock, Ids, Time};
-use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key};
+use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key, meaning};
 use crate::domain::{Report, Source};
 use crate::faults::FaultPoint;
 #[cfg(feature = "broken")]
@@ -214,8 +213,9 @@ impl Ingest {
             part: i32::try_from(part).unwrap_or(i32::MAX),
             body: message.body.clone(),
             digest,
+            meaning: report.map(meaning),
             headers: serde_json::to_value(&message.headers).unwrap_or_default(),
-            opening_id: report.and_then(|it| it.our_reference.as_deref()).and_then(|it| Uuid::parse_str(it).ok()),
+            opening_id: report.and_then(Report::opening).map(|it| it.0),
             provider_ref: report.and_then(|it| it.reference.as_ref()).map(ToString::to_string),
             received_at: message.received_at,
             retry_from: taken_in_at,
@@ -241,7 +241,6 @@ impl Ingest {
 fn burst_key(parsed: &Parsed) -> Option<String> {
     let Parsed::Reports(reports) = parsed else { return None };
     let [report] = reports.as_slice() else { return None };
-    let id =
-        report.reference.as_ref().map(super::domain::ids::ProviderRef::as_str).or(report.our_reference.as_deref())?;
+    let id = report.subject()?;
     Some(format!("account_opening_request_id_{id}_{}", report.word))
 }

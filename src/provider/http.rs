@@ -1,170 +1,36 @@
-//! The one client for every call out: a gate before each (`guard`), a deadline on each, no redirects, a bound on what is read, and errors by what they
-//! mean for the work.
+//! The one client for every call out: a gate before each (`guard`), a deadline on each, no redirects, no proxy, a bound on
+//! what is read, and errors by what they mean for the work.
 
-use std::collections::BTreeMap;
+mod error;
+
+use std::io::Read;
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{ACCEPT_ENCODING, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use chrono::TimeDelta;
+use flate2::read::MultiGzDecoder;
 use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub use self::error::CallError;
 use crate::clock::{Clock, Time};
-use crate::db::describe;
-use crate::domain::retry::Nature;
 use crate::guard::Gate;
+use crate::provider::json::{self, Prose};
 
-/// The largest answer that is read.
+/// The largest answer that is read, before and after it was decompressed.
 const MAX_ANSWER: usize = 1_024 * 1_024;
 
-/// What a failed call means.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// The other side's final no.
-    #[error("refused: {code}")]
-    Rejected {
-        /// Its code for why.
-        code: String,
-        /// Its words for why.
-        message: String,
-    },
-    /// The other side, or the way to it, is out of order: it is waited out.
-    #[error("{cause}")]
-    Outage {
-        /// `timeout`, `transport`, `server_error`, `throttled`, `busy`, `misconfigured`, `shutdown`, `database`
-        class: &'static str,
-        /// For people; never a body.
-        cause: String,
-        /// How long the other side asked us to wait.
-        after: Option<TimeDelta>,
-        /// Whether the call may have taken effect.
-        indeterminate: bool,
-    },
-    /// It was not made: the breaker is open, the other side asked for a pause, or too many are under way.
-    #[error("not made: {class}")]
-    Held {
-        /// `breaker_open`, `probing`, `throttled`, `crowded`; of tickets, `index_lag` and `overtaken`
-        class: &'static str,
-        /// When it may be let through.
-        after: TimeDelta,
-    },
-    /// An answer that is none: it counts towards `MAX_ATTEMPTS`.
-    #[error("{cause}")]
-    Unusable {
-        /// For people; never a body.
-        cause: String,
-        /// Whether the call may have taken effect.
-        indeterminate: bool,
-    },
-}
-
-impl CallError {
-    /// The class, for metrics and attempts.
-    #[must_use]
-    pub const fn class(&self) -> &'static str {
-        match self {
-            Self::Rejected { .. } => "rejected",
-            Self::Outage { class, .. } | Self::Held { class, .. } => class,
-            Self::Unusable { .. } => "unusable",
-        }
-    }
-
-    /// An answer that is none, to a call that may have taken effect.
-    #[must_use]
-    pub fn unusable(cause: impl Into<String>) -> Self {
-        Self::Unusable { cause: cause.into(), indeterminate: true }
-    }
-
-    /// No answer within the deadline.
-    #[must_use]
-    pub fn timeout() -> Self {
-        let cause = "timeout: no complete answer".to_owned();
-        Self::Outage { class: "timeout", cause, after: None, indeterminate: true }
-    }
-
-    /// Given up by us, since we are stopping.
-    #[must_use]
-    pub fn shutdown() -> Self {
-        let cause = "shutdown: given up before its answer".to_owned();
-        Self::Outage { class: "shutdown", cause, after: None, indeterminate: true }
-    }
-
-    /// The same error, of a call that only looked.
-    #[must_use]
-    pub fn without_effect(self) -> Self {
-        match self {
-            Self::Outage { class, cause, after, .. } => Self::Outage { class, cause, after, indeterminate: false },
-            Self::Unusable { cause, .. } => Self::Unusable { cause, indeterminate: false },
-            held @ Self::Held { .. } => held,
-            // A look is never refused for good: its answer says nothing about the submission.
-            Self::Rejected { code, .. } => {
-                Self::Unusable { cause: format!("a look was refused: {code}"), indeterminate: false }
-            }
-        }
-    }
-
-    /// Whether the call may have taken effect.
-    #[must_use]
-    pub fn is_indeterminate(&self) -> bool {
-        self.nature() == Nature::Indeterminate
-    }
-
-    /// What it says about what comes next.
-    #[must_use]
-    pub fn nature(&self) -> Nature {
-        match self {
-            Self::Rejected { .. } => Nature::Final,
-            Self::Outage { indeterminate: true, .. } | Self::Unusable { indeterminate: true, .. } => {
-                Nature::Indeterminate
-            }
-            Self::Outage { class: "throttled", .. } | Self::Held { class: "throttled", .. } => Nature::Throttled,
-            Self::Outage { .. } | Self::Held { .. } | Self::Unusable { .. } => Nature::Retryable,
-        }
-    }
-
-    /// Whether it is we alone who did not make the call: as many are under way as we make at once, of all calls or of probes.
-    /// That says nothing about the other side.
-    #[must_use]
-    pub fn is_for_want_of_room(&self) -> bool {
-        matches!(self, Self::Held { class: "crowded" | "probing", .. })
-    }
-
-    /// Whether somebody was there: any answer but a server's error shows it, also a refusal and one that cannot be used.
-    /// Otherwise one request that a system cannot digest would keep all others from it.
-    #[must_use]
-    pub fn shows_health(&self) -> bool {
-        match self {
-            Self::Rejected { .. } | Self::Unusable { .. } | Self::Held { .. } => true,
-            Self::Outage { class, .. } => !matches!(*class, "timeout" | "transport" | "server_error"),
-        }
-    }
-
-    /// The pause that the other side asked of everybody: with 429 for our part, with 503 because it is not available
-    /// (RFC 9110, section 10.2.3). With any other status it is about that one request.
-    #[must_use]
-    pub fn pause(&self) -> Option<TimeDelta> {
-        match self {
-            Self::Outage { class: "throttled" | "server_error", after, .. } => *after,
-            _ => None,
-        }
-    }
-}
-
-/// Our own database, in the midst of a call: it is waited out, and nothing was sent for it.
-impl From<sqlx::Error> for CallError {
-    fn from(error: sqlx::Error) -> Self {
-        let cause = format!("our database: {}", describe(&error));
-        Self::Outage { class: "database", cause, after: None, indeterminate: false }
-    }
-}
+/// Reads a system's final no from the body of its 400 or 422. None: the body is another's, such as a gateway's in between.
+pub type ReadRefusal = fn(u16, &[u8]) -> Option<CallError>;
 
 /// An HTTP client whose every call has the same deadline.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
     timeout: Duration,
+    refusal: ReadRefusal,
 }
 
 /// An answer that is not an error by its status.
@@ -176,18 +42,30 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// An answer as it came, decompressed.
+struct Response {
+    status: StatusCode,
+    body: Vec<u8>,
+    after: Option<TimeDelta>,
+}
+
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Refusal {
-    code: Option<String>,
-    message: Option<String>,
-    /// The ticket tracker's way to say why: sentences, and a sentence for each field.
-    error_messages: Option<Vec<String>>,
-    errors: Option<BTreeMap<String, String>>,
+    code: Option<Code>,
+    message: Option<Prose>,
+}
+
+/// A code is for programs, and read strictly.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Code {
+    Word(String),
+    Number(serde_json::Number),
 }
 
 impl Client {
-    /// A client with a deadline for each call, from connecting to the last byte of the answer.
+    /// A client with a deadline for each call, from connecting to the last byte of the answer. No call goes through a proxy,
+    /// whatever the environment says: it would see the keys of other systems and the customers' data. Compression is declined.
     ///
     /// # Errors
     /// When TLS cannot be set up.
@@ -198,9 +76,17 @@ impl Client {
             .timeout(timeout)
             .connect_timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             .user_agent(concat!("account-opening/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, timeout })
+        Ok(Self { http, timeout, refusal })
+    }
+
+    /// The same client for a system that says its final no in another form.
+    #[must_use]
+    pub fn refused_as(self, refusal: ReadRefusal) -> Self {
+        Self { refusal, ..self }
     }
 
     /// The deadline of each call.
@@ -224,21 +110,46 @@ impl Client {
     /// # Errors
     /// By meaning.
     pub async fn call(&self, gate: &Gate, request: RequestBuilder) -> Result<Answer, CallError> {
-        gate.pass(Self::send(request, gate.clock())).await
+        gate.pass(async { Self::send(request, gate.clock()).await?.judged(self.refusal) }).await
     }
 
-    async fn send(request: RequestBuilder, clock: &Clock) -> Result<Answer, CallError> {
+    async fn send(request: RequestBuilder, clock: &Clock) -> Result<Response, CallError> {
         let mut response = request.send().await.map_err(|error| outage(&error))?;
         let status = response.status();
         let after = response.headers().get(RETRY_AFTER).and_then(|it| retry_after(it.to_str().ok()?, clock.now()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| outage(&error))? {
             if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(CallError::unusable(format!("answer over {MAX_ANSWER} bytes")));
+                return Err(too_large());
             }
             body.extend_from_slice(&chunk);
         }
-        Answer::judged(status, body, after)
+        let body = match decompressed(body) {
+            Err(error) if status.is_success() => return Err(error),
+            // The status of an error says enough.
+            body => body.unwrap_or_default(),
+        };
+        Ok(Response { status, body, after })
+    }
+
+    /// Looks at a thing that may be gone, if the gate lets the call through: none for a 404.
+    ///
+    /// # Errors
+    /// By meaning; an answer of another shape is unusable. A look has no effect.
+    pub async fn look<T: DeserializeOwned>(
+        &self,
+        gate: &Gate,
+        request: RequestBuilder,
+    ) -> Result<Option<T>, CallError> {
+        let looking = async {
+            let response = Self::send(request, gate.clock()).await?;
+            if response.status == StatusCode::NOT_FOUND {
+                return Ok(None);
+            }
+            response.judged(self.refusal).map(Some)
+        };
+        let answer = gate.pass(looking).await.map_err(CallError::without_effect)?;
+        answer.map(|it| it.json()).transpose().map_err(CallError::without_effect)
     }
 
     /// Makes the call, if its gate lets it through, and reads its answer.
@@ -251,19 +162,18 @@ impl Client {
     }
 }
 
-impl Answer {
-    /// What a status means, the same for every system that is called: 400 and 422 are final; 401, 403, 404 and 405 are our
-    /// own misconfiguration and retried like an outage; 408, 409, 425, 429 and 5xx are retried.
-    ///
-    /// # Errors
-    /// By meaning; `after` is how long the other side asked us to wait.
-    pub fn judged(status: StatusCode, body: Vec<u8>, after: Option<TimeDelta>) -> Result<Self, CallError> {
+impl Response {
+    fn judged(self, refusal: ReadRefusal) -> Result<Answer, CallError> {
+        let Self { status, body, after } = self;
         let number = status.as_u16();
         let cause = format!("HTTP {number}");
         let outage = |class, indeterminate| Err(CallError::Outage { class, cause, after, indeterminate });
         match number {
-            200..=299 => Ok(Self { status, body }),
-            400 | 422 => Err(refusal(number, &body)),
+            200..=299 => Ok(Answer { status, body }),
+            400 | 422 => {
+                Err(refusal(number, &body)
+                    .unwrap_or_else(|| CallError::unusable(format!("HTTP {number} without a code"))))
+            }
             401 | 403 | 404 | 405 => outage("misconfigured", false),
             429 => outage("throttled", false),
             408 | 409 | 425 => outage("busy", true),
@@ -271,20 +181,37 @@ impl Answer {
             _ => Err(CallError::unusable(format!("HTTP {number}: a status without a meaning here"))),
         }
     }
+}
+
+impl Answer {
+    /// What a status means, the same for every system that is called: 400 and 422 with a code are final, without one they may be
+    /// a gateway's and are unusable; 401, 403, 404 and 405 are our own misconfiguration and retried like an outage; 408, 409, 425,
+    /// 429 and 5xx are retried.
+    ///
+    /// # Errors
+    /// By meaning; `after` is how long the other side asked us to wait.
+    pub fn judged(status: StatusCode, body: Vec<u8>, after: Option<TimeDelta>) -> Result<Self, CallError> {
+        Response { status, body, after }.judged(refusal)
+    }
 
     /// Its body, read as JSON.
     ///
     /// # Errors
     /// An answer of another shape is unusable.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, CallError> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let status = self.status.as_u16();
-            CallError::unusable(format!("HTTP {status}: not the JSON that was expected ({})", place(&error)))
-        })
+        json::read(&self.body).map_err(|error| self.of_another_shape(&error))
+    }
+
+    /// That its body is not the JSON that was expected.
+    #[must_use]
+    pub fn of_another_shape(&self, error: &serde_json::Error) -> CallError {
+        let status = self.status.as_u16();
+        CallError::unusable(format!("HTTP {status}: not the JSON that was expected ({})", place(error)))
     }
 }
 
-/// The longest wait that anybody may ask for.
+/// The longest wait that is understood. How much of it is granted is for those who wait: `RetryPolicy` and a gate's pauses end
+/// each at `BACKOFF_CAP`.
 const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
 
 /// How long a `Retry-After` asks us to wait: a number of seconds, or until a date in any of the three forms that a recipient
@@ -308,26 +235,45 @@ fn outage(error: &reqwest::Error) -> CallError {
     CallError::Outage { class, cause: format!("{class}: {what}"), after: None, indeterminate: !error.is_connect() }
 }
 
-/// A final no says so in its body; a 400 without it may come from something in between.
-fn refusal(number: u16, body: &[u8]) -> CallError {
-    match serde_json::from_slice(body) {
-        Ok(Refusal { code, message, .. }) if code.is_some() || message.is_some() => CallError::Rejected {
-            code: code.filter(|code| is_code(code)).unwrap_or_else(|| format!("http_{number}")),
-            message: plain(&message.unwrap_or_default()),
-        },
-        Ok(Refusal { error_messages, errors, .. }) if error_messages.is_some() || errors.is_some() => {
-            let fields: Vec<String> =
-                errors.unwrap_or_default().into_keys().filter(|it| is_code(it)).take(10).collect();
-            let about = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
-            CallError::Rejected { code: format!("http_{number}{about}"), message: String::new() }
-        }
-        _ => CallError::unusable(format!("HTTP {number} without code and message")),
+fn too_large() -> CallError {
+    CallError::unusable(format!("answer over {MAX_ANSWER} bytes"))
+}
+
+/// The body without its compression. Every request declines it; some compress all the same, and no JSON begins like gzip (RFC 1952,
+/// section 2.3.1), so the header is not asked.
+fn decompressed(body: Vec<u8>) -> Result<Vec<u8>, CallError> {
+    if !body.starts_with(&[0x1f, 0x8b]) {
+        return Ok(body);
+    }
+    let mut plain = Vec::new();
+    // One byte more than may be shows that there is more: a small body may stand for a very large one.
+    let read = MultiGzDecoder::new(&*body).take(MAX_ANSWER as u64 + 1).read_to_end(&mut plain);
+    match read {
+        Ok(length) if length <= MAX_ANSWER => Ok(plain),
+        Ok(_) => Err(too_large()),
+        Err(_) => Err(CallError::unusable("answer with a broken compression")),
     }
 }
 
+/// A final no has a code, as the bank's API documents it. What is in between answers 400 and 422 too, in words alone or with its
+/// status for a code: such an answer decides nothing about a customer.
+fn refusal(number: u16, body: &[u8]) -> Option<CallError> {
+    let Refusal { code, message } = json::read(body).ok()?;
+    let code = match code? {
+        Code::Word(word) => word,
+        Code::Number(number) => number.to_string(),
+    };
+    let message = plain(&message.map(|it| it.0).unwrap_or_default());
+    (is_code(&code) && code != number.to_string()).then_some(CallError::Rejected { code, message })
+}
+
 /// A code is a word for programs, and may stand in a log. What is written for people may quote the customer.
-fn is_code(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+#[must_use]
+pub fn is_code(text: &str) -> bool {
+    let is_of_a_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    (1..=64).contains(&text.len())
+        && text.bytes().all(is_of_a_word)
+        && text.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Where and how JSON went wrong, without what stood there.
@@ -337,15 +283,21 @@ pub fn place(error: &serde_json::Error) -> String {
 }
 
 /// Text from outside as it may be stored and shown: no control characters (Postgres' text takes no U+0000), at most 200
-/// characters. The raw bytes stay in the inbox.
+/// characters; a tab or a line end becomes a space. The raw bytes stay in the inbox.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let shown = |c: char| match c {
+        c if !c.is_control() => c,
+        c if c.is_whitespace() => ' ',
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    text.chars().take(200).map(shown).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::retry::Nature;
 
     #[test]
     fn a_wait_is_asked_for_in_seconds_or_by_any_form_of_a_date() {
@@ -365,6 +317,32 @@ mod tests {
         assert_eq!(seconds("Fri, 31 Dec 9999 23:59:59 GMT"), Some(86_400));
         for wrong in ["", " ", "-1", "1.5", "soon", "+30", "06 Nov 1994"] {
             assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    fn gzip(body: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, body).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// F8
+    #[test]
+    fn a_compressed_answer_is_read_up_to_the_bound_and_a_broken_one_is_unusable() {
+        let body = br#"{"status":"COMPLETED"}"#;
+        assert_eq!(decompressed(body.to_vec()).unwrap(), body);
+        assert_eq!(decompressed(gzip(body)).unwrap(), body);
+        assert_eq!(decompressed([gzip(b"{"), gzip(b"}")].concat()).unwrap(), b"{}", "several members are one body");
+        assert_eq!(decompressed(gzip(&vec![b' '; MAX_ANSWER])).unwrap().len(), MAX_ANSWER);
+        let bomb = gzip(&vec![b' '; 64 * MAX_ANSWER]);
+        assert!(bomb.len() < MAX_ANSWER, "{}", bomb.len());
+        let cut = gzip(body)[..20].to_vec();
+        for (wrong, cause) in [(bomb, "answer over 1048576 bytes"), (cut, "answer with a broken compression")] {
+            let error = decompressed(wrong).unwrap_err();
+            assert_eq!(
+                (error.class(), error.is_indeterminate(), error.to_string().as_str()),
+                ("unusable", true, cause)
+            );
         }
     }
 

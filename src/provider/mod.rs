@@ -5,6 +5,7 @@
 //! them stays in its folder; everything else speaks of [`Report`]s and [`CallError`]s.
 
 pub mod http;
+pub mod json;
 pub mod nexusbank;
 mod secret_uses;
 pub mod signature;
@@ -111,11 +112,11 @@ pub struct Incoming<'a> {
     pub received_at: Time,
 }
 
-/// The most headers that are kept.
+/// The most lines of headers that are kept.
 const MOST_HEADERS: usize = 64;
 /// The most characters of one of them.
 const MOST_OF_A_HEADER: usize = 1_024;
-/// The most bytes of one that a signature needs: five times what 16 signatures of the longest known kind take.
+/// The most bytes of all lines of one that a signature needs: five times what 16 signatures of the longest known kind take.
 const MOST_OF_A_SIGNATURE: usize = 8 * 1_024;
 /// The most bytes of all others together, in a request that was refused.
 const MOST_OF_OTHERS: usize = 16 * 1_024;
@@ -123,63 +124,100 @@ const MOST_OF_OTHERS: usize = 16 * 1_024;
 /// Headers as the inbox keeps them, by their names in small letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Headers(BTreeMap<String, String>);
+pub struct Headers(BTreeMap<String, Lines>);
+
+/// The lines of one header, in JSON a text where it is one, as nearly always, and else a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Lines {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Lines {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(line) => std::slice::from_ref(line),
+            Self::Several(lines) => lines,
+        }
+    }
+
+    fn push(&mut self, line: String) {
+        match self {
+            Self::One(first) => *self = Self::Several(vec![std::mem::take(first), line]),
+            Self::Several(lines) => lines.push(line),
+        }
+    }
+}
 
 impl Headers {
-    /// At most 64, each of at most 1 KiB, without what authenticates whoever sent them.
+    /// At most 64 lines, each of at most 1 KiB, without what authenticates whoever sent them.
     #[must_use]
     pub fn kept(headers: &HeaderMap) -> Self {
         let kept = headers.iter().filter(|(name, _)| !is_credential(name.as_str())).take(MOST_HEADERS);
-        let mut all = BTreeMap::new();
+        let mut all = Self::default();
         for (name, value) in kept {
-            // The first of several, which is the one that a signature is read from.
-            all.entry(name.to_string()).or_insert_with(|| text(value).chars().take(MOST_OF_A_HEADER).collect());
+            all.push(name.as_str(), text(value).chars().take(MOST_OF_A_HEADER).collect());
         }
-        Self(all)
+        all
     }
 
     /// The same for a request that is to be verified again some day: what its signature needs is kept whole, as far as
     /// anybody sends it, and of the others no more than 16 KiB.
     #[must_use]
     pub fn kept_with(headers: &HeaderMap, signed: &[&str]) -> Self {
-        let mut all = BTreeMap::new();
+        let mut all = Self::default();
         let mut room = MOST_OF_OTHERS;
-        for (name, text) in Self::kept(headers).0 {
-            let size = name.len() + text.len();
+        for (name, lines) in Self::kept(headers).0 {
+            let size = name.len() + lines.as_slice().iter().map(String::len).sum::<usize>();
             if size <= room && !signed.contains(&name.as_str()) {
                 room -= size;
-                all.insert(name, text);
+                all.0.insert(name, lines);
             }
         }
         for name in signed {
-            if let Some(value) = headers.get(*name) {
+            let mut room = MOST_OF_A_SIGNATURE;
+            for value in headers.get_all(*name).iter().take(MOST_HEADERS) {
                 let text = text(value);
-                let end = text.floor_char_boundary(MOST_OF_A_SIGNATURE);
-                all.insert((*name).to_owned(), text[..end].to_owned());
+                let line = &text[..text.floor_char_boundary(room)];
+                room -= line.len();
+                all.push(name, line.to_owned());
             }
         }
-        Self(all)
+        all
     }
 
-    /// As they came, as far as they were kept.
+    fn push(&mut self, name: &str, line: String) {
+        match self.0.get_mut(name) {
+            Some(lines) => lines.push(line),
+            None => _ = self.0.insert(name.to_owned(), Lines::One(line)),
+        }
+    }
+
+    /// As they came, line by line, as far as they were kept.
     #[must_use]
     pub fn to_map(&self) -> HeaderMap {
-        let header = |(name, value): (&String, &String)| {
-            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        let lines = self.0.iter().flat_map(|(name, lines)| lines.as_slice().iter().map(move |line| (name, line)));
+        let header = |(name, line): (&String, &String)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(line.as_bytes()).ok()?))
         };
-        self.0.iter().filter_map(header).collect()
+        lines.filter_map(header).collect()
     }
 
     /// These headers.
     #[must_use]
     pub fn of<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        Self(headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        let mut all = Self::default();
+        for (name, line) in headers {
+            all.push(name, line.to_owned());
+        }
+        all
     }
 
-    /// The value of a header.
+    /// The value of a header: its first line.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name)?.as_slice().first().map(String::as_str)
     }
 }
 

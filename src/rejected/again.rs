@@ -72,7 +72,7 @@ pub async fn look_again(
 const fn outcome(receipt: Receipt) -> &'static str {
     match receipt {
         Receipt::Stored(Stored::New) => "stored",
-        Receipt::Stored(Stored::Duplicate) => "duplicate",
+        Receipt::Stored(Stored::Duplicate | Stored::Repeat) => "duplicate",
         Receipt::Stored(Stored::Conflict) => "conflict",
         Receipt::BurstDuplicate => "burst_duplicate",
         Receipt::Nothing => "nothing",

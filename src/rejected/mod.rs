@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 pub use self::again::{Again, checks, look_again};
 use self::rate::Rate;
-pub use self::request::Refused;
+pub use self::request::{Refused, addressee};
 use self::writer::{Waiting, Writer};
 use crate::clock::Ids;
 use crate::db::rejected::{Cause, NewRejected};

@@ -21,7 +21,7 @@ const A_ROW: usize = 512;
 pub struct Refused<'a> {
     /// Why.
     pub cause: Cause,
-    /// Whom it was for; none: its path names nobody.
+    /// The provider that its path names, if it names any.
     pub provider: Option<&'a dyn Provider>,
     /// Its head.
     pub head: &'a Parts,
@@ -38,7 +38,7 @@ impl Refused<'_> {
         let signed = provider.map_or(signature::HEADERS, Provider::signed_headers);
         let headers = serde_json::to_value(Headers::kept_with(&head.headers, signed)).unwrap_or_default();
         let path = head.uri.path();
-        let name = provider.map_or_else(|| path.rsplit('/').next().unwrap_or_default(), |it| it.name());
+        let name = provider.map_or_else(|| addressee(path), |it| it.name());
         let (name, path) = (cut(name, MOST_OF_A_NAME), cut(path, MOST_OF_A_PATH));
         let bare = A_ROW + headers.to_string().len() + path.len() + name.len();
         let body_bytes = body.as_ref().map(Vec::len).or_else(|| declared(head)).and_then(|it| i64::try_from(it).ok());
@@ -58,6 +58,12 @@ impl Refused<'_> {
             body,
         }
     }
+}
+
+/// The name that a path ends in, whatever stands before it and however many slashes are between.
+#[must_use]
+pub fn addressee(path: &str) -> &str {
+    path.rsplit('/').find(|it| !it.is_empty()).unwrap_or_default()
 }
 
 fn cut(text: &str, most: usize) -> String {

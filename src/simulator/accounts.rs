@@ -41,6 +41,7 @@ pub(super) async fn open(State(world): State<Arc<World>>, headers: HeaderMap, bo
     }
     let taken = match taken {
         Ok(Taken::Answer((_, at))) => Ok(Taken::Answer(decided(&world, &at).await)),
+        Ok(Taken::Compressed((_, at))) => Ok(Taken::Compressed(decided(&world, &at).await)),
         other => other,
     };
     calls::reply(&world, taken).await

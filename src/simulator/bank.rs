@@ -123,10 +123,7 @@ async fn look_up(State(world): State<Arc<World>>, Path(id): Path<String>) -> Res
 /// Takes note of a lookup, and lets it meet its fault.
 fn looked_up(world: &World, ledger: &mut Ledger, reference: &str, answer: Value) -> Taken {
     let call = Call { at: world.clock.now(), endpoint: Endpoint::Lookup, key: None, fault: None };
-    match ledger.arrive(call, reference, None) {
-        Some(fault) => Taken::Fault(fault),
-        None => Taken::Answer((StatusCode::OK, answer)),
-    }
+    Taken::ended(ledger.arrive(call, reference, None), (StatusCode::OK, answer))
 }
 
 #[derive(Deserialize)]
@@ -153,13 +150,19 @@ async fn list(State(world): State<Arc<World>>, Query(filter): Query<Filter>) -> 
                     Ok(Taken::Answer((StatusCode::OK, answer)))
                 }
             }
-            None => match ledger.outages.get(&Api::Bank).copied() {
-                Some(outage) => Ok(Taken::Fault(outage)),
-                None => page(&ledger, &filter).map(Taken::Answer),
-            },
+            None => listed(&ledger, &filter),
         }
     };
     calls::reply(&world, taken).await
+}
+
+/// A page of the list, or the outage that it meets: a list is about no opening, so no plan has a fault for it.
+fn listed(ledger: &Ledger, filter: &Filter) -> Result<Taken, Answer> {
+    let outage = ledger.outages.get(&Api::Bank).copied();
+    match outage.filter(|outage| outage.is_before()) {
+        Some(outage) => Ok(Taken::Fault(outage)),
+        None => page(ledger, filter).map(|answer| Taken::ended(outage, answer)),
+    }
 }
 
 /// The requests in the order of their last change. A cursor is the place of the first one that was not shown.

@@ -1,19 +1,21 @@
 //! The way every call to the simulated systems takes: it meets its fault, makes its effect once, and is answered.
 
+use std::io::Write;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::endpoint::Endpoint;
 use super::ledger::{Answer, Asked, Ledger};
-use super::plan::Fault;
+use super::plan::{Fault, HALF_A_CHARACTER, RefusalForm};
 use super::snapshot::Call;
 use super::world::World;
 
@@ -46,7 +48,7 @@ pub(super) fn take(
     // Parsed and written again: the order of the fields and the white space do not make another body.
     let digest = Sha256::digest(asking.body.to_string()).into();
     match ledger.once((asking.endpoint, key, digest), make) {
-        Asked::Made(answer) | Asked::Replayed(answer) => Ok(fault.map_or(Taken::Answer(answer), Taken::Fault)),
+        Asked::Made(answer) | Asked::Replayed(answer) => Ok(Taken::ended(fault, answer)),
         Asked::Conflict => {
             ledger.counts.calls_refused += 1;
             let message = "this Idempotency-Key was used for another body";
@@ -59,25 +61,53 @@ pub(super) fn take(
 pub(super) enum Taken {
     /// Well.
     Answer(Answer),
+    /// Well, compressed with gzip.
+    Compressed(Answer),
     /// Badly, whatever was done.
     Fault(Fault),
+}
+
+impl Taken {
+    /// The end of a call that was done, with the fault that it met.
+    pub(super) fn ended(fault: Option<Fault>, answer: Answer) -> Self {
+        match fault {
+            None => Self::Answer(answer),
+            Some(Fault::Compressed) => Self::Compressed(answer),
+            Some(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 /// Answers a call; a hanging one, much later.
 pub(super) async fn reply(world: &World, taken: Result<Taken, Answer>) -> Response {
     match taken {
-        Ok(Taken::Answer((status, body))) | Err((status, body)) => (status, Json(body)).into_response(),
+        Ok(Taken::Answer(answer)) | Err(answer) => plain(&answer),
+        Ok(Taken::Compressed(answer)) => compressed(&answer),
         Ok(Taken::Fault(fault)) => suffer(world, fault).await,
     }
+}
+
+/// JSON as it goes over the wire.
+pub(super) fn written(body: &Value) -> String {
+    body.to_string().replace(HALF_A_CHARACTER, "\\ud83d")
+}
+
+fn plain((status, body): &Answer) -> Response {
+    (*status, [(CONTENT_TYPE, "application/json")], written(body)).into_response()
+}
+
+fn compressed((status, body): &Answer) -> Response {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let body = encoder.write_all(written(body).as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default();
+    (*status, [(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, "gzip")], body).into_response()
 }
 
 async fn suffer(world: &World, fault: Fault) -> Response {
     match fault {
         Fault::ErrorBefore { status } | Fault::ErrorAfter { status } => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let (status, body) = refusal(status, "simulated_fault", "this is a rehearsal");
-            (status, Json(body)).into_response()
+            plain(&refusal(status_of(status), "simulated_fault", "this is a rehearsal"))
         }
+        Fault::Refuse { status, form } => plain(&(status_of(status), refused_in(form))),
         Fault::HangBefore | Fault::HangAfter => {
             tokio::select! {
                 () = world.stop.cancelled() => {}
@@ -86,12 +116,26 @@ async fn suffer(world: &World, fault: Fault) -> Response {
             StatusCode::GATEWAY_TIMEOUT.into_response()
         }
         Fault::Throttle { retry_after_seconds } => {
-            let (status, body) = refusal(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "slow down");
-            (status, [(RETRY_AFTER, retry_after_seconds.to_string())], Json(body)).into_response()
+            let answer = plain(&refusal(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "slow down"));
+            ([(RETRY_AFTER, retry_after_seconds.to_string())], answer).into_response()
         }
-        Fault::Garbage => {
+        Fault::Garbage | Fault::Compressed => {
             (StatusCode::OK, [(CONTENT_TYPE, "text/html")], "<html><body>It works!</body></html>").into_response()
         }
+    }
+}
+
+pub(super) fn status_of(number: u16) -> StatusCode {
+    StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn refused_in(form: RefusalForm) -> Value {
+    let cut = format!("the name ends in {HALF_A_CHARACTER}");
+    match form {
+        RefusalForm::Gateway => json!({"message": "Bad request"}),
+        RefusalForm::Framework => json!({"status": 400, "error": "Bad Request", "message": ""}),
+        RefusalForm::Numbered => json!({"code": 1002, "message": "this is a rehearsal"}),
+        RefusalForm::Cut => json!({"code": "name_invalid", "message": cut}),
     }
 }
 

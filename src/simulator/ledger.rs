@@ -107,7 +107,7 @@ impl Ledger {
 
     pub(super) fn make_profile(&mut self, reference: &str) -> Option<String> {
         let opening = self.openings.get_mut(reference)?;
-        let id = mint::id("prf", self.seed, &[reference, &opening.profiles.len().to_string()]);
+        let id = opening.id("prf", self.seed, &[reference, &opening.profiles.len().to_string()]);
         opening.profiles.push(id.clone());
         self.counts.profiles += 1;
         self.counts.double_effects += u64::from(opening.profiles.len() > 1);
@@ -116,7 +116,7 @@ impl Ledger {
 
     pub(super) fn make_card(&mut self, reference: &str, iban: String, profile_id: String) -> Option<String> {
         let opening = self.openings.get_mut(reference)?;
-        let card_id = mint::id("crd", self.seed, &[reference, &opening.cards.len().to_string()]);
+        let card_id = opening.id("crd", self.seed, &[reference, &opening.cards.len().to_string()]);
         opening.cards.push(Card { card_id: card_id.clone(), iban, profile_id });
         self.counts.cards += 1;
         self.counts.double_effects += u64::from(opening.cards.len() > 1);
@@ -127,7 +127,7 @@ impl Ledger {
     pub(super) fn make_request(&mut self, reference: &str, market: String, blocking: bool, now: Time) -> Option<usize> {
         let opening = self.openings.get_mut(reference)?;
         let at = self.requests.len();
-        let id = mint::id(
+        let id = opening.id(
             if blocking { "acc" } else { "aor" },
             self.seed,
             &[reference, &opening.requests.len().to_string()],
@@ -153,10 +153,10 @@ impl Ledger {
         Some(at)
     }
 
-    /// Says `IN_PROGRESS`, unless the bank has said more already.
-    pub(super) fn progress(&mut self, at: usize, now: Time) -> Option<AccountRequest> {
+    /// Says how far it is, unless the bank has said more already.
+    pub(super) fn progress(&mut self, at: usize, status: Status, now: Time) -> Option<AccountRequest> {
         let request = self.requests.get_mut(at).filter(|request| request.status == Status::Initiated)?;
-        request.status = Status::InProgress;
+        request.status = status;
         self.by_update.remove(&(request.updated_at, at));
         request.updated_at = now;
         self.by_update.insert((now, at));

@@ -10,8 +10,9 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use super::calls::written;
 use super::mint;
-use super::plan::{Decision, Plan, Verdict, Webhooks};
+use super::plan::{Decision, Fold, Plan, Verdict, Webhooks};
 use super::snapshot::{AccountRequest, Status};
 use super::webhooks::RawWebhook;
 use super::world::World;
@@ -53,12 +54,13 @@ async fn live(world: Arc<World>, at: usize, plan: Plan) {
     if plan.progress {
         sleep(half).await;
         let now = world.clock.now();
-        let request = world.ledger().progress(at, now);
+        let word = if plan.on_hold { Status::OnHold } else { Status::InProgress };
+        let request = world.ledger().progress(at, word, now);
         if let Some(request) = request.filter(|it| !plan.webhooks.reordered && !it.blocking) {
-            let body = body(&request, Status::InProgress, now, false);
-            let telling = Arc::clone(&world);
+            let body = body(&request, word, now, false);
+            let (telling, fold) = (Arc::clone(&world), plan.webhooks.fold);
             world.spawn(async move {
-                tell(&telling, body, 1).await;
+                tell(&telling, body, fold, 1).await;
             });
         }
     }
@@ -96,7 +98,7 @@ pub(super) async fn decision(world: &World, at: usize) -> Option<AccountRequest>
 }
 
 async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: oneshot::Sender<Option<u16>>) {
-    let Webhooks { thin, copies, .. } = plan.webhooks;
+    let Webhooks { thin, copies, fold, .. } = plan.webhooks;
     let news = body(&request, request.status, request.updated_at, thin);
     sleep(plan.webhooks.delay).await;
     let id = world.message_id();
@@ -107,13 +109,13 @@ async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: 
         world.ledger().counts.webhooks_dropped += 1;
         None
     } else {
-        tell_as(&world, id, news, copies.clamp(1, MOST_COPIES)).await
+        tell_as(&world, id, news, fold, copies.clamp(1, MOST_COPIES)).await
     };
     // Nobody may be waiting.
     let _ = told.send(status);
 
     if plan.webhooks.reordered && plan.progress {
-        tell(&world, body(&request, Status::InProgress, request.created_at, false), 1).await;
+        tell(&world, body(&request, Status::InProgress, request.created_at, false), fold, 1).await;
     }
     if let Some(after) = plan.webhooks.resend_after {
         sleep(after).await;
@@ -122,26 +124,26 @@ async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: 
             ledger.counts.webhooks_resent += 1;
             ledger.counts.webhooks_duplicated += u64::from(!plan.webhooks.dropped);
         }
-        tell(&world, body(&request, request.status, world.clock.now(), thin), 1).await;
+        tell(&world, body(&request, request.status, world.clock.now(), thin), fold, 1).await;
     }
     if let Some(after) = plan.webhooks.contradiction_after {
         sleep(after).await;
-        tell(&world, contradiction(&world, request), 1).await;
+        tell(&world, contradiction(&world, request), fold, 1).await;
     }
 }
 
-async fn tell(world: &World, body: String, copies: u32) -> Option<u16> {
-    tell_as(world, world.message_id(), body, copies).await
+async fn tell(world: &World, body: String, fold: Fold, copies: u32) -> Option<u16> {
+    tell_as(world, world.message_id(), body, fold, copies).await
 }
 
 /// Sends copies of one message at once, each until it is acknowledged; the last status that came back.
-async fn tell_as(world: &World, id: String, body: String, copies: u32) -> Option<u16> {
+async fn tell_as(world: &World, id: String, body: String, fold: Fold, copies: u32) -> Option<u16> {
     {
         let mut ledger = world.ledger();
         ledger.counts.webhooks_sent += u64::from(copies);
         ledger.counts.webhooks_duplicated += u64::from(copies - 1);
     }
-    let message = RawWebhook { body, id: Some(id), ..RawWebhook::default() };
+    let message = RawWebhook { body, id: Some(id), fold, ..RawWebhook::default() };
     join_all((0..copies).map(|_| deliver(world, &message))).await.into_iter().flatten().last()
 }
 
@@ -198,7 +200,7 @@ fn contradiction(world: &World, mut request: AccountRequest) -> String {
 /// The message that a request has had a status since a time. Only the final one carries what was decided.
 fn body(request: &AccountRequest, status: Status, since: Time, thin: bool) -> String {
     let account = !thin && status == Status::Completed;
-    json!({
+    written(&json!({
         "type": "account_opening_request.status_changed",
         "timestamp": since,
         "data": {
@@ -209,6 +211,5 @@ fn body(request: &AccountRequest, status: Status, since: Time, thin: bool) -> St
             "bic": request.bic.as_ref().filter(|_| account),
             "rejection_reason": request.rejection_reason.as_ref().filter(|_| status == Status::Rejected),
         }
-    })
-    .to_string()
+    }))
 }

@@ -25,6 +25,12 @@ pub(super) fn id(prefix: &str, seed: u64, parts: &[&str]) -> String {
     format!("{prefix}_{}", hex::encode(bytes.get(..12).unwrap_or(&bytes)))
 }
 
+/// The same id, with so much behind it that it is 255 characters long.
+pub(super) fn long(id: &str) -> String {
+    let filling = hex::encode(Sha256::digest(id)).repeat(4);
+    format!("{id}_{filling}").chars().take(255).collect()
+}
+
 /// The simulated bank's BIC in a country.
 pub(super) fn bic(country: &str) -> String {
     format!("{BANK}{}BB", home(country).0)

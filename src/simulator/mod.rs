@@ -41,7 +41,7 @@ pub use dealer::Planner;
 pub use endpoint::{Api, Endpoint};
 pub use life::Decided;
 pub use options::{Options, StartError, TrackerOptions};
-pub use plan::{Decision, Fault, Plan, Verdict, Webhooks};
+pub use plan::{Decision, Fault, Fold, HALF_A_CHARACTER, Plan, RefusalForm, Verdict, Webhooks};
 pub use quota::Timing;
 pub use snapshot::{AccountRequest, Call, Card, Counts, LedgerSnapshot, OpeningRecord, Status};
 pub use tracker::{IssueRecord, IssueStatus};
@@ -164,6 +164,12 @@ impl Simulator {
     #[must_use]
     pub fn issues(&self) -> Vec<IssueRecord> {
         self.world.ledger().tracker.issues().to_vec()
+    }
+
+    /// Deletes an issue of the ticket tracker, as a person does; whether there was such an issue.
+    #[must_use]
+    pub fn delete_issue(&self, key: &str) -> bool {
+        self.world.ledger().tracker.delete(key)
     }
 
     /// The calls of one kind that the ticket tracker has had, oldest first.

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::millis;
 
+/// In a verdict's reason it stands for half of a UTF-16 pair, which no Rust text can hold: on the wire it becomes `\ud83d`.
+pub const HALF_A_CHARACTER: char = '\u{e000}';
+
 /// One call that goes wrong. "Before" means nothing happened; "after" means the effect exists and only its answer is lost,
 /// which is what an idempotency key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +38,29 @@ pub enum Fault {
     },
     /// Does what was asked and answers 2xx with a page of HTML.
     Garbage,
+    /// Does nothing and refuses with this status, in another form than the ledger's own.
+    Refuse {
+        /// 400 or 422, for instance.
+        status: u16,
+        /// What the body looks like.
+        form: RefusalForm,
+    },
+    /// Does what was asked and answers properly, compressed with gzip, whatever the request accepts.
+    Compressed,
+}
+
+/// The body of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalForm {
+    /// `{"message":"Bad request"}`: a gateway in front of the system, which knows no codes.
+    Gateway,
+    /// `{"status":400,"error":"Bad Request","message":""}`: a web framework that could not read the request.
+    Framework,
+    /// The system's own, with a number for a code: `{"code":1002,"message":"…"}`.
+    Numbered,
+    /// The system's own, with a message that ends in half a character: `{"code":"name_invalid","message":"… \ud83d"}`.
+    Cut,
 }
 
 impl Fault {
@@ -47,7 +73,7 @@ impl Fault {
     /// Whether nothing happens at the other side.
     #[must_use]
     pub const fn is_before(self) -> bool {
-        matches!(self, Self::ErrorBefore { .. } | Self::HangBefore | Self::Throttle { .. })
+        matches!(self, Self::ErrorBefore { .. } | Self::HangBefore | Self::Throttle { .. } | Self::Refuse { .. })
     }
 }
 
@@ -66,7 +92,7 @@ pub enum Verdict {
     },
     /// The bank's final no.
     Reject {
-        /// Becomes `rejection_reason`.
+        /// Becomes `rejection_reason`; it may hold [`HALF_A_CHARACTER`].
         reason: String,
     },
 }
@@ -98,6 +124,21 @@ pub enum Decision {
     By(Verdict),
 }
 
+/// How the header with the signature arrives: proxies write header lines anew, and RFC 9110 (5.3) lets them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fold {
+    /// As the bank sends it.
+    #[default]
+    AsSent,
+    /// The comma within a signature is taken for one between values: `v1, <signature>`.
+    Spaced,
+    /// A line for each signature, the bank's new key after its old one.
+    Lines,
+    /// One line, with commas between the signatures.
+    Joined,
+}
+
 /// How the bank tells its decision.
 #[expect(clippy::struct_excessive_bools, reason = "faults that combine freely are not the states of one machine")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +161,8 @@ pub struct Webhooks {
     pub early: bool,
     /// First comes a message under the same id that tells of a stranger's IBAN, signed with a wrong secret.
     pub forged_first: bool,
+    /// How the signatures of its messages arrive.
+    pub fold: Fold,
     /// Leaves IBAN and BIC out of the message: they must be looked up.
     pub thin: bool,
     /// This long after the decision's message the opposite is told. The bank's own record does not change.
@@ -137,6 +180,7 @@ impl Default for Webhooks {
             dropped: false,
             early: false,
             forged_first: false,
+            fold: Fold::AsSent,
             thin: false,
             contradiction_after: None,
         }
@@ -164,6 +208,10 @@ pub struct Plan {
     pub decide_after: Duration,
     /// Whether the bank says `IN_PROGRESS` half-way.
     pub progress: bool,
+    /// It says `ON_HOLD` there instead, which is no word of its contract. Needs [`Plan::progress`].
+    pub on_hold: bool,
+    /// Whether the ids of profile, request and card are 255 characters long, the most that providers document.
+    pub long_ids: bool,
     /// How the bank tells its decision.
     pub webhooks: Webhooks,
 }
@@ -179,6 +227,8 @@ impl Default for Plan {
             decision: Decision::By(Verdict::complete()),
             decide_after: Duration::ZERO,
             progress: false,
+            on_hold: false,
+            long_ids: false,
             webhooks: Webhooks::default(),
         }
     }

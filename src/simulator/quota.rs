@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::plan::{Decision, Fault, Plan, Verdict};
+use super::plan::{Decision, Fault, Fold, HALF_A_CHARACTER, Plan, RefusalForm, Verdict};
 
 /// The speeds of the simulated bank, relative to the service's own schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,10 +71,11 @@ impl Timing {
 type Class = (usize, fn(&mut Plan, &Timing));
 
 /// What the bank decides; the rest completes in time. These exclude each other.
-const OUTCOMES: [Class; 3] = [
+const OUTCOMES: [Class; 4] = [
     (40, |plan, _| plan.decision = Decision::Never),
     (20, |plan, timing| plan.decide_after = timing.late()),
-    (80, |plan, _| plan.decision = Decision::By(Verdict::reject("customer_not_eligible"))),
+    (60, |plan, _| plan.decision = Decision::By(Verdict::reject("customer_not_eligible"))),
+    (20, |plan, _| plan.decision = Decision::By(Verdict::reject(format!("the name ends in {HALF_A_CHARACTER}")))),
 ];
 /// The classes above that are not decided in time.
 const NOT_IN_TIME: usize = 2;
@@ -95,34 +96,63 @@ const DELIVERIES: [Class; 6] = [
 /// A forged copy goes before any kind of decision in time, also before one whose webhook is dropped: nobody must believe it.
 const FORGED: [Class; 1] = [(50, |plan, _| plan.webhooks.forged_first = true)];
 
+/// The signature of any kind of decision in time may come through a proxy that writes headers anew.
+const FOLDED: [Class; 3] = [
+    (20, |plan, _| plan.webhooks.fold = Fold::Spaced),
+    (20, |plan, _| plan.webhooks.fold = Fold::Lines),
+    (20, |plan, _| plan.webhooks.fold = Fold::Joined),
+];
+
+/// What is said on the way, by a word that nobody knows. Not of those told early: they have no way.
+const WORDS: [Class; 1] = [(40, |plan, _| {
+    plan.progress = true;
+    plan.on_hold = true;
+})];
+
+/// Ids as long as they may be.
+const IDS: [Class; 1] = [(50, |plan, _| plan.long_ids = true)];
+
+/// A gateway's answer, and a framework's: neither says what a bank says when it means no.
+const GATEWAY: Fault = Fault::Refuse { status: 400, form: RefusalForm::Gateway };
+const FRAMEWORK: Fault = Fault::Refuse { status: 400, form: RefusalForm::Framework };
+
 /// Submissions that go wrong. Not those told early: their answer is held back already.
-const SUBMITS: [Class; 6] = [
+const SUBMITS: [Class; 9] = [
     (60, |plan, _| plan.submit = Fault::ErrorBefore { status: 500 }.times(2)),
     (30, |plan, _| plan.submit = Fault::ErrorAfter { status: 500 }.times(1)),
     (15, |plan, _| plan.submit = Fault::HangBefore.times(1)),
     (15, |plan, _| plan.submit = Fault::HangAfter.times(1)),
     (30, |plan, _| plan.submit = Fault::Throttle { retry_after_seconds: 1 }.times(1)),
     (10, |plan, _| plan.submit = Fault::Garbage.times(1)),
+    (20, |plan, _| plan.submit = GATEWAY.times(1)),
+    (10, |plan, _| plan.submit = FRAMEWORK.times(1)),
+    (20, |plan, _| plan.submit = Fault::Compressed.times(1)),
 ];
 
 /// Profiles that go wrong.
-const PROFILES: [Class; 3] = [
+const PROFILES: [Class; 5] = [
     (20, |plan, _| plan.profile = Fault::ErrorBefore { status: 503 }.times(2)),
     (10, |plan, _| plan.profile = Fault::ErrorAfter { status: 500 }.times(1)),
     (10, |plan, _| plan.profile = Fault::HangAfter.times(1)),
+    (10, |plan, _| plan.profile = GATEWAY.times(1)),
+    (10, |plan, _| plan.profile = Fault::Compressed.times(1)),
 ];
 
 /// Cards that go wrong, of openings that complete in time: the others ask for none.
-const CARDS: [Class; 3] = [
+const CARDS: [Class; 5] = [
     (20, |plan, _| plan.card = Fault::ErrorBefore { status: 503 }.times(2)),
     (10, |plan, _| plan.card = Fault::ErrorAfter { status: 500 }.times(1)),
     (10, |plan, _| plan.card = Fault::HangAfter.times(1)),
+    (10, |plan, _| plan.card = FRAMEWORK.times(1)),
+    (10, |plan, _| plan.card = Fault::Compressed.times(1)),
 ];
 
 /// Lookups that go wrong, of openings that the service has to poll.
-const LOOKUPS: [Class; 2] = [
+const LOOKUPS: [Class; 4] = [
     (30, |plan, _| plan.lookup = Fault::ErrorBefore { status: 500 }.times(1)),
     (10, |plan, _| plan.lookup = Fault::HangBefore.times(1)),
+    (10, |plan, _| plan.lookup = GATEWAY.times(1)),
+    (10, |plan, _| plan.lookup = Fault::Compressed.times(1)),
 ];
 
 /// From here on every class is dealt at least once.
@@ -139,10 +169,13 @@ pub fn deal(total: usize, seed: u64, timing: &Timing) -> Vec<Plan> {
     let (waiting, rejected) = outcomes.split_at(NOT_IN_TIME);
     let in_time = [rejected.concat(), completing.clone()].concat();
     let (deliveries, _) = deck.hand_out(&DELIVERIES, in_time.clone());
-    deck.hand_out(&FORGED, in_time);
+    deck.hand_out(&FORGED, in_time.clone());
+    deck.hand_out(&FOLDED, in_time);
 
     let answered_at_once = deck.positions(|plan| !plan.webhooks.early);
-    deck.hand_out(&SUBMITS, answered_at_once);
+    deck.hand_out(&SUBMITS, answered_at_once.clone());
+    deck.hand_out(&WORDS, answered_at_once);
+    deck.hand_out(&IDS, (0..total).collect());
     deck.hand_out(&PROFILES, (0..total).collect());
     deck.hand_out(&CARDS, completing);
     let dropped = deliveries.into_iter().next().unwrap_or_default();
@@ -207,12 +240,16 @@ mod tests {
             assert_eq!(plans.len(), N);
             assert_eq!(count(&plans, |p| p.decision == Decision::Never), 8);
             assert_eq!(count(&plans, |p| p.decide_after > timing.deadline), 4);
-            assert_eq!(count(&plans, |p| p.decision == Decision::By(Verdict::reject("customer_not_eligible"))), 16);
+            let rejected = |p: &Plan| matches!(p.decision, Decision::By(Verdict::Reject { .. }));
+            assert_eq!(count(&plans, rejected), 12 + 4);
             assert_eq!(count(&plans, |p| p.webhooks.dropped), 30);
             assert_eq!(count(&plans, |p| p.webhooks.copies > 1), 30);
             assert_eq!(count(&plans, |p| p.webhooks.reordered && p.progress), 16);
             assert_eq!(count(&plans, |p| p.webhooks.forged_first), 10);
-            assert_eq!(count(&plans, |p| !p.submit.is_empty()), 12 + 6 + 3 + 3 + 6 + 2);
+            assert_eq!(count(&plans, |p| !p.submit.is_empty()), 12 + 6 + 3 + 3 + 6 + 2 + 4 + 2 + 4);
+            assert_eq!(count(&plans, |p| p.webhooks.fold != Fold::AsSent), 12);
+            assert_eq!(count(&plans, |p| p.on_hold && p.progress), 8);
+            assert_eq!(count(&plans, |p| p.long_ids), 10);
         }
     }
 
@@ -221,7 +258,9 @@ mod tests {
         let timing = Timing::compressed();
         for (total, seed) in (EVERY_CLASS_FROM..60).flat_map(|total| (0..10).map(move |seed| (total, seed))) {
             let plans = deal(total, seed, &timing);
-            let groups: [&[Class]; 7] = [&OUTCOMES, &DELIVERIES, &FORGED, &SUBMITS, &PROFILES, &CARDS, &LOOKUPS];
+            let groups: [&[Class]; 10] = [
+                &OUTCOMES, &DELIVERIES, &FORGED, &FOLDED, &SUBMITS, &WORDS, &IDS, &PROFILES, &CARDS, &LOOKUPS,
+            ];
             for change in groups.iter().flat_map(|group| group.iter()).map(|class| class.1) {
                 let has = |plan: &Plan| {
                     let mut changed = plan.clone();

@@ -17,6 +17,8 @@ pub enum Status {
     Initiated,
     /// Being looked at.
     InProgress,
+    /// A word that stands in no contract.
+    OnHold,
     /// The account is open.
     Completed,
     /// The bank's final no.

@@ -15,10 +15,14 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
+use super::plan::Fold;
 use crate::clock::Clock;
 
 /// How many deliveries are under way at once.
 const AT_ONCE: usize = 64;
+
+/// Of a key that the receiver does not know any more.
+const OLD_SIGNATURE: &str = "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A receiver that takes longer has not acknowledged.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,6 +39,8 @@ pub struct RawWebhook {
     pub timestamp: Option<i64>,
     /// `whsec_…`; none: the shared one.
     pub secret: Option<String>,
+    /// How the header with the signature arrives.
+    pub fold: Fold,
     /// Replace the headers of the same name; an empty value removes the header.
     pub headers: Vec<(String, String)>,
 }
@@ -103,7 +109,7 @@ impl Sender {
         let id = webhook.id.as_deref().unwrap_or(id);
         let timestamp = webhook.timestamp.unwrap_or_else(|| self.clock.now().timestamp());
         let signature = sign(own.as_ref().unwrap_or(&self.key), id, timestamp, webhook.body.as_bytes())?;
-        let headers = headers(id, timestamp, &signature, &webhook.headers)?;
+        let headers = headers(id, timestamp, &folded(webhook.fold, signature), &webhook.headers)?;
         let _permit = self.at_once.acquire().await;
         let answer = self.client.post(url).headers(headers).body(webhook.body.clone()).send().await?;
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -111,15 +117,24 @@ impl Sender {
     }
 }
 
-fn headers(id: &str, timestamp: i64, signature: &str, own: &[(String, String)]) -> Result<HeaderMap, SendError> {
+/// The lines of the header with the signatures.
+fn folded(fold: Fold, signature: String) -> Vec<String> {
+    match fold {
+        Fold::AsSent => vec![signature],
+        Fold::Spaced => vec![signature.replacen(',', ", ", 1)],
+        Fold::Lines => vec![OLD_SIGNATURE.to_owned(), signature],
+        Fold::Joined => vec![format!("{OLD_SIGNATURE}, {signature}")],
+    }
+}
+
+fn headers(id: &str, timestamp: i64, signatures: &[String], own: &[(String, String)]) -> Result<HeaderMap, SendError> {
     let timestamp = timestamp.to_string();
-    let usual = [
-        (CONTENT_TYPE.as_str(), "application/json"),
-        ("webhook-id", id),
-        ("webhook-timestamp", &timestamp),
-        ("webhook-signature", signature),
-    ];
+    let usual =
+        [(CONTENT_TYPE.as_str(), "application/json"), ("webhook-id", id), ("webhook-timestamp", &*timestamp)];
     let mut headers = HeaderMap::new();
+    for line in signatures {
+        headers.append("webhook-signature", HeaderValue::try_from(line).map_err(|_| SendError::Header(line.clone()))?);
+    }
     for (name, value) in usual.into_iter().chain(own.iter().map(|(name, value)| (name.as_str(), value.as_str()))) {
         let bad = || SendError::Header(name.to_owned());
         let key = HeaderName::try_from(name).map_err(|_| bad())?;
@@ -159,6 +174,17 @@ mod tests {
             let ours = sign(&key(secret).unwrap(), "msg_1", timestamp, body.as_bytes()).unwrap();
             assert_eq!(ours, oracle.sign("msg_1", timestamp, body.as_bytes()).unwrap());
         }
+    }
+
+    #[test]
+    fn a_folded_header_holds_the_same_signature_in_other_lines() {
+        let lines = |fold| folded(fold, "v1,abc=".to_owned());
+        assert_eq!(lines(Fold::AsSent), ["v1,abc="]);
+        assert_eq!(lines(Fold::Spaced), ["v1, abc="]);
+        assert_eq!(lines(Fold::Lines), [OLD_SIGNATURE, "v1,abc="]);
+        assert_eq!(lines(Fold::Joined), [format!("{OLD_SIGNATURE}, v1,abc=")]);
+        let all = headers("msg_1", 1, &lines(Fold::Lines), &[]).unwrap();
+        assert_eq!(all.get_all("webhook-signature").iter().count(), 2);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
@@ -37,17 +37,39 @@ pub struct LogFilter {
     named: Vec<String>,
 }
 
+/// A text that is no filter, or one that would leave our errors out of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no level for all, or a part that is none")]
+pub struct WrongFilter;
+
 impl LogFilter {
-    /// Reads a filter.
+    /// What a setting that is one takes.
+    pub const TAKES: &str = "a level (off, error, warn, info, debug, trace), and others for parts, such as info,account_opening::workers=debug";
+
+    /// Reads a filter. It is stricter than `EnvFilter`, which takes a word that is no level for the name of a module: with
+    /// `warning` or `verbose` alone nothing is logged any more. So a part is a level or names one, and there is a level for
+    /// all of our modules.
     ///
     /// # Errors
     /// When it is none.
-    pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let target = |directive: &str| {
-            let target = directive.split(['=', '[']).next().unwrap_or_default().trim();
-            (!target.is_empty() && target.parse::<LevelFilter>().is_err()).then(|| target.to_owned())
-        };
-        Ok(Self { filter: EnvFilter::try_new(text)?, named: text.split(',').filter_map(target).collect() })
+    pub fn parse(text: &str) -> Result<Self, WrongFilter> {
+        let parts: Vec<&str> = text.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+        let (mut named, mut speaks) = (Vec::new(), false);
+        for part in &parts {
+            if is_level(part) {
+                speaks = true;
+                continue;
+            }
+            let (what, level) = part.rsplit_once('=').ok_or(WrongFilter)?;
+            let target = what.split('[').next().unwrap_or_default();
+            if !is_level(level) || what.is_empty() || part.contains(char::is_whitespace) {
+                return Err(WrongFilter);
+            }
+            speaks |= what == OURS;
+            named.extend((!target.is_empty()).then(|| target.to_owned()));
+        }
+        let filter = EnvFilter::try_new(parts.join(",")).map_err(|_| WrongFilter)?;
+        if speaks { Ok(Self { filter, named }) } else { Err(WrongFilter) }
     }
 
     /// Whether it lets libraries speak below `info`.
@@ -57,6 +79,10 @@ impl LogFilter {
             || target.starts_with(OURS)
             || named.iter().any(|named| target.starts_with(named.as_str()))
     }
+}
+
+fn is_level(text: &str) -> bool {
+    !text.is_empty() && text.parse::<LevelFilter>().is_ok()
 }
 
 /// Sends logs to standard error.
@@ -84,7 +110,20 @@ mod tests {
         let named = |text: &str| LogFilter::parse(text).unwrap().named;
         assert!(named("trace").is_empty() && named("INFO").is_empty() && named("5").is_empty());
         assert!(named("debug,[request]=trace").is_empty());
-        assert_eq!(named("info,hyper=trace,sqlx::query[request]=debug,rustls"), ["hyper", "sqlx::query", "rustls"]);
-        assert!(LogFilter::parse("info,a=nonsense").is_err());
+        let all = " info , hyper=trace,sqlx::query[request]=debug,rustls=off,";
+        assert_eq!(named(all), ["hyper", "sqlx::query", "rustls"]);
+    }
+
+    /// G12
+    #[test]
+    fn a_filter_that_leaves_our_errors_out_is_none() {
+        for right in ["error", "OFF", "5", "account_opening=debug", "info,[request]=trace", "info,a[{b=1}]=debug"] {
+            assert!(LogFilter::parse(right).is_ok(), "{right}");
+        }
+        for wrong in
+            ["", " ", ",", "warning", "6", "info,rustls", "hyper=trace", "info,a=", "info,=debug", "info,a=nonsense"]
+        {
+            assert_eq!(LogFilter::parse(wrong).err(), Some(WrongFilter), "{wrong}");
+        }
     }
 }

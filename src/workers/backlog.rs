@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
-use crate::db::{WITHIN, conclude, inbox};
+use crate::db::{WITHIN, acquire, conclude, inbox};
 use crate::faults::Step;
 
 /// The part of the time that looks take: one in so many.
@@ -65,7 +65,8 @@ impl Worker for BacklogWatch {
             return Ok(Looked::default());
         }
         let Context { pool, clock, faults, backlog, most_waiting, .. } = &self.context;
-        let mut connection = pool.acquire().await?;
+        // Of all the workers this one says in the log what refuses a connection, since it never rests for long.
+        let mut connection = acquire(pool).await?;
         let started = Instant::now();
         let count = faults.around(self.name(), Step::Claim, inbox::due(&mut connection, clock.now(), *most_waiting));
         let result = tokio::time::timeout(WITHIN, count).await;

@@ -30,6 +30,7 @@ pub fn new(
         part: 0,
         digest: Sha256::digest(&body).into(),
         body,
+        meaning: None,
         headers: json!({}),
         opening_id: Some(opening_id),
         provider_ref: None,

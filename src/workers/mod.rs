@@ -17,6 +17,7 @@ pub mod relay;
 pub mod room;
 pub mod secret_uses;
 pub mod sweeper;
+pub mod timeline;
 mod together;
 
 use std::sync::Arc;

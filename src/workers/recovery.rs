@@ -1,4 +1,5 @@
-//! Recovery: when a breaker closes, what waited for it becomes due at once, and not only when its own wait is over.
+//! Recovery: when a breaker closes, what waited for it becomes due at once, and not only when its own wait is over. Where an
+//! operator forces it closed, all of its work becomes due, whatever that waits for.
 //!
 //! It moves times and makes no calls: how much then runs at once is bounded by the gates as ever. A gate that closed is
 //! remembered in the process until its work is due; a crash forgets it, and the work waits out its own time, which is at most
@@ -14,7 +15,7 @@ use crate::db::backfills::Cause;
 use crate::db::{WITHIN, conclude, outbox};
 use crate::domain::Topic;
 use crate::faults::Step;
-use crate::guard::Key;
+use crate::guard::{Closing, Key};
 
 /// Rows in one commit. Each looks from the head of the queue, past all that is due already.
 const BATCH: u16 = 2_000;
@@ -56,7 +57,7 @@ impl Worker for Recovery {
         let mut recovered = Recovered { closed: closings.keys().len(), made_due: 0 };
         for key in closings.keys() {
             let mut connection = pool.acquire().await?;
-            let recovering = self.recover(&mut connection, &key, closings.away_since(&key));
+            let recovering = self.recover(&mut connection, &key, closings.of(&key));
             let result = tokio::time::timeout(WITHIN, recovering).await;
             let made_due: MadeDue = conclude(connection, result)?;
             recovered.made_due += made_due.rows;
@@ -75,23 +76,18 @@ struct MadeDue {
 }
 
 impl Recovery {
-    async fn recover(
-        &self,
-        connection: &mut PgConnection,
-        key: &Key,
-        away_since: Option<Time>,
-    ) -> sqlx::Result<MadeDue> {
-        let made_due = self.make_all_due(connection, key).await?;
+    async fn recover(&self, connection: &mut PgConnection, key: &Key, closing: Closing) -> sqlx::Result<MadeDue> {
+        let made_due = self.make_all_due(connection, key, closing.by_operator).await?;
         if !made_due.may_be_more {
-            self.is_back(connection, key, away_since).await?;
+            self.is_back(connection, key, closing.away_since).await?;
         }
         Ok(made_due)
     }
 
-    async fn make_all_due(&self, connection: &mut PgConnection, key: &Key) -> sqlx::Result<MadeDue> {
+    async fn make_all_due(&self, connection: &mut PgConnection, key: &Key, by_operator: bool) -> sqlx::Result<MadeDue> {
         let mut all = MadeDue { rows: 0, may_be_more: false };
         for topic in room::topics(&self.0, key) {
-            let rows = self.make_due(connection, topic, key).await?;
+            let rows = self.make_due(connection, topic, key, by_operator).await?;
             all.rows += rows;
             all.may_be_more |= rows >= BATCH.into();
             self.0.wakers.relay(topic).notify_one();
@@ -99,10 +95,16 @@ impl Recovery {
         Ok(all)
     }
 
-    async fn make_due(&self, connection: &mut PgConnection, topic: Topic, (system, _): &Key) -> sqlx::Result<u64> {
+    async fn make_due(
+        &self,
+        connection: &mut PgConnection,
+        topic: Topic,
+        (system, _): &Key,
+        by_operator: bool,
+    ) -> sqlx::Result<u64> {
         let subscribers = (topic == Topic::DeliverEvent).then(|| self.0.subscribers.behind(system));
         let now = self.0.clock.now();
-        let make_due = outbox::make_due(connection, topic, subscribers.as_deref(), now, BATCH.into());
+        let make_due = outbox::make_due(connection, topic, subscribers.as_deref(), by_operator, now, BATCH.into());
         self.0.faults.around(self.name(), Step::Settle, make_due).await
     }
 

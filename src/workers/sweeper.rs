@@ -1,7 +1,7 @@
 //! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, dead letters about an
 //! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, timers that it wrote
-//! are filled in, changes of how many openings there are are added up, work for a tracker that was unset is given up, and what is
-//! done with moves to the archives.
+//! are filled in, changes of how many openings there are are added up, events are given their positions, a new start of the
+//! database server is noticed, work for a tracker that was unset is given up, and what is done with moves to the archives.
 //!
 //! Invariant: each sweep has a connection and commits of its own, so that one that fails, whatever it meets, holds up none of the
 //! others. A crash leaves whole sweeps undone; the next tick does them.
@@ -19,7 +19,7 @@ use super::driver::{Counts, TickError, Worker};
 use super::inbox::is_readable;
 use crate::clock::Time;
 use crate::db::archive::{self, Moved};
-use crate::db::{WITHIN, conclude, idempotency, inbox, opening_counts, outbox, timers};
+use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox, timers};
 use crate::faults::Step;
 
 /// Rows in one commit.
@@ -31,13 +31,15 @@ const CHANGES: i64 = 10_000;
 const UPGRADE: TimeDelta = TimeDelta::days(7);
 
 /// The sweeps, as logs and metrics name them.
-pub const SWEEPS: [&str; 10] = [
+pub const SWEEPS: [&str; 12] = [
     "idempotency_keys",
     "parked_facts",
     "late_letters",
     "buried_facts",
     "unfilled_timers",
     "opening_counts",
+    "event_positions",
+    "database_starts",
     "tracker_work",
     "archived_facts",
     "archived_keys",
@@ -64,6 +66,10 @@ pub struct Swept {
     pub counted: u64,
     /// Work for the tracker that was given up, since none is configured.
     pub given_up: u64,
+    /// Events that were given a position.
+    pub placed: u64,
+    /// Starts of the database server that were noticed.
+    pub starts: u64,
     /// What moved to the archives.
     pub archived: Archived,
     /// The sweeps that failed.
@@ -92,6 +98,7 @@ impl Counts for Swept {
         // Changes come all the time: only a full batch is a reason to go round again at once.
         self.keys + self.parked + self.erased + self.dug_up + self.timers + self.given_up > 0
             || self.counted >= CHANGES.unsigned_abs()
+            || self.placed >= events::MAX_PLACED
             || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
     }
 
@@ -128,9 +135,12 @@ impl Worker for Sweeper {
         let dug_up = round.sweep("buried_facts", async |it| self.dig_up(it, now).await).await?;
         let timers = round.sweep("unfilled_timers", async |it| timers::fill_in(it, BATCH).await).await?;
         let counted = round.sweep("opening_counts", async |it| opening_counts::add_up(it, CHANGES).await).await?;
+        let placed = round.sweep("event_positions", async |it| events::place(it, now).await).await?;
+        let starts = round.sweep("database_starts", async |it| database_starts::notice(it, now).await).await?;
         let given_up = round.sweep("tracker_work", async |it| self.give_up_tracker_work(it, now).await).await?;
         let archived = self.archive(&mut round, now).await?;
-        Ok(Swept { keys, parked, erased, dug_up, timers, counted, given_up, archived, failed: round.failed })
+        let failed = round.failed;
+        Ok(Swept { keys, parked, erased, dug_up, timers, counted, placed, starts, given_up, archived, failed })
     }
 }
 

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 const LARGE: usize = 32 * 1024 * 1024;
 const LIMITS: Limits = Limits {
     head_within: Duration::from_millis(300),
+    idle_within: Duration::from_millis(300),
     body_within: Duration::from_millis(300),
     answer_within: Duration::from_millis(300),
     connections: 2,

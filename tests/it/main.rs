@@ -9,6 +9,7 @@
 )]
 
 mod alerts;
+mod answers;
 mod catch_up;
 mod contention;
 mod counts;
@@ -35,6 +36,7 @@ mod relay;
 mod replicas;
 mod rest;
 mod retention;
+mod said;
 mod support;
 mod sweeps;
 mod tickets;

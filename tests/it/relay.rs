@@ -40,6 +40,24 @@ async fn row(app: &TestApp, id: Uuid) -> Value {
     row.fetch_one(&app.pool).await.unwrap()
 }
 
+/// G3, P9: after a failover the trace of a submission may be lost, and a bank may forget keys.
+#[tokio::test]
+async fn an_opening_that_is_older_than_the_database_server_is_looked_for_before_it_is_submitted() {
+    let app = TestApp::start().await;
+    for (server_is_new, expected) in [(false, 0), (true, 1)] {
+        let id = app.open().start().await;
+        app.relay(Topic::CreateProfile).await;
+        app.tick_inbox().await;
+        if server_is_new {
+            app.dump().await;
+            app.restore().await;
+        }
+        app.relay(Topic::SubmitRequest).await;
+        assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Lookup), expected);
+    }
+    app.finish().await;
+}
+
 /// P12
 #[tokio::test]
 async fn a_worker_that_slept_past_its_lease_settles_nothing() {

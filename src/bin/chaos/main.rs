@@ -2,13 +2,15 @@
 //!
 //! Three replicas on one Postgres open accounts at a fake bank while processes are killed and paused, connections are cut and
 //! delayed, answers to COMMIT are lost, the bank fails in every way and one clock is wrong. Then everything heals, the backlog
-//! drains, and the [`checker`] reads what the load saw, what the bank truly did and what the database holds.
+//! drains, and the [`checker`] reads what the load saw, what the bank truly did and what the database holds. Then, in a small
+//! world of its own, a database is taken back to a dump of its past, and judged again.
 //!
 //! ```text
 //! world.rs      what a run stands on         services.rs  the replicas, processes of this very executable
 //! load/         callers, webhooks, readers   provider/    the outside world, with a ledger on disk
 //! strikes.rs    the faults, from the seed    sql.rs       all SQL
-//! run.rs        one run                      controls.rs  the same against broken builds
+//! run.rs        one run                      controls/    the same against broken builds
+//! restored.rs   its second part              dumps.rs     Postgres' own programs for it
 //! checker/      the judge                    record.rs    what is written down for it
 //! ```
 //!
@@ -16,10 +18,12 @@
 
 mod checker;
 mod controls;
+mod dumps;
 mod files;
 mod load;
 mod provider;
 mod record;
+mod restored;
 mod run;
 mod services;
 mod sql;
@@ -110,13 +114,15 @@ fn start(arguments: &Arguments) -> anyhow::Result<u8> {
 
 async fn play(arguments: &Arguments) -> anyhow::Result<u8> {
     if let Some(kept) = &arguments.judge {
-        let report = run::judged(kept)?;
-        if arguments.json {
-            println!("{}", serde_json::to_string(&report)?);
-        } else {
-            println!("{report}");
+        let reports = run::judged(kept)?;
+        for report in &reports {
+            if arguments.json {
+                println!("{}", serde_json::to_string(&report)?);
+            } else {
+                println!("{report}");
+            }
         }
-        return Ok(run::exit_code(report.violations(), &report));
+        return Ok(run::exit_code(0, &reports));
     }
     let (folder, temporary) = folder(arguments)?;
     if arguments.controls {

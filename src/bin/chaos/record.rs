@@ -36,7 +36,18 @@ pub enum Seen {
         copies: u32,
     },
     /// A request is sent: a message, its copy, its repeat, or a forgery (then `sha256` is the lie's). `number` is its own.
-    Send { at: i64, number: u64, webhook_id: String, sha256: String, replica: usize, forged: bool, hang_up: bool },
+    Send {
+        at: i64,
+        number: u64,
+        webhook_id: String,
+        sha256: String,
+        replica: usize,
+        forged: bool,
+        hang_up: bool,
+        /// Its signature is written as a proxy on the way may write it.
+        #[serde(default)]
+        folded: bool,
+    },
     /// What was answered; `status` 0: nothing.
     Answer { at: i64, number: u64, status: u16 },
     /// An opening as it was read.
@@ -49,6 +60,9 @@ pub enum Seen {
     Delivered { at: i64, webhook_id: String, event: String },
     /// A fault was struck. `evidence`: what shows that it happened; none: it was tried, and nothing shows it.
     Fault { at: i64, fault: Fault, target: String, evidence: Option<Value> },
+    /// The database was taken back to a dump. `before`, `after`: the next transaction's id, in the cluster that was left and in
+    /// the one that was filled.
+    Restored { at: i64, dumped_at: i64, before: i64, after: i64 },
 }
 
 /// What a run plans.
@@ -87,6 +101,18 @@ pub enum Fault {
     ProviderHang,
     ProviderThrottle,
     ProviderGarbage,
+    /// 400 without a code, as a gateway before the bank says it.
+    ProviderGateway,
+    /// A right answer, compressed though nobody asked for that.
+    ProviderGzip,
+    /// An id as long as they are documented to be at the most.
+    LongId,
+    /// A reason that ends in half a character.
+    CutCharacter,
+    /// A status that the contract does not know.
+    UnknownWord,
+    /// A signature in several header lines, joined by commas, or with a space behind its version.
+    FoldedSignature,
 }
 
 /// A line of the outside world's ledger, on disk before the effect is answered for.

@@ -11,12 +11,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::checker::{self, Inputs, Moment, Report};
+use crate::controls::{self, Control, Deal};
 use crate::files::now;
 use crate::load::{self, Load};
 use crate::record::{Fault, Plan, Seen};
 use crate::strikes::{self, Strike};
 use crate::world::{HISTORY_KEY, Making, REPLICAS, TOKEN, WEBHOOK_SECRET, World};
-use crate::{files, sql};
+use crate::{files, restored, sql};
 
 /// The backlog must be gone this long after the faults end.
 const DRAINED_WITHIN: Duration = Duration::from_mins(2);
@@ -26,6 +27,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is asked of a run.
+#[derive(Clone)]
 pub struct Asked {
     pub seed: u64,
     pub seconds: u64,
@@ -39,7 +41,21 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn plan(&self) -> Plan {
+    /// The load, for so many seconds.
+    pub fn load(&self, seconds: u64) -> load::Config {
+        load::Config {
+            seed: self.seed,
+            seconds,
+            openings_per_second: self.openings_per_second,
+            messages_per_second: self.messages_per_second,
+            reads_per_second: self.reads_per_second,
+            many_hang_up: false,
+            token: TOKEN.to_owned(),
+            webhook_secret: WEBHOOK_SECRET.to_owned(),
+        }
+    }
+
+    pub fn plan(&self) -> Plan {
         Plan {
             seed: self.seed,
             seconds: self.seconds,
@@ -66,88 +82,147 @@ pub struct Outcome {
     /// Violations that no file shows: a service that ended by itself, a backlog that stayed.
     pub also_wrong: Vec<String>,
     pub report: Report,
+    /// Of the second part, in which the database is taken back.
+    pub restored: Option<Report>,
+    /// Of a control: how often its missing defence mattered, as far as that is seen from outside.
+    pub met: Option<u64>,
     pub files: PathBuf,
 }
 
 impl Outcome {
+    fn new(asked: &Asked, report: Report) -> Self {
+        let struck = |fault| report.faults.get(&fault).map_or(0, |it| it.with_evidence);
+        Self {
+            passed: false,
+            seed: asked.seed,
+            seconds: asked.seconds,
+            control: asked.control.clone(),
+            service_kills: struck(Fault::KillService),
+            postgres_kills: struck(Fault::KillPostgres),
+            drained_in_seconds: None,
+            also_wrong: Vec::new(),
+            report,
+            restored: None,
+            met: None,
+            files: asked.folder.clone(),
+        }
+    }
+
+    fn reports(&self) -> impl Iterator<Item = &Report> {
+        std::iter::once(&self.report).chain(&self.restored)
+    }
+
     pub fn violations(&self) -> u64 {
-        self.report.violations() + self.also_wrong.len() as u64
+        self.reports().map(Report::violations).sum::<u64>() + self.also_wrong.len() as u64
     }
 
     /// 0 passed, 1 violated, 3 invalid.
     pub fn exit_code(&self) -> u8 {
-        exit_code(self.violations(), &self.report)
+        exit_code(self.also_wrong.len() as u64, self.reports())
     }
 }
 
-pub const fn exit_code(violations: u64, report: &Report) -> u8 {
-    match (violations, report.invalid.is_empty()) {
+pub fn exit_code<'a>(also_wrong: u64, reports: impl IntoIterator<Item = &'a Report>) -> u8 {
+    let (mut violations, mut valid) = (also_wrong, true);
+    for report in reports {
+        violations += report.violations();
+        valid &= report.invalid.is_empty();
+    }
+    match (violations, valid) {
         (0, true) => 0,
         (0, false) => 3,
         _ => 1,
     }
 }
 
-/// What the judge says of the files that a run left in this folder when it had drained.
-pub fn judged(folder: &Path) -> anyhow::Result<Report> {
-    let [history, ledger, dump] =
-        ["history.jsonl", "ledger.jsonl", "dump.jsonl"].map(|it| folder.join("judged").join(it));
-    checker::check(&inputs(&history, &ledger, &dump, Moment::Drained))
+/// What the judge says of the files that a run left in this folder, of both of its parts if it had two.
+pub fn judged(folder: &Path) -> anyhow::Result<Vec<Report>> {
+    let parts = [(folder.to_owned(), Moment::Drained), (folder.join("restored"), Moment::Restored)];
+    let there = parts.into_iter().map(|(folder, moment)| (folder.join("judged"), moment)).filter(|(it, _)| it.exists());
+    let reports = there.map(|(folder, moment)| {
+        let [history, ledger, dump] = ["history.jsonl", "ledger.jsonl", "dump.jsonl"].map(|it| folder.join(it));
+        checker::check(&inputs(&history, &ledger, &dump, moment))
+    });
+    let reports = reports.collect::<anyhow::Result<Vec<_>>>()?;
+    anyhow::ensure!(!reports.is_empty(), "no run was judged in {}", folder.display());
+    Ok(reports)
 }
 
 pub async fn run(asked: &Asked) -> anyhow::Result<Outcome> {
-    let making = Making { folder: &asked.folder, plan: asked.plan(), control: asked.control.as_deref() };
+    let control = asked.control.as_deref().and_then(controls::find);
+    let mut outcome = match control {
+        Some(control) if control.deal == Deal::TakeBack => take_back(asked).await?,
+        control => first_part(asked, control).await?,
+    };
+    if control.is_none() && outcome.violations() == 0 {
+        let restored = restored::play(asked).await?;
+        outcome.also_wrong.extend(restored.also_wrong);
+        outcome.restored = Some(restored.report);
+    }
+    outcome.passed = outcome.exit_code() == 0;
+    Ok(outcome)
+}
+
+/// A control that only a restored database shows.
+async fn take_back(asked: &Asked) -> anyhow::Result<Outcome> {
+    let restored = restored::play(asked).await?;
+    let met = Some(restored.report.again);
+    Ok(Outcome { also_wrong: restored.also_wrong, met, ..Outcome::new(asked, restored.report) })
+}
+
+async fn first_part(asked: &Asked, control: Option<&Control>) -> anyhow::Result<Outcome> {
+    let (plan, out) = (asked.plan(), asked.control.as_deref());
     say("starting Postgres, the outside world and three services");
-    let world = World::start(&making).await?;
+    let world = World::start(&Making { folder: &asked.folder, plan, control: out, environment: &[] }).await?;
+    let mut lives = look_after(&world);
+    let played = match control {
+        Some(control) => controls::play(&world, asked, control).await.map(|it| Played::Early(it.report, Some(it.met))),
+        None => play(&world, asked).await,
+    };
+    lives.shutdown().await;
+    let badly_ended = stop(&world).await;
+    let mut outcome = match played? {
+        Played::Early(report, met) => Outcome { met, ..Outcome::new(asked, report) },
+        Played::Whole(drained, wrong) => {
+            let mut outcome = Outcome::new(asked, judge(&world, Moment::Drained).await?);
+            outcome.drained_in_seconds = drained.map(|it| it.as_secs_f64());
+            outcome.also_wrong = wrong.into_iter().chain(badly_ended).collect();
+            outcome.also_wrong.extend(world.outside_the_cell().await?);
+            outcome
+        }
+    };
+    outcome.also_wrong.extend(world.crashes().await);
+    world.targets.provider.stop();
+    Ok(outcome)
+}
+
+/// Keeps the services running, whatever ends them.
+pub fn look_after(world: &World) -> JoinSet<anyhow::Result<()>> {
     let mut lives = JoinSet::new();
     for replica in &world.targets.replicas {
         let replica = Arc::clone(replica);
         lives.spawn(async move { replica.look_after().await });
     }
-    let outcome = play(&world, asked).await;
-    lives.shutdown().await;
-    let stopping = world.targets.replicas.iter().map(|it| it.stop(STOPPED_WITHIN));
-    let badly_ended: Vec<String> = futures::future::join_all(stopping).await.into_iter().flatten().collect();
-    let (drained, mut also_wrong, early) = outcome?;
-    if early.is_none() {
-        also_wrong.extend(badly_ended);
-    }
-    let report = match early {
-        Some(report) => report,
-        None => judge(&world, Moment::Drained).await?,
-    };
-    also_wrong.extend(world.crashes().await);
-    world.targets.provider.stop();
-    let struck = |fault| report.faults.get(&fault).map_or(0, |it| it.with_evidence);
-    let mut outcome = Outcome {
-        passed: false,
-        seed: asked.seed,
-        seconds: asked.seconds,
-        control: asked.control.clone(),
-        service_kills: struck(Fault::KillService),
-        postgres_kills: struck(Fault::KillPostgres),
-        drained_in_seconds: drained.map(|it| it.as_secs_f64()),
-        also_wrong,
-        report,
-        files: asked.folder.clone(),
-    };
-    outcome.passed = outcome.exit_code() == 0;
-    Ok(outcome)
+    lives
 }
 
-type Played = (Option<Duration>, Vec<String>, Option<Report>);
+/// Stops the services; what was wrong with their end.
+pub async fn stop(world: &World) -> Vec<String> {
+    let stopping = world.targets.replicas.iter().map(|it| it.stop(STOPPED_WITHIN));
+    futures::future::join_all(stopping).await.into_iter().flatten().collect()
+}
 
-/// Load and faults, then healing and draining. A control may end it early, with its report.
+/// How a first part went.
+enum Played {
+    /// Something was found while it ran; of a control, also how often its missing defence mattered.
+    Early(Report, Option<u64>),
+    /// It drained, in this time; and what was wrong that no file shows.
+    Whole(Option<Duration>, Vec<String>),
+}
+
+/// Load and faults, then healing and draining. A run of the broken build ends at its first violation.
 async fn play(world: &World, asked: &Asked) -> anyhow::Result<Played> {
-    let config = load::Config {
-        seed: asked.seed,
-        seconds: asked.seconds,
-        openings_per_second: asked.openings_per_second,
-        messages_per_second: asked.messages_per_second,
-        reads_per_second: asked.reads_per_second,
-        token: TOKEN.to_owned(),
-        webhook_secret: WEBHOOK_SECRET.to_owned(),
-    };
+    let config = asked.load(asked.seconds);
     let load = Load::start(config, world.history.clone(), &world.targets.provider, world.addresses())?;
     let mut faults = strike_all(world, strikes::draw(asked.seed, asked.seconds, REPLICAS));
     let early = tokio::select! {
@@ -157,15 +232,16 @@ async fn play(world: &World, asked: &Asked) -> anyhow::Result<Played> {
     };
     if let Some(report) = early {
         faults.shutdown().await;
-        return Ok((None, Vec::new(), Some(report)));
+        return Ok(Played::Early(report, None));
     }
     while faults.join_next().await.is_some() {}
     world.targets.heal();
     let (drained, also_wrong) = drain(world, load).await?;
-    Ok((drained, also_wrong, None))
+    Ok(Played::Whole(drained, also_wrong))
 }
 
-fn strike_all(world: &World, strikes: Vec<Strike>) -> JoinSet<()> {
+/// Strikes each at its time; dropped, it strikes no more.
+pub fn strike_all(world: &World, strikes: Vec<Strike>) -> JoinSet<()> {
     let (began, mut faults) = (Instant::now(), JoinSet::new());
     for strike in strikes {
         let (targets, history) = (Arc::clone(&world.targets), world.history.clone());
@@ -179,7 +255,7 @@ fn strike_all(world: &World, strikes: Vec<Strike>) -> JoinSet<()> {
 }
 
 /// Everything is well again: what is left must be done in time.
-async fn drain(world: &World, load: Load) -> anyhow::Result<(Option<Duration>, Vec<String>)> {
+pub async fn drain(world: &World, load: Load) -> anyhow::Result<(Option<Duration>, Vec<String>)> {
     let healed = Instant::now();
     say("the faults are over; draining");
     let mut wrong = Vec::new();
@@ -208,7 +284,7 @@ async fn drain(world: &World, load: Load) -> anyhow::Result<(Option<Duration>, V
 async fn until_idle(world: &World, since: Instant) -> Option<Duration> {
     let mut told = Instant::now();
     while since.elapsed() < DRAINED_WITHIN {
-        if let Ok(mut connection) = sql::connect(world.targets.cluster.url()).await
+        if let Ok(mut connection) = sql::connect(&world.targets.url()).await
             && let Ok((inbox, outbox, openings)) = sql::backlog(&mut connection).await
         {
             if (inbox, outbox, openings) == (0, 0, 0) {
@@ -237,13 +313,13 @@ async fn first_violation(world: &World) -> anyhow::Result<Report> {
 }
 
 /// Every acknowledgement in the history is older than the dump, and every effect in it is in the ledger.
-async fn judge(world: &World, moment: Moment) -> anyhow::Result<Report> {
+pub async fn judge(world: &World, moment: Moment) -> anyhow::Result<Report> {
     world.history.flush().await?;
     let now = world.folder.join("judged");
     std::fs::create_dir_all(&now)?;
     let [history, dump, ledger] = ["history.jsonl", "dump.jsonl", "ledger.jsonl"].map(|name| now.join(name));
     std::fs::copy(world.folder.join("history.jsonl"), &history).context("the history")?;
-    sql::dump(world.targets.cluster.url(), &dump).await?;
+    sql::dump(&world.targets.url(), &dump).await?;
     world.ledger.flush().await?;
     std::fs::copy(world.folder.join("ledger.jsonl"), &ledger).context("the ledger")?;
     let check = move || checker::check(&inputs(&history, &ledger, &dump, moment));
@@ -273,7 +349,9 @@ pub fn say(line: &str) {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.report)?;
+        for report in self.reports() {
+            writeln!(f, "{report}")?;
+        }
         let drained = self.drained_in_seconds.map_or("never".to_owned(), |it| format!("in {it:.1} s"));
         writeln!(
             f,

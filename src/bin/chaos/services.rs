@@ -109,6 +109,11 @@ impl Replica {
         (status.signal() == Some(9)).then(|| json!({"pid": pid, "signal": 9}))
     }
 
+    /// kill -9; it stays down until it is started.
+    pub async fn take_down(&self) {
+        self.kill(Duration::from_hours(1)).await;
+    }
+
     /// SIGSTOP, and SIGCONT after so long. Should it be killed meanwhile, nothing shows that it slept.
     pub async fn pause(&self, length: Duration) -> Option<Value> {
         let pid = self.pid().await?;

@@ -12,6 +12,9 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::record::Row;
 
+/// The cell of the services: a schema that no session begins in by itself.
+pub const CELL: &str = "chaos";
+
 /// What is dumped, and how each row reads.
 const TABLES: [(&str, &str); 9] = [
     ("account_openings", "select row_to_json(t) from account_openings t"),
@@ -34,7 +37,8 @@ const TABLES: [(&str, &str); 9] = [
 pub async fn connect(url: &str) -> anyhow::Result<PgConnection> {
     let connecting = tokio::time::timeout(Duration::from_secs(5), PgConnection::connect(url));
     let mut connection = connecting.await.context("Postgres does not answer")??;
-    connection.execute("set timezone = 'UTC'; set application_name = 'chaos'").await?;
+    let settings = format!("set timezone = 'UTC'; set application_name = 'chaos'; set search_path = {CELL}");
+    connection.execute(AssertSqlSafe(settings)).await?;
     Ok(connection)
 }
 
@@ -56,7 +60,9 @@ pub async fn dump(url: &str, path: &Path) -> anyhow::Result<()> {
 /// What is left to do: facts, commands and deliveries that wait, openings that neither ended nor are in front of people.
 pub async fn backlog(connection: &mut PgConnection) -> sqlx::Result<(i64, i64, i64)> {
     sqlx::query_as(
-        "select (select count(*) from inbox where status = 'pending'),
+        // What is about an opening that is not there waits for it as long as it may.
+        "select (select count(*) from inbox i where status = 'pending'
+                    and (i.opening_id is null or exists (select 1 from account_openings o where o.id = i.opening_id))),
                 (select count(*) from outbox where status = 'pending'),
                 (select count(*) from account_openings o
                   where state not in ('completed', 'rejected', 'failed')
@@ -109,6 +115,35 @@ pub async fn create_role(connection: &mut PgConnection, name: &str, password: &s
     connection.execute(AssertSqlSafe(format!("create role {name} login password '{password}'"))).await.map(|_| ())
 }
 
+/// How many rows stand in the schema that a session begins in by itself.
+pub async fn outside_the_cell(url: &str) -> anyhow::Result<i64> {
+    let query = "select (select count(*) from public.account_openings) + (select count(*) from public.inbox)
+                      + (select count(*) from public.outbox)";
+    Ok(sqlx::query_scalar(query).fetch_one(&mut connect(url).await?).await?)
+}
+
+/// The folder of Postgres' own programs.
+pub async fn programs(connection: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query_scalar("select setting from pg_config where name = 'BINDIR'").fetch_one(connection).await
+}
+
+/// Ends so many transactions, so that those that follow have higher ids.
+pub async fn use_up_transactions(url: &str, count: u32) -> anyhow::Result<()> {
+    let mut connection = connect(url).await?;
+    connection.execute("set synchronous_commit = off").await?;
+    let each = format!(
+        "do $$ begin for i in 1..{count} loop perform pg_current_xact_id(); commit; end loop; end $$"
+    );
+    connection.execute(AssertSqlSafe(each)).await?;
+    Ok(())
+}
+
+/// The id of the next transaction.
+pub async fn next_transaction(url: &str) -> anyhow::Result<i64> {
+    let query = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+    Ok(sqlx::query_scalar(query).fetch_one(&mut connect(url).await?).await?)
+}
+
 /// When Postgres was started.
 pub async fn started(connection: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_scalar("select pg_postmaster_start_time()::text").fetch_one(connection).await
@@ -119,4 +154,9 @@ pub async fn drop_unique_key(connection: &mut PgConnection) -> sqlx::Result<()> 
     connection.execute("alter table inbox drop constraint an_event_is_stored_once").await?;
     connection.execute("create index an_event_is_stored on inbox (consumer_group, event_id)").await?;
     Ok(())
+}
+
+/// Gives each event the number of its transaction: a control's way to break the schema.
+pub async fn number_events_by_transaction(connection: &mut PgConnection) -> sqlx::Result<()> {
+    connection.execute("alter table events add column xid xid8 not null default pg_current_xact_id()").await.map(|_| ())
 }

@@ -11,7 +11,6 @@ use anyhow::Context as _;
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
 use tokio::process::Command;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::files::{Recorder, now};
@@ -36,8 +35,12 @@ const SERVICE: &str = "service";
 const PASSWORD: &str = "chaos";
 /// Of each replica.
 const CONNECTIONS: u16 = 12;
+/// Of Postgres.
+pub const MAX_CONNECTIONS: u16 = CONNECTIONS * 3 + 60;
+/// Behind a pooler that ignores what a session asks for when it begins.
+const WITHOUT_OPTIONS: usize = 1;
 /// How long the services may take to be ready at the start.
-const READY_WITHIN: Duration = Duration::from_mins(1);
+const READY_WITHIN: Duration = Duration::from_mins(3);
 
 pub struct World {
     pub targets: Arc<Targets>,
@@ -53,6 +56,8 @@ pub struct Making<'a> {
     pub plan: Plan,
     /// The defence that is out, in a build that can do without.
     pub control: Option<&'a str>,
+    /// What the services are set to beside the usual.
+    pub environment: &'a [(&'a str, &'a str)],
 }
 
 impl World {
@@ -61,19 +66,30 @@ impl World {
         let ledger = Recorder::create(&making.folder.join("ledger.jsonl")).context("the ledger")?;
         history.record(&Seen::Plan(making.plan.clone()));
         let seed = making.plan.seed;
-        let cluster = Cluster::temporary(None, CONNECTIONS * 3 + 60).await?;
+        let cluster = Cluster::temporary(None, MAX_CONNECTIONS).await?;
         let service = as_service(cluster.url())?;
-        sql::create_role(&mut sql::connect(cluster.url()).await?, SERVICE, PASSWORD).await?;
-        migrate(cluster.url(), &service).await?;
+        create_role(cluster.url()).await?;
+        // A session that is not told where its cell is finds another one, and nothing that fails.
+        for schema in ["public", sql::CELL] {
+            migrate(cluster.url(), &service, schema).await?;
+        }
         if matches!(making.control, Some("no-unique-key" | "dedup-only-in-memory")) {
             sql::drop_unique_key(&mut sql::connect(cluster.url()).await?).await?;
+        }
+        if making.control == Some("events-by-transaction") {
+            sql::number_events_by_transaction(&mut sql::connect(cluster.url()).await?).await?;
         }
         let config = provider::Config { port: None, seed, event_secret: EVENT_SECRET.to_owned() };
         let provider = Provider::start(config, ledger.clone(), history.clone()).await?;
         let (mut replicas, mut proxies) = (Vec::new(), Vec::new());
         for number in 0..REPLICAS {
             let proxy = Proxy::start(link(cluster.url())?).await?;
+            if number == WITHOUT_OPTIONS {
+                proxy.ignore_options();
+            }
             let mut environment = environment(&service, &proxy, &provider)?;
+            let more = making.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            environment.extend(more);
             if number == REPLICAS - 1 {
                 environment.push(("CLOCK_OFFSET".to_owned(), skew(seed)));
             }
@@ -81,10 +97,8 @@ impl World {
             replicas.push(Arc::new(Replica::new(number, environment, making.folder)?));
             proxies.push(Arc::new(proxy));
         }
-        let targets =
-            Targets { replicas, proxies, cluster: Arc::new(cluster), provider, provider_is_struck: Mutex::default() };
-        let targets = Arc::new(targets);
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build()?;
+        let targets = Arc::new(Targets::new(replicas, proxies, cluster, provider));
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
         let world = Self { targets, history, ledger, folder: making.folder.to_owned(), client };
         world.start_replicas().await?;
         Ok(world)
@@ -136,6 +150,12 @@ impl World {
         self.targets.replicas.iter().map(addresses).collect()
     }
 
+    /// Whether a service wrote to another cell than its own.
+    pub async fn outside_the_cell(&self) -> anyhow::Result<Option<String>> {
+        let rows = sql::outside_the_cell(&self.targets.url()).await?;
+        Ok((rows > 0).then(|| format!("{rows} rows stand outside of the cell {}", sql::CELL)))
+    }
+
     /// Ends that nobody asked for.
     pub async fn crashes(&self) -> Vec<String> {
         let mut crashes = Vec::new();
@@ -153,11 +173,16 @@ fn is_skewed_alone(body: &str) -> bool {
     matches!(problems, [one] if one.as_str().is_some_and(|it| it.contains("clock")))
 }
 
+/// The services' role, in a cluster that does not have it.
+pub async fn create_role(url: &str) -> anyhow::Result<()> {
+    Ok(sql::create_role(&mut sql::connect(url).await?, SERVICE, PASSWORD).await?)
+}
+
 /// The same program's `migrate`.
-async fn migrate(owner: &str, service: &str) -> anyhow::Result<()> {
+async fn migrate(owner: &str, service: &str, schema: &str) -> anyhow::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("migrate").env_clear().current_dir("/");
-    command.env("MIGRATION_DATABASE_URL", owner).env("DATABASE_URL", service);
+    command.env("MIGRATION_DATABASE_URL", owner).env("DATABASE_URL", service).env("DATABASE_SCHEMA", schema);
     let output = command.stdin(Stdio::null()).output().await.context("migrate")?;
     anyhow::ensure!(output.status.success(), "migrate failed: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
@@ -169,7 +194,8 @@ fn as_service(url: &str) -> anyhow::Result<String> {
     Ok(format!("postgres://{SERVICE}:{PASSWORD}@{rest}"))
 }
 
-fn link(url: &str) -> anyhow::Result<Link> {
+/// Where a cluster is.
+pub fn link(url: &str) -> anyhow::Result<Link> {
     let options: PgConnectOptions = url.parse()?;
     let folder = options.get_socket().cloned();
     let folder = folder.or_else(|| Some(options.get_host()).filter(|host| host.starts_with('/')).map(PathBuf::from));
@@ -194,6 +220,7 @@ fn environment(database: &str, proxy: &Proxy, provider: &Provider) -> anyhow::Re
     let set = [
         ("DATABASE_URL", url.as_str()),
         ("DATABASE_POOL", &CONNECTIONS.to_string()),
+        ("DATABASE_SCHEMA", sql::CELL),
         ("ENVIRONMENT", "staging"),
         ("LOG", "warn"),
         ("LOG_FORMAT", "json"),

@@ -21,7 +21,7 @@ pub(super) struct Caller {
 
 impl Caller {
     pub fn new(addr: SocketAddr) -> anyhow::Result<Self> {
-        let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
         Ok(Self { client, base_url: format!("http://{addr}") })
     }
 

@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use chrono::TimeDelta;
 use clap::Args;
-use clap::builder::FalseyValueParser;
 
 use self::caller::Caller;
 use self::report::Summary;
-use crate::app::{App, Database, Parts, history_key};
+use crate::app::{App, Database, Parts, made_history_key};
 use crate::clock::Clock;
 use crate::config::{RawSettings, Settings};
 use crate::embedded::Cluster;
@@ -46,10 +45,10 @@ pub(super) struct Arguments {
     #[arg(long, env, default_value_t = 1)]
     seed: u64,
     /// Stop when each opening is decided or escalated, instead of staying up for a look
-    #[arg(long, env, value_parser = FalseyValueParser::new())]
+    #[arg(long, env, value_parser = crate::cli::switch)]
     exit: bool,
     /// Print the summary as one JSON object on standard output, everything else on standard error
-    #[arg(long, env, value_parser = FalseyValueParser::new())]
+    #[arg(long, env, value_parser = crate::cli::switch)]
     json: bool,
     /// Where the Postgres programs are [default: looked for]
     #[arg(long, env)]
@@ -95,7 +94,7 @@ struct Demo {
 impl Demo {
     async fn start(arguments: &Arguments) -> anyhow::Result<Self> {
         // Set to nothing is not set, as for `serve`.
-        let programs = arguments.pg_bin_dir.as_ref().filter(|it| !it.is_empty()).map(Into::into);
+        let programs = arguments.pg_bin_dir.as_ref().filter(|it| !it.trim().is_empty()).map(Into::into);
         eprintln!("starting a private Postgres, the simulated outside world and the service …");
         let cluster = Cluster::temporary(programs, 60).await?;
         let world = Simulator::start(options(arguments)?).await?;
@@ -104,7 +103,7 @@ impl Demo {
         world.fail_next(Endpoint::CreateIssue, [Fault::ErrorAfter { status: 502 }]);
         let directory = tempfile::tempdir().context("a directory for the demo")?;
         let settings = settings(&world.base_url(), directory.path())?;
-        let key = history_key(settings.history_key.as_ref(), &settings.database.data_dir)?;
+        let key = made_history_key(&settings.database.data_dir)?;
         let database = Database::on(cluster, &settings.database).await?;
         let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run().await?;
         world.deliver_to(format!("http://{}/webhooks/nexusbank", app.public_addr));

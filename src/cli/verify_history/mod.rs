@@ -11,12 +11,12 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use clap::builder::FalseyValueParser;
 use uuid::Uuid;
 
 use self::heads::{Export, Heads};
 use self::report::Report;
 use super::Misconfigured;
+use crate::app::verify::Totals;
 use crate::app::{Database, known_history_key, verify};
 use crate::config::{self, RawHistory, SettingError};
 use crate::domain::chain::HistoryKey;
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     #[arg(long, env, value_name = "FILE")]
     export_heads: Option<String>,
     /// Print each finding, and at last the summary, as one JSON object in a line
-    #[arg(long, env, value_parser = FalseyValueParser::new())]
+    #[arg(long, env, value_parser = crate::cli::switch)]
     json: bool,
 }
 
@@ -57,6 +57,10 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let key = key_of(&settings, key.as_ref())?;
     must_have_a_database(&settings)?;
     let database = Database::open(&settings).await.map_err(super::refused)?;
+    if let Some(totals) = verify::under_another_key(&database.pool, &key).await.context("reading the histories")? {
+        database.close().await;
+        return Err(other_key(&totals).into());
+    }
     let mut report = Report::new(arguments.json);
     let export = given(arguments.export_heads.as_ref());
     let verified = verify(&database, &key, opening, heads, export, &mut report).await;
@@ -111,7 +115,7 @@ fn given<'a, T: ?Sized + 'a>(text: Option<&'a String>) -> Option<&'a T>
 where
     str: AsRef<T>,
 {
-    text.filter(|it| !it.is_empty()).map(|it| it.as_str().as_ref())
+    text.filter(|it| !it.trim().is_empty()).map(|it| it.as_str().as_ref())
 }
 
 fn one(id: &str) -> Result<Uuid, Misconfigured> {
@@ -126,7 +130,17 @@ fn key_of(settings: &config::Database, set: Option<&HistoryKey>) -> anyhow::Resu
         let held = format!("is not set, and {} holds no history.key", settings.data_dir.display());
         Misconfigured::from(vec![SettingError { name: "HISTORY_KEY", held, takes }])
     };
-    Ok(known_history_key(set, &settings.data_dir)?.ok_or_else(missing)?)
+    let known = known_history_key(set, &settings.data_dir).map_err(super::refused_key)?;
+    Ok(known.ok_or_else(missing)?)
+}
+
+/// A key under which nothing verifies is hardly the one that the histories were written with: it is told as that, and not as
+/// an edit of each of them.
+fn other_key(totals: &Totals) -> Misconfigured {
+    let held = format!("held a value (not shown) under which none of the {} histories verifies", totals.openings);
+    let takes = "the key that they were written with; should it be that key, then every history was rewritten: compare to \
+                 a copy of the database and to exported heads";
+    vec![SettingError { name: "HISTORY_KEY", held, takes: takes.to_owned() }].into()
 }
 
 /// Without a URL there must be a private cluster: an empty one, made for the occasion, would be found clean.

@@ -1,5 +1,6 @@
 //! Walks through a table in the order of its ids, which is the order of time, up to what is old enough: a look costs what is new
-//! since the last one, however much is kept.
+//! since the last one, however much is kept. The id of work has the time at which its opening started: so that work is passed which
+//! an opening made late in a long life, and it moves a day later.
 //!
 //! What a walk has passed it sees again when it next sets out from the beginning, about once a day: what was kept for its
 //! opening's sake, or was held by somebody. A row whose end came later than the row holds the walk up for an hour at most,

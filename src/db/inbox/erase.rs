@@ -52,6 +52,9 @@ pub async fn erase(
     )
     .fetch_all(&mut *connection)
     .await?;
+    // The ingest keeps a repeat beside the fact that it repeats, and holds that fact's lock until its commit. Now that these facts
+    // are locked, every repeat that was stored meanwhile shows, and no further repeat is stored.
+    let ids = about(connection, opening).await?;
     empty(connection, &ids, now).await?;
     Ok(ids)
 }

@@ -1,4 +1,8 @@
 //! Storing facts: the same key again is counted, with another body it is kept beside. Nothing is lost or overwritten.
+//!
+//! Another body under a key is a conflict only if it says something else: providers count their attempts in the body, and lists
+//! change the order of fields. [`NewFact::meaning`] tells a repeat from a conflict; the inbox keeps it after body and headers
+//! have gone to the archive or were erased.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,9 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::domain::Source;
-#[cfg(feature = "broken")]
-use crate::faults::broken;
+use crate::domain::{Outcome, Report, Source};
 
 /// SHA-256 of a body.
 pub type Digest = [u8; 32];
@@ -59,6 +61,8 @@ pub struct NewFact {
     pub body: Vec<u8>,
     /// Of the body.
     pub digest: Digest,
+    /// Of what it says, where that was understood ([`meaning`]).
+    pub meaning: Option<Digest>,
     /// As they came, without credentials.
     pub headers: Value,
     /// The opening that it names by our id.
@@ -82,6 +86,8 @@ pub enum Stored {
     New,
     /// The same was there already.
     Duplicate,
+    /// Its id was there with another body that says the same; it is kept beside, settled.
+    Repeat,
     /// Its id was there with another body; it is kept beside, dead.
     Conflict,
 }
@@ -95,10 +101,18 @@ impl NewFact {
     }
 
     /// The row under which a second body for the same id is kept.
-    fn as_conflict(&self) -> Self {
+    fn beside(&self, arrival: Arrival) -> Self {
         let event_id = format!("{}!{}", self.event_id, hex::encode(self.digest));
-        Self { event_id, arrival: Arrival::Dead("event_id_conflict"), ..self.clone() }
+        Self { event_id, arrival, ..self.clone() }
     }
+}
+
+/// The digest of what a report says, whichever way it is written.
+#[must_use]
+pub fn meaning(report: &Report) -> Digest {
+    use sha2::Digest as _;
+    // Our own type: it always serialises.
+    sha2::Sha256::digest(serde_json::to_vec(&report.canonical()).unwrap_or_default()).into()
 }
 
 /// The key for an event id of any length and form: the id itself, or its hash. An id with a mark that keys of our own making
@@ -115,7 +129,8 @@ pub fn event_key(event_id: &str) -> String {
 }
 
 /// Stores facts under their keys, in the transaction of the caller. The same key again is counted, with another body it is
-/// kept as a conflict: nothing that was sent is lost or overwritten. The answers are in the order of `facts`.
+/// kept beside the first, as a conflict where it says something else: nothing that was sent is lost or overwritten. The answers
+/// are in the order of `facts`.
 ///
 /// # Errors
 /// When the database is away; then nothing of the transaction may be taken as stored.
@@ -137,8 +152,33 @@ struct Batch<'a> {
     firsts: Vec<&'a NewFact>,
 }
 
-/// What is held under each of some keys: the digest of the body.
-type Held = HashMap<(String, String), Digest>;
+/// What the inbox holds under a key.
+#[derive(Clone, Copy)]
+struct Held {
+    digest: Digest,
+    meaning: Option<Digest>,
+    opening_id: Option<Uuid>,
+    erased: bool,
+}
+
+impl Held {
+    fn of(fact: &NewFact) -> Self {
+        Self { digest: fact.digest, meaning: fact.meaning, opening_id: fact.opening_id, erased: false }
+    }
+
+    /// Compares a fact with the row that holds its key.
+    fn judge(&self, fact: &NewFact) -> Stored {
+        let says_the_same = fact.meaning.is_some() && fact.meaning == self.meaning;
+        // The bytes of a repeat would bring back what was erased, so the repeat is counted and not kept.
+        if fact.digest == self.digest || (says_the_same && self.erased) {
+            Stored::Duplicate
+        } else if says_the_same {
+            Stored::Repeat
+        } else {
+            Stored::Conflict
+        }
+    }
+}
 
 impl<'a> Batch<'a> {
     fn of(facts: Vec<&'a NewFact>) -> Self {
@@ -158,35 +198,56 @@ impl<'a> Batch<'a> {
             return Ok(vec![Stored::New; self.facts.len()]);
         }
         let known: Vec<&NewFact> = self.firsts.iter().copied().filter(|fact| !new.contains(&fact.id)).collect();
-        let held = digests(connection, &known).await?;
-        let stored: Vec<Stored> = self.facts.iter().map(|fact| self.judge(fact, new, &held)).collect();
-        let of = |wanted: Stored| {
-            let all = self.facts.iter().zip(&stored);
-            all.filter(move |(_, stored)| **stored == wanted).map(|(fact, _)| *fact)
-        };
-        count_duplicates(connection, &of(Stored::Duplicate).collect::<Vec<_>>()).await?;
-        insert_conflicts(connection, of(Stored::Conflict).map(NewFact::as_conflict).collect()).await?;
-        Ok(stored)
+        let held = held(connection, &known).await?;
+        let judged: Vec<_> = self.facts.iter().map(|fact| self.judge(fact, new, &held)).collect();
+        let (mut again, mut beside) = (Vec::new(), Vec::new());
+        for (fact, (stored, opening_id)) in self.facts.iter().zip(&judged) {
+            match stored {
+                Stored::New => {}
+                Stored::Duplicate => again.push(*fact),
+                Stored::Repeat => {
+                    again.push(*fact);
+                    let repeat = fact.beside(Arrival::Ignored(Outcome::Duplicate.as_str()));
+                    beside.push(NewFact { opening_id: *opening_id, ..repeat });
+                }
+                Stored::Conflict => beside.push(fact.beside(Arrival::Dead("event_id_conflict"))),
+            }
+        }
+        count_duplicates(connection, &again).await?;
+        insert_beside(connection, beside).await?;
+        Ok(judged.into_iter().map(|(stored, _)| stored).collect())
     }
 
-    fn judge(&self, fact: &NewFact, new: &HashSet<Uuid>, held: &Held) -> Stored {
+    /// What becomes of a fact, and the opening that a repeat is about.
+    fn judge(
+        &self,
+        fact: &NewFact,
+        new: &HashSet<Uuid>,
+        held: &HashMap<(String, String), Held>,
+    ) -> (Stored, Option<Uuid>) {
         if new.contains(&fact.id) {
-            return Stored::New;
+            return (Stored::New, None);
         }
-        // Its key is held by what was there before, or by one that came with it. By nobody: it left the inbox this moment, and
-        // the fact is kept beside it rather than not at all.
-        let before = held.get(&(fact.group.clone(), fact.event_id.clone()));
-        let beside = || self.first.get(&fact.key()).filter(|first| new.contains(&first.id)).map(|first| &first.digest);
-        if before.or_else(beside) == Some(&fact.digest) { Stored::Duplicate } else { Stored::Conflict }
+        // The key is held by an earlier row, or by the first fact of the batch. By neither: the row left the inbox this moment, and the
+        // fact is kept beside it rather than not at all.
+        let before = held.get(&(fact.group.clone(), fact.event_id.clone())).copied();
+        let with_it =
+            || self.first.get(&fact.key()).filter(|first| new.contains(&first.id)).map(|first| Held::of(first));
+        before
+            .or_else(with_it)
+            .map_or((Stored::Conflict, None), |it| (it.judge(fact), it.opening_id.or(fact.opening_id)))
     }
 }
 
-async fn insert_conflicts(connection: &mut PgConnection, mut conflicts: Vec<NewFact>) -> sqlx::Result<()> {
-    conflicts.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
-    let mut firsts: Vec<&NewFact> = conflicts.iter().collect();
+async fn insert_beside(connection: &mut PgConnection, mut beside: Vec<NewFact>) -> sqlx::Result<()> {
+    beside.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+    let mut firsts: Vec<&NewFact> = beside.iter().collect();
     firsts.dedup_by_key(|fact| fact.key());
     let new = insert_new(connection, &firsts).await?;
-    let again: Vec<&NewFact> = conflicts.iter().filter(|fact| !new.contains(&fact.id)).collect();
+    let again: Vec<&NewFact> = beside.iter().filter(|fact| !new.contains(&fact.id)).collect();
+    if !again.is_empty() {
+        lock(connection, &again).await?;
+    }
     count_duplicates(connection, &again).await
 }
 
@@ -196,8 +257,11 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
         return Ok(HashSet::new());
     }
     #[cfg(feature = "broken")]
-    if broken::lacks(broken::Defence::UniqueKey) || broken::lacks(broken::Defence::DurableDedup) {
-        return broken::insert(connection, facts).await;
+    {
+        use crate::faults::broken::{Defence, lacks};
+        if lacks(Defence::UniqueKey) || lacks(Defence::DurableDedup) {
+            return super::broken::insert(connection, facts).await;
+        }
     }
     let ids: Vec<Uuid> = facts.iter().map(|it| it.id).collect();
     let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
@@ -207,6 +271,7 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     let parts: Vec<i32> = facts.iter().map(|it| it.part).collect();
     let bodies: Vec<&[u8]> = facts.iter().map(|it| it.body.as_slice()).collect();
     let digests: Vec<&[u8]> = facts.iter().map(|it| it.digest.as_slice()).collect();
+    let meanings: Vec<Option<&[u8]>> = facts.iter().map(|it| it.meaning.as_ref().map(<[u8; 32]>::as_slice)).collect();
     let headers: Vec<&Value> = facts.iter().map(|it| &it.headers).collect();
     let openings: Vec<Option<Uuid>> = facts.iter().map(|it| it.opening_id).collect();
     let references: Vec<Option<&str>> = facts.iter().map(|it| it.provider_ref.as_deref()).collect();
@@ -216,18 +281,18 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
     let new = sqlx::query_scalar!(
         r#"-- inbox::insert
         insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                           provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at, lane)
+                           provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at, lane, meaning)
         select id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
                provider_ref, received_at, retry_from, status, outcome, received_at,
                case when status = 'ignored' then received_at end,
                coalesce(lane, (select market from account_openings o where (o.provider, o.provider_ref)
                                                                         = (n.provider, n.provider_ref)),
-                        (select market from account_openings o where o.id = n.opening_id), '')
+                        (select market from account_openings o where o.id = n.opening_id), ''), meaning
           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::bytea[],
                       $9::jsonb[], $10::uuid[], $11::text[], $12::timestamptz[], $13::text[], $14::text[],
-                      $15::timestamptz[], $16::text[])
+                      $15::timestamptz[], $16::text[], $17::bytea[])
             as n(id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                 provider_ref, received_at, status, outcome, retry_from, lane)
+                 provider_ref, received_at, status, outcome, retry_from, lane, meaning)
         on conflict (consumer_group, event_id) do nothing
         returning id"#,
         &ids,
@@ -246,18 +311,27 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
         &outcomes as &[Option<&str>],
         &retried,
         &lanes as &[Option<&str>],
+        &meanings as &[Option<&[u8]>],
     )
     .fetch_all(connection)
     .await?;
     Ok(new.into_iter().collect())
 }
 
-async fn digests(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<Held> {
+/// The rows that hold the keys of some facts, locked in the order of keys, as the inserts are. An erasure that was committed before
+/// shows in them, also that of an opening whose fact still waits; a later erasure waits for these locks, and then finds the repeats
+/// that were kept beside.
+async fn held(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashMap<(String, String), Held>> {
+    lock(connection, facts).await?;
     let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
     let event_ids: Vec<&str> = facts.iter().map(|it| it.event_id.as_str()).collect();
     let rows = sqlx::query!(
-        r#"-- inbox::digests
-        select i.consumer_group, i.event_id, i.body_digest
+        r#"-- inbox::held
+        select i.consumer_group, i.event_id, i.body_digest, i.meaning, i.opening_id,
+               i.erased_at is not null
+               or exists (select from account_openings o
+                           where (o.provider, o.provider_ref) = (i.provider, i.provider_ref) and o.erased_at is not null)
+               or exists (select from account_openings o where o.id = i.opening_id and o.erased_at is not null) as "erased!"
           from unnest($1::text[], $2::text[]) as asked(consumer_group, event_id)
           join inbox i using (consumer_group, event_id)"#,
         &groups as &[&str],
@@ -266,15 +340,19 @@ async fn digests(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Res
     .fetch_all(connection)
     .await?;
     let digest = |bytes: Vec<u8>| bytes.try_into().unwrap_or_default();
-    Ok(rows.into_iter().map(|row| ((row.consumer_group, row.event_id), digest(row.body_digest))).collect())
+    let held = rows.into_iter().map(|row| {
+        let meaning = row.meaning.and_then(|it| it.try_into().ok());
+        let held = Held { digest: digest(row.body_digest), meaning, opening_id: row.opening_id, erased: row.erased };
+        ((row.consumer_group, row.event_id), held)
+    });
+    Ok(held.collect())
 }
 
+/// Counts copies of facts whose rows the caller has locked.
 async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<()> {
     if facts.is_empty() {
         return Ok(());
     }
-    // Locked in the order of their keys, as the inserts are.
-    lock(connection, facts).await?;
     let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
     let event_ids: Vec<&str> = facts.iter().map(|it| it.event_id.as_str()).collect();
     let received: Vec<Time> = facts.iter().map(|it| it.received_at).collect();
@@ -295,6 +373,7 @@ async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> 
     Ok(())
 }
 
+/// Locks rows in the order of their keys, as the inserts do.
 async fn lock(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<()> {
     let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
     let event_ids: Vec<&str> = facts.iter().map(|it| it.event_id.as_str()).collect();

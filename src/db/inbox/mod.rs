@@ -7,6 +7,8 @@
 //! buried.rs   those that only a newer version can read
 //! ```
 
+#[cfg(feature = "broken")]
+mod broken;
 mod buried;
 mod claim;
 mod erase;
@@ -18,7 +20,7 @@ mod work;
 pub use self::buried::{buried, dig_up};
 pub use self::claim::{MOST_BYTES, claim, claim_these, due};
 pub use self::erase::{empty, erase, erase_evidence, erase_late};
-pub use self::insert::{Arrival, Digest, NewFact, Stored, event_key, insert};
+pub use self::insert::{Arrival, Digest, NewFact, Stored, event_key, insert, meaning};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};
 pub use self::unmatched::{Unmatched, unmatched};
 pub use self::work::{Pending, Settlement, attempts, bury, fail, settle};

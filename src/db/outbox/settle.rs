@@ -8,8 +8,6 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::domain::retry::Nature;
-#[cfg(feature = "broken")]
-use crate::faults::broken;
 
 /// What became of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,9 +127,9 @@ pub async fn settle(
     let unclaimed: Vec<i32> = columns.iter().map(|it| i32::from(it.unclaimed)).collect();
     let logs: Vec<Value> = columns.into_iter().map(|it| it.log).collect();
     #[cfg(feature = "broken")]
-    if broken::lacks(broken::Defence::LeaseToken) {
+    if crate::faults::broken::lacks(crate::faults::broken::Defence::LeaseToken) {
         let rows = (&*ids, &*statuses, &*outcomes, &*next, &*attempts, &*logs);
-        return broken::settle(connection, rows, now).await;
+        return super::broken::settle(connection, token, rows, now).await;
     }
     let settled = sqlx::query_scalar!(
         r#"-- outbox::settle

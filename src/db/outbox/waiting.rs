@@ -14,7 +14,6 @@ use crate::domain::Topic;
 pub struct Waiting {
     pub id: Uuid,
     pub topic: String,
-    pub lane: String,
     pub opening_id: Uuid,
     /// What holds it back, or the class of its last failure. None: it has not been tried.
     pub waits_for: Option<String>,
@@ -24,8 +23,8 @@ pub struct Waiting {
     pub created_at: Time,
 }
 
-/// The place of a row in the index of what waits.
-pub type Place = (String, String, Time, Uuid);
+/// The place of a row among what waits: when it is due, and its id, by which its topic and lane are known.
+pub type Place = (Time, Uuid);
 
 /// What came of a discard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,26 +49,26 @@ pub async fn list(
     topic: Option<Topic>,
     page: Page<Place>,
 ) -> sqlx::Result<Vec<Waiting>> {
-    let (after_topic, lane, at, id) =
-        page.after.unwrap_or_else(|| (String::new(), String::new(), Time::UNIX_EPOCH, Uuid::nil()));
-    // A topic that is asked for is where its rows begin, and where they end.
-    let from = topic.map_or("", Topic::as_str).max(&after_topic).to_owned();
-    let to = topic.map(|it| it.as_str().to_owned());
+    let (at, id) = page.after.unwrap_or((Time::UNIX_EPOCH, Uuid::nil()));
+    let topic = topic.map(Topic::as_str);
     sqlx::query_as!(
         Waiting,
         r#"-- outbox::list
-        select id, topic, lane, opening_id, coalesce(outcome, attempt_log -> -1 ->> 'class') as waits_for, attempts, claims,
+        with last as materialized (
+            select topic, lane from outbox where id = $2
+        )
+        select id, topic, opening_id, coalesce(outcome, attempt_log -> -1 ->> 'class') as waits_for, attempts, claims,
                next_attempt_at, created_at
           from outbox
-         where status = 'pending' and (topic, lane, next_attempt_at, id) > ($1, $2, $3, $4)
-           and ($5::text is null or topic <= $5)
+         where status = 'pending'
+           and (topic, lane, next_attempt_at, id)
+               > (coalesce((select topic from last), $3, ''), coalesce((select lane from last), ''), $1, $2)
+           and ($3::text is null or topic = $3)
          order by topic, lane, next_attempt_at, id
-         limit $6"#,
-        from,
-        lane,
-        at.max(Time::UNIX_EPOCH),
+         limit $4"#,
+        at,
         id,
-        to,
+        topic,
         page.limit,
     )
     .fetch_all(connection)

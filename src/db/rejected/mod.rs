@@ -30,7 +30,7 @@ words!(
         SignatureStale = "signature_stale",
         /// Longer than `WEBHOOK_MAX_BYTES`.
         TooLarge = "too_large",
-        /// Its path names no provider.
+        /// Its path is no provider's.
         UnknownProvider = "unknown_provider",
         /// It says that it is not JSON.
         ContentType = "content_type",

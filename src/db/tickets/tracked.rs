@@ -22,6 +22,8 @@ pub struct Tracked {
     pub tracker_key: Option<String>,
     /// When a creation was sent whose outcome is unknown.
     pub creation_sent_at: Option<Time>,
+    /// When the start of the database server was noticed: the mark of a creation that was sent before may be lost.
+    pub server_noticed_at: Option<Time>,
     /// Whether work for the tracker waits that is newer than some.
     pub newest_waiting: Option<i64>,
 }
@@ -35,6 +37,8 @@ pub async fn read(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Res
         Tracked,
         r#"-- tickets::tracked::read
         select t.opening_id, t.kind, t.revision, t.tracker_key, t.creation_sent_at,
+               (select noticed_at from database_starts
+                 where started_at = pg_postmaster_start_time()) as server_noticed_at,
                (select max((o.payload ->> 'revision')::bigint) from outbox o
                  where o.opening_id = t.opening_id and o.topic in ('open_ticket', 'close_ticket')
                    and o.status is not distinct from 'pending' and o.payload ->> 'kind' = t.kind) as newest_waiting
@@ -120,4 +124,21 @@ pub async fn keep_key(
     .fetch_optional(connection)
     .await?;
     Ok(kept.filter(|kept| kept != key))
+}
+
+/// Forgets what the tracker called a ticket: the issue is gone there.
+///
+/// # Errors
+/// When the database is away.
+pub async fn forget_key(connection: &mut PgConnection, opening: Uuid, kind: TicketKind, key: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- tickets::tracked::forget_key
+        update tickets set tracker_key = null where opening_id = $1 and kind = $2 and tracker_key = $3"#,
+        opening,
+        kind.as_str(),
+        key,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

@@ -102,9 +102,9 @@ impl<'a> Draft<'a> {
         self.opening.updated_at = self.now;
     }
 
-    /// Records the provider's word beside our state.
+    /// Records the provider's word beside our state. An empty one is none.
     pub fn record_status(&mut self, word: &str) {
-        if self.opening.provider_status.as_deref() != Some(word) {
+        if !word.is_empty() && self.opening.provider_status.as_deref() != Some(word) {
             self.opening.provider_status = Some(word.to_owned());
             self.touch();
         }
@@ -157,7 +157,8 @@ fn entered(opening: &Opening) -> Vec<Effect> {
     let mut effects: Vec<Effect> = command.map(|topic| Effect::Send(Command(topic))).into_iter().collect();
     effects.extend(EventType::of(state).map(|event| Effect::Emit(event, Box::new(opening.clone()))));
     if state == StateName::Escalated {
-        let summary = format!("no answer from {} by the deadline", opening.request.provider);
+        let said = opening.provider_status.as_ref().map_or_else(String::new, |word| format!("; its last word: {word}"));
+        let summary = format!("no answer from {} by the deadline{said}", opening.request.provider);
         effects.push(Effect::OpenTicket { kind: TicketKind::WebhookNotReceived, summary });
     }
     effects

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::draft::Draft;
 use super::{LOOK_AGAIN, LOOK_AGAIN_CAP};
 use crate::clock::Time;
-use crate::domain::bank::{Bic, Iban};
+use crate::domain::bank::{Bic, Iban, compact};
 use crate::domain::effect::{CaseKind, Outcome};
 use crate::domain::event::{Report, Verdict};
 use crate::domain::ids::ProviderRef;
-use crate::domain::opening::{Account, Ending, State, Wait};
+use crate::domain::opening::{Account, Ending, State, Status, Wait};
 
 impl Draft<'_> {
     /// The provider took our submission. Its tracking id is ours whatever the rest of the answer says.
@@ -36,7 +36,7 @@ impl Draft<'_> {
             return;
         }
         if report.verdict == Verdict::Unknown {
-            self.outcome = Outcome::Unknown;
+            self.unknown(report);
             self.after_poll(polled);
             return;
         }
@@ -52,6 +52,14 @@ impl Draft<'_> {
             State::IssuingCard(_) | State::Completed(..) => self.after_account(report),
             State::Rejected(_) | State::Failed(_) => self.after_ending(report),
             State::Erased(_) => self.outcome = Outcome::Superseded,
+        }
+    }
+
+    /// Records a status that the adapter does not know as the provider's last word. The opening does not move, and no poll is put off.
+    fn unknown(&mut self, report: &Report) {
+        self.outcome = Outcome::Unknown;
+        if self.opening.state_name().status() == Status::InProgress {
+            self.record_status(&report.word);
         }
     }
 
@@ -72,7 +80,7 @@ impl Draft<'_> {
             (Some(held), Some(said)) if held != said => Some(said.to_string()),
             _ => None,
         };
-        let foreign = report.our_reference.as_ref().filter(|said| !said.eq_ignore_ascii_case(&id));
+        let foreign = report.our_name().filter(|said| *said != id);
         let ours = json!({"reference": id, "provider_reference": held});
         let theirs = json!({"reference": report.our_reference, "provider_reference": report.reference});
         match (second, foreign) {
@@ -132,7 +140,7 @@ impl Draft<'_> {
                 self.after_poll(polled);
                 self.keep_next_poll_near(polled);
             }
-            Verdict::Unknown => self.outcome = Outcome::Unknown,
+            Verdict::Unknown => self.unknown(report),
         }
     }
 
@@ -186,12 +194,13 @@ impl Draft<'_> {
         field: &str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let raw = raw?;
+        // White space alone names nothing.
+        let (raw, cause) = raw.map(|it| (it, compact(it))).filter(|(_, plain)| !plain.is_empty())?;
         match parse(raw) {
             Ok(value) => Some(value),
             Err(error) => {
                 let theirs = json!({field: raw, "problem": error.to_string()});
-                self.conflict(kind, raw.to_owned(), self.ours(), theirs);
+                self.conflict(kind, cause, self.ours(), theirs);
                 None
             }
         }

@@ -32,7 +32,12 @@ pub(super) fn broken(
         matches!(decision.outcome, Outcome::Parked | Outcome::Superseded | Outcome::Duplicate | Outcome::Unknown);
     let quiet = before == after && decision.effects.is_empty();
     let poll = matches!(event.fact, Fact::Polled { .. });
-    rule(!still || quiet || (poll && decision.outcome == Outcome::Unknown), "what means nothing changes nothing");
+    let unknown = decision.outcome == Outcome::Unknown;
+    rule(
+        !still || quiet || (unknown && (poll || only_the_word_changed(before, decision))),
+        "what means nothing changes nothing",
+    );
+    rule(!unknown || last_word_is_kept(before, event, after), "an unknown word is recorded (rule 9)");
     rule(
         before.escalated_at == after.escalated_at || entered(decision, StateName::Escalated),
         "escalated_at is set once",
@@ -46,6 +51,18 @@ pub(super) fn broken(
     rule(closed(decision) == expected_closed(decision), "leaving closes the ticket of the state left");
     rule(decide(before, event, &Policy::default(), now) == *decision, "the same input gives the same decision");
     found.into_iter()
+}
+
+fn only_the_word_changed(before: &Opening, decision: &Decision) -> bool {
+    let word = decision.opening.provider_status.clone();
+    let expected = Opening { provider_status: word, updated_at: decision.opening.updated_at, ..before.clone() };
+    expected == decision.opening && decision.effects.is_empty()
+}
+
+/// F4: as long as there is no answer.
+fn last_word_is_kept(before: &Opening, event: &Event, after: &Opening) -> bool {
+    let waits = before.state_name().status() == Status::InProgress;
+    !waits || after.provider_status.as_deref() == event.fact.report().map(|it| it.word.as_str())
 }
 
 fn entered(decision: &Decision, state: StateName) -> bool {

@@ -1,12 +1,13 @@
 //! Tests of the business logic against the written rules. Samples and builders are here; `table.rs` has every state meet
-//! every fact, `order.rs` every order, `deadline.rs` the twelve hours, `chain.rs` the hash chain, `purity.rs` keeps I/O
-//! out, `words.rs` holds the words that others rely on.
+//! every fact, `order.rs` every order, `deadline.rs` the twelve hours, `chain.rs` the hash chain, `ids.rs` the ids of
+//! effects, `purity.rs` keeps I/O out, `words.rs` holds the words that others rely on.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod chain;
 mod deadline;
 mod facts;
 mod flag;
+mod ids;
 mod inbox;
 mod invariants;
 mod order;

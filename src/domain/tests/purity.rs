@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Names that no line of the domain may hold, outside comments.
 const FORBIDDEN: [&str; 4] = [
     // Crates that do I/O, keep state or report to the outside.
-    "axum clap dotenvy futures hyper indicatif metrics moka nix reqwest rustls sqlx tempfile tokio tower tower_http tracing",
+    "axum clap futures hyper indicatif metrics moka nix reqwest rustls sqlx tempfile tokio tower tower_http tracing",
     // The standard library's ways out.
     "env fs io net process thread print println eprintln dbg",
     // Clocks, ids and randomness: they are arguments.

@@ -16,14 +16,14 @@ use super::auth::Operator;
 use super::fields::{self, Wrong};
 use super::json::JsonObject;
 use super::page::{Listing, Params};
-use super::reason;
+use super::reason::{self, ReasonText};
 use super::work::{Connection, database};
 use crate::db::breakers::{self, Row};
 use crate::db::operator_actions::{self, Action};
 use crate::guard::Gate;
-use crate::guard::breaker::Forced;
+use crate::guard::breaker::{Forced, Phase};
 use crate::http::Edge;
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 
 /// What stands before the calls to one operation of another system.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -34,10 +34,10 @@ pub struct Breaker {
     /// What is asked of it.
     #[schema(example = "submit")]
     operation: &'static str,
-    /// What the breaker of the replica that answers does: `closed`, `half_open` or `open`.
-    #[schema(example = "closed")]
-    state: &'static str,
-    /// What an operator has made it do, on every replica: `open` or `closed`. None: the calls decide.
+    /// What the breaker of the replica that answers does.
+    state: Phase,
+    /// What an operator has made it do, on every replica. None: the calls decide.
+    #[schema(value_type = Option<Forced>)]
     forced: Option<String>,
     /// How many calls are under way from the replica that answers.
     under_way: usize,
@@ -54,7 +54,7 @@ impl Breaker {
         Self {
             provider: gate.system().to_owned(),
             operation: gate.operation(),
-            state: gate.phase().as_str(),
+            state: gate.phase(),
             under_way: gate.under_way(),
             at: row.as_ref().map(|it| it.at),
             forced: row.as_ref().map(|it| it.forced.clone()),
@@ -68,11 +68,12 @@ impl Breaker {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct Force {
-    /// `open`: no call is made. `closed`: every call is made. Null: the calls decide, and it begins closed.
-    #[schema(example = "open", required)]
-    forced: Option<String>,
+    /// `open`: no call is made. `closed`: every call is made, and all work that waits for it becomes due, also where it is
+    /// forced closed already. Null: the calls decide, and it begins closed.
+    #[schema(required)]
+    forced: Option<Forced>,
     /// For the record.
-    #[schema(example = "the bank announced maintenance", min_length = 1, max_length = 500)]
+    #[schema(value_type = ReasonText)]
     reason: String,
 }
 
@@ -84,7 +85,7 @@ pub struct Force {
     tag = "Operations",
     responses(
         (status = 200, description = "All of them, on one page", body = Listing<Breaker>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
+        (status = 400, description = "`unknown-field`: a parameter that does not exist"),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Breaker>>, ApiError> {
@@ -102,18 +103,12 @@ pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<
     operation_id = "force_breaker",
     tag = "Operations",
     params(
-        ("provider" = String, Path, description = "Its provider, as the list names it"),
-        ("operation" = String, Path, description = "Its operation"),
+        ("provider" = String, Path, description = "Its provider, as the list names it", example = "nexusbank"),
+        ("operation" = String, Path, description = "Its operation", example = "submit"),
     ),
     request_body = Force,
     responses(
         (status = 200, description = "As it is now", body = Breaker),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn force(

@@ -14,12 +14,25 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::fields;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
 use super::work::{Connection, database};
 use crate::db::cases;
+use crate::domain::CaseKind;
+use crate::domain::text::words;
 use crate::http::Edge;
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
+
+words!(
+    /// Whether a person has judged it.
+    CaseStatus {
+        /// A person has to judge it.
+        Open = "open",
+        /// A person has judged it.
+        Resolved = "resolved",
+    }
+);
 
 /// A disagreement.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -27,7 +40,7 @@ pub struct Case {
     /// Its id.
     id: Uuid,
     /// What it is about.
-    #[schema(example = "conflicting_answer")]
+    #[schema(value_type = CaseKind)]
     kind: String,
     /// The opening.
     opening_id: Uuid,
@@ -39,8 +52,8 @@ pub struct Case {
     theirs: Value,
     /// The facts that said it: ids of the inbox.
     evidence: Vec<Uuid>,
-    /// `open` or `resolved`.
-    #[schema(example = "open")]
+    /// Whether a person has judged it.
+    #[schema(value_type = CaseStatus)]
     status: String,
     /// Why it was resolved.
     reason: Option<String>,
@@ -82,19 +95,17 @@ pub fn router() -> OpenApiRouter<Arc<Edge>> {
     operation_id = "list_cases",
     tag = "People",
     params(
-        ("status" = Option<String>, Query, description = "`open` or `resolved`"),
+        ("status" = Option<CaseStatus>, Query, description = "Open, or resolved"),
         ("opening_id" = Option<Uuid>, Query, description = "Of this opening"),
-        PageQuery,
+        PageQuery<Uuid>,
     ),
     responses(
         (status = 200, description = "A page", body = Listing<Case>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Case>>, ApiError> {
     params.only(&["status", "opening_id"])?;
-    let status = params.one_of("status", &["open", "resolved"])?;
+    let status = params.read("status", fields::word)?.map(CaseStatus::as_str);
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
     let page = params.page()?;
     let work = move |mut connection: Connection| async move {

@@ -1,16 +1,21 @@
 //! The description of the API at `/openapi.json`, and a page to read it at `/docs`: all of it from this program, no script
 //! from elsewhere.
 
+mod refusals;
+
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{self, Components, Content, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::http::problem::{CONTENT_TYPE, Problem, not_found};
+use self::refusals::REFUSALS;
+use crate::http::problem::{Problem, not_found};
 
 /// What the page may load: what stands here.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
@@ -31,7 +36,7 @@ struct Description;
 struct Bearer;
 
 impl Modify for Bearer {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+    fn modify(&self, api: &mut openapi::OpenApi) {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
@@ -44,43 +49,59 @@ impl Modify for Bearer {
 }
 
 /// The description before any route.
-pub fn base() -> utoipa::openapi::OpenApi {
+pub fn base() -> openapi::OpenApi {
     Description::openapi()
 }
 
-/// Adds what every operation may answer.
-pub fn complete(mut api: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
-    let answers =
-        [("401", "`unauthenticated`"), ("500", "`internal`"), ("503", "`unavailable`: try again after `Retry-After`")];
+/// Adds what holds for every operation by rule: refusals, and that a body has no fields but those described.
+pub fn complete(mut api: openapi::OpenApi) -> openapi::OpenApi {
+    let mut components = api.components.take().unwrap_or_default();
+    for refusal in REFUSALS {
+        components.responses.insert(refusal.name.to_owned(), refusal.response().into());
+    }
     for item in api.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.put].into_iter().flatten() {
-            let body = ("408", "`request-timeout`: the body did not come in time");
-            let late = operation.request_body.is_some().then_some(body);
-            for (status, description) in answers.into_iter().chain(late) {
-                operation.responses.responses.insert(status.to_owned(), RefOr::T(problem(description)));
-            }
-            for response in operation.responses.responses.iter_mut().filter(|(status, _)| status.as_str() >= "4") {
-                as_problem(response.1);
-            }
+        let acts = [&mut item.post, &mut item.put].into_iter().flatten().map(|it| (it, true));
+        for (operation, acts) in item.get.iter_mut().map(|it| (it, false)).chain(acts) {
+            refusals::complete(operation, acts);
+            close_body(operation, &mut components);
         }
     }
+    api.components = Some(components);
     api
 }
 
-fn problem(description: &str) -> utoipa::openapi::Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    ResponseBuilder::new().description(description).content(CONTENT_TYPE, content).build()
+/// Handlers refuse unknown fields (`fields::refuse_unknown`).
+fn close_body(operation: &mut Operation, components: &mut Components) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    for content in body.content.values_mut() {
+        if let RefOr::T(Content { schema: Some(schema), .. }) = content {
+            close(schema, components);
+        }
+    }
 }
 
-/// Refusals are documented by their schema; their media type is the same everywhere.
-fn as_problem(response: &mut RefOr<utoipa::openapi::Response>) {
-    if let RefOr::T(response) = response {
-        *response = problem(&response.description);
+/// Closes an object, and the objects in it.
+fn close(schema: &mut RefOr<Schema>, components: &mut Components) {
+    match schema {
+        RefOr::Ref(reference) => {
+            let name = reference.ref_location.rsplit('/').next().unwrap_or_default();
+            // Taken out while it is closed, so that one that holds itself ends.
+            if let Some((name, mut named)) = components.schemas.remove_entry(name) {
+                close(&mut named, components);
+                components.schemas.insert(name, named);
+            }
+        }
+        RefOr::T(Schema::Object(object)) if !object.properties.is_empty() => {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            object.properties.values_mut().for_each(|property| close(property, components));
+        }
+        RefOr::T(Schema::OneOf(one)) => one.items.iter_mut().for_each(|item| close(item, components)),
+        RefOr::T(_) => {}
     }
 }
 
 /// The description and its page; both are open.
-pub fn router(api: utoipa::openapi::OpenApi) -> Router {
+pub fn router(api: openapi::OpenApi) -> Router {
     let config = Config::default().validator_url("none").persist_authorization(false);
     let page = SwaggerUi::new("/docs").url("/openapi.json", complete(api)).config(config);
     Router::from(page).layer(map_response(with_policy))

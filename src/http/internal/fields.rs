@@ -1,11 +1,23 @@
 //! Reads the fields of a body, and collects everything that is wrong with them before it refuses.
 
+use chrono::DateTime;
 use serde_json::{Map, Value};
+use utoipa::openapi::{KnownFormat, SchemaFormat};
 
+use crate::clock::Time;
+use crate::domain::text::{self as forms, SPACE, form};
 use crate::http::problem::{ApiError, FieldError, Kind};
 
 /// The longest text of a caller's that is kept, in characters.
 pub const MAX_TEXT: usize = 200;
+/// The longest e-mail address, in characters.
+const MAX_EMAIL: usize = 254;
+/// The longest part of an e-mail address before its `@`, in characters.
+const MAX_LOCAL: usize = 64;
+/// The longest label of a domain, in characters.
+const MAX_LABEL: usize = 63;
+/// The most percent.
+pub const MAX_PERCENT: u8 = 100;
 
 /// Why a value is not taken: what it must be. Constant, so that no value is echoed.
 pub type Takes = String;
@@ -115,20 +127,64 @@ pub fn currency(text: &str) -> Result<String, Takes> {
     }
 }
 
-/// The shape of an address: whether it exists, only a message to it would show.
+/// A whole number from 0 to 100, also where it is written as `50.0`.
+#[must_use]
+pub fn percentage(value: &Value) -> Option<u8> {
+    (0..=MAX_PERCENT).find(|percent| value.as_f64() == Some(f64::from(*percent)))
+}
+
+/// The shape of an address: whether it exists, only a message to it would show. Letters of every script may stand in it.
 pub fn email(text: &str) -> Result<String, Takes> {
-    let plain = text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    let shape = text.rsplit_once('@').is_some_and(|(local, domain)| {
-        let label = |label: &str| {
-            !label.is_empty() && label.len() <= 63 && label.chars().all(|c| c.is_alphanumeric() || c == '-')
-        };
-        (1..=64).contains(&local.len()) && !local.contains('@') && domain.contains('.') && domain.split('.').all(label)
-    });
-    if plain && shape {
+    let fits = |text: &str, most: usize| !text.is_empty() && text.chars().nth(most).is_none();
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || !c.is_ascii();
+    let label = |label: &str| fits(label, MAX_LABEL) && label.chars().all(letter);
+    let blank = text.chars().any(|c| c.is_control() || c.is_whitespace());
+    let shape = text
+        .split_once('@')
+        .is_some_and(|(local, domain)| fits(local, MAX_LOCAL) && domain.contains('.') && domain.split('.').all(label));
+    if shape && !blank && fits(text, MAX_EMAIL) {
         Ok(text.to_owned())
     } else {
-        Err("must be an e-mail address of at most 254 characters".to_owned())
+        Err(format!("must be an e-mail address of at most {MAX_EMAIL} characters"))
     }
+}
+
+/// What [`country`] takes.
+pub enum Country {}
+form!(Country, forms::one_of(forms::codes(2, |code| country(code).is_ok()).into_iter()).examples(["BE"]));
+
+/// What [`currency`] takes.
+pub enum Currency {}
+form!(Currency, forms::one_of(forms::codes(3, |code| currency(code).is_ok()).into_iter()).examples(["EUR"]));
+
+/// What [`text`] takes of a caller.
+pub enum CustomerText {}
+form!(CustomerText, forms::line(MAX_TEXT).examples(["Acme BV"]));
+
+/// What [`email`] takes.
+pub enum Email {}
+form!(Email, forms::matching(&email_pattern()).max_length(Some(MAX_EMAIL)).examples(["ops@acme.example"]));
+
+fn email_pattern() -> String {
+    // All but ASCII's other signs, and spaces.
+    let letter = format!(r"[^\u0000-\u002c\u002e\u002f\u003a-\u0040\u005b-\u0060\u007b-\u009f{SPACE}]");
+    let label = format!("{letter}{{1,{MAX_LABEL}}}");
+    format!(r"[^\u0000-\u001f@\u007f-\u009f{SPACE}]{{1,{MAX_LOCAL}}}@{label}(\.{label})+")
+}
+
+/// A time as RFC 3339 writes it.
+pub enum Timestamp {}
+form!(
+    Timestamp,
+    forms::matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .examples(["2026-01-01T00:00:00Z"])
+);
+
+/// RFC 3339. Its year has four digits, so the database can hold every such time.
+pub fn timestamp(text: &str) -> Result<Time, Takes> {
+    let read = DateTime::parse_from_rfc3339(text).map(|it| it.to_utc());
+    read.map_err(|_| "must be an RFC 3339 time, such as 2026-01-01T00:00:00Z".to_owned())
 }
 
 /// One of the fixed words of an enum.
@@ -139,6 +195,9 @@ pub fn word<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ProviderRef;
+    use crate::domain::text::form_of;
+    use crate::http::internal::reason::{EvidenceText, ReasonText, evidence, reason};
 
     #[test]
     fn countries_and_currencies_are_those_of_the_standards_in_capitals() {
@@ -150,10 +209,24 @@ mod tests {
 
     #[test]
     fn an_address_has_the_shape_of_one() {
-        let long = format!("a@{}.example", "x".repeat(250));
+        let long = format!("a@{}.example", ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(63)].join("."));
+        let (local, label) = (format!("{}@b.example", "x".repeat(65)), format!("a@{}.example", "x".repeat(64)));
         assert!(["ops@acme.example", "a.b+c@d-e.co.uk", "ü@müller.example"].iter().all(|it| email(it).is_ok()));
-        let wrong =
-            ["", "a", "@b.example", "a@", "a@b", "a@b..example", "a b@c.example", "a@b@c.example", "a@b.\u{0}", &long];
+        let wrong = [
+            "",
+            "a",
+            "@b.example",
+            "a@",
+            "a@b",
+            "a@b..example",
+            "a b@c.example",
+            "a@b@c.example",
+            "a@b.\u{0}",
+            "a@b_c.example",
+            &long,
+            &local,
+            &label,
+        ];
         assert!(wrong.iter().all(|it| email(it).is_err()), "{wrong:?}");
     }
 
@@ -163,5 +236,44 @@ mod tests {
         let error = refuse_unknown(&[("/customer", &object, &["known"])]).unwrap_err();
         assert_eq!(error.kind(), Kind::UnknownField);
         assert_eq!(error.errors()[0].pointer, "/customer/a~1b~0c");
+    }
+
+    /// Each form beside its check: they take the same texts.
+    fn pairs() -> Vec<(&'static str, Box<dyn Fn(&str) -> bool>, fn(&str) -> bool)> {
+        vec![
+            ("text", Box::new(form_of::<CustomerText>()), |it| text(it, MAX_TEXT).is_ok()),
+            ("reason", Box::new(form_of::<ReasonText>()), |it| reason(it).is_ok()),
+            ("evidence", Box::new(form_of::<EvidenceText>()), |it| evidence(it).is_ok()),
+            ("e-mail", Box::new(form_of::<Email>()), |it| email(it).is_ok()),
+            ("country", Box::new(form_of::<Country>()), |it| country(it).is_ok()),
+            ("currency", Box::new(form_of::<Currency>()), |it| currency(it).is_ok()),
+            ("tracking id", Box::new(form_of::<ProviderRef>()), |it| ProviderRef::new(it).is_ok()),
+        ]
+    }
+
+    #[test]
+    fn the_described_forms_take_what_the_checks_take() {
+        let pairs = pairs();
+        let same = |text: &str| {
+            for (name, described, taken) in &pairs {
+                assert_eq!(described(text), taken(text), "{name}: {text:?}");
+            }
+        };
+        for c in ('\0'..='\u{3fff}').chain(['\u{feff}', '\u{fffd}', '\u{1d11e}']) {
+            same(&c.to_string());
+            same(&format!("{c}a@b{c}.example"));
+        }
+        for length in [63, 64, 65, 199, 200, 201, 254, 255, 500, 501, 2_000, 2_001] {
+            same(&"é".repeat(length));
+            same(&" ".repeat(length));
+            same(&format!("{}@b.example", "x".repeat(length)));
+            same(&format!("a@{}.example", "x".repeat(length)));
+            same(&format!("a@{}b", "é.".repeat(length / 2)));
+        }
+        for text in
+            ["BE", "be", "XK", "EUR", "XXX", "eur", "a@b@c.example", "a@b..c", "a@.b", "a@b.", "@b.c", "a\nb", "\n"]
+        {
+            same(text);
+        }
     }
 }

@@ -7,6 +7,7 @@
 pub mod auth;
 mod breakers;
 mod cases;
+pub mod cursor;
 mod dead_letters;
 mod docs;
 mod events;

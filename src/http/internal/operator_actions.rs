@@ -15,7 +15,7 @@ use super::path::uuid;
 use super::work::{Connection, database};
 use crate::db::operator_actions::{self, Action};
 use crate::http::Edge;
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 
 /// Something that a person did.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -54,11 +54,9 @@ impl From<Action> for OperatorAction {
     path = "/v1/operator-actions",
     operation_id = "list_operator_actions",
     tag = "People",
-    params(("opening_id" = Option<Uuid>, Query, description = "About this opening"), PageQuery),
+    params(("opening_id" = Option<Uuid>, Query, description = "About this opening"), PageQuery<Uuid>),
     responses(
         (status = 200, description = "A page", body = Listing<OperatorAction>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<OperatorAction>>, ApiError> {

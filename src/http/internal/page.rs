@@ -1,34 +1,50 @@
-//! Pages of lists: `limit`, an opaque `cursor`, and the query parameters around them.
+//! Pages of lists: `limit`, `cursor`, and the query parameters around them.
 //!
-//! A cursor is the key of the last row that the reader has, so that rows which come and go move nobody's page. One row
+//! A cursor is the key of the last row that the reader has, so that rows which come and go do not move the page. One row
 //! more than the page is read: whether there is a next page is known without counting.
+
+use std::marker::PhantomData;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::{IntoParams, ToSchema};
 
+use super::cursor::{self, Key};
 use super::fields::Takes;
 use crate::db::Page;
 use crate::http::problem::{ApiError, FieldError, Kind};
 
 /// Rows on a page that asks for no number.
 const DEFAULT: i64 = 50;
+/// The fewest rows that may be asked for.
+const MIN: i64 = 1;
 /// The most rows on a page.
-const MOST: i64 = 200;
+const MAX: i64 = 200;
 
-/// The query of every list.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct PageQuery {
-    /// At most so many items.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    pub limit: Option<i64>,
-    /// The `next_cursor` of the page before.
-    pub cursor: Option<String>,
+/// The query of every list, in the description of one whose rows have this key.
+pub struct PageQuery<Key>(PhantomData<Key>);
+
+impl<K: Key> IntoParams for PageQuery<K> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = |name: &str, description: &str, schema: ObjectBuilder| {
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
+            parameter.required(Required::False).description(Some(description)).schema(Some(schema)).build()
+        };
+        let limit = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(MIN))
+            .maximum(Some(MAX))
+            .default(Some(DEFAULT.into()));
+        vec![
+            parameter("limit", "At most so many items", limit),
+            parameter("cursor", "The `next_cursor` of the page before", cursor::form::<K>()),
+        ]
+    }
 }
 
 /// A page of a list.
@@ -89,25 +105,16 @@ impl Params {
         self.get(name).map(read).transpose()
     }
 
-    /// A parameter that takes one of these words.
-    ///
-    /// # Errors
-    /// 422 `validation-failed`.
-    pub fn one_of(&self, name: &str, words: &[&'static str]) -> Result<Option<&'static str>, ApiError> {
-        let takes = || format!("must be one of: {}", words.join(", "));
-        self.read(name, |text| words.iter().copied().find(|word| *word == text).ok_or_else(takes))
-    }
-
     /// Which page is asked for.
     ///
     /// # Errors
     /// 422 `validation-failed`.
-    pub fn page<Key: DeserializeOwned>(&self) -> Result<Page<Key>, ApiError> {
+    pub fn page<K: Key>(&self) -> Result<Page<K>, ApiError> {
         let limit = self.read("limit", |text| match text.parse() {
-            Ok(limit) if (1..=MOST).contains(&limit) => Ok(limit),
-            _ => Err(format!("must be a whole number from 1 to {MOST}")),
+            Ok(limit) if (MIN..=MAX).contains(&limit) => Ok(limit),
+            _ => Err(format!("must be a whole number from {MIN} to {MAX}")),
         })?;
-        let cursor = |text: &str| decode(text).ok_or("must be the next_cursor of a page of this list".to_owned());
+        let cursor = |text: &str| K::read(text).ok_or("must be the next_cursor of a page of this list".to_owned());
         Ok(Page { limit: limit.unwrap_or(DEFAULT), after: self.read("cursor", cursor)? })
     }
 }
@@ -119,51 +126,27 @@ pub fn one_more<Key>(page: Page<Key>) -> Page<Key> {
 }
 
 /// The page that these rows make: those asked for with [`one_more`].
-pub fn listing<Row, Key: Serialize, Item: ToSchema>(
+pub fn listing<Row, K: Key, Item: ToSchema>(
     mut rows: Vec<Row>,
     limit: i64,
-    key: impl Fn(&Row) -> Key,
+    key: impl Fn(&Row) -> K,
     item: impl Fn(Row) -> Item,
 ) -> Listing<Item> {
     let limit = usize::try_from(limit).unwrap_or_default();
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| more).map(|row| encode(&key(row)));
+    let next_cursor = rows.last().filter(|_| more).map(|row| key(row).write());
     Listing { items: rows.into_iter().map(item).collect(), next_cursor }
-}
-
-/// The cursor after a row.
-pub fn encode<Key: Serialize>(key: &Key) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).unwrap_or_default())
-}
-
-/// No key of ours has anything to escape in it; one that has was made by somebody else, perhaps to smuggle a U+0000.
-fn decode<Key: DeserializeOwned>(cursor: &str) -> Option<Key> {
-    let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    if json.contains(&b'\\') { None } else { serde_json::from_slice(&json).ok() }
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
     use uuid::Uuid;
 
     use super::*;
 
     fn params(query: &[(&str, &str)]) -> Result<Params, ApiError> {
         Params::new(query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
-    }
-
-    #[test]
-    fn a_cursor_brings_back_the_key_that_it_was_made_from() {
-        let key = (DateTime::<Utc>::UNIX_EPOCH, 3, "0000000001".to_owned());
-        let cursor = encode(&key);
-        assert_eq!(decode(&cursor), Some(key));
-        assert_eq!(decode::<Uuid>(&cursor), None);
-        assert_eq!(decode::<String>(&URL_SAFE_NO_PAD.encode(r#""a\u0000""#)), None);
-        for wrong in ["", "%", "abc", "bnVsbA", "🦀"] {
-            assert_eq!(decode::<Uuid>(wrong), None, "{wrong}");
-        }
     }
 
     #[test]
@@ -187,7 +170,7 @@ mod tests {
     fn only_a_page_with_more_behind_it_has_a_next_one() {
         let page = |rows: i64| listing((0..rows).collect(), 3, |row| *row, |row| row);
         assert_eq!((page(3).items.len(), page(3).next_cursor), (3, None));
-        assert_eq!((page(4).items.len(), page(4).next_cursor.and_then(|it| decode::<i64>(&it))), (3, Some(2)));
+        assert_eq!((page(4).items.len(), page(4).next_cursor.as_deref()), (3, Some("2")));
         assert_eq!(page(0).next_cursor, None);
     }
 }

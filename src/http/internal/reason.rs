@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::fields::{self, Takes, Wrong};
+use crate::domain::text::{self as forms, form};
 use crate::http::problem::ApiError;
 
 /// The longest reason, in characters.
@@ -16,9 +17,17 @@ const MAX_EVIDENCE: usize = 2_000;
 #[expect(dead_code, reason = "it describes the body, of which only the text is kept")]
 pub struct Reason {
     /// For the record.
-    #[schema(example = "the provider repaired its answer", min_length = 1, max_length = 500)]
+    #[schema(value_type = ReasonText)]
     reason: String,
 }
+
+/// What [`reason`] takes.
+pub enum ReasonText {}
+form!(ReasonText, forms::line(MAX_REASON).examples(["the provider repaired its answer"]));
+
+/// What [`evidence`] takes.
+pub enum EvidenceText {}
+form!(EvidenceText, forms::lines(MAX_EVIDENCE).examples(["e-mail of the bank of 3 January"]));
 
 /// The body of an act that takes a reason and nothing else.
 ///

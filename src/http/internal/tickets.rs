@@ -9,13 +9,26 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::fields;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
 use super::work::{Connection, database};
 use crate::config::TrackerSettings;
 use crate::db::tickets;
+use crate::domain::TicketKind;
+use crate::domain::text::words;
 use crate::http::Edge;
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
+
+words!(
+    /// Whether a person still has to look.
+    TicketStatus {
+        /// A person has to look.
+        Open = "open",
+        /// The opening went on, or a person ended it.
+        Closed = "closed",
+    }
+);
 
 /// A ticket; there is one per opening and kind.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -25,14 +38,14 @@ pub struct Ticket {
     /// The opening to look at.
     opening_id: Uuid,
     /// Why.
-    #[schema(example = "AccountOpeningWebhookNotReceived")]
+    #[schema(value_type = TicketKind)]
     kind: String,
     /// What happened.
     summary: String,
     /// Where to look.
     link: String,
-    /// `open` or `closed`.
-    #[schema(example = "open")]
+    /// Whether a person still has to look.
+    #[schema(value_type = TicketStatus)]
     status: String,
     /// Why it was closed.
     reason: Option<String>,
@@ -63,19 +76,17 @@ impl Ticket {
     operation_id = "list_tickets",
     tag = "People",
     params(
-        ("status" = Option<String>, Query, description = "`open` or `closed`"),
+        ("status" = Option<TicketStatus>, Query, description = "Open, or closed"),
         ("opening_id" = Option<Uuid>, Query, description = "Of this opening"),
-        PageQuery,
+        PageQuery<Uuid>,
     ),
     responses(
         (status = 200, description = "A page", body = Listing<Ticket>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Ticket>>, ApiError> {
     params.only(&["status", "opening_id"])?;
-    let status = params.one_of("status", &["open", "closed"])?;
+    let status = params.read("status", fields::word)?.map(TicketStatus::as_str);
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
     let page = params.page()?;
     let work = move |mut connection: Connection| async move {

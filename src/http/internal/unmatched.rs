@@ -13,7 +13,7 @@ use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::work::{Connection, database};
 use crate::db::inbox::{self, Unmatched};
 use crate::http::Edge;
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 
 /// A fact that matches no opening.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -63,11 +63,9 @@ impl From<Unmatched> for UnmatchedFact {
     path = "/v1/unmatched-facts",
     operation_id = "list_unmatched_facts",
     tag = "People",
-    params(PageQuery),
+    params(PageQuery<Uuid>),
     responses(
         (status = 200, description = "A page", body = Listing<UnmatchedFact>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<UnmatchedFact>>, ApiError> {

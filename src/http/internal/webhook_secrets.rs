@@ -13,7 +13,7 @@ use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::work::{Connection, database};
 use crate::db::webhook_secrets::{self, Active, Row};
 use crate::http::Edge;
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 use crate::provider::Providers;
 
 /// A secret that a provider signs webhooks with, or did. Never the secret itself.
@@ -50,11 +50,9 @@ impl From<Row> for WebhookSecretUse {
     path = "/v1/webhook-secrets",
     operation_id = "list_webhook_secrets",
     tag = "People",
-    params(PageQuery),
+    params(PageQuery<(String, String)>),
     responses(
         (status = 200, description = "A page", body = Listing<WebhookSecretUse>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<WebhookSecretUse>>, ApiError> {

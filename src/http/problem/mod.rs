@@ -37,7 +37,6 @@ pub struct FieldError {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// The kind: stable, for programs.
-    #[schema(value_type = String, example = "validation-failed")]
     pub r#type: Kind,
     /// The kind, for people.
     pub title: &'static str,

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::domain::bank::{Bic, Iban};
 use crate::domain::{ProviderRef, Report, Verdict};
 use crate::provider::http::{Answer, CallError, plain};
+use crate::provider::json::Prose;
 
 #[derive(Deserialize)]
 struct Decided {
@@ -12,7 +13,7 @@ struct Decided {
     status: String,
     iban: Option<String>,
     bic: Option<String>,
-    rejection_reason: Option<String>,
+    rejection_reason: Option<Prose>,
 }
 
 /// What the answer says; the account's id stands where a tracking id would.
@@ -48,7 +49,7 @@ pub fn read_account(answer: &Answer) -> Result<Report, CallError> {
         word: status,
         iban: some(iban),
         bic: some(bic),
-        reason: some(rejection_reason),
+        reason: some(rejection_reason.map(|it| it.0)),
     })
 }
 
@@ -86,6 +87,8 @@ mod tests {
             r#"{"iban":"BE68539007547034","bic":"NEXUBEBB","status":"COMPLETED"}"#,
             r#"{"account_id":"","iban":"BE68539007547034","bic":"NEXUBEBB","status":"COMPLETED"}"#,
             r#"{"account_id":"acc_1","iban":"BE00539007547034","bic":"NEXUBEBB","status":"COMPLETED"}"#,
+            r#"{"account_id":"acc_1","iban":"BE99714307121340","bic":"NEXUBEBB","status":"COMPLETED"}"#,
+            r#"{"account_id":"acc_1","iban":"BE57ABCDEFGHIJKL","bic":"NEXUBEBB","status":"COMPLETED"}"#,
             r#"{"account_id":"acc_1","iban":"BE68539007547034","bic":"NEXU","status":"COMPLETED"}"#,
             r#"{"account_id":"acc_1","status":"IN_PROGRESS"}"#,
             "{}",

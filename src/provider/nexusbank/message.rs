@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::{ProviderRef, Report, Verdict};
 use crate::provider::http::{Answer, CallError, place, plain};
+use crate::provider::json::{self, Prose};
 use crate::provider::{ListItem, ListPage, Parsed};
 
 const STATUS_CHANGED: &str = "account_opening_request.status_changed";
@@ -18,19 +19,19 @@ pub(super) struct Words {
     status: String,
     iban: Option<String>,
     bic: Option<String>,
-    rejection_reason: Option<String>,
+    rejection_reason: Option<Prose>,
 }
 
 #[derive(Deserialize)]
-struct Page {
-    items: Vec<Box<RawValue>>,
+struct Page<'a> {
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
     next_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Stamp<'a> {
-    #[serde(borrow)]
-    updated_at: Option<&'a RawValue>,
+struct Stamp {
+    updated_at: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +63,7 @@ impl Words {
             word: plain(&self.status),
             iban: some(self.iban),
             bic: some(self.bic),
-            reason: some(self.rejection_reason),
+            reason: some(self.rejection_reason.map(|it| it.0)),
         })
     }
 }
@@ -82,12 +83,12 @@ fn verdict(status: &str) -> Verdict {
 pub fn parse(body: &[u8]) -> Parsed {
     let unreadable =
         |error: serde_json::Error| Parsed::Unreadable(format!("not the documented JSON: {}", place(&error)));
-    match serde_json::from_slice::<Kind>(body) {
+    match json::read::<Kind>(body) {
         Err(error) => return unreadable(error),
         Ok(kind) if kind.r#type != STATUS_CHANGED => return Parsed::Ignored("unknown_type"),
         Ok(_) => {}
     }
-    let words = match serde_json::from_slice::<StatusChanged>(body) {
+    let words = match json::read::<StatusChanged>(body) {
         Err(error) => return unreadable(error),
         Ok(message) => message.data,
     };
@@ -97,7 +98,7 @@ pub fn parse(body: &[u8]) -> Parsed {
 /// What an item of the list says: the fields of an answer about one request.
 #[must_use]
 pub fn parse_item(body: &[u8]) -> Parsed {
-    match serde_json::from_slice::<Words>(body) {
+    match json::read::<Words>(body) {
         Err(error) => Parsed::Unreadable(format!("not the documented JSON: {}", place(&error))),
         Ok(words) => reported(words),
     }
@@ -113,20 +114,29 @@ fn reported(words: Words) -> Parsed {
     }
 }
 
-/// A page of the list: each item as it came, whether or not it can be understood.
+/// A page of the list: each item as it came, byte for byte, whether or not it can be understood.
 ///
 /// # Errors
 /// When it is no page at all.
 pub fn list_page(answer: &Answer) -> Result<ListPage, CallError> {
-    let Page { items, next_cursor } = answer.json()?;
-    Ok(ListPage { items: items.iter().map(|it| item(it)).collect(), next: next_cursor.filter(|it| !it.is_empty()) })
+    let text = json::in_place(&answer.body);
+    let Page { items, next_cursor } = serde_json::from_str(&text).map_err(|error| answer.of_another_shape(&error))?;
+    let bytes = |raw: &RawValue| {
+        let at = raw.get().as_ptr().addr() - text.as_ptr().addr();
+        answer.body.get(at..at + raw.get().len()).unwrap_or_default()
+    };
+    Ok(ListPage {
+        items: items.into_iter().map(|it| item(bytes(it))).collect(),
+        next: next_cursor.filter(|it| !it.is_empty()),
+    })
 }
 
-fn item(raw: &RawValue) -> ListItem {
-    let stamp = serde_json::from_str::<Stamp<'_>>(raw.get()).ok().and_then(|it| it.updated_at).map(RawValue::get);
+fn item(body: &[u8]) -> ListItem {
+    let stamp = json::read::<Stamp>(body).ok().and_then(|it| it.updated_at);
+    let stamp = stamp.as_deref().map(RawValue::get);
     // Text without its quotes; a number, as some have it, in its digits.
     let text = stamp.filter(|it| *it != "null").map(|it| serde_json::from_str(it).unwrap_or_else(|_| it.to_owned()));
-    ListItem { body: raw.get().as_bytes().to_vec(), updated_at: text }
+    ListItem { body: body.to_vec(), updated_at: text }
 }
 
 /// A webhook that says this, as the bank would send it. No time in it: the same message twice is the same bytes.
@@ -208,6 +218,7 @@ mod tests {
             r#"{"type":"account_opening_request.status_changed","data":{"account_opening_request_id":"\ud800","status":"X"}}"#,
             r#"{"type":"account_opening_request.status_changed","data":{"account_opening_request_id":"a","status":"REJECTED","status":"COMPLETED"}}"#,
             r#"{"type":"account_opening_request.status_changed","data":{"account_opening_request_id":"a","status":"X","iban":7}}"#,
+            r#"{"type":"account_opening_request.status_changed","data":{"account_opening_request_id":"a","status":"X\ud83d"}}"#,
             &deep,
         ] {
             assert!(matches!(parsed(body), Parsed::Unreadable(_)), "{}", &body[..body.len().min(80)]);
@@ -231,6 +242,23 @@ mod tests {
         let times: Vec<_> = times.iter().map(Option::as_deref).collect();
         assert_eq!(times, [Some("2026-01-01T00:00:00+0000"), Some("1767225600000"), None, None, None]);
         assert_eq!(page.next.as_deref(), Some("c"));
+    }
+
+    /// F3, P2
+    #[test]
+    fn an_item_that_is_no_utf_8_is_kept_byte_for_byte_and_so_are_its_neighbours() {
+        let item = |text: &[u8]| {
+            [&br#"{"account_opening_request_id":"a","status":"REJECTED","rejection_reason":""#[..], text, br#""}"#]
+                .concat()
+        };
+        let items = [item(b"caf\xe9 \xf0\x9f"), item("na\u{ef}f".as_bytes()), item(br"\ud83d")];
+        let body = [&br#"{"items":["#[..], &items.join(&b", "[..]), br#"],"next_cursor":"c"}"#].concat();
+        let page = list_page(&Answer { status: axum::http::StatusCode::OK, body }).unwrap();
+        assert_eq!((page.items.len(), page.next.as_deref()), (3, Some("c")));
+        for (found, sent) in page.items.iter().zip(&items) {
+            assert_eq!(&found.body, sent);
+            assert!(matches!(parse_item(&found.body), Parsed::Reports(_)));
+        }
     }
 
     #[test]

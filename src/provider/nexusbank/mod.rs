@@ -7,6 +7,7 @@
 mod account;
 mod message;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -179,8 +180,9 @@ impl Provider for NexusBank {
 
     async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError> {
         let mut found = Vec::new();
+        let mut seen = HashSet::new();
         let mut cursor: Option<String> = None;
-        for _ in 0..MAX_PAGES {
+        for page in 1..=MAX_PAGES {
             let mut query = vec![("reference", opening.to_string())];
             query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
             // A part of submitting again: it passes the same gate.
@@ -188,13 +190,15 @@ impl Provider for NexusBank {
             let answer = self.call(&self.gates.submit, request).await?;
             let (reports, next) = read_page(&answer)?;
             found.extend(reports);
-            cursor = next;
-            if cursor.is_none() {
+            let Some(next) = next else { break };
+            if !seen.insert(next.clone()) {
+                tracing::warn!(opening.id = %opening, page, "the list under our reference came back to an earlier place; left");
                 break;
             }
+            cursor = Some(next);
         }
         // Only what says that it is ours: a list that ignores its filter must not hand us somebody else's account.
-        found.retain(|report| report.our_reference.as_deref() == Some(opening.to_string().as_str()));
+        found.retain(|report| report.opening() == Some(opening));
         Ok(found)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Source: the specification (standardwebhooks.com), `spec/standard-webhooks.md`.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -18,7 +18,7 @@ use crate::provider::VerifyError;
 pub const ID: &str = "webhook-id";
 /// The header with the signed time, in seconds since the epoch.
 pub const TIMESTAMP: &str = "webhook-timestamp";
-/// The header with the signatures, separated by spaces.
+/// The header with the signatures, each behind its version.
 pub const SIGNATURE: &str = "webhook-signature";
 /// All that a signature needs.
 pub const HEADERS: &[&str] = &[ID, TIMESTAMP, SIGNATURE];
@@ -95,13 +95,11 @@ pub fn verify(
     now: Time,
     tolerance: TimeDelta,
 ) -> Result<(String, usize), VerifyError> {
-    let header = |name| headers.get(name).map(axum::http::HeaderValue::as_bytes).filter(|value| !value.is_empty());
-    let (Some(id), Some(timestamp), Some(signatures)) = (header(ID), header(TIMESTAMP), header(SIGNATURE)) else {
+    // Both are signed: of several lines the first counts, and another one cannot make it true.
+    let header = |name| headers.get(name).map(HeaderValue::as_bytes).filter(|value| !value.is_empty());
+    let (Some(id), Some(timestamp), Some(signatures)) = (header(ID), header(TIMESTAMP), signatures(headers)) else {
         return Err(VerifyError::Missing);
     };
-    let signatures = signatures.split(|byte| *byte == b' ').filter_map(|one| one.strip_prefix(b"v1,"));
-    let signatures: Vec<Vec<u8>> =
-        signatures.take(MAX_SIGNATURES).filter_map(|encoded| LENIENT.decode(encoded).ok()).collect();
     let signed_by = secrets.iter().position(|secret| {
         let mac = secret.mac(id, timestamp, body);
         signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
@@ -118,8 +116,24 @@ pub fn verify(
     Ok((id.to_owned(), secret))
 }
 
+/// The signatures of version 1; none: no header has any word.
+///
+/// Between version and signature stands a comma, and between two of them a space. A proxy may write white space behind each comma,
+/// join lines by commas, or give each part its own line. So all lines are read as one list of words, and a signature is the word
+/// after its version; base64 holds neither commas nor white space. A signature without its version is none.
+fn signatures(headers: &HeaderMap) -> Option<Vec<Vec<u8>>> {
+    let lines = headers.get_all(SIGNATURE).iter().map(HeaderValue::as_bytes);
+    let words = lines.flat_map(|line| line.split(|byte| matches!(byte, b' ' | b'\t' | b',')));
+    let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
+    let first = words.windows(2).filter_map(|pair| (pair[0] == b"v1").then_some(pair[1]));
+    let decoded = first.take(MAX_SIGNATURES).filter_map(|encoded| LENIENT.decode(encoded).ok());
+    (!words.is_empty()).then(|| decoded.collect())
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn headers(id: &str, timestamp: &str, signature: &str) -> HeaderMap {
@@ -179,6 +193,120 @@ mod tests {
         assert!(check(secret, &headers("msg_1", "1700000000", &signed), body, 1_700_000_000).is_ok());
         let at = Time::from_timestamp(1_700_000_000, 0).unwrap();
         assert_eq!(sign(&WebhookSecret::parse(secret).unwrap(), "msg_1", at, body), signed);
+    }
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const AT: i64 = 1_700_000_000;
+
+    /// What comes of these lines of the signature header, in which `{}` stands for the right signature without its version.
+    fn check_lines(lines: &[&str]) -> Result<(String, usize), VerifyError> {
+        let signed = sign(&WebhookSecret::parse(SECRET).unwrap(), "m", Time::from_timestamp(AT, 0).unwrap(), b"{}");
+        let mut folded = headers("m", "1700000000", "v1,AAAA");
+        folded.remove(SIGNATURE);
+        for line in lines {
+            folded.append(SIGNATURE, line.replace("{}", signed.strip_prefix("v1,").unwrap()).parse().unwrap());
+        }
+        check(SECRET, &folded, b"{}", AT)
+    }
+
+    /// F11
+    #[test]
+    fn a_signature_is_the_word_after_its_version_however_the_header_is_folded() {
+        for right in [
+            &["v1,{}"] as &[&str],
+            &["v1, {}"],
+            &["v1 {}"],
+            &["v1 , {}"],
+            &["v1,{},"],
+            &[",v1,{}"],
+            &["v1,\t{}"],
+            &["v1,AAAA v1,{}"],
+            &["v1,AAAA,v1,{}"],
+            &["v1,AAAA, v1,{}"],
+            &["v1a,AAAA, v1, {} ,v2,xyz"],
+            &["v1,AAAA", "v1,{}"],
+            &["v1,{}", "v1,AAAA"],
+            &["", "v1,{}"],
+            &["v1", "{}"],
+            &["v1,AAAA,v1", "{}"],
+            &["v1 v1,{}"],
+        ] {
+            assert!(check_lines(right).is_ok(), "{right:?}");
+        }
+        for wrong in [
+            &["{}"] as &[&str],
+            &["v1,AAAA {}"],
+            &["v1,AAAA", "{}"],
+            &["v2,{}"],
+            &["v1a {}"],
+            &["{},v1"],
+            &["v1;{}"],
+            &["v1,v2,{}"],
+            &["V1,{}"],
+        ] {
+            assert_eq!(check_lines(wrong), Err(VerifyError::Wrong), "{wrong:?}");
+        }
+        for missing in [&[] as &[&str], &[""], &[" , ,", "\t"]] {
+            assert_eq!(check_lines(missing), Err(VerifyError::Missing), "{missing:?}");
+        }
+    }
+
+    /// Another version and signature.
+    fn other() -> impl Strategy<Value = [String; 2]> {
+        let version = prop::sample::select(vec!["v1", "v1a", "v2"]);
+        (version, prop::collection::vec(any::<u8>(), 1..80))
+            .prop_map(|(version, bytes)| [version.to_owned(), STANDARD.encode(bytes)])
+    }
+
+    /// What a proxy may write between two words.
+    fn separator() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![" ", ",", ", ", " ,", ",,", "\t", "\n", ",\n", "\n,"])
+    }
+
+    /// A request whose signature header is this list, with a separator after each word.
+    fn folded(id: &str, time: &str, list: &[[String; 2]], separators: &[&str]) -> HeaderMap {
+        let words = list.iter().flatten().zip(separators);
+        let text: String = words.flat_map(|(word, separator)| [word.as_str(), *separator]).collect();
+        let mut folded = headers(id, time, "");
+        folded.remove(SIGNATURE);
+        for line in text.split('\n') {
+            folded.append(SIGNATURE, line.parse().unwrap());
+        }
+        folded
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// F11: any folding of a list that holds the right signature verifies; with one byte changed, of the signature, its
+        /// version or what is signed, none does.
+        #[test]
+        fn any_folding_verifies_and_with_one_byte_changed_none_does(
+            mut list in prop::collection::vec(other(), 0..MAX_SIGNATURES),
+            place in any::<prop::sample::Index>(),
+            separators in prop::collection::vec(separator(), 2 * MAX_SIGNATURES),
+            part in 0_usize..5,
+            at in any::<prop::sample::Index>(),
+            byte in 0x20_u8..0x7f,
+        ) {
+            let (id, time, body) = ("msg_1", "1700000000", "{\"a\":1}");
+            let signed_at = Time::from_timestamp(AT, 0).unwrap();
+            let signed = sign(&WebhookSecret::parse(SECRET).unwrap(), id, signed_at, body.as_bytes());
+            // The padding may be left out, so it is no part of the signature.
+            let signature = signed.strip_prefix("v1,").unwrap().trim_end_matches('=');
+            let mut parts = [id, time, body, "v1", signature].map(str::to_owned);
+            let place = place.index(list.len() + 1);
+            list.insert(place, [parts[3].clone(), parts[4].clone()]);
+            let whole = folded(id, time, &list, &separators);
+            prop_assert_eq!(check(SECRET, &whole, body.as_bytes(), AT), Ok((id.to_owned(), 0)));
+
+            let at = at.index(parts[part].len());
+            prop_assume!(parts[part].as_bytes()[at] != byte);
+            parts[part].replace_range(at..=at, &char::from(byte).to_string());
+            list[place] = [parts[3].clone(), parts[4].clone()];
+            let changed = folded(&parts[0], &parts[1], &list, &separators);
+            prop_assert!(check(SECRET, &changed, parts[2].as_bytes(), AT).is_err());
+        }
     }
 
     #[test]

@@ -6,15 +6,20 @@
 
 mod document;
 
+use std::collections::BTreeMap;
+
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::json;
+use serde_json::value::RawValue;
 
 pub use self::document::{Document, one_line};
 use crate::clock::Time;
 use crate::config::TrackerSettings;
 use crate::guard::{Gate, Gates};
-use crate::provider::http::{CallError, Client};
+use crate::provider::http::{CallError, Client, is_code};
+use crate::provider::json::{self, Prose};
 
 /// How many comments are read to see whether one of them is ours: the newest.
 const COMMENTS: u32 = 100;
@@ -85,8 +90,7 @@ struct Seen {
 #[derive(Deserialize)]
 struct SeenFields {
     status: Status,
-    #[serde(default)]
-    description: Value,
+    description: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -107,8 +111,7 @@ struct Comments {
 
 #[derive(Deserialize)]
 struct Comment {
-    #[serde(default)]
-    body: Value,
+    body: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +129,7 @@ impl Tracker {
     /// A client of the tracker.
     #[must_use]
     pub fn new(settings: TrackerSettings, client: Client, gates: &Gates) -> Self {
+        let client = client.refused_as(refusal);
         Self { client, search: gates.gate("jira", "search"), write: gates.gate("jira", "write"), settings }
     }
 
@@ -170,21 +174,21 @@ impl Tracker {
         created.await.map(|it| it.key)
     }
 
-    /// An issue as it stands.
+    /// An issue as it stands; none, where the tracker has none of this key, or hides it from us.
     ///
     /// # Errors
     /// By meaning; a look has no effect.
-    pub async fn look(&self, key: &str) -> Result<Issue, CallError> {
+    pub async fn look(&self, key: &str) -> Result<Option<Issue>, CallError> {
         let issue = self.get(&format!("/issue/{key}")).query(&[("fields", "status,description")]);
+        let Some(seen) = self.client.look::<Seen>(&self.search, issue).await? else { return Ok(None) };
         let comments = [("orderBy", "-created".to_owned()), ("maxResults", COMMENTS.to_string())];
         let comments = self.get(&format!("/issue/{key}/comment")).query(&comments);
-        let seen: Seen = self.client.call_json(&self.search, issue).await.map_err(CallError::without_effect)?;
-        let said: Comments = self.client.call_json(&self.search, comments).await.map_err(CallError::without_effect)?;
-        Ok(Issue {
+        let Some(said) = self.client.look::<Comments>(&self.search, comments).await? else { return Ok(None) };
+        Ok(Some(Issue {
             category: Category::of(&seen.fields.status.status_category.key),
-            description: document::text(&seen.fields.description),
-            comments: said.comments.iter().map(|it| document::text(&it.body)).collect(),
-        })
+            description: text(seen.fields.description.as_deref()),
+            comments: said.comments.iter().map(|it| text(it.body.as_deref())).collect(),
+        }))
     }
 
     /// Comments on an issue, whatever was said already.
@@ -226,6 +230,30 @@ impl Tracker {
     fn as_us(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
         request.basic_auth(&self.settings.email, Some(self.settings.api_token.expose_secret()))
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Refusal {
+    error_messages: Option<IgnoredAny>,
+    errors: Option<BTreeMap<String, Prose>>,
+}
+
+/// The tracker's final no: sentences, and a sentence for each field. The sentences may quote what they are about; the fields' names
+/// are words.
+fn refusal(number: u16, body: &[u8]) -> Option<CallError> {
+    let Refusal { error_messages, errors } = json::read(body).ok()?;
+    if error_messages.is_none() && errors.is_none() {
+        return None;
+    }
+    let fields: Vec<String> = errors.unwrap_or_default().into_keys().filter(|it| is_code(it)).take(10).collect();
+    let about = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
+    Some(CallError::Rejected { code: format!("http_{number}{about}"), message: String::new() })
+}
+
+/// What a document says; people wrote it.
+fn text(document: Option<&RawValue>) -> String {
+    document.map(|it| document::text(&json::nodes(it))).unwrap_or_default()
 }
 
 /// A time as people read it.

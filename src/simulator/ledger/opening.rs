@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::super::endpoint::Endpoint;
+use super::super::mint;
 use super::super::plan::{Fault, Plan};
 use super::super::snapshot::{Call, Card};
 
@@ -31,6 +32,12 @@ impl Opening {
             calls: BTreeMap::new(),
             log: Vec::new(),
         }
+    }
+
+    /// An id of what is made for it.
+    pub(super) fn id(&self, prefix: &str, seed: u64, parts: &[&str]) -> String {
+        let id = mint::id(prefix, seed, parts);
+        if self.plan.long_ids { mint::long(&id) } else { id }
     }
 }
 

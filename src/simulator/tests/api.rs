@@ -101,6 +101,28 @@ async fn faults_come_in_order_and_wear_off() {
 }
 
 #[tokio::test]
+async fn a_refusal_has_the_form_that_was_scripted_and_half_a_character_is_an_escape_on_the_wire() {
+    let form = |form| Fault::Refuse { status: 400, form };
+    let submit =
+        vec![form(RefusalForm::Gateway), form(RefusalForm::Numbered), form(RefusalForm::Cut), Fault::Compressed];
+    let world = World::fixed(Plan { submit, ..Plan::by_hand() }).await;
+    for (has, lacks) in [("message", "code"), (r#""code":1002"#, "status"), (r#"ends in \ud83d"}"#, "\u{e000}")] {
+        let answer = world.submit("o1", "k").await;
+        assert_eq!(answer.status(), 400);
+        let body = answer.text().await.unwrap();
+        assert!(body.contains(has) && !body.contains(lacks), "{body}");
+    }
+    assert_eq!(world.sim.counts().account_requests, 0);
+    let compressed = world.submit("o1", "k").await;
+    assert_eq!(
+        (compressed.status().as_u16(), &compressed.headers()["content-encoding"].to_str().unwrap()),
+        (202, &"gzip")
+    );
+    assert_eq!(compressed.bytes().await.unwrap()[..2], [0x1f, 0x8b]);
+    assert_eq!(world.sim.counts().account_requests, 1);
+}
+
+#[tokio::test]
 async fn a_hanging_call_ends_when_the_simulator_stops() {
     let world = World::fixed(Plan { submit: Fault::HangAfter.times(1), ..Plan::by_hand() }).await;
     let (answer, ()) = tokio::join!(world.submit("o1", "k"), async {

@@ -101,6 +101,8 @@ impl IssueRecord {
 #[derive(Default)]
 pub(in crate::simulator) struct Book {
     issues: Vec<IssueRecord>,
+    /// Issues so far, deleted ones too: no number is given twice.
+    made: u64,
     /// Those still to come.
     faults: BTreeMap<Endpoint, VecDeque<Fault>>,
     log: Vec<Call>,
@@ -157,8 +159,8 @@ impl Book {
         let labels = labels(&fields["labels"])?;
         let own = |labels: &[String]| labels.iter().find(|it| it.starts_with(OF_ONE)).cloned();
         let is_double = own(&labels).is_some_and(|label| self.issues.iter().any(|it| it.labels.contains(&label)));
-        let number = self.issues.len() + 1;
-        let (id, key) = (10_000 + number as u64, format!("{project}-{number}"));
+        self.made += 1;
+        let (id, key) = (10_000 + self.made, format!("{project}-{}", self.made));
         self.issues.push(IssueRecord {
             id,
             key: key.clone(),
@@ -188,6 +190,13 @@ impl Book {
 
     fn get_mut(&mut self, key: &str) -> Result<&mut IssueRecord, Answer> {
         self.issues.iter_mut().find(|it| it.key == key).ok_or_else(not_there)
+    }
+
+    /// Deletes an issue; whether there was such an issue.
+    pub(in crate::simulator) fn delete(&mut self, key: &str) -> bool {
+        let before = self.issues.len();
+        self.issues.retain(|it| it.key != key);
+        self.issues.len() < before
     }
 
     /// The comment's number.

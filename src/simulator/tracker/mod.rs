@@ -23,6 +23,7 @@ pub use self::book::{IssueRecord, IssueStatus};
 use super::calls::{self, Taken};
 use super::endpoint::{Api, Endpoint};
 use super::ledger::{Answer, Ledger};
+use super::plan::Fault;
 use super::world::World;
 use crate::clock::Time;
 
@@ -186,6 +187,11 @@ async fn act(
             *response.status_mut() = StatusCode::NO_CONTENT;
             response
         }
+        // An error of its own is in its own words.
+        Ok(Taken::Fault(Fault::ErrorBefore { status } | Fault::ErrorAfter { status })) => {
+            let answer = refusal(calls::status_of(status), "This is a rehearsal.");
+            calls::reply(world, Ok(Taken::Answer(answer))).await
+        }
         taken => calls::reply(world, taken).await,
     }
 }
@@ -207,7 +213,7 @@ fn take(
         return Ok(Taken::Fault(fault));
     }
     let answer = make(&mut ledger, &body, now)?;
-    Ok(fault.map_or(Taken::Answer(answer), Taken::Fault))
+    Ok(Taken::ended(fault, answer))
 }
 
 /// An answer that explains itself, in this system's own way.

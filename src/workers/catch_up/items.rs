@@ -5,10 +5,9 @@
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use crate::clock::{Ids, Time};
-use crate::db::inbox::{Arrival, Digest, NewFact, event_key};
+use crate::db::inbox::{Arrival, Digest, NewFact, event_key, meaning};
 use crate::domain::{Report, Source};
 use crate::provider::{ListItem, ListPage, Parsed, Provider};
 
@@ -37,8 +36,9 @@ fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFa
         part: 0,
         body: item.body.clone(),
         digest,
+        meaning: report.as_ref().map(meaning),
         headers: json!({}),
-        opening_id: report.as_ref().and_then(|it| it.our_reference.as_deref()).and_then(|it| Uuid::parse_str(it).ok()),
+        opening_id: report.as_ref().and_then(Report::opening).map(|it| it.0),
         provider_ref: report.as_ref().and_then(|it| it.reference.as_ref()).map(ToString::to_string),
         received_at: now,
         retry_from: now,
@@ -52,8 +52,7 @@ fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFa
 fn event_id(report: Option<&Report>, updated_at: Option<&str>, digest: &Digest) -> String {
     let hash = hex::encode(digest);
     let Some(report) = report else { return format!("list:{hash}") };
-    let reference =
-        report.reference.as_ref().map_or(report.our_reference.as_deref().unwrap_or_default(), |it| it.as_str());
+    let reference = report.subject().unwrap_or_default();
     let stamp = updated_at.filter(|it| !it.chars().any(char::is_control)).unwrap_or(&hash);
     event_key(&format!("list:{reference}:{}:{stamp}", report.word))
 }

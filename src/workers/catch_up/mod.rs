@@ -73,6 +73,8 @@ impl Counts for CaughtUp {
 }
 
 const DONE: &str = "done";
+/// How a list ends whose places come round again.
+const REPEATED: &str = "cursor_repeated";
 
 #[async_trait]
 impl Worker for CatchUp {
@@ -198,7 +200,7 @@ impl CatchUp {
         let Context { retry, ids, .. } = &self.0;
         let (class, anew) = (error.class(), matches!(error, CallError::Rejected { .. }));
         let (next, counts) = match error {
-            CallError::Held { after, .. } => return Settled::Held { at: now + *after },
+            CallError::Held { after, .. } => return Settled::Held { at: now + (*after).min(retry.cap) },
             CallError::Outage { after, .. } => {
                 (retry.after_outage(claimed.retry_from, claimed.tries, *after, now, ids.jitter()), false)
             }
@@ -213,8 +215,8 @@ impl CatchUp {
     }
 }
 
-/// What a page means for the place in the list. A place that does not move, or a list without an end, must not be followed
-/// for ever; the polls go on.
+/// What a page means for the place in the list. A place that does not move or comes again, or a list without an end, must not be
+/// followed for ever; the polls go on.
 fn came(claimed: &Claimed, page: ListPage) -> Settled {
     let items = page.items.len();
     let then = match page.next {
@@ -222,6 +224,7 @@ fn came(claimed: &Claimed, page: ListPage) -> Settled {
         // Some name the end by the place where there will be more one day.
         Some(next) if claimed.cursor.as_ref() == Some(&next) && items == 0 => Then::Done,
         Some(next) if claimed.cursor.as_ref() == Some(&next) => Then::Failed("cursor_stuck"),
+        Some(next) if claimed.seen.contains(&backfills::place(&next)) => Then::Failed(REPEATED),
         Some(_) if claimed.pages + 1 >= MAX_PAGES => Then::Failed("endless"),
         Some(next) if next.len() > MAX_CURSOR || next.contains('\0') => Then::Failed("cursor_unusable"),
         Some(next) => Then::Next(next),
@@ -241,7 +244,7 @@ const fn label(fact: &NewFact, stored: Stored) -> &'static str {
     match (stored, &fact.arrival) {
         (Stored::New, Arrival::Dead(_)) => "unreadable",
         (Stored::New, _) => "new",
-        (Stored::Duplicate, _) => "duplicate",
+        (Stored::Duplicate | Stored::Repeat, _) => "duplicate",
         (Stored::Conflict, _) => "conflict",
     }
 }
@@ -250,6 +253,9 @@ fn log(claimed: &Claimed, settled: &Settled, ended: Option<&'static str>) {
     let (id, provider, page) = (claimed.id, claimed.provider.as_str(), claimed.pages + 1);
     match (settled, ended) {
         (_, Some(DONE)) => tracing::info!(backfill.id = %id, provider, page, "caught up"),
+        (_, Some(class @ REPEATED)) => {
+            tracing::warn!(backfill.id = %id, provider, page, class, "the provider's list came back to an earlier place; left");
+        }
         (_, Some(class)) => tracing::error!(backfill.id = %id, provider, page, class, "catching up was given up"),
         (Settled::Retry { class, .. }, None) => {
             tracing::warn!(backfill.id = %id, provider, page, class, "no page of the provider's list; trying again");

@@ -14,7 +14,7 @@ use crate::clock::Time;
 use crate::db::advance::{self, Advance};
 use crate::db::inbox::{self, Pending, Settlement};
 use crate::db::{WITHIN, conclude, describe};
-use crate::domain::{Fact, Outcome, Source, decide};
+use crate::domain::{Fact, Outcome, Source, Verdict, decide};
 use crate::faults::Step;
 use crate::provider::http::place;
 use crate::provider::{Headers, Parsed, Providers};
@@ -147,6 +147,8 @@ impl InboxWorker {
                 None => (Outcome::Parked, None),
                 Some(advance) => {
                     let event = holders.event(fact, &advance.opening);
+                    let unknown = event.fact.report().filter(|it| it.verdict == Verdict::Unknown);
+                    let unknown = unknown.map(|it| (advance.opening.id, it.word.clone()));
                     // A mistake in a decision must not take the worker down; it is counted against the fact.
                     let decision =
                         catch_unwind(AssertUnwindSafe(|| decide(&advance.opening, &event, &self.context.policy, now)))
@@ -156,6 +158,7 @@ impl InboxWorker {
                     let outcome = decision.outcome;
                     advance.push(decision);
                     decided.heard(heard, &advance.opening.request.market);
+                    decided.unknown.extend(unknown.filter(|_| outcome != Outcome::Parked));
                     holders.learn(&advance.opening);
                     (outcome, Some(advance.opening.id.0))
                 }
@@ -225,7 +228,11 @@ pub fn is_readable(providers: &Providers, row: &Pending) -> bool {
     read_one(providers, row).is_ok()
 }
 
-fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), String> {
+/// What a fact says, and where it came from.
+///
+/// # Errors
+/// Why this version cannot read it.
+pub fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), String> {
     let source: Source = row.source.parse().map_err(|error| format!("source {error}"))?;
     let from_provider = matches!(source, Source::Webhook | Source::Sandbox | Source::List | Source::Report);
     if !from_provider {

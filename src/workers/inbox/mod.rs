@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::batch::Which;
-pub use self::batch::is_readable;
+pub use self::batch::{is_readable, read_one};
 use self::pace::Pace;
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
@@ -22,7 +22,7 @@ use crate::clock::Time;
 use crate::db::advance::Advance;
 use crate::db::{Fault, classify, describe, inbox};
 use crate::domain::retry::Next;
-use crate::domain::{Effect, Outcome, Request, StateName, Topic};
+use crate::domain::{Effect, OpeningId, Outcome, Request, StateName, Topic};
 use crate::heard::Heard;
 
 /// How often a batch is tried again at once after contention.
@@ -53,6 +53,8 @@ pub struct Decided {
     pub buried: u64,
     /// Facts that failed, and were put off or given up.
     pub failed: u64,
+    /// The statuses that no adapter knows, with the openings that they were said of.
+    pub unknown: Vec<(OpeningId, String)>,
     /// The transitions: from, to, source, market.
     pub transitions: Vec<(Option<StateName>, StateName, &'static str, String)>,
     /// The last webhook that found its opening, by provider and market.
@@ -72,6 +74,7 @@ impl Decided {
         self.may_be_more |= other.may_be_more;
         self.transitions.extend(other.transitions);
         self.waits.extend(other.waits);
+        self.unknown.extend(other.unknown);
         for (outcome, count) in other.outcomes {
             *self.outcomes.entry(outcome).or_default() += count;
         }
@@ -129,6 +132,10 @@ impl Counts for Decided {
         }
         metrics::counter!("account_opening_failures_total", "reason" => "processing").increment(self.failed);
         metrics::counter!("account_opening_failures_total", "reason" => "unreadable").increment(self.buried);
+        for (opening, word) in &self.unknown {
+            tracing::warn!(opening.id = %opening, provider.status = word, "unknown provider status; it moves nothing");
+            metrics::counter!("account_opening_failures_total", "reason" => "unknown_status").increment(1);
+        }
     }
 }
 

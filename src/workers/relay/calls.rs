@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::Relay;
 use super::tickets::{self, Ticket};
+use crate::clock::Time;
 use crate::db::outbox::{Claimed, Settled};
 use crate::db::tickets::tracked::{self, Tracked};
-use crate::db::{events, openings};
+use crate::db::{database_starts, events, openings};
 use crate::domain::retry::{Nature, Next};
 use crate::domain::{Fact, Opening, Report, State, Topic};
 use crate::provider::{CallError, Idempotency, Provider, Submission};
@@ -31,6 +32,8 @@ pub(super) enum Prepared {
     Command {
         opening: Box<Opening>,
         customer: Value,
+        /// It may have been sent by a commit that is lost: the opening is older than the start of the database server.
+        may_be_known: bool,
     },
     Delivery(events::Event),
     Ticket(Ticket),
@@ -54,6 +57,8 @@ pub(super) struct Known {
     customers: HashMap<Uuid, Value>,
     events: HashMap<Uuid, events::Event>,
     tickets: Vec<Tracked>,
+    /// When the start of the database server was noticed.
+    server_noticed_at: Option<Time>,
 }
 
 impl Known {
@@ -74,6 +79,9 @@ impl Known {
         } else if topic != Topic::IssueCard {
             let customers = openings::customers(connection, &ids).await?;
             known.customers = customers.into_iter().map(|(id, customer)| (id, customer.unwrap_or_default())).collect();
+            if topic == Topic::SubmitRequest {
+                known.server_noticed_at = database_starts::noticed_at(connection).await?;
+            }
         }
         Ok(known)
     }
@@ -89,7 +97,10 @@ impl Known {
         }
         let customer = self.customers.get(&work.opening_id).cloned().unwrap_or_default();
         match self.openings.get(&work.opening_id) {
-            Some(opening) => Prepared::Command { opening: Box::new(opening.clone()), customer },
+            Some(opening) => {
+                let may_be_known = self.server_noticed_at.is_none_or(|at| opening.created_at < at);
+                Prepared::Command { opening: Box::new(opening.clone()), customer, may_be_known }
+            }
             None => Prepared::Gone,
         }
     }
@@ -118,7 +129,9 @@ impl Relay {
             Prepared::Command { opening, .. } if self.topic.state() != Some(opening.state_name()) => {
                 Ok(Answered::Obsolete)
             }
-            Prepared::Command { opening, customer } => self.command(work, &opening, &customer).await,
+            Prepared::Command { opening, customer, may_be_known } => {
+                self.command(work, &opening, &customer, may_be_known).await
+            }
             Prepared::Gone => Err(CallError::unusable("the row that it needs cannot be read")),
         }
     }
@@ -135,7 +148,13 @@ impl Relay {
         Attempt { work, settled, fact, ticket, provider }
     }
 
-    async fn command(&self, work: &Claimed, opening: &Opening, customer: &Value) -> Result<Answered, CallError> {
+    async fn command(
+        &self,
+        work: &Claimed,
+        opening: &Opening,
+        customer: &Value,
+        may_be_known: bool,
+    ) -> Result<Answered, CallError> {
         match (self.topic, &opening.state) {
             (Topic::CreateProfile, _) => {
                 let profile = self.context.profiles.create(work.id, opening, customer).await?;
@@ -153,7 +172,7 @@ impl Relay {
                 };
                 let report = match self.topic {
                     Topic::OpenAccount => open(provider.as_ref(), work, &submission).await?,
-                    _ => submit(provider.as_ref(), work, &submission).await?,
+                    _ => submit(provider.as_ref(), work, &submission, may_be_known).await?,
                 };
                 Ok(Answered::Fact("accepted", Fact::SubmissionAccepted { report }))
             }
@@ -192,7 +211,7 @@ impl Relay {
         let (settled, fact) = match error {
             // Whoever runs next makes it again: it was not the other side that failed.
             CallError::Outage { class: "shutdown", .. } => (after(Next::RetryAt(now), false), fact),
-            CallError::Held { class, after } => (Settled::Held { at: now + after, class }, None),
+            CallError::Held { class, after } => (Settled::Held { at: now + after.min(retry.cap), class }, None),
             CallError::Rejected { code, message } if submits => {
                 (Settled::Delivered { outcome: "rejected" }, Some(Fact::SubmissionRejected { code, message }))
             }
@@ -213,10 +232,15 @@ impl Relay {
     }
 }
 
-/// Submits; from the second claim on, looks first whether an earlier submission was taken. Where a provider cannot be
-/// asked twice safely, only that look may answer.
-async fn submit(provider: &dyn Provider, work: &Claimed, submission: &Submission) -> Result<Report, CallError> {
-    if work.claims > 1 {
+/// Submits; from the second claim on, and where the trace of an earlier claim may be lost, looks first whether an earlier submission
+/// was taken. Where a provider cannot be asked twice safely, only that look may answer.
+async fn submit(
+    provider: &dyn Provider,
+    work: &Claimed,
+    submission: &Submission,
+    may_be_known: bool,
+) -> Result<Report, CallError> {
+    if work.claims > 1 || may_be_known {
         // A look that fails sent nothing: it leaves what is known of the submission as it was.
         let found = provider.recover(submission.opening_id).await;
         let mut found = found.map_err(CallError::without_effect)?;

@@ -1,10 +1,12 @@
 //! Work at the ticket tracker, which knows no Idempotency-Key and whose search lags behind: each ticket is made once all the
 //! same.
 //!
-//! A ticket whose key we know is found by it. Else our own label is searched, which no other ticket has. Only where that finds
-//! none is one made, and before the creation is sent, a mark of it is committed: after a lost answer or a crash it stands there,
-//! and says until when the ticket may exist and not be found. Until then nothing is made; then it is searched once more. The
-//! mark goes when the answer shows that nothing was made, and the key takes its place in the commit that settles the work.
+//! A ticket whose key we know is found by it, unless a person deleted its issue. Else our own label is searched, which no other
+//! ticket has. Only where that finds none is one made, and before the creation is sent, a mark of it is committed: after a lost
+//! answer or a crash it stands there, and says until when the ticket may exist and not be found. Until then nothing is made; then
+//! it is searched once more. The mark goes when the answer shows that nothing was made, and the key takes its place in the commit
+//! that settles the work. A database server that started anew may lack mark and key with its last commits: its start counts as a
+//! mark of every ticket.
 //!
 //! What happened to one ticket is told in order, one after the other (`outbox::claim_in_turn`), and what is said carries the
 //! id of its work, so that it is not said twice.
@@ -25,6 +27,7 @@ use crate::provider::CallError;
 use crate::provider::http::plain;
 use crate::services::Tracker;
 use crate::services::tracker::{Category, Document, Issue, NewIssue, one_line, time};
+use crate::workers::timeline::add_words;
 
 /// How much of what happened a ticket tells.
 const LATEST: usize = 20;
@@ -80,14 +83,9 @@ impl Relay {
         if ticket.is_superseded() {
             return Ok(Answered::Obsolete);
         }
-        let known = match &ticket.tracked.tracker_key {
-            Some(key) => Some(key.clone()),
-            None => self.find(tracker, ticket).await?,
-        };
-        match (self.topic, known) {
+        match (self.topic, self.issue_of(tracker, ticket).await?) {
             (Topic::OpenTicket, None) => self.create(tracker, work, token, ticket).await,
-            (Topic::OpenTicket, Some(key)) => {
-                let issue = tracker.look(&key).await?;
+            (Topic::OpenTicket, Some((key, issue))) => {
                 // Made by this very work: there is nothing to add.
                 if !issue.description.contains(&work.id.to_string()) {
                     tell(tracker, work, ticket, &key, &issue, Category::Open).await?;
@@ -95,12 +93,37 @@ impl Relay {
                 Ok(Answered::Ticket("opened", key))
             }
             (_, None) => Ok(Answered::Taken("nothing_to_close")),
-            (_, Some(key)) => {
-                let issue = tracker.look(&key).await?;
+            (_, Some((key, issue))) => {
                 tell(tracker, work, ticket, &key, &issue, Category::Done).await?;
                 Ok(Answered::Ticket("closed", key))
             }
         }
+    }
+
+    /// The ticket's issue as it stands, with its key; none, if there surely is none, or a person deleted it.
+    ///
+    /// The tracker answers 404 for what it hides from our account too. So a 404 is believed only where the search, which needs the
+    /// project and the account, does not find the issue either; then its key is forgotten, so that another can be made.
+    async fn issue_of(&self, tracker: &Tracker, ticket: &Ticket) -> Result<Option<(String, Issue)>, CallError> {
+        let known = ticket.tracked.tracker_key.as_deref();
+        if let Some(key) = known
+            && let Some(issue) = tracker.look(key).await?
+        {
+            return Ok(Some((key.to_owned(), issue)));
+        }
+        let found = self.find(tracker, ticket).await?;
+        if let Some(gone) = known.filter(|key| found.as_deref() != Some(*key)) {
+            tracing::warn!(opening.id = %ticket.opening.id, kind = %ticket.kind, key = gone, "the issue of a ticket was deleted");
+            let (opening, kind) = (ticket.tracked.opening_id, ticket.kind);
+            self.with_database(async |connection| tracked::forget_key(connection, opening, kind, gone).await).await?;
+        }
+        let Some(key) = found else { return Ok(None) };
+        let issue = tracker.look(&key).await?.ok_or_else(|| {
+            // The search lags behind a deletion too.
+            let cause = "the search finds an issue that is not there".to_owned();
+            CallError::Outage { class: "busy", cause, after: None, indeterminate: false }
+        })?;
+        Ok(Some((key, issue)))
     }
 
     /// The ticket's key by its label; none, if there surely is none.
@@ -115,12 +138,14 @@ impl Relay {
         if !found.is_empty() {
             return Ok(Some(found.swap_remove(0)));
         }
-        match ticket.tracked.creation_sent_at.map(|sent| sent + self.hidden(tracker)) {
-            Some(until) if asked < until => {
-                Err(CallError::Held { class: "index_lag", after: until - self.context.clock.now() })
-            }
-            _ => Ok(None),
+        let Tracked { creation_sent_at, server_noticed_at, .. } = ticket.tracked;
+        // A server's start that has not been noticed yet is as good as now.
+        let sent = server_noticed_at.unwrap_or(asked).max(creation_sent_at.unwrap_or(Time::UNIX_EPOCH));
+        let until = sent + self.hidden(tracker);
+        if asked < until {
+            return Err(CallError::Held { class: "index_lag", after: until - self.context.clock.now() });
         }
+        Ok(None)
     }
 
     /// How long after a creation was sent the ticket may exist and not be found: it may take effect until its time is up.
@@ -136,7 +161,7 @@ impl Relay {
         ticket: &Ticket,
     ) -> Result<Answered, CallError> {
         let id = (work.opening_id, ticket.kind);
-        let items = self.with_database(async |connection| latest(connection, &ticket.opening).await).await?;
+        let items = self.with_database(async |connection| self.latest(connection, &ticket.opening).await).await?;
         let issue = self.issue(work, ticket, &items);
         let clock = &self.context.clock;
         let mark = async |connection: &mut PgConnection| {
@@ -184,6 +209,23 @@ impl Relay {
             .paragraph(&reference_of(work));
         let labels = vec!["account-opening".to_owned(), kind.to_string(), ticket.label()];
         NewIssue { summary: one_line(&format!("{kind}: opening {}", opening.id)), description, labels }
+    }
+
+    /// The end of the timeline.
+    async fn latest(&self, connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Vec<timeline::Item>> {
+        let mut latest = Vec::new();
+        let mut after: Option<(Time, i32, String)> = None;
+        loop {
+            let page = timeline::list(connection, opening, Page { limit: PAGE, after }).await?;
+            let is_last = i64::try_from(page.len()).unwrap_or(PAGE) < PAGE;
+            after = page.last().map(|it| (it.at, it.rank, it.id.clone()));
+            latest.extend(page);
+            latest.drain(..latest.len().saturating_sub(LATEST));
+            if is_last {
+                add_words(connection, &self.context.providers, &mut latest).await?;
+                return Ok(latest);
+            }
+        }
     }
 
     /// Database work in the midst of a call: an outage of ours is waited out like one of theirs.
@@ -237,29 +279,16 @@ fn reference_of(work: &Claimed) -> String {
     format!("Reference: {}", work.id)
 }
 
-/// The end of the timeline.
-async fn latest(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Vec<timeline::Item>> {
-    let mut latest = Vec::new();
-    let mut after: Option<(Time, i32, String)> = None;
-    loop {
-        let page = timeline::list(connection, opening, Page { limit: PAGE, after }).await?;
-        let is_last = i64::try_from(page.len()).unwrap_or(PAGE) < PAGE;
-        after = page.last().map(|it| (it.at, it.rank, it.id.clone()));
-        latest.extend(page);
-        latest.drain(..latest.len().saturating_sub(LATEST));
-        if is_last {
-            return Ok(latest);
-        }
-    }
-}
-
-/// One thing that happened: when, what, and how it ended. Nothing of what it carried.
+/// One thing that happened: when, what, how it ended, and the provider's word or the failure. Nothing else of what it carried.
 fn line(item: &timeline::Item) -> String {
     let word = |name: &str| item.detail[name].as_str().unwrap_or("-");
     let what = match item.kind.as_str() {
         "transition" => format!("{} → {} ({}, {})", word("from"), word("to"), word("event"), word("source")),
         "ticket" | "case" => format!("{} {}", word("kind"), word("status")),
-        _ => format!("{} {}", word("status"), word("outcome")),
+        _ => {
+            let said = ["provider_status", "failure"].iter().find_map(|it| item.detail[it].as_str());
+            format!("{} {}{}", word("status"), word("outcome"), said.map_or_else(String::new, |it| format!(": {it}")))
+        }
     };
     plain(&format!("{}  {}: {what}", time(item.at), item.kind))
 }

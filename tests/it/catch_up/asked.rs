@@ -61,7 +61,7 @@ async fn a_wish_is_refused_where_it_is_not_one_and_only_operators_have_it() {
     for (path, body, status, kind) in [
         ("/v1/providers/otherbank/backfill", good.clone(), 404, "not-found"),
         ("/v1/providers/%ff/backfill", good.clone(), 404, "not-found"),
-        (BACKFILL, json!({"reason": "x", "since": "2026-01-01T00:00:01Z"}), 422, "validation-failed"),
+        (BACKFILL, json!({"reason": "x", "since": "2026-01-01T00:00:01Z"}), 409, "wrong-state"),
         (BACKFILL, json!({"reason": "x", "since": "yesterday"}), 422, "validation-failed"),
         (BACKFILL, json!({"since": "2025-01-01T00:00:00Z"}), 422, "validation-failed"),
         (BACKFILL, json!({"reason": "x", "until": "2025-01-01T00:00:00Z"}), 400, "unknown-field"),

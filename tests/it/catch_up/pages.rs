@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use account_opening::config::NexusBankSettings;
 use account_opening::db::backfills::{self, Cause, Settled, Then};
+use account_opening::domain::OpeningId;
 use account_opening::faults::{FaultPoint, Step, When};
 use account_opening::provider::http::Client;
 use account_opening::provider::nexusbank::NexusBank;
@@ -48,7 +49,7 @@ impl Script {
 
 async fn answer(State(script): State<Script>, Query(query): Query<Vec<(String, String)>>) -> (StatusCode, Json<Value>) {
     let value = |name: &str| query.iter().find(|(it, _)| it == name).map(|(_, value)| value.clone());
-    assert!(value("updated_since").is_some(), "{query:?}");
+    assert!(value("updated_since").is_some() || value("reference").is_some(), "{query:?}");
     script.asked.lock().unwrap().push(value("cursor"));
     let (status, body) = script.answers.lock().unwrap().pop_front().unwrap_or((500, Value::Null));
     (StatusCode::from_u16(status).unwrap(), Json(body))
@@ -208,6 +209,56 @@ async fn a_list_whose_place_does_not_move_is_given_up_with_what_it_brought() {
     assert_eq!((&failed["status"], &failed["last_error"]), (&json!("failed"), &json!("cursor_stuck")), "{failed}");
     assert_eq!(script.asked(), [None, Some("here".to_owned())]);
     assert_eq!(app.opening(&id).await["state"], "completed");
+    app.finish().await;
+}
+
+/// F15: places that come round again lead nowhere new, however many there are; each restart would follow them anew.
+#[tokio::test]
+async fn a_list_whose_places_come_round_again_is_left_at_the_first_that_was_seen_before() {
+    let mut app = TestApp::start().await;
+    let (id, tracking_id) = app.open().waiting().await;
+    let page = |items: Value, next: &str| (200, json!({"items": items, "next_cursor": next}));
+    let pages =
+        ["A", "B", "A", "B", "A", "B"].map(|next| page(json!([item(&id, &tracking_id, "BE68539007547034")]), next));
+    let script = Script::of(&mut app, pages).await;
+    ask_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
+    app.settle().await;
+    let place = |it: &str| Some(it.to_owned());
+    assert_eq!(script.asked(), [None, place("A"), place("B")]);
+    assert_eq!(app.opening(&id).await["state"], "completed", "what its pages brought is kept");
+    let failed = newest(&app).await;
+    assert_eq!(
+        (&failed["status"], &failed["last_error"], &failed["pages"]),
+        (&json!("failed"), &json!("cursor_repeated"), &json!(3)),
+        "{failed}"
+    );
+    app.finish().await;
+}
+
+/// F15: a list that is begun anew names the same places again, and that is no circle.
+#[tokio::test]
+async fn places_that_were_seen_before_a_list_was_begun_anew_may_come_again() {
+    let mut app = TestApp::start().await;
+    let refusal = || (422, json!({"code": "cursor_expired", "message": "begin again"}));
+    let page = |next: Option<&str>| (200, json!({"items": [], "next_cursor": next}));
+    let pages = [page(Some("A")), page(Some("B")), refusal(), page(Some("A")), page(Some("B")), page(None)];
+    let script = Script::of(&mut app, pages).await;
+    ask_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
+    app.pass_settling(TimeDelta::minutes(2), TimeDelta::seconds(10)).await;
+    assert_eq!((script.asked().len(), &newest(&app).await["status"]), (6, &json!("done")));
+    app.finish().await;
+}
+
+/// F15: the same of the list under our reference, which is asked before a submission is repeated.
+#[tokio::test]
+async fn a_list_under_our_reference_whose_places_come_round_again_is_left_too() {
+    let mut app = TestApp::start().await;
+    let page = |next: &str| (200, json!({"items": [], "next_cursor": next}));
+    let script = Script::of(&mut app, ["A", "B", "A", "B", "A", "B"].map(page)).await;
+    let bank = Arc::clone(app.context.providers.get("nexusbank").unwrap());
+    assert_eq!(bank.recover(OpeningId(app.edge.ids.next())).await.unwrap(), []);
+    let place = |it: &str| Some(it.to_owned());
+    assert_eq!(script.asked(), [None, place("A"), place("B")]);
     app.finish().await;
 }
 

@@ -5,6 +5,7 @@
 //! telling, until one is told to its end without having had so many steps. After each the workers run on until all is done.
 
 mod fault;
+mod restored;
 mod stories;
 
 use std::collections::BTreeSet;

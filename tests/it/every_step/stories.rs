@@ -25,15 +25,15 @@ impl Stage {
         }
     }
 
-    async fn decide(&self) {
+    pub(super) async fn decide(&self) {
         self.tick(&InboxWorker::new(self.app.context.clone())).await;
     }
 
-    async fn relay(&self, topic: Topic) {
+    pub(super) async fn relay(&self, topic: Topic) {
         self.tick(&Relay { context: self.app.context.clone(), topic }).await;
     }
 
-    async fn poll(&self) {
+    pub(super) async fn poll(&self) {
         self.tick(&Poller(self.app.context.clone())).await;
     }
 
@@ -46,7 +46,7 @@ impl Stage {
     }
 
     /// Pulls the bank's list, as after an outage, and decides what it brings.
-    async fn catch_up(&self) {
+    pub(super) async fn catch_up(&self) {
         let mut connection = self.app.context.pool.acquire().await.unwrap();
         if let Err(error) = request_for(&mut connection, &self.app.context, "nexusbank", Cause::Breaker, None).await {
             assert!(self.fault.has_struck(), "{error}");
@@ -56,7 +56,7 @@ impl Stage {
     }
 
     /// Starts an opening, as often as it takes.
-    async fn start(&self, telling: usize) -> String {
+    pub(super) async fn start(&self, telling: usize) -> String {
         for _ in 0..3 {
             let answer =
                 self.app.open().key(&format!("key_{telling}")).customer(&format!("cus_{telling}")).send().await;
@@ -69,7 +69,7 @@ impl Stage {
     }
 
     /// The bank decides, unless it was never asked, or has decided; and tells us until we take it.
-    async fn bank_decides(&self, id: &str) {
+    pub(super) async fn bank_decides(&self, id: &str) {
         if let Ok(decided) = self.app.world.decide(id, &Verdict::complete()) {
             assert_eq!(decided.told().await, Some(200));
         }
@@ -89,7 +89,7 @@ impl Stage {
     }
 
     /// Everything that is left is done, with time passing.
-    async fn drain(&self, id: &str, end: &str) {
+    pub(super) async fn drain(&self, id: &str, end: &str) {
         for _ in 0..20 {
             self.app.settle().await;
             if self.app.opening(id).await["state"] == end && self.pending().await == 0 {

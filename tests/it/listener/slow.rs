@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{LIMITS, Limits, answer, listen, request};
+use crate::support::{TestApp, wire};
 
 /// Between two bytes of a client that is slow on purpose; many of them fit into every limit here.
 const NOW_AND_THEN: Duration = Duration::from_millis(20);
@@ -118,4 +119,74 @@ async fn a_connection_beyond_the_cap_waits_until_another_ends() {
         assert!(answer(stream).await.contains("200 OK"));
     }
     listening.end().await;
+}
+
+/// Sends a request on a connection that stays, and reads its answer.
+async fn ask(stream: &mut TcpStream) -> String {
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut text = Vec::new();
+    while !text.ends_with(b"ok") && stream.read_buf(&mut text).await.is_ok_and(|read| read > 0) {}
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// G20: a balancer keeps connections for longer than a head may take, and a request that met the close would be its 502.
+#[tokio::test]
+async fn a_connection_that_was_answered_may_be_idle_for_longer_than_a_head_may_take() {
+    let listening = listen(Limits { idle_within: LONG, ..LIMITS }).await;
+    let mut stream = TcpStream::connect(listening.addr).await.unwrap();
+    for _ in 0..2 {
+        assert!(ask(&mut stream).await.contains("200 OK"));
+        // A close that must not come gives no sign to wait for.
+        tokio::time::sleep(LIMITS.head_within * 3).await;
+    }
+    assert!(ask(&mut stream).await.contains("200 OK"));
+    // Once its next head has begun, that must come in time as any other.
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-half: ").await.unwrap();
+    assert!(!answer(stream).await.contains("200 OK"));
+    // Before its first request a connection has only the time of a head.
+    assert_eq!(listening.talk(b"").await, "");
+    listening.end().await;
+}
+
+/// G8: idle connections hold up no client: the one that was idle for longest is closed first.
+#[tokio::test]
+async fn where_all_places_are_taken_the_connection_that_was_idle_for_longest_makes_room() {
+    let listening = listen(Limits { head_within: LONG, idle_within: LONG, connections: 2, ..LIMITS }).await;
+    let silent = TcpStream::connect(listening.addr).await.unwrap();
+    let mut used = TcpStream::connect(listening.addr).await.unwrap();
+    assert!(ask(&mut used).await.contains("200 OK"));
+    let mut third = TcpStream::connect(listening.addr).await.unwrap();
+    let answered = tokio::time::timeout(Duration::from_secs(20), ask(&mut third)).await;
+    assert!(answered.expect("it is taken").contains("200 OK"));
+    assert_eq!(answer(silent).await, "", "it was idle for longest");
+    assert!(ask(&mut used).await.contains("200 OK"), "and no other had to go");
+    // A head that has begun is no idleness.
+    third.write_all(b"GET / HT").await.unwrap();
+    assert!(ask(&mut used).await.contains("200 OK"));
+    assert!(answer(request(listening.addr, "/").await).await.contains("200 OK"));
+    assert_eq!(answer(used).await, "");
+    third.write_all(b"TP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    assert!(answer(third).await.contains("200 OK"));
+    listening.end().await;
+}
+
+/// G20: balancers keep a connection for 60 s; the setting holds on both listeners.
+#[tokio::test]
+async fn by_default_both_listeners_keep_a_connection_for_longer_than_balancers_do_and_the_setting_says_how_long() {
+    let app = TestApp::start().await;
+    let settings = &app.edge.settings;
+    for limits in [Limits::outside(settings), Limits::inside(settings)] {
+        assert!(limits.idle_within > Duration::from_mins(1), "{limits:?}");
+    }
+    app.finish().await;
+
+    let app = TestApp::with().settings(|it| it.keep_alive = "200ms".to_owned()).start().await;
+    for listener in [&app.public, &app.internal] {
+        let mut stream = wire::connect(listener).await;
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        // Closed by the listener, long before a head's time is over.
+        let text = tokio::time::timeout(Duration::from_secs(10), answer(stream)).await.expect("it is closed");
+        assert!(text.contains("200 OK"), "{text}");
+    }
+    app.finish().await;
 }

@@ -4,7 +4,7 @@ use account_opening::embedded::Cluster;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 
-use crate::support::cluster::{SERVICE, fresh_schema, url_as};
+use crate::support::cluster::{SERVICE, fresh_cell, fresh_schema, url_as};
 use crate::support::process::{Ended, Program, WITHIN};
 use crate::support::service::ServiceBuilder;
 
@@ -43,11 +43,8 @@ pub async fn migrate_for(service: &str, owner: &str, schema: &str) -> Ended {
 
 /// A service with a role of its own in a migrated schema of its own, with the database's URL as superuser and the schema.
 pub async fn migrated() -> (ServiceBuilder, String, String) {
-    let (url, schema) = fresh_schema().await;
-    let service = url_as(&url, SERVICE);
-    let ended = migrate_for(&service, &url, &schema).await;
-    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    (ServiceBuilder::on(&service, &schema), url, schema)
+    let (url, schema) = fresh_cell().await;
+    (ServiceBuilder::on(&url_as(&url, SERVICE), &schema), url, schema)
 }
 
 #[tokio::test]

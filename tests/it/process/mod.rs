@@ -3,11 +3,16 @@
 mod arguments;
 mod dotenv;
 pub mod external;
+mod file_limit;
 mod hangups;
 mod hostile;
+mod moved;
+mod keys;
 mod outside;
 mod panics;
+mod poolers;
 mod private;
+mod proxy;
 mod readiness;
 mod roles;
 mod secrets;

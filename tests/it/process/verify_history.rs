@@ -110,18 +110,25 @@ async fn an_opening_that_was_removed_whole_is_found_by_an_earlier_export() {
     assert_eq!(files, 1, "nothing but the heads is left");
 }
 
+/// G4
 #[tokio::test]
 async fn a_wrong_key_is_told_as_what_it_most_likely_is() {
     let opened = opened().await;
-    let ended = opened.program(&[]).env("HISTORY_KEY", OTHER_KEY).run().await;
-    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-    assert_eq!(ended.stdout.lines().filter(|it| it.contains("edited")).count(), 3, "{}", ended.stdout);
-    assert!(ended.stdout.contains("HISTORY_KEY may not be the key"), "{}", ended.stdout);
+    for options in [&[][..], &["--json"], &["--opening", &opened.ids[0]]] {
+        let ended = opened.program(options).env("HISTORY_KEY", OTHER_KEY).run().await;
+        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{}", ended.stderr);
+        let line = ended.line_about("HISTORY_KEY");
+        assert!(line.contains("none of the 3 histories verifies") && !line.contains(OTHER_KEY), "{line}");
+    }
     // One history that verifies, and the key is right.
     let id = &opened.ids[0];
     opened.forge(&format!("update opening_history set event = 'x' where opening_id <> '{id}'")).await;
-    let ended = opened.verify(&[]).await;
-    assert!(!ended.stdout.contains("HISTORY_KEY"), "{}", ended.stdout);
+    for (options, edits) in [(&[][..], 2), (&["--opening", &opened.ids[1]], 1)] {
+        let ended = opened.verify(options).await;
+        assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+        assert_eq!(ended.stdout.lines().filter(|it| it.contains("edited")).count(), edits, "{}", ended.stdout);
+        assert!(!ended.stdout.contains("HISTORY_KEY"), "{}", ended.stdout);
+    }
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn what_need_not_be_repaired_is_not_kept() {
     let app = TestApp::start().await;
     let get = b"GET /webhooks/nexusbank HTTP/1.1\r\nhost: it\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(exchange(&app.public, get).await.status, 405);
-    let elsewhere = b"POST /elsewhere HTTP/1.1\r\nhost: it\r\ncontent-length: 0\r\n\r\n";
+    let elsewhere = b"GET /elsewhere HTTP/1.1\r\nhost: it\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(exchange(&app.public, elsewhere).await.status, 404);
     app.webhook().body("{}").acknowledged().await;
     assert_eq!(app.items(REJECTED).await, Vec::<Value>::new());
@@ -140,6 +140,22 @@ async fn headers_are_kept_without_credentials_and_those_of_the_signature_whole()
     let stored: String =
         sqlx::query_scalar("select r::text from rejected_requests r").fetch_one(&app.pool).await.unwrap();
     assert!(!stored.contains("canary"), "{stored}");
+    app.finish().await;
+}
+
+/// F11: a header that came on several lines is kept with all of them, within the same bounds.
+#[tokio::test]
+async fn all_lines_of_a_repeated_header_are_kept() {
+    let app = TestApp::start().await;
+    let webhook = app.webhook().body("{}").signed_with(&other_secret());
+    let webhook = webhook.line("webhook-signature", "v1,one").line("webhook-signature", "v1,two").line("x-more", "y");
+    assert_eq!(webhook.line("x-more", "z").answered().await, 401);
+    let kept = only(&app).await;
+    assert_eq!(kept["headers"]["webhook-signature"], json!(["v1,one", "v1,two"]));
+    assert_eq!(
+        (&kept["headers"]["x-more"], &kept["headers"]["content-type"]),
+        (&json!(["y", "z"]), &json!("application/json"))
+    );
     app.finish().await;
 }
 

@@ -3,6 +3,7 @@
 mod forged;
 mod harmless;
 mod kept;
+mod near_misses;
 mod repaired;
 mod replicas;
 mod secrets;

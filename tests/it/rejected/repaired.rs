@@ -248,3 +248,22 @@ async fn a_run_that_cannot_take_anything_in_says_so_and_is_done_later() {
     assert_eq!(app.inbox().await.len(), 3);
     app.finish().await;
 }
+
+/// F11: verified again as it came, whatever lines a proxy made of its signatures.
+#[tokio::test]
+async fn a_signature_on_the_second_line_is_found_when_it_is_verified_again() {
+    let app = with_secrets(OTHER_SECRET).await;
+    let (id, tracking_id) = app.open().waiting().await;
+    let body = json!({"type": "account_opening_request.status_changed", "timestamp": app.now(),
+                      "data": {"account_opening_request_id": tracking_id, "status": "REJECTED"}});
+    let body = body.to_string();
+    let bank = account_opening::provider::signature::WebhookSecret::parse(BANKS_SECRET).unwrap();
+    let right = account_opening::provider::signature::sign(&bank, "msg_1", app.now(), body.as_bytes());
+    let webhook = app.webhook().id("msg_1").body(body).line("webhook-signature", "v1,b3RoZXI=");
+    assert_eq!(webhook.line("webhook-signature", &right).answered().await, 401, "the secret is wrong");
+    let service = corrected(&app).await;
+    assert_eq!(service.reverify_all(&app, &json!({"reason": "the secret was wrong"})).await, (1, 0));
+    app.settle().await;
+    assert_eq!(app.opening(&id).await["state"], "rejected");
+    app.finish().await;
+}

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::Value;
@@ -131,35 +129,33 @@ async fn what_a_query_cannot_mean_is_refused_by_every_list() {
     app.finish().await;
 }
 
-/// A cursor is opaque, not signed: whatever somebody makes up, it is a place in the list or refused.
+/// A cursor is not signed: one that was made up is a place in the list, or refused.
 #[tokio::test]
 async fn a_made_up_cursor_is_no_mistake_of_ours() {
     let app = TestApp::start().await;
     let (id, _) = app.open().waiting().await;
     let (history, timeline) = (format!("{OPENINGS}/{id}/history"), format!("{OPENINGS}/{id}/timeline"));
-    let max = uuid::Uuid::max();
-    let cursors = [
-        (history.as_str(), vec![i64::MAX.to_string(), i64::MIN.to_string(), "-1".to_owned(), "1e3".to_owned()]),
-        (
-            timeline.as_str(),
-            vec![
-                r#"["+262142-12-31T23:59:59Z",2147483647,"x"]"#.to_owned(),
-                r#"["-262143-01-01T00:00:00Z",-2147483648,""]"#.to_owned(),
-                r#"["2026-01-01T00:00:00Z",1,"'; drop table inbox"]"#.to_owned(),
-            ],
-        ),
-        (
-            "/v1/events",
-            vec![format!(r#"[{},"{max}"]"#, i64::MAX), format!(r#"[-1,"{max}"]"#), format!(r#"[0,"{max}"]"#)],
-        ),
-        (OPENINGS, vec![format!(r#""{max}""#), format!(r#""{}""#, uuid::Uuid::nil())]),
+    let (nil, max) = (uuid::Uuid::nil(), uuid::Uuid::max());
+    let table = [
+        (history.as_str(), "999999999999999999", 200),
+        (history.as_str(), "9223372036854775807", 422),
+        (history.as_str(), "-1", 422),
+        (history.as_str(), "1e3", 422),
+        (timeline.as_str(), "999999999999999999~9~x", 200),
+        (timeline.as_str(), "0~0~", 200),
+        (timeline.as_str(), "-1~0~x", 422),
+        (timeline.as_str(), "0~0~'; drop table inbox", 422),
+        ("/v1/events", &format!("999999999999999999~{max}"), 200),
+        ("/v1/events", &format!("-1~{max}"), 422),
+        (OPENINGS, &max.to_string(), 200),
+        (OPENINGS, &nil.to_string(), 200),
+        (OPENINGS, &nil.simple().to_string(), 422),
+        ("/v1/webhook-secrets", "~", 200),
+        ("/v1/webhook-secrets", "~~", 422),
     ];
-    for (list, cursors) in cursors {
-        for cursor in cursors {
-            let encoded = URL_SAFE_NO_PAD.encode(&cursor);
-            let response = app.request(Method::GET, &format!("{list}?cursor={encoded}")).send().await.unwrap();
-            assert!([200, 422].contains(&response.status().as_u16()), "{list} {cursor}: {}", response.status());
-        }
+    for (list, cursor, status) in table {
+        let request = app.request(Method::GET, list).query(&[("cursor", cursor)]);
+        assert_eq!(request.send().await.unwrap().status(), status, "{list} {cursor}");
     }
     app.finish().await;
 }

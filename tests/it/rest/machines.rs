@@ -88,7 +88,9 @@ async fn the_description_names_every_route_and_what_it_may_answer() {
         for (verb, operation) in operations.as_object().unwrap() {
             described.insert((verb.as_str(), path.as_str()));
             for (status, answer) in operation["responses"].as_object().unwrap() {
-                let kind = answer["content"].as_object().map(|it| it.keys().cloned().collect::<Vec<_>>());
+                let shared = answer["$ref"].as_str().and_then(|it| description.pointer(it.trim_start_matches('#')));
+                let kind =
+                    shared.unwrap_or(answer)["content"].as_object().map(|it| it.keys().cloned().collect::<Vec<_>>());
                 let problem = Some(vec!["application/problem+json".to_owned()]);
                 assert_eq!(status.as_str() >= "4", kind == problem, "{verb} {path} {status}");
             }

@@ -2,6 +2,7 @@
 
 mod access;
 mod clients;
+mod described;
 mod hostile;
 mod idempotency;
 mod lists;

@@ -56,10 +56,11 @@ async fn completed(app: &TestApp, message: &str, iban: &str) -> (String, String)
     (id, tracking_id)
 }
 
-/// Says of an opening that it is under way: the same under the same id every time, whenever it is sent.
+/// Says of an opening that it is under way: the same under the same id every time, whenever it is sent, unless there is more.
 async fn told(app: &TestApp, message: &str, tracking_id: &str, more: &str) {
     let body = json!({"type": "account_opening_request.status_changed", "more": more,
-                      "data": {"account_opening_request_id": tracking_id, "status": "IN_PROGRESS"}});
+                      "data": {"account_opening_request_id": tracking_id, "status": "IN_PROGRESS",
+                               "rejection_reason": more}});
     app.webhook().id(message).body(body.to_string()).acknowledged().await;
     app.edge.ingest.forget_bursts();
     app.settle().await;

@@ -8,8 +8,9 @@ use crate::support::{Subscriber, TestApp};
 
 const SECRET: &str = "whsec_YSBzZWNyZXQgb2Ygb3VyIG93biE=";
 
-/// What the archives leave out: of facts, when they would be tried; of work, its lease. And what only one side has.
-const OF_FACTS: [&str; 4] = ["retry_from", "next_attempt_at", "lane", "archived_at"];
+/// What the archives leave out: of facts, when they would be tried, and the digest of what they say, which goes with their key; of
+/// work, its lease. And what only one side has.
+const OF_FACTS: [&str; 5] = ["retry_from", "next_attempt_at", "lane", "meaning", "archived_at"];
 const OF_WORK: [&str; 6] = ["retry_from", "next_attempt_at", "lane", "lease_token", "lease_until", "archived_at"];
 
 #[tokio::test]

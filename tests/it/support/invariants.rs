@@ -14,6 +14,7 @@ pub async fn check(app: &TestApp) {
     every_opening_is_looked_after(app).await;
     every_timer_stands_in_its_lines(app).await;
     openings_are_counted(app).await;
+    every_event_has_its_place(app).await;
     what_is_refused_is_counted(app).await;
     let ledger = app.world.ledger();
     assert_eq!(ledger.counts.double_effects, 0, "P9: something was made twice: {ledger:?}");
@@ -106,6 +107,20 @@ async fn openings_are_counted(app: &TestApp) {
     .await
     .unwrap();
     assert!(wrong.is_empty(), "counted too many: {wrong:?}");
+}
+
+/// P11: every event is shown, or is to be, and once.
+async fn every_event_has_its_place(app: &TestApp) {
+    let wrong: Vec<(uuid::Uuid, i64)> = sqlx::query_as(
+        "select e.id, count(p.event_id)
+           from events e left join (select event_id from event_positions
+                                     union all select event_id from events_without_position) as p on p.event_id = e.id
+          group by e.id having count(p.event_id) <> 1",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert!(wrong.is_empty(), "events in as many places: {wrong:?}");
 }
 
 /// What is held of refused requests is what the counters say, and within the bound.

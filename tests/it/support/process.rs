@@ -79,17 +79,25 @@ pub struct Program {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     folder: Arc<Folder>,
+    /// What `ulimit` is told before the program runs.
+    ulimit: Option<String>,
 }
 
 impl Program {
     pub fn new(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&it| it.to_owned()).collect();
-        Self { arguments, variables: Vec::new(), folder: Folder::new() }
+        Self { arguments, variables: Vec::new(), folder: Folder::new(), ulimit: None }
     }
 
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables.retain(|(held, _)| held != name);
         self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Runs under a limit: `-S -n 256` sets the soft limit of open files, without `-S` it is the hard one too.
+    pub fn limit(mut self, ulimit: &str) -> Self {
+        self.ulimit = Some(ulimit.to_owned());
         self
     }
 
@@ -101,7 +109,12 @@ impl Program {
 
     /// Starts it.
     pub fn spawn(&self) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_account-opening"));
+        super::run::take_process_turn();
+        let program = env!("CARGO_BIN_EXE_account-opening");
+        let mut command = Command::new(if self.ulimit.is_some() { "sh" } else { program });
+        if let Some(ulimit) = &self.ulimit {
+            command.args(["-c", &format!("ulimit {ulimit} && exec \"$0\" \"$@\""), program]);
+        }
         command.args(&self.arguments).env_clear().current_dir(self.folder.path());
         for name in ["PATH", "HOME"] {
             if let Some(value) = std::env::var_os(name) {

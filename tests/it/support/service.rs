@@ -63,6 +63,11 @@ impl ServiceBuilder {
         Self(self.0.env(name, value))
     }
 
+    /// Under a limit, as `ulimit` takes it.
+    pub fn limit(self, ulimit: &str) -> Self {
+        Self(self.0.limit(ulimit))
+    }
+
     pub fn outside_world(self, url: &str) -> Self {
         self.env("NEXUSBANK_BASE_URL", url).env("PROFILE_SERVICE_URL", url).env("CARD_SERVICE_URL", url)
     }
@@ -84,7 +89,7 @@ impl ServiceBuilder {
         .await;
         // As the service does for itself; another test may have done it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
         Service { process, public, internal, client, token: TOKEN.to_owned() }
     }
 }

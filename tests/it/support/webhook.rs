@@ -16,6 +16,7 @@ pub fn secret() -> WebhookSecret {
 pub struct Webhook<'a> {
     app: &'a TestApp,
     public: String,
+    path: String,
     id: String,
     body: Vec<u8>,
     secret: WebhookSecret,
@@ -29,6 +30,7 @@ impl<'a> Webhook<'a> {
         Self {
             app,
             public: app.public.clone(),
+            path: "/webhooks/nexusbank".to_owned(),
             id: format!("msg_{}", app.edge.ids.next()),
             body: Vec::new(),
             secret: secret(),
@@ -87,6 +89,12 @@ impl<'a> Webhook<'a> {
         self
     }
 
+    /// With one more line of this header.
+    pub fn line(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
     /// Without this header.
     pub fn without(mut self, name: &'static str) -> Self {
         self.headers.retain(|(held, _)| *held != name);
@@ -100,9 +108,15 @@ impl<'a> Webhook<'a> {
         self
     }
 
+    /// To another path.
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = path.to_owned();
+        self
+    }
+
     /// Sends it and returns the answer.
     pub async fn send(self) -> reqwest::Response {
-        let mut request = self.app.client.post(format!("{}/webhooks/nexusbank", self.public));
+        let mut request = self.app.client.post(format!("{}{}", self.public, self.path));
         for (name, value) in self.all_headers() {
             request = request.header(name, value);
         }
@@ -125,7 +139,7 @@ impl<'a> Webhook<'a> {
         let length = [("content-length", self.body.len().to_string())];
         let headers = length.into_iter().chain(self.all_headers()).map(|(name, value)| format!("{name}: {value}\r\n"));
         let headers = headers.collect::<Vec<_>>().concat();
-        let head = format!("POST /webhooks/nexusbank HTTP/1.1\r\nhost: it\r\n{headers}");
+        let head = format!("POST {} HTTP/1.1\r\nhost: it\r\n{headers}", self.path);
         [head.as_bytes(), b"\r\n", &self.body].concat()
     }
 

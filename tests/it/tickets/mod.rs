@@ -1,6 +1,7 @@
 //! Tickets at a tracker that knows no Idempotency-Key and whose search lags behind: each is made once, whatever happens on the
 //! way, and a late answer closes it. (P9, P14, P21) What was made twice is counted by the simulator, for every test.
 
+mod gone;
 mod lost;
 mod order;
 mod refused;

@@ -10,7 +10,7 @@ use crate::support::TestApp;
 const AWAY: Fault = Fault::ErrorBefore { status: 503 };
 
 /// The letter of a dead command is redriven.
-async fn redrive(app: &TestApp, topic: &str) {
+pub(super) async fn redrive(app: &TestApp, topic: &str) {
     let letters = app.items("/v1/dead-letters?queue=outbox").await;
     let id =
         letters.iter().find(|it| it["kind"] == topic).unwrap_or_else(|| panic!("{topic} in {letters:?}"))["id"].clone();

@@ -1,6 +1,6 @@
 //! A tracker that says no, or wait; and none at all.
 
-use account_opening::simulator::{Endpoint, Fault};
+use account_opening::simulator::{Endpoint, Fault, RefusalForm};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -23,6 +23,18 @@ async fn a_refusal_is_a_dead_letter_that_says_which_field_and_opens_no_further_t
     assert_eq!((&tickets[0]["status"], &tickets[0]["tracker_key"]), (&json!("open"), &Value::Null));
     assert_eq!(app.opening(&id).await["state"], "escalated");
     assert!(app.world.issues().is_empty());
+    app.finish().await;
+}
+
+/// F1, P15: what a gateway before the tracker answers is no no of the tracker's.
+#[tokio::test]
+async fn a_refusal_of_a_gateway_before_the_tracker_is_tried_again() {
+    let app = tracking().start().await;
+    app.world.fail_next(Endpoint::CreateIssue, [Fault::Refuse { status: 400, form: RefusalForm::Gateway }]);
+    silent(&app).await;
+    a_quarter_of_an_hour(&app).await;
+    only_issue(&app);
+    assert!(undone(&app).await.is_empty());
     app.finish().await;
 }
 

@@ -144,13 +144,39 @@ async fn what_says_that_it_is_not_json_is_refused_signed_or_not() {
 #[tokio::test]
 async fn what_says_that_it_is_json_or_says_nothing_is_taken() {
     let app = TestApp::start().await;
-    let types =
-        ["application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON"];
+    // F12: the same ones that REST takes.
+    let types = [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        "Application/JSON",
+        "text/json",
+        "Text/JSON; charset=utf-8",
+        "application/cloudevents+json",
+        "model/gltf+json",
+        "",
+        "; charset=utf-8",
+    ];
     for (n, kind) in types.into_iter().enumerate() {
         app.webhook().body(of_no_concern(n)).header("content-type", kind).acknowledged().await;
     }
     app.webhook().body(of_no_concern(99)).without("content-type").acknowledged().await;
     assert_eq!(app.inbox().await.len(), types.len() + 1);
+    app.finish().await;
+}
+
+/// F12: one meaning of "JSON by its type" on both listeners.
+#[tokio::test]
+async fn both_listeners_take_the_same_content_types() {
+    let app = TestApp::start().await;
+    let kinds =
+        ["application/json", "text/json", "a/b+json", "", ";", "text/plain", "json", "application/x+jsonp", "*/*"];
+    for (n, kind) in kinds.into_iter().enumerate() {
+        let rest = app.request(reqwest::Method::POST, "/v1/account-openings").header("idempotency-key", "key-1");
+        let rest = rest.header("content-type", kind).body("[]").send().await.unwrap().status().as_u16();
+        let webhook = app.webhook().body(of_no_concern(n)).header("content-type", kind).answered().await;
+        assert!(matches!((rest, webhook), (415, 415) | (400, 200)), "{kind:?}: {rest} {webhook}");
+    }
     app.finish().await;
 }
 

@@ -106,6 +106,55 @@ async fn one_right_signature_among_several_is_enough() {
     app.finish().await;
 }
 
+/// F11: a proxy may fold the header in any way that HTTP allows a list to be folded; which bytes are signed does not change.
+#[tokio::test]
+async fn signatures_are_found_however_a_proxy_folded_their_header() {
+    let app = TestApp::start().await;
+    // Lines, in which # stands for the right signature and ? for another, both without their version.
+    let taken = ["v1, #", "v1,?,v1,#", "v1a,xyz, v1,?, v1,#", "v1,?\nv1a,xyz\nv1,#", "v1\n#", ",\tv1,? ,\t, v1\t,#"];
+    let refused = ["v1,?\n#", "v2, #", "v1,? #", "#\nv1"];
+    for (n, (folded, status)) in taken.map(|it| (it, 200)).into_iter().chain(refused.map(|it| (it, 401))).enumerate() {
+        let (id, body) = (format!("msg_{n}"), of_no_concern(n));
+        let [right, wrong] = [secret(), parsed(OTHER_SECRET)].map(|it| sign(&it, &id, app.now(), body.as_bytes()));
+        let whole = |line: &str| line.replace('#', &right["v1,".len()..]).replace('?', &wrong["v1,".len()..]);
+        let webhook = app.webhook().id(&id).body(body.clone());
+        let webhook = folded.split('\n').fold(webhook, |it, line| it.line("webhook-signature", &whole(line)));
+        assert_eq!(webhook.answered().await, status, "{folded:?}");
+    }
+    assert_eq!(app.inbox().await.len(), taken.len());
+    app.finish().await;
+}
+
+/// F11: the inbox keeps every line too, for the adapter that reads the message again when it is decided.
+#[tokio::test]
+async fn the_inbox_keeps_all_lines_of_a_header() {
+    let app = TestApp::start().await;
+    app.webhook().body(of_no_concern(0)).line("x-more", "y").line("x-more", "z").acknowledged().await;
+    let headers: serde_json::Value =
+        sqlx::query_scalar("select headers from inbox").fetch_one(&app.pool).await.unwrap();
+    assert_eq!(headers["x-more"], serde_json::json!(["y", "z"]));
+    assert_eq!(headers["content-type"], "application/json");
+    app.finish().await;
+}
+
+/// F11: id and time that a proxy repeated say nothing new. They are signed, so that only the first line can count.
+#[tokio::test]
+async fn an_id_and_a_time_that_stand_on_two_lines_are_those_of_the_first() {
+    let app = TestApp::start().await;
+    let now = app.now().timestamp().to_string();
+    let body = of_no_concern(0);
+    let right = sign(&secret(), "msg_1", app.now(), body.as_bytes());
+    let webhook = |first: &str, second: &str| {
+        let webhook = app.webhook().body(body.clone()).line("webhook-signature", &right);
+        let webhook = webhook.line("webhook-timestamp", &now).line("webhook-timestamp", &now);
+        webhook.line("webhook-id", first).line("webhook-id", second)
+    };
+    assert_eq!(webhook("msg_1", "msg_1").answered().await, 200);
+    assert_eq!(webhook("msg_2", "msg_1").answered().await, 401);
+    assert_eq!(app.inbox().await[0].event_id, "msg_1");
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn while_secrets_are_rotated_the_old_and_the_new_one_are_believed() {
     let both = format!("{DEVELOPMENT_WEBHOOK_SECRET},{OTHER_SECRET}");

@@ -11,7 +11,7 @@ use super::rules::STEP_FAILED;
 /// The dead letters of both queues.
 pub fn check(run: &Run, report: &mut Report) {
     let mut letters: BTreeMap<String, u64> = BTreeMap::new();
-    for fact in run.dump.inbox.iter().filter(|it| it.status == "dead") {
+    for fact in run.dump.inbox.iter().filter(|it| it.status == "dead" && !run.is_gone(it)) {
         let cause = or_none(fact.outcome.as_deref());
         *letters.entry(format!("inbox: {cause}")).or_default() += 1;
         let what = format!("a fact from {} is dead", fact.consumer_group);

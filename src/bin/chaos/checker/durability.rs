@@ -16,12 +16,17 @@ const LONGEST: usize = 200;
 /// Acknowledgements against the database, and the database against what was sent.
 pub fn check(run: &Run, report: &mut Report) {
     count(run, report);
-    lost_openings(run, report);
-    lost_webhooks(run, report);
     believed_forgeries(run, report);
     unexpected_facts(run, report);
     if run.drained {
         unexpected_openings(run, report);
+    }
+    if run.restored {
+        return;
+    }
+    lost_openings(run, report);
+    lost_webhooks(run, report);
+    if run.drained {
         effects_for_nobody(run, report);
     }
 }

@@ -27,6 +27,7 @@ pub struct Page {
 
 /// A profile, an account request or a card.
 pub struct Effect {
+    pub at: i64,
     /// The Idempotency-Key that it was made under.
     pub key: String,
     pub id: String,
@@ -62,19 +63,19 @@ impl Ledger {
 
     fn take(&mut self, line: Did) {
         match line {
-            Did::Profile { reference, key, profile_id, .. } => {
-                self.page(reference).profiles.push(Effect { key, id: profile_id, iban: None, profile_id: None });
+            Did::Profile { at, reference, key, profile_id } => {
+                self.page(reference).profiles.push(Effect { at, key, id: profile_id, iban: None, profile_id: None });
             }
-            Did::Request { reference, key, tracking_id, profile_id, .. } => {
-                let effect = Effect { key, id: tracking_id, iban: None, profile_id: Some(profile_id) };
+            Did::Request { at, reference, key, tracking_id, profile_id } => {
+                let effect = Effect { at, key, id: tracking_id, iban: None, profile_id: Some(profile_id) };
                 self.page(reference).requests.push(effect);
             }
             Did::Decided { at, reference, tracking_id, status, iban, bic, rejection_reason } => {
                 let decision = Decision { at, tracking_id, status, iban, bic, reason: rejection_reason };
                 self.page(reference).decisions.push(decision);
             }
-            Did::Card { reference, key, card_id, iban, profile_id, .. } => {
-                let effect = Effect { key, id: card_id, iban: Some(iban), profile_id: Some(profile_id) };
+            Did::Card { at, reference, key, card_id, iban, profile_id } => {
+                let effect = Effect { at, key, id: card_id, iban: Some(iban), profile_id: Some(profile_id) };
                 self.page(reference).cards.push(effect);
             }
             Did::Suffered { fault, .. } => *self.suffered.entry(fault).or_default() += 1,

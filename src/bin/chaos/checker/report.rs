@@ -60,6 +60,11 @@ impl Kind {
         Self::LostDecisions,
         Self::DoubleTickets,
     ];
+
+    /// Its name in JSON.
+    pub fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|it| it.as_str().map(str::to_owned)).unwrap_or_default()
+    }
 }
 
 /// One violation, with where it is.
@@ -129,6 +134,8 @@ pub struct Report {
     /// Events given to each reader.
     pub readers: BTreeMap<usize, u64>,
     pub load: Load,
+    /// Openings of a restored database for which something had been made since its dump.
+    pub again: u64,
 }
 
 impl Report {
@@ -148,12 +155,18 @@ impl Report {
             faults: BTreeMap::new(),
             readers: BTreeMap::new(),
             load: Load::default(),
+            again: 0,
         }
     }
 
     /// How many violations were found, of all kinds.
     pub const fn violations(&self) -> u64 {
         self.total
+    }
+
+    /// Whether there is a violation of one of these kinds.
+    pub fn shows(&self, kinds: &[Kind]) -> bool {
+        kinds.iter().any(|kind| self.found.get(kind).is_some_and(|found| found.count > 0))
     }
 
     pub fn add(&mut self, kind: Kind, violation: Violation) {

@@ -27,8 +27,18 @@ pub struct Seen {
     pub delivered: HashSet<String>,
     /// Each strike, and whether something shows it.
     pub faults: Vec<(Fault, bool)>,
+    /// When the database was taken back, if it was.
+    pub restored: Option<Restored>,
     /// What a load cannot have written.
     pub odd: Vec<String>,
+}
+
+/// The database was taken back to a dump.
+pub struct Restored {
+    pub at: i64,
+    pub dumped_at: i64,
+    pub before: i64,
+    pub after: i64,
 }
 
 /// An opening was asked for.
@@ -67,6 +77,7 @@ pub struct Sent {
     pub replica: usize,
     pub forged: bool,
     pub hang_up: bool,
+    pub folded: bool,
 }
 
 /// An opening as it was read.
@@ -116,8 +127,9 @@ impl Seen {
             Line::Message { at, webhook_id, sha256, reference, status, dropped, reordered, copies, .. } => {
                 self.messages.push(Message { at, webhook_id, sha256, reference, status, dropped, reordered, copies });
             }
-            Line::Send { at, number, webhook_id, sha256, replica, forged, hang_up } => {
-                if self.sends.insert(number, Sent { at, webhook_id, sha256, replica, forged, hang_up }).is_some() {
+            Line::Send { at, number, webhook_id, sha256, replica, forged, hang_up, folded } => {
+                let sent = Sent { at, webhook_id, sha256, replica, forged, hang_up, folded };
+                if self.sends.insert(number, sent).is_some() {
                     self.odd.push(format!("the history has two requests of number {number}"));
                 }
             }
@@ -131,6 +143,9 @@ impl Seen {
             }
             Line::Delivered { webhook_id, .. } => {
                 self.delivered.insert(webhook_id);
+            }
+            Line::Restored { at, dumped_at, before, after } => {
+                self.restored = Some(Restored { at, dumped_at, before, after });
             }
             Line::Fault { fault, evidence, .. } => self.faults.push((fault, evidence.is_some())),
         }

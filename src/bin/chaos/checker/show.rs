@@ -16,7 +16,7 @@ impl Display for Report {
         self.numbers(f)?;
         for kind in Kind::ALL {
             let Some(found) = self.found.get(&kind) else { continue };
-            writeln!(f, "  {:<20} {:>9}", word(kind), found.count)?;
+            writeln!(f, "  {:<20} {:>9}", kind.name(), found.count)?;
             for violation in &found.examples {
                 writeln!(f, "    {violation}")?;
             }
@@ -72,10 +72,6 @@ impl Report {
 fn listed(counts: &BTreeMap<String, u64>) -> String {
     let all: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
-}
-
-fn word(kind: Kind) -> String {
-    serde_json::to_value(kind).ok().and_then(|it| it.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 impl Display for Violation {

@@ -17,21 +17,54 @@ pub fn count(run: &Run, report: &mut Report) {
         struck.with_evidence += u64::from(*evident);
     }
     // The outside world writes down itself what it did to a call.
-    for (fault, times) in &run.ledger.suffered {
-        report.faults.entry(*fault).or_default().calls = *times;
+    for (fault, times) in run.ledger.suffered.iter().map(|(fault, times)| (*fault, *times)).chain(in_the_data(run)) {
+        report.faults.entry(fault).or_default().calls = times;
     }
     if !run.drained {
         return;
     }
+    let dealt: Vec<Fault> = in_the_data(run).map(|(fault, _)| fault).collect();
     let few = |(fault, it): (&Fault, &Strikes)| {
         let found = format!("{} of {} strikes show, {} are the least", it.with_evidence, it.struck, it.least);
-        (it.with_evidence < it.least).then(|| format!("{fault:?}: {found}"))
+        (it.with_evidence < it.least && !dealt.contains(fault)).then(|| format!("{fault:?}: {found}"))
     };
     // The outside world has a ledger of its own: a strike there that met no call was none.
-    let outside = [Fault::ProviderError, Fault::ProviderHang, Fault::ProviderThrottle, Fault::ProviderGarbage];
+    let outside = [
+        Fault::ProviderError,
+        Fault::ProviderHang,
+        Fault::ProviderThrottle,
+        Fault::ProviderGarbage,
+        Fault::ProviderGateway,
+        Fault::ProviderGzip,
+    ];
     let idle = |it: &&Fault| report.faults.get(it).is_some_and(|it| it.least > 0 && it.calls == 0);
-    let idle: Vec<String> = outside.iter().filter(idle).map(|it| format!("{it:?}: no call met it")).collect();
+    let idle: Vec<String> =
+        outside.iter().chain(&dealt).filter(idle).map(|it| format!("{it:?}: no call met it")).collect();
     report.invalid.extend(idle);
     let missing: Vec<String> = report.faults.iter().filter_map(few).collect();
     report.invalid.extend(missing);
+}
+
+/// The longest id that providers document.
+const LONGEST_ID: usize = 255;
+/// Stands for half a character.
+const REPLACEMENT: char = '\u{fffd}';
+/// A word that the contract does not know.
+const UNKNOWN_WORD: &str = "ON_HOLD";
+
+/// Faults that are never struck, because what the outside world makes and says has them: how often it had each.
+fn in_the_data(run: &Run) -> impl Iterator<Item = (Fault, u64)> {
+    let pages = || run.ledger.pages.values();
+    let effects = pages().flat_map(|it| it.profiles.iter().chain(&it.requests).chain(&it.cards));
+    let reasons = pages().flat_map(|it| &it.decisions).filter_map(|it| it.reason.as_deref());
+    let words = run.seen.messages.iter().filter(|it| !it.dropped && it.status == UNKNOWN_WORD);
+    let sends = run.seen.sends.values().filter(|it| it.folded);
+    [
+        (Fault::LongId, effects.filter(|it| it.id.len() == LONGEST_ID).count()),
+        (Fault::CutCharacter, reasons.filter(|it| it.contains(REPLACEMENT)).count()),
+        (Fault::UnknownWord, words.count()),
+        (Fault::FoldedSignature, sends.count()),
+    ]
+    .into_iter()
+    .map(|(fault, count)| (fault, u64::try_from(count).unwrap_or(u64::MAX)))
 }

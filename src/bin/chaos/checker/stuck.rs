@@ -20,7 +20,7 @@ pub fn check(run: &Run, report: &mut Report) {
     if !run.drained {
         return;
     }
-    for fact in run.dump.inbox.iter().filter(|it| it.status == "pending") {
+    for fact in run.dump.inbox.iter().filter(|it| it.status == "pending" && !run.is_gone(it)) {
         let found = fact.outcome.clone().unwrap_or_else(|| "pending".to_owned());
         let what = format!("a fact from {} waits", fact.consumer_group);
         let mut violation = Violation::of(what, "settled", found).webhook(&fact.event_id);
@@ -72,7 +72,9 @@ fn forgotten(run: &Run, anchor: &Anchor, open: &HashSet<(&str, &str)>) -> Vec<Vi
 /// The bank's decisions, as it made them and as it told us of them.
 fn lost_decisions(run: &Run, report: &mut Report) {
     untold(run, report);
-    unrepaired(run, report);
+    if !run.restored {
+        unrepaired(run, report);
+    }
     for (reference, page) in &run.ledger.pages {
         let Some(anchor) = run.dump.anchors.get(reference) else { continue };
         let known = anchor.state == "escalated" || state(&anchor.state).is_some_and(|it| it.decided);

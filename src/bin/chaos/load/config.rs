@@ -15,6 +15,8 @@ pub struct Config {
     pub messages_per_second: f64,
     /// Readings of openings per second.
     pub reads_per_second: f64,
+    /// Whether half of the bank's messages are hung up on, while their work is under way.
+    pub many_hang_up: bool,
     /// The bearer token of the internal API.
     pub token: String,
     /// What the bank signs with: `whsec_…`.

@@ -9,7 +9,7 @@ use axum::http::Method;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::fate::Fate;
+use super::fate::{Fate, Fold};
 use super::run::{Run, count};
 use super::wire::{Call, Listener};
 use crate::files::now;
@@ -28,6 +28,7 @@ pub struct Letter {
     pub body: Bytes,
     pub secret: Secret,
     pub forged: bool,
+    pub fold: Fold,
 }
 
 /// Who carries it.
@@ -73,9 +74,15 @@ impl Courier {
 
     async fn post(&mut self, letter: &Letter, hang_up: bool) -> bool {
         let replica = self.run.replica(&mut self.rng);
-        // Most of them while the work is under way, which takes few milliseconds when all is well.
-        let hang_up = hang_up.then(|| Duration::from_secs_f64(0.02 * self.rng.random::<f64>().powi(3)));
+        let hang_up = hang_up.then(|| self.hung_up_after());
         post(&self.run, letter, replica, hang_up).await
+    }
+
+    fn hung_up_after(&mut self) -> Duration {
+        let drawn = self.rng.random::<f64>();
+        // Most of them while the work is under way, which takes few milliseconds when all is well. Where many are to hang up,
+        // the way to the database is slow, and so is the work.
+        Duration::from_secs_f64(if self.run.config.many_hang_up { 0.15 * drawn } else { 0.02 * drawn.powi(3) })
     }
 }
 
@@ -91,6 +98,7 @@ async fn post(run: &Run, letter: &Letter, replica: usize, hang_up: Option<Durati
         replica,
         forged: letter.forged,
         hang_up: hang_up.is_some(),
+        folded: letter.fold != Fold::None,
     });
     let call = call(letter, at / 1_000_000);
     let status = match hang_up {
@@ -105,12 +113,13 @@ async fn post(run: &Run, letter: &Letter, replica: usize, hang_up: Option<Durati
 }
 
 fn call(letter: &Letter, timestamp: i64) -> Call {
-    let headers = vec![
+    let mut headers = vec![
         ("content-type", "application/json".to_owned()),
         (ID, letter.webhook_id.clone()),
         (TIMESTAMP, timestamp.to_string()),
-        (SIGNATURE, letter.secret.sign(&letter.webhook_id, timestamp, &letter.body)),
     ];
+    let signature = letter.secret.sign(&letter.webhook_id, timestamp, &letter.body);
+    headers.extend(letter.fold.lines(signature).into_iter().map(|line| (SIGNATURE, line)));
     let (path, body) = ("/webhooks/nexusbank".to_owned(), letter.body.clone());
     Call { listener: Listener::Public, method: Method::POST, path, headers, body }
 }

@@ -1,5 +1,6 @@
 //! What befalls the bank's messages on their way, dealt from a deck of a hundred: 10 are lost, 20 copied, 20 overtaken (4 of
-//! them copied, too), 6 hung up on (5 % of all requests, since copies and repeats are not), and 2 have a forgery beside them.
+//! them copied, too), 6 hung up on (5 % of all requests, since copies and repeats are not), 2 have a forgery beside them, and
+//! of 6 a proxy writes the signature anew.
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub struct Fate {
     /// The bank closes the connection of the first sending.
     pub hang_up: bool,
     pub forgery: Option<Forgery>,
+    pub fold: Fold,
 }
 
 /// The copies that are sent beside the first.
@@ -38,6 +40,35 @@ pub enum Forgery {
     OwnId,
 }
 
+/// How a proxy writes a header that may stand several times (RFC 9110, 5.3) and whose values are kept apart by a space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fold {
+    /// As it was sent.
+    #[default]
+    None,
+    /// The comma in it is taken for one between values, and gets a space.
+    Spaced,
+    /// Each signature in a line of its own.
+    Lines,
+    /// Several signatures are joined by commas.
+    Joined,
+}
+
+/// A signature that is not ours: a bank that changes its key signs with both.
+const OTHER: &str = "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+impl Fold {
+    /// The header lines in which a signature arrives.
+    pub fn lines(self, signature: String) -> Vec<String> {
+        match self {
+            Self::None => vec![signature],
+            Self::Spaced => vec![signature.replacen(',', ", ", 1)],
+            Self::Lines => vec![OTHER.to_owned(), signature],
+            Self::Joined => vec![format!("{OTHER}, {signature}")],
+        }
+    }
+}
+
 impl Fate {
     /// How long the first sending is held back.
     pub fn held(&self, rng: &mut StdRng) -> Duration {
@@ -50,8 +81,8 @@ impl Fate {
     }
 }
 
-/// The deck.
-pub fn deck(seed: u64) -> Deck<Fate> {
+/// The deck; or one of which half is hung up on.
+pub fn deck(seed: u64, many_hang_up: bool) -> Deck<Fate> {
     let fate = |n: u32| Fate {
         dropped: n < 10,
         copies: if (10..30).contains(&n) {
@@ -60,11 +91,17 @@ pub fn deck(seed: u64) -> Deck<Fate> {
             Copies::default()
         },
         reordered: (26..46).contains(&n),
-        hang_up: [12, 35, 50, 51, 52, 53].contains(&n),
+        hang_up: [12, 35, 50, 51, 52, 53].contains(&n) || (many_hang_up && n.is_multiple_of(2)),
         forgery: match n {
             60 => Some(Forgery::SameId),
             61 => Some(Forgery::OwnId),
             _ => None,
+        },
+        fold: match n {
+            70 | 71 => Fold::Spaced,
+            72 | 73 => Fold::Lines,
+            74 | 75 => Fold::Joined,
+            _ => Fold::None,
         },
     };
     Deck::new(seed, "fates", (0..100).map(fate).collect())
@@ -76,7 +113,7 @@ mod tests {
 
     #[test]
     fn of_a_hundred_messages_as_many_meet_each_fate_as_planned() {
-        let mut deck = deck(1);
+        let mut deck = deck(1, false);
         let fates: Vec<Fate> = (0..100).filter_map(|_| deck.deal()).collect();
         let count = |is: fn(&Fate) -> bool| fates.iter().filter(|it| is(it)).count();
         assert_eq!(count(|it| it.dropped), 10);
@@ -86,6 +123,7 @@ mod tests {
         assert_eq!(count(|it| it.reordered), 20);
         assert_eq!(count(|it| it.hang_up), 6);
         assert_eq!(count(|it| it.forgery.is_some()), 2);
+        assert_eq!(count(|it| it.fold != Fold::None), 6);
         assert_eq!(count(|it| it.dropped && *it != Fate { dropped: true, ..Fate::default() }), 0);
     }
 }

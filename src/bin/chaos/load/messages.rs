@@ -13,11 +13,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::courier::{Courier, Letter};
-use super::fate::{self, Fate, Forgery};
+use super::fate::{self, Fate, Fold, Forgery};
 use super::pace::Pace;
 use super::run::{Run, count};
 use crate::files::now;
-use crate::provider::{Deck, STRANGER, Secret, Word, bic, iban, rng};
+use crate::provider::{Deck, STRANGER, Secret, Word, bic, iban, rng, sent};
 use crate::record::Seen;
 
 /// Makes up messages.
@@ -54,7 +54,7 @@ impl Messages {
         Ok(Self {
             pace: Pace::new(run.config.messages_per_second, now),
             made: 0,
-            fates: fate::deck(seed),
+            fates: fate::deck(seed, run.config.many_hang_up),
             rng: rng(seed, "messages", 0),
             bank: Secret::parse(&run.config.webhook_secret)?,
             forger: Secret::wrong()?,
@@ -91,6 +91,7 @@ impl Messages {
         self.made += 1;
         let fate = self.fates.deal().unwrap_or_default();
         let letter = Letter::new(format!("msg-{seed}-{number}"), body(word), self.bank.clone());
+        let letter = Letter { fold: fate.fold, ..letter };
         self.run.history.record(&Seen::Message {
             at: now(),
             webhook_id: letter.webhook_id.clone(),
@@ -131,7 +132,7 @@ impl Messages {
 impl Letter {
     fn new(webhook_id: String, body: Bytes, secret: Secret) -> Self {
         let sha256 = hex::encode(Sha256::digest(&body));
-        Self { webhook_id, sha256, body, secret, forged: false }
+        Self { webhook_id, sha256, body, secret, forged: false, fold: Fold::None }
     }
 }
 
@@ -149,5 +150,5 @@ fn body(word: &Word) -> Bytes {
         },
     };
     // Text alone: there is nothing in it that cannot be written.
-    Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
+    Bytes::from(sent(&serde_json::to_string(&body).unwrap_or_default()))
 }

@@ -5,13 +5,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rand::RngExt;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::wire;
 use super::world::{Answer, World};
 use crate::files::now;
 use crate::record::{Did, Fault};
@@ -43,8 +43,11 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     let task = tokio::spawn(async move {
-        let Some(met) = world.faults.meet() else { return on_time(&world, work).await };
+        let Some(met) = world.faults.meet() else { return on_time(&world, work, false).await };
         suffered(&world, endpoint, met.fault);
+        if met.fault == Fault::ProviderGzip {
+            return on_time(&world, work, true).await;
+        }
         if met.after_effect {
             work.await;
         }
@@ -53,12 +56,12 @@ where
     task.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-async fn on_time(world: &World, work: impl Future<Output = Answer>) -> Response {
+async fn on_time(world: &World, work: impl Future<Output = Answer>, compressed: bool) -> Response {
     let half = Duration::from_micros(world.state().rng.random_range(2_500..15_000));
     tokio::time::sleep(half).await;
     let (status, body) = work.await;
     tokio::time::sleep(half).await;
-    (status, Json(body)).into_response()
+    wire::answer(status, &body, compressed)
 }
 
 /// Writes down that a call met a fault.

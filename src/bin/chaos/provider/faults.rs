@@ -75,6 +75,13 @@ impl Faults {
                 let body = Json(json!({ "code": "too_many_requests", "message": "slow down" }));
                 (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1")], body).into_response()
             }
+            // A gateway's, and a framework's: neither says what a bank says when it means no.
+            Fault::ProviderGateway => {
+                let framework = json!({ "status": 400, "error": "Bad Request", "message": "" });
+                let second = self.strikes.borrow().is_multiple_of(4);
+                let body = if second { framework } else { json!({ "message": "Bad request" }) };
+                (StatusCode::BAD_REQUEST, Json(body)).into_response()
+            }
             Fault::ProviderGarbage => {
                 (StatusCode::OK, [(CONTENT_TYPE, "text/html")], "<html><body>It works!</body></html>").into_response()
             }

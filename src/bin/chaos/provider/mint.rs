@@ -22,6 +22,15 @@ pub fn id(prefix: &str, seed: u64, reference: &str, number: u64) -> String {
     format!("{prefix}_{}", hex::encode(hash.finalize().get(..12).unwrap_or_default()))
 }
 
+/// The longest id that providers document.
+pub const LONGEST: usize = 255;
+
+/// An id made longer until it is as long as any.
+pub fn long(id: &str) -> String {
+    let filling = hex::encode(Sha256::digest(id)).repeat(4);
+    format!("{id}_{filling}").chars().take(LONGEST).collect()
+}
+
 /// The number of an opening: what stands at the end of its customer's reference, or one made from it.
 pub fn number(customer_reference: &str) -> u64 {
     let stated = customer_reference.rsplit('-').next().and_then(|it| it.parse().ok());
@@ -100,6 +109,12 @@ mod tests {
     fn the_published_belgian_example_has_these_check_digits() {
         assert_eq!(belgian(5_390_075_470), 34);
         assert_eq!(98 - mod97("539007547034BE00"), 68);
+    }
+
+    #[test]
+    fn a_long_id_is_as_long_as_any_and_still_its_own() {
+        assert_eq!(long(&id("aor", 1, "a", 0)).len(), LONGEST);
+        assert_ne!(long(&id("aor", 1, "a", 0)), long(&id("aor", 1, "b", 0)));
     }
 
     #[test]

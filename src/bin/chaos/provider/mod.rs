@@ -16,6 +16,7 @@ mod signature;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod wire;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,6 +29,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub use self::deck::{Deck, rng};
 pub use self::mint::{STRANGER, bic, iban};
 pub use self::signature::{ID, SIGNATURE, Secret, TIMESTAMP};
+pub use self::wire::sent;
 pub use self::world::{Word, World};
 use crate::files::Recorder;
 use crate::record::Fault;

@@ -7,8 +7,11 @@ use rand::rngs::StdRng;
 
 use super::deck::{Deck, rng};
 
-/// Why the bank says no.
-const REASONS: [&str; 3] = ["risk policy", "documents not readable", "customer unknown to the register"];
+/// Why the bank says no. The last one is cut in the middle of a character ([`super::wire::CUT`]).
+const REASONS: [&str; 4] =
+    ["risk policy", "documents not readable", "customer unknown to the register", "the name ends in \u{fffd}"];
+/// A word that the contract does not know, and a bank may use all the same.
+pub const UNKNOWN: &str = "ON_HOLD";
 
 /// How a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub enum Ending {
 /// What happens to one request, each at its time after it was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Messages of progress, `INITIATED` or `IN_PROGRESS`, in the order of time.
+    /// Messages of progress, `INITIATED`, `IN_PROGRESS` or `ON_HOLD`, in the order of time.
     pub progress: Vec<(Duration, &'static str)>,
     /// When the bank decides, unless it is silent.
     pub decide_after: Duration,
@@ -40,13 +43,16 @@ pub struct Script {
 pub struct Scripts {
     seed: u64,
     endings: Deck<Ending>,
+    /// Which are put on hold, by a word that nobody knows.
+    holds: Deck<bool>,
 }
 
 impl Scripts {
     pub fn new(seed: u64) -> Self {
         // Of 100: 87, 10, and 3 that are silent, of which half speak late.
         let cards = [(174, Ending::Completed), (20, Ending::Rejected), (3, Ending::Late), (3, Ending::Silent)];
-        Self { seed, endings: Deck::of(seed, "endings", &cards) }
+        let holds = Deck::of(seed, "holds", &[(1, true), (9, false)]);
+        Self { seed, endings: Deck::of(seed, "endings", &cards), holds }
     }
 
     /// The script of this opening's requests.
@@ -54,20 +60,21 @@ impl Scripts {
         let mut rng = rng(self.seed, "script", opening);
         let decide_after = rng.random_range(500..=8_000);
         Script {
-            progress: progress(&mut rng, decide_after),
+            progress: progress(&mut rng, decide_after, self.holds.at(opening) == Some(true)),
             decide_after: Duration::from_millis(decide_after),
             ending: self.endings.at(opening).unwrap_or(Ending::Completed),
-            reason: REASONS[usize::try_from(opening % 3).unwrap_or_default()],
+            reason: REASONS[usize::try_from(opening).unwrap_or_default() % REASONS.len()],
         }
     }
 }
 
-fn progress(rng: &mut StdRng, decide_after: u64) -> Vec<(Duration, &'static str)> {
+fn progress(rng: &mut StdRng, decide_after: u64, held: bool) -> Vec<(Duration, &'static str)> {
     let mut times: Vec<u64> =
         (0..rng.random_range(1..=2)).map(|_| rng.random_range(200..=decide_after.max(201))).collect();
     times.sort_unstable();
     let first = (Duration::from_millis(rng.random_range(0..200)), "INITIATED");
-    let later = times.into_iter().map(|at| (Duration::from_millis(at), "IN_PROGRESS"));
+    let word = |at: usize| if held && at == 0 { UNKNOWN } else { "IN_PROGRESS" };
+    let later = times.into_iter().enumerate().map(|(at, time)| (Duration::from_millis(time), word(at)));
     std::iter::once(first).chain(later).collect()
 }
 
@@ -83,6 +90,8 @@ mod tests {
         assert_eq!(count(Ending::Completed), 174);
         assert_eq!(count(Ending::Rejected), 20);
         assert_eq!((count(Ending::Late), count(Ending::Silent)), (3, 3));
+        let is_held = |n: &u64| scripts.of(*n).progress.iter().any(|(_, word)| *word == UNKNOWN);
+        assert_eq!((200..400).filter(is_held).count(), 20);
     }
 
     #[test]

@@ -27,10 +27,11 @@ pub fn router() -> Router<Arc<World>> {
     Router::new().route("/events", routing::post(receive))
 }
 
-/// A subscriber that hangs or fails after it took an event says so as little as any other; garbage with a 200 would be an
-/// acknowledgement, so it has no such fault.
+/// A subscriber that hangs or fails after it took an event says so as little as any other. It has only the faults that are
+/// no acknowledgement: garbage with a 200 would be one, and so would an answer that is compressed.
 async fn receive(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes) -> Response {
-    let met = world.faults.meet().filter(|it| it.fault != Fault::ProviderGarbage);
+    let refuses = [Fault::ProviderError, Fault::ProviderHang, Fault::ProviderThrottle];
+    let met = world.faults.meet().filter(|it| refuses.contains(&it.fault));
     if let Some(met) = met {
         calls::suffered(&world, "event", met.fault);
         return world.faults.suffer(met.fault).await;

@@ -20,6 +20,9 @@ use super::signature::Secret;
 use super::{Counts, mint};
 use crate::files::Recorder;
 
+/// One id in so many is as long as they may be.
+const ONE_LONG_IN: u64 = 20;
+
 /// What the bank says about a request, or could say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
@@ -27,7 +30,7 @@ pub struct Word {
     pub reference: String,
     pub tracking_id: String,
     pub market: String,
-    /// `INITIATED`, `IN_PROGRESS`, `COMPLETED` or `REJECTED`.
+    /// `INITIATED`, `IN_PROGRESS`, `ON_HOLD`, `COMPLETED` or `REJECTED`.
     pub status: &'static str,
     pub iban: Option<String>,
     pub bic: Option<String>,
@@ -75,6 +78,8 @@ pub struct State {
     pub rng: StdRng,
     firsts: HashMap<(&'static str, String), First>,
     made: HashMap<(&'static str, String), u64>,
+    /// How many ids were given, by what they begin with.
+    named: HashMap<&'static str, u64>,
     listener: Option<mpsc::UnboundedSender<Word>>,
 }
 
@@ -88,6 +93,7 @@ impl World {
             rng: rng(seed, "provider", 0),
             firsts: HashMap::new(),
             made: HashMap::new(),
+            named: HashMap::new(),
             listener: None,
         };
         Self {
@@ -126,7 +132,10 @@ impl World {
         let mut state = self.state();
         let made = state.made.entry((prefix, reference.to_owned())).or_default();
         let place = std::mem::replace(made, *made + 1);
-        (mint::id(prefix, self.seed, reference, place), place)
+        let named = state.named.entry(prefix).or_default();
+        *named += 1;
+        let (id, is_long) = (mint::id(prefix, self.seed, reference, place), named.is_multiple_of(ONE_LONG_IN));
+        (if is_long { mint::long(&id) } else { id }, place)
     }
 
     /// From now on, the words of the bank go to whoever holds the other end.

@@ -20,18 +20,18 @@ use crate::http::internal::auth::Operator;
 use crate::http::internal::fields::{self, Wrong};
 use crate::http::internal::json::JsonObject;
 use crate::http::internal::path::Id;
-use crate::http::internal::reason;
+use crate::http::internal::reason::{self, EvidenceText, ReasonText};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 
 /// How a case was judged.
 #[derive(Clone, Debug, PartialEq, Eq, ToSchema)]
 pub struct Judgement {
     /// For the record.
-    #[schema(example = "the second answer was the provider's mistake", min_length = 1, max_length = 500)]
+    #[schema(value_type = ReasonText)]
     reason: String,
     /// What it rests on.
-    #[schema(max_length = 2000)]
+    #[schema(value_type = Option<EvidenceText>)]
     evidence: Option<String>,
 }
 
@@ -45,13 +45,7 @@ pub struct Judgement {
     request_body = Judgement,
     responses(
         (status = 202, description = "It is resolved", body = Accepted),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 409, description = "`wrong-state`: it was resolved by somebody else, or for another reason", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+        (status = 409, description = "`wrong-state`: it was resolved by somebody else, or for another reason"),
     ),
 )]
 pub async fn resolve(

@@ -20,7 +20,7 @@ use crate::http::internal::json::JsonObject;
 use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, Reason};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 
 /// Makes a dead letter pending again: it has all its attempts once more.
 #[utoipa::path(
@@ -32,13 +32,7 @@ use crate::http::problem::{ApiError, Kind, Problem};
     request_body = Reason,
     responses(
         (status = 202, description = "It will be tried again", body = Accepted),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 409, description = "`wrong-state`: it went on already, or its opening has no use for it", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+        (status = 409, description = "`wrong-state`: it went on already, or its opening has no use for it"),
     ),
 )]
 pub async fn redrive(
@@ -65,13 +59,7 @@ pub async fn redrive(
     request_body = Reason,
     responses(
         (status = 202, description = "It will not be tried again", body = Accepted),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 409, description = "`wrong-state`: it went on already", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+        (status = 409, description = "`wrong-state`: it went on already"),
     ),
 )]
 pub async fn discard(

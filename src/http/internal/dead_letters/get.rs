@@ -12,19 +12,20 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::Queue;
 use crate::db::dead_letters::{self, Letter, Whole};
 use crate::http::Edge;
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 
 /// A dead letter with everything that is known about it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct WholeDeadLetter {
     /// Its id.
     id: Uuid,
-    /// `inbox` or `outbox`.
-    #[schema(example = "outbox")]
+    /// Which queue it stands in.
+    #[schema(value_type = Queue)]
     queue: String,
     /// The source of a fact, or the topic of a command.
     #[schema(example = "submit_request")]
@@ -44,7 +45,6 @@ pub struct WholeDeadLetter {
     #[schema(example = "dead")]
     status: String,
     /// What was sent, or was to be: JSON if it is, else text.
-    #[schema(value_type = Object)]
     payload: Value,
     /// The same, byte for byte.
     payload_base64: String,
@@ -90,7 +90,6 @@ fn readable(payload: &[u8]) -> Value {
     params(("id" = Uuid, Path, description = "Its id")),
     responses(
         (status = 200, description = "With payload and attempts", body = WholeDeadLetter),
-        (status = 404, description = "`not-found`", body = Problem),
     ),
 )]
 pub async fn get(State(edge): State<Arc<Edge>>, Id(id): Id) -> Result<Json<WholeDeadLetter>, ApiError> {

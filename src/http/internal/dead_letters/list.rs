@@ -4,30 +4,30 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use uuid::Uuid;
 
-use super::DeadLetter;
+use super::{DeadLetter, Queue};
 use crate::db::dead_letters;
 use crate::http::Edge;
+use crate::http::internal::fields;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 
-/// Lists dead letters, newest first.
+/// Lists dead letters, newest first: facts by when they came, work by when its opening started.
 #[utoipa::path(
     get,
     path = "/v1/dead-letters",
     operation_id = "list_dead_letters",
     tag = "People",
-    params(("queue" = Option<String>, Query, description = "`inbox` or `outbox`"), PageQuery),
+    params(("queue" = Option<Queue>, Query, description = "Which queue it stands in"), PageQuery<Uuid>),
     responses(
         (status = 200, description = "A page", body = Listing<DeadLetter>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<DeadLetter>>, ApiError> {
     params.only(&["queue"])?;
-    let queue = params.one_of("queue", &["inbox", "outbox"])?;
+    let queue = params.read("queue", fields::word)?.map(Queue::as_str);
     let page = params.page()?;
     let work = move |mut connection: Connection| async move {
         dead_letters::list(&mut connection, queue, one_more(page)).await

@@ -14,15 +14,26 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::db::dead_letters;
+use crate::domain::text::words;
 use crate::http::Edge;
+
+words!(
+    /// The queue that a dead letter stands in.
+    Queue {
+        /// What came from outside.
+        Inbox = "inbox",
+        /// What was to be sent.
+        Outbox = "outbox",
+    }
+);
 
 /// A dead letter.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeadLetter {
     /// Its id.
     id: Uuid,
-    /// `inbox` or `outbox`.
-    #[schema(example = "outbox")]
+    /// Which queue it stands in.
+    #[schema(value_type = Queue)]
     queue: String,
     /// The source of a fact, or the topic of a command.
     #[schema(example = "submit_request")]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::{Flag, FlagRule};
+use super::{Flag, FlagName, FlagRule};
 use crate::db::feature_flags;
 use crate::http::Edge;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 
 /// Lists the changes of a flag, newest first.
 #[utoipa::path(
@@ -18,12 +18,9 @@ use crate::http::problem::{ApiError, Problem};
     path = "/v1/feature-flags/{flag}/changes",
     operation_id = "list_feature_flag_changes",
     tag = "Feature flags",
-    params(("flag" = String, Path, description = "`async-account-opening`"), PageQuery),
+    params(("flag" = FlagName, Path, description = "The flag"), PageQuery<i64>),
     responses(
         (status = 200, description = "A page", body = Listing<FlagRule>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn changes(

@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::State;
 
 use super::FlagRule;
-use crate::db::feature_flags::{self, Change};
+use crate::db::feature_flags::{self, Change, ScopeKey};
 use crate::domain::flag::ASYNC_ACCOUNT_OPENING;
 use crate::http::Edge;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 
 /// Lists the rules that hold, those for all first. The narrowest match decides; without one the flag is on.
 #[utoipa::path(
@@ -19,11 +19,9 @@ use crate::http::problem::{ApiError, Problem};
     path = "/v1/feature-flags",
     operation_id = "list_feature_flags",
     tag = "Feature flags",
-    params(PageQuery),
+    params(PageQuery<ScopeKey>),
     responses(
         (status = 200, description = "A page", body = Listing<FlagRule>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<FlagRule>>, ApiError> {

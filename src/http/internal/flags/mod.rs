@@ -20,8 +20,11 @@ use utoipa_axum::routes;
 
 pub use self::cache::Flags;
 use crate::db::feature_flags::Change;
+use crate::domain::CustomerType;
 use crate::domain::flag::ASYNC_ACCOUNT_OPENING;
+use crate::domain::text::{self as forms, form};
 use crate::http::Edge;
+use crate::http::internal::fields::Country;
 use crate::http::problem::{ApiError, Kind};
 
 /// The routes.
@@ -33,13 +36,13 @@ pub fn router() -> OpenApiRouter<Arc<Edge>> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FlagRule {
     /// The flag.
-    #[schema(example = "async-account-opening")]
+    #[schema(value_type = FlagName)]
     flag: String,
     /// ISO 3166 alpha-2; null: all.
-    #[schema(example = "NL")]
+    #[schema(value_type = Option<Country>)]
     market: Option<String>,
-    /// `company`, `freelancer` or `individual`; null: all.
-    #[schema(example = "company")]
+    /// What the customers are; null: all.
+    #[schema(value_type = Option<CustomerType>)]
     customer_type: Option<String>,
     /// Whether it is on: then openings are started on the asynchronous flow.
     enabled: bool,
@@ -63,6 +66,10 @@ impl From<Change> for FlagRule {
 
 /// The flag that the path names. There is one.
 struct Flag(&'static str);
+
+/// The flags that there are.
+pub enum FlagName {}
+form!(FlagName, forms::one_of([ASYNC_ACCOUNT_OPENING].into_iter()));
 
 impl<S: Send + Sync> FromRequestParts<S> for Flag {
     type Rejection = ApiError;

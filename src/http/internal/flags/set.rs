@@ -8,17 +8,18 @@ use serde_json::{Map, Value, json};
 use sqlx::Connection as _;
 use utoipa::ToSchema;
 
-use super::{Flag, FlagRule};
+use super::{Flag, FlagName, FlagRule};
 use crate::db::feature_flags::{self, NewChange};
 use crate::db::operator_actions::{self, Action};
+use crate::domain::CustomerType;
 use crate::domain::flag::{Rule, Scope};
 use crate::http::Edge;
 use crate::http::internal::auth::Admin;
-use crate::http::internal::fields::{self, Wrong};
+use crate::http::internal::fields::{self, Country, MAX_PERCENT, Wrong};
 use crate::http::internal::json::JsonObject;
-use crate::http::internal::reason;
+use crate::http::internal::reason::{self, ReasonText};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 
 const FIELDS: [&str; 5] = ["market", "customer_type", "enabled", "percentage", "reason"];
 
@@ -27,18 +28,17 @@ const FIELDS: [&str; 5] = ["market", "customer_type", "enabled", "percentage", "
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct FlagSetting {
     /// ISO 3166 alpha-2; null or absent: all.
-    #[schema(example = "NL")]
+    #[schema(value_type = Option<Country>)]
     market: Option<String>,
-    /// `company`, `freelancer` or `individual`; null or absent: all.
-    #[schema(example = "company")]
-    customer_type: Option<String>,
+    /// What the customers are; null or absent: all.
+    customer_type: Option<CustomerType>,
     /// Off: the legacy synchronous flow.
     enabled: bool,
     /// For how many percent of the openings it is on, the same ones whenever they are asked about.
     #[schema(minimum = 0, maximum = 100, default = 100)]
     percentage: Option<u8>,
     /// For the record.
-    #[schema(example = "the bank is ready for companies", min_length = 1, max_length = 500)]
+    #[schema(value_type = ReasonText)]
     reason: String,
 }
 
@@ -50,16 +50,11 @@ pub struct FlagSetting {
     path = "/v1/feature-flags/{flag}",
     operation_id = "set_feature_flag",
     tag = "Feature flags",
-    params(("flag" = String, Path, description = "`async-account-opening`")),
+    params(("flag" = FlagName, Path, description = "The flag")),
     request_body = FlagSetting,
     responses(
         (status = 200, description = "What holds now", body = FlagRule),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: admins set flags", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+        (status = 403, description = "`forbidden`: admins set flags"),
     ),
 )]
 pub async fn set(
@@ -117,8 +112,8 @@ fn read(body: &Map<String, Value>) -> Result<(Rule, String), ApiError> {
         wrong.add("", "enabled", "must be true or false");
     }
     let percentage = match body.get("percentage") {
-        None | Some(Value::Null) => Some(100),
-        Some(value) => value.as_u64().and_then(|it| u8::try_from(it).ok()).filter(|it| *it <= 100),
+        None | Some(Value::Null) => Some(MAX_PERCENT),
+        Some(value) => fields::percentage(value),
     };
     if percentage.is_none() {
         wrong.add("", "percentage", "must be a whole number from 0 to 100");

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::domain::{Customer, CustomerType, Flow, Request};
-use crate::http::internal::fields::{self, MAX_TEXT, Wrong};
+use crate::http::internal::fields::{self, Country, Currency, CustomerText, Email, MAX_TEXT, Wrong};
 use crate::http::problem::ApiError;
 use crate::provider::nexusbank;
 
@@ -15,16 +15,14 @@ use crate::provider::nexusbank;
 #[schema(as = NewAccountOpening)]
 pub struct Asked {
     /// Where the account is opened: ISO 3166 alpha-2.
-    #[schema(example = "BE")]
+    #[schema(value_type = Country)]
     market: String,
-    /// `company`, `freelancer` or `individual`.
-    #[schema(value_type = String, example = "company")]
+    /// What the customer is.
     customer_type: CustomerType,
     /// ISO 4217.
-    #[schema(example = "EUR")]
+    #[schema(value_type = Currency)]
     currency: String,
     /// `async`, or `sync`: the legacy flow, whose answer waits up to `SYNC_WAIT`. Left out, the feature flag decides.
-    #[schema(value_type = Option<String>, example = "async")]
     flow: Option<Flow>,
     /// Who it is for.
     #[schema(value_type = NewCustomer)]
@@ -36,16 +34,16 @@ pub struct Asked {
 #[expect(dead_code, reason = "it describes the domain's customer, which knows nothing of the API")]
 pub struct NewCustomer {
     /// The caller's own name for the customer.
-    #[schema(example = "cus_1", min_length = 1, max_length = 200)]
+    #[schema(value_type = CustomerText)]
     reference: String,
     /// Legal or personal name.
-    #[schema(example = "Acme BV", min_length = 1, max_length = 200)]
+    #[schema(value_type = CustomerText)]
     name: String,
     /// Where the customer is written to.
-    #[schema(example = "ops@acme.example", max_length = 254)]
+    #[schema(value_type = Email)]
     email: String,
     /// ISO 3166 alpha-2.
-    #[schema(example = "BE")]
+    #[schema(value_type = Country)]
     country: String,
 }
 

@@ -21,7 +21,7 @@ use crate::http::internal::json::JsonObject;
 use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, Reason};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 
 /// Erases the personal data of an account opening that has ended. It cannot be undone. A repeat changes nothing, but for what
 /// came since and could not be recognised then.
@@ -34,13 +34,7 @@ use crate::http::problem::{ApiError, Kind, Problem};
     request_body = Reason,
     responses(
         (status = 202, description = "It is erased", body = Accepted),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 409, description = "`wrong-state`: it has not ended", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+        (status = 409, description = "`wrong-state`: it has not ended"),
     ),
 )]
 pub async fn erase(

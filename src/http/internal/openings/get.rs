@@ -11,7 +11,7 @@ use crate::domain::resource::Resource;
 use crate::http::Edge;
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 
 /// Reads an account opening.
 #[utoipa::path(
@@ -22,7 +22,6 @@ use crate::http::problem::{ApiError, Kind, Problem};
     params(("id" = uuid::Uuid, Path, description = "Its id")),
     responses(
         (status = 200, description = "As it is now", body = Resource),
-        (status = 404, description = "`not-found`", body = Problem),
     ),
 )]
 pub async fn get(State(edge): State<Arc<Edge>>, Id(id): Id) -> Result<Json<Resource>, ApiError> {

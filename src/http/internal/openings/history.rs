@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 
 use crate::db::history::{self, Transition};
 use crate::db::openings;
-use crate::domain::OpeningId;
+use crate::domain::{OpeningId, Source, StateName};
 use crate::http::Edge;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 
 /// A transition.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -24,15 +24,16 @@ pub struct Item {
     /// The opening's version after it, from 1.
     version: i64,
     /// The state before. None: the start.
+    #[schema(value_type = Option<StateName>)]
     from: Option<String>,
     /// The state after.
-    #[schema(example = "awaiting_provider")]
+    #[schema(value_type = StateName)]
     to: String,
     /// The fact that caused it.
     #[schema(example = "submission_accepted")]
     event: String,
-    /// `api`, `webhook`, `poll`, `list`, `sandbox`, `report`, `command`, `timer` or `operator`.
-    #[schema(example = "command")]
+    /// How the fact came.
+    #[schema(value_type = Source)]
     source: String,
     /// When.
     at: DateTime<Utc>,
@@ -55,12 +56,9 @@ impl From<Transition> for Item {
     path = "/v1/account-openings/{id}/history",
     operation_id = "list_transitions",
     tag = "Account openings",
-    params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery),
+    params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery<i64>),
     responses(
         (status = 200, description = "A page", body = Listing<Item>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn history(

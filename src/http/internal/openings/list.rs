@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use uuid::Uuid;
 
 use crate::db::openings::{self, Filter};
 use crate::domain::resource::Resource;
 use crate::domain::{StateName, Status};
 use crate::http::Edge;
-use crate::http::internal::fields::{self, MAX_TEXT};
-use crate::http::internal::page::{Listing, PageQuery, Params, encode};
+use crate::http::internal::cursor::Key;
+use crate::http::internal::fields::{self, Country, CustomerText, MAX_TEXT};
+use crate::http::internal::page::{Listing, PageQuery, Params};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 
 /// Lists account openings, newest first. A page of a narrow search among many may hold fewer than `limit`, or none, and have a
 /// `next_cursor` all the same: go on with that one.
@@ -22,16 +24,14 @@ use crate::http::problem::{ApiError, Problem};
     operation_id = "list_account_openings",
     tag = "Account openings",
     params(
-        ("status" = Option<String>, Query, description = "`in_progress`, `succeeded`, `rejected` or `failed`"),
-        ("state" = Option<String>, Query, description = "The state behind the status"),
-        ("market" = Option<String>, Query, description = "ISO 3166 alpha-2"),
-        ("customer_reference" = Option<String>, Query, description = "The caller's own name for the customer"),
-        PageQuery,
+        ("status" = Option<Status>, Query, description = "What callers are told"),
+        ("state" = Option<StateName>, Query, description = "The state behind the status"),
+        ("market" = Option<Country>, Query, description = "ISO 3166 alpha-2"),
+        ("customer_reference" = Option<CustomerText>, Query, description = "The caller's own name for the customer"),
+        PageQuery<Uuid>,
     ),
     responses(
         (status = 200, description = "A page", body = Listing<Resource>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Resource>>, ApiError> {
@@ -48,7 +48,7 @@ pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<
     };
     let listed = database(&edge.pool, work).await?;
     let items = listed.openings.iter().map(Resource::from).collect();
-    Ok(Json(Listing { items, next_cursor: listed.next.as_ref().map(encode) }))
+    Ok(Json(Listing { items, next_cursor: listed.next.as_ref().map(Key::write) }))
 }
 
 /// The states that both allow.

@@ -20,7 +20,7 @@ use crate::http::internal::Accepted;
 use crate::http::internal::auth::Operator;
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 use crate::workers::facts;
 
 /// Asks the provider now, also when people were told already.
@@ -32,9 +32,7 @@ use crate::workers::facts;
     params(("id" = Uuid, Path, description = "Its id")),
     responses(
         (status = 202, description = "The provider will be asked", body = Accepted),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 409, description = "`wrong-state`: no tracking id yet, or decided already", body = Problem),
+        (status = 409, description = "`wrong-state`: no tracking id yet, or decided already"),
     ),
 )]
 pub async fn poll(

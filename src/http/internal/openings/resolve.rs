@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use sqlx::Connection as _;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use uuid::Uuid;
 
 use crate::clock::Time;
@@ -18,6 +19,7 @@ use crate::db::operator_actions::{self, Action};
 use crate::db::{inbox, openings};
 use crate::domain::bank::{Bic, Iban};
 use crate::domain::ids::ActId;
+use crate::domain::text::{self as forms, words};
 use crate::domain::{Fact, Opening, OpeningId, ProviderRef, Resolution, Source};
 use crate::http::Edge;
 use crate::http::internal::Accepted;
@@ -25,33 +27,87 @@ use crate::http::internal::auth::Operator;
 use crate::http::internal::fields::{self, Takes, Wrong};
 use crate::http::internal::json::JsonObject;
 use crate::http::internal::path::Id;
-use crate::http::internal::reason;
+use crate::http::internal::reason::{self, EvidenceText, ReasonText};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 use crate::workers::facts;
 
-/// How an opening ends.
+words!(
+    /// How an opening ends.
+    Outcome {
+        /// The provider's final no.
+        Rejected = "rejected",
+        /// Ended without an answer of the provider.
+        Failed = "failed",
+        /// The account is open.
+        Completed = "completed",
+    }
+);
+
+/// How an opening ends: without an account, or with the account that is open.
 #[derive(ToSchema)]
 #[schema(as = OpeningDecision)]
+#[serde(untagged)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
-pub struct Decision {
-    /// `rejected`, `failed` or `completed`.
-    #[schema(example = "failed")]
-    outcome: String,
-    /// For the record; it becomes the opening's own reason where it ends without an account.
-    #[schema(example = "the customer withdrew", min_length = 1, max_length = 500)]
+pub enum Decision {
+    /// Without an account.
+    Ended(WithoutAccount),
+    /// With an account.
+    Completed(WithAccount),
+}
+
+/// An opening that ends without an account. The fields of an account may be null.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the body, which is read field by field")]
+pub struct WithoutAccount {
+    /// How it ends.
+    #[schema(schema_with = without_account)]
+    outcome: Outcome,
+    /// For the record; it becomes the opening's own reason.
+    #[schema(value_type = ReasonText)]
     reason: String,
     /// What it rests on.
-    #[schema(example = "e-mail of the bank of 3 January", min_length = 1, max_length = 2000)]
+    #[schema(value_type = EvidenceText)]
     evidence: String,
-    /// Only when completed: where money goes.
-    #[schema(example = "BE68539007547034")]
-    iban: Option<String>,
-    /// Only when completed: at which bank.
-    #[schema(example = "NEXUBEBB")]
-    bic: Option<String>,
-    /// Only when completed: the provider's tracking id, needed where none is known yet.
-    provider_reference: Option<String>,
+    #[schema(schema_with = null)]
+    iban: Option<()>,
+    #[schema(schema_with = null)]
+    bic: Option<()>,
+    #[schema(schema_with = null)]
+    provider_reference: Option<()>,
+}
+
+/// An opening whose account is open.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the body, which is read field by field")]
+pub struct WithAccount {
+    /// How it ends.
+    #[schema(schema_with = with_account)]
+    outcome: Outcome,
+    /// For the record.
+    #[schema(value_type = ReasonText)]
+    reason: String,
+    /// What it rests on.
+    #[schema(value_type = EvidenceText)]
+    evidence: String,
+    /// Where money goes. The printed form with spaces is taken too; wrong check digits are refused (`validation-failed`).
+    iban: Iban,
+    /// At which bank.
+    bic: Bic,
+    /// The provider's tracking id, needed where none is known yet.
+    provider_reference: Option<ProviderRef>,
+}
+
+fn without_account() -> ObjectBuilder {
+    forms::one_of([Outcome::Rejected, Outcome::Failed].map(Outcome::as_str).into_iter())
+}
+
+fn with_account() -> ObjectBuilder {
+    forms::one_of([Outcome::Completed.as_str()].into_iter())
+}
+
+fn null() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Null)
 }
 
 /// Ends an account opening: as rejected, as failed, or with an account that is open. The first final answer counts, so one
@@ -65,13 +121,7 @@ pub struct Decision {
     request_body = Decision,
     responses(
         (status = 202, description = "It will be decided so, unless the provider's answer comes first", body = Accepted),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 409, description = "`wrong-state`: decided already, or it cannot end so from where it is", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+        (status = 409, description = "`wrong-state`: decided already, or it cannot end so from where it is"),
     ),
 )]
 pub async fn resolve(
@@ -190,18 +240,16 @@ fn read(body: &Map<String, Value>) -> Result<Asked, ApiError> {
 }
 
 fn resolution(body: &Map<String, Value>, wrong: &mut Wrong) -> Option<Resolution> {
-    let words = ["rejected", "failed", "completed"];
-    let outcome = wrong.required("", body, "outcome", |text| {
-        let known = words.iter().copied().find(|word| *word == text);
-        known.ok_or_else(|| format!("must be one of: {}", words.join(", ")))
-    })?;
-    if outcome == "completed" {
-        return completed(body, wrong);
-    }
+    let outcome = wrong.required("", body, "outcome", fields::word::<Outcome>)?;
+    let resolution = match outcome {
+        Outcome::Completed => return completed(body, wrong),
+        Outcome::Rejected => Resolution::Rejected,
+        Outcome::Failed => Resolution::Failed,
+    };
     for name in ACCOUNT.into_iter().filter(|name| !matches!(body.get(*name), None | Some(Value::Null))) {
         wrong.add("", name, "only goes with the outcome completed");
     }
-    Some(if outcome == "rejected" { Resolution::Rejected } else { Resolution::Failed })
+    Some(resolution)
 }
 
 fn completed(body: &Map<String, Value>, wrong: &mut Wrong) -> Option<Resolution> {

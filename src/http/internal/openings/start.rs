@@ -22,12 +22,13 @@ use crate::clock::{MAX_SKEW, Time};
 use crate::db::advance::Advance;
 use crate::db::idempotency::{Answer, Key};
 use crate::domain::resource::Resource;
+use crate::domain::text::{self as forms, form};
 use crate::domain::{Flow, OpeningId, Source, Topic};
 use crate::http::Edge;
 use crate::http::internal::auth::Caller;
 use crate::http::internal::json::JsonObject;
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 use crate::provider::nexusbank;
 use crate::services::ProfileService;
 use crate::workers::inbox::record_transition;
@@ -39,6 +40,8 @@ const MAX_KEY: usize = 255;
 
 /// The key of the request.
 pub struct IdempotencyKey(String);
+
+form!(IdempotencyKey, forms::matching("[!-~]+").min_length(Some(1)).max_length(Some(MAX_KEY)));
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = ApiError;
@@ -67,20 +70,22 @@ fn is_key(text: &str) -> bool {
     path = "/v1/account-openings",
     operation_id = "start_account_opening",
     tag = "Account openings",
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters; kept for IDEMPOTENCY_TTL")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Visible ASCII characters; kept for IDEMPOTENCY_TTL")),
     request_body = Asked,
     responses(
         (status = 202, description = "Started", body = Resource,
             headers(("Location" = String, description = "Where it can be read"),
-                    ("Idempotent-Replayed" = Option<String>, description = "`true`: this is the first answer again"))),
-        (status = 200, description = "Decided within SYNC_WAIT: rejected, or failed", body = Resource),
-        (status = 201, description = "Decided within SYNC_WAIT: the account is open", body = Resource),
-        (status = 400, description = "`invalid-json`, `missing-idempotency-key`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: callers start openings", body = Problem),
-        (status = 409, description = "`request-in-progress`: a caller with this key still waits", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`, `idempotency-key-reused`", body = Problem),
+                    ("Idempotent-Replayed" = String, description = "`true` where this is the first answer again"))),
+        (status = 200, description = "Decided within SYNC_WAIT: rejected, or failed", body = Resource,
+            headers(("Location" = String, description = "Where it can be read"),
+                    ("Idempotent-Replayed" = String, description = "`true` where this is the first answer again"))),
+        (status = 201, description = "Decided within SYNC_WAIT: the account is open", body = Resource,
+            headers(("Location" = String, description = "Where it can be read"),
+                    ("Idempotent-Replayed" = String, description = "`true` where this is the first answer again"))),
+        (status = 400, description = "`invalid-json`, `missing-idempotency-key`, `unknown-field`"),
+        (status = 403, description = "`forbidden`: callers start openings"),
+        (status = 409, description = "`request-in-progress`: a caller with this key still waits"),
+        (status = 422, description = "`validation-failed`, `idempotency-key-reused`"),
     ),
 )]
 pub async fn start(

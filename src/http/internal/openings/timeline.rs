@@ -10,13 +10,15 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::clock::Time;
-use crate::db::{openings, timeline};
+use crate::db::openings;
+use crate::db::timeline::Item as Row;
 use crate::domain::OpeningId;
 use crate::http::Edge;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
+use crate::workers::timeline;
 
 /// Something that happened.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -29,7 +31,8 @@ pub struct Item {
     kind: String,
     /// Of the thing in its own list; of a transition, its version.
     id: String,
-    /// What is known about it.
+    /// What is known about it. Of what the provider said: `provider_status`, its word; of a poll or a submission without an answer:
+    /// `failure`, the class of the failure.
     #[schema(value_type = Object)]
     detail: Value,
 }
@@ -41,12 +44,9 @@ pub struct Item {
     path = "/v1/account-openings/{id}/timeline",
     operation_id = "list_timeline",
     tag = "Account openings",
-    params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery),
+    params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery<(Time, i32, String)>),
     responses(
         (status = 200, description = "A page", body = Listing<Item>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn timeline(
@@ -57,16 +57,17 @@ pub async fn timeline(
     params.only(&[])?;
     let page = params.page::<(Time, i32, String)>()?;
     let limit = page.limit;
+    let shared = Arc::clone(&edge);
     let work = move |mut connection: Connection| {
-        let page = one_more(page.clone());
+        let (page, edge) = (one_more(page.clone()), Arc::clone(&shared));
         async move {
             match openings::get(&mut connection, OpeningId(id)).await? {
-                Some(opening) => timeline::list(&mut connection, &opening, page).await.map(Some),
+                Some(opening) => timeline::list(&mut connection, &edge.providers, &opening, page).await.map(Some),
                 None => Ok(None),
             }
         }
     };
     let rows = database(&edge.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
-    let item = |row: timeline::Item| Item { at: row.at, kind: row.kind, id: row.id, detail: row.detail };
+    let item = |row: Row| Item { at: row.at, kind: row.kind, id: row.id, detail: row.detail };
     Ok(Json(listing(rows, limit, |row| (row.at, row.rank, row.id.clone()), item)))
 }

@@ -21,7 +21,7 @@ use crate::http::internal::json::JsonObject;
 use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, Reason};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 
 /// Ends work that waits: it is not tried again. A call that is under way is not called back; what it comes to is taken as ever.
 /// An opening whose command is discarded gets a ticket at its deadline. Doing it twice is doing it once.
@@ -34,13 +34,7 @@ use crate::http::problem::{ApiError, Kind, Problem};
     request_body = Reason,
     responses(
         (status = 202, description = "It will not be tried again", body = Accepted),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
-        (status = 409, description = "`wrong-state`: it waits no longer", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+        (status = 409, description = "`wrong-state`: it waits no longer"),
     ),
 )]
 pub async fn discard(

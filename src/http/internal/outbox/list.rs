@@ -12,9 +12,10 @@ use uuid::Uuid;
 use crate::db::outbox::{self, Place, Waiting};
 use crate::domain::Topic;
 use crate::http::Edge;
+use crate::http::internal::fields;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 
 /// A call to another system that has not been made, or not been answered.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -22,7 +23,7 @@ pub struct WaitingWork {
     /// Its id, which is the Idempotency-Key of a command.
     id: Uuid,
     /// What it is for.
-    #[schema(example = "open_ticket")]
+    #[schema(value_type = Topic)]
     topic: String,
     /// The opening that it is for.
     opening_id: Uuid,
@@ -54,25 +55,17 @@ impl From<Waiting> for WaitingWork {
     path = "/v1/outbox",
     operation_id = "list_waiting_work",
     tag = "People",
-    params(("topic" = Option<String>, Query, description = "Of this topic alone: `create_profile`, `submit_request`, `open_account`, \
-        `issue_card`, `deliver_event`, `open_ticket`, `close_ticket`"), PageQuery),
+    params(("topic" = Option<Topic>, Query, description = "What it is for"), PageQuery<Place>),
     responses(
         (status = 200, description = "A page", body = Listing<WaitingWork>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<WaitingWork>>, ApiError> {
     params.only(&["topic"])?;
-    let topics: Vec<&'static str> = Topic::ALL.iter().map(|it| it.as_str()).collect();
-    let topic: Option<Topic> = params.one_of("topic", &topics)?.and_then(|it| it.parse().ok());
+    let topic: Option<Topic> = params.read("topic", fields::word)?;
     let page = params.page::<Place>()?;
-    let limit = page.limit;
-    let work = move |mut connection: Connection| {
-        let page = one_more(page.clone());
-        async move { outbox::list(&mut connection, topic, page).await }
-    };
+    let work =
+        move |mut connection: Connection| async move { outbox::list(&mut connection, topic, one_more(page)).await };
     let rows = database(&edge.pool, work).await?;
-    let place = |row: &Waiting| (row.topic.clone(), row.lane.clone(), row.next_attempt_at, row.id);
-    Ok(Json(listing(rows, limit, place, WaitingWork::from)))
+    Ok(Json(listing(rows, page.limit, |row| (row.next_attempt_at, row.id), WaitingWork::from)))
 }

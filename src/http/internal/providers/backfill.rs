@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DurationRound, TimeDelta};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sqlx::Connection as _;
@@ -18,11 +18,11 @@ use crate::db::backfills::Cause;
 use crate::db::operator_actions::{self, Action};
 use crate::http::Edge;
 use crate::http::internal::auth::Operator;
-use crate::http::internal::fields::{self, Wrong};
+use crate::http::internal::fields::{self, Timestamp, Wrong};
 use crate::http::internal::json::JsonObject;
-use crate::http::internal::reason;
+use crate::http::internal::reason::{self, ReasonText};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 use crate::workers::catch_up::{Asked, request};
 
 /// What is wanted.
@@ -30,10 +30,11 @@ use crate::workers::catch_up::{Asked, request};
 #[expect(dead_code, reason = "it describes the body, of which only the text is kept")]
 pub struct Wanted {
     /// For the record.
-    #[schema(example = "the bank says that its webhooks were lost", min_length = 1, max_length = 500)]
+    #[schema(value_type = ReasonText)]
     reason: String,
-    /// From when on, RFC 3339, not in the future. None: from the provider's last webhook, less the overlap.
-    since: Option<DateTime<Utc>>,
+    /// From when on; a time before 1970 is taken as 1970. None: from the provider's last webhook, less the overlap.
+    #[schema(value_type = Option<Timestamp>)]
+    since: Option<Time>,
 }
 
 /// What will be done.
@@ -49,17 +50,12 @@ pub struct Started {
     path = "/v1/providers/{provider}/backfill",
     operation_id = "start_backfill",
     tag = "People",
-    params(("provider" = String, Path, description = "Its name, such as `nexusbank`")),
+    params(("provider" = String, Path, description = "Its name", example = "nexusbank")),
     request_body = Wanted,
     responses(
         (status = 202, description = "It will be done", body = Started),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`: no such provider", body = Problem),
-        (status = 409, description = "`wrong-state`: this provider has no list", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+        (status = 404, description = "`not-found`: no such provider"),
+        (status = 409, description = "`wrong-state`: this provider has no list, or `since` has not come yet"),
     ),
 )]
 pub async fn start(
@@ -69,7 +65,8 @@ pub async fn start(
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let now = edge.clock.now();
-    let (reason, since) = wanted(&body, now)?;
+    let (reason, since) = wanted(&body)?;
+    let since = since.map(|since| from(since, now)).transpose()?;
     if !edge.providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
         return Err(ApiError::because(Kind::WrongState, "this provider has no list"));
     }
@@ -111,20 +108,24 @@ pub async fn start(
     Ok((StatusCode::ACCEPTED, Json(Started { id })))
 }
 
-fn wanted(body: &Map<String, Value>, now: Time) -> Result<(String, Option<Time>), ApiError> {
+fn wanted(body: &Map<String, Value>) -> Result<(String, Option<Time>), ApiError> {
     fields::refuse_unknown(&[("", body, &["reason", "since"])])?;
     let mut wrong = Wrong::default();
     let reason = wrong.required("", body, "reason", reason::reason);
-    let since = wrong.optional("", body, "since", |text| past(text, now));
+    let since = wrong.optional("", body, "since", fields::timestamp);
     Ok((wrong.or(reason)?, since))
 }
 
-/// RFC 3339, not in the future, in the microseconds that the database keeps.
-fn past(text: &str, now: Time) -> Result<Time, fields::Takes> {
-    let time = DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc());
-    let time = time.and_then(|it| it.duration_trunc(TimeDelta::microseconds(1)).ok());
-    let time = time.filter(|it| *it <= now && *it >= Time::UNIX_EPOCH);
-    time.ok_or_else(|| "must be an RFC 3339 time that is past, such as 2026-01-01T00:00:00Z".to_owned())
+/// From when on the list is pulled, in the microseconds that the database keeps.
+///
+/// # Errors
+/// 409 `wrong-state` when that time has not come: a list from then on would be empty, and say nothing about what was lost.
+fn from(since: Time, now: Time) -> Result<Time, ApiError> {
+    if since > now {
+        return Err(ApiError::because(Kind::WrongState, "since is in the future"));
+    }
+    let since = since.max(Time::UNIX_EPOCH);
+    since.duration_trunc(TimeDelta::microseconds(1)).map_err(|error| ApiError::internal(error.to_string()))
 }
 
 #[cfg(test)]
@@ -132,17 +133,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_has_a_reason_and_perhaps_a_time_that_is_past() {
-        let now: Time = "2026-01-01T00:00:00Z".parse().unwrap();
-        let read = |body: Value| wanted(body.as_object().unwrap(), now).map_err(|error| error.kind());
+    fn a_wish_has_a_reason_and_perhaps_a_time() {
+        let read = |body: Value| wanted(body.as_object().unwrap()).map_err(|error| error.kind());
         assert_eq!(read(json!({"reason": "lost"})), Ok(("lost".to_owned(), None)));
         assert_eq!(read(json!({"reason": "lost", "since": null})), Ok(("lost".to_owned(), None)));
-        for since in ["2025-12-31T23:59:59Z", "2026-01-01T01:59:59.0000001+02:00", "2026-01-01T00:00:00Z"] {
-            assert!(read(json!({"reason": "lost", "since": since})).unwrap().1.unwrap() <= now, "{since}");
-        }
-        for since in
-            ["2026-01-01T00:00:01Z", "2026-01-01", "yesterday", "", "1969-12-31T23:59:59Z", "99999-01-01T00:00:00Z"]
-        {
+        for since in ["2026-01-01", "yesterday", "", "99999-01-01T00:00:00Z"] {
             assert_eq!(read(json!({"reason": "lost", "since": since})), Err(Kind::ValidationFailed), "{since}");
         }
         for wrong in
@@ -151,5 +146,20 @@ mod tests {
             assert_eq!(read(wrong), Err(Kind::ValidationFailed));
         }
         assert_eq!(read(json!({"reason": "lost", "until": "x"})), Err(Kind::UnknownField));
+    }
+
+    #[test]
+    fn a_time_that_has_not_come_is_refused_and_one_before_1970_is_1970() {
+        let now: Time = "2026-01-01T00:00:00Z".parse().unwrap();
+        let read = |text: &str| from(fields::timestamp(text).unwrap(), now).map_err(|error| error.kind());
+        for since in ["2025-12-31T23:59:59Z", "2026-01-01T01:59:59.0000001+02:00", "2026-01-01T00:00:00Z"] {
+            assert!(read(since).unwrap() <= now, "{since}");
+        }
+        for since in ["2026-01-01T00:00:01Z", "9999-12-31T23:59:59-23:59"] {
+            assert_eq!(read(since), Err(Kind::WrongState), "{since}");
+        }
+        for since in ["1969-12-31T23:59:59Z", "0000-01-01T00:00:00Z"] {
+            assert_eq!(read(since), Ok(Time::UNIX_EPOCH), "{since}");
+        }
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use uuid::Uuid;
 
 use super::{Backfill, Named};
 use crate::db::backfills;
 use crate::http::Edge;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 
 /// Lists how catching up with a provider went, and goes, newest first.
 #[utoipa::path(
@@ -18,12 +19,10 @@ use crate::http::problem::{ApiError, Problem};
     path = "/v1/providers/{provider}/backfills",
     operation_id = "list_backfills",
     tag = "People",
-    params(("provider" = String, Path, description = "Its name, such as `nexusbank`"), PageQuery),
+    params(("provider" = String, Path, description = "Its name", example = "nexusbank"), PageQuery<Uuid>),
     responses(
         (status = 200, description = "A page", body = Listing<Backfill>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 404, description = "`not-found`: no such provider", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+        (status = 404, description = "`not-found`: no such provider"),
     ),
 )]
 pub async fn list(

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -16,17 +15,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::reverify::{TAKEN_WITHIN, action, mark};
-use super::{cause, provider};
+use super::{ProviderName, cause, provider};
 use crate::clock::Time;
 use crate::db::operator_actions::Action;
-use crate::db::rejected::{self, Asked, Candidate};
+use crate::db::rejected::{self, Asked, Candidate, Cause};
 use crate::http::Edge;
 use crate::http::internal::auth::Operator;
-use crate::http::internal::fields::{self, Takes, Wrong};
+use crate::http::internal::fields::{self, Timestamp, Wrong};
 use crate::http::internal::json::JsonObject;
-use crate::http::internal::reason;
+use crate::http::internal::reason::{self, ReasonText};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 use crate::rejected::{Again, checks, look_again};
 
 /// Requests that are looked at together: with bodies of the largest size they are some 8 MiB.
@@ -37,18 +36,19 @@ const PAGE: i64 = 32;
 #[expect(dead_code, reason = "it describes the body, of which only the values are kept")]
 pub struct WhichToVerify {
     /// For the record.
-    #[schema(example = "the secret was wrong since Monday", min_length = 1, max_length = 500)]
+    #[schema(value_type = ReasonText)]
     reason: String,
     /// Only those sent to this provider's path.
-    #[schema(example = "nexusbank")]
+    #[schema(value_type = Option<ProviderName>)]
     provider: Option<String>,
     /// Only those refused for this.
-    #[schema(example = "signature_wrong")]
-    cause: Option<String>,
+    cause: Option<Cause>,
     /// Only those that came at this time or later.
-    since: Option<DateTime<Utc>>,
+    #[schema(value_type = Option<Timestamp>)]
+    since: Option<Time>,
     /// Only those that came before this time.
-    until: Option<DateTime<Utc>>,
+    #[schema(value_type = Option<Timestamp>)]
+    until: Option<Time>,
 }
 
 /// What came of it.
@@ -73,11 +73,6 @@ pub struct VerifiedAgain {
     request_body = WhichToVerify,
     responses(
         (status = 200, description = "As far as it came within a few seconds", body = VerifiedAgain),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn reverify_all(
@@ -172,17 +167,10 @@ fn read(body: &Map<String, Value>) -> Result<(String, Asked), ApiError> {
     let asked = Asked {
         provider: wrong.optional("", body, "provider", provider),
         cause: wrong.optional("", body, "cause", cause),
-        since: wrong.optional("", body, "since", time),
-        until: wrong.optional("", body, "until", time),
+        since: wrong.optional("", body, "since", fields::timestamp),
+        until: wrong.optional("", body, "until", fields::timestamp),
     };
     wrong.or(reason).map(|reason| (reason, asked))
-}
-
-/// A time that the database has too.
-fn time(text: &str) -> Result<Time, Takes> {
-    let read = DateTime::parse_from_rfc3339(text).map(|it| it.to_utc()).ok();
-    let known = |it: &Time| (0..=9_999).contains(&chrono::Datelike::year(it));
-    read.filter(known).ok_or("must be a time, such as 2026-01-01T00:00:00Z".to_owned())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::db::rejected::{self, Whole};
 use crate::http::Edge;
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 
 /// A refused request with all that was kept of it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -23,7 +23,7 @@ pub struct WholeRejectedRequest {
     /// As it is listed.
     #[serde(flatten)]
     listed: RejectedRequest,
-    /// As they came, cut, without credentials.
+    /// As they came, cut, without credentials. A header that came on several lines is a list of them.
     #[schema(value_type = Object)]
     headers: Value,
     /// Its body as text. Nothing vouches for it.
@@ -54,7 +54,6 @@ impl From<Whole> for WholeRejectedRequest {
     params(("id" = Uuid, Path, description = "Its id")),
     responses(
         (status = 200, description = "With headers and body", body = WholeRejectedRequest),
-        (status = 404, description = "`not-found`", body = Problem),
     ),
 )]
 pub async fn get(State(edge): State<Arc<Edge>>, Id(id): Id) -> Result<Json<WholeRejectedRequest>, ApiError> {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use uuid::Uuid;
 
-use super::{RejectedRequest, cause, provider};
-use crate::db::rejected;
+use super::{ProviderName, RejectedRequest, cause, provider};
+use crate::db::rejected::{self, Cause};
 use crate::http::Edge;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Problem};
+use crate::http::problem::ApiError;
 
 /// Lists webhook requests that were refused, newest first, without their bodies.
 #[utoipa::path(
@@ -19,15 +20,12 @@ use crate::http::problem::{ApiError, Problem};
     operation_id = "list_rejected_requests",
     tag = "People",
     params(
-        ("provider" = Option<String>, Query, description = "Whose path they were sent to"),
-        ("cause" = Option<String>, Query, description = "`signature_missing`, `signature_wrong`, `signature_stale`, \
-            `too_large`, `unknown_provider` or `content_type`"),
-        PageQuery,
+        ("provider" = Option<ProviderName>, Query, description = "Whose path they were sent to"),
+        ("cause" = Option<Cause>, Query, description = "Why they were refused"),
+        PageQuery<Uuid>,
     ),
     responses(
         (status = 200, description = "A page", body = Listing<RejectedRequest>),
-        (status = 400, description = "`unknown-field`: a parameter that does not exist", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
     ),
 )]
 pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<RejectedRequest>>, ApiError> {

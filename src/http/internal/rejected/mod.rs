@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::db::rejected::{Cause, Row};
+use crate::domain::text::{self as forms, form};
 use crate::http::Edge;
 use crate::http::internal::fields::{self, Takes};
 
@@ -30,7 +31,7 @@ pub struct RejectedRequest {
     #[schema(example = "nexusbank")]
     provider: String,
     /// Why it was refused.
-    #[schema(example = "signature_wrong")]
+    #[schema(value_type = Cause)]
     cause: String,
     /// When it came.
     received_at: DateTime<Utc>,
@@ -80,6 +81,10 @@ impl From<Row> for RejectedRequest {
 fn cause(text: &str) -> Result<&'static str, Takes> {
     fields::word::<Cause>(text).map(Cause::as_str)
 }
+
+/// What [`provider`] takes.
+pub enum ProviderName {}
+form!(ProviderName, forms::line(MAX_NAME).examples(["nexusbank"]));
 
 fn provider(text: &str) -> Result<String, Takes> {
     fields::text(text, MAX_NAME)

@@ -22,7 +22,7 @@ use crate::http::internal::json::JsonObject;
 use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, Reason};
 use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 use crate::ingest::Unavailable;
 use crate::provider::VerifyError;
 use crate::rejected::{Again, look_again};
@@ -40,14 +40,8 @@ pub(super) const TAKEN_WITHIN: Duration = Duration::from_secs(4);
     request_body = Reason,
     responses(
         (status = 202, description = "It is the provider's, and is in the inbox", body = Accepted),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`", body = Problem),
         (status = 409, description = "`wrong-state`: it is still refused, was verified already, its body was not kept, or \
-            there is no such provider", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+            there is no such provider"),
     ),
 )]
 pub async fn reverify(

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::domain::bank::made_up_iban;
-use crate::domain::text::words;
-use crate::domain::{Opening, Report, Verdict};
+use crate::domain::text::{self as forms, form, words};
+use crate::domain::{Opening, ProviderRef, Report, Verdict};
 use crate::http::internal::fields::{self, Takes, Wrong};
 use crate::http::problem::ApiError;
 
@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 200;
 
 words!(
     /// The provider's words.
-    Word {
+    SandboxStatus {
         /// Taken note of.
         Initiated = "INITIATED",
         /// Being worked on.
@@ -31,7 +31,7 @@ words!(
     }
 );
 
-impl Word {
+impl SandboxStatus {
     const fn verdict(self) -> Verdict {
         match self {
             Self::Initiated => Verdict::Started,
@@ -46,15 +46,18 @@ impl Word {
 #[derive(Clone, Debug, ToSchema)]
 pub struct SetStatus {
     /// The provider's tracking id, or our id.
+    #[schema(value_type = ProviderRef)]
     pub account_opening_request_id: String,
-    /// `INITIATED`, `IN_PROGRESS`, `COMPLETED`, `SUCCEEDED` or `REJECTED`.
-    #[schema(value_type = String, example = "COMPLETED")]
-    status: Word,
+    /// The provider's word.
+    status: SandboxStatus,
     /// Made up for a completion if it is left out.
+    #[schema(value_type = Option<SandboxText>)]
     iban: Option<String>,
     /// Made up for a completion if it is left out.
+    #[schema(value_type = Option<SandboxText>)]
     bic: Option<String>,
     /// For a rejection.
+    #[schema(value_type = Option<SandboxText>)]
     rejection_reason: Option<String>,
 }
 
@@ -67,10 +70,10 @@ impl SetStatus {
         let known = ["account_opening_request_id", "status", "iban", "bic", "rejection_reason"];
         fields::refuse_unknown(&[("", body, &known)])?;
         let mut wrong = Wrong::default();
-        let id = wrong.required("", body, "account_opening_request_id", text);
+        let id = wrong.required("", body, "account_opening_request_id", |it| text(it, ProviderRef::MAX_LEN));
         let status = wrong.required("", body, "status", fields::word);
-        let (iban, bic) = (wrong.optional("", body, "iban", text), wrong.optional("", body, "bic", text));
-        let rejection_reason = wrong.optional("", body, "rejection_reason", text);
+        let mut said = |name| wrong.optional("", body, name, |it| text(it, MAX_TEXT));
+        let (iban, bic, rejection_reason) = (said("iban"), said("bic"), said("rejection_reason"));
         let asked = id.zip(status).map(|(account_opening_request_id, status)| Self {
             account_opening_request_id,
             status,
@@ -98,9 +101,13 @@ impl SetStatus {
     }
 }
 
-fn text(text: &str) -> Result<String, Takes> {
-    if text.chars().nth(MAX_TEXT).is_some() {
-        return Err(format!("must be at most {MAX_TEXT} characters long"));
+/// What [`text`] takes.
+pub enum SandboxText {}
+form!(SandboxText, forms::text().max_length(Some(MAX_TEXT)));
+
+fn text(text: &str, most: usize) -> Result<String, Takes> {
+    if text.chars().nth(most).is_some() {
+        return Err(format!("must be at most {most} characters long"));
     }
     Ok(text.to_owned())
 }

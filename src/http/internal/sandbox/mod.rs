@@ -22,7 +22,7 @@ use super::work::{Connection, database};
 use crate::db::openings;
 use crate::domain::{Opening, OpeningId, ProviderRef, Source};
 use crate::http::Edge;
-use crate::http::problem::{ApiError, Kind, Problem};
+use crate::http::problem::{ApiError, Kind};
 use crate::ingest::Message;
 use crate::provider::Headers;
 use crate::provider::nexusbank;
@@ -43,12 +43,7 @@ pub struct Sent {
     request_body = SetStatus,
     responses(
         (status = 202, description = "Sent", body = Sent),
-        (status = 400, description = "`invalid-json`, `unknown-field`", body = Problem),
-        (status = 403, description = "`forbidden`: operators act", body = Problem),
-        (status = 404, description = "`not-found`: no opening has this id", body = Problem),
-        (status = 413, description = "`payload-too-large`", body = Problem),
-        (status = 415, description = "`unsupported-media-type`", body = Problem),
-        (status = 422, description = "`validation-failed`", body = Problem),
+        (status = 404, description = "`not-found`: no opening has this id"),
     ),
 )]
 pub async fn set_status(

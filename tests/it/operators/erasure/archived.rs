@@ -19,7 +19,7 @@ async fn somebody(app: &TestApp, subscriber: &Subscriber) -> (String, String) {
     app.settle().await;
     let tracking_id = app.opening(&id).await["provider_reference"].as_str().unwrap().to_owned();
     told(app, "msg_1", &tracking_id, &json!({"status": "IN_PROGRESS"})).await;
-    told(app, "msg_1", &tracking_id, &json!({"status": "IN_PROGRESS", "more": CANARY})).await;
+    told(app, "msg_1", &tracking_id, &json!({"status": "IN_PROGRESS", "rejection_reason": CANARY})).await;
     app.webhook().id("msg_2").body(format!("{CANARY}, not JSON: {tracking_id}")).acknowledged().await;
     let other = json!({"type": "customer.changed", "data": {"reference": id, "name": CANARY}});
     app.webhook().id("msg_3").body(other.to_string()).acknowledged().await;

@@ -102,8 +102,9 @@ async fn much_happens(app: &TestApp, id: &str, tracking_id: &str) {
     taken(app, &format!("/v1/account-openings/{id}/poll"), &json!({})).await;
     app.pass_settling(TimeDelta::hours(12), TimeDelta::minutes(30)).await;
     assert_eq!(app.opening(id).await["state"], "escalated");
-    // The same id with another body; a message that nobody can read; one of no concern.
-    told(app, &format!("{id}-1"), tracking_id, &json!({"status": "IN_PROGRESS", "more": CANARY})).await;
+    // The same id with a body that says the same, and with one that does not; a message that nobody can read; one of no concern.
+    told(app, &format!("{id}-1"), tracking_id, &json!({"status": "IN_PROGRESS", "attempt": CANARY})).await;
+    told(app, &format!("{id}-1"), tracking_id, &json!({"status": "IN_PROGRESS", "rejection_reason": CANARY})).await;
     let torn = format!(r#"{{"type":"account_opening_request.status_changed","data":{{"x":"{CANARY} {tracking_id}""#);
     app.webhook().id(&format!("{id}-3")).body(torn).acknowledged().await;
     let other = json!({"type": "customer.changed", "data": {"reference": id, "name": CANARY}});

@@ -2,6 +2,7 @@
 
 mod files;
 mod opening;
+mod restored;
 mod rows;
 mod seeds;
 mod validity;

@@ -61,6 +61,12 @@ const CAUSES: &[Cause] = &[
     ("a strike that met no call", "ProviderError: no call met it", |world| {
         world.ledger.retain(|it| !matches!(it, Did::Suffered { .. }));
     }),
+    ("an id that was never long", "LongId: no call met it", |world| {
+        plan(world, |plan| _ = plan.faults.insert(Fault::LongId, 1));
+    }),
+    ("a signature that was never folded", "FoldedSignature: no call met it", |world| {
+        plan(world, |plan| _ = plan.faults.insert(Fault::FoldedSignature, 1));
+    }),
     ("a replica that answers few webhooks", "replica 0 answered 2 % of its webhooks, 50 are the least", |world| {
         let mut kept = 0;
         for line in &mut world.history {
@@ -127,7 +133,7 @@ fn each_cause_makes_a_run_invalid_and_says_why() {
 /// A load that has only begun cannot have done what was planned.
 #[test]
 fn a_run_that_goes_on_is_not_judged_by_its_load_or_its_faults() {
-    for (name, _, seed) in &CAUSES[..14] {
+    for (name, _, seed) in &CAUSES[..16] {
         let mut world = World::clean();
         seed(&mut world);
         let report = world.judged(Moment::Running);

@@ -110,7 +110,8 @@ impl World {
         let number = self.number();
         let (webhook_id, sha256) = (webhook_id.to_owned(), sha256.to_owned());
         let hang_up = status.is_none();
-        self.history.push(Seen::Send { at, number, webhook_id, sha256, replica: 0, forged, hang_up });
+        let folded = false;
+        self.history.push(Seen::Send { at, number, webhook_id, sha256, replica: 0, forged, hang_up, folded });
         self.history.push(Seen::Answer { at: at + 1000, number, status: status.unwrap_or(0) });
     }
 

@@ -1,0 +1,51 @@
+//! P9, P11 over a database that was taken back to a dump: what it did not know any more was not done a second time, and no
+//! reader missed an event.
+//!
+//! What was acknowledged after the dump is gone, so that nothing here asks for it. All that the restored database holds must
+//! agree with itself and with the outside world, as in any other run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Run;
+use super::ledger::{Effect, Page};
+use super::report::{Kind, Report, Violation};
+use super::rules::CONTRADICTION;
+
+/// So many openings must have been taken back from more than the database knew, else the run proves nothing.
+const LEAST: u64 = 5;
+
+/// Whether there was something to do twice; and the events that were told twice.
+pub fn check(run: &Run, report: &mut Report) {
+    let Some(restored) = &run.seen.restored else {
+        report.invalid.push("the history does not say that the database was taken back".to_owned());
+        return;
+    };
+    let gone = |effect: &Effect| (restored.dumped_at..restored.at).contains(&effect.at);
+    let any = |page: &Page| page.profiles.iter().chain(&page.requests).chain(&page.cards).any(gone);
+    let again = run.ledger.pages.iter().filter(|(id, page)| run.dump.anchors.contains_key(*id) && any(page)).count();
+    report.again = u64::try_from(again).unwrap_or(u64::MAX);
+    if report.again < LEAST {
+        report.invalid.push(format!("for {again} openings something was made after the dump, {LEAST} are the least"));
+    }
+    if restored.after >= restored.before {
+        let why = format!("the transaction ids went from {} up to {}", restored.before, restored.after);
+        report.invalid.push(why);
+    }
+    events_told_twice(run, report);
+}
+
+/// What a step is told by is one event, whenever it is told: a reader that knows the id acts once.
+fn events_told_twice(run: &Run, report: &mut Report) {
+    for (reader, told) in &run.seen.told {
+        let mut ids: BTreeMap<(&str, &str, i64), BTreeSet<&str>> = BTreeMap::new();
+        let known = told.iter().filter(|it| it.kind != CONTRADICTION && run.dump.anchors.contains_key(&it.opening));
+        for it in known {
+            ids.entry((&it.opening, &it.kind, it.version)).or_default().insert(&it.id);
+        }
+        for ((opening, kind, version), ids) in ids.into_iter().filter(|(_, ids)| ids.len() > 1) {
+            let all: Vec<&str> = ids.into_iter().collect();
+            let what = format!("reader {reader} was given {kind} of version {version} under several ids");
+            report.add(Kind::DoubleEffects, Violation::of(what, "one", all.join(", ")).opening(opening));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! One run of a control: the usual load and faults, and what makes the missing defence matter, until a sign shows.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::table::{Control, Deal};
+use crate::checker::{Moment, Report};
+use crate::load::Load;
+use crate::record::Fault;
+use crate::run::{self, Asked, say};
+use crate::strikes::{PAUSE, Targets, shows_since};
+use crate::world::{REPLICAS, World};
+use crate::{sql, strikes};
+
+/// A run lasts up to so many times as long as it was asked to, while the missing defence has not mattered.
+const LONGER: u64 = 4;
+/// Once it has, and the run has lasted as long as it was asked to, so many more looks must show a sign.
+const LOOKS: u32 = 3;
+/// How often a control is looked at while it runs.
+const LOOK: Duration = Duration::from_secs(5);
+/// Between two deals.
+const BREATH: Duration = Duration::from_millis(500);
+/// How long a table is locked.
+const LOCKED: Duration = Duration::from_secs(1);
+/// How long the way to the database is slow, and how slow.
+const SLOW: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(30));
+/// The statement of a transaction that starts an opening, and of no other.
+const START: &str = "idempotency::insert";
+/// What a broken service logs when its missing defence mattered.
+const MATTERED: &str = "the missing defence mattered";
+
+/// What came of a run.
+pub struct Played {
+    pub report: Report,
+    /// How often the missing defence mattered, as far as proxy, strikes and the services' logs show.
+    pub met: u64,
+}
+
+/// Plays until a sign shows, or the time is over: the time that was asked for if the missing defence has mattered by then.
+pub async fn play(world: &World, asked: &Asked, control: &Control) -> anyhow::Result<Played> {
+    let bound = asked.seconds * LONGER;
+    let config = crate::load::Config { many_hang_up: control.deal == Deal::HangUp, ..asked.load(bound) };
+    let _load = Load::start(config, world.history.clone(), &world.targets.provider, world.addresses())?;
+    let _strikes = run::strike_all(world, strikes::draw(asked.seed, bound, REPLICAS));
+    let met = Arc::new(AtomicU64::new(0));
+    let mut dealing = tokio::task::JoinSet::new();
+    dealing.spawn(deal_on(Arc::clone(&world.targets), control.deal, Arc::clone(&met)));
+    let (began, mut looks) = (Instant::now(), 0);
+    loop {
+        sleep(LOOK).await;
+        // While Postgres is down there is nothing to look at.
+        let Ok(report) = run::judge(world, Moment::Running).await else { continue };
+        let met = met.load(Ordering::SeqCst) + told(&world.folder);
+        looks += u32::from(met > 0);
+        let enough = began.elapsed() > Duration::from_secs(asked.seconds) && looks > LOOKS;
+        if report.shows(control.signs) || enough || began.elapsed() > Duration::from_secs(bound) {
+            return Ok(Played { report, met });
+        }
+        say(&format!("{}: mattered {met} times, no sign yet", control.name));
+    }
+}
+
+/// How often the services say that the missing defence mattered.
+fn told(folder: &Path) -> u64 {
+    let logs = (0..REPLICAS).filter_map(|it| std::fs::read_to_string(folder.join(format!("service-{it}.log"))).ok());
+    logs.map(|log| u64::try_from(log.matches(MATTERED).count()).unwrap_or_default()).sum()
+}
+
+async fn deal_on(targets: Arc<Targets>, deal: Deal, met: Arc<AtomicU64>) {
+    for round in 0.. {
+        if targets.deal(deal, round).await {
+            met.fetch_add(1, Ordering::SeqCst);
+        }
+        sleep(BREATH).await;
+    }
+}
+
+impl Targets {
+    /// Deals it once. Whether the missing defence mattered, where that is seen from outside a service.
+    async fn deal(&self, deal: Deal, round: usize) -> bool {
+        let number = self.one_that_runs(round % REPLICAS).await;
+        let (replica, proxy) = (&self.replicas[number], &self.proxies[number]);
+        match deal {
+            Deal::Load | Deal::TakeBack => sleep(LOCKED).await,
+            Deal::KillInALock => {
+                let killing = async {
+                    sleep(LOCKED * 2 / 3).await;
+                    replica.kill(BREATH).await.is_some()
+                };
+                let url = self.url();
+                let (waiting, killed) = tokio::join!(sql::storm(&url, "inbox", LOCKED), killing);
+                return killed && waiting.is_ok_and(|it| it > 0);
+            }
+            Deal::SleepOverALease => self.sleep_over_a_lease(number).await,
+            Deal::LookAtOnce => drop(sql::storm(&self.url(), "inbox", LOCKED).await),
+            Deal::Kill => return replica.kill(BREATH).await.is_some(),
+            Deal::LoseAStart => {
+                let before = proxy.seen();
+                proxy.lose_commits_of(START, 1);
+                return shows_since(proxy, before, |seen| seen.chosen_commits_lost).await.is_some();
+            }
+            Deal::IgnoreOptions => {
+                sleep(LOCKED).await;
+                return self.proxies.iter().any(|it| it.seen().options_ignored > 0);
+            }
+            Deal::HangUp => {
+                proxy.delay(SLOW.1);
+                sleep(SLOW.0).await;
+                proxy.delay(Duration::ZERO);
+            }
+        }
+        false
+    }
+
+    /// Every call hangs, so that the replica holds leases when it is stopped; the others find a world that answers.
+    async fn sleep_over_a_lease(&self, number: usize) {
+        let _one_at_a_time = self.provider_is_struck.lock().await;
+        self.provider.strike(Some(Fault::ProviderHang), 1.0);
+        sleep(BREATH).await;
+        let healing = async {
+            sleep(BREATH).await;
+            self.provider.strike(None, 0.0);
+        };
+        tokio::join!(self.replicas[number].pause(PAUSE), healing);
+    }
+}

@@ -1,0 +1,61 @@
+//! The timeline of an opening with what each fact said: the provider's word, or why there was none.
+//!
+//! The inbox keeps bodies, and only an adapter can read them. So the words are read with each page instead of being stored a second
+//! time, where an erasure would have to find them.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::inbox::read_one;
+use crate::clock::Time;
+use crate::db::Page;
+use crate::db::inbox::Pending;
+use crate::db::timeline::{self, Item};
+use crate::domain::{Fact, Opening, PollOutcome};
+use crate::provider::Providers;
+
+/// A page of the timeline, oldest first, with what each fact said.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(
+    connection: &mut PgConnection,
+    providers: &Providers,
+    opening: &Opening,
+    page: Page<(Time, i32, String)>,
+) -> sqlx::Result<Vec<Item>> {
+    let mut items = timeline::list(connection, opening, page).await?;
+    add_words(connection, providers, &mut items).await?;
+    Ok(items)
+}
+
+/// Adds what each fact said to its detail: `provider_status`, or `failure` where the provider was asked and gave no answer.
+///
+/// # Errors
+/// When the database is away.
+pub async fn add_words(connection: &mut PgConnection, providers: &Providers, items: &mut [Item]) -> sqlx::Result<()> {
+    let facts = timeline::facts(connection, items).await?;
+    let said: HashMap<Uuid, (&str, Value)> =
+        facts.iter().filter_map(|row| Some((row.id, said(providers, row)?))).collect();
+    for item in items {
+        if let Some((name, word)) = Uuid::try_parse(&item.id).ok().and_then(|id| said.get(&id)) {
+            item.detail[*name] = word.clone();
+        }
+    }
+    Ok(())
+}
+
+/// The name and the value that a fact adds. A body over which an adapter panics is shown without.
+fn said(providers: &Providers, row: &Pending) -> Option<(&'static str, Value)> {
+    let read = catch_unwind(AssertUnwindSafe(|| read_one(providers, row))).ok()?;
+    match read.ok()?.1 {
+        Fact::Polled { outcome: PollOutcome::Failed { class }, .. } | Fact::SubmissionUnknown { class } => {
+            Some(("failure", class.into()))
+        }
+        fact => fact.report().map(|report| ("provider_status", report.word.as_str().into())),
+    }
+}
