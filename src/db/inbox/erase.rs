@@ -21,10 +21,7 @@ pub async fn erase(
     mentions: &Mentions,
     now: Time,
 ) -> sqlx::Result<Vec<Uuid>> {
-    let mut ids = about(connection, opening, mentions).await?;
-    if let Some(customer) = &mentions.customer {
-        ids.extend(about_customer(connection, customer).await?);
-    }
+    let ids = found(connection, opening, mentions).await?;
     sqlx::query!(
         r#"-- inbox::erase
         with free as materialized (
@@ -54,8 +51,16 @@ pub async fn erase(
     .await?;
     // The ingest keeps a repeat beside the fact that it repeats, and holds that fact's lock until its commit. Now that these facts
     // are locked, every repeat that was stored meanwhile shows, and no further repeat is stored.
-    let ids = about(connection, opening).await?;
+    let ids = found(connection, opening, mentions).await?;
     empty(connection, &ids, now).await?;
+    Ok(ids)
+}
+
+async fn found(connection: &mut PgConnection, opening: &Opening, mentions: &Mentions) -> sqlx::Result<Vec<Uuid>> {
+    let mut ids = about(connection, opening, mentions).await?;
+    if let Some(customer) = &mentions.customer {
+        ids.extend(about_customer(connection, customer).await?);
+    }
     Ok(ids)
 }
 
