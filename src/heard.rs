@@ -29,19 +29,35 @@ struct Inner {
     has_asked: bool,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Last {
-    at: Time,
-    /// What the database has.
+    /// When the last webhook came.
+    at: Option<Time>,
+    /// When the first opening began to wait, where no webhook had come before.
+    waits_since: Option<Time>,
+    /// What the database has of the first of these, and whether it has a mark at all.
     stored: Option<Time>,
+    is_stored: bool,
+}
+
+impl Last {
+    fn is_unstored(&self) -> bool {
+        self.stored < self.at || !self.is_stored
+    }
 }
 
 impl Heard {
     /// A webhook of a provider came, about an opening of this market.
     pub fn webhook(&self, provider: &str, market: &str, at: Time) {
         let mut inner = self.locked();
-        let last = inner.marks.entry((provider.to_owned(), market.to_owned())).or_insert(Last { at, stored: None });
-        last.at = last.at.max(at);
+        let last = inner.marks.entry((provider.to_owned(), market.to_owned())).or_default();
+        last.at = last.at.max(Some(at));
+    }
+
+    /// An opening of this market waits for a provider. Where nothing is known of the two, silence begins here.
+    pub fn waits(&self, provider: &str, market: &str, at: Time) {
+        let first = Last { waits_since: Some(at), ..Last::default() };
+        self.locked().marks.entry((provider.to_owned(), market.to_owned())).or_insert(first);
     }
 
     /// The answer to a request was learnt this way.
@@ -65,30 +81,36 @@ impl Heard {
     #[must_use]
     pub fn unstored(&self) -> Vec<Mark> {
         let inner = self.locked();
-        let marks = inner.marks.iter().filter(|(_, last)| inner.has_asked && last.stored < Some(last.at));
-        marks.map(|((provider, market), last)| mark(provider, market, last.at)).collect()
+        let marks = inner.marks.iter().filter(|(_, last)| inner.has_asked && last.is_unstored());
+        marks.map(|((provider, market), last)| mark(provider, market, last)).collect()
     }
 
     /// What the database has, also of what other replicas heard. What lies in the future was heard by a clock that ran ahead:
     /// it is forgotten, here too, so that the next webhook takes its place.
     pub fn learn(&self, marks: &[Mark], now: Time) {
         let mut inner = self.locked();
-        inner.marks.retain(|_, last| last.at <= now);
-        for Mark { provider, market, last_received_at } in marks.iter().filter(|it| it.last_received_at <= now) {
-            let at = *last_received_at;
-            let last = inner.marks.entry((provider.clone(), market.clone())).or_insert(Last { at, stored: None });
-            last.at = last.at.max(at);
-            last.stored = last.stored.max(Some(at));
+        inner.marks.retain(|_, last| last.at.max(last.waits_since) <= Some(now));
+        for Mark { provider, market, last_received_at, waits_since } in marks {
+            if (*last_received_at).max(*waits_since) > Some(now) {
+                continue;
+            }
+            let last = inner.marks.entry((provider.clone(), market.clone())).or_default();
+            last.at = last.at.max(*last_received_at);
+            last.waits_since = waits_since.or(last.waits_since);
+            last.stored = last.stored.max(*last_received_at);
+            last.is_stored = true;
         }
     }
 
-    /// Sets the gauges as of now.
+    /// Sets the gauges as of now. A market of which no webhook has come is as old as its first wait.
     pub fn show(&self, now: Time) {
         let mut inner = self.locked();
         for ((provider, market), last) in &inner.marks {
             let labels = [("provider", provider.clone()), ("market", market.clone())];
-            let age = (now - last.at).as_seconds_f64().max(0.0);
-            metrics::gauge!("account_opening_last_webhook_age_seconds", &labels).set(age);
+            if let Some(since) = last.at.or(last.waits_since) {
+                let age = (now - since).as_seconds_f64().max(0.0);
+                metrics::gauge!("account_opening_last_webhook_age_seconds", &labels).set(age);
+            }
         }
         metrics::gauge!("account_opening_terminal_by_poll_ratio").set(inner.answers.by_poll(now));
     }
@@ -98,8 +120,9 @@ impl Heard {
     }
 }
 
-fn mark(provider: &str, market: &str, last_received_at: Time) -> Mark {
-    Mark { provider: provider.to_owned(), market: market.to_owned(), last_received_at }
+fn mark(provider: &str, market: &str, last: &Last) -> Mark {
+    let Last { at: last_received_at, waits_since, .. } = *last;
+    Mark { provider: provider.to_owned(), market: market.to_owned(), last_received_at, waits_since }
 }
 
 /// The answers of the last hour, by the minute.
@@ -153,6 +176,10 @@ mod tests {
         Time::UNIX_EPOCH + TimeDelta::minutes(minutes)
     }
 
+    fn mark(provider: &str, market: &str, at: Time) -> Mark {
+        super::mark(provider, market, &Last { at: Some(at), ..Last::default() })
+    }
+
     #[test]
     fn a_mark_is_written_once_for_each_time_it_moves_and_never_before_the_start_was_asked_for() {
         let heard = Heard::default();
@@ -178,6 +205,22 @@ mod tests {
         heard.learn(&[mark("bank", "BE", at(500)), mark("bank", "NL", at(500))], at(10));
         heard.webhook("bank", "BE", at(11));
         assert_eq!(heard.unstored(), [mark("bank", "BE", at(11))]);
+    }
+
+    #[test]
+    fn a_market_waits_from_its_first_opening_until_it_is_heard_of() {
+        let heard = Heard::default();
+        heard.asked();
+        let waiting = |at| super::mark("bank", "BE", &Last { waits_since: Some(at), ..Last::default() });
+        heard.waits("bank", "BE", at(1));
+        heard.waits("bank", "BE", at(2));
+        assert_eq!(heard.unstored(), [waiting(at(1))]);
+        heard.learn(&[waiting(at(1))], at(10));
+        assert!(heard.unstored().is_empty(), "it is written once");
+        heard.webhook("bank", "BE", at(3));
+        heard.waits("bank", "BE", at(4));
+        let both = Mark { last_received_at: Some(at(3)), ..waiting(at(1)) };
+        assert_eq!(heard.unstored(), [both]);
     }
 
     #[test]

@@ -14,6 +14,21 @@ pub use self::logs::{LogFilter, LogFormat, init_logs};
 pub use self::panics::log_panics;
 use crate::domain::{Source, StateName, Topic};
 use crate::provider::nexusbank;
+use crate::workers::sweeper::SWEEPS;
+
+/// What becomes of a request to a provider's webhook, as far as alerts name it or it is usual.
+const WEBHOOK_OUTCOMES: [&str; 10] = [
+    "accepted",
+    "duplicate",
+    "burst_duplicate",
+    "conflict",
+    "unreadable",
+    "signature_missing",
+    "signature_wrong",
+    "signature_stale",
+    "unavailable",
+    "timeout",
+];
 
 /// The recorder of this process: made at the first call, the same at every later one.
 ///
@@ -52,6 +67,9 @@ fn describe() {
         ("archived_total", "Rows that left inbox and outbox for their archives, and keys that left the inbox"),
         ("catch_up_pages_total", "Pages of providers' lists that were asked for to catch up, by their outcome"),
         ("catch_up_items_total", "Items on those pages, by whether the inbox had them"),
+        ("rejected_requests_total", "Webhook requests that were refused, by whether they were kept"),
+        ("webhook_secret_uses_total", "Webhooks that a secret verified"),
+        ("sweep_failures_total", "Sweeps that failed, by what they sweep"),
     ] {
         describe_counter!(format!("account_opening_{name}"), what);
     }
@@ -61,7 +79,12 @@ fn describe() {
         ("events_oldest_unshown_seconds", "The age of the oldest event that has no position yet"),
         ("openings", "Openings by state and market"),
         ("dead_letters", "Dead letters by queue and cause"),
-        ("last_webhook_age_seconds", "Since the last webhook that found its opening"),
+        (
+            "last_webhook_age_seconds",
+            "Since the last webhook that found its opening; where none has, since an opening first waited for one",
+        ),
+        ("ready", "1 if /readyz answers 200, else 0"),
+        ("breaker_state", "Circuit breakers: 0 closed, 1 half-open, 2 open"),
         ("terminal_by_poll_ratio", "The part of this process's answers of the last hour that polls had to find"),
     ] {
         describe_gauge!(format!("account_opening_{name}"), what);
@@ -71,17 +94,20 @@ fn describe() {
 }
 
 /// Counters whose labels are known before anything happens stand at zero from the start: a rate over a counter that appears
-/// with its first increment misses that one, and an alert on what is absent never fires.
+/// with its first increment misses that one, and an alert on what is absent never fires. The counters of a market follow at the
+/// first scrape after its first opening (`http::health`).
 fn begin_at_zero() {
     let zero = |name: &'static str, labels: &[(&'static str, &'static str)]| {
         metrics::counter!(format!("account_opening_{name}"), labels).increment(0);
     };
+    drop(metrics::histogram!("account_opening_webhook_ack_seconds"));
     zero("burst_duplicates_total", &[]);
     zero("tracker_duplicates_total", &[]);
-    for outcome in
-        ["accepted", "duplicate", "burst_duplicate", "conflict", "unreadable", "signature_wrong", "unavailable"]
-    {
+    for outcome in WEBHOOK_OUTCOMES {
         zero("webhooks_total", &[("provider", nexusbank::NAME), ("outcome", outcome)]);
+    }
+    for sweep in SWEEPS {
+        zero("sweep_failures_total", &[("sweep", sweep)]);
     }
     for from in StateName::ALL {
         for to in from.may_become() {
@@ -92,17 +118,17 @@ fn begin_at_zero() {
         for outcome in ["delivered", "retry", "dead"] {
             zero("attempts_total", &[("topic", topic.as_str()), ("outcome", outcome)]);
         }
-        for reason in ["timeout", "transport", "server_error", "throttled"] {
+        for reason in ["timeout", "transport", "server_error", "throttled", "misconfigured"] {
             zero("retries_total", &[("topic", topic.as_str()), ("reason", reason)]);
         }
     }
-    for reason in ["processing", "unreadable", "unknown_status", "no_matching_opening", "catch_up"] {
+    for reason in ["processing", "unreadable", "unknown_status", "no_matching_opening", "catch_up", "no_tracker"] {
         zero("failures_total", &[("reason", reason)]);
     }
     for what in ["facts", "keys", "work"] {
         zero("archived_total", &[("what", what)]);
     }
-    for outcome in ["started", "pending", "completed", "rejected", "timeout"] {
+    for outcome in ["started", "pending", "completed", "rejected", "timeout", "misconfigured"] {
         zero("polls_total", &[("provider", nexusbank::NAME), ("outcome", outcome)]);
     }
     for outcome in ["answered", "timeout", "transport", "server_error"] {

@@ -7,19 +7,23 @@
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
+use super::mentions::Mentions;
 use super::{archive, cases, events, idempotency, inbox, openings, operator_actions, outbox, rejected, tickets};
 use crate::clock::Time;
 use crate::domain::Opening;
 use crate::domain::opening::ERASED;
 
 /// Erases a finished opening. The caller holds its lock, so that no worker decides about it meanwhile, and records the act
-/// afterwards: earlier records are emptied here.
+/// afterwards: earlier records are emptied here. IBAN, e-mail and reference are known now and never again, so what names no opening
+/// is searched for them.
 ///
 /// # Errors
 /// When the opening has not ended, or the database is away.
 pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) -> sqlx::Result<()> {
+    let customer = openings::customers(connection, &[opening.id.0]).await?.pop().and_then(|(_, customer)| customer);
+    let mentions = Mentions::of(opening, Some(&customer.unwrap_or_default()));
     openings::erase(connection, opening.id, now).await?;
-    beside(connection, opening, now, now).await
+    beside(connection, opening, &mentions, now, now).await
 }
 
 /// Empties what came about an opening since it was erased, was said since, or was not recognised then: a message that nobody
@@ -28,13 +32,20 @@ pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) 
 /// # Errors
 /// When the database is away.
 pub async fn again(connection: &mut PgConnection, opening: &Opening, now: Time) -> sqlx::Result<()> {
-    beside(connection, opening, opening.state.erased_at().unwrap_or(now), now).await
+    let mentions = Mentions::of(opening, None);
+    beside(connection, opening, &mentions, opening.state.erased_at().unwrap_or(now), now).await
 }
 
 /// Every table but the anchors; what is empty already stays as it is. `erased_at`: of the opening.
-async fn beside(connection: &mut PgConnection, opening: &Opening, erased_at: Time, now: Time) -> sqlx::Result<()> {
+async fn beside(
+    connection: &mut PgConnection,
+    opening: &Opening,
+    mentions: &Mentions,
+    erased_at: Time,
+    now: Time,
+) -> sqlx::Result<()> {
     let id = opening.id;
-    let mut emptied = inbox::erase(connection, opening, now).await?;
+    let mut emptied = inbox::erase(connection, opening, mentions, now).await?;
     let scrub = scrub(erased_at);
     idempotency::erase(connection, id, &scrub).await?;
     events::erase(connection, id, &scrub).await?;
@@ -44,10 +55,10 @@ async fn beside(connection: &mut PgConnection, opening: &Opening, erased_at: Tim
     emptied.extend(others);
     tickets::erase(connection, id).await?;
     outbox::erase(connection, id).await?;
-    let archived = archive::erase(connection, opening, &emptied, now).await?;
+    let archived = archive::erase(connection, opening, mentions, &emptied, now).await?;
     emptied.extend(archived);
-    operator_actions::erase(connection, id, &emptied).await?;
-    rejected::erase(connection, opening).await
+    operator_actions::erase(connection, id, &emptied, mentions).await?;
+    rejected::erase(connection, mentions).await
 }
 
 /// What takes the place of the personal fields of a resource that was stored.

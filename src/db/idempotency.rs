@@ -1,4 +1,8 @@
 //! `idempotency_keys`: the first answer to each key.
+//!
+//! A key is the caller's text, and may say who its customer is. With the personal data of its opening the text goes, and
+//! `erased:` with its SHA-256 takes its place: a repeat is known by that. No other row is ever written under an erased key before
+//! it has expired, since whoever looks for a key looks under both.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -76,7 +80,7 @@ pub async fn get(connection: &mut PgConnection, key: Key<'_>, now: Time) -> sqlx
         Answer,
         r#"-- idempotency::get
         select digest, status, body, opening_id, waits_until from idempotency_keys
-         where token_name = $1 and key = $2 and expires_at > $3"#,
+         where token_name = $1 and key in ($2, 'erased:' || encode(sha256(convert_to($2, 'UTF8')), 'hex')) and expires_at > $3"#,
         token_name,
         key,
         now,
@@ -110,8 +114,12 @@ pub async fn look(connection: &mut PgConnection, keys: &[Key<'_>], waits: bool, 
                              current_schema() || '.idempotency_keys.' || asked.token_name || ' ' || asked.key, 0)) end
                  as "is_free!"
           from unnest($1::text[], $2::text[]) with ordinality as asked(token_name, key, place)
-          left join idempotency_keys k
-            on k.token_name = asked.token_name and k.key = asked.key and k.expires_at > $3
+          left join lateral (
+              select * from idempotency_keys k
+               where k.token_name = asked.token_name and k.expires_at > $3
+                 and k.key in (asked.key, 'erased:' || encode(sha256(convert_to(asked.key, 'UTF8')), 'hex'))
+               limit 1
+          ) as k on true
          order by asked.place"#,
         &names as &[&str],
         &keys as &[&str],
@@ -156,8 +164,8 @@ pub async fn settle(
     Ok(())
 }
 
-/// Takes what is personal out of the answers about an opening, and of one that a caller waits for nothing more comes. Key and
-/// digest stay: a repeat still opens nothing.
+/// Takes what is personal out of the keys and answers about an opening, and of one that a caller waits for nothing more comes. The
+/// digests stay: a repeat still opens nothing.
 ///
 /// # Errors
 /// When the database is away.
@@ -166,6 +174,8 @@ pub async fn erase(connection: &mut PgConnection, opening: OpeningId, scrub: &Va
         r#"-- idempotency::erase
         update idempotency_keys
            set waits_until = null,
+               key = case when key ~ '^erased:[0-9a-f]{64}$' then key
+                          else 'erased:' || encode(sha256(convert_to(key, 'UTF8')), 'hex') end,
                body = (body::jsonb || $2
                        || case when body::jsonb ->> 'reason' is null then '{"reason": null}'::jsonb else '{}' end)::text
          where opening_id = $1"#,

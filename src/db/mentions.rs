@@ -1,26 +1,68 @@
-//! Whether bytes that nobody parsed speak of an opening: the one pattern that an erasure searches with.
+//! Whether bytes that nobody parsed speak of an opening or of its customer: the patterns that an erasure searches with.
 //!
-//! Invariant: it matches whole ids, so that whoever has an id that ours begins keeps what is theirs. It is written for what
-//! `encode(body, 'escape')` makes of a body, where a backslash is two and a byte beyond ASCII is one with three octal digits,
-//! and serves the text of `jsonb` too.
+//! Invariant: they match whole ids, IBANs, addresses and references, so that whatever ours only begins keeps what is its own. They
+//! are written for the text that `encode(body, 'escape')` makes of a body, where a backslash is two and a byte beyond ASCII is one
+//! with three octal digits, and serve the text of `jsonb` too. All are regular expressions of Postgres.
+
+use serde_json::Value;
 
 use crate::domain::{Opening, ProviderRef};
 
-/// A tracking id that is shorter says too little: it would be found where it is not meant.
+/// A tracking id, an address or a reference that is shorter says too little: it would be found where it is not meant.
 const SHORTEST: usize = 6;
 /// What may stand before a tracking id: the beginning, what no id is made of, the end of a byte beyond ASCII, or that of an
 /// escape in JSON (`\n`, `\u0020`).
 const BEFORE: &str = r"(^|[^A-Za-z0-9_-]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9A-Fa-f]{4})";
 const AFTER: &str = "([^A-Za-z0-9_-]|$)";
+/// What may stand before the rest: as well the end of an escape in a URL (`%20`).
+const BEFORE_IBAN: &str = r"(^|[^a-z0-9]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9a-f]{4}|%[0-9a-f]{2})";
+const BEFORE_ADDRESS: &str = r"(^|[^a-z0-9._%+-]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9a-f]{4}|%[0-9a-f]{2})";
+const BEFORE_REFERENCE: &str = r"(^|[^a-z0-9_-]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9a-f]{4}|%[0-9a-f]{2})";
+const AFTER_IBAN: &str = "([^a-z0-9]|$)";
+/// An address ends where no host name goes on: a full stop may end a sentence.
+const AFTER_ADDRESS: &str = r"([^a-z0-9.-]|\.[^a-z0-9]|\.?$)";
+/// What may stand between the groups of an IBAN in print: white space of any kind, however it is written, full stops and hyphens.
+const BETWEEN: &str = r"([[:space:].\u00a0\u2007\u2009\u202f-]|\\[0-7]{3}|\\\\[nrt]|\\\\u[0-9a-f]{4}|%20|\+)*";
 
-/// A regular expression of Postgres, to be matched with case: our id in either case and with or without its hyphens, since providers
-/// give it back in both forms, or the provider's as it is.
-pub fn pattern(opening: &Opening) -> String {
+/// What an erasure searches for.
+pub struct Mentions {
+    /// The ids of the opening, to be matched with case.
+    pub ids: String,
+    /// What is known of its customer at the first erasure, to be matched without case: IBAN, e-mail, reference. None: nothing is.
+    pub customer: Option<String>,
+}
+
+impl Mentions {
+    /// Of an opening and, as long as they are known, of its account and its `customer`.
+    pub fn of(opening: &Opening, customer: Option<&Value>) -> Self {
+        Self { ids: ids(opening), customer: customer.and_then(|it| personal(opening, it)) }
+    }
+}
+
+/// Our id in either case and with or without its hyphens, since providers give it back in both forms, or the provider's as it is.
+fn ids(opening: &Opening) -> String {
     let ours = in_any_form(&opening.id.to_string());
     match opening.state.reference().map(ProviderRef::as_str).filter(|it| it.len() >= SHORTEST) {
         Some(theirs) => format!("{ours}|{BEFORE}{}{AFTER}", escaped(theirs)),
         None => ours,
     }
+}
+
+/// A name is not looked for: many bear it.
+fn personal(opening: &Opening, customer: &Value) -> Option<String> {
+    let iban = opening.state.account().map(|it| it.iban.as_str());
+    let email = customer["email"].as_str().map(str::trim).filter(|it| it.len() >= SHORTEST && it.contains('@'));
+    let reference = Some(opening.request.customer_reference.trim()).filter(|it| is_telling(it));
+    let iban = iban.map(|it| format!("{BEFORE_IBAN}{}{AFTER_IBAN}", spelled(it).join(BETWEEN)));
+    let email = email.map(|it| format!("{BEFORE_ADDRESS}{}{AFTER_ADDRESS}", spelled(it).concat()));
+    let reference = reference.map(|it| format!("{BEFORE_REFERENCE}{}{AFTER}", spelled(it).concat()));
+    let patterns: Vec<String> = [iban, email, reference].into_iter().flatten().collect();
+    (!patterns.is_empty()).then(|| patterns.join("|"))
+}
+
+/// Whether a reference is of one customer: long enough, and no plain word, which stands in texts about others too.
+fn is_telling(reference: &str) -> bool {
+    reference.len() >= SHORTEST && !reference.chars().all(char::is_alphabetic)
 }
 
 fn in_any_form(id: &str) -> String {
@@ -34,13 +76,45 @@ fn in_any_form(id: &str) -> String {
 
 /// As `encode(…, 'escape')` writes it, each character standing for itself.
 fn escaped(id: &str) -> String {
-    let byte = |byte: u8| match byte {
+    id.bytes().map(escaped_byte).collect()
+}
+
+fn escaped_byte(byte: u8) -> String {
+    match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' => char::from(byte).to_string(),
         b'\\' => r"\\\\".to_owned(),
         0 | 128.. => format!(r"\\{byte:03o}"),
         byte => format!(r"\{}", char::from(byte)),
+    }
+}
+
+/// Each character in every way in which a body may spell it: as it is, as an escape of JSON, as one of a URL. For a match without
+/// case; escapes name one case, so both are there.
+fn spelled(text: &str) -> Vec<String> {
+    let both = |c: char| c.to_lowercase().chain(c.to_uppercase());
+    let ways = |c: char| {
+        let mut ways: Vec<String> = both(c).flat_map(ways_of).collect();
+        ways.sort_unstable();
+        ways.dedup();
+        format!("({})", ways.join("|"))
     };
-    id.bytes().map(byte).collect()
+    text.chars().map(ways).collect()
+}
+
+fn ways_of(c: char) -> Vec<String> {
+    let (mut bytes, mut units) = ([0; 4], [0; 2]);
+    let bytes = c.encode_utf8(&mut bytes).as_bytes();
+    let as_it_is: String = bytes.iter().map(|it| escaped_byte(*it)).collect();
+    let in_url = bytes.iter().map(|it| format!("%{it:02x}")).collect::<Vec<_>>().concat();
+    let in_json = c.encode_utf16(&mut units).iter().map(|it| format!(r"\\\\u{it:04x}")).collect::<Vec<_>>().concat();
+    let mut ways = vec![as_it_is, in_url, in_json];
+    match c {
+        // Where the text is that of `jsonb`, which escapes no byte.
+        _ if !c.is_ascii() => ways.push(c.to_string()),
+        '/' => ways.push(r"\\\\\/".to_owned()),
+        _ => {}
+    }
+    ways
 }
 
 #[cfg(test)]
@@ -52,5 +126,22 @@ mod tests {
         assert_eq!(in_any_form("01-9a"), "01-?9[aA]");
         assert_eq!(escaped("aor_12.(x)-é"), r"aor_12\.\(x\)\-\\303\\251");
         assert_eq!(escaped(r"a\b"), r"a\\\\b");
+    }
+
+    #[test]
+    fn a_character_is_spelled_in_every_way_that_a_body_may_write_it() {
+        assert_eq!(spelled("a"), [r"(%41|%61|A|\\\\u0041|\\\\u0061|a)"]);
+        assert_eq!(spelled("/"), [r"(%2f|\/|\\\\\/|\\\\u002f)"]);
+        assert_eq!(spelled("é").concat(), r"(%c3%89|%c3%a9|\\303\\211|\\303\\251|\\\\u00c9|\\\\u00e9|É|é)");
+        assert!(spelled("🦀").concat().contains(r"\\\\ud83e\\\\udd80"));
+    }
+
+    #[test]
+    fn a_reference_is_looked_for_only_where_it_tells_its_customer_from_others() {
+        for (reference, telling) in
+            [("1", false), ("cus_1", false), ("company", false), ("cus_12", true), ("123456", true), ("acme-bv", true)]
+        {
+            assert_eq!(is_telling(reference), telling, "{reference}");
+        }
     }
 }

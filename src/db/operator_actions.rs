@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Page;
+use super::mentions::Mentions;
 use crate::clock::Time;
 use crate::domain::OpeningId;
 
@@ -85,19 +86,26 @@ pub async fn is_recorded(connection: &mut PgConnection, id: Uuid) -> sqlx::Resul
     .await
 }
 
-/// Empties what was said in the acts on an opening, and on the facts and cases that were `emptied` with it, whatever they were
-/// recorded under. Who acted, how and when stays, and why it was erased.
+/// Empties what was said in the acts on an opening, on the facts and cases that were `emptied` with it, whatever they were recorded
+/// under, and in acts on no opening that mention its customer. Who acted, how and when stays, and why it was erased.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn erase(connection: &mut PgConnection, opening: OpeningId, emptied: &[Uuid]) -> sqlx::Result<()> {
+pub async fn erase(
+    connection: &mut PgConnection,
+    opening: OpeningId,
+    emptied: &[Uuid],
+    mentions: &Mentions,
+) -> sqlx::Result<()> {
     let subjects: Vec<String> = emptied.iter().map(ToString::to_string).collect();
     sqlx::query!(
         r#"-- operator_actions::erase
         update operator_actions set reason = '', detail = '{}'
-         where (opening_id = $1 or subject = any($2)) and action <> 'erase_opening'"#,
+         where (opening_id = $1 or subject = any($2) or (opening_id is null and reason || detail::text ~* $3))
+           and action <> 'erase_opening'"#,
         opening.0,
         &subjects,
+        mentions.customer,
     )
     .execute(connection)
     .await?;

@@ -109,8 +109,16 @@ pub fn connect(options: &PoolOptions) -> Result<PgPool, sqlx::Error> {
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let session = Arc::clone(&session);
-            Box::pin(async move { session.prepare(connection).await })
+            Box::pin(async move {
+                #[cfg(feature = "broken")]
+                if trusts_options() {
+                    return Ok(());
+                }
+                session.prepare(connection).await
+            })
         });
+    #[cfg(feature = "broken")]
+    let connect = with_options(connect, &options.schema);
     #[cfg(feature = "broken")]
     if crate::faults::broken::lacks(crate::faults::broken::Defence::PoolGuard) {
         return Ok(pool.connect_lazy_with(connect));
@@ -129,4 +137,16 @@ pub fn connect(options: &PoolOptions) -> Result<PgPool, sqlx::Error> {
             })
         })
         .connect_lazy_with(connect))
+}
+
+/// Whether a session is taken to have what it asked for when it began: only in a build for the controls of the chaos run.
+#[cfg(feature = "broken")]
+fn trusts_options() -> bool {
+    crate::faults::broken::lacks(crate::faults::broken::Defence::SessionSettings)
+}
+
+/// Asks for the cell when a session begins, and never again.
+#[cfg(feature = "broken")]
+fn with_options(connect: PgConnectOptions, schema: &str) -> PgConnectOptions {
+    if trusts_options() { connect.options([("search_path", schema), ("timezone", "UTC")]) } else { connect }
 }

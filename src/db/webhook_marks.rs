@@ -1,16 +1,18 @@
-//! `webhook_marks`: when each provider was last heard of, per market.
+//! `webhook_marks`: when each provider was last heard of, per market; where it never was, since when an opening waits for it.
 
 use sqlx::PgConnection;
 
 use crate::clock::Time;
 
-/// When the last webhook came.
+/// When the last webhook came; at least one of the times is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of webhook_marks")]
 pub struct Mark {
     pub provider: String,
     pub market: String,
-    pub last_received_at: Time,
+    pub last_received_at: Option<Time>,
+    /// When the first opening began to wait, where no webhook had come before.
+    pub waits_since: Option<Time>,
 }
 
 /// Moves marks forward; none ever goes back, whoever writes last, but one that lies in the future: it was written by a clock that
@@ -27,17 +29,20 @@ pub async fn advance(connection: &mut PgConnection, marks: &[Mark], now: Time) -
     marks.sort_unstable_by_key(|it| (&it.provider, &it.market));
     let providers: Vec<String> = marks.iter().map(|it| it.provider.clone()).collect();
     let markets: Vec<String> = marks.iter().map(|it| it.market.clone()).collect();
-    let times: Vec<Time> = marks.iter().map(|it| it.last_received_at).collect();
+    let times: Vec<Option<Time>> = marks.iter().map(|it| it.last_received_at).collect();
+    let waits: Vec<Option<Time>> = marks.iter().map(|it| it.waits_since).collect();
     sqlx::query!(
         r#"-- webhook_marks::advance
-        insert into webhook_marks as m (provider, market, last_received_at)
-        select * from unnest($1::text[], $2::text[], $3::timestamptz[])
+        insert into webhook_marks as m (provider, market, last_received_at, waits_since)
+        select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
         on conflict on constraint one_mark_per_market do update
            set last_received_at = excluded.last_received_at
-         where m.last_received_at < excluded.last_received_at or m.last_received_at > $4"#,
+         where excluded.last_received_at is not null
+           and (m.last_received_at is null or m.last_received_at < excluded.last_received_at or m.last_received_at > $5)"#,
         &providers,
         &markets,
-        &times,
+        &times as &[Option<Time>],
+        &waits as &[Option<Time>],
         now,
     )
     .execute(connection)
@@ -53,7 +58,7 @@ pub async fn all(connection: &mut PgConnection) -> sqlx::Result<Vec<Mark>> {
     sqlx::query_as!(
         Mark,
         r#"-- webhook_marks::all
-        select provider, market, last_received_at from webhook_marks order by provider, market"#,
+        select provider, market, last_received_at, waits_since from webhook_marks order by provider, market"#,
     )
     .fetch_all(connection)
     .await

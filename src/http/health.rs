@@ -50,14 +50,18 @@ pub async fn live() -> &'static str {
 
 /// Requests can be served, durably: the database answers, takes a write, and its clock is ours.
 async fn ready(State(edge): State<Edge>, Extension(heart): Extension<Heart>) -> Response {
-    // In a task of its own: a machine that hangs up leaves neither the connection nor the heart in the middle of something.
-    let problems = tokio::spawn(async move { problems(&edge, &heart).await }).await;
-    let problems = problems.unwrap_or_else(|_| vec!["looking at the database failed".to_owned()]);
+    let problems = known_problems(edge, heart).await;
     if problems.is_empty() {
         return Json(json!({"ready": true})).into_response();
     }
     let body = Json(json!({"ready": false, "problems": problems}));
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "2")], body).into_response()
+}
+
+/// In a task of its own: a machine that hangs up leaves neither the connection nor the heart in the middle of something.
+async fn known_problems(edge: Edge, heart: Heart) -> Vec<String> {
+    let problems = tokio::spawn(async move { problems(&edge, &heart).await }).await;
+    problems.unwrap_or_else(|_| vec!["looking at the database failed".to_owned()])
 }
 
 async fn problems(edge: &Edge, heart: &Heart) -> Vec<String> {
@@ -107,9 +111,16 @@ async fn look(connection: &mut PgConnection, edge: &Edge, heart: &Heart) -> sqlx
 }
 
 /// Prometheus text. While the database is away, everything but what is counted there.
-async fn metrics(State(edge): State<Edge>, Extension(seen): Extension<Seen>) -> Response {
+async fn metrics(
+    State(edge): State<Edge>,
+    Extension(seen): Extension<Seen>,
+    Extension(heart): Extension<Heart>,
+) -> Response {
     edge.heard.show(edge.clock.now());
-    match tokio::time::timeout(PATIENCE, gauge(&edge, &seen)).await {
+    let gauging = tokio::time::timeout(PATIENCE, gauge(&edge, &seen));
+    let (problems, gauged) = tokio::join!(known_problems(edge.clone(), heart), gauging);
+    metrics::gauge!("account_opening_ready").set(if problems.is_empty() { 1.0 } else { 0.0 });
+    match gauged {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(cause = describe(&error), "gauges of the database are not current"),
         Err(_) => tracing::warn!("gauges of the database are not current: no answer in time"),
@@ -138,6 +149,10 @@ async fn gauge(edge: &Edge, seen: &Seen) -> sqlx::Result<()> {
     let dead = gauges::dead_letters(&mut transaction).await?;
     transaction.rollback().await?;
     drop(connection);
+    for Count { second: market, .. } in &openings {
+        // From zero on, in every process: the first escalation of a market must be an increase.
+        metrics::counter!("account_opening_escalations_total", "market" => market.clone()).increment(0);
+    }
     set(seen, "account_opening_openings", ["state", "market"], openings);
     set(seen, "account_opening_dead_letters", ["queue", "cause"], dead);
     Ok(())

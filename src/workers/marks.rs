@@ -44,7 +44,7 @@ impl Worker for Marks {
         let now = clock.now();
         let mut moved = heard.unstored();
         // Heard before our own clock was set back.
-        moved.retain(|it| it.last_received_at <= now);
+        moved.retain(|it| it.last_received_at.max(it.waits_since) <= Some(now));
         let mut connection = pool.acquire().await?;
         let writing = async {
             let mut transaction = connection.begin().await?;

@@ -1,10 +1,16 @@
 //! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, dead letters about an
 //! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, timers that it wrote
 //! are filled in, changes of how many openings there are are added up, events are given their positions, a new start of the
-//! database server is noticed, and what is done with moves to the archives.
+//! database server is noticed, work for a tracker that was unset is given up, and what is done with moves to the archives.
+//!
+//! Invariant: each sweep has a connection and commits of its own, so that one that fails, whatever it meets, holds up none of the
+//! others. A crash leaves whole sweeps undone; the next tick does them.
+
+use std::panic::AssertUnwindSafe;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use futures::FutureExt as _;
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
@@ -13,7 +19,7 @@ use super::driver::{Counts, TickError, Worker};
 use super::inbox::is_readable;
 use crate::clock::Time;
 use crate::db::archive::{self, Moved};
-use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, timers};
+use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox, timers};
 use crate::faults::Step;
 
 /// Rows in one commit.
@@ -24,11 +30,27 @@ const CHANGES: i64 = 10_000;
 /// Two versions run beside each other for less than this.
 const UPGRADE: TimeDelta = TimeDelta::days(7);
 
+/// The sweeps, as logs and metrics name them.
+pub const SWEEPS: [&str; 12] = [
+    "idempotency_keys",
+    "parked_facts",
+    "late_letters",
+    "buried_facts",
+    "unfilled_timers",
+    "opening_counts",
+    "event_positions",
+    "database_starts",
+    "tracker_work",
+    "archived_facts",
+    "archived_keys",
+    "archived_work",
+];
+
 /// The worker.
 pub struct Sweeper(pub Context);
 
 /// What a tick did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Idempotency keys that expired.
     pub keys: u64,
@@ -42,12 +64,16 @@ pub struct Swept {
     pub timers: u64,
     /// Changes of how many openings there are that were added up.
     pub counted: u64,
+    /// Work for the tracker that was given up, since none is configured.
+    pub given_up: u64,
     /// Events that were given a position.
     pub placed: u64,
     /// Starts of the database server that were noticed.
     pub starts: u64,
     /// What moved to the archives.
     pub archived: Archived,
+    /// The sweeps that failed.
+    pub failed: Vec<&'static str>,
 }
 
 /// What moved to the archives.
@@ -63,19 +89,29 @@ pub struct Archived {
 
 impl Counts for Swept {
     fn found_work(&self) -> bool {
+        self.may_be_more() || !self.failed.is_empty()
+    }
+
+    /// What failed is tried again in its own time.
+    fn may_be_more(&self) -> bool {
         let Archived { facts, keys, work } = self.archived;
         // Changes come all the time: only a full batch is a reason to go round again at once.
-        self.keys + self.parked + self.erased + self.dug_up + self.timers > 0
+        self.keys + self.parked + self.erased + self.dug_up + self.timers + self.given_up > 0
             || self.counted >= CHANGES.unsigned_abs()
             || self.placed >= events::MAX_PLACED
             || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
     }
 
     fn record(&self) {
-        metrics::counter!("account_opening_failures_total", "reason" => "no_matching_opening").increment(self.parked);
+        for (reason, count) in [("no_matching_opening", self.parked), ("no_tracker", self.given_up)] {
+            metrics::counter!("account_opening_failures_total", "reason" => reason).increment(count);
+        }
         let Archived { facts, keys, work } = self.archived;
         for (what, moved) in [("facts", facts), ("keys", keys), ("work", work)] {
             metrics::counter!("account_opening_archived_total", "what" => what).increment(moved.rows);
+        }
+        for sweep in &self.failed {
+            metrics::counter!("account_opening_sweep_failures_total", "sweep" => *sweep).increment(1);
         }
     }
 }
@@ -89,61 +125,97 @@ impl Worker for Sweeper {
     }
 
     async fn tick(&self) -> Result<Swept, TickError> {
-        let Context { pool, clock, parked_ttl, faults, .. } = &self.0;
+        let Context { clock, parked_ttl, .. } = &self.0;
         let now = clock.now();
+        let mut round = Round { sweeper: self, failed: Vec::new() };
+        let keys = round.sweep("idempotency_keys", async |it| idempotency::expire(it, now, BATCH).await).await?;
+        let since = now - *parked_ttl;
+        let parked = round.sweep("parked_facts", async |it| inbox::expire_parked(it, since, now, BATCH).await).await?;
+        let erased = round.sweep("late_letters", async |it| inbox::erase_late(it, now, BATCH).await).await?;
+        let dug_up = round.sweep("buried_facts", async |it| self.dig_up(it, now).await).await?;
+        let timers = round.sweep("unfilled_timers", async |it| timers::fill_in(it, BATCH).await).await?;
+        let counted = round.sweep("opening_counts", async |it| opening_counts::add_up(it, CHANGES).await).await?;
+        let placed = round.sweep("event_positions", async |it| events::place(it, now).await).await?;
+        let starts = round.sweep("database_starts", async |it| database_starts::notice(it, now).await).await?;
+        let given_up = round.sweep("tracker_work", async |it| self.give_up_tracker_work(it, now).await).await?;
+        let archived = self.archive(&mut round, now).await?;
+        let failed = round.failed;
+        Ok(Swept { keys, parked, erased, dug_up, timers, counted, placed, starts, given_up, archived, failed })
+    }
+}
+
+/// A tick under way.
+struct Round<'a> {
+    sweeper: &'a Sweeper,
+    failed: Vec<&'static str>,
+}
+
+impl Round<'_> {
+    /// Does one sweep on a connection of its own. Whatever that meets is logged and counted, and the next sweep goes on: only a
+    /// database that gives no connection ends the tick.
+    async fn sweep<T: Default>(
+        &mut self,
+        name: &'static str,
+        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<T, TickError> {
+        let Context { pool, faults, .. } = &self.sweeper.0;
         let mut connection = pool.acquire().await?;
-        let sweeping = async {
-            let expire = idempotency::expire(&mut connection, now, BATCH);
-            let keys = faults.around(self.name(), Step::Settle, expire).await?;
-            let expire = inbox::expire_parked(&mut connection, now - *parked_ttl, now, BATCH);
-            let parked = faults.around(self.name(), Step::Settle, expire).await?;
-            let erase = inbox::erase_late(&mut connection, now, BATCH);
-            let erased = faults.around(self.name(), Step::Settle, erase).await?;
-            let dig = self.dig_up(&mut connection, now);
-            let dug_up = faults.around(self.name(), Step::Settle, dig).await?;
-            let fill_in = timers::fill_in(&mut connection, BATCH);
-            let timers = faults.around(self.name(), Step::Settle, fill_in).await?;
-            let add_up = opening_counts::add_up(&mut connection, CHANGES);
-            let counted = faults.around(self.name(), Step::Settle, add_up).await?;
-            let place = events::place(&mut connection, now);
-            let placed = faults.around(self.name(), Step::Settle, place).await?;
-            let notice = database_starts::notice(&mut connection, now);
-            let starts = faults.around(self.name(), Step::Settle, notice).await?;
-            let archived = self.archive(&mut connection, now).await?;
-            Ok::<_, TickError>(Swept { keys, parked, erased, dug_up, timers, counted, placed, starts, archived })
+        let work = AssertUnwindSafe(faults.around(self.sweeper.name(), Step::Settle, work(&mut connection)));
+        let work = async {
+            match work.catch_unwind().await {
+                Ok(done) => done.map_err(TickError::from),
+                Err(_panic) => Err(TickError::Panicked),
+            }
         };
-        let result = tokio::time::timeout(WITHIN, sweeping).await;
-        conclude(connection, result)
+        let result = tokio::time::timeout(WITHIN, work).await;
+        Ok(conclude(connection, result).unwrap_or_else(|error: TickError| {
+            tracing::warn!(sweep = name, %error, "a sweep failed; the others go on, and it is tried again");
+            self.failed.push(name);
+            T::default()
+        }))
     }
 }
 
 impl Sweeper {
-    /// Each in a commit of its own, so that what is deleted from one table and what was copied to another stand or fall together.
-    async fn archive(&self, connection: &mut PgConnection, now: Time) -> Result<Archived, TickError> {
+    async fn archive(&self, round: &mut Round<'_>, now: Time) -> Result<Archived, TickError> {
         let Context { archive_after, inbox_keys_for, .. } = self.0;
-        let facts = self
-            .in_one_commit(connection, async |connection| archive::facts(connection, archive_after, now).await)
-            .await;
-        let keys = self
-            .in_one_commit(connection, async |connection| archive::keys(connection, inbox_keys_for, now).await)
-            .await;
-        let work = self
-            .in_one_commit(connection, async |connection| archive::work(connection, archive_after, now).await)
-            .await;
-        // One that fails holds up none of the others.
-        Ok(Archived { facts: facts?, keys: keys?, work: work? })
+        let facts = round.sweep("archived_facts", async |it| {
+            self.in_one_commit(it, async |it| archive::facts(it, archive_after, now).await).await
+        });
+        let facts = facts.await?;
+        let keys = round.sweep("archived_keys", async |it| {
+            self.in_one_commit(it, async |it| archive::keys(it, inbox_keys_for, now).await).await
+        });
+        let keys = keys.await?;
+        let work = round.sweep("archived_work", async |it| {
+            self.in_one_commit(it, async |it| archive::work(it, archive_after, now).await).await
+        });
+        Ok(Archived { facts, keys, work: work.await? })
     }
 
+    /// In a commit of its own, so that what is deleted from one table and what was copied to another stand or fall together.
     async fn in_one_commit(
         &self,
         connection: &mut PgConnection,
         step: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<Moved>,
-    ) -> Result<Moved, TickError> {
-        let faults = &self.0.faults;
+    ) -> sqlx::Result<Moved> {
         let mut transaction = connection.begin().await?;
-        let moved = faults.around(self.name(), Step::Settle, step(&mut transaction)).await?;
-        faults.around(self.name(), Step::Commit, transaction.commit()).await?;
+        let moved = step(&mut transaction).await?;
+        self.0.faults.around(self.name(), Step::Commit, transaction.commit()).await?;
         Ok(moved)
+    }
+
+    /// Gives up work for the tracker where none is configured. A replica that has one may still do it (a rolling restart), so it
+    /// waits for as long as an outage of the tracker is waited out.
+    async fn give_up_tracker_work(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
+        if self.0.tracker.is_some() {
+            return Ok(0);
+        }
+        let given_up = outbox::give_up_tracker_work(connection, now - self.0.retry.retry_for, now, BATCH).await?;
+        if given_up > 0 {
+            tracing::warn!(tickets = given_up, "no tracker is configured; work for it that was too old is cancelled");
+        }
+        Ok(given_up)
     }
 
     async fn dig_up(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {

@@ -8,6 +8,7 @@
     reason = "a test fails by saying where"
 )]
 
+mod alerts;
 mod answers;
 mod catch_up;
 mod contention;
@@ -37,6 +38,7 @@ mod rest;
 mod retention;
 mod said;
 mod support;
+mod sweeps;
 mod tickets;
 mod verify;
 mod webhooks;

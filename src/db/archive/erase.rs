@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::db::mentions;
+use crate::db::mentions::Mentions;
 use crate::domain::{Opening, ProviderRef};
 
 /// Empties what was archived about an opening, and of the facts that were `emptied` in the inbox. Call it after those of inbox and
@@ -16,6 +16,7 @@ use crate::domain::{Opening, ProviderRef};
 pub async fn erase(
     connection: &mut PgConnection,
     opening: &Opening,
+    mentions: &Mentions,
     emptied: &[Uuid],
     now: Time,
 ) -> sqlx::Result<Vec<Uuid>> {
@@ -39,7 +40,14 @@ pub async fn erase(
             select id from inbox_archive where opening_id is null and provider = $3 and provider_ref = $4
              union
             select id from inbox_archive
-             where opening_id is null and provider_ref is null and encode(body, 'escape') ~ $5
+             where opening_id is null and provider_ref is null
+               and (encode(body, 'escape') || headers::text ~ $5 or encode(body, 'escape') || headers::text ~* $7)
+             union
+            -- With the tracking id of nobody.
+            select a.id from inbox_archive a
+             where a.opening_id is null and a.provider_ref is not null
+               and encode(a.body, 'escape') || a.headers::text ~* $7
+               and not exists (select from account_openings o where o.provider = a.provider and o.provider_ref = a.provider_ref)
         )
         update inbox_archive
            set body = '', headers = '{}', erased_at = coalesce(erased_at, $6),
@@ -52,8 +60,9 @@ pub async fn erase(
         emptied,
         opening.request.provider,
         opening.state.reference().map(ProviderRef::as_str),
-        mentions::pattern(opening),
+        mentions.ids,
         now,
+        mentions.customer,
     )
     .fetch_all(connection)
     .await

@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::db::mentions;
+use crate::db::mentions::Mentions;
 use crate::domain::{Opening, ProviderRef};
 
 /// Empties every fact about an opening that is being erased, and settles those that wait: they mean nothing any more. One
@@ -15,8 +15,13 @@ use crate::domain::{Opening, ProviderRef};
 ///
 /// # Errors
 /// When the database is away.
-pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) -> sqlx::Result<Vec<Uuid>> {
-    let ids = about(connection, opening).await?;
+pub async fn erase(
+    connection: &mut PgConnection,
+    opening: &Opening,
+    mentions: &Mentions,
+    now: Time,
+) -> sqlx::Result<Vec<Uuid>> {
+    let ids = found(connection, opening, mentions).await?;
     sqlx::query!(
         r#"-- inbox::erase
         with free as materialized (
@@ -46,15 +51,23 @@ pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) 
     .await?;
     // The ingest keeps a repeat beside the fact that it repeats, and holds that fact's lock until its commit. Now that these facts
     // are locked, every repeat that was stored meanwhile shows, and no further repeat is stored.
-    let ids = about(connection, opening).await?;
+    let ids = found(connection, opening, mentions).await?;
     empty(connection, &ids, now).await?;
+    Ok(ids)
+}
+
+async fn found(connection: &mut PgConnection, opening: &Opening, mentions: &Mentions) -> sqlx::Result<Vec<Uuid>> {
+    let mut ids = about(connection, opening, mentions).await?;
+    if let Some(customer) = &mentions.customer {
+        ids.extend(about_customer(connection, customer).await?);
+    }
     Ok(ids)
 }
 
 /// The facts that were found to be about an opening, or say so by its tracking id. Not those that name it by our id and
 /// another by the tracking id: they are about that one. One that was discarded before the tracking id was known names no
 /// opening. And what nobody could read, or is of no concern, where it holds one of the opening's ids.
-async fn about(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Vec<Uuid>> {
+async fn about(connection: &mut PgConnection, opening: &Opening, mentions: &Mentions) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"-- inbox::about
         select i.id as "id!" from inbox i
@@ -70,11 +83,35 @@ async fn about(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result
          where status = 'ignored' and opening_id is null and provider = $2 and provider_ref = $3
          union
         select id from inbox
-         where opening_id is null and provider_ref is null and encode(body, 'escape') ~ $4"#,
+         where opening_id is null and provider_ref is null and encode(body, 'escape') || headers::text ~ $4"#,
         opening.id.0,
         opening.request.provider,
         opening.state.reference().map(ProviderRef::as_str),
-        mentions::pattern(opening),
+        mentions.ids,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The facts that mention a customer and are about no opening that exists: of an unknown type, unreadable, or with the ids of
+/// nobody. The indexes of what names nobody, is dead, or was discarded lead to them; the rest of the inbox is not read. What
+/// waits with a tracking id that is not known yet is left: it may be another opening's answer.
+async fn about_customer(connection: &mut PgConnection, customer: &str) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"-- inbox::about_customer
+        select id as "id!" from inbox
+         where opening_id is null and provider_ref is null and encode(body, 'escape') || headers::text ~* $1
+         union
+        select i.id from inbox i
+         where i.status = 'dead' and encode(i.body, 'escape') || i.headers::text ~* $1
+           and not exists (select from account_openings o where o.id = i.opening_id)
+           and not exists (select from account_openings o where o.provider = i.provider and o.provider_ref = i.provider_ref)
+         union
+        select i.id from inbox i
+         where i.status = 'ignored' and i.opening_id is null and i.provider_ref is not null
+           and encode(i.body, 'escape') || i.headers::text ~* $1
+           and not exists (select from account_openings o where o.provider = i.provider and o.provider_ref = i.provider_ref)"#,
+        customer,
     )
     .fetch_all(connection)
     .await

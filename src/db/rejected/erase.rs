@@ -1,21 +1,21 @@
-//! Refused requests that speak of an opening whose personal data is erased: they go, whoever sent them.
+//! Refused requests that speak of an opening whose personal data is erased, or of its customer: they go, whoever sent them.
 
 use sqlx::PgConnection;
 
-use crate::db::mentions;
-use crate::domain::Opening;
+use crate::db::mentions::Mentions;
 
-/// Deletes those whose body or headers hold one of the opening's ids. Nothing of them was ever parsed, so the bytes are
-/// searched.
+/// Deletes those whose body, headers or path mention either. Nothing of them was ever parsed, so the bytes are searched.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn erase(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<()> {
+pub async fn erase(connection: &mut PgConnection, mentions: &Mentions) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- rejected::erase
         delete from rejected_requests
-         where encode(body, 'escape') ~ $1 or headers::text ~ $1"#,
-        mentions::pattern(opening),
+         where coalesce(encode(body, 'escape'), '') || headers::text || path ~ $1
+            or coalesce(encode(body, 'escape'), '') || headers::text || path ~* $2"#,
+        mentions.ids,
+        mentions.customer,
     )
     .execute(connection)
     .await?;

@@ -16,6 +16,7 @@ pub mod flags;
 pub mod json;
 pub mod openings;
 mod operator_actions;
+mod outbox;
 pub mod page;
 pub mod path;
 mod providers;
@@ -79,6 +80,7 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
     let api = OpenApiRouter::with_openapi(docs::base())
         .merge(openings::router())
         .merge(dead_letters::router())
+        .merge(outbox::router())
         .merge(providers::router())
         .routes(routes!(breakers::list))
         .routes(routes!(breakers::force))
@@ -105,7 +107,7 @@ mod tests {
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
-        assert_eq!(operations.len(), 31);
+        assert_eq!(operations.len(), 33);
         for (_, operation) in operations {
             assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
         }

@@ -8,7 +8,7 @@ mod batch;
 mod correlate;
 mod pace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::clock::Time;
 use crate::db::advance::Advance;
 use crate::db::{Fault, classify, describe, inbox};
 use crate::domain::retry::Next;
-use crate::domain::{Effect, OpeningId, Outcome, StateName, Topic};
+use crate::domain::{Effect, OpeningId, Outcome, Request, StateName, Topic};
 use crate::heard::Heard;
 
 /// How often a batch is tried again at once after contention.
@@ -59,6 +59,8 @@ pub struct Decided {
     pub transitions: Vec<(Option<StateName>, StateName, &'static str, String)>,
     /// The last webhook that found its opening, by provider and market.
     pub webhooks: BTreeMap<(String, String), Time>,
+    /// Of which providers and markets an opening waits.
+    pub waits: BTreeSet<(String, String)>,
     /// Whether others may be due: it took as many as it could, or made some due.
     pub may_be_more: bool,
 }
@@ -71,6 +73,7 @@ impl Decided {
         self.failed += other.failed;
         self.may_be_more |= other.may_be_more;
         self.transitions.extend(other.transitions);
+        self.waits.extend(other.waits);
         self.unknown.extend(other.unknown);
         for (outcome, count) in other.outcomes {
             *self.outcomes.entry(outcome).or_default() += count;
@@ -93,6 +96,9 @@ impl Decided {
         for ((provider, market), at) in &self.webhooks {
             memory.webhook(provider, market, *at);
         }
+        for (provider, market) in &self.waits {
+            memory.waits(provider, market, now);
+        }
         for (_, to, source, _) in &self.transitions {
             if answer(*to).is_some() {
                 memory.answer(source, now);
@@ -101,7 +107,10 @@ impl Decided {
     }
 
     fn advanced(&mut self, advance: &Advance) {
-        let market = &advance.opening.request.market;
+        let Request { provider, market, .. } = &advance.opening.request;
+        if advance.opening.state_name() == StateName::AwaitingProvider {
+            self.waits.insert((provider.clone(), market.clone()));
+        }
         let steps = advance.steps().iter().map(|step| (step.from, step.to, step.source.as_str(), market.clone()));
         self.transitions.extend(steps);
     }

@@ -11,7 +11,10 @@ use crate::support::TestApp;
 
 /// The marks in the database.
 async fn marks(app: &TestApp) -> Vec<(String, String, Time)> {
-    let marks = sqlx::query_as("select provider, market, last_received_at from webhook_marks order by market");
+    let marks = sqlx::query_as(
+        "select provider, market, last_received_at from webhook_marks
+                                  where last_received_at is not null order by market",
+    );
     marks.fetch_all(&app.pool).await.unwrap()
 }
 
@@ -122,5 +125,55 @@ async fn a_start_learns_the_marks_of_before_and_goes_on_from_them() {
     let text = app.edge.metrics.render();
     assert!(text.contains("{provider=\"nexusbank\",market=\"LT\"} 3600"), "{text}");
     app.settle().await;
+    app.finish().await;
+}
+
+/// G5: where no webhook ever came, silence begins when the first opening begins to wait, and a restart or another replica knows it.
+#[tokio::test]
+async fn a_market_that_was_never_heard_of_is_silent_since_its_first_opening_waits() {
+    // A market that no other test in this process speaks of.
+    let series = "account_opening_last_webhook_age_seconds{provider=\"nexusbank\",market=\"SM\"} ";
+    let mut app = TestApp::start().await;
+    let (first, _) = app.open().market("SM").waiting().await;
+    app.pass(TimeDelta::minutes(2));
+    let (_, second) = app.open().market("SM").waiting().await;
+    app.pass(TimeDelta::minutes(1));
+    let shown = async |app: &TestApp| {
+        let text = app.client.get(format!("{}/metrics", app.internal)).send().await.unwrap().text().await.unwrap();
+        text.lines().find_map(|line| line.strip_prefix(series).map(str::to_owned))
+    };
+    assert_eq!(shown(&app).await.as_deref(), Some("180"));
+    // What its successor on the same database knows.
+    restart(&mut app);
+    tick(&Marks(app.context.clone())).await.unwrap();
+    app.pass(TimeDelta::minutes(1));
+    app.context.heard.show(app.now());
+    let text = app.edge.metrics.render();
+    assert!(text.contains(&format!("{series}240")), "{text}");
+    // The first webhook ends it, whichever opening it is about.
+    in_progress(&app, &second).await;
+    app.pass(TimeDelta::seconds(10));
+    app.context.heard.show(app.now());
+    let text = app.edge.metrics.render();
+    assert!(text.contains(&format!("{series}10")), "{text}");
+    assert_eq!(app.opening(&first).await["state"], "awaiting_provider");
+    app.finish().await;
+}
+
+/// G5: the first escalation of a market is an increase, since the counter stands at zero before it.
+#[tokio::test]
+async fn the_escalations_of_a_market_are_counted_from_zero_before_its_first() {
+    // A market that no other test in this process speaks of.
+    let series = "account_opening_escalations_total{market=\"LI\"} ";
+    let app = TestApp::start().await;
+    let shown = async || {
+        let text = app.client.get(format!("{}/metrics", app.internal)).send().await.unwrap().text().await.unwrap();
+        text.lines().find_map(|line| line.strip_prefix(series).map(str::to_owned))
+    };
+    assert_eq!(shown().await, None);
+    app.open().market("LI").waiting().await;
+    assert_eq!(shown().await.as_deref(), Some("0"));
+    app.pass_settling(TimeDelta::hours(12), TimeDelta::minutes(30)).await;
+    assert_eq!(shown().await.as_deref(), Some("1"));
     app.finish().await;
 }

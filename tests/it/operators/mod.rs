@@ -4,6 +4,7 @@ mod acts;
 mod cases;
 mod erasure;
 mod orders;
+mod outbox;
 mod races;
 mod resolve;
 

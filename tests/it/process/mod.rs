@@ -8,6 +8,7 @@ mod hangups;
 mod hostile;
 mod moved;
 mod keys;
+mod odd_settings;
 mod outside;
 mod panics;
 mod poolers;

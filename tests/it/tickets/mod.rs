@@ -6,6 +6,7 @@ mod lost;
 mod order;
 mod refused;
 mod said;
+mod unset;
 
 use account_opening::simulator::{Call, Endpoint, IssueRecord, Verdict};
 use chrono::TimeDelta;

@@ -2,6 +2,7 @@
 
 mod archived;
 mod reach;
+mod unnamed;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -87,7 +88,7 @@ async fn somebody(app: &TestApp, key: &str) -> (String, String) {
 }
 
 fn somebodys<'a>(app: &'a TestApp, key: &str) -> crate::support::OpeningBuilder<'a> {
-    app.open().key(key).customer(&format!("canary-ref-{key}")).body(|it| {
+    app.open().key(&format!("canary-{key}")).customer(&format!("canary-ref-{key}")).body(|it| {
         it["customer"]["name"] = json!("Canary Person");
         it["customer"]["email"] = json!("canary@canary.example");
     })
@@ -157,6 +158,7 @@ async fn after_an_erasure_nothing_personal_is_anywhere_and_the_history_verifies(
             "account_openings.customer",
             "account_openings.customer_reference",
             "idempotency_keys.body",
+            "idempotency_keys.key",
             "events.data",
             "inbox.body",
             "inbox.headers",

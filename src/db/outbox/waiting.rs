@@ -1,0 +1,161 @@
+//! Work that waits: read and ended by people, and given up where there is no tracker for it.
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::db::Page;
+use crate::domain::Topic;
+
+/// Work that waits, as it is listed.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of outbox")]
+pub struct Waiting {
+    pub id: Uuid,
+    pub topic: String,
+    pub opening_id: Uuid,
+    /// What holds it back, or the class of its last failure. None: it has not been tried.
+    pub waits_for: Option<String>,
+    pub attempts: i32,
+    pub claims: i32,
+    pub next_attempt_at: Time,
+    pub created_at: Time,
+}
+
+/// The place of a row among what waits: when it is due, and its id, by which its topic and lane are known.
+pub type Place = (Time, Uuid);
+
+/// What came of a discard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Discarded {
+    /// It is cancelled now; what it was for, and its topic.
+    Now(Uuid, String),
+    /// It was discarded before.
+    Already,
+    /// It waits no longer: it was done, given up, or is a dead letter.
+    WaitsNoLonger,
+    /// There is no such work.
+    NotFound,
+}
+
+/// A page of the work that waits, of one topic or all, in the order of the index of what waits: by topic and lane, the next due
+/// first. However much waits, a page reads as many rows as it has. What is put off between two pages may be on both.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(
+    connection: &mut PgConnection,
+    topic: Option<Topic>,
+    page: Page<Place>,
+) -> sqlx::Result<Vec<Waiting>> {
+    let (at, id) = page.after.unwrap_or((Time::UNIX_EPOCH, Uuid::nil()));
+    let topic = topic.map(Topic::as_str);
+    sqlx::query_as!(
+        Waiting,
+        r#"-- outbox::list
+        with last as materialized (
+            select topic, lane from outbox where id = $2
+        )
+        select id, topic, opening_id, coalesce(outcome, attempt_log -> -1 ->> 'class') as waits_for, attempts, claims,
+               next_attempt_at, created_at
+          from outbox
+         where status = 'pending'
+           and (topic, lane, next_attempt_at, id)
+               > (coalesce((select topic from last), $3, ''), coalesce((select lane from last), ''), $1, $2)
+           and ($3::text is null or topic = $3)
+         order by topic, lane, next_attempt_at, id
+         limit $4"#,
+        at,
+        id,
+        topic,
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Ends work that waits, for a person who says why. A relay that holds it loses its lease: what it settles later changes nothing
+/// here, and the result of its call is a fact like any other. One row is locked, so that it meets relays and decisions, which
+/// lock theirs in the order of ids, in no circle.
+///
+/// # Errors
+/// When the database is away.
+pub async fn discard(
+    connection: &mut PgConnection,
+    id: Uuid,
+    who: &str,
+    why: &str,
+    now: Time,
+) -> sqlx::Result<Discarded> {
+    let entry = json!([{"at": now, "class": "discard", "by": who, "cause": why}]);
+    let done = sqlx::query!(
+        r#"-- outbox::discard
+        update outbox
+           set status = 'cancelled', outcome = 'discarded', attempt_log = attempt_log || $2,
+               lease_token = null, lease_until = null
+         where id = $1 and status is not distinct from 'pending'
+        returning opening_id, topic"#,
+        id,
+        entry,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(done) = done {
+        return Ok(Discarded::Now(done.opening_id, done.topic));
+    }
+    let was_discarded = sqlx::query_scalar!(
+        r#"-- outbox::discard
+        select status = 'cancelled' and outcome is not distinct from 'discarded' as "was_discarded!"
+          from (select id, status, outcome from outbox
+                 union all
+                select id, status, outcome from outbox_archive) as work
+         where id = $1"#,
+        id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(match was_discarded {
+        Some(true) => Discarded::Already,
+        Some(false) => Discarded::WaitsNoLonger,
+        None => Discarded::NotFound,
+    })
+}
+
+/// Cancels work for the tracker that has waited since before `since`, at most `limit`; not what a relay holds. Returns how much.
+///
+/// # Errors
+/// When the database is away.
+pub async fn give_up_tracker_work(
+    connection: &mut PgConnection,
+    since: Time,
+    now: Time,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let topics: Vec<String> =
+        Topic::ALL.iter().filter(|it| it.is_for_tracker()).map(|it| it.as_str().to_owned()).collect();
+    let entry: Value = json!([{"at": now, "class": "no_tracker", "cause": "no tracker is configured"}]);
+    let done = sqlx::query!(
+        r#"-- outbox::give_up_tracker_work
+        with old as (
+            select id from outbox
+             where topic = any($1) and status = 'pending' and retry_from <= $2 and (lease_until is null or lease_until <= $3)
+             order by id
+             limit $4
+               for update skip locked
+        )
+        update outbox o
+           set status = 'cancelled', outcome = 'no_tracker', attempt_log = o.attempt_log || $5,
+               lease_token = null, lease_until = null
+          from old
+         where o.id = old.id"#,
+        &topics,
+        since,
+        now,
+        limit,
+        entry,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
