@@ -87,8 +87,7 @@ pub fn iban(data: &[u8]) {
         assert_eq!(Iban::parse(kept).as_ref(), Ok(&iban));
         let (taken, dropped): (String, String) = text.chars().partition(char::is_ascii_alphanumeric);
         assert_eq!(kept, taken.to_ascii_uppercase());
-        let without_width =
-            |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        let without_width = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
         assert!(dropped.chars().all(|c| c.is_whitespace() || without_width(c)), "{dropped:?}");
         let masked = iban.masked();
         assert!(masked.chars().count() == 9 && !masked.contains(&kept[4..kept.len() - 4]), "{masked}");
