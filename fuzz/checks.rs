@@ -85,7 +85,10 @@ pub fn iban(data: &[u8]) {
         );
         assert_eq!(remainder(kept), 1, "{kept}");
         assert_eq!(Iban::parse(kept).as_ref(), Ok(&iban));
-        assert_eq!(kept, text.replace(' ', "").to_ascii_uppercase());
+        let (taken, dropped): (String, String) = text.chars().partition(char::is_ascii_alphanumeric);
+        assert_eq!(kept, taken.to_ascii_uppercase());
+        let without_width = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        assert!(dropped.chars().all(|c| c.is_whitespace() || without_width(c)), "{dropped:?}");
         let masked = iban.masked();
         assert!(masked.chars().count() == 9 && !masked.contains(&kept[4..kept.len() - 4]), "{masked}");
     }
@@ -151,7 +154,7 @@ fn storable(report: &Report) {
     }
     if let Some(reference) = &report.reference {
         let text = reference.as_str();
-        assert!(!text.is_empty() && text.len() <= 800 && !text.contains('\0'), "{text:?}");
+        assert!(!text.is_empty() && text.chars().count() <= 255 && !text.contains('\0'), "{text:?}");
     }
 }
 

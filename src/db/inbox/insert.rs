@@ -263,15 +263,18 @@ async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
             return super::broken::insert(connection, facts).await;
         }
     }
+    insert_rows(connection, facts).await
+}
+
+async fn insert_rows(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashSet<Uuid>> {
     let ids: Vec<Uuid> = facts.iter().map(|it| it.id).collect();
-    let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
-    let event_ids: Vec<&str> = facts.iter().map(|it| it.event_id.as_str()).collect();
+    let (groups, event_ids): (Vec<&str>, Vec<&str>) = facts.iter().map(|it| it.key()).unzip();
     let sources: Vec<&str> = facts.iter().map(|it| it.source.as_str()).collect();
     let providers: Vec<&str> = facts.iter().map(|it| it.provider.as_str()).collect();
     let parts: Vec<i32> = facts.iter().map(|it| it.part).collect();
     let bodies: Vec<&[u8]> = facts.iter().map(|it| it.body.as_slice()).collect();
     let digests: Vec<&[u8]> = facts.iter().map(|it| it.digest.as_slice()).collect();
-    let meanings: Vec<Option<&[u8]>> = facts.iter().map(|it| it.meaning.as_ref().map(<[u8; 32]>::as_slice)).collect();
+    let meanings: Vec<Option<&[u8]>> = facts.iter().map(|it| it.meaning.as_ref().map(Digest::as_slice)).collect();
     let headers: Vec<&Value> = facts.iter().map(|it| &it.headers).collect();
     let openings: Vec<Option<Uuid>> = facts.iter().map(|it| it.opening_id).collect();
     let references: Vec<Option<&str>> = facts.iter().map(|it| it.provider_ref.as_deref()).collect();
