@@ -57,6 +57,7 @@ impl From<sqlx::Error> for OpenError {
 }
 
 /// What is wrong with what the setting of this name leads to, if the error says that.
+#[must_use]
 pub fn unfit(name: &'static str, error: &sqlx::Error) -> Option<SettingError> {
     let unfit = Unfit::of(error)?;
     Some(SettingError { name, held: unfit.to_string(), takes: unfit.takes().to_owned() })

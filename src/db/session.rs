@@ -1,7 +1,7 @@
 //! What a session must have: its cell, its time-outs, its way of planning. Set on each new connection and read back, in one
 //! round trip.
 //!
-//! Parameters of the start of a connection are no place for it: poolers drop them (PgBouncer with
+//! Parameters of the start of a connection are no place for it: poolers drop them (`PgBouncer` with
 //! `ignore_startup_parameters`), and a service without its `search_path` reads and writes another cell. What a role or a
 //! database brings along by `alter role … set` is overruled for the same reason.
 //!
@@ -54,6 +54,10 @@ const OF_MIGRATIONS: [(&str, &str); 3] = [
     // own lock_timeout strikes, lets them pass, and is tried again.
     ("lock_timeout", "3s"),
 ];
+
+/// Since PostgreSQL 17. The time-outs of statements and of idle transactions bound all that a transaction consists of.
+const NO_TRANSACTION_TIMEOUT: &str = "select 'transaction_timeout', set_config('transaction_timeout', '0', false)
+     where current_setting('transaction_timeout', true) is not null";
 
 /// What makes a database, or the way to it, unfit for us.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,21 +134,15 @@ impl Session {
 
     fn new(schema: &str, settings: &[(&'static str, &str)]) -> Self {
         let settings: Vec<(&str, &str)> = ALWAYS.iter().chain(settings).copied().collect();
-        let mut sql = format!("-- session::prepare\nset search_path = {}", quoted(schema));
-        for (name, value) in &settings {
-            sql.push_str(&format!(";\nset {name} = '{value}'"));
-        }
-        // Since PostgreSQL 17; the time-outs above bound all that a transaction of ours consists of.
-        sql.push_str(
-            ";\nselect 'transaction_timeout', set_config('transaction_timeout', '0', false)
-             where current_setting('transaction_timeout', true) is not null",
-        );
-        // No schema: one that is still to be made.
-        sql.push_str(&format!(";\nselect '{CELL}', coalesce(current_schema()::text, '{schema}')"));
+        let mut statements = vec![format!("-- session::prepare\nset search_path = {}", quoted(schema))];
+        statements.extend(settings.iter().map(|(name, value)| format!("set {name} = '{value}'")));
+        statements.push(NO_TRANSACTION_TIMEOUT.to_owned());
+        // No current schema: the cell is still to be made.
+        let cell = format!("select '{CELL}', coalesce(current_schema()::text, '{schema}')");
         let names = settings.iter().map(|(name, _)| *name).chain([ENCODING.0]);
-        for name in names {
-            sql.push_str(&format!(" union all\nselect '{name}', current_setting('{name}')"));
-        }
+        let in_force = names.map(|name| format!("select '{name}', current_setting('{name}')"));
+        statements.push([cell].into_iter().chain(in_force).collect::<Vec<_>>().join(" union all\n"));
+        let sql = statements.join(";\n");
         let mut wanted: Vec<(&'static str, String)> =
             vec![(CELL, schema.to_owned()), (ENCODING.0, ENCODING.1.to_owned())];
         wanted.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));

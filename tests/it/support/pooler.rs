@@ -1,5 +1,5 @@
 //! A connection pooler in front of Postgres, as small as one can be: it answers the start of a session itself, forgets the
-//! `options` of it (PgBouncer with `ignore_startup_parameters`), and gives each client a server session either until it
+//! `options` of it (`PgBouncer` with `ignore_startup_parameters`), and gives each client a server session either until it
 //! hangs up or for one transaction only, the one that was used last first.
 //!
 //! It reads just enough of the protocol (PostgreSQL manual, "Message Formats"): a type byte and a length, but for the first
