@@ -80,8 +80,7 @@ pub async fn store(facts: &[NewFact]) -> Result<Stored, Unavailable> {
         let looking = pool()?.begin().await?;
         looking.commit().await?;
         let mut connection = pool()?.acquire().await?;
-        let open: bool =
-            sqlx::query_scalar("select now() < statement_timestamp()").fetch_one(&mut *connection).await?;
+        let open: bool = sqlx::query_scalar("select now() < statement_timestamp()").fetch_one(&mut *connection).await?;
         if open {
             mattered(Defence::PoolGuard);
         }

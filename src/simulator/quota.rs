@@ -258,9 +258,8 @@ mod tests {
         let timing = Timing::compressed();
         for (total, seed) in (EVERY_CLASS_FROM..60).flat_map(|total| (0..10).map(move |seed| (total, seed))) {
             let plans = deal(total, seed, &timing);
-            let groups: [&[Class]; 10] = [
-                &OUTCOMES, &DELIVERIES, &FORGED, &FOLDED, &SUBMITS, &WORDS, &IDS, &PROFILES, &CARDS, &LOOKUPS,
-            ];
+            let groups: [&[Class]; 10] =
+                [&OUTCOMES, &DELIVERIES, &FORGED, &FOLDED, &SUBMITS, &WORDS, &IDS, &PROFILES, &CARDS, &LOOKUPS];
             for change in groups.iter().flat_map(|group| group.iter()).map(|class| class.1) {
                 let has = |plan: &Plan| {
                     let mut changed = plan.clone();

@@ -129,8 +129,7 @@ fn folded(fold: Fold, signature: String) -> Vec<String> {
 
 fn headers(id: &str, timestamp: i64, signatures: &[String], own: &[(String, String)]) -> Result<HeaderMap, SendError> {
     let timestamp = timestamp.to_string();
-    let usual =
-        [(CONTENT_TYPE.as_str(), "application/json"), ("webhook-id", id), ("webhook-timestamp", &*timestamp)];
+    let usual = [(CONTENT_TYPE.as_str(), "application/json"), ("webhook-id", id), ("webhook-timestamp", &*timestamp)];
     let mut headers = HeaderMap::new();
     for line in signatures {
         headers.append("webhook-signature", HeaderValue::try_from(line).map_err(|_| SendError::Header(line.clone()))?);

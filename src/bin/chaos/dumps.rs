@@ -16,8 +16,17 @@ pub async fn dump(url: &str, file: &Path) -> anyhow::Result<()> {
 /// Fills a database that is empty from that file, in one transaction.
 pub async fn restore(url: &str, file: &Path) -> anyhow::Result<()> {
     let file = file.display().to_string();
-    let arguments =
-        ["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--single-transaction", "--file", &file, "--dbname", url];
+    let arguments = [
+        "--no-psqlrc",
+        "--quiet",
+        "--set",
+        "ON_ERROR_STOP=1",
+        "--single-transaction",
+        "--file",
+        &file,
+        "--dbname",
+        url,
+    ];
     run(url, "psql", &arguments).await
 }
 

@@ -131,9 +131,7 @@ pub async fn programs(connection: &mut PgConnection) -> sqlx::Result<String> {
 pub async fn use_up_transactions(url: &str, count: u32) -> anyhow::Result<()> {
     let mut connection = connect(url).await?;
     connection.execute("set synchronous_commit = off").await?;
-    let each = format!(
-        "do $$ begin for i in 1..{count} loop perform pg_current_xact_id(); commit; end loop; end $$"
-    );
+    let each = format!("do $$ begin for i in 1..{count} loop perform pg_current_xact_id(); commit; end loop; end $$");
     connection.execute(AssertSqlSafe(each)).await?;
     Ok(())
 }

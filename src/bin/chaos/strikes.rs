@@ -178,11 +178,9 @@ impl Targets {
                 let waited = sql::storm(&self.url(), table, seconds(1.5, 3.0)).await.unwrap_or_default();
                 (format!("table {table}"), (waited > 0).then(|| json!({"waiting_sessions": waited})))
             }
-            Fault::SkewedClock
-            | Fault::LongId
-            | Fault::CutCharacter
-            | Fault::UnknownWord
-            | Fault::FoldedSignature => (name, None),
+            Fault::SkewedClock | Fault::LongId | Fault::CutCharacter | Fault::UnknownWord | Fault::FoldedSignature => {
+                (name, None)
+            }
             Fault::ProviderError
             | Fault::ProviderHang
             | Fault::ProviderThrottle

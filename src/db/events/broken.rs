@@ -22,8 +22,7 @@ pub async fn by_transaction(connection: &mut PgConnection, page: Page<i64>) -> s
     .bind(page.limit)
     .fetch_all(connection)
     .await?;
-    let events = rows.into_iter().map(|(xid, id, opening_id, kind, data, at)| {
-        (xid, Event { id, opening_id, kind, data, at })
-    });
+    let events =
+        rows.into_iter().map(|(xid, id, opening_id, kind, data, at)| (xid, Event { id, opening_id, kind, data, at }));
     Ok(events.collect())
 }
