@@ -70,7 +70,7 @@ fn is_key(text: &str) -> bool {
     path = "/v1/account-openings",
     operation_id = "start_account_opening",
     tag = "Account openings",
-    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Visible ASCII characters; kept for IDEMPOTENCY_TTL")),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "Visible ASCII characters; kept for IDEMPOTENCY_TTL")),
     request_body = Asked,
     responses(
         (status = 202, description = "Started", body = Resource,

@@ -10,7 +10,7 @@ mod values;
 mod wrong;
 
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::operation::{Description, Operation, Sent};
 use self::values::Values;
@@ -19,8 +19,8 @@ use crate::support::TestApp;
 const IBAN: &str = "BE68539007547034";
 
 /// Requests that each operation is sent.
-const READS: usize = 12;
-const ACTS: usize = 40;
+const READS: usize = 4;
+const ACTS: usize = 16;
 
 /// Refusals for the form of a request.
 const OF_FORM: [&str; 6] = [
@@ -76,7 +76,7 @@ async fn a_request_that_keeps_to_the_description_is_not_refused_for_its_form_and
     let app = app().await;
     let description = Description::read(&app).await;
     let mut values = Values::new(&description);
-    let mut taken = 0;
+    let (mut taken, mut found) = (0, Vec::new());
     // What the acts leave is read again.
     let (reads, acts): (Vec<_>, Vec<_>) = description.operations().into_iter().partition(|it| it.method == "GET");
     for operation in reads.iter().chain(&acts).chain(&reads) {
@@ -84,13 +84,15 @@ async fn a_request_that_keeps_to_the_description_is_not_refused_for_its_form_and
         for _ in 0..if operation.method == "GET" { READS } else { ACTS } {
             let request = operation.request(&mut values, &ids);
             let answer = operation.send(&app, &request).await;
-            let told = || format!("{} {}\n{request}\n{answer}", operation.method, operation.path);
-            assert!(answer.status < 500 && !OF_FORM.contains(&kind(&answer)), "refused for its form: {}", told());
-            conforms::check(&description, operation, &answer).unwrap_or_else(|why| panic!("{why}: {}", told()));
+            let refused = answer.status >= 500 || OF_FORM.contains(&kind(&answer));
+            let why = if refused { Some("refused for its form".to_owned()) } else { None };
+            let why = why.or_else(|| conforms::check(&description, operation, &answer).err());
+            found.extend(why.map(|why| format!("{why}: {} {}\n{request}\n{answer}", operation.method, operation.path)));
             taken += usize::from(answer.status < 300);
         }
     }
-    assert!(taken > 400, "{taken} requests were taken: most must reach more than a check of their form");
+    assert!(found.is_empty(), "{}", found.join("\n\n"));
+    assert!(taken > 100, "{taken} requests were taken: most must reach more than a check of their form");
     release_breakers(&app).await;
     app.finish().await;
 }
@@ -100,23 +102,23 @@ async fn a_request_that_does_not_keep_to_the_description_is_refused_for_its_form
     let app = app().await;
     let description = Description::read(&app).await;
     let mut values = Values::new(&description);
-    let mut refused = 0;
+    let (mut refused, mut found) = (0, Vec::new());
     for operation in description.operations() {
         let ids = ids(&app, &operation).await;
         for wrong in wrong::requests(&description, &operation, &mut values, &ids) {
             let answer = operation.send(&app, &wrong.request).await;
-            let got = (answer.status, kind(&answer));
-            let told =
-                || format!("{}: {} {}\n{}\n{answer}", wrong.what, operation.method, operation.path, wrong.request);
-            assert_eq!(got, wrong.refusal, "{}", told());
-            if let Some(pointer) = &wrong.pointer {
-                let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
-                let pointed: Vec<&Value> = errors.iter().map(|it| &it["pointer"]).collect();
-                assert_eq!(pointed, [pointer], "{}", told());
+            let errors = answer.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let pointed: Vec<&str> = errors.iter().filter_map(|it| it["pointer"].as_str()).collect();
+            if (answer.status, kind(&answer)) != wrong.refusal
+                || pointed != wrong.pointer.as_deref().into_iter().collect::<Vec<_>>()
+            {
+                let (what, request) = (&wrong.what, &wrong.request);
+                found.push(format!("{what}: {} {}\n{request}\n{answer}", operation.method, operation.path));
             }
             refused += 1;
         }
     }
+    assert!(found.is_empty(), "{}", found.join("\n\n"));
     assert!(refused > 200, "{refused} requests were refused");
     app.finish().await;
 }

@@ -1,9 +1,12 @@
 //! Values that keep to a schema, drawn from a fixed seed: with every field or without those that may be left out, as short
 //! and as long as they may be.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use proptest::prelude::Strategy;
 use proptest::strategy::ValueTree;
-use proptest::string::string_regex;
+use proptest::string::{RegexGeneratorStrategy, string_regex};
 use proptest::test_runner::{RngSeed, TestRunner};
 use regex::Regex;
 use serde_json::{Map, Value, json};
@@ -39,12 +42,13 @@ const LONG: u64 = 1_000;
 pub struct Values<'a> {
     description: &'a Description,
     runner: TestRunner,
+    patterns: HashMap<String, RegexGeneratorStrategy<String>>,
 }
 
 impl<'a> Values<'a> {
     pub fn new(description: &'a Description) -> Self {
         let config = proptest::test_runner::Config { rng_seed: RngSeed::Fixed(1), ..Default::default() };
-        Self { description, runner: TestRunner::new(config) }
+        Self { description, runner: TestRunner::new(config), patterns: HashMap::new() }
     }
 
     fn draw<S: Strategy>(&mut self, strategy: S) -> S::Value {
@@ -114,13 +118,17 @@ impl<'a> Values<'a> {
             None => {}
         }
         let pattern = schema["pattern"].as_str().unwrap_or("^(?s:.)*$");
-        let whole = Regex::new(pattern).unwrap();
-        let fits = |text: &str| whole.is_match(text) && fits(schema, text);
+        let fits = |text: &str| matches(pattern, text) && fits(schema, text);
         if let Some(longest) = self.longest(schema).filter(|it| fits(it)) {
             return longest;
         }
-        let strategy = string_regex(pattern.strip_prefix('^').and_then(|it| it.strip_suffix('$')).unwrap()).unwrap();
-        std::iter::repeat_with(|| self.draw(&strategy)).find(|it| fits(it)).unwrap()
+        if !self.patterns.contains_key(pattern) {
+            // The generator takes no anchors; and a few repeats of a part are as good as many.
+            let inner = pattern.strip_prefix('^').and_then(|it| it.strip_suffix('$')).unwrap().replace(")+", "){1,3}");
+            self.patterns.insert(pattern.to_owned(), string_regex(&inner).unwrap());
+        }
+        let (strategy, runner) = (&self.patterns[pattern], &mut self.runner);
+        std::iter::repeat_with(|| strategy.new_tree(runner).unwrap().current()).find(|it| fits(it)).unwrap()
     }
 
     /// Now and then the longest text that may be.
@@ -142,6 +150,15 @@ pub fn types(schema: &Value) -> Vec<String> {
 /// Whether an object must have a field.
 pub fn requires(schema: &Value, name: &str) -> bool {
     schema["required"].as_array().is_some_and(|all| all.iter().any(|it| it == name))
+}
+
+/// Whether a text matches a pattern. Each is compiled once: that takes long.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    thread_local!(static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default());
+    COMPILED.with_borrow_mut(|compiled| {
+        let regex = compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).unwrap());
+        regex.is_match(text)
+    })
 }
 
 /// Whether a text is as long as it may be.

@@ -1,6 +1,7 @@
 //! Requests of which one part does not keep to the description: a field that does not exist or is missing, a value of another
 //! type, another word, one more than the most, one less than the least.
 
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
 use super::operation::{Description, Operation, Request, properties};
@@ -83,7 +84,7 @@ fn of_parameters(description: &Description, operation: &Operation, good: &Reques
     for parameter in operation.parameters.iter().filter(|it| it["in"] == "header") {
         let name = parameter["name"].as_str().unwrap();
         let values = beyond(description, &parameter["schema"]);
-        let texts = values.iter().filter_map(Value::as_str).filter(|it| it.is_ascii());
+        let texts = values.iter().filter_map(Value::as_str).filter(|it| HeaderValue::from_str(it).is_ok());
         let with = |text: &str| Request { headers: vec![(name.to_owned(), text.to_owned())], ..good.clone() };
         let requests = texts.map(with).chain([Request { headers: Vec::new(), ..good.clone() }]);
         let refusal = (400, "missing-idempotency-key");
