@@ -95,19 +95,22 @@ async fn carry(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
         };
         lent.stream.write_all(&asked).await?;
         // Only these are followed by `ReadyForQuery`.
-        let mut ends = false;
-        while matches!(asked[0], b'Q' | b'S') {
-            let answer = message(&mut lent.stream, true).await?;
-            client.write_all(&answer).await?;
-            if answer[0] == b'Z' {
-                ends = answer[5] == b'I';
-                break;
-            }
-        }
+        let ends = matches!(asked[0], b'Q' | b'S') && answer(&mut lent, &mut client).await?;
         if ends && shared.lends == Lends::Transactions {
             shared.give_back(Some(lent));
         } else {
             server = Some(lent);
+        }
+    }
+}
+
+/// Carries an answer up to its end; whether no transaction is open then.
+async fn answer(server: &mut Server, client: &mut TcpStream) -> io::Result<bool> {
+    loop {
+        let answer = message(&mut server.stream, true).await?;
+        client.write_all(&answer).await?;
+        if answer[0] == b'Z' {
+            return Ok(answer[5] == b'I');
         }
     }
 }
