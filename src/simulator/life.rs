@@ -54,10 +54,10 @@ async fn live(world: Arc<World>, at: usize, plan: Plan) {
     if plan.progress {
         sleep(half).await;
         let now = world.clock.now();
-        let word = if plan.on_hold { Status::OnHold } else { Status::InProgress };
-        let request = world.ledger().progress(at, word, now);
+        let status = if plan.on_hold { Status::OnHold } else { Status::InProgress };
+        let request = world.ledger().progress(at, status, now);
         if let Some(request) = request.filter(|it| !plan.webhooks.reordered && !it.blocking) {
-            let body = body(&request, word, now, false);
+            let body = body(&request, status, now, false);
             let (telling, fold) = (Arc::clone(&world), plan.webhooks.fold);
             world.spawn(async move {
                 tell(&telling, body, fold, 1).await;
