@@ -61,7 +61,7 @@ async fn outside(State(world): State<World>, request: Request) -> Response {
         *times += 1;
         *times
     };
-    let refusal = || json!({"code": format!("no such person: {quote}"), "message": quote}).to_string();
+    let refusal = || json!({"code": "no_such_person", "message": quote}).to_string();
     if reference == "canary-no-profile" && path == "/v1/profiles" {
         return (StatusCode::BAD_REQUEST, refusal()).into_response();
     }

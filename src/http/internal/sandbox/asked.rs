@@ -70,9 +70,9 @@ impl SetStatus {
         let known = ["account_opening_request_id", "status", "iban", "bic", "rejection_reason"];
         fields::refuse_unknown(&[("", body, &known)])?;
         let mut wrong = Wrong::default();
-        let id = wrong.required("", body, "account_opening_request_id", |it| text(it, ProviderRef::MAX_LEN));
+        let id = wrong.required("", body, "account_opening_request_id", id);
         let status = wrong.required("", body, "status", fields::word);
-        let mut said = |name| wrong.optional("", body, name, |it| text(it, MAX_TEXT));
+        let mut said = |name| wrong.optional("", body, name, text);
         let (iban, bic, rejection_reason) = (said("iban"), said("bic"), said("rejection_reason"));
         let asked = id.zip(status).map(|(account_opening_request_id, status)| Self {
             account_opening_request_id,
@@ -105,11 +105,16 @@ impl SetStatus {
 pub enum SandboxText {}
 form!(SandboxText, forms::text().max_length(Some(MAX_TEXT)));
 
-fn text(text: &str, most: usize) -> Result<String, Takes> {
-    if text.chars().nth(most).is_some() {
-        return Err(format!("must be at most {most} characters long"));
+fn text(text: &str) -> Result<String, Takes> {
+    if text.chars().nth(MAX_TEXT).is_some() {
+        return Err(format!("must be at most {MAX_TEXT} characters long"));
     }
     Ok(text.to_owned())
+}
+
+/// Our id has the form of a tracking id, too.
+fn id(text: &str) -> Result<String, Takes> {
+    ProviderRef::new(text).map(|it| it.as_str().to_owned()).map_err(str::to_owned)
 }
 
 #[cfg(test)]

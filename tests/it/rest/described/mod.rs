@@ -44,6 +44,8 @@ async fn app() -> TestApp {
     app.open().waiting().await;
     app.pass(chrono::TimeDelta::hours(13));
     app.settle().await;
+    // Its command waits, so that there is work to be discarded.
+    app.open().start().await;
     app
 }
 
