@@ -140,7 +140,7 @@ impl Worker for Sweeper {
         let given_up = round.sweep("tracker_work", async |it| self.give_up_tracker_work(it, now).await).await?;
         let archived = self.archive(&mut round, now).await?;
         let failed = round.failed;
-        Ok(Swept { keys, parked, erased, dug_up, timers, counted, placed, starts, given_up, archived, failed })
+        Ok(Swept { keys, parked, erased, dug_up, timers, counted, given_up, placed, starts, archived, failed })
     }
 }
 

@@ -33,6 +33,7 @@ pub trait Key: Sized {
 }
 
 /// The form of a list's cursors, for the description.
+#[must_use]
 pub fn form<K: Key>() -> ObjectBuilder {
     text::matching(&K::pattern())
 }

@@ -238,8 +238,11 @@ mod tests {
         assert_eq!(error.errors()[0].pointer, "/customer/a~1b~0c");
     }
 
+    /// The name of a form, whether a text fits its description, and whether its check takes the text.
+    type Pair = (&'static str, Box<dyn Fn(&str) -> bool>, fn(&str) -> bool);
+
     /// Each form beside its check: they take the same texts.
-    fn pairs() -> Vec<(&'static str, Box<dyn Fn(&str) -> bool>, fn(&str) -> bool)> {
+    fn pairs() -> Vec<Pair> {
         vec![
             ("text", Box::new(form_of::<CustomerText>()), |it| text(it, MAX_TEXT).is_ok()),
             ("reason", Box::new(form_of::<ReasonText>()), |it| reason(it).is_ok()),
