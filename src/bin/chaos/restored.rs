@@ -76,8 +76,8 @@ async fn story(world: &World, asked: &Asked, folder: &Path) -> anyhow::Result<Ve
     let cards = provider.counts().cards + CARDS;
     until("cards after the dump", || provider.counts().cards >= cards).await?;
     take_back(world, &file, dumped_at).await?;
-    let acked = load.progress().acked + OPENINGS;
-    until("openings in the restored database", || load.progress().acked >= acked).await?;
+    let enough = load.progress().acked + OPENINGS;
+    until("openings in the restored database", || load.progress().acked >= enough).await?;
     let (_, wrong) = run::drain(world, load).await?;
     Ok(wrong)
 }

@@ -176,13 +176,15 @@ async fn first_part(asked: &Asked, control: Option<&Control>) -> anyhow::Result<
     let world = World::start(&Making { folder: &asked.folder, plan, control: out, environment: &[] }).await?;
     let mut lives = look_after(&world);
     let played = match control {
-        Some(control) => controls::play(&world, asked, control).await.map(|it| Played::Early(it.report, Some(it.met))),
+        Some(control) => {
+            controls::play(&world, asked, control).await.map(|it| Played::Early(Box::new(it.report), Some(it.met)))
+        }
         None => play(&world, asked).await,
     };
     lives.shutdown().await;
     let badly_ended = stop(&world).await;
     let mut outcome = match played? {
-        Played::Early(report, met) => Outcome { met, ..Outcome::new(asked, report) },
+        Played::Early(report, met) => Outcome { met, ..Outcome::new(asked, *report) },
         Played::Whole(drained, wrong) => {
             let mut outcome = Outcome::new(asked, judge(&world, Moment::Drained).await?);
             outcome.drained_in_seconds = drained.map(|it| it.as_secs_f64());
@@ -215,7 +217,7 @@ pub async fn stop(world: &World) -> Vec<String> {
 /// How a first part went.
 enum Played {
     /// Something was found while it ran; of a control, also how often its missing defence mattered.
-    Early(Report, Option<u64>),
+    Early(Box<Report>, Option<u64>),
     /// It drained, in this time; and what was wrong that no file shows.
     Whole(Option<Duration>, Vec<String>),
 }
@@ -232,7 +234,7 @@ async fn play(world: &World, asked: &Asked) -> anyhow::Result<Played> {
     };
     if let Some(report) = early {
         faults.shutdown().await;
-        return Ok(Played::Early(report, None));
+        return Ok(Played::Early(Box::new(report), None));
     }
     while faults.join_next().await.is_some() {}
     world.targets.heal();
