@@ -41,7 +41,8 @@ fn hangs(app: &TestApp, api: Api) {
 
 /// What the outbox holds of a topic, oldest first.
 async fn rows(app: &TestApp, topic: &str) -> Vec<Value> {
-    let rows = sqlx::query_scalar("select to_jsonb(outbox) from outbox where topic = $1 order by id").bind(topic);
+    let rows =
+        sqlx::query_scalar("select to_jsonb(outbox) from outbox where topic = $1 order by opening_id, id").bind(topic);
     rows.fetch_all(&app.pool).await.unwrap()
 }
 

@@ -9,10 +9,12 @@ use crate::support::TestApp;
 
 /// Attempts that work for the tracker took, and what its rows say in the end.
 async fn ends(app: &TestApp) -> Vec<(String, String, i32)> {
-    sqlx::query_as("select topic, outcome, attempts from outbox where topic like '%_ticket' order by id")
-        .fetch_all(&app.pool)
-        .await
-        .unwrap()
+    sqlx::query_as(
+        "select topic, outcome, attempts from outbox where topic like '%_ticket' order by payload ->> 'revision'",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap()
 }
 
 /// G10

@@ -60,7 +60,7 @@ fn text(document: &Value) -> String {
 
 /// The work for the tracker that is not done: topic and status.
 async fn undone(app: &TestApp) -> Vec<(String, String)> {
-    sqlx::query_as("select topic, status from outbox where topic like '%_ticket' and status <> 'delivered' order by id")
+    sqlx::query_as("select topic, status from outbox where topic like '%_ticket' and status <> 'delivered' order by payload ->> 'revision'")
         .fetch_all(&app.pool)
         .await
         .unwrap()
