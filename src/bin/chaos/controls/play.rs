@@ -110,6 +110,8 @@ impl Targets {
             Deal::HangUp => {
                 proxy.delay(SLOW.1);
                 sleep(SLOW.0).await;
+                // Else the next transaction on a connection commits what was written on it while one was left open.
+                replica.kill(BREATH).await;
                 proxy.delay(Duration::ZERO);
             }
         }
