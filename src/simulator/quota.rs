@@ -103,7 +103,7 @@ const FOLDED: [Class; 3] = [
     (20, |plan, _| plan.webhooks.fold = Fold::Joined),
 ];
 
-/// What is said on the way, by a word that nobody knows. Not of those told early: they have no way.
+/// What is said on the way, by a status word that the contract does not have. Not of those told early: they have no way.
 const WORDS: [Class; 1] = [(40, |plan, _| {
     plan.progress = true;
     plan.on_hold = true;

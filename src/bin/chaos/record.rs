@@ -103,7 +103,7 @@ pub enum Fault {
     ProviderGarbage,
     /// 400 without a code, as a gateway before the bank says it.
     ProviderGateway,
-    /// A right answer, compressed though nobody asked for that.
+    /// A right answer in gzip, although the request did not ask for compression.
     ProviderGzip,
     /// An id as long as they are documented to be at the most.
     LongId,

@@ -17,7 +17,7 @@ pub fn check(run: &Run, report: &mut Report) {
             report.add(Kind::DoubleEffects, violation.opening(reference));
         }
     }
-    // A caller whose opening is gone with the dump, and who asks again, is given another.
+    // The restored database may lack an opening: its caller asks again and is given another one.
     if !run.restored {
         openings_per_key(run, report);
     }

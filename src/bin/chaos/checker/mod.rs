@@ -79,7 +79,7 @@ struct Run {
     ledger: Ledger,
     dump: Dump,
     drained: bool,
-    /// The database was taken back: it need not hold what somebody saw of it.
+    /// The database was restored from a dump: facts that the load saw after the dump may be missing.
     restored: bool,
     history_key: [u8; 32],
 }

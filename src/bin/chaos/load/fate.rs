@@ -40,7 +40,7 @@ pub enum Forgery {
     OwnId,
 }
 
-/// How a proxy writes a header that may stand several times (RFC 9110, 5.3) and whose values are kept apart by a space.
+/// How a proxy writes a header that may stand several times (RFC 9110, 5.3), with a space between its values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fold {
     /// As it was sent.

@@ -43,7 +43,7 @@ pub struct Script {
 pub struct Scripts {
     seed: u64,
     endings: Deck<Ending>,
-    /// Which are put on hold, by a word that nobody knows.
+    /// The requests that are put on hold with a status word that the contract does not have.
     holds: Deck<bool>,
 }
 

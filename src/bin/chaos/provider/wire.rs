@@ -1,5 +1,5 @@
 //! How the bank's answers and messages look on the wire: a text that was cut in the middle of a character, and an answer that
-//! is compressed though nobody asked for that.
+//! is compressed although the request did not ask for that.
 
 use axum::Json;
 use axum::http::StatusCode;
