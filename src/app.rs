@@ -46,7 +46,7 @@ pub struct App {
     listeners: JoinSet<()>,
     workers: JoinSet<()>,
     ingest: JoinHandle<()>,
-    rejections: JoinHandle<()>,
+    refused_webhooks: JoinHandle<()>,
     context: Context,
 }
 
@@ -56,23 +56,23 @@ impl Parts {
     /// # Errors
     /// When an address cannot be listened on, or the limit of open files is too low (a [`crate::config::SettingError`]).
     pub async fn run(self) -> anyhow::Result<App> {
-        let Self { edge, context, ingest, rejections } = self;
-        let settings = Arc::clone(&edge.settings);
+        let Self { state, context, ingest, refused_webhooks } = self;
+        let settings = Arc::clone(&state.settings);
         let most = file_limit::share(settings.database.pool)?;
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
-        let (stop_listening, stop_working) = (edge.stopping.clone(), CancellationToken::new());
+        let (stop_listening, stop_working) = (state.stopping.clone(), CancellationToken::new());
         let hang_up = context.hang_up.clone();
         // Before the first call: what an operator has shut stays shut. If it cannot be read now, it is read soon.
         if let Err(error) = tick(&Forced(context.clone())).await {
             tracing::warn!(%error, "what operators made breakers do is not known yet");
         }
-        let metrics = edge.metrics.clone();
+        let metrics = state.metrics.clone();
         let mut listeners = JoinSet::new();
         let outside = Limits { connections: most.public, ..Limits::outside(&settings) };
         let inside = Limits { connections: most.internal, ..Limits::inside(&settings) };
-        listeners.spawn(serve(public, public::router(edge.clone()), outside, stop_listening.clone()));
-        listeners.spawn(serve(internal, internal::router(edge), inside, stop_listening.clone()));
+        listeners.spawn(serve(public, public::router(state.clone()), outside, stop_listening.clone()));
+        listeners.spawn(serve(internal, internal::router(state), inside, stop_listening.clone()));
         let workers = work::start(&context, metrics, &stop_working);
         tracing::info!(public = %public_addr, internal = %internal_addr, environment = %settings.environment, "serving");
         Ok(App {
@@ -84,7 +84,7 @@ impl Parts {
             listeners,
             workers,
             ingest,
-            rejections,
+            refused_webhooks,
             context,
         })
     }
@@ -105,10 +105,10 @@ impl App {
             let _ = timeout_at(deadline, async { while self.listeners.join_next().await.is_some() {} }).await;
             self.listeners.abort_all();
             // The last handle on the queues went with the last request; their writers end when they are empty.
-            let drained = async { tokio::join!(&mut self.ingest, &mut self.rejections) };
+            let drained = async { tokio::join!(&mut self.ingest, &mut self.refused_webhooks) };
             let _ = timeout_at(deadline.min(Instant::now() + DRAIN), drained).await;
             self.ingest.abort();
-            self.rejections.abort();
+            self.refused_webhooks.abort();
         };
         let work = timeout_at(deadline, async { while self.workers.join_next().await.is_some() {} });
         let ((), finished) = tokio::join!(requests, work);

@@ -10,7 +10,7 @@
 //! | [`heard`] | when each provider was last heard of, and how answers were learnt |
 //! | [`http`] | the edge: webhooks on the public listener, REST on the internal one |
 //! | [`ingest`] | how a message gets into the inbox: burst dedup, queue, one commit for many |
-//! | [`rejected`] | what the webhook listener refused, kept within a bound and verified again |
+//! | [`refused_webhooks`] | what the webhook listener refused, kept within a bound and verified again |
 //! | [`workers`] | inbox, relay, poller, sweeper, and the loop that runs them |
 //! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
 //! | [`guard`] | what stands before every call out: breaker and bulkhead |
@@ -32,7 +32,7 @@ pub mod heard;
 pub mod http;
 pub mod ingest;
 pub mod provider;
-pub mod rejected;
+pub mod refused_webhooks;
 pub mod services;
 pub mod simulator;
 pub mod telemetry;

@@ -16,14 +16,14 @@ use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
 use crate::guard::Gates;
 use crate::heard::Heard;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::flags::Flags;
 use crate::http::internal::openings::{Lookout, Starts};
 use crate::ingest::{Backlog, Bounds, Ingest, Lanes, Shared};
 use crate::provider::http::Client;
 use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers, SecretUses};
-use crate::rejected::Rejections;
+use crate::refused_webhooks::RefusedWebhooks;
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::telemetry;
 use crate::workers::budget::Budget;
@@ -32,11 +32,11 @@ use crate::workers::{Context, Wakers};
 /// The parts of the service, wired and not yet running: the listeners' state, and the workers'.
 pub struct Parts {
     /// What handlers need.
-    pub edge: Edge,
+    pub state: AppState,
     /// What workers need.
     pub context: Context,
     pub(super) ingest: JoinHandle<()>,
-    pub(super) rejections: JoinHandle<()>,
+    pub(super) refused_webhooks: JoinHandle<()>,
 }
 
 impl Parts {
@@ -58,9 +58,9 @@ impl Parts {
             settings.burst_dedup_ttl,
             faults.clone(),
         );
-        let (rejections, rejections_task) =
-            Rejections::start(pool.clone(), ids.clone(), faults.clone(), settings.rejected_max_bytes);
-        let edge = Edge {
+        let (refused_webhooks, refused_webhooks_task) =
+            RefusedWebhooks::start(pool.clone(), ids.clone(), faults.clone(), settings.rejected_max_bytes);
+        let state = AppState {
             settings: Arc::new(settings),
             starts: Starts::default(),
             lookout: Lookout::new(pool.clone()),
@@ -72,7 +72,7 @@ impl Parts {
             gates,
             heard,
             ingest,
-            rejections,
+            refused_webhooks,
             secret_uses,
             wakers,
             faults,
@@ -80,7 +80,7 @@ impl Parts {
             flags: Flags::default(),
             stopping: CancellationToken::new(),
         };
-        Ok(Self { edge, context, ingest: ingest_task, rejections: rejections_task })
+        Ok(Self { state, context, ingest: ingest_task, refused_webhooks: refused_webhooks_task })
     }
 }
 

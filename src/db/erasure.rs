@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::mentions::Mentions;
-use super::{archive, cases, events, idempotency, inbox, openings, operator_actions, outbox, rejected, tickets};
+use super::{
+    archive, cases, events, idempotency, inbox, openings, operator_actions, outbox, refused_webhooks, tickets,
+};
 use crate::clock::Time;
 use crate::domain::Opening;
 use crate::domain::opening::ERASED;
@@ -58,7 +60,7 @@ async fn beside(
     let archived = archive::erase(connection, opening, mentions, &emptied, now).await?;
     emptied.extend(archived);
     operator_actions::erase(connection, id, &emptied, mentions).await?;
-    rejected::erase(connection, mentions).await
+    refused_webhooks::erase(connection, mentions).await
 }
 
 /// What takes the place of the personal fields of a resource that was stored.

@@ -30,7 +30,7 @@ pub mod openings;
 pub mod operator_actions;
 pub mod outbox;
 mod pool;
-pub mod rejected;
+pub mod refused_webhooks;
 pub mod roles;
 mod session;
 pub mod tickets;

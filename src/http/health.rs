@@ -15,7 +15,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::Edge;
+use super::AppState;
 use super::heart::Heart;
 use crate::clock::{MAX_SKEW, Time};
 use crate::db::gauges::{self, Count};
@@ -33,14 +33,14 @@ const LATE: &str = "the database does not answer in time";
 type Seen = Arc<Mutex<HashSet<(&'static str, String, String)>>>;
 
 /// `/livez`, `/readyz`, `/metrics`.
-pub fn router(edge: Edge) -> Router {
+pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .layer(Extension(Seen::default()))
         .layer(Extension(Heart::default()))
-        .with_state(edge)
+        .with_state(state)
 }
 
 /// The process answers.
@@ -49,8 +49,8 @@ pub async fn live() -> &'static str {
 }
 
 /// Requests can be served, durably: the database answers, takes a write, and its clock is ours.
-async fn ready(State(edge): State<Edge>, Extension(heart): Extension<Heart>) -> Response {
-    let problems = known_problems(edge, heart).await;
+async fn ready(State(state): State<AppState>, Extension(heart): Extension<Heart>) -> Response {
+    let problems = known_problems(state, heart).await;
     if problems.is_empty() {
         return Json(json!({"ready": true})).into_response();
     }
@@ -59,16 +59,16 @@ async fn ready(State(edge): State<Edge>, Extension(heart): Extension<Heart>) -> 
 }
 
 /// In a task of its own: a machine that hangs up leaves neither the connection nor the heart in the middle of something.
-async fn known_problems(edge: Edge, heart: Heart) -> Vec<String> {
-    let problems = tokio::spawn(async move { problems(&edge, &heart).await }).await;
+async fn known_problems(state: AppState, heart: Heart) -> Vec<String> {
+    let problems = tokio::spawn(async move { problems(&state, &heart).await }).await;
     problems.unwrap_or_else(|_| vec!["looking at the database failed".to_owned()])
 }
 
-async fn problems(edge: &Edge, heart: &Heart) -> Vec<String> {
+async fn problems(state: &AppState, heart: &Heart) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
-    let looked = match acquired(&edge.pool, deadline).await {
+    let looked = match acquired(&state.pool, deadline).await {
         Ok(mut connection) => {
-            let result = timeout_at(deadline, look(&mut connection, edge, heart)).await;
+            let result = timeout_at(deadline, look(&mut connection, state, heart)).await;
             conclude(connection, result)
         }
         Err(error) => Err(error),
@@ -95,9 +95,9 @@ async fn acquired(pool: &PgPool, deadline: Instant) -> sqlx::Result<PoolConnecti
     }
 }
 
-async fn look(connection: &mut PgConnection, edge: &Edge, heart: &Heart) -> sqlx::Result<Vec<&'static str>> {
+async fn look(connection: &mut PgConnection, state: &AppState, heart: &Heart) -> sqlx::Result<Vec<&'static str>> {
     let server = gauges::server(connection).await?;
-    let skew = (edge.clock.now() - server.now).abs();
+    let skew = (state.clock.now() - server.now).abs();
     let takes_no_writes = server.is_standby || server.read_only;
     let checks = [
         (server.is_standby, "the database is a standby"),
@@ -105,33 +105,33 @@ async fn look(connection: &mut PgConnection, edge: &Edge, heart: &Heart) -> sqlx
         (!server.fsync, "the database runs with fsync off"),
         (!server.synchronous_commit, "the database runs with synchronous_commit off"),
         (skew > MAX_SKEW, "our clock is over 5 s away from the database's"),
-        (!takes_no_writes && !heart.beats(connection, edge.clock.now()).await, "the database does not take a write"),
+        (!takes_no_writes && !heart.beats(connection, state.clock.now()).await, "the database does not take a write"),
     ];
     Ok(checks.into_iter().filter(|(wrong, _)| *wrong).map(|(_, problem)| problem).collect())
 }
 
 /// Prometheus text. While the database is away, everything but what is counted there.
 async fn metrics(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     Extension(seen): Extension<Seen>,
     Extension(heart): Extension<Heart>,
 ) -> Response {
-    edge.heard.show(edge.clock.now());
-    let gauging = tokio::time::timeout(PATIENCE, gauge(&edge, &seen));
-    let (problems, gauged) = tokio::join!(known_problems(edge.clone(), heart), gauging);
+    state.heard.show(state.clock.now());
+    let gauging = tokio::time::timeout(PATIENCE, gauge(&state, &seen));
+    let (problems, gauged) = tokio::join!(known_problems(state.clone(), heart), gauging);
     metrics::gauge!("account_opening_ready").set(if problems.is_empty() { 1.0 } else { 0.0 });
     match gauged {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(cause = describe(&error), "gauges of the database are not current"),
         Err(_) => tracing::warn!("gauges of the database are not current: no answer in time"),
     }
-    edge.metrics.run_upkeep();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], edge.metrics.render()).into_response()
+    state.metrics.run_upkeep();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render()).into_response()
 }
 
-async fn gauge(edge: &Edge, seen: &Seen) -> sqlx::Result<()> {
-    let now = edge.clock.now();
-    let mut connection = edge.pool.acquire().await?;
+async fn gauge(state: &AppState, seen: &Seen) -> sqlx::Result<()> {
+    let now = state.clock.now();
+    let mut connection = state.pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     gauges::by_index(&mut transaction).await?;
     let age = |since: Option<Time>| since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0));

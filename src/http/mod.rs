@@ -27,12 +27,12 @@ use crate::http::internal::flags::Flags;
 use crate::http::internal::openings::{Lookout, Starts};
 use crate::ingest::Ingest;
 use crate::provider::{Providers, SecretUses};
-use crate::rejected::Rejections;
+use crate::refused_webhooks::RefusedWebhooks;
 use crate::workers::Wakers;
 
 /// What handlers need.
 #[derive(Clone)]
-pub struct Edge {
+pub struct AppState {
     /// The settings.
     pub settings: Arc<Settings>,
     /// The database.
@@ -52,7 +52,7 @@ pub struct Edge {
     /// The way in for messages.
     pub ingest: Ingest,
     /// The way in for what is refused.
-    pub rejections: Rejections,
+    pub refused_webhooks: RefusedWebhooks,
     /// Which secrets verify webhooks.
     pub secret_uses: SecretUses,
     /// Wakes workers.

@@ -2,7 +2,7 @@
 //!
 //! A request is checked in a fixed order (provider, method, size, type, signature), nothing of it is parsed before its
 //! signature has been verified over the raw bytes, and it is answered after the commit that holds it. Business logic runs
-//! after the answer. What is refused is kept ([`crate::rejected`]), which changes neither the order nor the answers.
+//! after the answer. What is refused is kept ([`crate::refused_webhooks`]), which changes neither the order nor the answers.
 
 use std::time::{Duration, Instant};
 
@@ -17,13 +17,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{Edge, body, health};
+use super::{AppState, body, health};
 use crate::clock::Time;
 use crate::db::inbox::Stored;
-use crate::db::rejected::Cause;
+use crate::db::refused_webhooks::Cause;
 use crate::ingest::{Message, Receipt};
 use crate::provider::{Incoming, Parsed, Provider, Verified, VerifyError};
-use crate::rejected;
+use crate::refused_webhooks;
 
 /// What remains of `ACK_TIMEOUT` for the answer to travel.
 const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
@@ -34,12 +34,12 @@ const KEPT_WITHIN: Duration = Duration::from_millis(250);
 const UNKNOWN_BODY: Duration = Duration::from_millis(500);
 
 /// The routes of the public listener.
-pub fn router(edge: Edge) -> Router {
+pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/webhooks/{provider}", any(receive))
         .route("/livez", get(health::live).post(unknown_provider))
         .fallback(unknown_provider)
-        .with_state(edge)
+        .with_state(state)
         // Without it a panic would close the connection without an answer. Providers come again after a 500.
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
 }
@@ -75,18 +75,22 @@ struct Refused {
     received_at: Time,
 }
 
-async fn receive(State(edge): State<Edge>, name: Result<Path<String>, PathRejection>, request: Request) -> Response {
+async fn receive(
+    State(state): State<AppState>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
     let started = Instant::now();
     // A name that is no text is no provider's either.
-    let Some(provider) = name.ok().and_then(|Path(name)| edge.providers.get(&name).cloned()) else {
-        return unknown_provider(State(edge), request).await;
+    let Some(provider) = name.ok().and_then(|Path(name)| state.providers.get(&name).cloned()) else {
+        return unknown_provider(State(state), request).await;
     };
-    let patience = patience(edge.settings.ack_timeout);
-    let told = tokio::time::timeout(patience, handle(&edge, provider.as_ref(), request)).await;
+    let patience = patience(state.settings.ack_timeout);
+    let told = tokio::time::timeout(patience, handle(&state, provider.as_ref(), request)).await;
     let (outcome, response) = match told {
         Ok(Told::Answer(answer)) => answer,
         Ok(Told::Refused(answer, refused)) => {
-            keep(&edge, Some(provider.as_ref()), *refused, patience.saturating_sub(started.elapsed())).await;
+            keep(&state, Some(provider.as_ref()), *refused, patience.saturating_sub(started.elapsed())).await;
             answer
         }
         Err(_) => ("timeout", unavailable()),
@@ -100,39 +104,39 @@ async fn receive(State(edge): State<Edge>, name: Result<Path<String>, PathReject
 
 /// Answers a request to a path that is no provider's. A provider that was told a wrong path sends real webhooks there, so a POST is
 /// kept; a request by another method is no webhook.
-async fn unknown_provider(State(edge): State<Edge>, request: Request) -> Response {
+async fn unknown_provider(State(state): State<AppState>, request: Request) -> Response {
     let (provider, outcome) = ("unknown", Cause::UnknownProvider.as_str());
     metrics::counter!("account_opening_webhooks_total", "provider" => provider, "outcome" => outcome).increment(1);
     tracing::debug!(provider, outcome, http.status = StatusCode::NOT_FOUND.as_u16(), "webhook");
     if request.method() == Method::POST {
-        keep_unaddressed(&edge, request).await;
+        keep_unaddressed(&state, request).await;
     }
     StatusCode::NOT_FOUND.into_response()
 }
 
 /// Keeps such a POST, with its body if that comes within a moment. Where its path ends in a provider's name, it is kept as that
 /// provider's, so that it can be verified again.
-async fn keep_unaddressed(edge: &Edge, request: Request) {
-    let (started, received_at) = (Instant::now(), edge.clock.now());
+async fn keep_unaddressed(state: &AppState, request: Request) {
+    let (started, received_at) = (Instant::now(), state.clock.now());
     let (head, body) = request.into_parts();
-    let within = UNKNOWN_BODY.min(body_within(edge.settings.ack_timeout));
-    let read = tokio::time::timeout(within, read(&head.headers, body, edge.settings.webhook_max_bytes)).await;
+    let within = UNKNOWN_BODY.min(body_within(state.settings.ack_timeout));
+    let read = tokio::time::timeout(within, read(&head.headers, body, state.settings.webhook_max_bytes)).await;
     let body = read.ok().and_then(Result::ok);
-    let left = patience(edge.settings.ack_timeout).saturating_sub(started.elapsed());
-    let provider = edge.providers.get(rejected::addressee(head.uri.path())).map(AsRef::as_ref);
-    keep(edge, provider, Refused { cause: Cause::UnknownProvider, head, body, received_at }, left).await;
+    let left = patience(state.settings.ack_timeout).saturating_sub(started.elapsed());
+    let provider = state.providers.get(refused_webhooks::addressee(head.uri.path())).map(AsRef::as_ref);
+    keep(state, provider, Refused { cause: Cause::UnknownProvider, head, body, received_at }, left).await;
 }
 
 /// Keeps what is refused. The refusal waits for it no longer than a moment, and not beyond `left`.
-async fn keep(edge: &Edge, provider: Option<&dyn Provider>, refused: Refused, left: Duration) {
+async fn keep(state: &AppState, provider: Option<&dyn Provider>, refused: Refused, left: Duration) {
     let Refused { cause, head, body, received_at } = refused;
-    let refused = rejected::Refused { cause, provider, head: &head, body, received_at };
-    edge.rejections.keep(refused, KEPT_WITHIN.min(left)).await;
+    let refused = refused_webhooks::Refused { cause, provider, head: &head, body, received_at };
+    state.refused_webhooks.keep(refused, KEPT_WITHIN.min(left)).await;
 }
 
-async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Told {
+async fn handle(state: &AppState, provider: &dyn Provider, request: Request) -> Told {
     // Judged as it arrives, however long its body takes.
-    let received_at = edge.clock.now();
+    let received_at = state.clock.now();
     let (head, body) = request.into_parts();
     if head.method != Method::POST {
         let allow = [("allow", "POST")];
@@ -141,7 +145,7 @@ async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Told 
     let refuse = |cause: Cause, status: StatusCode, head, body| {
         Told::Refused((cause.as_str(), status.into_response()), Box::new(Refused { cause, head, body, received_at }))
     };
-    let body = match read(&head.headers, body, edge.settings.webhook_max_bytes).await {
+    let body = match read(&head.headers, body, state.settings.webhook_max_bytes).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => return refuse(Cause::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, head, None),
         Err(Unread::TooSlow) => {
@@ -155,7 +159,7 @@ async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Told 
     let path = head.uri.path().to_owned();
     let incoming = Incoming { method: &head.method, path: &path, headers: &head.headers, body: &body, received_at };
     match provider.verify(&incoming) {
-        Ok(verified) => Told::Answer(take(edge, provider, &incoming, verified).await),
+        Ok(verified) => Told::Answer(take(state, provider, &incoming, verified).await),
         Err(error) => {
             tracing::warn!(provider = provider.name(), %error, bytes = body.len(), "webhook refused");
             refuse(cause(error), StatusCode::UNAUTHORIZED, head, Some(body))
@@ -164,15 +168,15 @@ async fn handle(edge: &Edge, provider: &dyn Provider, request: Request) -> Told 
 }
 
 /// Takes in what the provider did send.
-async fn take(edge: &Edge, provider: &dyn Provider, incoming: &Incoming<'_>, verified: Verified) -> Answer {
-    edge.secret_uses.count(provider, verified.secret, incoming.received_at);
+async fn take(state: &AppState, provider: &dyn Provider, incoming: &Incoming<'_>, verified: Verified) -> Answer {
+    state.secret_uses.count(provider, verified.secret, incoming.received_at);
     let message = Message::read(provider, incoming, verified);
     let parsed = message.parsed.clone();
     if let Parsed::Unreadable(cause) = &parsed {
         tracing::warn!(provider = provider.name(), cause, "a signed webhook cannot be read; kept as a dead letter");
     }
     let ack = provider.ack(incoming);
-    match edge.ingest.receive(message).await {
+    match state.ingest.receive(message).await {
         Ok(receipt) => (outcome(receipt, &parsed), (ack.status, ack.headers, ack.body).into_response()),
         Err(error) => {
             tracing::warn!(provider = provider.name(), %error, "webhook not taken");

@@ -89,7 +89,7 @@ async fn a_rejection_and_a_contradiction_are_told_once() {
     app.settle().await;
     for _ in 0..3 {
         app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
-        app.edge.ingest.forget_bursts();
+        app.state.ingest.forget_bursts();
         app.settle().await;
     }
     let events = app.eventually_all_events().await;
@@ -190,7 +190,7 @@ async fn contradictions_that_are_found_again_after_a_restored_dump_come_under_th
     let mut told = Vec::new();
     for rejected_first in [false, true] {
         app.restore().await;
-        app.edge.ingest.forget_bursts();
+        app.state.ingest.forget_bursts();
         for rejected in [rejected_first, !rejected_first] {
             let webhook = app.webhook();
             let webhook = if rejected {
@@ -233,7 +233,7 @@ async fn a_reader_misses_none_while_many_write() {
         // Writes its event before the others and commits it when they have long been read.
         let slow = async {
             let mut transaction = app.pool.begin().await.unwrap();
-            let (id, kind) = (app.edge.ids.next(), EventType::Contradiction);
+            let (id, kind) = (app.state.ids.next(), EventType::Contradiction);
             let event = NewEvent { id, opening_id: opening, kind, version: 1, data: json!({}) };
             events::insert(&mut transaction, &[event], app.now()).await.unwrap();
             eventually("twenty profiles", async || (app.world.counts().profiles >= 20).then_some(())).await;

@@ -157,7 +157,7 @@ async fn a_contradiction_leaves_the_state_alone_and_opens_one_case() {
     app.settle().await;
     for _ in 0..3 {
         app.webhook().status(&tracking_id, "REJECTED").acknowledged().await;
-        app.edge.ingest.forget_bursts();
+        app.state.ingest.forget_bursts();
         app.settle().await;
     }
     let opening = app.opening(&id).await;
@@ -183,7 +183,7 @@ async fn an_iban_with_a_wrong_checksum_is_never_saved_and_opens_one_case() {
     let (id, tracking_id) = app.open().waiting().await;
     for _ in 0..2 {
         app.webhook().completed(&tracking_id, "BE68539007547035").acknowledged().await;
-        app.edge.ingest.forget_bursts();
+        app.state.ingest.forget_bursts();
         app.settle().await;
     }
     assert_eq!(app.opening(&id).await["iban"], json!(null));

@@ -31,7 +31,7 @@ mod outages;
 mod pool;
 mod port;
 mod process;
-mod rejected;
+mod refused_webhooks;
 mod relay;
 mod replicas;
 mod rest;

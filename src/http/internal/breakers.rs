@@ -22,7 +22,7 @@ use crate::db::breakers::{self, Row};
 use crate::db::operator_actions::{self, Action};
 use crate::guard::Gate;
 use crate::guard::breaker::{Forced, Phase};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
 
 /// What stands before the calls to one operation of another system.
@@ -88,11 +88,11 @@ pub struct Force {
         (status = 400, description = "`unknown-field`: a parameter that does not exist"),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Breaker>>, ApiError> {
+pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Breaker>>, ApiError> {
     params.only(&[])?;
-    let rows = database(&edge.pool, |mut connection| async move { breakers::all(&mut connection).await }).await?;
+    let rows = database(&state.pool, |mut connection| async move { breakers::all(&mut connection).await }).await?;
     let row = |gate: &Gate| rows.iter().find(|row| row.is_of(gate.system(), gate.operation())).cloned();
-    let items = edge.gates.all().iter().map(|gate| Breaker::new(gate, row(gate))).collect();
+    let items = state.gates.all().iter().map(|gate| Breaker::new(gate, row(gate))).collect();
     Ok(Json(Listing { items, next_cursor: None }))
 }
 
@@ -112,16 +112,16 @@ pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<
     ),
 )]
 pub async fn force(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Operator(operator): Operator,
     path: Result<Path<(String, String)>, PathRejection>,
     JsonObject(body): JsonObject,
 ) -> Result<Json<Breaker>, ApiError> {
     let Path((system, operation)) = path.map_err(|_| ApiError::new(Kind::NotFound))?;
     let is_it = |gate: &Gate| gate.system() == system && gate.operation() == operation;
-    let gate = edge.gates.all().into_iter().find(is_it).ok_or(ApiError::new(Kind::NotFound))?;
+    let gate = state.gates.all().into_iter().find(is_it).ok_or(ApiError::new(Kind::NotFound))?;
     let (forced, reason) = wanted(&body)?;
-    let (at, who) = (edge.clock.now(), operator.name.to_string());
+    let (at, who) = (state.clock.now(), operator.name.to_string());
     let subject = format!("{system}/{operation}");
     let detail = json!({ "forced": forced });
     let row = forced.map(|it| {
@@ -129,7 +129,7 @@ pub async fn force(
         Row { system: system.clone(), operation: operation.clone(), forced, who, reason, at }
     });
     let action = Action {
-        id: edge.ids.next(),
+        id: state.ids.next(),
         at,
         who,
         action: "force_breaker".into(),
@@ -152,9 +152,9 @@ pub async fn force(
             transaction.commit().await
         }
     };
-    database(&edge.pool, work).await?;
+    database(&state.pool, work).await?;
     // Here at once; elsewhere, and here again, when the decision is next read.
-    edge.gates.decide(&gate, forced);
+    state.gates.decide(&gate, forced);
     Ok(Json(Breaker::new(&gate, row)))
 }
 

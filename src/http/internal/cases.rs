@@ -21,7 +21,7 @@ use super::work::{Connection, database};
 use crate::db::cases;
 use crate::domain::CaseKind;
 use crate::domain::text::words;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::problem::ApiError;
 
 words!(
@@ -84,7 +84,7 @@ impl From<cases::Row> for Case {
 }
 
 /// The routes.
-pub fn router() -> OpenApiRouter<Arc<Edge>> {
+pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(resolve::resolve))
 }
 
@@ -103,7 +103,7 @@ pub fn router() -> OpenApiRouter<Arc<Edge>> {
         (status = 200, description = "A page", body = Listing<Case>),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Case>>, ApiError> {
+pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Case>>, ApiError> {
     params.only(&["status", "opening_id"])?;
     let status = params.read("status", fields::word)?.map(CaseStatus::as_str);
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
@@ -111,6 +111,6 @@ pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<
     let work = move |mut connection: Connection| async move {
         cases::list(&mut connection, status, opening, one_more(page)).await
     };
-    let rows = database(&edge.pool, work).await?;
+    let rows = database(&state.pool, work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, Case::from)))
 }

@@ -15,7 +15,7 @@ use super::cursor::Key;
 use super::page::{PageQuery, Params};
 use super::work::{Connection, database};
 use crate::db::events;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::problem::ApiError;
 use crate::services::cloud_event;
 
@@ -41,15 +41,15 @@ pub struct Events {
         (status = 200, description = "A page, empty when there is nothing new", body = Events),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Events>, ApiError> {
+pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Events>, ApiError> {
     params.only(&[])?;
     let page = params.page::<i64>()?;
-    let now = edge.clock.now();
+    let now = state.clock.now();
     let work = move |mut connection: Connection| async move {
         events::place(&mut connection, now).await?;
         events::list(&mut connection, page).await
     };
-    let rows = database(&edge.pool, work).await?;
+    let rows = database(&state.pool, work).await?;
     let last = rows.last().map(|(position, _)| *position).or(page.after).unwrap_or_default();
     Ok(Json(Events { items: rows.iter().map(|(_, event)| cloud_event(event)).collect(), next_cursor: last.write() }))
 }

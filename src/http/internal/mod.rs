@@ -21,7 +21,7 @@ pub mod page;
 pub mod path;
 mod providers;
 pub mod reason;
-mod rejected;
+mod refused_webhooks;
 mod sandbox;
 mod tickets;
 mod unmatched;
@@ -41,7 +41,7 @@ use utoipa_axum::routes;
 use self::auth::Keyring;
 use super::problem::{method_not_allowed, not_found};
 use super::request_id::with_request_id;
-use super::{Edge, health};
+use super::{AppState, health};
 use crate::config::Environment;
 
 /// The longest body that a handler reads, in bytes.
@@ -61,12 +61,12 @@ impl Accepted {
 }
 
 /// Everything that the internal listener serves.
-pub fn router(edge: Edge) -> Router {
-    let (keyring, ids) = (Keyring::new(&edge.settings.api_tokens), edge.ids.clone());
-    let health = health::router(edge.clone());
-    let (api, description) = api(edge.settings.environment).split_for_parts();
+pub fn router(state: AppState) -> Router {
+    let (keyring, ids) = (Keyring::new(&state.settings.api_tokens), state.ids.clone());
+    let health = health::router(state.clone());
+    let (api, description) = api(state.settings.environment).split_for_parts();
     let api = api
-        .with_state(Arc::new(edge))
+        .with_state(Arc::new(state))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -76,7 +76,7 @@ pub fn router(edge: Edge) -> Router {
 }
 
 /// The routes that need a token. The sandbox does not exist in production.
-fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
+fn api(environment: Environment) -> OpenApiRouter<Arc<AppState>> {
     let api = OpenApiRouter::with_openapi(docs::base())
         .merge(openings::router())
         .merge(dead_letters::router())
@@ -89,7 +89,7 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<Edge>> {
         .routes(routes!(operator_actions::list))
         .routes(routes!(tickets::list))
         .routes(routes!(events::list))
-        .merge(rejected::router())
+        .merge(refused_webhooks::router())
         .routes(routes!(webhook_secrets::list))
         .routes(routes!(unmatched::list));
     if environment == Environment::Production { api } else { api.routes(routes!(sandbox::set_status)) }

@@ -14,7 +14,7 @@ use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
 use super::work::{Connection, database};
 use crate::db::operator_actions::{self, Action};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::problem::ApiError;
 
 /// Something that a person did.
@@ -59,13 +59,16 @@ impl From<Action> for OperatorAction {
         (status = 200, description = "A page", body = Listing<OperatorAction>),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<OperatorAction>>, ApiError> {
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Result<Json<Listing<OperatorAction>>, ApiError> {
     params.only(&["opening_id"])?;
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
     let page = params.page()?;
     let work = move |mut connection: Connection| async move {
         operator_actions::list(&mut connection, opening, one_more(page)).await
     };
-    let rows = database(&edge.pool, work).await?;
+    let rows = database(&state.pool, work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, OperatorAction::from)))
 }

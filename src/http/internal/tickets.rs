@@ -17,7 +17,7 @@ use crate::config::TrackerSettings;
 use crate::db::tickets;
 use crate::domain::TicketKind;
 use crate::domain::text::words;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::problem::ApiError;
 
 words!(
@@ -84,7 +84,7 @@ impl Ticket {
         (status = 200, description = "A page", body = Listing<Ticket>),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Ticket>>, ApiError> {
+pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Ticket>>, ApiError> {
     params.only(&["status", "opening_id"])?;
     let status = params.read("status", fields::word)?.map(TicketStatus::as_str);
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
@@ -92,6 +92,6 @@ pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<
     let work = move |mut connection: Connection| async move {
         tickets::list(&mut connection, status, opening, one_more(page)).await
     };
-    let rows = database(&edge.pool, work).await?;
-    Ok(Json(listing(rows, page.limit, |row| row.id, |row| Ticket::new(row, edge.settings.tracker.as_ref()))))
+    let rows = database(&state.pool, work).await?;
+    Ok(Json(listing(rows, page.limit, |row| row.id, |row| Ticket::new(row, state.settings.tracker.as_ref()))))
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::work::{Connection, database};
 use crate::db::inbox::{self, Unmatched};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::problem::ApiError;
 
 /// A fact that matches no opening.
@@ -68,10 +68,13 @@ impl From<Unmatched> for UnmatchedFact {
         (status = 200, description = "A page", body = Listing<UnmatchedFact>),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<UnmatchedFact>>, ApiError> {
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Result<Json<Listing<UnmatchedFact>>, ApiError> {
     params.only(&[])?;
     let page = params.page()?;
     let work = move |mut connection: Connection| async move { inbox::unmatched(&mut connection, one_more(page)).await };
-    let rows = database(&edge.pool, work).await?;
+    let rows = database(&state.pool, work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, UnmatchedFact::from)))
 }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::work::{Connection, database};
 use crate::db::webhook_secrets::{self, Active, Row};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::problem::ApiError;
 use crate::provider::Providers;
 
@@ -55,16 +55,19 @@ impl From<Row> for WebhookSecretUse {
         (status = 200, description = "A page", body = Listing<WebhookSecretUse>),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<WebhookSecretUse>>, ApiError> {
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Result<Json<Listing<WebhookSecretUse>>, ApiError> {
     params.only(&[])?;
     let page = params.page::<(String, String)>()?;
-    let (limit, active) = (page.limit, active(&edge.providers));
+    let (limit, active) = (page.limit, active(&state.providers));
     let page = Arc::new(one_more(page));
     let work = move |mut connection: Connection| {
         let (page, active) = (Arc::clone(&page), active.clone());
         async move { webhook_secrets::list(&mut connection, &active, (*page).clone()).await }
     };
-    let rows = database(&edge.pool, work).await?;
+    let rows = database(&state.pool, work).await?;
     let key = |row: &Row| (row.provider.clone(), row.fingerprint.clone());
     Ok(Json(listing(rows, limit, key, WebhookSecretUse::from)))
 }

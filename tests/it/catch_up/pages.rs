@@ -34,8 +34,8 @@ impl Script {
     async fn of(app: &mut TestApp, answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
         let script = Self { answers: Arc::new(Mutex::new(answers.into_iter().collect())), asked: Arc::default() };
         let router = Router::new().route("/v1/account-opening-requests", get(answer)).with_state(script.clone());
-        let settings = NexusBankSettings { base_url: listen(router).await, ..app.edge.settings.nexusbank.clone() };
-        let client = Client::new(app.edge.settings.provider_timeout).unwrap();
+        let settings = NexusBankSettings { base_url: listen(router).await, ..app.state.settings.nexusbank.clone() };
+        let client = Client::new(app.state.settings.provider_timeout).unwrap();
         let bank: Arc<dyn Provider> =
             Arc::new(NexusBank::new(&settings, client, Duration::from_mins(1), &app.context.gates));
         app.context.providers = Providers::new([bank]);
@@ -256,7 +256,7 @@ async fn a_list_under_our_reference_whose_places_come_round_again_is_left_too() 
     let page = |next: &str| (200, json!({"items": [], "next_cursor": next}));
     let script = Script::of(&mut app, ["A", "B", "A", "B", "A", "B"].map(page)).await;
     let bank = Arc::clone(app.context.providers.get("nexusbank").unwrap());
-    assert_eq!(bank.recover(OpeningId(app.edge.ids.next())).await.unwrap(), []);
+    assert_eq!(bank.recover(OpeningId(app.state.ids.next())).await.unwrap(), []);
     let place = |it: &str| Some(it.to_owned());
     assert_eq!(script.asked(), [None, place("A"), place("B")]);
     app.finish().await;
@@ -291,7 +291,7 @@ async fn a_catch_up_that_slept_past_its_lease_moves_nothing() {
     let app = TestApp::start().await;
     let id = ask_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
     let mut connection = app.pool.acquire().await.unwrap();
-    let (sleeper, now) = (app.edge.ids.next(), app.now());
+    let (sleeper, now) = (app.state.ids.next(), app.now());
     let providers = ["nexusbank".to_owned()];
     let lease = now + TimeDelta::seconds(40);
     assert!(backfills::claim(&mut connection, &providers, sleeper, now, lease).await.unwrap().is_some());

@@ -122,7 +122,7 @@ async fn a_start_learns_the_marks_of_before_and_goes_on_from_them() {
     restart(&mut app);
     tick(&Marks(app.context.clone())).await.unwrap();
     app.context.heard.show(app.now());
-    let text = app.edge.metrics.render();
+    let text = app.state.metrics.render();
     assert!(text.contains("{provider=\"nexusbank\",market=\"LT\"} 3600"), "{text}");
     app.settle().await;
     app.finish().await;
@@ -148,13 +148,13 @@ async fn a_market_that_was_never_heard_of_is_silent_since_its_first_opening_wait
     tick(&Marks(app.context.clone())).await.unwrap();
     app.pass(TimeDelta::minutes(1));
     app.context.heard.show(app.now());
-    let text = app.edge.metrics.render();
+    let text = app.state.metrics.render();
     assert!(text.contains(&format!("{series}240")), "{text}");
     // The first webhook ends it, whichever opening it is about.
     in_progress(&app, &second).await;
     app.pass(TimeDelta::seconds(10));
     app.context.heard.show(app.now());
-    let text = app.edge.metrics.render();
+    let text = app.state.metrics.render();
     assert!(text.contains(&format!("{series}10")), "{text}");
     assert_eq!(app.opening(&first).await["state"], "awaiting_provider");
     app.finish().await;

@@ -11,7 +11,7 @@ mod stories;
 use std::collections::BTreeSet;
 
 use account_opening::faults::{Place, Step, When};
-use account_opening::http::{Edge, internal, public};
+use account_opening::http::{AppState, internal, public};
 use account_opening::ingest::{Bounds, Ingest, Shared};
 use chrono::TimeDelta;
 
@@ -42,20 +42,20 @@ impl Stage {
             it.backoff_cap = "1m".to_owned();
         });
         let (mut app, fault) = (building.start().await, Fault::new(failure));
-        let settings = &app.edge.settings;
+        let settings = &app.state.settings;
         let (ingest, _) = Ingest::start(
-            app.edge.pool.clone(),
+            app.state.pool.clone(),
             app.clock.clone(),
-            app.edge.ids.clone(),
-            Shared { wake: app.edge.wakers.inbox.clone(), ..Shared::default() },
+            app.state.ids.clone(),
+            Shared { wake: app.state.wakers.inbox.clone(), ..Shared::default() },
             Bounds { messages: settings.ingest_queue, bytes: settings.ingest_queue_bytes },
             settings.burst_dedup_ttl,
             fault.point(),
         );
         app.context.faults = fault.point();
-        app.edge = Edge { ingest, faults: fault.point(), ..app.edge.clone() };
-        app.public = listen(public::router(app.edge.clone())).await;
-        app.internal = listen(internal::router(app.edge.clone())).await;
+        app.state = AppState { ingest, faults: fault.point(), ..app.state.clone() };
+        app.public = listen(public::router(app.state.clone())).await;
+        app.internal = listen(internal::router(app.state.clone())).await;
         app.world.deliver_to(format!("{}/webhooks/nexusbank", app.public));
         Self { app, fault, subscriber }
     }

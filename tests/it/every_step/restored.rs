@@ -85,7 +85,7 @@ impl Stage {
         self.app.restore().await;
 
         // The replicas are restarted: nothing is left in memory, and the bank's list is pulled.
-        self.app.edge.ingest.forget_bursts();
+        self.app.state.ingest.forget_bursts();
         self.catch_up().await;
         self.drain(&id, "completed").await;
         reader.read_on(self).await;

@@ -190,10 +190,10 @@ async fn a_flip_touches_no_opening_under_way() {
 #[tokio::test]
 async fn another_replica_sees_a_flip_within_a_second() {
     let mut app = app().await;
-    let settings = (*app.edge.settings).clone();
-    let parts = Parts::new(settings, app.edge.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap();
-    let limits = Limits::inside(&parts.edge.settings);
-    let (here, other) = (app.internal.clone(), listen_as(internal::router(parts.edge), limits).await);
+    let settings = (*app.state.settings).clone();
+    let parts = Parts::new(settings, app.state.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap();
+    let limits = Limits::inside(&parts.state.settings);
+    let (here, other) = (app.internal.clone(), listen_as(internal::router(parts.state), limits).await);
     app.internal.clone_from(&other);
     assert_eq!(flow(&app, "NL", "company").await, "async");
     app.internal.clone_from(&here);

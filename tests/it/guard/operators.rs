@@ -16,7 +16,7 @@ use account_opening::simulator::Endpoint;
 /// Another replica on the same database: it knows what that holds, and nothing else.
 fn replica(app: &TestApp) -> Parts {
     let key = HistoryKey::new(&KEY);
-    Parts::new((*app.edge.settings).clone(), app.edge.pool.clone(), key, app.clock.clone()).unwrap()
+    Parts::new((*app.state.settings).clone(), app.state.pool.clone(), key, app.clock.clone()).unwrap()
 }
 
 #[tokio::test]
@@ -101,10 +101,10 @@ async fn every_replica_follows_and_one_that_starts_knows_before_its_first_call()
     assert_eq!(gate(&other).refused_for(), Some(OPEN_FOR));
 
     let started = {
-        let mut settings = (*app.edge.settings).clone();
+        let mut settings = (*app.state.settings).clone();
         settings.public_addr = "127.0.0.1:0".parse().unwrap();
         settings.internal_addr = "127.0.0.1:0".parse().unwrap();
-        Parts::new(settings, app.edge.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap()
+        Parts::new(settings, app.state.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap()
     };
     let gate_of_started = gate(&started);
     let running = started.run().await.unwrap();

@@ -174,7 +174,7 @@ async fn where_all_places_are_taken_the_connection_that_was_idle_for_longest_mak
 #[tokio::test]
 async fn by_default_both_listeners_keep_a_connection_for_longer_than_balancers_do_and_the_setting_says_how_long() {
     let app = TestApp::start().await;
-    let settings = &app.edge.settings;
+    let settings = &app.state.settings;
     for limits in [Limits::outside(settings), Limits::inside(settings)] {
         assert!(limits.idle_within > Duration::from_mins(1), "{limits:?}");
     }

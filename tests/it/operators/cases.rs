@@ -41,7 +41,7 @@ async fn a_case_is_resolved_by_a_person_who_says_why_and_doing_it_twice_is_doing
     assert_eq!(app.opening(&id).await["state"], "completed", "a judgement moves nothing");
     // The same disagreement again does not open it anew.
     let tracking_id = app.opening(&id).await["provider_reference"].as_str().unwrap().to_owned();
-    app.edge.ingest.forget_bursts();
+    app.state.ingest.forget_bursts();
     app.webhook().status(&tracking_id, "REJECTED").acknowledged().await;
     app.settle().await;
     assert_eq!(app.items("/v1/cases?status=resolved").await.len(), 1);

@@ -81,7 +81,7 @@ async fn p8_every_order_in_one_batch_keeps_the_first_answer_and_opens_one_case()
             };
             webhook.acknowledged().await;
             // The late one is no copy of the first: the burst cache must not take it for one.
-            app.edge.ingest.forget_bursts();
+            app.state.ingest.forget_bursts();
         }
         app.settle().await;
         let completed = order.iter().find(|it| [2, 4].contains(*it)) == Some(&2);

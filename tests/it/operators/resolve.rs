@@ -205,7 +205,7 @@ async fn a_later_answer_of_the_provider_that_disagrees_is_one_case() {
                 Some(iban) => app.webhook().completed(&tracking_id, iban).acknowledged().await,
                 None => app.webhook().status(&tracking_id, status).acknowledged().await,
             }
-            app.edge.ingest.forget_bursts();
+            app.state.ingest.forget_bursts();
             app.settle().await;
         }
         assert_eq!(app.opening(&id).await["state"], state, "{outcome} then {status}");

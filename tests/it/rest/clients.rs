@@ -20,8 +20,8 @@ fn post(path: &str, length: usize, body: &str) -> String {
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_is_told_so_and_its_connection_is_closed() {
     let app = TestApp::start().await;
-    let inside = Limits { body_within: Duration::from_millis(200), ..Limits::inside(&app.edge.settings) };
-    let url = listen_as(internal::router(app.edge.clone()), inside).await;
+    let inside = Limits { body_within: Duration::from_millis(200), ..Limits::inside(&app.state.settings) };
+    let url = listen_as(internal::router(app.state.clone()), inside).await;
     let mut stream = wire::connect(&url).await;
     stream.write_all(post("/v1/account-openings", 1_000, r#"{"market":"#).as_bytes()).await.unwrap();
     let mut answer = String::new();

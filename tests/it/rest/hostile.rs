@@ -19,7 +19,7 @@ const TEXTS: [&str; 8] = [
 ];
 
 async fn send(app: &TestApp, verb: Method, path: &str, body: Vec<u8>) -> Option<StatusCode> {
-    let key = app.edge.ids.next().to_string();
+    let key = app.state.ids.next().to_string();
     let request = app.request(verb, path).header("idempotency-key", key).header("content-type", "application/json");
     // A body that is refused half-way may end with its connection.
     let response = request.body(body).send().await.ok()?;
@@ -86,7 +86,7 @@ async fn no_text_in_a_field_breaks_a_route_or_what_comes_after_it() {
                 *hostile.pointer_mut(&pointer).unwrap() = json!("HOSTILE");
                 let hostile = hostile.to_string().replace("HOSTILE", text);
                 send(&app, Method::POST, path, hostile.into_bytes()).await;
-                app.edge.ingest.forget_bursts();
+                app.state.ingest.forget_bursts();
                 app.settle().await;
             }
         }

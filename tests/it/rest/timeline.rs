@@ -46,7 +46,7 @@ async fn eventful(app: &TestApp) -> String {
         let mut data = body;
         data["account_opening_request_id"] = json!(tracking_id);
         app.webhook().id(message).data(data).acknowledged().await;
-        app.edge.ingest.forget_bursts();
+        app.state.ingest.forget_bursts();
         app.settle().await;
     }
     id

@@ -44,12 +44,12 @@ async fn together(app: &TestApp, requests: impl IntoIterator<Item = (String, &st
         for (n, (key, customer)) in requests.into_iter().enumerate() {
             sent.push(async move {
                 // In their order.
-                eventually("those before it", async || (app.edge.starts.waiting_now() == n).then_some(())).await;
+                eventually("those before it", async || (app.state.starts.waiting_now() == n).then_some(())).await;
                 app.open().key(&key).customer(customer).send().await
             });
         }
         let release = async {
-            eventually("starts that wait", async || (app.edge.starts.waiting_now() == queued).then_some(())).await;
+            eventually("starts that wait", async || (app.state.starts.waiting_now() == queued).then_some(())).await;
             lock.rollback().await.unwrap();
         };
         tokio::join!(join_all(sent), release).0

@@ -62,7 +62,7 @@ async fn told(app: &TestApp, message: &str, tracking_id: &str, more: &str) {
                       "data": {"account_opening_request_id": tracking_id, "status": "IN_PROGRESS",
                                "rejection_reason": more}});
     app.webhook().id(message).body(body.to_string()).acknowledged().await;
-    app.edge.ingest.forget_bursts();
+    app.state.ingest.forget_bursts();
     app.settle().await;
 }
 

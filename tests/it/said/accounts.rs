@@ -86,7 +86,7 @@ async fn one_bad_iban_is_one_case_however_it_is_grouped() {
     let (id, tracking_id) = app.open().waiting().await;
     for bad in ["BE69539007547034", "BE69 5390 0754 7034", "be69\u{a0}539007547034", " \u{a0}"] {
         app.webhook().completed(&tracking_id, bad).acknowledged().await;
-        app.edge.ingest.forget_bursts();
+        app.state.ingest.forget_bursts();
         app.tick_inbox().await;
     }
     let cases = app.items(&format!("/v1/cases?opening_id={id}")).await;

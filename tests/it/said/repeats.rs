@@ -18,7 +18,7 @@ fn attempt(tracking_id: &str, status: &str, number: usize) -> String {
 
 async fn send(app: &TestApp, id: &str, body: &str) {
     app.webhook().id(id).body(body).acknowledged().await;
-    app.edge.ingest.forget_bursts();
+    app.state.ingest.forget_bursts();
     app.settle().await;
 }
 
@@ -142,7 +142,7 @@ async fn a_repeat_is_found_by_the_timeline_and_by_an_erasure() {
     let (id, tracking_id) = app.open().waiting().await;
     for number in 1..=2 {
         app.webhook().id("msg_1").body(attempt(&tracking_id, "COMPLETED", number)).acknowledged().await;
-        app.edge.ingest.forget_bursts();
+        app.state.ingest.forget_bursts();
     }
     app.settle().await;
     assert_eq!(of_kind(&app, &id, "webhook").await.len(), 2);

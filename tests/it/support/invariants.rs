@@ -52,7 +52,7 @@ async fn no_work_is_due(app: &TestApp) {
 
 /// P7, P22: each history is a chain of legal steps that leads to the anchor's state and head.
 async fn histories_replay_and_verify(app: &TestApp) {
-    let key = app.edge.settings.history_key.clone().unwrap_or_else(|| HistoryKey::new(&KEY));
+    let key = app.state.settings.history_key.clone().unwrap_or_else(|| HistoryKey::new(&KEY));
     let openings: i64 = sqlx::query_scalar("select count(*) from account_openings").fetch_one(&app.pool).await.unwrap();
     let mut findings = Vec::new();
     let totals = verify::histories(&app.pool, &key, None, |_, verified| {
@@ -133,7 +133,7 @@ async fn what_is_refused_is_counted(app: &TestApp) {
     .await
     .unwrap();
     assert!(
-        rows == total && sources == total && total <= app.edge.settings.rejected_max_bytes,
+        rows == total && sources == total && total <= app.state.settings.rejected_max_bytes,
         "{rows} {sources} {total}"
     );
 }

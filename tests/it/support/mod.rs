@@ -34,7 +34,7 @@ use account_opening::domain::Topic;
 use account_opening::domain::chain::HistoryKey;
 use account_opening::faults::Proxy;
 use account_opening::http::listener::{Limits, serve};
-use account_opening::http::{Edge, internal, public};
+use account_opening::http::{AppState, internal, public};
 use account_opening::simulator::{Options, Plan, Planner, Simulator, TrackerOptions};
 use account_opening::workers::Context;
 use account_opening::workers::breakers::Forced;
@@ -73,7 +73,7 @@ pub struct TestApp {
     pub pool: PgPool,
     pub clock: Clock,
     pub context: Context,
-    pub edge: Edge,
+    pub state: AppState,
     pub world: Simulator,
     /// `http://…` of the public listener.
     pub public: String,
@@ -230,9 +230,10 @@ impl TestApp {
     /// Another replica on the same database, with a burst cache of its own: `http://…` of its public listener.
     pub async fn replica(&self) -> String {
         let key = HistoryKey::new(&KEY);
-        let parts = Parts::new((*self.edge.settings).clone(), self.edge.pool.clone(), key, self.clock.clone()).unwrap();
-        let limits = Limits::outside(&parts.edge.settings);
-        listen_as(public::router(parts.edge), limits).await
+        let parts =
+            Parts::new((*self.state.settings).clone(), self.state.pool.clone(), key, self.clock.clone()).unwrap();
+        let limits = Limits::outside(&parts.state.settings);
+        listen_as(public::router(parts.state), limits).await
     }
 
     /// The opening as the API shows it.
@@ -328,9 +329,9 @@ impl TestAppBuilder {
         let pool = pool(&url, &schema);
         let key = settings.history_key.clone().unwrap_or_else(|| HistoryKey::new(&KEY));
         let parts = Parts::new(settings, service, key, clock.clone()).unwrap();
-        let (outside, inside) = (Limits::outside(&parts.edge.settings), Limits::inside(&parts.edge.settings));
-        let public = listen_as(public::router(parts.edge.clone()), outside).await;
-        let internal = listen_as(internal::router(parts.edge.clone()), inside).await;
+        let (outside, inside) = (Limits::outside(&parts.state.settings), Limits::inside(&parts.state.settings));
+        let public = listen_as(public::router(parts.state.clone()), outside).await;
+        let internal = listen_as(internal::router(parts.state.clone()), inside).await;
         world.deliver_to(format!("{public}/webhooks/nexusbank"));
         // A start asks for what was missed before it. Here that is nothing, and no opening of the test's is waited for.
         tick(&CatchUp(parts.context.clone())).await.unwrap();
@@ -338,7 +339,7 @@ impl TestAppBuilder {
             pool,
             clock,
             context: parts.context,
-            edge: parts.edge,
+            state: parts.state,
             world,
             public,
             internal,

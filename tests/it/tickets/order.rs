@@ -93,7 +93,7 @@ async fn a_ticket_that_a_person_closed_is_only_commented_on() {
     let id = silent(&app).await;
     app.settle().await;
     let url = format!("{}/rest/api/3/issue/{}/transitions", app.world.base_url(), only_issue(&app).key);
-    let tracker = app.edge.settings.tracker.as_ref().unwrap();
+    let tracker = app.state.settings.tracker.as_ref().unwrap();
     let token = secrecy::ExposeSecret::expose_secret(&tracker.api_token);
     let request = app.client.post(url).basic_auth(&tracker.email, Some(token));
     let answer = request.json(&json!({"transition": {"id": "31"}})).send().await.unwrap();

@@ -27,7 +27,7 @@ async fn story(messages: &[(&str, &str, Option<&str>)], forgetful: bool) -> Valu
     for (event_id, status, account) in messages {
         app.webhook().id(event_id).body(message(&tracking_id, status, *account)).acknowledged().await;
         if forgetful {
-            app.edge.ingest.forget_bursts();
+            app.state.ingest.forget_bursts();
         }
         app.settle().await;
     }

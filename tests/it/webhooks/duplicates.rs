@@ -96,7 +96,7 @@ async fn another_body_under_the_same_event_id_is_kept_beside_the_first_and_shown
     app.webhook().id("msg_1").body(first.clone()).acknowledged().await;
     for body in [&second, &second, &first, &second] {
         app.webhook().id("msg_1").body(body.clone()).acknowledged().await;
-        app.edge.ingest.forget_bursts();
+        app.state.ingest.forget_bursts();
         app.settle().await;
     }
     let stored = app.inbox().await;
@@ -155,7 +155,7 @@ async fn a_terminal_state_is_left_by_nothing_that_the_bank_says() {
         for later in ["INITIATED", "IN_PROGRESS", "COMPLETED", "SUCCEEDED", "REJECTED", "WHATEVER"] {
             for account in [None, Some(IBAN), Some(OTHER_IBAN)] {
                 app.webhook().body(message(&tracking_id, later, account)).acknowledged().await;
-                app.edge.ingest.forget_bursts();
+                app.state.ingest.forget_bursts();
             }
             app.settle().await;
         }

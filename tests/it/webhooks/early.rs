@@ -57,7 +57,7 @@ async fn several_early_webhooks_are_applied_in_the_order_of_their_receipt() {
     let messages = [("IN_PROGRESS", None), ("COMPLETED", Some(IBAN)), ("REJECTED", None), ("COMPLETED", Some(IBAN))];
     for (status, account) in messages {
         app.webhook().body(message(TRACKING_ID, status, account)).acknowledged().await;
-        app.edge.ingest.forget_bursts();
+        app.state.ingest.forget_bursts();
         app.pass(TimeDelta::minutes(7));
         app.settle().await;
     }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::db::cases::{self, Resolved};
 use crate::db::operator_actions::{self, Action};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::Accepted;
 use crate::http::internal::auth::Operator;
 use crate::http::internal::fields::{self, Wrong};
@@ -49,14 +49,14 @@ pub struct Judgement {
     ),
 )]
 pub async fn resolve(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Operator(operator): Operator,
     Id(id): Id,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let (judgement, who, clock) = (read(&body)?, operator.name, edge.clock.clone());
+    let (judgement, who, clock) = (read(&body)?, operator.name, state.clock.clone());
     // The same in every try, so that one act is recorded once.
-    let act = edge.ids.next();
+    let act = state.ids.next();
     let work = move |mut connection: Connection| {
         let (Judgement { reason, evidence }, who, at) = (judgement.clone(), who.to_string(), clock.now());
         async move {
@@ -72,7 +72,7 @@ pub async fn resolve(
             Ok(resolved)
         }
     };
-    match database(&edge.pool, work).await? {
+    match database(&state.pool, work).await? {
         Resolved::Now(opening) => tracing::info!(opening.id = %opening, case.id = %id, "an operator resolved a case"),
         Resolved::Already => {}
         Resolved::Otherwise => return Err(ApiError::because(Kind::WrongState, "it is resolved already")),

@@ -13,7 +13,7 @@ use crate::clock::Time;
 use crate::db::dead_letters::{self, Act, Acted, Letter};
 use crate::db::operator_actions::{self, Action};
 use crate::domain::Topic;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::Accepted;
 use crate::http::internal::auth::{Operator, Principal};
 use crate::http::internal::json::JsonObject;
@@ -36,15 +36,15 @@ use crate::http::problem::{ApiError, Kind};
     ),
 )]
 pub async fn redrive(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Operator(operator): Operator,
     Id(id): Id,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let letter = act(&edge, id, Act::Redrive, &operator, &body).await?;
+    let letter = act(&state, id, Act::Redrive, &operator, &body).await?;
     match letter.kind.parse::<Topic>() {
-        Ok(topic) if letter.queue == "outbox" => edge.wakers.relay(topic).notify_one(),
-        _ => edge.wakers.inbox.notify_one(),
+        Ok(topic) if letter.queue == "outbox" => state.wakers.relay(topic).notify_one(),
+        _ => state.wakers.inbox.notify_one(),
     }
     Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
 }
@@ -63,26 +63,26 @@ pub async fn redrive(
     ),
 )]
 pub async fn discard(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Operator(operator): Operator,
     Id(id): Id,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    act(&edge, id, Act::Discard, &operator, &body).await?;
+    act(&state, id, Act::Discard, &operator, &body).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
 }
 
 /// Either act, with its record. Doing it twice is doing it once.
 async fn act(
-    edge: &Arc<Edge>,
+    state: &Arc<AppState>,
     id: Uuid,
     act: Act,
     operator: &Principal,
     body: &Map<String, Value>,
 ) -> Result<Letter, ApiError> {
-    let (why, who, clock) = (reason::read(body)?, Arc::clone(&operator.name), edge.clock.clone());
+    let (why, who, clock) = (reason::read(body)?, Arc::clone(&operator.name), state.clock.clone());
     // The same in every try, so that one act is recorded once.
-    let record = edge.ids.next();
+    let record = state.ids.next();
     let work = move |mut connection: Connection| {
         let (why, who, now) = (why.clone(), Arc::clone(&who), clock.now());
         async move {
@@ -103,7 +103,7 @@ async fn act(
             Ok((letter, acted))
         }
     };
-    match database(&edge.pool, work).await? {
+    match database(&state.pool, work).await? {
         (Some(letter), Acted::Done | Acted::Already) => {
             tracing::info!(dead_letter.id = %id, act = ?act, "an operator acted on a dead letter");
             Ok(letter)

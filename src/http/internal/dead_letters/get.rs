@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::Queue;
 use crate::db::dead_letters::{self, Letter, Whole};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind};
@@ -92,9 +92,9 @@ fn readable(payload: &[u8]) -> Value {
         (status = 200, description = "With payload and attempts", body = WholeDeadLetter),
     ),
 )]
-pub async fn get(State(edge): State<Arc<Edge>>, Id(id): Id) -> Result<Json<WholeDeadLetter>, ApiError> {
+pub async fn get(State(state): State<Arc<AppState>>, Id(id): Id) -> Result<Json<WholeDeadLetter>, ApiError> {
     let work = move |mut connection: Connection| async move { dead_letters::get(&mut connection, id).await };
-    let whole = database(&edge.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let whole = database(&state.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
     Ok(Json(whole.into()))
 }
 

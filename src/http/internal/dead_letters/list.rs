@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{DeadLetter, Queue};
 use crate::db::dead_letters;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::fields;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
@@ -25,13 +25,13 @@ use crate::http::problem::ApiError;
         (status = 200, description = "A page", body = Listing<DeadLetter>),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<DeadLetter>>, ApiError> {
+pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<DeadLetter>>, ApiError> {
     params.only(&["queue"])?;
     let queue = params.read("queue", fields::word)?.map(Queue::as_str);
     let page = params.page()?;
     let work = move |mut connection: Connection| async move {
         dead_letters::list(&mut connection, queue, one_more(page)).await
     };
-    let rows = database(&edge.pool, work).await?;
+    let rows = database(&state.pool, work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, DeadLetter::from)))
 }

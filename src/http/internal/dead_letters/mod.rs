@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::db::dead_letters;
 use crate::domain::text::words;
-use crate::http::Edge;
+use crate::http::AppState;
 
 words!(
     /// The queue that a dead letter stands in.
@@ -56,7 +56,7 @@ impl From<dead_letters::Letter> for DeadLetter {
 }
 
 /// The routes.
-pub fn router() -> OpenApiRouter<Arc<Edge>> {
+pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(list::list))
         .routes(routes!(get::get))

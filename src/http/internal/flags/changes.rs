@@ -7,7 +7,7 @@ use axum::extract::State;
 
 use super::{Flag, FlagName, FlagRule};
 use crate::db::feature_flags;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
@@ -24,7 +24,7 @@ use crate::http::problem::ApiError;
     ),
 )]
 pub async fn changes(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Flag(flag): Flag,
     params: Params,
 ) -> Result<Json<Listing<FlagRule>>, ApiError> {
@@ -33,6 +33,6 @@ pub async fn changes(
     let work = move |mut connection: Connection| async move {
         feature_flags::changes(&mut connection, flag, one_more(page)).await
     };
-    let rows = database(&edge.pool, work).await?;
+    let rows = database(&state.pool, work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.number, FlagRule::from)))
 }

@@ -8,7 +8,7 @@ use axum::extract::State;
 use super::FlagRule;
 use crate::db::feature_flags::{self, Change, ScopeKey};
 use crate::domain::flag::ASYNC_ACCOUNT_OPENING;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
@@ -24,7 +24,7 @@ use crate::http::problem::ApiError;
         (status = 200, description = "A page", body = Listing<FlagRule>),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<FlagRule>>, ApiError> {
+pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<FlagRule>>, ApiError> {
     params.only(&[])?;
     let page = params.page()?;
     let limit = page.limit;
@@ -32,6 +32,6 @@ pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<
         let page = one_more(page.clone());
         async move { feature_flags::list(&mut connection, ASYNC_ACCOUNT_OPENING, page).await }
     };
-    let rows = database(&edge.pool, work).await?;
+    let rows = database(&state.pool, work).await?;
     Ok(Json(listing(rows, limit, Change::scope_key, FlagRule::from)))
 }

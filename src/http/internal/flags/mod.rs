@@ -23,12 +23,12 @@ use crate::db::feature_flags::Change;
 use crate::domain::CustomerType;
 use crate::domain::flag::ASYNC_ACCOUNT_OPENING;
 use crate::domain::text::{self as forms, form};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::fields::Country;
 use crate::http::problem::{ApiError, Kind};
 
 /// The routes.
-pub fn router() -> OpenApiRouter<Arc<Edge>> {
+pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(set::set)).routes(routes!(changes::changes))
 }
 

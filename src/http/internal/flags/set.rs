@@ -13,7 +13,7 @@ use crate::db::feature_flags::{self, NewChange};
 use crate::db::operator_actions::{self, Action};
 use crate::domain::CustomerType;
 use crate::domain::flag::{Rule, Scope};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::auth::Admin;
 use crate::http::internal::fields::{self, Country, MAX_PERCENT, Wrong};
 use crate::http::internal::json::JsonObject;
@@ -58,13 +58,13 @@ pub struct FlagSetting {
     ),
 )]
 pub async fn set(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Admin(admin): Admin,
     Flag(flag): Flag,
     JsonObject(body): JsonObject,
 ) -> Result<Json<FlagRule>, ApiError> {
     let (rule, reason) = read(&body)?;
-    let (id, who, at) = (edge.ids.next(), admin.name.to_string(), edge.clock.now());
+    let (id, who, at) = (state.ids.next(), admin.name.to_string(), state.clock.now());
     let change = Arc::new(NewChange { id, flag, rule, reason, who, at });
     let work = move |mut connection: Connection| {
         let change = Arc::clone(&change);
@@ -77,9 +77,9 @@ pub async fn set(
             Ok(holds)
         }
     };
-    let done = database(&edge.pool, work).await;
+    let done = database(&state.pool, work).await;
     // Also when its commit was not answered: it may hold.
-    edge.flags.forget();
+    state.flags.forget();
     let holds = done?.ok_or_else(|| ApiError::internal("a flag's change is not there"))?;
     tracing::info!(flag, "an admin set a flag");
     Ok(Json(holds.into()))

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::db::operator_actions::{self, Action};
 use crate::db::{erasure, openings};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::Accepted;
 use crate::http::internal::auth::Operator;
 use crate::http::internal::json::JsonObject;
@@ -38,12 +38,12 @@ use crate::http::problem::{ApiError, Kind};
     ),
 )]
 pub async fn erase(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Operator(operator): Operator,
     Id(id): Id,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let (reason, act, clock) = (reason::read(&body)?, edge.ids.next(), edge.clock.clone());
+    let (reason, act, clock) = (reason::read(&body)?, state.ids.next(), state.clock.clone());
     let work = move |mut connection: Connection| {
         let (who, reason, at) = (operator.name.to_string(), reason.clone(), clock.now());
         async move {
@@ -55,7 +55,7 @@ pub async fn erase(
             Ok(erased)
         }
     };
-    match database(&edge.pool, work).await? {
+    match database(&state.pool, work).await? {
         Erased::Now => tracing::info!(opening.id = %id, "an operator erased the personal data of an opening"),
         Erased::Already => {}
         Erased::NotEnded => {

@@ -8,7 +8,7 @@ use axum::extract::State;
 use crate::db::openings;
 use crate::domain::OpeningId;
 use crate::domain::resource::Resource;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind};
@@ -24,8 +24,8 @@ use crate::http::problem::{ApiError, Kind};
         (status = 200, description = "As it is now", body = Resource),
     ),
 )]
-pub async fn get(State(edge): State<Arc<Edge>>, Id(id): Id) -> Result<Json<Resource>, ApiError> {
+pub async fn get(State(state): State<Arc<AppState>>, Id(id): Id) -> Result<Json<Resource>, ApiError> {
     let work = move |mut connection: Connection| async move { openings::get(&mut connection, OpeningId(id)).await };
-    let opening = database(&edge.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let opening = database(&state.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
     Ok(Json(Resource::from(&opening)))
 }

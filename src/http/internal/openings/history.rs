@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::db::history::{self, Transition};
 use crate::db::openings;
 use crate::domain::{OpeningId, Source, StateName};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
@@ -62,7 +62,7 @@ impl From<Transition> for Item {
     ),
 )]
 pub async fn history(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Id(id): Id,
     params: Params,
 ) -> Result<Json<Listing<Item>>, ApiError> {
@@ -74,6 +74,6 @@ pub async fn history(
             None => Ok(None),
         }
     };
-    let rows = database(&edge.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let rows = database(&state.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
     Ok(Json(listing(rows, page.limit, |row| row.version, Item::from)))
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::db::openings::{self, Filter};
 use crate::domain::resource::Resource;
 use crate::domain::{StateName, Status};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::cursor::Key;
 use crate::http::internal::fields::{self, Country, CustomerText, MAX_TEXT};
 use crate::http::internal::page::{Listing, PageQuery, Params};
@@ -34,7 +34,7 @@ use crate::http::problem::ApiError;
         (status = 200, description = "A page", body = Listing<Resource>),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<Resource>>, ApiError> {
+pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Resource>>, ApiError> {
     params.only(&["status", "state", "market", "customer_reference"])?;
     let filter = Filter {
         states: states(params.read("status", fields::word)?, params.read("state", fields::word)?),
@@ -46,7 +46,7 @@ pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<
         let filter = filter.clone();
         async move { openings::list(&mut connection, &filter, page).await }
     };
-    let listed = database(&edge.pool, work).await?;
+    let listed = database(&state.pool, work).await?;
     let items = listed.openings.iter().map(Resource::from).collect();
     Ok(Json(Listing { items, next_cursor: listed.next.as_ref().map(Key::write) }))
 }

@@ -1,12 +1,12 @@
 //! Account openings: start, read, list, follow, ask the provider now; end one, and erase what has ended.
 
-mod asked;
 mod erase;
 mod get;
 mod history;
 mod list;
 mod lookout;
 mod poll;
+mod request;
 mod resolve;
 mod start;
 mod starts;
@@ -20,10 +20,10 @@ use utoipa_axum::routes;
 
 pub use self::lookout::Lookout;
 pub use self::starts::Starts;
-use crate::http::Edge;
+use crate::http::AppState;
 
 /// The routes.
-pub fn router() -> OpenApiRouter<Arc<Edge>> {
+pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(list::list, start::start))
         .routes(routes!(get::get))

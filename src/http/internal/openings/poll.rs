@@ -15,7 +15,7 @@ use crate::clock::Time;
 use crate::db::operator_actions::{self, Action};
 use crate::db::{inbox, openings};
 use crate::domain::{Fact, Opening, OpeningId, Source, State as OpeningState};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::Accepted;
 use crate::http::internal::auth::Operator;
 use crate::http::internal::path::Id;
@@ -36,14 +36,14 @@ use crate::workers::facts;
     ),
 )]
 pub async fn poll(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Operator(operator): Operator,
     Id(id): Id,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
     // The same in every try, so that one request is one fact.
-    let (act, shared, by) = (edge.ids.next(), Arc::clone(&edge), operator.name);
+    let (act, shared, by) = (state.ids.next(), Arc::clone(&state), operator.name);
     let work = move |mut connection: Connection| {
-        let (edge, by) = (Arc::clone(&shared), Arc::clone(&by));
+        let (state, by) = (Arc::clone(&shared), Arc::clone(&by));
         async move {
             let Some(opening) = openings::get(&mut connection, OpeningId(id)).await? else { return Ok(None) };
             if !can_be_asked(&opening) {
@@ -51,8 +51,8 @@ pub async fn poll(
                 return Ok(Some(operator_actions::is_recorded(&mut connection, act).await?));
             }
             let (provider, event_id) = (&opening.request.provider, format!("poll-request:{act}"));
-            let (fact, now) = (Fact::PollRequested, edge.clock.now());
-            let mut fact = facts::new(&edge.ids, Source::Operator, provider, event_id, id, &fact, now);
+            let (fact, now) = (Fact::PollRequested, state.clock.now());
+            let mut fact = facts::new(&state.ids, Source::Operator, provider, event_id, id, &fact, now);
             fact.headers = json!({"by": &*by});
             let mut transaction = connection.begin().await?;
             inbox::insert(&mut transaction, &[fact]).await?;
@@ -61,11 +61,11 @@ pub async fn poll(
             Ok(Some(true))
         }
     };
-    match database(&edge.pool, work).await? {
+    match database(&state.pool, work).await? {
         None => Err(ApiError::new(Kind::NotFound)),
         Some(false) => Err(ApiError::because(Kind::WrongState, "it does not wait for an answer of the provider")),
         Some(true) => {
-            edge.wakers.inbox.notify_one();
+            state.wakers.inbox.notify_one();
             tracing::info!(opening.id = %id, "an operator asked for a poll");
             Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
         }

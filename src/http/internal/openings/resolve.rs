@@ -21,7 +21,7 @@ use crate::domain::bank::{Bic, Iban};
 use crate::domain::ids::ActId;
 use crate::domain::text::{self as forms, words};
 use crate::domain::{Fact, Opening, OpeningId, ProviderRef, Resolution, Source};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::Accepted;
 use crate::http::internal::auth::Operator;
 use crate::http::internal::fields::{self, Takes, Wrong};
@@ -125,7 +125,7 @@ fn null() -> ObjectBuilder {
     ),
 )]
 pub async fn resolve(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Operator(operator): Operator,
     Id(id): Id,
     JsonObject(body): JsonObject,
@@ -133,9 +133,9 @@ pub async fn resolve(
     let asked = Arc::new(read(&body)?);
     let outcome = asked.resolution.state();
     // The same in every try, so that one act is one fact and one record.
-    let (act, shared, who) = (edge.ids.next(), Arc::clone(&edge), operator.name);
+    let (act, shared, who) = (state.ids.next(), Arc::clone(&state), operator.name);
     let work = move |mut connection: Connection| {
-        let (edge, asked, who) = (Arc::clone(&shared), Arc::clone(&asked), who.to_string());
+        let (state, asked, who) = (Arc::clone(&shared), Arc::clone(&asked), who.to_string());
         async move {
             if operator_actions::is_recorded(&mut connection, act).await? {
                 return Ok(Answer::Taken);
@@ -146,9 +146,9 @@ pub async fn resolve(
             if let Some(why) = asked.refused_by(&opening) {
                 return Ok(Answer::WrongState(why));
             }
-            let now = edge.clock.now();
+            let now = state.clock.now();
             let mut fact = facts::new(
-                &edge.ids,
+                &state.ids,
                 Source::Operator,
                 &opening.request.provider,
                 format!("resolve:{act}"),
@@ -164,11 +164,11 @@ pub async fn resolve(
             Ok(Answer::Taken)
         }
     };
-    match database(&edge.pool, work).await? {
+    match database(&state.pool, work).await? {
         Answer::NotFound => Err(ApiError::new(Kind::NotFound)),
         Answer::WrongState(why) => Err(ApiError::because(Kind::WrongState, why)),
         Answer::Taken => {
-            edge.wakers.inbox.notify_one();
+            state.wakers.inbox.notify_one();
             tracing::info!(opening.id = %id, act.id = %act, to = %outcome, "an operator resolved an opening");
             Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
         }
@@ -184,13 +184,13 @@ enum Answer {
 
 /// What the operator asks for, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Asked {
+struct ResolveRequest {
     resolution: Resolution,
     reason: String,
     evidence: String,
 }
 
-impl Asked {
+impl ResolveRequest {
     /// What can be seen at once; `decide` looks again, under the lock.
     fn refused_by(&self, opening: &Opening) -> Option<&'static str> {
         let held = opening.state.reference();
@@ -229,14 +229,14 @@ const FIELDS: [&str; 6] = ["outcome", "reason", "evidence", "iban", "bic", "prov
 /// What only an account has.
 const ACCOUNT: [&str; 3] = ["iban", "bic", "provider_reference"];
 
-fn read(body: &Map<String, Value>) -> Result<Asked, ApiError> {
+fn read(body: &Map<String, Value>) -> Result<ResolveRequest, ApiError> {
     fields::refuse_unknown(&[("", body, &FIELDS)])?;
     let mut wrong = Wrong::default();
     let resolution = resolution(body, &mut wrong);
     let reason = wrong.required("", body, "reason", reason::reason);
     let evidence = wrong.required("", body, "evidence", reason::evidence);
     let asked = resolution.zip(reason).zip(evidence);
-    wrong.or(asked.map(|((resolution, reason), evidence)| Asked { resolution, reason, evidence }))
+    wrong.or(asked.map(|((resolution, reason), evidence)| ResolveRequest { resolution, reason, evidence }))
 }
 
 fn resolution(body: &Map<String, Value>, wrong: &mut Wrong) -> Option<Resolution> {

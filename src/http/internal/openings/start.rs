@@ -16,7 +16,7 @@ use chrono::TimeDelta;
 use sqlx::PgConnection;
 use tracing::Instrument as _;
 
-use super::asked::Asked;
+use super::request::StartRequest;
 use super::wait;
 use crate::clock::{MAX_SKEW, Time};
 use crate::db::advance::Advance;
@@ -24,7 +24,7 @@ use crate::db::idempotency::{Answer, Key};
 use crate::domain::resource::Resource;
 use crate::domain::text::{self as forms, form};
 use crate::domain::{Flow, OpeningId, Source, Topic};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::auth::Caller;
 use crate::http::internal::json::JsonObject;
 use crate::http::internal::work::{Connection, database};
@@ -71,7 +71,7 @@ fn is_key(text: &str) -> bool {
     operation_id = "start_account_opening",
     tag = "Account openings",
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "Visible ASCII characters; kept for IDEMPOTENCY_TTL")),
-    request_body = Asked,
+    request_body = StartRequest,
     responses(
         (status = 202, description = "Started", body = Resource,
             headers(("Location" = String, description = "Where it can be read"),
@@ -89,14 +89,14 @@ fn is_key(text: &str) -> bool {
     ),
 )]
 pub async fn start(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Caller(caller): Caller,
     IdempotencyKey(key): IdempotencyKey,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::read(&body)?;
-    let id = OpeningId(edge.ids.next());
-    let start = Start { id, digest: asked.digest(), asked, key, token: caller.name, edge };
+    let asked = StartRequest::read(&body)?;
+    let id = OpeningId(state.ids.next());
+    let start = Start { id, digest: asked.digest(), asked, key, token: caller.name, state };
     // A client that hangs up ends its own waiting, not ours: its repeat wants an answer, and it may write for others.
     let task = tokio::spawn(Arc::new(start).answer().in_current_span());
     task.await.map_err(|_| ApiError::internal("the start of an opening panicked"))?
@@ -125,16 +125,16 @@ pub(super) enum Found {
 /// One request to start, the same in each of its tries.
 pub(super) struct Start {
     pub id: OpeningId,
-    pub asked: Asked,
+    pub asked: StartRequest,
     digest: Vec<u8>,
     key: String,
     token: Arc<str>,
-    pub edge: Arc<Edge>,
+    pub state: Arc<AppState>,
 }
 
 impl Start {
     async fn answer(self: Arc<Self>) -> Result<Response, ApiError> {
-        match self.edge.starts.write(Arc::clone(&self)).await? {
+        match self.state.starts.write(Arc::clone(&self)).await? {
             Found::Ours(answer) => Ok(respond(self.waited(answer).await?, false)),
             Found::First(answer) => Ok(respond(answer, true)),
             Found::Other => Err(ApiError::new(Kind::IdempotencyKeyReused)),
@@ -149,7 +149,7 @@ impl Start {
     /// The answer that the caller is given in the end.
     async fn waited(self: Arc<Self>, answer: Answer) -> Result<Answer, ApiError> {
         let Some(until) = answer.waits_until else { return Ok(answer) };
-        wait::wait(&self.edge, self.id, until).await;
+        wait::wait(&self.state, self.id, until).await;
         self.conclude(answer).await
     }
 
@@ -157,9 +157,9 @@ impl Start {
         let start = Arc::clone(&self);
         let work = move |mut connection: Connection| {
             let (start, answer) = (Arc::clone(&start), answer.clone());
-            async move { wait::conclude(&mut connection, start.key(), answer, start.edge.clock.now()).await }
+            async move { wait::conclude(&mut connection, start.key(), answer, start.state.clock.now()).await }
         };
-        database(&self.edge.pool, work).await
+        database(&self.state.pool, work).await
     }
 
     /// The name that its repeats have.
@@ -172,27 +172,27 @@ impl Start {
         if let Some(flow) = self.asked.flow() {
             return Ok(flow);
         }
-        let rules = self.edge.flags.rules(connection, now).await?;
+        let rules = self.state.flags.rules(connection, now).await?;
         Ok(rules.flow(self.id, self.asked.market(), self.asked.customer_type()))
     }
 
     /// For how long the calls that a waiting caller would wait for are not let through.
     pub fn refused_for(&self) -> Option<TimeDelta> {
-        let gates = &self.edge.gates;
+        let gates = &self.state.gates;
         let bank = gates.gate(nexusbank::NAME, nexusbank::OPEN).refused_for();
         bank.max(ProfileService::gate_of(gates).refused_for())
     }
 
     /// The opening as it begins.
     pub fn decide(&self, flow: Flow, now: Time) -> Advance {
-        Advance::started(crate::domain::start(self.id, self.asked.request(flow), &self.edge.settings.policy, now))
+        Advance::started(crate::domain::start(self.id, self.asked.request(flow), &self.state.settings.policy, now))
     }
 
     /// What is kept under the key with the opening.
     pub fn first_answer(&self, advance: &Advance, flow: Flow, now: Time) -> Answer {
         let body = serde_json::to_string(&Resource::from(&advance.opening)).unwrap_or_default();
         let status = i32::from(StatusCode::ACCEPTED.as_u16());
-        let waits_until = (flow == Flow::Sync).then(|| now + self.edge.settings.sync_wait);
+        let waits_until = (flow == Flow::Sync).then(|| now + self.state.settings.sync_wait);
         Answer { digest: self.digest.clone(), status, body, opening_id: self.id.0, waits_until }
     }
 
@@ -206,7 +206,7 @@ impl Start {
         }
         match answer.waits_until {
             None => Found::First(answer),
-            Some(until) if still_waits(until, now, self.edge.settings.sync_wait) => Found::Waits,
+            Some(until) if still_waits(until, now, self.state.settings.sync_wait) => Found::Waits,
             Some(_) => Found::Overdue(answer),
         }
     }
@@ -216,20 +216,20 @@ impl Start {
         let opening = crate::domain::StateName::CreatingProfile;
         record_transition(None, opening, Source::Api.as_str(), self.asked.market());
         tracing::info!(opening.id = %self.id, "an opening was started");
-        self.edge.wakers.relay(Topic::CreateProfile).notify_one();
-        self.edge.wakers.relay(Topic::DeliverEvent).notify_one();
+        self.state.wakers.relay(Topic::CreateProfile).notify_one();
+        self.state.wakers.relay(Topic::DeliverEvent).notify_one();
     }
 
     /// As if it had never been tried.
     #[cfg(feature = "broken")]
     pub fn under_another_key(&self, tried: u32) -> Self {
         Self {
-            id: OpeningId(self.edge.ids.next()),
+            id: OpeningId(self.state.ids.next()),
             asked: self.asked.clone(),
             digest: self.digest.clone(),
             key: format!("{}-{tried}", self.key),
             token: Arc::clone(&self.token),
-            edge: Arc::clone(&self.edge),
+            state: Arc::clone(&self.state),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::db::advance::{self, Advance};
 use crate::db::idempotency::{self, Answer, Key, Under};
 use crate::domain::Flow;
 use crate::faults::Step;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::work::{Connection, PATIENCE, database};
 use crate::http::problem::{ApiError, Kind};
 
@@ -191,13 +191,13 @@ impl<'a> Fresh<'a> {
 
 /// Writes them and commits. Where one of the keys was taken by another although nothing stood under it, nothing is written.
 async fn write(
-    edge: &Edge,
+    state: &AppState,
     mut transaction: Transaction<'_, Postgres>,
     fresh: Vec<Fresh<'_>>,
     mut known: Known,
     now: Time,
 ) -> sqlx::Result<Known> {
-    let Edge { settings, writer, faults, .. } = edge;
+    let AppState { settings, writer, faults, .. } = state;
     let (started, answers): (Vec<_>, Vec<_>) =
         fresh.into_iter().map(|it| (it.started, (it.at, it.start, it.answer))).unzip();
     let keys: Vec<(Key<'_>, &Answer)> = answers.iter().map(|(_, start, answer)| (start.key(), answer)).collect();
@@ -226,29 +226,29 @@ impl Batch {
 
     /// What came of each, in their order.
     async fn write(self) -> Result<Vec<Found>, ApiError> {
-        let Some(edge) = self.starts.first().map(|it| Arc::clone(&it.edge)) else { return Ok(Vec::new()) };
+        let Some(state) = self.starts.first().map(|it| Arc::clone(&it.state)) else { return Ok(Vec::new()) };
         let batch = Arc::new(self);
-        let at = Arc::clone(&edge);
-        database(&edge.pool, move |connection| Arc::clone(&batch).run(Arc::clone(&at), connection)).await
+        let at = Arc::clone(&state);
+        database(&state.pool, move |connection| Arc::clone(&batch).run(Arc::clone(&at), connection)).await
     }
 
-    async fn run(self: Arc<Self>, edge: Arc<Edge>, mut connection: Connection) -> sqlx::Result<Vec<Found>> {
+    async fn run(self: Arc<Self>, state: Arc<AppState>, mut connection: Connection) -> sqlx::Result<Vec<Found>> {
         #[cfg(feature = "broken")]
         if let Some(again) = self.blindly_again() {
-            return again.look(&edge, &mut connection).await;
+            return again.look(&state, &mut connection).await;
         }
-        self.look(&edge, &mut connection).await
+        self.look(&state, &mut connection).await
     }
 
     /// Looks what stands under the keys, and writes where nothing does.
-    async fn look(&self, edge: &Edge, connection: &mut Connection) -> sqlx::Result<Vec<Found>> {
+    async fn look(&self, state: &AppState, connection: &mut Connection) -> sqlx::Result<Vec<Found>> {
         let mut found: Vec<Option<Found>> = self.starts.iter().map(|_| None).collect();
         for _ in 0..LOOKS {
             let left: Vec<usize> = (0..found.len()).filter(|at| found[*at].is_none()).collect();
             if left.is_empty() {
                 break;
             }
-            for (at, it) in self.look_once(edge, connection, &left).await? {
+            for (at, it) in self.look_once(state, connection, &left).await? {
                 found[at] = Some(it);
             }
         }
@@ -261,15 +261,15 @@ impl Batch {
     }
 
     /// One transaction: what came of those that are `left`, as far as it is known.
-    async fn look_once(&self, edge: &Edge, connection: &mut Connection, left: &[usize]) -> sqlx::Result<Known> {
-        let now = edge.clock.now();
+    async fn look_once(&self, state: &AppState, connection: &mut Connection, left: &[usize]) -> sqlx::Result<Known> {
+        let now = state.clock.now();
         let mut transaction = connection.begin().await?;
         let (known, fresh) = self.sort(&mut transaction, left, now).await?;
         if fresh.is_empty() {
             transaction.rollback().await?;
             return Ok(known);
         }
-        write(edge, transaction, fresh, known, now).await
+        write(state, transaction, fresh, known, now).await
     }
 
     /// Sorts them: those of which it is known what they come to, and those that are to be written.

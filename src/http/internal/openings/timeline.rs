@@ -13,7 +13,7 @@ use crate::clock::Time;
 use crate::db::openings;
 use crate::db::timeline::Item as Row;
 use crate::domain::OpeningId;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::path::Id;
 use crate::http::internal::work::{Connection, database};
@@ -50,24 +50,24 @@ pub struct Item {
     ),
 )]
 pub async fn timeline(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Id(id): Id,
     params: Params,
 ) -> Result<Json<Listing<Item>>, ApiError> {
     params.only(&[])?;
     let page = params.page::<(Time, i32, String)>()?;
     let limit = page.limit;
-    let shared = Arc::clone(&edge);
+    let shared = Arc::clone(&state);
     let work = move |mut connection: Connection| {
-        let (page, edge) = (one_more(page.clone()), Arc::clone(&shared));
+        let (page, state) = (one_more(page.clone()), Arc::clone(&shared));
         async move {
             match openings::get(&mut connection, OpeningId(id)).await? {
-                Some(opening) => timeline::list(&mut connection, &edge.providers, &opening, page).await.map(Some),
+                Some(opening) => timeline::list(&mut connection, &state.providers, &opening, page).await.map(Some),
                 None => Ok(None),
             }
         }
     };
-    let rows = database(&edge.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let rows = database(&state.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
     let item = |row: Row| Item { at: row.at, kind: row.kind, id: row.id, detail: row.detail };
     Ok(Json(listing(rows, limit, |row| (row.at, row.rank, row.id.clone()), item)))
 }

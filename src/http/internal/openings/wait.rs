@@ -14,22 +14,22 @@ use crate::db::idempotency::{self, Answer, Key};
 use crate::db::openings;
 use crate::domain::resource::Resource;
 use crate::domain::{Opening, OpeningId, Status};
-use crate::http::Edge;
+use crate::http::AppState;
 
 /// Waits for the decision. A service that stops keeps nobody waiting.
-pub async fn wait(edge: &Edge, id: OpeningId, until: Time) {
+pub async fn wait(state: &AppState, id: OpeningId, until: Time) {
     tokio::select! {
-        () = edge.lookout.decided(id) => {}
-        () = time_is_up(edge, until) => {}
-        () = edge.stopping.cancelled() => {}
+        () = state.lookout.decided(id) => {}
+        () = time_is_up(state, until) => {}
+        () = state.stopping.cancelled() => {}
     }
 }
 
 /// By the clock, which is what repeats go by; and by the time that passes, should the clock be set back.
-async fn time_is_up(edge: &Edge, until: Time) {
-    let latest = Instant::now() + edge.settings.sync_wait;
+async fn time_is_up(state: &AppState, until: Time) {
+    let latest = Instant::now() + state.settings.sync_wait;
     loop {
-        let by_clock = (until - edge.clock.now()).to_std().unwrap_or_default();
+        let by_clock = (until - state.clock.now()).to_std().unwrap_or_default();
         let left = by_clock.min(latest.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             return;

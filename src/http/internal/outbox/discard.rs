@@ -14,7 +14,7 @@ use sqlx::Connection as _;
 use crate::db::operator_actions::{self, Action};
 use crate::db::outbox::{self, Discarded};
 use crate::domain::Topic;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::Accepted;
 use crate::http::internal::auth::Operator;
 use crate::http::internal::json::JsonObject;
@@ -38,14 +38,14 @@ use crate::http::problem::{ApiError, Kind};
     ),
 )]
 pub async fn discard(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Operator(operator): Operator,
     Id(id): Id,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let (why, who, clock) = (reason::read(&body)?, Arc::clone(&operator.name), edge.clock.clone());
+    let (why, who, clock) = (reason::read(&body)?, Arc::clone(&operator.name), state.clock.clone());
     // The same in every try, so that one act is recorded once.
-    let record = edge.ids.next();
+    let record = state.ids.next();
     let work = move |mut connection: Connection| {
         let (why, who, at) = (why.clone(), Arc::clone(&who), clock.now());
         async move {
@@ -68,12 +68,12 @@ pub async fn discard(
             Ok(discarded)
         }
     };
-    match database(&edge.pool, work).await? {
+    match database(&state.pool, work).await? {
         Discarded::Now(opening, topic) => {
             tracing::info!(opening.id = %opening, outbox.id = %id, topic, "an operator discarded work that waited");
             // What happened to the same ticket next may have waited for it.
             if let Ok(topic) = topic.parse::<Topic>() {
-                edge.wakers.relay(topic).notify_one();
+                state.wakers.relay(topic).notify_one();
             }
         }
         Discarded::Already => {}

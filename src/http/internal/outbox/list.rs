@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::db::outbox::{self, Place, Waiting};
 use crate::domain::Topic;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::fields;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
@@ -60,12 +60,12 @@ impl From<Waiting> for WaitingWork {
         (status = 200, description = "A page", body = Listing<WaitingWork>),
     ),
 )]
-pub async fn list(State(edge): State<Arc<Edge>>, params: Params) -> Result<Json<Listing<WaitingWork>>, ApiError> {
+pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<WaitingWork>>, ApiError> {
     params.only(&["topic"])?;
     let topic: Option<Topic> = params.read("topic", fields::word)?;
     let page = params.page::<Place>()?;
     let work =
         move |mut connection: Connection| async move { outbox::list(&mut connection, topic, one_more(page)).await };
-    let rows = database(&edge.pool, work).await?;
+    let rows = database(&state.pool, work).await?;
     Ok(Json(listing(rows, page.limit, |row| (row.next_attempt_at, row.id), WaitingWork::from)))
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::Edge;
+use crate::http::AppState;
 
 /// The routes.
-pub fn router() -> OpenApiRouter<Arc<Edge>> {
+pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(discard::discard))
 }

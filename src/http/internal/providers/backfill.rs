@@ -16,7 +16,7 @@ use super::Named;
 use crate::clock::Time;
 use crate::db::backfills::Cause;
 use crate::db::operator_actions::{self, Action};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::auth::Operator;
 use crate::http::internal::fields::{self, Timestamp, Wrong};
 use crate::http::internal::json::JsonObject;
@@ -59,21 +59,21 @@ pub struct Started {
     ),
 )]
 pub async fn start(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Operator(operator): Operator,
     Named(provider): Named,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
-    let now = edge.clock.now();
+    let now = state.clock.now();
     let (reason, since) = wanted(&body)?;
     let since = since.map(|since| from(since, now)).transpose()?;
-    if !edge.providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
+    if !state.providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
         return Err(ApiError::because(Kind::WrongState, "this provider has no list"));
     }
     let by = Some((operator.name.to_string(), reason.clone()));
     // The same in every try, so that one request is one backfill and one record.
     let asked = Asked {
-        id: edge.ids.next(),
+        id: state.ids.next(),
         provider: provider.to_owned(),
         since,
         away_since: None,
@@ -81,7 +81,7 @@ pub async fn start(
         by,
     };
     let action = Action {
-        id: edge.ids.next(),
+        id: state.ids.next(),
         at: now,
         who: operator.name.to_string(),
         action: "backfill_provider".to_owned(),
@@ -90,7 +90,7 @@ pub async fn start(
         reason,
         detail: json!({}),
     };
-    let overlap = edge.settings.catch_up_overlap;
+    let overlap = state.settings.catch_up_overlap;
     let work = move |mut connection: Connection| {
         let (asked, mut action) = (asked.clone(), action.clone());
         async move {
@@ -102,8 +102,8 @@ pub async fn start(
             Ok(id)
         }
     };
-    let id = database(&edge.pool, work).await?.ok_or(ApiError::internal("an operator's wish was not taken"))?;
-    edge.wakers.catch_up.notify_one();
+    let id = database(&state.pool, work).await?.ok_or(ApiError::internal("an operator's wish was not taken"))?;
+    state.wakers.catch_up.notify_one();
     tracing::info!(provider, backfill.id = %id, "an operator asked for a backfill");
     Ok((StatusCode::ACCEPTED, Json(Started { id })))
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Backfill, Named};
 use crate::db::backfills;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
@@ -26,7 +26,7 @@ use crate::http::problem::ApiError;
     ),
 )]
 pub async fn list(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Named(provider): Named,
     params: Params,
 ) -> Result<Json<Listing<Backfill>>, ApiError> {
@@ -35,6 +35,6 @@ pub async fn list(
     let work = move |mut connection: Connection| async move {
         backfills::list(&mut connection, provider, one_more(page)).await
     };
-    let rows = database(&edge.pool, work).await?;
+    let rows = database(&state.pool, work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, Backfill::from)))
 }

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::db::backfills;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
 
 /// The list of a provider, pulled since a time.
@@ -86,17 +86,17 @@ impl From<backfills::Row> for Backfill {
 /// The `{provider}` of the path. What is no provider's name names nothing: 404.
 pub struct Named(pub &'static str);
 
-impl FromRequestParts<Arc<Edge>> for Named {
+impl FromRequestParts<Arc<AppState>> for Named {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, edge: &Arc<Edge>) -> Result<Self, ApiError> {
-        let name: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, edge).await;
-        let provider = name.ok().and_then(|Path(name)| edge.providers.get(&name));
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
+        let name: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        let provider = name.ok().and_then(|Path(name)| state.providers.get(&name));
         provider.map(|it| Self(it.name())).ok_or(ApiError::new(Kind::NotFound))
     }
 }
 
 /// The routes.
-pub fn router() -> OpenApiRouter<Arc<Edge>> {
+pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(backfill::start)).routes(routes!(list::list))
 }

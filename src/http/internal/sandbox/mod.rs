@@ -3,7 +3,7 @@
 //! The message takes the production path from burst dedup on. It carries no time, so that the same call twice is the same
 //! bytes: a burst duplicate.
 
-mod asked;
+mod request;
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use self::asked::SetStatus;
+use self::request::SetStatus;
 use super::auth::Operator;
 use super::json::JsonObject;
 use super::path::uuid;
 use super::work::{Connection, database};
 use crate::db::openings;
 use crate::domain::{Opening, OpeningId, ProviderRef, Source};
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
 use crate::ingest::Message;
 use crate::provider::Headers;
@@ -47,16 +47,16 @@ pub struct Sent {
     ),
 )]
 pub async fn set_status(
-    State(edge): State<Arc<Edge>>,
+    State(state): State<Arc<AppState>>,
     Operator(operator): Operator,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Sent>), ApiError> {
     let asked = SetStatus::read(&body)?;
-    let opening = find(&edge, &asked.account_opening_request_id).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let opening = find(&state, &asked.account_opening_request_id).await?.ok_or(ApiError::new(Kind::NotFound))?;
     let name = opening.request.provider.clone();
-    let provider = edge.providers.get(&name).ok_or_else(|| ApiError::internal("the opening's provider is unknown"))?;
+    let provider = state.providers.get(&name).ok_or_else(|| ApiError::internal("the opening's provider is unknown"))?;
     let body = provider.simulate(&asked.report(&opening));
-    let message_id = edge.ids.next();
+    let message_id = state.ids.next();
     let headers = Headers::of([("by", operator.name.as_ref())]);
     let message = Message {
         source: Source::Sandbox,
@@ -65,14 +65,14 @@ pub async fn set_status(
         parsed: provider.parse(&headers, &body),
         body,
         headers,
-        received_at: edge.clock.now(),
+        received_at: state.clock.now(),
     };
-    edge.ingest.receive(message).await.map_err(|error| ApiError::unavailable(error.to_string()))?;
+    state.ingest.receive(message).await.map_err(|error| ApiError::unavailable(error.to_string()))?;
     Ok((StatusCode::ACCEPTED, Json(Sent { message_id })))
 }
 
 /// By the tracking id, else by our own.
-async fn find(edge: &Edge, id: &str) -> Result<Option<Opening>, ApiError> {
+async fn find(state: &AppState, id: &str) -> Result<Option<Opening>, ApiError> {
     // What cannot be a tracking id is not asked for: the database takes no U+0000.
     let Ok(reference) = ProviderRef::new(id) else { return Ok(None) };
     let work = move |mut connection: Connection| {
@@ -86,5 +86,5 @@ async fn find(edge: &Edge, id: &str) -> Result<Option<Opening>, ApiError> {
             }
         }
     };
-    database(&edge.pool, work).await
+    database(&state.pool, work).await
 }

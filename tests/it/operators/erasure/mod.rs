@@ -69,7 +69,7 @@ async fn told(app: &TestApp, message: &str, tracking_id: &str, fields: &Value) {
     let mut data = json!({"account_opening_request_id": tracking_id, "holder": "Canary Person", "note": {"x": CANARY}});
     data.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     app.webhook().id(message).header("x-note", "canary header").data(data).acknowledged().await;
-    app.edge.ingest.forget_bursts();
+    app.state.ingest.forget_bursts();
     app.settle().await;
 }
 
@@ -337,7 +337,7 @@ async fn an_event_that_is_delivered_after_the_erasure_carries_nothing_personal()
 #[tokio::test]
 async fn the_services_role_may_change_only_what_people_act_on() {
     let app = TestApp::start().await;
-    let pool = &app.edge.pool;
+    let pool = &app.state.pool;
     for (allowed, sql) in [
         (true, "update events set data = data"),
         (false, "update events set version = version"),

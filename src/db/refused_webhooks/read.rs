@@ -1,0 +1,100 @@
+//! Reading refused requests.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::db::Page;
+
+/// A refused request as it is listed.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of rejected_requests")]
+pub struct Row {
+    pub id: Uuid,
+    pub provider: String,
+    pub cause: String,
+    pub received_at: Time,
+    pub source: String,
+    pub method: String,
+    pub path: String,
+    pub body_bytes: Option<i64>,
+    pub body_kept: bool,
+    pub verified_at: Option<Time>,
+    pub event_id: Option<String>,
+    pub outcome: Option<String>,
+}
+
+/// A refused request with all that was kept of it.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// As it is listed.
+    pub row: Row,
+    /// As they came, without credentials.
+    pub headers: Value,
+    /// As it came.
+    pub body: Option<Vec<u8>>,
+}
+
+/// A page of refused requests, newest first.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(
+    connection: &mut PgConnection,
+    provider: Option<&str>,
+    cause: Option<&str>,
+    page: Page<Uuid>,
+) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"-- refused_webhooks::list
+        select id, provider, cause, received_at, source, method, path, body_bytes, body is not null as "body_kept!",
+               verified_at, event_id, outcome
+          from rejected_requests
+         where ($1::text is null or provider = $1) and ($2::text is null or cause = $2)
+           and id < $3
+         order by id desc
+         limit $4"#,
+        provider,
+        cause,
+        page.after.unwrap_or(Uuid::max()),
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// One refused request.
+///
+/// # Errors
+/// When the database is away.
+pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Whole>> {
+    let row = sqlx::query!(
+        r#"-- refused_webhooks::get
+        select id, provider, cause, received_at, source, method, path, headers, body, body_bytes, verified_at, event_id,
+               outcome
+          from rejected_requests where id = $1"#,
+        id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Whole {
+        row: Row {
+            id: row.id,
+            provider: row.provider,
+            cause: row.cause,
+            received_at: row.received_at,
+            source: row.source,
+            method: row.method,
+            path: row.path,
+            body_bytes: row.body_bytes,
+            body_kept: row.body.is_some(),
+            verified_at: row.verified_at,
+            event_id: row.event_id,
+            outcome: row.outcome,
+        },
+        headers: row.headers,
+        body: row.body,
+    }))
+}

@@ -1,0 +1,167 @@
+//! Looking at refused requests again, and marking what came of it.
+//!
+//! One that is still refused is marked with what it was looked at by (`checked_by`): the same secrets would refuse it again, so
+//! a run passes over it, and runs that are cut short come to an end all the same.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+
+/// Which refused requests are meant.
+#[derive(Clone, Debug, Default)]
+pub struct ReverifyFilter {
+    /// Of this provider.
+    pub provider: Option<String>,
+    /// Refused for this.
+    pub cause: Option<&'static str>,
+    /// That came at this time or later.
+    pub since: Option<Time>,
+    /// That came before this time.
+    pub until: Option<Time>,
+}
+
+/// What it takes to look at one again.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of rejected_requests")]
+pub struct Candidate {
+    pub id: Uuid,
+    pub provider: String,
+    pub received_at: Time,
+    pub method: String,
+    pub path: String,
+    pub headers: Value,
+    pub body: Vec<u8>,
+}
+
+/// One that was believed and taken in.
+#[derive(Clone, Debug)]
+pub struct Believed {
+    /// Which.
+    pub id: Uuid,
+    /// Its key in the inbox.
+    pub event_id: String,
+    /// What the inbox made of it.
+    pub outcome: &'static str,
+}
+
+/// One that is still refused.
+#[derive(Clone, Debug)]
+pub struct StillRefused {
+    /// Which.
+    pub id: Uuid,
+    /// By what it was looked at.
+    pub by: String,
+}
+
+/// Those that are worth looking at again, oldest first: with a body, of a provider of `by`, and not refused already by what
+/// that provider verifies by now.
+///
+/// # Errors
+/// When the database is away.
+pub async fn candidates(
+    connection: &mut PgConnection,
+    asked: &ReverifyFilter,
+    by: &[(String, String)],
+    after: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Candidate>> {
+    let (providers, checks): (Vec<String>, Vec<String>) = by.iter().cloned().unzip();
+    sqlx::query_as!(
+        Candidate,
+        r#"-- refused_webhooks::candidates
+        select r.id, r.provider, r.received_at, r.method, r.path, r.headers, r.body as "body!"
+          from rejected_requests r
+          join unnest($1::text[], $2::text[]) as p(provider, checked_by) on p.provider = r.provider
+         where r.verified_at is null and r.body is not null and r.checked_by is distinct from p.checked_by
+           and ($3::text is null or r.provider = $3) and ($4::text is null or r.cause = $4)
+           and ($5::timestamptz is null or r.received_at >= $5) and ($6::timestamptz is null or r.received_at < $6)
+           and ($7::uuid is null or r.id > $7)
+         order by r.id
+         limit $8"#,
+        &providers,
+        &checks,
+        asked.provider,
+        asked.cause,
+        asked.since,
+        asked.until,
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// How many of those are left.
+///
+/// # Errors
+/// When the database is away.
+pub async fn remaining(
+    connection: &mut PgConnection,
+    asked: &ReverifyFilter,
+    by: &[(String, String)],
+) -> sqlx::Result<i64> {
+    let (providers, checks): (Vec<String>, Vec<String>) = by.iter().cloned().unzip();
+    sqlx::query_scalar!(
+        r#"-- refused_webhooks::remaining
+        select count(*) as "count!"
+          from rejected_requests r
+          join unnest($1::text[], $2::text[]) as p(provider, checked_by) on p.provider = r.provider
+         where r.verified_at is null and r.body is not null and r.checked_by is distinct from p.checked_by
+           and ($3::text is null or r.provider = $3) and ($4::text is null or r.cause = $4)
+           and ($5::timestamptz is null or r.received_at >= $5) and ($6::timestamptz is null or r.received_at < $6)"#,
+        &providers,
+        &checks,
+        asked.provider,
+        asked.cause,
+        asked.since,
+        asked.until,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Marks what came of looking again. What was believed stays so: the first mark counts.
+///
+/// # Errors
+/// When the database is away.
+pub async fn mark(
+    connection: &mut PgConnection,
+    believed: &[Believed],
+    still: &[StillRefused],
+    action: Uuid,
+    now: Time,
+) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = believed.iter().map(|it| it.id).collect();
+    let events: Vec<String> = believed.iter().map(|it| it.event_id.clone()).collect();
+    let outcomes: Vec<String> = believed.iter().map(|it| it.outcome.to_owned()).collect();
+    sqlx::query!(
+        r#"-- refused_webhooks::mark_verified
+        update rejected_requests r
+           set verified_at = $4, event_id = n.event_id, outcome = n.outcome, action_id = $5
+          from unnest($1::uuid[], $2::text[], $3::text[]) as n(id, event_id, outcome)
+         where r.id = n.id and r.verified_at is null"#,
+        &ids,
+        &events,
+        &outcomes,
+        now,
+        action,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let ids: Vec<Uuid> = still.iter().map(|it| it.id).collect();
+    let by: Vec<String> = still.iter().map(|it| it.by.clone()).collect();
+    sqlx::query!(
+        r#"-- refused_webhooks::mark_checked
+        update rejected_requests r
+           set checked_by = n.checked_by
+          from unnest($1::uuid[], $2::text[]) as n(id, checked_by)
+         where r.id = n.id and r.verified_at is null"#,
+        &ids,
+        &by,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! `GET /v1/rejected-requests`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use uuid::Uuid;
+
+use super::{ProviderName, RefusedWebhook, cause, provider};
+use crate::db::refused_webhooks::{self, Cause};
+use crate::http::AppState;
+use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
+use crate::http::internal::work::{Connection, database};
+use crate::http::problem::ApiError;
+
+/// Lists webhook requests that were refused, newest first, without their bodies.
+#[utoipa::path(
+    get,
+    path = "/v1/rejected-requests",
+    operation_id = "list_rejected_requests",
+    tag = "People",
+    params(
+        ("provider" = Option<ProviderName>, Query, description = "Whose path they were sent to"),
+        ("cause" = Option<Cause>, Query, description = "Why they were refused"),
+        PageQuery<Uuid>,
+    ),
+    responses(
+        (status = 200, description = "A page", body = Listing<RefusedWebhook>),
+    ),
+)]
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Result<Json<Listing<RefusedWebhook>>, ApiError> {
+    params.only(&["provider", "cause"])?;
+    let (provider, cause) = (params.read("provider", provider)?, params.read("cause", cause)?);
+    let page = params.page()?;
+    let work = move |mut connection: Connection| {
+        let provider = provider.clone();
+        async move { refused_webhooks::list(&mut connection, provider.as_deref(), cause, one_more(page)).await }
+    };
+    let rows = database(&state.pool, work).await?;
+    Ok(Json(listing(rows, page.limit, |row| row.id, RefusedWebhook::from)))
+}

@@ -1,0 +1,88 @@
+//! What the webhook listener refused is kept, so that a mistake of ours loses nothing: a secret that was wrong for a while, a
+//! tolerance that was too narrow, a proxy that changed a type.
+//!
+//! ```text
+//! request.rs   what is kept of a request             writer.rs    the queue to the table, and the bound
+//! again.rs     verified again, and taken in     rate.rs      how much of it is written
+//! ```
+//!
+//! Whoever is refused is told so whether or not the request could be kept: anybody can send what is refused, and a flood of
+//! it must harm nothing. So the queue is bounded in number and bytes, and what is written in bytes a second; what finds no room is
+//! counted and let go, and one connection at the most writes. A crash loses what was queued, a moment's worth.
+
+mod again;
+mod rate;
+mod request;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+pub use self::again::{Again, checks, look_again};
+use self::rate::Rate;
+pub use self::request::{Refused, addressee};
+use self::writer::{Waiting, Writer};
+use crate::clock::Ids;
+use crate::db::refused_webhooks::{Cause, NewRefusedWebhook};
+use crate::faults::FaultPoint;
+
+/// The most requests that wait to be written.
+const MOST_WAITING: usize = 1_024;
+/// The most KiB of them together; one that is larger waits alone.
+const MOST_KIB: usize = 8 * 1_024;
+
+/// The way into the table.
+#[derive(Clone)]
+pub struct RefusedWebhooks {
+    queue: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
+    rate: Arc<Rate>,
+    ids: Ids,
+    most: i64,
+}
+
+impl RefusedWebhooks {
+    /// Starts the writer, which keeps at most `most` bytes. It ends when every clone of the handle is gone and the queue is
+    /// empty.
+    #[must_use]
+    pub fn start(pool: PgPool, ids: Ids, faults: FaultPoint, most: i64) -> (Self, JoinHandle<()>) {
+        let (queue, waiting) = mpsc::channel(MOST_WAITING);
+        let handle = tokio::spawn(Writer::new(pool, faults, most).run(waiting));
+        let (room, rate) = (Arc::new(Semaphore::new(MOST_KIB)), Arc::new(Rate::new(most)));
+        (Self { queue, room, rate, ids, most }, handle)
+    }
+
+    /// Keeps a request. Returns once it is durable, or could not be kept, or when `patience` is over: then it is kept if it
+    /// can be, and nobody waits for it.
+    pub async fn keep(&self, refused: Refused<'_>, patience: Duration) {
+        let row = refused.into_row(self.ids.next(), self.most / 2);
+        let (provider, cause) = (label(&row), row.cause);
+        let (done, wait) = oneshot::channel();
+        let room = self.rate.take(row.bytes, row.received_at).then(|| self.room(&row)).flatten();
+        let waiting = room.map(|room| Waiting { row, done, _room: room });
+        if waiting.is_none_or(|waiting| self.queue.try_send(waiting).is_err()) {
+            count(provider, cause, false, 1);
+            return;
+        }
+        let _ = tokio::time::timeout(patience, wait).await;
+    }
+
+    fn room(&self, row: &NewRefusedWebhook) -> Option<OwnedSemaphorePermit> {
+        let kib = usize::try_from(row.bytes / 1_024).unwrap_or(MOST_KIB).clamp(1, MOST_KIB);
+        Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(kib).ok()?).ok()
+    }
+}
+
+/// Anybody can make up a provider's name; a metric has only those that there are.
+fn label(row: &NewRefusedWebhook) -> String {
+    if row.cause == Cause::UnknownProvider { "unknown".to_owned() } else { row.provider.clone() }
+}
+
+fn count(provider: String, cause: Cause, kept: bool, times: u64) {
+    let labels = [("provider", provider), ("cause", cause.to_string()), ("kept", kept.to_string())];
+    metrics::counter!("account_opening_rejected_requests_total", &labels).increment(times);
+}

@@ -1,0 +1,112 @@
+//! The queue to the table: whatever queued while the last commit ran goes into the next one, and no commit leaves more than the
+//! bound.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use sqlx::{Connection, PgPool};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::{count, label};
+use crate::db::refused_webhooks::{self, NewRefusedWebhook};
+use crate::db::{Fault, WITHIN, classify, conclude, describe};
+use crate::faults::{FaultPoint, Step};
+
+/// The most requests in one commit.
+const MAX_BATCH: usize = 256;
+/// How often a batch is tried again at once.
+const TRIES: usize = 3;
+
+/// A request, and who waits for it.
+pub(super) struct Waiting {
+    pub row: NewRefusedWebhook,
+    /// Told once it is durable; dropped once it is known not to be.
+    pub done: oneshot::Sender<()>,
+    /// Its place in memory.
+    pub _room: OwnedSemaphorePermit,
+}
+
+pub(super) struct Writer {
+    pool: PgPool,
+    faults: FaultPoint,
+    most: i64,
+}
+
+impl Writer {
+    pub const fn new(pool: PgPool, faults: FaultPoint, most: i64) -> Self {
+        Self { pool, faults, most }
+    }
+
+    pub async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            let write = AssertUnwindSafe(self.write(std::mem::take(&mut batch))).catch_unwind();
+            if write.await.is_err() {
+                tracing::error!("keeping refused requests panicked");
+            }
+        }
+    }
+
+    /// Writes a batch in one commit; if the database refuses it, each request in its own.
+    async fn write(&self, batch: Vec<Waiting>) {
+        let rows: Vec<&NewRefusedWebhook> = batch.iter().map(|it| &it.row).collect();
+        match self.keep(&rows).await {
+            Ok(()) => batch.into_iter().for_each(kept),
+            Err(error) if batch.len() > 1 && classify(&error) == Fault::Permanent => {
+                tracing::warn!(cause = describe(&error), "refused requests cannot be kept together; one by one");
+                for waiting in batch {
+                    match self.keep(&[&waiting.row]).await {
+                        Ok(()) => kept(waiting),
+                        Err(error) => lost(vec![waiting], &error),
+                    }
+                }
+            }
+            Err(error) => lost(batch, &error),
+        }
+    }
+
+    async fn keep(&self, rows: &[&NewRefusedWebhook]) -> sqlx::Result<()> {
+        let mut tries = 1;
+        loop {
+            match self.keep_once(rows).await {
+                Err(error) if tries < TRIES && classify(&error) == Fault::Contention => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn keep_once(&self, rows: &[&NewRefusedWebhook]) -> sqlx::Result<()> {
+        let mut sources: Vec<String> = rows.iter().map(|it| it.source.clone()).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        let mut connection = self.pool.acquire().await?;
+        let keeping = async {
+            let mut transaction = connection.begin().await?;
+            let keep = async {
+                refused_webhooks::insert(&mut transaction, rows).await?;
+                refused_webhooks::trim(&mut transaction, &sources, self.most).await
+            };
+            let gone = self.faults.around("rejected", Step::Settle, keep).await?;
+            self.faults.around("rejected", Step::Commit, transaction.commit()).await?;
+            if gone > 0 {
+                tracing::debug!(gone, "the oldest refused requests made room");
+            }
+            Ok(())
+        };
+        let result = tokio::time::timeout(WITHIN, keeping).await;
+        conclude(connection, result)
+    }
+}
+
+fn kept(waiting: Waiting) {
+    count(label(&waiting.row), waiting.row.cause, true, 1);
+    let _ = waiting.done.send(());
+}
+
+/// They were refused and told so; that they are not kept is for the log and the metrics.
+fn lost(batch: Vec<Waiting>, error: &sqlx::Error) {
+    tracing::warn!(cause = describe(error), requests = batch.len(), "refused requests are not kept");
+    for waiting in batch {
+        count(label(&waiting.row), waiting.row.cause, false, 1);
+    }
+}
