@@ -3,10 +3,10 @@
 
 use account_opening::domain::bank::{Bic, Iban};
 use account_opening::domain::{Report, Verdict};
-use account_opening::provider::http::Answer;
+use account_opening::outbound::{Answer, CallError};
+use account_opening::provider::Parsed;
 use account_opening::provider::nexusbank::{self, read_account, read_one, read_page};
 use account_opening::provider::signature::{self, WebhookSecret};
-use account_opening::provider::{CallError, Parsed};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -24,7 +24,7 @@ pub use self::key::{KeyError, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
 use crate::http::listener::{Limits, serve};
 use crate::http::{internal, public};
-use crate::workers::breakers::Forced;
+use crate::outbound::BreakerOverrides;
 use crate::workers::driver::tick;
 use crate::workers::{Context, secret_uses};
 
@@ -32,7 +32,7 @@ use crate::workers::{Context, secret_uses};
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long before the end of a shutdown calls under way are given up. Calls within `PROVIDER_TIMEOUT` have ended by then;
 /// one that blocks may have not. What is left suffices to settle them.
-const HANG_UP: Duration = Duration::from_secs(4);
+const ABORT_CALLS: Duration = Duration::from_secs(4);
 
 /// The service, running.
 pub struct App {
@@ -42,7 +42,7 @@ pub struct App {
     pub internal_addr: SocketAddr,
     stop_listening: CancellationToken,
     stop_working: CancellationToken,
-    hang_up: CancellationToken,
+    abort_calls: CancellationToken,
     listeners: JoinSet<()>,
     workers: JoinSet<()>,
     ingest: JoinHandle<()>,
@@ -62,9 +62,9 @@ impl Parts {
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
         let (stop_listening, stop_working) = (state.stopping.clone(), CancellationToken::new());
-        let hang_up = context.hang_up.clone();
+        let abort_calls = context.abort_calls.clone();
         // Before the first call: what an operator has shut stays shut. If it cannot be read now, it is read soon.
-        if let Err(error) = tick(&Forced(context.clone())).await {
+        if let Err(error) = tick(&BreakerOverrides(context.clone())).await {
             tracing::warn!(%error, "what operators made breakers do is not known yet");
         }
         let metrics = state.metrics.clone();
@@ -80,7 +80,7 @@ impl Parts {
             internal_addr,
             stop_listening,
             stop_working,
-            hang_up,
+            abort_calls,
             listeners,
             workers,
             ingest,
@@ -96,9 +96,9 @@ impl App {
         tracing::info!("stopping");
         self.stop_listening.cancel();
         self.stop_working.cancel();
-        let (hang_up, token) = (hang_up_at(Instant::now(), deadline), self.hang_up);
-        let hanging_up = tokio::spawn(async move {
-            tokio::time::sleep_until(hang_up).await;
+        let (abort_calls, token) = (abort_calls_at(Instant::now(), deadline), self.abort_calls);
+        let aborting = tokio::spawn(async move {
+            tokio::time::sleep_until(abort_calls).await;
             token.cancel();
         });
         let requests = async {
@@ -116,7 +116,7 @@ impl App {
             tracing::warn!("some work did not end in time; its leases run out by themselves");
             self.workers.abort_all();
         }
-        hanging_up.abort();
+        aborting.abort();
         let Context { pool, secret_uses, faults, .. } = &self.context;
         let _ = timeout_at(deadline, secret_uses::keep(pool, secret_uses, faults)).await;
         tracing::info!("stopped");
@@ -124,8 +124,8 @@ impl App {
 }
 
 /// When calls are given up: at the half of a short time to stop, else when just enough of it is left.
-fn hang_up_at(now: Instant, deadline: Instant) -> Instant {
-    deadline - HANG_UP.min(deadline.saturating_duration_since(now) / 2)
+fn abort_calls_at(now: Instant, deadline: Instant) -> Instant {
+    deadline - ABORT_CALLS.min(deadline.saturating_duration_since(now) / 2)
 }
 
 async fn listen(setting: &str, addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {

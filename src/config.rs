@@ -29,7 +29,7 @@ use crate::domain::chain::HistoryKey;
 use crate::domain::policy::MOST_JITTER;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::text::words;
-use crate::guard::breaker::Rules;
+use crate::outbound::breaker::Rules;
 use crate::provider::signature::WebhookSecret;
 use crate::telemetry::{LogFilter, LogFormat};
 

@@ -13,7 +13,7 @@
 //! | [`refused_webhooks`] | what the webhook listener refused, kept within a bound and verified again |
 //! | [`workers`] | inbox, relay, poller, sweeper, and the loop that runs them |
 //! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
-//! | [`guard`] | what stands before every call out: breaker and bulkhead |
+//! | [`outbound`] | every call to another system: client, breaker, bulkhead, errors by meaning |
 //! | [`services`] | profile service, card issuer, subscribers |
 //! | [`embedded`] | a private Postgres where no database is given |
 //! | [`simulator`] | the outside world, with scripted faults and a ledger |
@@ -27,10 +27,10 @@ pub mod db;
 pub mod domain;
 pub mod embedded;
 pub mod faults;
-pub mod guard;
 pub mod heard;
 pub mod http;
 pub mod ingest;
+pub mod outbound;
 pub mod provider;
 pub mod refused_webhooks;
 pub mod services;

@@ -14,19 +14,17 @@ use crate::db::advance::Writer;
 use crate::db::timers::Fronts;
 use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
-use crate::guard::Gates;
 use crate::heard::Heard;
 use crate::http::AppState;
 use crate::http::internal::flags::Flags;
 use crate::http::internal::openings::{Lookout, Starts};
 use crate::ingest::{Backlog, Bounds, Ingest, Lanes, Shared};
-use crate::provider::http::Client;
+use crate::outbound::{Budget, Client, Gates};
 use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers, SecretUses};
 use crate::refused_webhooks::RefusedWebhooks;
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::telemetry;
-use crate::workers::budget::Budget;
 use crate::workers::{Context, Wakers};
 
 /// The parts of the service, wired and not yet running: the listeners' state, and the workers'.
@@ -104,7 +102,7 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         tracker: settings.tracker.clone().map(|it| Tracker::new(it, client, &gates)),
         call_timeout: TimeDelta::from_std(settings.provider_timeout).unwrap_or(TimeDelta::MAX),
         blocking_call_timeout: TimeDelta::from_std(settings.sync_provider_timeout).unwrap_or(TimeDelta::MAX),
-        hang_up: CancellationToken::new(),
+        abort_calls: CancellationToken::new(),
         lease_margin: settings.lease_margin,
         parked_ttl: settings.parked_ttl,
         backlog: Backlog::default(),

@@ -9,15 +9,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Topic;
+use crate::outbound::{BreakerOverrides, Recovery};
 use crate::workers::Context;
 use crate::workers::backlog::BacklogWatch;
-use crate::workers::breakers::Forced;
 use crate::workers::catch_up::CatchUp;
 use crate::workers::driver::{Rhythm, Worker, drive};
 use crate::workers::inbox::InboxWorker;
 use crate::workers::marks::Marks;
 use crate::workers::poller::Poller;
-use crate::workers::recovery::Recovery;
 use crate::workers::relay::Relay;
 use crate::workers::secret_uses::SecretUseKeeper;
 use crate::workers::sweeper::Sweeper;
@@ -61,7 +60,7 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     spawn.worker(Recovery(context.clone()), alone(context.gates.wake(), LOOK));
     spawn.worker(CatchUp(context.clone()), alone(Arc::clone(&wakers.catch_up), LOOK));
     spawn.worker(BacklogWatch::new(context.clone()), alone(Arc::default(), BEHIND));
-    spawn.worker(Forced(context.clone()), alone(Arc::default(), LOOK));
+    spawn.worker(BreakerOverrides(context.clone()), alone(Arc::default(), LOOK));
     spawn.worker(Marks(context.clone()), alone(Arc::default(), KEEP));
     spawn.worker(SecretUseKeeper(context.clone()), alone(Arc::default(), KEEP));
     spawn.worker(Sweeper(context.clone()), alone(Arc::default(), SWEEP));

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::clock::Time;
-use crate::guard::breaker::Forced;
+use crate::outbound::breaker::Forced;
 
 /// A breaker that an operator has decided on.
 #[derive(Clone, Debug, PartialEq, Eq)]

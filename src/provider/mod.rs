@@ -4,8 +4,6 @@
 //! safely, some do not; some put several events into one request, some shake hands first. What is particular to one of
 //! them stays in its folder; everything else speaks of [`Report`]s and [`CallError`]s.
 
-pub mod http;
-pub mod json;
 pub mod nexusbank;
 mod secret_uses;
 pub mod signature;
@@ -19,11 +17,11 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::http::CallError;
 pub use self::secret_uses::SecretUses;
 use self::signature::Fingerprint;
 use crate::clock::Time;
 use crate::domain::{OpeningId, ProfileId, ProviderRef, Report, Request};
+use crate::outbound::CallError;
 
 /// How a submission may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

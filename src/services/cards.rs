@@ -5,8 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::domain::{Account, CardId, OpeningId};
-use crate::guard::{Gate, Gates};
-use crate::provider::http::{CallError, Client};
+use crate::outbound::{CallError, Client, Gate, Gates};
 
 /// Its client.
 #[derive(Clone, Debug)]

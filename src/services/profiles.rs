@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::domain::{Opening, ProfileId};
-use crate::guard::{Gate, Gates};
-use crate::provider::http::{CallError, Client};
+use crate::outbound::{CallError, Client, Gate, Gates};
 
 /// Its client.
 #[derive(Clone, Debug)]

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use crate::clock::Time;
 use crate::config::Subscriber;
 use crate::db::events::Event;
-use crate::guard::{Gate, Gates};
-use crate::provider::http::{CallError, Client};
+use crate::outbound::{CallError, Client, Gate, Gates};
 use crate::provider::signature;
 
 /// The media type of one `CloudEvent` in structured mode (CloudEvents 1.0, HTTP binding, section 3.2).

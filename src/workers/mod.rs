@@ -4,17 +4,13 @@
 //! no input, is safe to run twice, and returns what it did as typed counts; one driver loop runs them all.
 
 pub mod backlog;
-pub mod breakers;
-pub mod budget;
 pub mod catch_up;
 pub mod driver;
 pub mod facts;
 pub mod inbox;
 pub mod marks;
 pub mod poller;
-pub mod recovery;
 pub mod relay;
-pub mod room;
 pub mod secret_uses;
 pub mod sweeper;
 pub mod timeline;
@@ -27,16 +23,15 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::budget::Budget;
 use crate::clock::{Clock, Ids};
 use crate::db::advance::Writer;
 use crate::db::timers::Fronts;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
-use crate::guard::Gates;
 use crate::heard::Heard;
 use crate::ingest::{Backlog, Lanes};
+use crate::outbound::Gates;
 use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 
@@ -80,7 +75,7 @@ pub struct Context {
     /// The deadline of that one.
     pub blocking_call_timeout: TimeDelta,
     /// Cancelled when a shutdown can wait no longer for calls under way.
-    pub hang_up: CancellationToken,
+    pub abort_calls: CancellationToken,
     /// How long a lease outlives the calls that it is for.
     pub lease_margin: TimeDelta,
     /// How long a fact that matches no opening waits for one.

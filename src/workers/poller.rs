@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::driver::{Counts, TickError, Worker};
-use super::{Context, facts, room, together};
+use super::{Context, facts, together};
 use crate::clock::Time;
 use crate::db::inbox;
 use crate::db::inbox::NewFact;
@@ -20,7 +20,7 @@ use crate::db::timers::{self, Due, Room};
 use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 use crate::faults::Step;
-use crate::provider::CallError;
+use crate::outbound::{CallError, capacity};
 
 /// Timers of each line claimed at once.
 const BATCH: u8 = 32;
@@ -118,7 +118,7 @@ impl Poller {
 
     /// How many openings of each provider may be asked about now: by the gate before its calls, and by its budget.
     fn rooms(&self, now: Time) -> Vec<Room> {
-        let rooms = room::for_polls(&self.0, BATCH.into()).into_iter();
+        let rooms = capacity::for_polls(&self.0, BATCH.into()).into_iter();
         rooms.map(|it| Room { most: self.0.poll_budget.take(it.provider, it.most, now), ..it }).collect()
     }
 
@@ -178,7 +178,7 @@ impl Poller {
                 let label = report.verdict.to_string();
                 (PollOutcome::Answered(report), label)
             }
-            Err(error @ CallError::Held { .. }) if error.is_for_want_of_room() || !is_last(&due, asked_at) => {
+            Err(error @ CallError::Deferred { .. }) if error.is_for_want_of_capacity() || !is_last(&due, asked_at) => {
                 return Asked { fact: None, poll: Some((due.provider, "held".to_owned())) };
             }
             Err(error) => {

@@ -10,9 +10,10 @@ use account_opening::domain::{
     CustomerType, Flow, OpeningId, ProviderRef, Report, Request, Verdict, start as start_opening,
 };
 use account_opening::http::{AppState, public};
+use account_opening::outbound::CallError;
 use account_opening::provider::{
-    Ack, BicSource, CallError, Capabilities, Headers, Idempotency, Incoming, Parsed, Provider, Providers, Submission,
-    Verified, VerifyError,
+    Ack, BicSource, Capabilities, Headers, Idempotency, Incoming, Parsed, Provider, Providers, Submission, Verified,
+    VerifyError,
 };
 use async_trait::async_trait;
 use axum::http::HeaderMap;

@@ -300,8 +300,8 @@ async fn an_answer_that_comes_while_another_waits_for_the_database_is_in_time() 
 async fn who_ends_beside_others_looks_once_more_and_who_ends_alone_does_not() {
     // As many as one look takes.
     let app = TestApp::with().settings(|it| it.provider_concurrency = "16".to_owned()).start().await;
-    let hang_up = CancellationToken::new();
-    let context = Context { hang_up: hang_up.clone(), ..app.context.clone() };
+    let abort_calls = CancellationToken::new();
+    let context = Context { abort_calls: abort_calls.clone(), ..app.context.clone() };
     let relay = Relay { context, topic: Topic::CreateProfile };
     let hanging = app.open().plan(Plan { profile: Fault::HangBefore.times(1), ..Plan::by_hand() }).start().await;
     let beside = relay.clone();
@@ -311,7 +311,7 @@ async fn who_ends_beside_others_looks_once_more_and_who_ends_alone_does_not() {
     app.open().start().await;
     let counts = relay.tick().await.unwrap();
     assert_eq!((counts.claimed, counts.may_be_more()), (1, true));
-    hang_up.cancel();
+    abort_calls.cancel();
     call.await.unwrap().unwrap();
     app.settle().await;
 

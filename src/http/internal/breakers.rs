@@ -20,10 +20,10 @@ use super::reason::{self, ReasonText};
 use super::work::{Connection, database};
 use crate::db::breakers::{self, Row};
 use crate::db::operator_actions::{self, Action};
-use crate::guard::Gate;
-use crate::guard::breaker::{Forced, Phase};
 use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
+use crate::outbound::Gate;
+use crate::outbound::breaker::{Forced, Phase};
 
 /// What stands before the calls to one operation of another system.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::domain::bank::{Bic, Iban};
 use crate::domain::{ProviderRef, Report, Verdict};
-use crate::provider::http::{Answer, CallError, plain};
-use crate::provider::json::Prose;
+use crate::outbound::json::Prose;
+use crate::outbound::{Answer, CallError, sanitize};
 
 #[derive(Deserialize)]
 struct Decided {
@@ -41,7 +41,7 @@ pub fn read_account(answer: &Answer) -> Result<Report, CallError> {
             return Err(CallError::unusable(format!("an account without a usable {field}")));
         }
     }
-    let some = |text: Option<String>| text.filter(|it| !it.is_empty()).map(|it| plain(&it));
+    let some = |text: Option<String>| text.filter(|it| !it.is_empty()).map(|it| sanitize(&it));
     Ok(Report {
         reference,
         our_reference: None,

@@ -5,8 +5,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::domain::{ProviderRef, Report, Verdict};
-use crate::provider::http::{Answer, CallError, place, plain};
-use crate::provider::json::{self, Prose};
+use crate::outbound::json::{self, Prose};
+use crate::outbound::{Answer, CallError, place, sanitize};
 use crate::provider::{ListItem, ListPage, Parsed};
 
 const STATUS_CHANGED: &str = "account_opening_request.status_changed";
@@ -50,7 +50,7 @@ impl Words {
     /// # Errors
     /// When the tracking id cannot be one.
     pub fn into_report(self) -> Result<Report, String> {
-        let some = |text: Option<String>| text.filter(|it| !it.is_empty()).map(|it| plain(&it));
+        let some = |text: Option<String>| text.filter(|it| !it.is_empty()).map(|it| sanitize(&it));
         let reference = self
             .account_opening_request_id
             .map(ProviderRef::new)
@@ -60,7 +60,7 @@ impl Words {
             reference,
             our_reference: some(self.reference),
             verdict: verdict(&self.status),
-            word: plain(&self.status),
+            word: sanitize(&self.status),
             iban: some(self.iban),
             bic: some(self.bic),
             reason: some(self.rejection_reason.map(|it| it.0)),

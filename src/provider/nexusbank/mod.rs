@@ -19,7 +19,6 @@ use serde_json::{Value, json};
 pub use self::account::read_account;
 use self::message::Words;
 pub use self::message::{list_page, parse, parse_item, simulate};
-use super::http::{Answer, CallError, Client};
 use super::signature::{self, Fingerprint, WebhookSecret};
 use super::{
     BicSource, Capabilities, Headers, Idempotency, Incoming, LIST, ListPage, Parsed, Provider, Submission, Verified,
@@ -28,7 +27,7 @@ use super::{
 use crate::clock::Time;
 use crate::config::NexusBankSettings;
 use crate::domain::{OpeningId, ProviderRef, Report};
-use crate::guard::{Gate, Gates};
+use crate::outbound::{Answer, CallError, Client, Gate, Gates};
 
 /// Its name.
 pub const NAME: &str = "nexusbank";

@@ -17,9 +17,8 @@ use serde_json::value::RawValue;
 pub use self::document::{Document, one_line};
 use crate::clock::Time;
 use crate::config::TrackerSettings;
-use crate::guard::{Gate, Gates};
-use crate::provider::http::{CallError, Client, is_code};
-use crate::provider::json::{self, Prose};
+use crate::outbound::json::{self, Prose};
+use crate::outbound::{CallError, Client, Gate, Gates, is_code};
 
 /// How many comments are read to see whether one of them is ours: the newest.
 const COMMENTS: u32 = 100;

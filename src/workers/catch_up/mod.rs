@@ -27,7 +27,8 @@ use crate::db::inbox::{self, Arrival, NewFact, Stored};
 use crate::db::{WITHIN, conclude};
 use crate::domain::retry::Next;
 use crate::faults::Step;
-use crate::provider::{CallError, LIST, ListPage};
+use crate::outbound::CallError;
+use crate::provider::{LIST, ListPage};
 
 const NAME: &str = "catch_up";
 
@@ -118,7 +119,7 @@ impl CatchUp {
     fn open(&self) -> Vec<String> {
         let Context { providers, gates, .. } = &self.0;
         let lists = |name: &&str| providers.get(name).is_some_and(|it| it.capabilities().list_since);
-        let names = providers.names().filter(lists).filter(|name| gates.gate(name, LIST).room() > 0);
+        let names = providers.names().filter(lists).filter(|name| gates.gate(name, LIST).capacity() > 0);
         names.map(str::to_owned).collect()
     }
 
@@ -200,7 +201,7 @@ impl CatchUp {
         let Context { retry, ids, .. } = &self.0;
         let (class, anew) = (error.class(), matches!(error, CallError::Rejected { .. }));
         let (next, counts) = match error {
-            CallError::Held { after, .. } => return Settled::Held { at: now + (*after).min(retry.cap) },
+            CallError::Deferred { after, .. } => return Settled::Held { at: now + (*after).min(retry.cap) },
             CallError::Outage { after, .. } => {
                 (retry.after_outage(claimed.retry_from, claimed.tries, *after, now, ids.jitter()), false)
             }

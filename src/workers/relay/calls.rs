@@ -14,7 +14,8 @@ use crate::db::tickets::tracked::{self, Tracked};
 use crate::db::{database_starts, events, openings};
 use crate::domain::retry::{Nature, Next};
 use crate::domain::{Fact, Opening, Report, State, Topic};
-use crate::provider::{CallError, Idempotency, Provider, Submission};
+use crate::outbound::CallError;
+use crate::provider::{Idempotency, Provider, Submission};
 
 /// What one attempt came to.
 pub(super) struct Attempt {
@@ -211,7 +212,7 @@ impl Relay {
         let (settled, fact) = match error {
             // Whoever runs next makes it again: it was not the other side that failed.
             CallError::Outage { class: "shutdown", .. } => (after(Next::RetryAt(now), false), fact),
-            CallError::Held { class, after } => (Settled::Held { at: now + after.min(retry.cap), class }, None),
+            CallError::Deferred { class, after } => (Settled::Held { at: now + after.min(retry.cap), class }, None),
             CallError::Rejected { code, message } if submits => {
                 (Settled::Delivered { outcome: "rejected" }, Some(Fact::SubmissionRejected { code, message }))
             }

@@ -21,14 +21,14 @@ use uuid::Uuid;
 
 use self::calls::Attempt;
 use super::driver::{Counts, TickError, Worker};
-use super::{Context, facts, room, together};
+use super::{Context, facts, together};
 use crate::clock::Time;
 use crate::db::inbox::{self, NewFact};
 use crate::db::outbox::{self, Claimed, Settled};
 use crate::db::{Fault, WITHIN, classify, conclude, describe};
 use crate::domain::{Fact, Source, Topic};
 use crate::faults::Step;
-use crate::provider::CallError;
+use crate::outbound::{CallError, capacity};
 
 /// Work claimed at once, and so the most calls of one loop at once.
 const BATCH: u8 = 16;
@@ -99,7 +99,7 @@ impl Worker for Relay {
 
     async fn tick(&self) -> Result<Relayed, TickError> {
         // What would not be let through stays as it is, and due.
-        let room = room::for_topic(&self.context, self.topic, BATCH.into());
+        let room = capacity::for_topic(&self.context, self.topic, BATCH.into());
         if room == 0 || self.lacks_tracker() {
             return Ok(Relayed::default());
         }
@@ -128,7 +128,7 @@ impl Worker for Relay {
         }
         // Others' calls are under way: who looked meanwhile may have found too little room, and this end has made some.
         counts.may_be_more |=
-            counts.claimed > 0 && room::for_topic(&self.context, self.topic, BATCH.into()) < BATCH.into();
+            counts.claimed > 0 && capacity::for_topic(&self.context, self.topic, BATCH.into()) < BATCH.into();
         failed.map_or(Ok(counts), Err)
     }
 }
@@ -156,7 +156,7 @@ impl Relay {
     async fn claim(&self, lease: Lease, now: Time, most: usize) -> Result<(Vec<Claimed>, calls::Known), TickError> {
         let mut connection = self.context.pool.acquire().await?;
         let most = i64::try_from(most).unwrap_or(BATCH.into());
-        let shut = room::shut(&self.context, self.topic);
+        let shut = capacity::shut(&self.context, self.topic);
         let claiming = async {
             let claim = async {
                 let (topic, token, until) = (self.topic, lease.token, lease.until);
@@ -177,7 +177,7 @@ impl Relay {
     /// that one attempt asks of others shares one deadline, and a panic in it is an answer that cannot be used.
     async fn attempt(&self, work: Claimed, prepared: calls::Prepared, lease: Lease) -> Attempt {
         let timeout = self.context.timeout_of(self.topic);
-        if self.context.hang_up.is_cancelled() || self.context.clock.now() + timeout > lease.until {
+        if self.context.abort_calls.is_cancelled() || self.context.clock.now() + timeout > lease.until {
             let provider = prepared.provider();
             return Attempt { work, settled: Settled::Released, fact: None, ticket: None, provider };
         }
@@ -185,7 +185,7 @@ impl Relay {
         let deadline = timeout.to_std().unwrap_or_default();
         let call = AssertUnwindSafe(self.call(&work, lease.token, prepared)).catch_unwind();
         let call = tokio::time::timeout(deadline, call);
-        let result = match self.context.hang_up.run_until_cancelled(call).await {
+        let result = match self.context.abort_calls.run_until_cancelled(call).await {
             Some(Ok(Ok(result))) => result,
             Some(Ok(Err(_panic))) => Err(CallError::unusable("our client panicked")),
             Some(Err(_elapsed)) => Err(CallError::timeout()),

@@ -23,8 +23,7 @@ use crate::db::tickets::tracked::{self, Tracked};
 use crate::db::{Page, WITHIN, conclude, timeline};
 use crate::domain::{Opening, TicketKind, Topic};
 use crate::faults::Step;
-use crate::provider::CallError;
-use crate::provider::http::plain;
+use crate::outbound::{CallError, sanitize};
 use crate::services::Tracker;
 use crate::services::tracker::{Category, Document, Issue, NewIssue, one_line, time};
 use crate::workers::timeline::add_words;
@@ -50,7 +49,7 @@ impl Ticket {
     pub fn of(work: &Claimed, opening: &Opening, tickets: &[Tracked]) -> Option<Self> {
         let kind = kind(work)?;
         let revision = work.payload["revision"].as_i64()?;
-        let why = plain(work.payload["why"].as_str().unwrap_or_default());
+        let why = sanitize(work.payload["why"].as_str().unwrap_or_default());
         let tracked = tickets.iter().find(|it| it.opening_id == work.opening_id && it.kind == kind.as_str())?.clone();
         Some(Self { opening: Box::new(opening.clone()), tracked, kind, revision, why })
     }
@@ -143,7 +142,7 @@ impl Relay {
         let sent = server_noticed_at.unwrap_or(asked).max(creation_sent_at.unwrap_or(Time::UNIX_EPOCH));
         let until = sent + self.hidden(tracker);
         if asked < until {
-            return Err(CallError::Held { class: "index_lag", after: until - self.context.clock.now() });
+            return Err(CallError::Deferred { class: "index_lag", after: until - self.context.clock.now() });
         }
         Ok(None)
     }
@@ -172,7 +171,7 @@ impl Relay {
         };
         let marked = self.context.faults.around(MARK, Step::Commit, self.with_database(mark)).await?;
         // Somebody else is at it, or we slept and somebody may be: what they did is looked at anew.
-        let overtaken = CallError::Held { class: "overtaken", after: TimeDelta::seconds(1) };
+        let overtaken = CallError::Deferred { class: "overtaken", after: TimeDelta::seconds(1) };
         let marked = marked.ok_or_else(|| overtaken.clone())?;
         if clock.now() >= marked + self.context.call_timeout {
             return Err(overtaken);
@@ -195,7 +194,7 @@ impl Relay {
             format!("State: {}", opening.state_name()),
             format!("Market: {}", opening.request.market),
             format!("Provider: {}", opening.request.provider),
-            format!("Tracking id: {}", plain(reference)),
+            format!("Tracking id: {}", sanitize(reference)),
             format!("Started: {}", time(opening.created_at)),
             format!("Deadline: {}", time(opening.deadline_at)),
         ];
@@ -290,5 +289,5 @@ fn line(item: &timeline::Item) -> String {
             format!("{} {}{}", word("status"), word("outcome"), said.map_or_else(String::new, |it| format!(": {it}")))
         }
     };
-    plain(&format!("{}  {}: {what}", time(item.at), item.kind))
+    sanitize(&format!("{}  {}: {what}", time(item.at), item.kind))
 }

@@ -1,7 +1,6 @@
 //! Which error answer is a no to the customer (P36): a 400 or 422 of the bank whose `code` is a word or a number, and no other.
 
-use account_opening::provider::CallError;
-use account_opening::provider::http::Answer;
+use account_opening::outbound::{Answer, CallError};
 use account_opening::simulator::{Fault, Plan, RefusalForm};
 use axum::http::StatusCode;
 use chrono::TimeDelta;

@@ -8,7 +8,7 @@ use account_opening::config::NexusBankSettings;
 use account_opening::db::backfills::{self, Cause, Settled, Then};
 use account_opening::domain::OpeningId;
 use account_opening::faults::{FaultPoint, Step, When};
-use account_opening::provider::http::Client;
+use account_opening::outbound::Client;
 use account_opening::provider::nexusbank::NexusBank;
 use account_opening::provider::{Provider, Providers};
 use account_opening::simulator::{Api, Fault};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use account_opening::app::Parts;
 use account_opening::domain::chain::HistoryKey;
-use account_opening::guard::breaker::Forced;
 use account_opening::http::internal;
 use account_opening::http::listener::Limits;
+use account_opening::outbound::breaker::Forced;
 use account_opening::simulator::{Decision, Endpoint, Plan, Verdict};
 use chrono::TimeDelta;
 use serde_json::json;
@@ -248,7 +248,7 @@ async fn retry_after_is_what_is_left_of_the_breakers_time() {
     let app = TestApp::with().settings(|it| it.breaker_open_for = "30s".to_owned()).start().await;
     let gate = Arc::new(app.state.gates.gate("nexusbank", "open"));
     for _ in 0..5 {
-        let failing = async { Err::<(), _>(account_opening::provider::CallError::timeout()) };
+        let failing = async { Err::<(), _>(account_opening::outbound::CallError::timeout()) };
         gate.pass(failing).await.unwrap_err();
     }
     app.pass(TimeDelta::milliseconds(10_500));

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use account_opening::domain::Topic;
 use account_opening::domain::retry::Nature;
 use account_opening::faults::{FaultPoint, Step};
+use account_opening::outbound::Recovery;
 use account_opening::simulator::{Api, Fault, Plan};
 use account_opening::workers::driver::tick;
-use account_opening::workers::recovery::Recovery;
 use chrono::TimeDelta;
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use account_opening::faults::{FaultPoint, Step, When};
-use account_opening::guard::breaker::Phase;
+use account_opening::outbound::breaker::Phase;
 use account_opening::simulator::{Api, Endpoint};
 use account_opening::workers::driver::tick;
 use account_opening::workers::poller::Poller;

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use account_opening::domain::{OpeningId, ProviderRef, Report};
 use account_opening::http::listener::Limits;
 use account_opening::http::{AppState, public};
+use account_opening::outbound::CallError;
 use account_opening::provider::signature::Fingerprint;
 use account_opening::provider::{
-    CallError, Capabilities, Headers, Incoming, Parsed, Provider, Providers, Submission, Verified, VerifyError,
+    Capabilities, Headers, Incoming, Parsed, Provider, Providers, Submission, Verified, VerifyError,
 };
 use async_trait::async_trait;
 use futures::StreamExt;

@@ -35,15 +35,14 @@ use account_opening::domain::chain::HistoryKey;
 use account_opening::faults::Proxy;
 use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{AppState, internal, public};
+use account_opening::outbound::{BreakerOverrides, Recovery};
 use account_opening::simulator::{Options, Plan, Planner, Simulator, TrackerOptions};
 use account_opening::workers::Context;
-use account_opening::workers::breakers::Forced;
 use account_opening::workers::catch_up::CatchUp;
 use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::marks::Marks;
 use account_opening::workers::poller::Poller;
-use account_opening::workers::recovery::Recovery;
 use account_opening::workers::relay::Relay;
 use account_opening::workers::secret_uses::SecretUseKeeper;
 use account_opening::workers::sweeper::Sweeper;
@@ -139,7 +138,7 @@ impl TestApp {
             found |= self.tick(&Relay { context: self.context.clone(), topic }).await;
         }
         found |= self.tick(&Poller(self.context.clone())).await;
-        found |= self.tick(&Forced(self.context.clone())).await;
+        found |= self.tick(&BreakerOverrides(self.context.clone())).await;
         found |= self.tick(&Recovery(self.context.clone())).await;
         found |= self.tick(&CatchUp(self.context.clone())).await;
         found |= self.tick(&Marks(self.context.clone())).await;
@@ -155,7 +154,7 @@ impl TestApp {
             let _ = tick(&Relay { context: self.context.clone(), topic }).await;
         }
         let _ = tick(&Poller(self.context.clone())).await;
-        let _ = tick(&Forced(self.context.clone())).await;
+        let _ = tick(&BreakerOverrides(self.context.clone())).await;
         let _ = tick(&Recovery(self.context.clone())).await;
         let _ = tick(&CatchUp(self.context.clone())).await;
         let _ = tick(&Marks(self.context.clone())).await;

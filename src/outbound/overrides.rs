@@ -5,14 +5,14 @@
 
 use async_trait::async_trait;
 
-use super::Context;
-use super::driver::{Counts, TickError, Worker};
+use super::Gate;
 use crate::db::{WITHIN, breakers, conclude};
 use crate::faults::Step;
-use crate::guard::Gate;
+use crate::workers::Context;
+use crate::workers::driver::{Counts, TickError, Worker};
 
 /// The worker.
-pub struct Forced(pub Context);
+pub struct BreakerOverrides(pub Context);
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Counts for TakenOver {
 }
 
 #[async_trait]
-impl Worker for Forced {
+impl Worker for BreakerOverrides {
     type Counts = TakenOver;
 
     fn name(&self) -> &'static str {
@@ -40,7 +40,7 @@ impl Worker for Forced {
 
     async fn tick(&self) -> Result<TakenOver, TickError> {
         let Context { pool, gates, faults, .. } = &self.0;
-        let era = gates.era();
+        let generation = gates.generation();
         let mut connection = pool.acquire().await?;
         let reading = faults.around(self.name(), Step::Claim, breakers::all(&mut connection));
         let result = tokio::time::timeout(WITHIN, reading).await;
@@ -49,6 +49,6 @@ impl Worker for Forced {
             let row = rows.iter().find(|row| row.is_of(gate.system(), gate.operation()));
             row.and_then(breakers::Row::forced)
         };
-        Ok(TakenOver { changed: gates.take_over(era, read) })
+        Ok(TakenOver { changed: gates.take_over(generation, read) })
     }
 }

@@ -46,10 +46,10 @@ words!(
     }
 );
 
-/// Leave for one call; its end is told with it.
+/// Permits one call. It carries the breaker's generation, so that the end of an older call changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leave {
-    era: u64,
+pub struct Permit {
+    generation: u64,
 }
 
 /// Why a call is not let through.
@@ -75,8 +75,8 @@ enum State {
 pub struct Breaker {
     rules: Rules,
     state: State,
-    /// Raised with each change of state, so that a leave from before it is known.
-    era: u64,
+    /// Raised with each change of state, so that a permit from before it is known.
+    generation: u64,
     paused_until: Option<Time>,
     forced: Option<Forced>,
     /// Since when the other side has not been what it should be.
@@ -87,14 +87,21 @@ impl Breaker {
     /// A closed one.
     #[must_use]
     pub const fn new(rules: Rules) -> Self {
-        Self { rules, state: State::Closed { failures: 0 }, era: 0, paused_until: None, forced: None, away_since: None }
+        Self {
+            rules,
+            state: State::Closed { failures: 0 },
+            generation: 0,
+            paused_until: None,
+            forced: None,
+            away_since: None,
+        }
     }
 
     /// Lets a call through, or says why not and when to ask again.
     ///
     /// # Errors
     /// The refusal, and when it may be otherwise.
-    pub fn admit(&mut self, now: Time) -> Result<Leave, (Refusal, Time)> {
+    pub fn admit(&mut self, now: Time) -> Result<Permit, (Refusal, Time)> {
         self.turn(now);
         if let Some(refusal) = self.refusal(now) {
             return Err(refusal);
@@ -102,12 +109,12 @@ impl Breaker {
         if let State::HalfOpen { under_way } = &mut self.state {
             *under_way += 1;
         }
-        Ok(Leave { era: self.era })
+        Ok(Permit { generation: self.generation })
     }
 
     /// How many calls would be let through now, at most `most`.
     #[must_use]
-    pub fn room(&mut self, now: Time, most: usize) -> usize {
+    pub fn capacity(&mut self, now: Time, most: usize) -> usize {
         self.turn(now);
         match (self.refusal(now), self.forced, self.state) {
             (Some(_), ..) => 0,
@@ -118,8 +125,8 @@ impl Breaker {
 
     /// How a call ended: with any answer at all, or without one that shows that the other side works. Whether that closed
     /// the breaker. While an operator has decided, nothing is learnt: there is nothing to decide.
-    pub fn ended(&mut self, leave: Leave, healthy: bool, now: Time) -> bool {
-        if leave.era != self.era || self.forced.is_some() {
+    pub fn ended(&mut self, permit: Permit, healthy: bool, now: Time) -> bool {
+        if permit.generation != self.generation || self.forced.is_some() {
             return false;
         }
         match (self.state, healthy) {
@@ -218,6 +225,6 @@ impl Breaker {
 
     fn change(&mut self, state: State) {
         self.state = state;
-        self.era += 1;
+        self.generation += 1;
     }
 }

@@ -30,7 +30,7 @@ pub enum CallError {
     },
     /// It was not made: the breaker is open, the other side asked for a pause, or too many are under way.
     #[error("not made: {class}")]
-    Held {
+    Deferred {
         /// `breaker_open`, `probing`, `throttled`, `crowded`; of tickets, `index_lag` and `overtaken`
         class: &'static str,
         /// When it may be let through.
@@ -52,7 +52,7 @@ impl CallError {
     pub const fn class(&self) -> &'static str {
         match self {
             Self::Rejected { .. } => "rejected",
-            Self::Outage { class, .. } | Self::Held { class, .. } => class,
+            Self::Outage { class, .. } | Self::Deferred { class, .. } => class,
             Self::Unusable { .. } => "unusable",
         }
     }
@@ -83,7 +83,7 @@ impl CallError {
         match self {
             Self::Outage { class, cause, after, .. } => Self::Outage { class, cause, after, indeterminate: false },
             Self::Unusable { cause, .. } => Self::Unusable { cause, indeterminate: false },
-            held @ Self::Held { .. } => held,
+            deferred @ Self::Deferred { .. } => deferred,
             // A look is never refused for good: its answer says nothing about the submission.
             Self::Rejected { code, .. } => {
                 Self::Unusable { cause: format!("a look was refused: {code}"), indeterminate: false }
@@ -105,16 +105,16 @@ impl CallError {
             Self::Outage { indeterminate: true, .. } | Self::Unusable { indeterminate: true, .. } => {
                 Nature::Indeterminate
             }
-            Self::Outage { class: "throttled", .. } | Self::Held { class: "throttled", .. } => Nature::Throttled,
-            Self::Outage { .. } | Self::Held { .. } | Self::Unusable { .. } => Nature::Retryable,
+            Self::Outage { class: "throttled", .. } | Self::Deferred { class: "throttled", .. } => Nature::Throttled,
+            Self::Outage { .. } | Self::Deferred { .. } | Self::Unusable { .. } => Nature::Retryable,
         }
     }
 
     /// Whether it is we alone who did not make the call: as many are under way as we make at once, of all calls or of probes.
     /// That says nothing about the other side.
     #[must_use]
-    pub fn is_for_want_of_room(&self) -> bool {
-        matches!(self, Self::Held { class: "crowded" | "probing", .. })
+    pub fn is_for_want_of_capacity(&self) -> bool {
+        matches!(self, Self::Deferred { class: "crowded" | "probing", .. })
     }
 
     /// Whether somebody was there: any answer but a server's error shows it, also a refusal and one that cannot be used.
@@ -122,7 +122,7 @@ impl CallError {
     #[must_use]
     pub fn shows_health(&self) -> bool {
         match self {
-            Self::Rejected { .. } | Self::Unusable { .. } | Self::Held { .. } => true,
+            Self::Rejected { .. } | Self::Unusable { .. } | Self::Deferred { .. } => true,
             Self::Outage { class, .. } => !matches!(*class, "timeout" | "transport" | "server_error"),
         }
     }

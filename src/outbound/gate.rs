@@ -2,13 +2,9 @@
 //! each system and operation.
 //!
 //! A call that is not let through was not made: it costs no attempt, and its work waits. A [`Gate`] is asked by the one
-//! client (`provider::http::Client`) for every request, so that no call can pass beside it; workers ask it first how many
+//! client (`outbound::Client`) for every request, so that no call can pass beside it; workers ask it first how many
 //! calls it has room for, and claim no more. Gates live in the process: each replica learns for itself, and a crash forgets
-//! all but what an operator decided, which stands in the database (`workers::breakers`).
-
-pub mod breaker;
-#[cfg(test)]
-mod tests;
+//! all but what an operator decided, which stands in the database (`outbound::BreakerOverrides`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::TimeDelta;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use self::breaker::{Breaker, Forced, Leave, Phase, Refusal, Rules};
+use super::CallError;
+use super::breaker::{Breaker, Forced, Permit, Phase, Refusal, Rules};
 use crate::clock::{Clock, Time};
-use crate::provider::http::CallError;
 
 /// How long work waits that found as many calls under way as may be.
 const CROWDED: TimeDelta = TimeDelta::seconds(1);
@@ -37,7 +33,7 @@ struct Shared {
     gates: Mutex<BTreeMap<Key, Gate>>,
     closed: Closed,
     /// Raised by each decision made here: what was read before it is not taken over.
-    era: Mutex<u64>,
+    generation: Mutex<u64>,
 }
 
 /// What has closed and was not looked at yet; and whom to wake for it.
@@ -75,10 +71,10 @@ struct Inner {
     closed: Closed,
 }
 
-/// Leave for one call. Dropped without its end being told, the call was given up: nobody answered in time.
-struct Passage<'a> {
+/// A call that is under way. Dropped before it ended, the call was given up, and counts as a failure.
+struct InFlight<'a> {
     gate: &'a Gate,
-    leave: Option<Leave>,
+    permit: Option<Permit>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -86,8 +82,14 @@ impl Gates {
     /// None yet; each will have these rules and let at most `at_once` calls through at the same time.
     #[must_use]
     pub fn new(rules: Rules, at_once: usize, clock: Clock) -> Self {
-        let shared =
-            Shared { rules, at_once, clock, gates: Mutex::default(), closed: Closed::default(), era: Mutex::default() };
+        let shared = Shared {
+            rules,
+            at_once,
+            clock,
+            gates: Mutex::default(),
+            closed: Closed::default(),
+            generation: Mutex::default(),
+        };
         Self(Arc::new(shared))
     }
 
@@ -126,8 +128,8 @@ impl Gates {
 
     /// An operator has decided here, or no longer does. It is committed.
     pub fn decide(&self, gate: &Gate, forced: Option<Forced>) {
-        let mut era = locked(&self.0.era);
-        *era += 1;
+        let mut generation = locked(&self.0.generation);
+        *generation += 1;
         gate.force(forced);
         if forced == Some(Forced::Closed) {
             // Work may wait that this process knows of no reason for: what it was told before a restart, or another replica was.
@@ -137,15 +139,15 @@ impl Gates {
 
     /// The number of decisions made here, to be asked before those of all replicas are read.
     #[must_use]
-    pub fn era(&self) -> u64 {
-        *locked(&self.0.era)
+    pub fn generation(&self) -> u64 {
+        *locked(&self.0.generation)
     }
 
-    /// Takes over what was read, unless a decision was made here since `era`: it may have been read before that one, and is
+    /// Takes over what was read, unless a decision was made here since `generation`: it may have been read before that one, and is
     /// read again soon. How many gates do something else than before.
-    pub fn take_over(&self, era: u64, read: impl Fn(&Gate) -> Option<Forced>) -> usize {
-        let held = locked(&self.0.era);
-        if *held != era {
+    pub fn take_over(&self, generation: u64, read: impl Fn(&Gate) -> Option<Forced>) -> usize {
+        let held = locked(&self.0.generation);
+        if *held != generation {
             return 0;
         }
         let changed = |gate: &Gate| {
@@ -191,9 +193,9 @@ impl Gate {
 
     /// How many calls would be let through now.
     #[must_use]
-    pub fn room(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         let free = self.0.slots.available_permits();
-        self.with(|breaker, now| breaker.room(now, free))
+        self.with(|breaker, now| breaker.capacity(now, free))
     }
 
     /// What its breaker does now.
@@ -233,23 +235,23 @@ impl Gate {
     /// Makes a call, if it may be made.
     ///
     /// # Errors
-    /// The call's, or [`CallError::Held`]: it was not made.
+    /// The call's, or [`CallError::Deferred`]: it was not made.
     pub async fn pass<T>(&self, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
-        let mut passage = self.enter()?;
+        let mut in_flight = self.enter()?;
         let result = call.await;
-        passage.end(result.as_ref().err());
+        in_flight.end(result.as_ref().err());
         result
     }
 
-    fn enter(&self) -> Result<Passage<'_>, CallError> {
+    fn enter(&self) -> Result<InFlight<'_>, CallError> {
         let slot = Arc::clone(&self.0.slots).try_acquire_owned();
-        let slot = slot.map_err(|_| CallError::Held { class: "crowded", after: CROWDED })?;
+        let slot = slot.map_err(|_| CallError::Deferred { class: "crowded", after: CROWDED })?;
         let admitted = self.with(|breaker, now| breaker.admit(now).map_err(|(why, until)| (why, until - now)));
         match admitted {
-            Ok(leave) => Ok(Passage { gate: self, leave: Some(leave), _slot: slot }),
-            Err((Refusal::Open, after)) => Err(CallError::Held { class: "breaker_open", after }),
-            Err((Refusal::Probing, after)) => Err(CallError::Held { class: "probing", after }),
-            Err((Refusal::Paused, after)) => Err(CallError::Held { class: "throttled", after }),
+            Ok(permit) => Ok(InFlight { gate: self, permit: Some(permit), _slot: slot }),
+            Err((Refusal::Open, after)) => Err(CallError::Deferred { class: "breaker_open", after }),
+            Err((Refusal::Probing, after)) => Err(CallError::Deferred { class: "probing", after }),
+            Err((Refusal::Paused, after)) => Err(CallError::Deferred { class: "throttled", after }),
         }
     }
 
@@ -320,16 +322,16 @@ impl Drop for Closings {
     }
 }
 
-impl Passage<'_> {
+impl InFlight<'_> {
     fn end(&mut self, error: Option<&CallError>) {
-        let Some(leave) = self.leave.take() else { return };
+        let Some(permit) = self.permit.take() else { return };
         let healthy = error.is_none_or(CallError::shows_health);
         let pause = error.and_then(CallError::pause);
         let closed = self.gate.with(|breaker, now| {
             if let Some(pause) = pause {
                 breaker.pause(pause, now);
             }
-            breaker.ended(leave, healthy, now)
+            breaker.ended(permit, healthy, now)
         });
         if closed {
             self.gate.tell_closed(false);
@@ -337,10 +339,10 @@ impl Passage<'_> {
     }
 }
 
-impl Drop for Passage<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if let Some(leave) = self.leave.take() {
-            self.gate.with(|breaker, now| breaker.ended(leave, false, now));
+        if let Some(permit) = self.permit.take() {
+            self.gate.with(|breaker, now| breaker.ended(permit, false, now));
         }
     }
 }

@@ -1,11 +1,11 @@
 //! How much work may be claimed: as much as the gates before its calls let through. What is not claimed stays due, costs no
 //! attempt, and is found when they do.
 
-use super::Context;
+use super::{Gate, Key};
 use crate::db::timers::Room;
 use crate::domain::Topic;
-use crate::guard::{Gate, Key};
 use crate::services::Tracker;
+use crate::workers::Context;
 
 /// The gates before the calls of a topic, each for a part of its work. None: nothing bounds them.
 #[must_use]
@@ -35,7 +35,7 @@ pub fn shut(context: &Context, topic: Topic) -> Vec<String> {
     if topic != Topic::DeliverEvent {
         return Vec::new();
     }
-    let shut = context.subscribers.gates().into_iter().filter(|gate| gate.room() == 0);
+    let shut = context.subscribers.gates().into_iter().filter(|gate| gate.capacity() == 0);
     shut.flat_map(|gate| context.subscribers.behind(gate.system())).collect()
 }
 
@@ -52,6 +52,6 @@ pub fn for_topic(context: &Context, topic: Topic, most: usize) -> usize {
 /// How many openings of each provider may be asked about now, at most `most` of each.
 #[must_use]
 pub fn for_polls(context: &Context, most: usize) -> Vec<Room> {
-    let room = |provider| Room { provider, most: context.gates.gate(provider, "lookup").room().min(most) };
+    let room = |provider| Room { provider, most: context.gates.gate(provider, "lookup").capacity().min(most) };
     context.providers.names().map(room).collect()
 }

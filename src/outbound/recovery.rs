@@ -8,14 +8,14 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use super::driver::{Counts, TickError, Worker};
-use super::{Context, catch_up, room};
+use super::{Closing, Key, capacity};
 use crate::clock::Time;
 use crate::db::backfills::Cause;
 use crate::db::{WITHIN, conclude, outbox};
 use crate::domain::Topic;
 use crate::faults::Step;
-use crate::guard::{Closing, Key};
+use crate::workers::driver::{Counts, TickError, Worker};
+use crate::workers::{Context, catch_up};
 
 /// Rows in one commit. Each looks from the head of the queue, past all that is due already.
 const BATCH: u16 = 2_000;
@@ -86,7 +86,7 @@ impl Recovery {
 
     async fn make_all_due(&self, connection: &mut PgConnection, key: &Key, by_operator: bool) -> sqlx::Result<MadeDue> {
         let mut all = MadeDue { rows: 0, may_be_more: false };
-        for topic in room::topics(&self.0, key) {
+        for topic in capacity::topics(&self.0, key) {
             let rows = self.make_due(connection, topic, key, by_operator).await?;
             all.rows += rows;
             all.may_be_more |= rows >= BATCH.into();

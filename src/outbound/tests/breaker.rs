@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{LONGEST_PAUSE, OPEN_FOR, rules, start};
 use crate::clock::Time;
-use crate::guard::breaker::{Breaker, Forced, Leave, Phase, Refusal};
+use crate::outbound::breaker::{Breaker, Forced, Permit, Phase, Refusal};
 use chrono::TimeDelta;
 
 /// A breaker with a clock and the calls that it let through.
@@ -19,7 +19,7 @@ impl Calls {
         Self { breaker: Breaker::new(rules(failures, probes)), now: start() }
     }
 
-    fn begin(&mut self) -> Leave {
+    fn begin(&mut self) -> Permit {
         self.breaker.admit(self.now).expect("it is let through")
     }
 
@@ -29,14 +29,14 @@ impl Calls {
         (why, until - self.now)
     }
 
-    fn end(&mut self, leave: Leave, healthy: bool) -> bool {
-        self.breaker.ended(leave, healthy, self.now)
+    fn end(&mut self, permit: Permit, healthy: bool) -> bool {
+        self.breaker.ended(permit, healthy, self.now)
     }
 
     fn fail(&mut self, times: usize) {
         for _ in 0..times {
-            let leave = self.begin();
-            assert!(!self.end(leave, false));
+            let permit = self.begin();
+            assert!(!self.end(permit, false));
         }
     }
 
@@ -48,8 +48,8 @@ impl Calls {
         self.breaker.phase(self.now)
     }
 
-    fn room(&mut self) -> usize {
-        self.breaker.room(self.now, 100)
+    fn capacity(&mut self) -> usize {
+        self.breaker.capacity(self.now, 100)
     }
 }
 
@@ -61,9 +61,9 @@ fn it_opens_at_its_threshold_of_failures_in_a_row_and_not_before() {
     let answered = calls.begin();
     assert!(!calls.end(answered, true), "it was closed all the time");
     calls.fail(4);
-    assert_eq!((calls.phase(), calls.room()), (Phase::Closed, 100));
+    assert_eq!((calls.phase(), calls.capacity()), (Phase::Closed, 100));
     calls.fail(1);
-    assert_eq!((calls.phase(), calls.room()), (Phase::Open, 0));
+    assert_eq!((calls.phase(), calls.capacity()), (Phase::Open, 0));
     assert_eq!(calls.refused(), (Refusal::Open, OPEN_FOR));
 }
 
@@ -75,11 +75,11 @@ fn when_its_time_is_over_it_lets_through_as_many_probes_as_it_has_and_the_first_
     calls.pass(OPEN_FOR - TimeDelta::microseconds(1));
     assert_eq!(calls.refused(), (Refusal::Open, TimeDelta::microseconds(1)));
     calls.pass(TimeDelta::microseconds(1));
-    assert_eq!((calls.phase(), calls.room()), (Phase::HalfOpen, 2));
+    assert_eq!((calls.phase(), calls.capacity()), (Phase::HalfOpen, 2));
     let (first, second) = (calls.begin(), calls.begin());
-    assert_eq!((calls.room(), calls.refused()), (0, (Refusal::Probing, OPEN_FOR)));
+    assert_eq!((calls.capacity(), calls.refused()), (0, (Refusal::Probing, OPEN_FOR)));
     assert!(calls.end(first, true), "this closes it");
-    assert_eq!((calls.phase(), calls.room()), (Phase::Closed, 100));
+    assert_eq!((calls.phase(), calls.capacity()), (Phase::Closed, 100));
     assert!(!calls.end(second, false), "of the time before: it is not heard");
     assert_eq!(calls.phase(), Phase::Closed);
 }
@@ -97,22 +97,22 @@ fn a_probe_without_an_answer_opens_it_for_its_whole_time_again() {
     assert!(!calls.end(second, true), "of the time before: it is not heard");
     assert_eq!(calls.phase(), Phase::Open);
     calls.pass(OPEN_FOR);
-    assert_eq!((calls.phase(), calls.room()), (Phase::HalfOpen, 3));
+    assert_eq!((calls.phase(), calls.capacity()), (Phase::HalfOpen, 3));
 }
 
 #[test]
 fn calls_that_began_before_it_opened_say_nothing_about_the_time_since() {
     let mut calls = Calls::new(2, 1);
-    let before: Vec<Leave> = (0..6).map(|_| calls.begin()).collect();
-    for leave in &before[..2] {
-        calls.end(*leave, false);
+    let before: Vec<Permit> = (0..6).map(|_| calls.begin()).collect();
+    for permit in &before[..2] {
+        calls.end(*permit, false);
     }
     assert_eq!(calls.phase(), Phase::Open);
     calls.end(before[2], true);
     assert_eq!(calls.phase(), Phase::Open);
     calls.pass(OPEN_FOR);
     assert!(!calls.end(before[3], true) && !calls.end(before[4], false));
-    assert_eq!((calls.phase(), calls.room()), (Phase::HalfOpen, 1), "and the probe's place is still free");
+    assert_eq!((calls.phase(), calls.capacity()), (Phase::HalfOpen, 1), "and the probe's place is still free");
     let probe = calls.begin();
     calls.end(before[5], false);
     assert_eq!(calls.phase(), Phase::HalfOpen);
@@ -125,10 +125,10 @@ fn a_pause_holds_every_call_for_as_long_as_was_asked_but_not_for_ever() {
     calls.breaker.pause(TimeDelta::seconds(90), calls.now);
     calls.breaker.pause(TimeDelta::seconds(10), calls.now);
     calls.breaker.pause(TimeDelta::seconds(-10), calls.now);
-    assert_eq!((calls.phase(), calls.room()), (Phase::Closed, 0));
+    assert_eq!((calls.phase(), calls.capacity()), (Phase::Closed, 0));
     assert_eq!(calls.refused(), (Refusal::Paused, TimeDelta::seconds(90)), "the longest counts");
     calls.pass(TimeDelta::seconds(90));
-    assert_eq!(calls.room(), 100);
+    assert_eq!(calls.capacity(), 100);
     calls.breaker.pause(TimeDelta::days(1), calls.now);
     assert_eq!(calls.refused(), (Refusal::Paused, LONGEST_PAUSE));
 }
@@ -139,13 +139,13 @@ fn a_clock_that_is_set_back_keeps_nothing_shut() {
     let mut calls = Calls::new(1, 1);
     calls.fail(1);
     calls.pass(-OPEN_FOR);
-    assert_eq!((calls.phase(), calls.room()), (Phase::HalfOpen, 1));
+    assert_eq!((calls.phase(), calls.capacity()), (Phase::HalfOpen, 1));
     let probe = calls.begin();
     assert!(calls.end(probe, true));
     calls.breaker.pause(LONGEST_PAUSE, calls.now);
-    assert_eq!(calls.room(), 0);
+    assert_eq!(calls.capacity(), 0);
     calls.pass(TimeDelta::seconds(-1));
-    assert_eq!(calls.room(), 100);
+    assert_eq!(calls.capacity(), 100);
     calls.breaker.pause(TimeDelta::seconds(10), calls.now);
     calls.pass(-LONGEST_PAUSE);
     calls.breaker.pause(TimeDelta::seconds(20), calls.now);
@@ -158,19 +158,19 @@ fn an_operator_opens_and_closes_it_whatever_the_calls_say() {
     let mut calls = Calls::new(2, 1);
     let before = calls.begin();
     assert!(!calls.breaker.force(Some(Forced::Open), calls.now), "this lets nothing through that was held");
-    assert_eq!((calls.phase(), calls.room()), (Phase::Open, 0));
+    assert_eq!((calls.phase(), calls.capacity()), (Phase::Open, 0));
     calls.pass(OPEN_FOR * 10);
-    assert_eq!((calls.room(), calls.refused()), (0, (Refusal::Open, OPEN_FOR)), "not even a probe");
+    assert_eq!((calls.capacity(), calls.refused()), (0, (Refusal::Open, OPEN_FOR)), "not even a probe");
     calls.end(before, true);
     assert_eq!(calls.phase(), Phase::Open);
     assert!(!calls.breaker.force(Some(Forced::Open), calls.now), "again is nothing new");
     assert!(calls.breaker.force(Some(Forced::Closed), calls.now), "what was held is let through");
     calls.fail(10);
     calls.breaker.pause(TimeDelta::seconds(90), calls.now);
-    assert_eq!((calls.phase(), calls.room()), (Phase::Closed, 100));
+    assert_eq!((calls.phase(), calls.capacity()), (Phase::Closed, 100));
     calls.begin();
     calls.breaker.force(None, calls.now);
-    assert_eq!((calls.phase(), calls.room(), calls.breaker.forced()), (Phase::Closed, 100, None));
+    assert_eq!((calls.phase(), calls.capacity(), calls.breaker.forced()), (Phase::Closed, 100, None));
     calls.fail(1);
     assert_eq!(calls.phase(), Phase::Closed, "the failures of before are forgotten");
     calls.fail(1);
@@ -205,7 +205,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 /// What a reader of the rules would keep: calls that were let through since the phase last changed, and the failures among
 /// them since the last answer.
 struct Model {
-    under_way: Vec<(Leave, u32)>,
+    under_way: Vec<(Permit, u32)>,
     since: u32,
     streak: u32,
     last: Phase,
@@ -239,12 +239,12 @@ proptest! {
         for act in acts {
             let phase = it.phase();
             model.look(phase, false);
-            let room = it.room();
+            let room = it.capacity();
             match act {
                 Act::Begin => match it.breaker.admit(it.now) {
-                    Ok(leave) => {
+                    Ok(permit) => {
                         prop_assert!(room > 0 && phase != Phase::Open);
-                        model.under_way.push((leave, model.since));
+                        model.under_way.push((permit, model.since));
                         prop_assert!(phase != Phase::HalfOpen || model.of_now() <= probes, "more than the probes");
                         prop_assert!(it.breaker.forced().is_some() || model.paused_until <= it.now);
                     }
@@ -257,8 +257,8 @@ proptest! {
                 },
                 Act::End(_, _) if model.under_way.is_empty() => {}
                 Act::End(which, healthy) => {
-                    let (leave, since) = model.under_way.remove(which.index(model.under_way.len()));
-                    let closes = it.end(leave, healthy);
+                    let (permit, since) = model.under_way.remove(which.index(model.under_way.len()));
+                    let closes = it.end(permit, healthy);
                     let heard = since == model.since && it.breaker.forced().is_none();
                     prop_assert_eq!(closes, heard && healthy && phase == Phase::HalfOpen);
                     let expected = match (phase, heard, healthy) {

@@ -8,9 +8,8 @@ use futures::future::BoxFuture;
 
 use super::{OPEN_FOR, rules, start};
 use crate::clock::Clock;
-use crate::guard::breaker::{Forced, Phase};
-use crate::guard::{Gate, Gates};
-use crate::provider::http::CallError;
+use crate::outbound::breaker::{Forced, Phase};
+use crate::outbound::{CallError, Gate, Gates};
 
 fn gates(failures: u32, at_once: usize) -> (Gates, Clock) {
     let clock = Clock::manual(start());
@@ -35,9 +34,9 @@ fn ended(gate: &Gate, result: Result<(), CallError>) -> Result<(), CallError> {
     gate.pass(async { result }).now_or_never().unwrap()
 }
 
-fn held(error: &CallError) -> Option<(&'static str, i64)> {
+fn deferred(error: &CallError) -> Option<(&'static str, i64)> {
     match error {
-        CallError::Held { class, after } => Some((*class, after.num_seconds())),
+        CallError::Deferred { class, after } => Some((*class, after.num_seconds())),
         _ => None,
     }
 }
@@ -47,14 +46,14 @@ fn no_more_calls_run_at_once_than_may_and_one_that_ends_makes_room() {
     let (gates, _) = gates(5, 2);
     let gate = gates.gate("nexusbank", "submit");
     let first = begun(&gate).unwrap_or_else(|_| unreachable!());
-    assert_eq!((gate.room(), gate.under_way()), (1, 1));
+    assert_eq!((gate.capacity(), gate.under_way()), (1, 1));
     let second = begun(&gate).unwrap_or_else(|_| unreachable!());
     let crowded = ended(&gate, Ok(())).unwrap_err();
-    assert_eq!(held(&crowded), Some(("crowded", 1)));
-    assert_eq!((gate.room(), gate.refused_for()), (0, None), "a crowd is not the breaker's");
-    assert_eq!(gates.gate("nexusbank", "lookup").room(), 2, "another operation has its own");
+    assert_eq!(deferred(&crowded), Some(("crowded", 1)));
+    assert_eq!((gate.capacity(), gate.refused_for()), (0, None), "a crowd is not the breaker's");
+    assert_eq!(gates.gate("nexusbank", "lookup").capacity(), 2, "another operation has its own");
     drop(first);
-    assert_eq!((gate.room(), gate.under_way()), (1, 1));
+    assert_eq!((gate.capacity(), gate.under_way()), (1, 1));
     drop(second);
     assert_eq!(gate.under_way(), 0);
 }
@@ -69,16 +68,16 @@ fn calls_that_are_given_up_are_failures_and_free_their_place() {
         drop(begun(&gate));
     }
     assert_eq!((gate.phase(), gate.under_way()), (Phase::Open, 0));
-    assert_eq!(held(&begun(&gate).err().unwrap()), Some(("breaker_open", 30)));
+    assert_eq!(deferred(&begun(&gate).err().unwrap()), Some(("breaker_open", 30)));
     clock.advance(OPEN_FOR);
-    assert_eq!(gate.room(), 1);
+    assert_eq!(gate.capacity(), 1);
     let probe = begun(&gate).unwrap_or_else(|_| unreachable!());
-    assert_eq!((gate.room(), gate.under_way()), (0, 1));
-    assert_eq!(held(&begun(&gate).err().unwrap()), Some(("probing", 30)));
+    assert_eq!((gate.capacity(), gate.under_way()), (0, 1));
+    assert_eq!(deferred(&begun(&gate).err().unwrap()), Some(("probing", 30)));
     drop(probe);
     assert_eq!((gate.phase(), gate.under_way()), (Phase::Open, 0));
     clock.advance(OPEN_FOR);
-    assert_eq!(gate.room(), 1, "the probe that was given up holds no place");
+    assert_eq!(gate.capacity(), 1, "the probe that was given up holds no place");
     assert!(gates.take_closed().keys().is_empty());
     ended(&gate, Ok(())).unwrap();
     assert_eq!(gate.phase(), Phase::Closed);
@@ -91,7 +90,7 @@ fn a_call_that_was_not_made_says_nothing_about_the_other_side() {
     let gate = gates.gate("nexusbank", "submit");
     let under_way = begun(&gate).unwrap_or_else(|_| unreachable!());
     for _ in 0..10 {
-        assert!(ended(&gate, Err(CallError::timeout())).is_err_and(|error| held(&error).is_some()));
+        assert!(ended(&gate, Err(CallError::timeout())).is_err_and(|error| deferred(&error).is_some()));
     }
     assert_eq!(gate.phase(), Phase::Closed);
     drop(under_way);
@@ -112,7 +111,7 @@ fn only_what_shows_that_nobody_is_there_opens_it() {
         let (gates, _) = gates(1, 1);
         let gate = gates.gate("nexusbank", "submit");
         assert_eq!(ended(&gate, Err(error.clone())), Err(error.clone()));
-        assert_eq!((gate.phase(), gate.room()), (Phase::Closed, 1), "{error:?}");
+        assert_eq!((gate.phase(), gate.capacity()), (Phase::Closed, 1), "{error:?}");
     }
     for error in [CallError::timeout(), outage("transport", None), outage("server_error", None)] {
         let (gates, _) = gates(1, 1);
@@ -128,11 +127,11 @@ fn a_pause_that_one_answer_asks_for_holds_every_call() {
         let (gates, clock) = gates(5, 4);
         let gate = gates.gate("nexusbank", "submit");
         assert!(ended(&gate, Err(outage(class, Some(TimeDelta::seconds(90))))).is_err());
-        let refused = ended(&gate, Ok(())).err().and_then(|error| held(&error));
+        let refused = ended(&gate, Ok(())).err().and_then(|error| deferred(&error));
         assert_eq!(refused, pauses.then_some(("throttled", 90)), "{class}");
         assert_eq!(gate.refused_for().is_some(), pauses);
         clock.advance(TimeDelta::seconds(90));
-        assert_eq!((gate.room(), ended(&gate, Ok(()))), (4, Ok(())));
+        assert_eq!((gate.capacity(), ended(&gate, Ok(()))), (4, Ok(())));
     }
 }
 
@@ -159,10 +158,10 @@ fn a_gate_that_closed_is_told_until_somebody_has_looked_after_it() {
 fn what_was_read_before_a_decision_made_here_does_not_undo_it() {
     let (gates, _) = gates(1, 1);
     let gate = gates.gate("nexusbank", "submit");
-    let era = gates.era();
+    let generation = gates.generation();
     gates.decide(&gate, Some(Forced::Open));
-    assert_eq!((gates.take_over(era, |_| None), gate.forced()), (0, Some(Forced::Open)));
-    let era = gates.era();
-    assert_eq!((gates.take_over(era, |_| None), gate.forced()), (1, None));
-    assert_eq!(gates.take_over(era, |_| None), 0, "again is nothing new");
+    assert_eq!((gates.take_over(generation, |_| None), gate.forced()), (0, Some(Forced::Open)));
+    let generation = gates.generation();
+    assert_eq!((gates.take_over(generation, |_| None), gate.forced()), (1, None));
+    assert_eq!(gates.take_over(generation, |_| None), 0, "again is nothing new");
 }

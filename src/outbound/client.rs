@@ -1,7 +1,5 @@
-//! The one client for every call out: a gate before each (`guard`), a deadline on each, no redirects, no proxy, a bound on
+//! The one client for every call out: a gate before each ([`Gate`]), a deadline on each, no redirects, no proxy, a bound on
 //! what is read, and errors by what they mean for the work.
-
-mod error;
 
 use std::io::Read;
 use std::time::Duration;
@@ -14,10 +12,9 @@ use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub use self::error::CallError;
+use super::json::{self, Prose};
+use super::{CallError, Gate};
 use crate::clock::{Clock, Time};
-use crate::guard::Gate;
-use crate::provider::json::{self, Prose};
 
 /// The largest answer that is read, before and after it was decompressed.
 const MAX_ANSWER: usize = 1_024 * 1_024;
@@ -263,7 +260,7 @@ fn refusal(number: u16, body: &[u8]) -> Option<CallError> {
         Code::Word(word) => word,
         Code::Number(number) => number.to_string(),
     };
-    let message = plain(&message.map(|it| it.0).unwrap_or_default());
+    let message = sanitize(&message.map(|it| it.0).unwrap_or_default());
     (is_code(&code) && code != number.to_string()).then_some(CallError::Rejected { code, message })
 }
 
@@ -285,7 +282,7 @@ pub fn place(error: &serde_json::Error) -> String {
 /// Text from outside as it may be stored and shown: no control characters (Postgres' text takes no U+0000), at most 200
 /// characters; a tab or a line end becomes a space. The raw bytes stay in the inbox.
 #[must_use]
-pub fn plain(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     let shown = |c: char| match c {
         c if !c.is_control() => c,
         c if c.is_whitespace() => ' ',
@@ -364,8 +361,8 @@ mod tests {
                 assert_eq!(judged(status), nature, "{status}");
             }
         }
-        let held = |class| CallError::Held { class, after: TimeDelta::seconds(1) }.nature();
-        assert_eq!((held("breaker_open"), held("throttled")), (Nature::Retryable, Nature::Throttled));
+        let deferred = |class| CallError::Deferred { class, after: TimeDelta::seconds(1) }.nature();
+        assert_eq!((deferred("breaker_open"), deferred("throttled")), (Nature::Retryable, Nature::Throttled));
         assert_eq!(CallError::timeout().nature(), Nature::Indeterminate);
         assert_eq!(CallError::timeout().without_effect().nature(), Nature::Retryable);
     }
