@@ -3,7 +3,7 @@
 
 use account_opening::domain::bank::{Bic, Iban};
 use account_opening::domain::{Report, Verdict};
-use account_opening::outbound::{Answer, CallError};
+use account_opening::outbound::{Answer, CallError, read_refusal};
 use account_opening::provider::Parsed;
 use account_opening::provider::nexusbank::{self, read_account, read_one, read_page};
 use account_opening::provider::signature::{self, WebhookSecret};
@@ -111,7 +111,7 @@ pub fn answer(data: &[u8]) {
     let Some((status, body)) = data.split_first_chunk::<2>() else { return };
     let number = 100 + u16::from_be_bytes(*status) % 500;
     let status = StatusCode::from_u16(number).expect("100 to 599");
-    match Answer::judged(status, body.to_vec(), None) {
+    match (Answer { status, body: body.to_vec(), retry_after: None }).judge(read_refusal) {
         Ok(answer) => {
             assert!(status.is_success());
             match read_one(&answer) {

@@ -24,7 +24,6 @@ pub use self::key::{KeyError, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
 use crate::http::listener::{Limits, serve};
 use crate::http::{internal, public};
-use crate::outbound::BreakerOverrides;
 use crate::workers::driver::tick;
 use crate::workers::{Context, secret_uses};
 
@@ -63,9 +62,9 @@ impl Parts {
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
         let (stop_listening, stop_working) = (state.stopping.clone(), CancellationToken::new());
         let abort_calls = context.abort_calls.clone();
-        // Before the first call: what an operator has shut stays shut. If it cannot be read now, it is read soon.
-        if let Err(error) = tick(&BreakerOverrides(context.clone())).await {
-            tracing::warn!(%error, "what operators made breakers do is not known yet");
+        // Before the first call, so that a breaker that was forced open stays open. If the read fails, the worker reads soon.
+        if let Err(error) = tick(&context.breaker_overrides()).await {
+            tracing::warn!(%error, "overrides of circuit breakers are not read yet; calls go out until they are");
         }
         let metrics = state.metrics.clone();
         let mut listeners = JoinSet::new();

@@ -36,4 +36,5 @@ pub mod refused_webhooks;
 pub mod services;
 pub mod simulator;
 pub mod telemetry;
+pub mod token_bucket;
 pub mod workers;

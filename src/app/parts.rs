@@ -19,7 +19,7 @@ use crate::http::AppState;
 use crate::http::internal::flags::Flags;
 use crate::http::internal::openings::{Lookout, Starts};
 use crate::ingest::{Backlog, Bounds, Ingest, Lanes, Shared};
-use crate::outbound::{Budget, Client, Gates};
+use crate::outbound::{Client, Gates, PollBudget};
 use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers, SecretUses};
 use crate::refused_webhooks::RefusedWebhooks;
@@ -88,6 +88,7 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
     let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
     let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
     let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
+    let providers = Providers::new([nexusbank]);
     Ok(Context {
         pool: pool.clone(),
         clock: clock.clone(),
@@ -95,7 +96,8 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         ids,
         policy: settings.policy.clone(),
         retry: settings.retry.clone(),
-        providers: Providers::new([nexusbank]),
+        poll_budget: PollBudget::new(providers.names().map(|it| (it, settings.poll_budget))),
+        providers,
         profiles: ProfileService::new(settings.profile_service_url.clone(), client.clone(), &gates),
         cards: CardIssuer::new(settings.card_service_url.clone(), client.clone(), &gates),
         subscribers: Subscribers::new(settings.event_subscribers.clone(), client.clone(), &gates),
@@ -112,7 +114,6 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         inbox_keys_for: settings.inbox_keys_for,
         secret_uses: SecretUses::default(),
         gates,
-        poll_budget: Budget::new(settings.poll_budget),
         fronts: Fronts::default(),
         heard: Heard::default(),
         catch_up_overlap: settings.catch_up_overlap,

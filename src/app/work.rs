@@ -9,7 +9,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Topic;
-use crate::outbound::{BreakerOverrides, Recovery};
 use crate::workers::Context;
 use crate::workers::backlog::BacklogWatch;
 use crate::workers::catch_up::CatchUp;
@@ -57,10 +56,10 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
         spawn.worker(Relay { context: context.clone(), topic }, rhythm);
     }
     let alone = |wake, idle| Rhythm::new(wake, idle, 1);
-    spawn.worker(Recovery(context.clone()), alone(context.gates.wake(), LOOK));
+    spawn.worker(context.recovery(), alone(context.gates.closed(), LOOK));
     spawn.worker(CatchUp(context.clone()), alone(Arc::clone(&wakers.catch_up), LOOK));
     spawn.worker(BacklogWatch::new(context.clone()), alone(Arc::default(), BEHIND));
-    spawn.worker(BreakerOverrides(context.clone()), alone(Arc::default(), LOOK));
+    spawn.worker(context.breaker_overrides(), alone(Arc::default(), LOOK));
     spawn.worker(Marks(context.clone()), alone(Arc::default(), KEEP));
     spawn.worker(SecretUseKeeper(context.clone()), alone(Arc::default(), KEEP));
     spawn.worker(Sweeper(context.clone()), alone(Arc::default(), SWEEP));

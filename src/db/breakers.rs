@@ -3,7 +3,6 @@
 use sqlx::PgConnection;
 
 use crate::clock::Time;
-use crate::outbound::breaker::Forced;
 
 /// A breaker that an operator has decided on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +19,6 @@ pub struct Row {
 }
 
 impl Row {
-    /// What it was made to do.
-    #[must_use]
-    pub fn forced(&self) -> Option<Forced> {
-        self.forced.parse().ok()
-    }
-
     /// Whether it is the breaker of this operation.
     #[must_use]
     pub fn is_of(&self, system: &str, operation: &str) -> bool {

@@ -1,48 +1,59 @@
-//! The circuit breaker: which calls are let through, judged by how the last ones ended. Pure, and driven by the clock that
-//! its callers bring.
+//! The circuit breaker of one operation (Nygard, Release It!, 2nd edition, chapter 5).
 //!
-//! Closed, it counts failures in a row; at the threshold it opens and lets nothing through for a while; then, half-open, it
-//! lets a few probes through, of which the first that is answered closes it and the first that is not opens it again. Calls
-//! that were let through before the last change say nothing about the time since, so their ends are not heard.
-//! (Nygard, Release It!, 2nd edition, chapter 5.)
+//! Calls to a system that is down cost time and keep it down. Closed, the breaker counts failures in a row; at the threshold it
+//! opens and refuses all calls for a while. Then, half-open, it permits a few probes: the first answer closes it, the first
+//! failure opens it again. A call from before the last change of state says nothing about the time since, so its end is ignored.
+//!
+//! Pure, driven by the clock of its callers. A crash begins with a closed breaker.
 
 use chrono::TimeDelta;
 
 use crate::clock::Time;
 use crate::domain::text::words;
 
-/// When it opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// So many failures in a row open it.
     pub failures: u32,
-    /// How long it lets nothing through.
+    /// How long it refuses all calls.
     pub open_for: TimeDelta,
-    /// How many calls at once it lets through after that.
+    /// How many calls at once it permits after that.
     pub probes: usize,
-    /// The longest pause that the other side may ask of all calls.
+    /// The longest pause that the other system may ask for.
     pub longest_pause: TimeDelta,
 }
 
 words!(
-    /// What it does with calls.
+    /// Which calls the breaker permits.
     Phase {
-        /// Lets them through.
+        /// All.
         Closed = "closed",
-        /// Lets a few through, to learn whether the other side is back.
+        /// A few, to learn whether the other system is back.
         HalfOpen = "half_open",
-        /// Lets none through.
+        /// None.
         Open = "open",
     }
 );
 
 words!(
-    /// What an operator has made it do, whatever the calls say.
+    /// An operator's override, which holds whatever the calls say.
     Forced {
-        /// Let nothing through.
+        /// Refuse all calls.
         Open = "open",
-        /// Let everything through.
+        /// Permit all calls.
         Closed = "closed",
+    }
+);
+
+words!(
+    /// Why a call is refused.
+    Refusal {
+        /// The breaker is open.
+        Open = "breaker_open",
+        /// All probes are under way.
+        Probing = "probing",
+        /// The other system asked for a pause.
+        Paused = "throttled",
     }
 );
 
@@ -52,17 +63,6 @@ pub struct Permit {
     generation: u64,
 }
 
-/// Why a call is not let through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The breaker is open.
-    Open,
-    /// As many probes as may be are under way.
-    Probing,
-    /// The other side asked for a pause.
-    Paused,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Closed { failures: u32 },
@@ -70,21 +70,19 @@ enum State {
     HalfOpen { under_way: usize },
 }
 
-/// One breaker.
 #[derive(Clone, Debug)]
 pub struct Breaker {
     rules: Rules,
     state: State,
-    /// Raised with each change of state, so that a permit from before it is known.
+    /// Raised with each change of state: a permit of an older generation is known by it.
     generation: u64,
     paused_until: Option<Time>,
     forced: Option<Forced>,
-    /// Since when the other side has not been what it should be.
+    /// Since when the other system has not answered.
     away_since: Option<Time>,
 }
 
 impl Breaker {
-    /// A closed one.
     #[must_use]
     pub const fn new(rules: Rules) -> Self {
         Self {
@@ -97,10 +95,7 @@ impl Breaker {
         }
     }
 
-    /// Lets a call through, or says why not and when to ask again.
-    ///
-    /// # Errors
-    /// The refusal, and when it may be otherwise.
+    /// Permits a call, or says why not and when to ask again.
     pub fn admit(&mut self, now: Time) -> Result<Permit, (Refusal, Time)> {
         self.turn(now);
         if let Some(refusal) = self.refusal(now) {
@@ -112,7 +107,7 @@ impl Breaker {
         Ok(Permit { generation: self.generation })
     }
 
-    /// How many calls would be let through now, at most `most`.
+    /// How many calls it would permit now, at most `most`.
     #[must_use]
     pub fn capacity(&mut self, now: Time, most: usize) -> usize {
         self.turn(now);
@@ -123,8 +118,8 @@ impl Breaker {
         }
     }
 
-    /// How a call ended: with any answer at all, or without one that shows that the other side works. Whether that closed
-    /// the breaker. While an operator has decided, nothing is learnt: there is nothing to decide.
+    /// Learns how a call ended; healthy: the other system answered. Whether that closed the breaker. Under an override it learns
+    /// nothing.
     pub fn ended(&mut self, permit: Permit, healthy: bool, now: Time) -> bool {
         if permit.generation != self.generation || self.forced.is_some() {
             return false;
@@ -147,14 +142,14 @@ impl Breaker {
         false
     }
 
-    /// The other side asked for a pause of all calls.
+    /// The other system asked for a pause of all calls.
     pub fn pause(&mut self, asked: TimeDelta, now: Time) {
         self.turn(now);
         let until = now + asked.clamp(TimeDelta::zero(), self.rules.longest_pause);
         self.paused_until = Some(self.paused_until.map_or(until, |held| held.max(until)));
     }
 
-    /// An operator decides, or no longer does: then it begins anew, closed. Whether that lets calls through again.
+    /// Sets or lifts an override; without one it begins anew, closed. Whether calls that were refused pass now.
     pub fn force(&mut self, forced: Option<Forced>, now: Time) -> bool {
         if self.forced == forced {
             return false;
@@ -170,14 +165,13 @@ impl Breaker {
         held && forced != Some(Forced::Open)
     }
 
-    /// What it does now.
     #[must_use]
     pub fn phase(&mut self, now: Time) -> Phase {
         self.turn(now);
         self.last_phase()
     }
 
-    /// What it did when it was last asked.
+    /// Its phase when it was last asked.
     #[must_use]
     pub const fn last_phase(&self) -> Phase {
         match (self.forced, self.state) {
@@ -187,19 +181,18 @@ impl Breaker {
         }
     }
 
-    /// Since when it has been open, but for its probes; asked when it has closed, it forgets.
+    /// Since when the other system had not answered; forgotten once taken, after the breaker closed.
     pub const fn take_away_since(&mut self) -> Option<Time> {
         self.away_since.take()
     }
 
-    /// What an operator has decided.
     #[must_use]
     pub const fn forced(&self) -> Option<Forced> {
         self.forced
     }
 
-    /// When the time has come, an open one becomes half-open. A time that is further away than it ever is was set by a clock
-    /// that has been set back since: it has come too, or calls would be held for as long as the clock was wrong.
+    /// Makes an open breaker half-open when its time has come, and ends a pause. A time further away than the rules allow was
+    /// set before the clock was set back; it counts as come, or calls would wait for as long as the clock was wrong.
     fn turn(&mut self, now: Time) {
         let Rules { open_for, longest_pause, .. } = self.rules;
         if matches!(self.state, State::Open { until } if until <= now || until - now > open_for) {
@@ -213,8 +206,8 @@ impl Breaker {
             (Some(Forced::Closed), _) => return None,
             (Some(Forced::Open), _) => return Some((Refusal::Open, now + self.rules.open_for)),
             (None, State::Open { until }) => return Some((Refusal::Open, until)),
-            // The probes under way will tell, and whoever waits is told when they have closed it. If they do not, it will be
-            // open for so long again.
+            // The probes decide: success closes the breaker, and recovery makes the refused work due; failure opens it for this
+            // long again.
             (None, State::HalfOpen { under_way }) if under_way >= self.rules.probes => {
                 return Some((Refusal::Probing, now + self.rules.open_for));
             }

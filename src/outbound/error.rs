@@ -1,42 +1,38 @@
-//! What a failed call means for the work that it was made for.
+//! What a failed call means for the work that made it.
+//!
+//! Each failure says what comes next: repeat (when), give up (why), or ask a person. It is decided once, here and in
+//! [`Answer::judge`](super::Answer::judge); workers read [`CallError::nature`] and never look at a status.
 
 use chrono::TimeDelta;
 
 use crate::db::describe;
 use crate::domain::retry::Nature;
 
-/// What a failed call means.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The other side's final no.
+    /// The other system's final refusal.
     #[error("refused: {code}")]
-    Rejected {
-        /// Its code for why.
-        code: String,
-        /// Its words for why.
-        message: String,
-    },
-    /// The other side, or the way to it, is out of order: it is waited out.
+    Rejected { code: String, message: String },
+    /// The other system, or the way to it, is out of order: the work waits and is repeated.
     #[error("{cause}")]
     Outage {
         /// `timeout`, `transport`, `server_error`, `throttled`, `busy`, `misconfigured`, `shutdown`, `database`
         class: &'static str,
         /// For people; never a body.
         cause: String,
-        /// How long the other side asked us to wait.
+        /// The wait that the other system asked for.
         after: Option<TimeDelta>,
         /// Whether the call may have taken effect.
         indeterminate: bool,
     },
-    /// It was not made: the breaker is open, the other side asked for a pause, or too many are under way.
+    /// The call was not made: the breaker is open, the other system asked for a pause, or the operation is at capacity.
     #[error("not made: {class}")]
     Deferred {
-        /// `breaker_open`, `probing`, `throttled`, `crowded`; of tickets, `index_lag` and `overtaken`
+        /// `breaker_open`, `probing`, `throttled`, `crowded`; for tickets also `index_lag` and `overtaken`
         class: &'static str,
-        /// When it may be let through.
         after: TimeDelta,
     },
-    /// An answer that is none: it counts towards `MAX_ATTEMPTS`.
+    /// An answer without a usable meaning; it counts towards `MAX_ATTEMPTS`.
     #[error("{cause}")]
     Unusable {
         /// For people; never a body.
@@ -47,7 +43,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The class, for metrics and attempts.
+    /// The class, for metrics and attempt logs.
     #[must_use]
     pub const fn class(&self) -> &'static str {
         match self {
@@ -57,34 +53,35 @@ impl CallError {
         }
     }
 
-    /// An answer that is none, to a call that may have taken effect.
+    /// An answer without a usable meaning, to a call that may have taken effect.
     #[must_use]
     pub fn unusable(cause: impl Into<String>) -> Self {
         Self::Unusable { cause: cause.into(), indeterminate: true }
     }
 
-    /// No answer within the deadline.
     #[must_use]
     pub fn timeout() -> Self {
-        let cause = "timeout: no complete answer".to_owned();
-        Self::Outage { class: "timeout", cause, after: None, indeterminate: true }
+        Self::unanswered("timeout", "timeout: no complete answer")
     }
 
-    /// Given up by us, since we are stopping.
+    /// A call that the service aborts because it is stopping.
     #[must_use]
     pub fn shutdown() -> Self {
-        let cause = "shutdown: given up before its answer".to_owned();
-        Self::Outage { class: "shutdown", cause, after: None, indeterminate: true }
+        Self::unanswered("shutdown", "shutdown: given up before its answer")
     }
 
-    /// The same error, of a call that only looked.
+    fn unanswered(class: &'static str, cause: &str) -> Self {
+        Self::Outage { class, cause: cause.to_owned(), after: None, indeterminate: true }
+    }
+
+    /// The same error of a call that only reads.
     #[must_use]
     pub fn without_effect(self) -> Self {
         match self {
             Self::Outage { class, cause, after, .. } => Self::Outage { class, cause, after, indeterminate: false },
             Self::Unusable { cause, .. } => Self::Unusable { cause, indeterminate: false },
             deferred @ Self::Deferred { .. } => deferred,
-            // A look is never refused for good: its answer says nothing about the submission.
+            // A refused read says nothing about the submission, so it is never final.
             Self::Rejected { code, .. } => {
                 Self::Unusable { cause: format!("a look was refused: {code}"), indeterminate: false }
             }
@@ -97,7 +94,6 @@ impl CallError {
         self.nature() == Nature::Indeterminate
     }
 
-    /// What it says about what comes next.
     #[must_use]
     pub fn nature(&self) -> Nature {
         match self {
@@ -110,15 +106,14 @@ impl CallError {
         }
     }
 
-    /// Whether it is we alone who did not make the call: as many are under way as we make at once, of all calls or of probes.
-    /// That says nothing about the other side.
+    /// Whether our own limit on concurrent calls or probes deferred the call, which says nothing about the other system.
     #[must_use]
     pub fn is_for_want_of_capacity(&self) -> bool {
         matches!(self, Self::Deferred { class: "crowded" | "probing", .. })
     }
 
-    /// Whether somebody was there: any answer but a server's error shows it, also a refusal and one that cannot be used.
-    /// Otherwise one request that a system cannot digest would keep all others from it.
+    /// Whether the other system is up: every answer but a 5xx shows it, also a refusal or an unusable one. Otherwise one
+    /// request that a system cannot digest would open the breaker for all others.
     #[must_use]
     pub fn shows_health(&self) -> bool {
         match self {
@@ -127,8 +122,8 @@ impl CallError {
         }
     }
 
-    /// The pause that the other side asked of everybody: with 429 for our part, with 503 because it is not available
-    /// (RFC 9110, section 10.2.3). With any other status it is about that one request.
+    /// The pause that the other system asks of all calls: by 429 or by 503 (RFC 9110, section 10.2.3). With any other status
+    /// `Retry-After` concerns the one request.
     #[must_use]
     pub fn pause(&self) -> Option<TimeDelta> {
         match self {
@@ -138,7 +133,16 @@ impl CallError {
     }
 }
 
-/// Our own database, in the midst of a call: it is waited out, and nothing was sent for it.
+/// A call without a complete answer. A connection that was never made carried nothing.
+impl From<reqwest::Error> for CallError {
+    fn from(error: reqwest::Error) -> Self {
+        let class = if error.is_timeout() { "timeout" } else { "transport" };
+        let what = if error.is_connect() { "could not connect" } else { "no complete answer" };
+        Self::Outage { class, cause: format!("{class}: {what}"), after: None, indeterminate: !error.is_connect() }
+    }
+}
+
+/// Our own database failed before the call: nothing was sent.
 impl From<sqlx::Error> for CallError {
     fn from(error: sqlx::Error) -> Self {
         let cause = format!("our database: {}", describe(&error));

@@ -92,6 +92,24 @@ fn unit(escape: &str) -> Option<u16> {
     u16::from_str_radix(escape.strip_prefix(r"\u")?.get(..4)?, 16).ok()
 }
 
+/// Where and how JSON is wrong, without the text at that place.
+#[must_use]
+pub fn place(error: &serde_json::Error) -> String {
+    format!("{:?} at line {} column {}", error.classify(), error.line(), error.column())
+}
+
+/// Text from outside, fit to be stored and shown: at most 200 characters, none of them a control character (Postgres refuses
+/// U+0000). A tab or a line end becomes a space. The raw bytes stay in the inbox.
+#[must_use]
+pub fn sanitize(text: &str) -> String {
+    let shown = |c: char| match c {
+        c if !c.is_control() => c,
+        c if c.is_whitespace() => ' ',
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    text.chars().take(200).map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,28 +1,31 @@
-//! What operators have made breakers do, taken over from the database: on every replica, and again after a start.
+//! Operators' overrides of circuit breakers, followed on every replica.
 //!
-//! It only reads, and finds no work. While the database is away, what was read last holds. What was read before a decision
-//! that is made here meanwhile undoes nothing of it: it is dropped.
+//! An operator decides on one replica, and a decision must hold on all of them and after a restart. So it is a row of
+//! `breakers`, which each replica reads twice a second and before its first call. While the database is away, the last read
+//! holds. A read that raced with a decision of this process is dropped for that gate ([`Gate::follow`]). A crash loses nothing.
 
 use async_trait::async_trait;
+use sqlx::PgPool;
 
-use super::Gate;
+use super::{Gate, Gates};
 use crate::db::{WITHIN, breakers, conclude};
-use crate::faults::Step;
-use crate::workers::Context;
+use crate::faults::{FaultPoint, Step};
 use crate::workers::driver::{Counts, TickError, Worker};
 
-/// The worker.
-pub struct BreakerOverrides(pub Context);
+pub struct BreakerOverrides {
+    pub pool: PgPool,
+    pub gates: Gates,
+    pub faults: FaultPoint,
+}
 
-/// What a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TakenOver {
-    /// Breakers that do something else than before.
+pub struct OverridesRead {
+    /// Gates whose override changed.
     pub changed: usize,
 }
 
-impl Counts for TakenOver {
-    /// There is never more behind it.
+impl Counts for OverridesRead {
+    /// One read shows all there is.
     fn found_work(&self) -> bool {
         false
     }
@@ -32,23 +35,23 @@ impl Counts for TakenOver {
 
 #[async_trait]
 impl Worker for BreakerOverrides {
-    type Counts = TakenOver;
+    type Counts = OverridesRead;
 
     fn name(&self) -> &'static str {
         "breakers"
     }
 
-    async fn tick(&self) -> Result<TakenOver, TickError> {
-        let Context { pool, gates, faults, .. } = &self.0;
-        let generation = gates.generation();
-        let mut connection = pool.acquire().await?;
-        let reading = faults.around(self.name(), Step::Claim, breakers::all(&mut connection));
+    async fn tick(&self) -> Result<OverridesRead, TickError> {
+        let before: Vec<(Gate, u64)> = self.gates.all().into_iter().map(|it| (it.clone(), it.decisions())).collect();
+        let mut connection = self.pool.acquire().await?;
+        let reading = self.faults.around(self.name(), Step::Claim, breakers::all(&mut connection));
         let result = tokio::time::timeout(WITHIN, reading).await;
         let rows = conclude(connection, result)?;
-        let read = |gate: &Gate| {
+        let forced = |gate: &Gate| {
             let row = rows.iter().find(|row| row.is_of(gate.system(), gate.operation()));
-            row.and_then(breakers::Row::forced)
+            row.and_then(|row| row.forced.parse().ok())
         };
-        Ok(TakenOver { changed: gates.take_over(generation, read) })
+        let changed = before.iter().filter(|(gate, decisions)| gate.follow(forced(gate), *decisions)).count();
+        Ok(OverridesRead { changed })
     }
 }

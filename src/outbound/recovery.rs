@@ -1,34 +1,45 @@
-//! Recovery: when a breaker closes, what waited for it becomes due at once, and not only when its own wait is over. Where an
-//! operator forces it closed, all of its work becomes due, whatever that waits for.
+//! Recovery: work that waited for an outage to end becomes due at once.
 //!
-//! It moves times and makes no calls: how much then runs at once is bounded by the gates as ever. A gate that closed is
-//! remembered in the process until its work is due; a crash forgets it, and the work waits out its own time, which is at most
-//! `BACKOFF_CAP`.
+//! Each row waits out its own backoff, up to `BACKOFF_CAP`, though its system may answer again after a second. So when calls of a
+//! gate pass again, this worker makes the work behind that gate due; all of it, where an operator forced the breaker closed. It
+//! only moves times: the gates bound how many calls run at once, as ever.
+//!
+//! A gate keeps its closing until all of its work is due, also when the database fails meanwhile. A crash forgets the closing:
+//! then each row waits out its own time.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::PgConnection;
+use futures::future::BoxFuture;
+use sqlx::{PgConnection, PgPool};
 
-use super::{Closing, Key, capacity};
-use crate::clock::Time;
-use crate::db::backfills::Cause;
+use super::capacity::GatedWork;
+use super::{Closing, Gate, Gates};
+use crate::clock::{Clock, Time};
 use crate::db::{WITHIN, conclude, outbox};
-use crate::domain::Topic;
-use crate::faults::Step;
+use crate::faults::{FaultPoint, Step};
 use crate::workers::driver::{Counts, TickError, Worker};
-use crate::workers::{Context, catch_up};
 
-/// Rows in one commit. Each looks from the head of the queue, past all that is due already.
+/// Rows in one commit. Each commit reads from the head of the queue, past all rows that are due already.
 const BATCH: u16 = 2_000;
 
-/// The worker.
-pub struct Recovery(pub Context);
+/// Called with a system that answers again, and since when it had not.
+pub type OnReturn = Arc<dyn Fn(String, Option<Time>) -> BoxFuture<'static, sqlx::Result<()>> + Send + Sync>;
 
-/// What a tick did.
+pub struct Recovery {
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub gates: Gates,
+    pub work: Arc<[GatedWork]>,
+    pub on_return: OnReturn,
+    pub faults: FaultPoint,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Gates that had closed.
+    /// Gates whose calls pass again.
     pub closed: usize,
-    /// Work that became due.
+    /// Rows that became due.
     pub made_due: u64,
 }
 
@@ -49,79 +60,50 @@ impl Worker for Recovery {
     }
 
     async fn tick(&self) -> Result<Recovered, TickError> {
-        let Context { pool, gates, .. } = &self.0;
-        let mut closings = gates.take_closed();
-        if closings.keys().is_empty() {
-            return Ok(Recovered::default());
-        }
-        let mut recovered = Recovered { closed: closings.keys().len(), made_due: 0 };
-        for key in closings.keys() {
-            let mut connection = pool.acquire().await?;
-            let recovering = self.recover(&mut connection, &key, closings.of(&key));
-            let result = tokio::time::timeout(WITHIN, recovering).await;
-            let made_due: MadeDue = conclude(connection, result)?;
-            recovered.made_due += made_due.rows;
-            if !made_due.may_be_more {
-                closings.done(&key);
+        let mut recovered = Recovered::default();
+        for gate in self.gates.all() {
+            let Some(closing) = gate.take_closing() else { continue };
+            let result = self.recover(&gate, closing).await;
+            if !result.as_ref().is_ok_and(|it| it.complete) {
+                gate.put_back(closing);
             }
+            recovered.made_due += result?.rows;
+            recovered.closed += 1;
         }
         Ok(recovered)
     }
 }
 
-/// What became due in one commit.
+/// One commit's part.
+#[derive(Default)]
 struct MadeDue {
     rows: u64,
-    may_be_more: bool,
+    complete: bool,
 }
 
 impl Recovery {
-    async fn recover(&self, connection: &mut PgConnection, key: &Key, closing: Closing) -> sqlx::Result<MadeDue> {
-        let made_due = self.make_all_due(connection, key, closing.by_operator).await?;
-        if !made_due.may_be_more {
-            self.is_back(connection, key, closing.away_since).await?;
+    async fn recover(&self, gate: &Gate, closing: Closing) -> sqlx::Result<MadeDue> {
+        let mut connection = self.pool.acquire().await?;
+        let making_due = self.make_due(&mut connection, gate, closing.by_operator);
+        let result = tokio::time::timeout(WITHIN, making_due).await;
+        let made_due: MadeDue = conclude(connection, result)?;
+        if made_due.complete {
+            tracing::info!(system = gate.system(), operation = gate.operation(), "calls pass again");
+            (self.on_return)(gate.system().to_owned(), closing.away_since).await?;
         }
         Ok(made_due)
     }
 
-    async fn make_all_due(&self, connection: &mut PgConnection, key: &Key, by_operator: bool) -> sqlx::Result<MadeDue> {
-        let mut all = MadeDue { rows: 0, may_be_more: false };
-        for topic in capacity::topics(&self.0, key) {
-            let rows = self.make_due(connection, topic, key, by_operator).await?;
-            all.rows += rows;
-            all.may_be_more |= rows >= BATCH.into();
-            self.0.wakers.relay(topic).notify_one();
+    async fn make_due(&self, connection: &mut PgConnection, gate: &Gate, all: bool) -> sqlx::Result<MadeDue> {
+        let mut made_due = MadeDue { rows: 0, complete: true };
+        for work in self.work.iter().filter(|it| it.passes(gate)) {
+            let (lanes, now) = (work.lanes.as_deref(), self.clock.now());
+            let updating = outbox::make_due(connection, work.topic, lanes, all, now, BATCH.into());
+            let rows = self.faults.around(self.name(), Step::Settle, updating).await?;
+            made_due.rows += rows;
+            made_due.complete &= rows < BATCH.into();
+            work.wake.notify_one();
         }
-        Ok(all)
-    }
-
-    async fn make_due(
-        &self,
-        connection: &mut PgConnection,
-        topic: Topic,
-        (system, _): &Key,
-        by_operator: bool,
-    ) -> sqlx::Result<u64> {
-        let subscribers = (topic == Topic::DeliverEvent).then(|| self.0.subscribers.behind(system));
-        let now = self.0.clock.now();
-        let make_due = outbox::make_due(connection, topic, subscribers.as_deref(), by_operator, now, BATCH.into());
-        self.0.faults.around(self.name(), Step::Settle, make_due).await
-    }
-
-    /// All that waited for one operation of a system is due. What else there is to do for a system that is back is done here.
-    async fn is_back(
-        &self,
-        connection: &mut PgConnection,
-        (system, operation): &Key,
-        away_since: Option<Time>,
-    ) -> sqlx::Result<()> {
-        tracing::info!(%system, operation, "lets calls through again");
-        if self.0.providers.get(system).is_some() {
-            // Timers that were not claimed while the poller paused.
-            self.0.wakers.poller.notify_one();
-            // What it decided meanwhile it may have told nobody.
-            catch_up::request_for(connection, &self.0, system, Cause::Breaker, away_since).await?;
-        }
-        Ok(())
+        Ok(made_due)
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! request.rs   what is kept of a request             writer.rs    the queue to the table, and the bound
-//! again.rs     verified again, and taken in     rate.rs      how much of it is written
+//! again.rs     verified again, and taken in
 //! ```
 //!
 //! Whoever is refused is told so whether or not the request could be kept: anybody can send what is refused, and a flood of
@@ -11,7 +11,6 @@
 //! counted and let go, and one connection at the most writes. A crash loses what was queued, a moment's worth.
 
 mod again;
-mod rate;
 mod request;
 mod writer;
 
@@ -23,24 +22,29 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use self::again::{Again, checks, look_again};
-use self::rate::Rate;
 pub use self::request::{Refused, addressee};
 use self::writer::{Waiting, Writer};
 use crate::clock::Ids;
 use crate::db::refused_webhooks::{Cause, NewRefusedWebhook};
 use crate::faults::FaultPoint;
+use crate::token_bucket::TokenBucket;
 
 /// The most requests that wait to be written.
 const MOST_WAITING: usize = 1_024;
 /// The most KiB of them together; one that is larger waits alone.
 const MOST_KIB: usize = 8 * 1_024;
 
+/// The bytes written a second, in the long run: a fraction of what a disk takes, and thousands of webhooks.
+const BYTES_A_SECOND: u64 = 8 * 1_024 * 1_024;
+/// The bytes that may be written at once, however little the table holds.
+const BURST: u64 = 64 * 1_024 * 1_024;
+
 /// The way into the table.
 #[derive(Clone)]
 pub struct RefusedWebhooks {
     queue: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
-    rate: Arc<Rate>,
+    rate: Arc<TokenBucket>,
     ids: Ids,
     most: i64,
 }
@@ -52,7 +56,7 @@ impl RefusedWebhooks {
     pub fn start(pool: PgPool, ids: Ids, faults: FaultPoint, most: i64) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(MOST_WAITING);
         let handle = tokio::spawn(Writer::new(pool, faults, most).run(waiting));
-        let (room, rate) = (Arc::new(Semaphore::new(MOST_KIB)), Arc::new(Rate::new(most)));
+        let (room, rate) = (Arc::new(Semaphore::new(MOST_KIB)), Arc::new(rate(most)));
         (Self { queue, room, rate, ids, most }, handle)
     }
 
@@ -62,7 +66,8 @@ impl RefusedWebhooks {
         let row = refused.into_row(self.ids.next(), self.most / 2);
         let (provider, cause) = (label(&row), row.cause);
         let (done, wait) = oneshot::channel();
-        let room = self.rate.take(row.bytes, row.received_at).then(|| self.room(&row)).flatten();
+        let bytes = u64::try_from(row.bytes).unwrap_or_default();
+        let room = (self.rate.take(1, bytes, row.received_at) == 1).then(|| self.room(&row)).flatten();
         let waiting = room.map(|room| Waiting { row, done, _room: room });
         if waiting.is_none_or(|waiting| self.queue.try_send(waiting).is_err()) {
             count(provider, cause, false, 1);
@@ -75,6 +80,12 @@ impl RefusedWebhooks {
         let kib = usize::try_from(row.bytes / 1_024).unwrap_or(MOST_KIB).clamp(1, MOST_KIB);
         Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(kib).ok()?).ok()
     }
+}
+
+/// How much is written. The table is bounded in what it holds; without this bound, a flood would still rewrite it as fast as the
+/// disk goes, and the inbox's commits wait for the same disk.
+fn rate(most: i64) -> TokenBucket {
+    TokenBucket::new(BYTES_A_SECOND, u64::try_from(most).unwrap_or_default().max(BURST))
 }
 
 /// Anybody can make up a provider's name; a metric has only those that there are.

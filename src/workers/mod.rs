@@ -7,6 +7,7 @@ pub mod backlog;
 pub mod catch_up;
 pub mod driver;
 pub mod facts;
+mod gated_work;
 pub mod inbox;
 pub mod marks;
 pub mod poller;
@@ -31,7 +32,7 @@ use crate::domain::{Policy, Topic};
 use crate::faults::FaultPoint;
 use crate::heard::Heard;
 use crate::ingest::{Backlog, Lanes};
-use crate::outbound::Gates;
+use crate::outbound::{Gates, PollBudget};
 use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 
@@ -63,7 +64,7 @@ pub struct Context {
     /// What stands before each call out.
     pub gates: Gates,
     /// How many polls a minute each provider takes.
-    pub poll_budget: Budget,
+    pub poll_budget: PollBudget,
     /// How far the poller has read what is due.
     pub fronts: Fronts,
     /// When providers were last heard of.

@@ -20,7 +20,7 @@ use crate::db::timers::{self, Due, Room};
 use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 use crate::faults::Step;
-use crate::outbound::{CallError, capacity};
+use crate::outbound::CallError;
 
 /// Timers of each line claimed at once.
 const BATCH: u8 = 32;
@@ -118,7 +118,7 @@ impl Poller {
 
     /// How many openings of each provider may be asked about now: by the gate before its calls, and by its budget.
     fn rooms(&self, now: Time) -> Vec<Room> {
-        let rooms = capacity::for_polls(&self.0, BATCH.into()).into_iter();
+        let rooms = self.0.poll_capacity(BATCH.into()).into_iter();
         rooms.map(|it| Room { most: self.0.poll_budget.take(it.provider, it.most, now), ..it }).collect()
     }
 

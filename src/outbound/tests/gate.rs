@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use super::{OPEN_FOR, rules, start};
 use crate::clock::Clock;
 use crate::outbound::breaker::{Forced, Phase};
-use crate::outbound::{CallError, Gate, Gates};
+use crate::outbound::{CallError, Closing, Gate, Gates};
 
 fn gates(failures: u32, at_once: usize) -> (Gates, Clock) {
     let clock = Clock::manual(start());
@@ -78,10 +78,11 @@ fn calls_that_are_given_up_are_failures_and_free_their_place() {
     assert_eq!((gate.phase(), gate.under_way()), (Phase::Open, 0));
     clock.advance(OPEN_FOR);
     assert_eq!(gate.capacity(), 1, "the probe that was given up holds no place");
-    assert!(gates.take_closed().keys().is_empty());
+    assert_eq!(gate.take_closing(), None);
     ended(&gate, Ok(())).unwrap();
     assert_eq!(gate.phase(), Phase::Closed);
-    assert_eq!(gates.take_closed().keys(), [("nexusbank".to_owned(), "submit")]);
+    let away_since = Some(start());
+    assert_eq!(gate.take_closing(), Some(Closing { away_since, by_operator: false }));
 }
 
 #[test]
@@ -135,33 +136,36 @@ fn a_pause_that_one_answer_asks_for_holds_every_call() {
     }
 }
 
-/// Its work would wait, and nobody would look.
+/// Otherwise its work would wait for its own time.
 #[test]
-fn a_gate_that_closed_is_told_until_somebody_has_looked_after_it() {
-    let (gates, _) = gates(1, 1);
+fn a_closing_is_kept_until_it_is_taken_and_again_when_it_is_put_back() {
+    let (gates, clock) = gates(1, 1);
     let (submit, lookup) = (gates.gate("nexusbank", "submit"), gates.gate("nexusbank", "lookup"));
     for gate in [&submit, &lookup] {
-        gate.force(Some(Forced::Open));
-        assert!(gates.take_closed().keys().is_empty());
+        gate.decide(Some(Forced::Open));
+        assert_eq!(gate.take_closing(), None);
     }
-    submit.force(None);
-    lookup.force(Some(Forced::Closed));
-    let mut closings = gates.take_closed();
-    assert_eq!(closings.keys().len(), 2);
-    assert!(gates.take_closed().keys().is_empty(), "somebody looks after them");
-    closings.done(&("nexusbank".to_owned(), "lookup"));
-    drop(closings);
-    assert_eq!(gates.take_closed().keys(), [("nexusbank".to_owned(), "submit")], "but not of this one");
+    submit.decide(None);
+    lookup.decide(Some(Forced::Closed));
+    let away_since = Some(start());
+    let (closed, forced) = (Closing { away_since, by_operator: false }, Closing { away_since, by_operator: true });
+    assert_eq!((submit.take_closing(), lookup.take_closing()), (Some(closed), Some(forced)));
+    assert_eq!(submit.take_closing(), None);
+    clock.advance(OPEN_FOR);
+    submit.decide(Some(Forced::Open));
+    submit.decide(Some(Forced::Closed));
+    submit.put_back(closed);
+    assert_eq!(submit.take_closing(), Some(forced), "the first outage and the operator's word");
 }
 
 #[test]
-fn what_was_read_before_a_decision_made_here_does_not_undo_it() {
+fn a_read_that_is_older_than_a_decision_made_here_does_not_undo_it() {
     let (gates, _) = gates(1, 1);
     let gate = gates.gate("nexusbank", "submit");
-    let generation = gates.generation();
-    gates.decide(&gate, Some(Forced::Open));
-    assert_eq!((gates.take_over(generation, |_| None), gate.forced()), (0, Some(Forced::Open)));
-    let generation = gates.generation();
-    assert_eq!((gates.take_over(generation, |_| None), gate.forced()), (1, None));
-    assert_eq!(gates.take_over(generation, |_| None), 0, "again is nothing new");
+    let decisions = gate.decisions();
+    gate.decide(Some(Forced::Open));
+    assert_eq!((gate.follow(None, decisions), gate.forced()), (false, Some(Forced::Open)));
+    let decisions = gate.decisions();
+    assert_eq!((gate.follow(None, decisions), gate.forced()), (true, None));
+    assert!(!gate.follow(None, decisions), "again is nothing new");
 }

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::domain::bank::{Bic, Iban};
 use crate::domain::{ProviderRef, Report, Verdict};
-use crate::outbound::json::Prose;
-use crate::outbound::{Answer, CallError, sanitize};
+use crate::outbound::json::{Prose, sanitize};
+use crate::outbound::{Answer, CallError};
 
 #[derive(Deserialize)]
 struct Decided {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<Report, CallError> {
-        read_account(&Answer { status: StatusCode::CREATED, body: body.as_bytes().to_vec() })
+        read_account(&Answer { status: StatusCode::CREATED, body: body.as_bytes().to_vec(), retry_after: None })
     }
 
     #[test]

@@ -5,8 +5,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::domain::{ProviderRef, Report, Verdict};
-use crate::outbound::json::{self, Prose};
-use crate::outbound::{Answer, CallError, place, sanitize};
+use crate::outbound::json::{self, Prose, place, sanitize};
+use crate::outbound::{Answer, CallError};
 use crate::provider::{ListItem, ListPage, Parsed};
 
 const STATUS_CHANGED: &str = "account_opening_request.status_changed";
@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn page(body: &str) -> Result<ListPage, CallError> {
-        list_page(&Answer { status: axum::http::StatusCode::OK, body: body.as_bytes().to_vec() })
+        list_page(&Answer { status: axum::http::StatusCode::OK, body: body.as_bytes().to_vec(), retry_after: None })
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         };
         let items = [item(b"caf\xe9 \xf0\x9f"), item("na\u{ef}f".as_bytes()), item(br"\ud83d")];
         let body = [&br#"{"items":["#[..], &items.join(&b", "[..]), br#"],"next_cursor":"c"}"#].concat();
-        let page = list_page(&Answer { status: axum::http::StatusCode::OK, body }).unwrap();
+        let page = list_page(&Answer { status: axum::http::StatusCode::OK, body, retry_after: None }).unwrap();
         assert_eq!((page.items.len(), page.next.as_deref()), (3, Some("c")));
         for (found, sent) in page.items.iter().zip(&items) {
             assert_eq!(&found.body, sent);

@@ -16,7 +16,7 @@ use crate::db::inbox::{self, Pending, Settlement};
 use crate::db::{WITHIN, conclude, describe};
 use crate::domain::{Fact, Outcome, Source, Verdict, decide};
 use crate::faults::Step;
-use crate::outbound::place;
+use crate::outbound::json::place;
 use crate::provider::{Headers, Parsed, Providers};
 use crate::workers::Context;
 use crate::workers::driver::{TickError, Worker};

@@ -99,7 +99,7 @@ impl Worker for Relay {
 
     async fn tick(&self) -> Result<Relayed, TickError> {
         // What would not be let through stays as it is, and due.
-        let room = capacity::for_topic(&self.context, self.topic, BATCH.into());
+        let room = self.capacity();
         if room == 0 || self.lacks_tracker() {
             return Ok(Relayed::default());
         }
@@ -127,13 +127,16 @@ impl Worker for Relay {
             failed = self.settle(&answered, lease, &mut counts).await.err().or(failed);
         }
         // Others' calls are under way: who looked meanwhile may have found too little room, and this end has made some.
-        counts.may_be_more |=
-            counts.claimed > 0 && capacity::for_topic(&self.context, self.topic, BATCH.into()) < BATCH.into();
+        counts.may_be_more |= counts.claimed > 0 && self.capacity() < BATCH.into();
         failed.map_or(Ok(counts), Err)
     }
 }
 
 impl Relay {
+    fn capacity(&self) -> usize {
+        capacity::of(&self.context.gated_work(self.topic), BATCH.into())
+    }
+
     async fn around<T>(&self, step: Step, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
         self.context.faults.around(self.topic.as_str(), step, work).await
     }
@@ -156,7 +159,7 @@ impl Relay {
     async fn claim(&self, lease: Lease, now: Time, most: usize) -> Result<(Vec<Claimed>, calls::Known), TickError> {
         let mut connection = self.context.pool.acquire().await?;
         let most = i64::try_from(most).unwrap_or(BATCH.into());
-        let shut = capacity::shut(&self.context, self.topic);
+        let shut = capacity::shut_lanes(&self.context.gated_work(self.topic));
         let claiming = async {
             let claim = async {
                 let (topic, token, until) = (self.topic, lease.token, lease.until);

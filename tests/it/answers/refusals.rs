@@ -1,6 +1,6 @@
 //! Which error answer is a no to the customer (P36): a 400 or 422 of the bank whose `code` is a word or a number, and no other.
 
-use account_opening::outbound::{Answer, CallError};
+use account_opening::outbound::{Answer, CallError, read_refusal};
 use account_opening::simulator::{Fault, Plan, RefusalForm};
 use axum::http::StatusCode;
 use chrono::TimeDelta;
@@ -99,7 +99,7 @@ fn only_a_code_makes_an_error_answer_final() {
     let judged = |body: &[u8]| {
         let [of_400, of_422] = [400, 422].map(|status| {
             let status = StatusCode::from_u16(status).unwrap();
-            Answer::judged(status, body.to_vec(), None).unwrap_err()
+            Answer { status, body: body.to_vec(), retry_after: None }.judge(read_refusal).unwrap_err()
         });
         assert_eq!(of_400.class(), of_422.class(), "{}", String::from_utf8_lossy(body));
         of_400
@@ -148,7 +148,8 @@ fn a_code_that_repeats_the_status_is_no_code() {
     for (status, body) in [(400, r#"{"code":400,"message":"Bad Request"}"#), (422, r#"{"code":"422","message":"no"}"#)]
     {
         let status = StatusCode::from_u16(status).unwrap();
-        let error = Answer::judged(status, body.as_bytes().to_vec(), None).unwrap_err();
+        let error =
+            Answer { status, body: body.as_bytes().to_vec(), retry_after: None }.judge(read_refusal).unwrap_err();
         assert_eq!(error.class(), "unusable", "{body}");
     }
 }

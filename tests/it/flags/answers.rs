@@ -219,7 +219,7 @@ async fn while_a_breaker_is_open_it_is_refused_at_once_and_nothing_is_left() {
     assert_eq!(first.status, 201);
     for (system, operation) in [("nexusbank", "open"), ("profiles", "create")] {
         let gate = app.state.gates.gate(system, operation);
-        gate.force(Some(Forced::Open));
+        gate.decide(Some(Forced::Open));
         let response = sync(&app).key("new").customer("cus_2").send().await;
         let after: u32 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((1..=30).contains(&after), "{after}");
@@ -228,17 +228,17 @@ async fn while_a_breaker_is_open_it_is_refused_at_once_and_nothing_is_left() {
         assert_eq!(count(&app, "select count(*) from idempotency_keys").await, 1);
         let again = Answer::of(sync(&app).key("old").customer("cus_1").send().await).await;
         assert_eq!((again.status, again.replayed), (201, true), "what was answered is answered again");
-        gate.force(None);
+        gate.decide(None);
     }
     let other = app.state.gates.gate("nexusbank", "submit");
-    other.force(Some(Forced::Open));
+    other.decide(Some(Forced::Open));
     let second = answered(&app, sync(&app).key("new").customer("cus_2").plan(Plan::default())).await;
     assert_eq!(second.status, 201, "the refused key is free, and another operation's breaker is of no concern");
-    other.force(None);
-    app.state.gates.gate("nexusbank", "open").force(Some(Forced::Open));
+    other.decide(None);
+    app.state.gates.gate("nexusbank", "open").decide(Some(Forced::Open));
     let third = app.open().send().await;
     assert_eq!(third.status(), 202, "the asynchronous flow waits by itself");
-    app.state.gates.gate("nexusbank", "open").force(None);
+    app.state.gates.gate("nexusbank", "open").decide(None);
     app.finish().await;
 }
 

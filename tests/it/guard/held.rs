@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use account_opening::domain::Topic;
 use account_opening::domain::retry::Nature;
 use account_opening::faults::{FaultPoint, Step};
-use account_opening::outbound::Recovery;
 use account_opening::simulator::{Api, Fault, Plan};
 use account_opening::workers::driver::tick;
 use chrono::TimeDelta;
@@ -124,7 +123,7 @@ async fn a_breaker_that_closes_leaves_alone_what_does_not_wait_for_it() {
     let before = times(&app).await;
     force(&app, "profiles/create", Some("open")).await;
     force(&app, "profiles/create", None).await;
-    let recovered = tick(&Recovery(app.context.clone())).await.unwrap();
+    let recovered = tick(&app.context.recovery()).await.unwrap();
     assert_eq!((recovered.closed, recovered.made_due), (1, 1));
     let after = times(&app).await;
     assert_eq!((&after[0], after[1].as_str().unwrap().parse()), (&before[0], Ok(app.now())));
@@ -163,7 +162,7 @@ async fn work_becomes_due_also_when_the_database_was_away_and_when_it_is_much() 
     force(&app, "profiles/create", Some("closed")).await;
     let mut made_due = Vec::new();
     for _ in 0..6 {
-        made_due.push(tick(&Recovery(app.context.clone())).await.ok().map(|it| it.made_due));
+        made_due.push(tick(&app.context.recovery()).await.ok().map(|it| it.made_due));
     }
     // One failed before it was done, and one after.
     assert_eq!(made_due, [None, None, Some(2_000), Some(2_000), Some(500), Some(0)]);

@@ -2,7 +2,6 @@
 
 use account_opening::app::Parts;
 use account_opening::domain::chain::HistoryKey;
-use account_opening::outbound::BreakerOverrides;
 use account_opening::simulator::{Api, Fault};
 use account_opening::workers::driver::tick;
 use serde_json::{Value, json};
@@ -97,7 +96,7 @@ async fn every_replica_follows_and_one_that_starts_knows_before_its_first_call()
     let gate = |parts: &Parts| parts.context.gates.gate("nexusbank", "submit");
     force(&app, "nexusbank/submit", Some("open")).await;
     assert_eq!(gate(&other).refused_for(), None);
-    assert_eq!(tick(&BreakerOverrides(other.context.clone())).await.unwrap().changed, 1);
+    assert_eq!(tick(&other.context.breaker_overrides()).await.unwrap().changed, 1);
     assert_eq!(gate(&other).refused_for(), Some(OPEN_FOR));
 
     let started = {
@@ -116,9 +115,9 @@ async fn every_replica_follows_and_one_that_starts_knows_before_its_first_call()
     running.stop(Instant::now() + Duration::from_secs(10)).await;
 
     force(&app, "nexusbank/submit", None).await;
-    assert_eq!(tick(&BreakerOverrides(other.context.clone())).await.unwrap().changed, 1);
+    assert_eq!(tick(&other.context.breaker_overrides()).await.unwrap().changed, 1);
     assert_eq!((gate(&other).refused_for(), gate(&other).forced()), (None, None));
-    assert_eq!(tick(&BreakerOverrides(other.context.clone())).await.unwrap().changed, 0);
+    assert_eq!(tick(&other.context.breaker_overrides()).await.unwrap().changed, 0);
     app.finish().await;
 }
 

@@ -24,8 +24,8 @@ pub async fn check(app: &TestApp) {
 /// Nothing is pending that could be done now; what waits has a time at which it is tried again, or a breaker that lets
 /// nothing through.
 async fn no_work_is_due(app: &TestApp) {
-    let (mut topics, mut providers) = (Topic::ALL.to_vec(), capacity::for_polls(&app.context, 1));
-    topics.retain(|topic| capacity::for_topic(&app.context, *topic, 1) > 0);
+    let (mut topics, mut providers) = (Topic::ALL.to_vec(), app.context.poll_capacity(1));
+    topics.retain(|topic| capacity::of(&app.context.gated_work(*topic), 1) > 0);
     providers.retain(|it| it.most > 0);
     let due: i64 = sqlx::query_scalar(
         "select (select count(*) from inbox where status = 'pending' and next_attempt_at <= $1)

@@ -35,7 +35,6 @@ use account_opening::domain::chain::HistoryKey;
 use account_opening::faults::Proxy;
 use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{AppState, internal, public};
-use account_opening::outbound::{BreakerOverrides, Recovery};
 use account_opening::simulator::{Options, Plan, Planner, Simulator, TrackerOptions};
 use account_opening::workers::Context;
 use account_opening::workers::catch_up::CatchUp;
@@ -138,8 +137,8 @@ impl TestApp {
             found |= self.tick(&Relay { context: self.context.clone(), topic }).await;
         }
         found |= self.tick(&Poller(self.context.clone())).await;
-        found |= self.tick(&BreakerOverrides(self.context.clone())).await;
-        found |= self.tick(&Recovery(self.context.clone())).await;
+        found |= self.tick(&self.context.breaker_overrides()).await;
+        found |= self.tick(&self.context.recovery()).await;
         found |= self.tick(&CatchUp(self.context.clone())).await;
         found |= self.tick(&Marks(self.context.clone())).await;
         found |= self.tick(&Sweeper(self.context.clone())).await;
@@ -154,8 +153,8 @@ impl TestApp {
             let _ = tick(&Relay { context: self.context.clone(), topic }).await;
         }
         let _ = tick(&Poller(self.context.clone())).await;
-        let _ = tick(&BreakerOverrides(self.context.clone())).await;
-        let _ = tick(&Recovery(self.context.clone())).await;
+        let _ = tick(&self.context.breaker_overrides()).await;
+        let _ = tick(&self.context.recovery()).await;
         let _ = tick(&CatchUp(self.context.clone())).await;
         let _ = tick(&Marks(self.context.clone())).await;
         let _ = tick(&SecretUseKeeper(self.context.clone())).await;
