@@ -10,6 +10,7 @@ COPY .cargo .cargo
 COPY .sqlx .sqlx
 COPY migrations migrations
 COPY benches benches
+COPY crates crates
 COPY src src
 # The target folder is a cache and not part of the image, so the program is copied out of it in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

@@ -1,75 +1,17 @@
 //! The clock, ids and randomness of the shell, as values that are passed in.
 //!
-//! Nothing else in the crate reads the system's time or randomness (`clippy.toml` holds it to that), so a test can move a
-//! [`Clock`] through twelve hours in milliseconds. Times are cut to microseconds, the resolution of `timestamptz`: a time
-//! that went through the database equals the one that was written.
+//! Nothing else in the service reads the system's time or randomness; `clippy.toml` forbids it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::TimeDelta;
 use uuid::{ContextV7, Timestamp, Uuid};
+
+pub use ::clock::{Clock, Time};
 
 /// How far the clock of a replica that is ready may be from the database's; two replicas may be twice as far apart, and what
 /// one of them wrote may seem to come from the future.
 pub const MAX_SKEW: TimeDelta = TimeDelta::seconds(5);
-
-/// A point in time, UTC, in whole microseconds.
-pub type Time = DateTime<Utc>;
-
-/// Where the time comes from.
-#[derive(Clone, Debug)]
-pub struct Clock(Source);
-
-#[derive(Clone, Debug)]
-enum Source {
-    /// The machine's, put wrong by so much.
-    System(TimeDelta),
-    /// Microseconds since the epoch, moved by hand.
-    Manual(Arc<AtomicI64>),
-}
-
-impl Clock {
-    /// The machine's clock.
-    #[must_use]
-    pub fn system() -> Self {
-        Self::wrong_by(TimeDelta::zero())
-    }
-
-    /// The machine's clock, put forward by `offset`: for tests with faults.
-    #[must_use]
-    pub const fn wrong_by(offset: TimeDelta) -> Self {
-        Self(Source::System(offset))
-    }
-
-    /// A clock that stands still until it is moved with [`Clock::advance`].
-    #[must_use]
-    pub fn manual(start: Time) -> Self {
-        Self(Source::Manual(Arc::new(AtomicI64::new(start.timestamp_micros()))))
-    }
-
-    /// The time now, in whole microseconds.
-    #[must_use]
-    pub fn now(&self) -> Time {
-        match &self.0 {
-            Source::System(offset) => {
-                #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
-                let now = Utc::now() + *offset;
-                now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
-            }
-            Source::Manual(micros) => {
-                DateTime::from_timestamp_micros(micros.load(Ordering::SeqCst)).unwrap_or(DateTime::UNIX_EPOCH)
-            }
-        }
-    }
-
-    /// Moves a manual clock forward. The machine's clock cannot be moved: there it does nothing.
-    pub fn advance(&self, by: TimeDelta) {
-        if let Source::Manual(micros) = &self.0 {
-            micros.fetch_add(by.num_microseconds().unwrap_or(i64::MAX), Ordering::SeqCst);
-        }
-    }
-}
 
 /// Makes ids and jitter. Ids are `UUIDv7`: they sort by the time they were made, and within one process in the order they
 /// were made, also when many are made in one microsecond.
@@ -112,16 +54,13 @@ pub fn last_id_of(time: Time) -> Uuid {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_only_by_hand_and_ids_sort_in_the_order_they_were_made() {
+    fn ids_sort_in_the_order_they_were_made() {
         let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
-        let before = clock.now();
-        assert_eq!(clock.now(), before);
-        clock.advance(TimeDelta::hours(12));
-        assert_eq!(clock.now() - before, TimeDelta::hours(12));
-
         let ids = Ids::new(clock);
         let made: Vec<Uuid> = (0..10_000).map(|_| ids.next()).collect();
         let mut sorted = made.clone();

@@ -19,8 +19,7 @@ use secrecy::SecretString;
 use self::parse::{Checker, duration, given, list_of};
 pub use self::parse::{Role, SettingError, Token};
 pub use self::raw::{
-    DEVELOPMENT_API_KEY, DEVELOPMENT_API_TOKENS, DEVELOPMENT_JIRA_API_TOKEN, DEVELOPMENT_JIRA_EMAIL,
-    DEVELOPMENT_WEBHOOK_SECRET, RawDatabase, RawHistory, RawSettings,
+    DEVELOPMENT_API_KEY, DEVELOPMENT_API_TOKENS, DEVELOPMENT_WEBHOOK_SECRET, RawDatabase, RawHistory, RawSettings,
 };
 pub use self::simulator::{RawSimulator, SimulatorSettings};
 pub use self::tracker::{RawTracker, TrackerSettings};
@@ -322,7 +321,7 @@ impl RawSettings {
         if given(self.history_key.as_ref()).is_none() {
             check.wrong("HISTORY_KEY", None, "base64 of 32 bytes (required in production)");
         }
-        if self.tracker.jira_api_token.as_ref().is_some_and(|it| it.contains(DEVELOPMENT_JIRA_API_TOKEN)) {
+        if self.tracker.jira_api_token.as_ref().is_some_and(|it| it.contains(world::DEVELOPMENT_JIRA_API_TOKEN)) {
             check.wrong("JIRA_API_TOKEN", None, "a value of your own (the simulator's is known)");
         }
         for (name, value, default) in [

@@ -15,8 +15,6 @@
 //! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
 //! | [`outbound`] | every call to another system: client, breaker, bulkhead, errors by meaning |
 //! | [`services`] | profile service, card issuer, subscribers |
-//! | [`embedded`] | a private Postgres where no database is given |
-//! | [`simulator`] | the outside world, with scripted faults and a ledger |
 //! | [`faults`] | where tests bring in the other faults |
 //! | [`app`], [`cli`], [`config`] | starting, commands, settings |
 pub mod app;
@@ -25,7 +23,6 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod domain;
-pub mod embedded;
 pub mod faults;
 pub mod heard;
 pub mod http;
@@ -34,7 +31,6 @@ pub mod outbound;
 pub mod provider;
 pub mod refused_webhooks;
 pub mod services;
-pub mod simulator;
 pub mod telemetry;
 pub mod token_bucket;
 pub mod workers;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use account_opening::clock::{Clock, Time};
 use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
-use account_opening::simulator::Plan;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use world::Plan;
 
 use crate::world::{TOKEN, WAITING, World};
 

@@ -14,7 +14,7 @@ mod world;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use account_opening::simulator::{Api, Fault};
+use ::world::{Api, Fault};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 

@@ -4,9 +4,9 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use account_opening::clock::Time;
-use account_opening::simulator::{Endpoint, LedgerSnapshot};
 use chrono::TimeDelta;
 use tokio::time::Instant;
+use world::{Endpoint, LedgerSnapshot};
 
 use crate::DONE_WITHIN;
 use crate::load::{Answer, Seen};

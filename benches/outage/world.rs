@@ -8,15 +8,15 @@ use std::time::Duration;
 use account_opening::clock::{Clock, Time};
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use account_opening::db::migrations;
-use account_opening::embedded::Cluster;
-use account_opening::simulator::{Options, Simulator};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use private_postgres::Cluster;
 use reqwest::Client;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
+use world::{Options, Simulator};
 
 use crate::DONE_WITHIN;
 

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use account_opening::clock::{Clock, Time};
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::embedded::{Cluster, ClusterOptions};
-use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use chrono::TimeDelta;
+use private_postgres::{Cluster, ClusterOptions};
 use sqlx::{Connection, PgConnection};
+use world::{Options, Plan, Planner, Simulator};
 
 use crate::limit;
 use crate::rows::Life;

@@ -10,7 +10,7 @@ use sqlx::migrate::MigrateError;
 use crate::config::{self, Environment, SettingError};
 use crate::db::migrations::{self, Version};
 use crate::db::{PoolOptions, Unfit, acquire, connect, connect_alone, connect_for_migrations, describe, roles};
-use crate::embedded::{Cluster, ClusterError, ClusterOptions};
+use private_postgres::{Cluster, ClusterError, ClusterOptions};
 
 /// How long a database that is away at the start is waited for.
 const WAIT: Duration = Duration::from_secs(30);

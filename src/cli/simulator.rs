@@ -5,8 +5,8 @@ use clap::Args;
 use super::Misconfigured;
 use crate::clock::Clock;
 use crate::config::RawSimulator;
-use crate::simulator::{Options, Planner, Simulator, StartError, Timing};
 use crate::telemetry::LogFormat;
+use world::{Options, Planner, Simulator, StartError, Timing};
 
 /// Openings whose faults are dealt before the quota begins anew.
 const QUOTA: usize = 200;

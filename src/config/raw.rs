@@ -8,11 +8,6 @@ use super::tracker::RawTracker;
 pub const DEVELOPMENT_WEBHOOK_SECRET: &str = "whsec_YWNjb3VudC1vcGVuaW5nLWRldmVsb3BtZW50";
 /// The provider's key when none is set. Production refuses it.
 pub const DEVELOPMENT_API_KEY: &str = "nexusbank-development-key";
-/// The account and the token that the simulated ticket tracker takes when none are set. The service has none then: it keeps
-/// tickets by itself. Production refuses the token.
-pub const DEVELOPMENT_JIRA_EMAIL: &str = "account-opening@tracker.example";
-/// See [`DEVELOPMENT_JIRA_EMAIL`].
-pub const DEVELOPMENT_JIRA_API_TOKEN: &str = "jira-development-token";
 /// The API's token when none is set. Production refuses it.
 pub const DEVELOPMENT_API_TOKENS: &str = "developer:development-token:admin";
 

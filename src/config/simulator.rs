@@ -8,7 +8,7 @@ use super::parse::{self, Checker, SettingError};
 use super::tracker::{EMAIL, email_address};
 use super::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use crate::provider::signature::WebhookSecret;
-use crate::simulator::TrackerOptions;
+use world::TrackerOptions;
 
 /// The settings as text.
 #[derive(Args, Clone)]

@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use reqwest::Method;
 use serde_json::json;
+use world::{Options, Plan, Planner, Simulator};
 
 use crate::process::external::migrated;
 use crate::support::eventually;

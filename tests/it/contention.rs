@@ -1,7 +1,7 @@
 //! P18: what the database refuses for a moment is done again, within bounds; a COMMIT without an answer is looked up.
 
-use account_opening::simulator::Verdict;
 use sqlx::{AssertSqlSafe, Executor};
+use world::Verdict;
 
 use crate::support::TestApp;
 

@@ -3,9 +3,9 @@
 use account_opening::db::openings::{self, Filter};
 use account_opening::db::{Page, gauges, opening_counts};
 use account_opening::domain::StateName;
-use account_opening::simulator::Verdict;
 use chrono::TimeDelta;
 use sqlx::PgConnection;
+use world::Verdict;
 
 use crate::support::TestApp;
 

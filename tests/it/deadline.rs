@@ -1,8 +1,8 @@
 //! Twelve hours on the test clock.
 
-use account_opening::simulator::{Endpoint, Fault, Plan};
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Endpoint, Fault, Plan};
 
 use crate::support::TestApp;
 

@@ -8,9 +8,9 @@ use account_opening::clock::MAX_SKEW;
 use account_opening::db::events::{self, NewEvent};
 use account_opening::db::gauges;
 use account_opening::domain::{EventType, OpeningId, Topic};
-use account_opening::simulator::Verdict;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::Verdict;
 
 use crate::support::{Subscriber, TestApp, eventually, keys};
 

@@ -4,12 +4,12 @@
 use account_opening::clock::Time;
 use account_opening::db::gauges;
 use account_opening::db::timers::{self, Due, Fronts, Room};
-use account_opening::simulator::Endpoint;
 use account_opening::workers::driver::tick;
 use account_opening::workers::poller::Poller;
 use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
+use world::Endpoint;
 
 use crate::support::TestApp;
 

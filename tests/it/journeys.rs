@@ -1,8 +1,8 @@
 //! Whole journeys over HTTP, from the request to the card, with what can go wrong on the way.
 
-use account_opening::simulator::{Endpoint, Fault, Plan, Verdict, Webhooks};
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Endpoint, Fault, Plan, Verdict, Webhooks};
 
 use crate::support::TestApp;
 

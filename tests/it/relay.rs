@@ -8,7 +8,6 @@ use account_opening::db::outbox::{self, Claimed, Settled};
 use account_opening::domain::Topic;
 use account_opening::domain::retry::Nature;
 use account_opening::faults::{FaultPoint, Step, When};
-use account_opening::simulator::{Endpoint, Fault, Plan};
 use account_opening::workers::Context;
 use account_opening::workers::driver::{Counts as _, Worker as _};
 use account_opening::workers::relay::Relay;
@@ -21,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use world::{Endpoint, Fault, Plan};
 
 use crate::support::{Subscriber, TestApp, eventually, listen};
 

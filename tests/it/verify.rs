@@ -5,9 +5,9 @@
 use account_opening::app::verify::{self, Totals};
 use account_opening::domain::chain::HistoryKey;
 use account_opening::domain::verify::{Finding, Flaw, Head};
-use account_opening::simulator::Verdict;
 use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
+use world::Verdict;
 
 use crate::support::{KEY, TestApp};
 

@@ -19,9 +19,9 @@ use self::report::Summary;
 use crate::app::{App, Database, Parts, made_history_key};
 use crate::clock::Clock;
 use crate::config::{RawSettings, Settings};
-use crate::embedded::Cluster;
-use crate::simulator::{Endpoint, Fault, Options, Planner, Simulator, Timing, TrackerOptions};
 use crate::telemetry::LogFormat;
+use private_postgres::Cluster;
+use world::{Endpoint, Fault, Options, Planner, Simulator, Timing, TrackerOptions};
 
 /// Openings started at the same time.
 const STARTED_AT_ONCE: usize = 8;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::TOKEN;
 use super::caller::Caller;
 use crate::app::App;
-use crate::simulator::Simulator;
+use world::Simulator;
 
 /// The figures, by the names of the contract.
 #[derive(Debug, Serialize)]

@@ -20,7 +20,7 @@ use crate::app::verify::Totals;
 use crate::app::{Database, known_history_key, verify};
 use crate::config::{self, RawHistory, SettingError};
 use crate::domain::chain::HistoryKey;
-use crate::embedded::Cluster;
+use private_postgres::Cluster;
 
 /// Heads that are compared at once.
 const HEADS_AT_ONCE: usize = 5_000;

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use account_opening::simulator::{Api, Endpoint, Fault, Plan, Verdict};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Api, Endpoint, Fault, Plan, Verdict};
 
 use super::{calls, expect_state};
 use crate::support::{TestApp, listen};

@@ -6,9 +6,9 @@ mod prose;
 mod refusals;
 mod waits;
 
-use account_opening::simulator::Endpoint;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::Endpoint;
 
 use crate::support::TestApp;
 

@@ -1,8 +1,8 @@
 //! Text that is meant for people: whatever its type or encoding, it never keeps the status beside it from being read (F3).
 
-use account_opening::simulator::{Decision, Endpoint, Fault, HALF_A_CHARACTER, Plan, RefusalForm, Verdict, Webhooks};
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Decision, Endpoint, Fault, HALF_A_CHARACTER, Plan, RefusalForm, Verdict, Webhooks};
 
 use super::{a_minute, calls, expect_state, on_the_legacy_flow};
 use crate::support::TestApp;

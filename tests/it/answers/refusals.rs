@@ -1,10 +1,10 @@
 //! Which error answer is a no to the customer (P36): a 400 or 422 of the bank whose `code` is a word or a number, and no other.
 
 use account_opening::outbound::{Answer, CallError, read_refusal};
-use account_opening::simulator::{Fault, Plan, RefusalForm};
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Fault, Plan, RefusalForm};
 
 use super::{a_minute, expect_state, on_the_legacy_flow};
 use crate::support::TestApp;

@@ -1,8 +1,8 @@
 //! Waits that another system asks for: none is longer than `BACKOFF_CAP`, and an operator ends each at once.
 
-use account_opening::simulator::{Api, Endpoint, Fault, Plan, Verdict};
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Api, Endpoint, Fault, Plan, Verdict};
 
 use super::{calls, expect_state};
 use crate::support::TestApp;

@@ -12,12 +12,12 @@ use account_opening::app::Parts;
 use account_opening::clock::Time;
 use account_opening::db::backfills::Cause;
 use account_opening::domain::chain::HistoryKey;
-use account_opening::simulator::{Endpoint, Plan, Verdict, Webhooks};
 use account_opening::workers::Context;
 use account_opening::workers::catch_up::{CatchUp, CaughtUp, request_for};
 use account_opening::workers::driver::{TickError, tick};
 use serde_json::Value;
 use uuid::Uuid;
+use world::{Endpoint, Plan, Verdict, Webhooks};
 
 use crate::support::{KEY, TestApp};
 

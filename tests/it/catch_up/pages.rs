@@ -11,13 +11,13 @@ use account_opening::faults::{FaultPoint, Step, When};
 use account_opening::outbound::Client;
 use account_opening::provider::nexusbank::NexusBank;
 use account_opening::provider::{Provider, Providers};
-use account_opening::simulator::{Api, Fault};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::{Api, Fault};
 
 use super::{ask_for, complete, completed, lookups, restart, step, waiting};
 use crate::support::{TestApp, listen};

@@ -1,7 +1,7 @@
 //! When polls come: the schedule, a little drift, and a budget.
 
-use account_opening::simulator::{Api, Endpoint, Fault, Plan};
 use chrono::TimeDelta;
+use world::{Api, Endpoint, Fault, Plan};
 
 use super::{lookups, waiting};
 use crate::support::TestApp;

@@ -1,9 +1,9 @@
 //! The proof with real processes: killed, and started again.
 
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::simulator::{Endpoint, Options, Plan, Planner, Simulator, Verdict};
 use futures::future::join_all;
 use serde_json::Value;
+use world::{Endpoint, Options, Plan, Planner, Simulator, Verdict};
 
 use crate::process::external::migrated;
 use crate::support::process::{WITHIN, eventually};

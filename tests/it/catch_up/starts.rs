@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use account_opening::clock::Time;
 use account_opening::db::backfills::Cause;
 use account_opening::faults::{FaultPoint, Step, When};
-use account_opening::simulator::Verdict;
 use account_opening::workers::driver::tick;
 use account_opening::workers::marks::Marks;
 use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use world::Verdict;
 
 use super::{ask_for, backfills, complete, completed, lookups, restart, started, step, waiting};
 use crate::support::TestApp;

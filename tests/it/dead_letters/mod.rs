@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use account_opening::simulator::{Endpoint, Fault, Plan};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
+use world::{Endpoint, Fault, Plan};
 
 use crate::support::{Subscriber, TestApp, keys, problem};
 

@@ -1,8 +1,8 @@
 //! An outage is no poison (P15): it is waited out, for a day.
 
-use account_opening::simulator::{Api, Endpoint, Fault, Plan};
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Api, Endpoint, Fault, Plan};
 
 use super::{accepted, classes, only_letter};
 use crate::support::TestApp;

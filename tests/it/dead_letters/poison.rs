@@ -1,10 +1,10 @@
 //! Poison goes to the dead letters after its attempts and blocks nothing behind it (P15).
 
-use account_opening::simulator::{Fault, Plan};
 use account_opening::workers::driver::Worker as _;
 use account_opening::workers::inbox::InboxWorker;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::{Fault, Plan};
 
 use super::{IBAN, accepted, classes, only_letter};
 use crate::support::TestApp;

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use account_opening::db::backfills::Cause;
 use account_opening::domain::Topic;
-use account_opening::simulator::{IssueStatus, Verdict};
 use account_opening::workers::catch_up::{CatchUp, request_for};
 use account_opening::workers::driver::{Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
@@ -14,6 +13,7 @@ use account_opening::workers::relay::Relay;
 use account_opening::workers::sweeper::Sweeper;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::{IssueStatus, Verdict};
 
 use super::{A_WHILE, Failure, Stage, at_the_tracker, everywhere};
 

@@ -8,9 +8,9 @@ use account_opening::domain::chain::HistoryKey;
 use account_opening::http::internal;
 use account_opening::http::listener::Limits;
 use account_opening::outbound::breaker::Forced;
-use account_opening::simulator::{Decision, Endpoint, Plan, Verdict};
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Decision, Endpoint, Plan, Verdict};
 
 use super::{Answer, answered, answered_while, calls, count, sync};
 use crate::support::{KEY, TestApp, eventually, listen_as, problem};

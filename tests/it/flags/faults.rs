@@ -1,8 +1,8 @@
 //! What may befall the legacy call.
 
-use account_opening::simulator::{Api, Fault, Plan};
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Api, Fault, Plan};
 
 use super::{answered, answered_while, calls, sync};
 use crate::support::TestApp;
@@ -97,13 +97,13 @@ async fn a_webhook_that_names_our_reference_is_about_it_too() {
     let id = answer.id();
     let account = app.world.opening(&id).unwrap().requests[0].account_opening_request_id.clone();
     let body = json!({"account_opening_request_id": account, "status": "COMPLETED", "iban": null, "bic": null});
-    app.world.decide(&id, &account_opening::simulator::Verdict::complete()).unwrap();
+    app.world.decide(&id, &world::Verdict::complete()).unwrap();
     let iban = app.world.opening(&id).unwrap().iban().unwrap().to_owned();
     let body = json!({"account_opening_request_id": body["account_opening_request_id"], "reference": id,
                       "status": "COMPLETED", "iban": iban, "bic": "NEXUBEBB"});
     let message =
         json!({"type": "account_opening_request.status_changed", "timestamp": "2026-01-01T00:00:00Z", "data": body});
-    let webhook = account_opening::simulator::RawWebhook { body: message.to_string(), ..Default::default() };
+    let webhook = world::RawWebhook { body: message.to_string(), ..Default::default() };
     assert_eq!(app.world.send_webhook(&webhook).await.unwrap().status, 200);
     app.pass_settling(TimeDelta::minutes(1), TimeDelta::seconds(10)).await;
     let done = app.opening(&id).await;

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use world::{Options, Plan, Planner, Simulator};
 
 use crate::process::external::{connect, migrated};
 use crate::support::process::{WITHIN, eventually};

@@ -6,9 +6,9 @@ mod flip;
 mod processes;
 mod rules;
 
-use account_opening::simulator::Endpoint;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use world::Endpoint;
 
 use crate::support::{OpeningBuilder, TestApp, meanwhile};
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::simulator::{Endpoint, Options, Plan, Planner, Simulator, Verdict};
 use nix::sys::signal::Signal;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use world::{Endpoint, Options, Plan, Planner, Simulator, Verdict};
 
 use crate::process::external::{connect, migrated};
 use crate::support::process::{WITHIN, eventually};

@@ -6,10 +6,10 @@ use account_opening::app::Parts;
 use account_opening::domain::chain::HistoryKey;
 use account_opening::http::internal;
 use account_opening::http::listener::Limits;
-use account_opening::simulator::{Endpoint, Plan, Verdict};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
+use world::{Endpoint, Plan, Verdict};
 
 use super::{Answer, FLAG, calls, count, set};
 use crate::support::{KEY, TestApp, keys, listen_as, problem};

@@ -1,7 +1,7 @@
 //! A system that takes calls and answers none. `benches/outage.rs` measures the same in real time, under load.
 
-use account_opening::simulator::{Api, Endpoint, Plan, Verdict};
 use chrono::TimeDelta;
+use world::{Api, Endpoint, Plan, Verdict};
 
 use super::{OPEN_FOR, bank_calls, calls, hangs, impatient, nothing_is_used_up, rows, shown};
 use crate::support::TestApp;
@@ -85,7 +85,7 @@ async fn only_probes_reach_a_card_issuer_that_hangs_and_the_others_go_on() {
 #[tokio::test]
 async fn a_submission_that_was_taken_and_not_answered_is_not_made_twice() {
     let app = impatient(1).await;
-    app.world.outage(Api::Bank, Some(account_opening::simulator::Fault::HangAfter));
+    app.world.outage(Api::Bank, Some(world::Fault::HangAfter));
     for _ in 0..8 {
         app.open().plan(Plan::by_hand()).start().await;
     }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use account_opening::domain::Topic;
 use account_opening::domain::retry::Nature;
 use account_opening::faults::{FaultPoint, Step};
-use account_opening::simulator::{Api, Fault, Plan};
 use account_opening::workers::driver::tick;
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Api, Fault, Plan};
 
 use super::{OPEN_FOR, bank_calls, force, hangs, impatient, nothing_is_used_up, rows};
 use crate::support::{Subscriber, TestApp};

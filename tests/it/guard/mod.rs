@@ -6,9 +6,9 @@ mod held;
 mod operators;
 mod polls;
 
-use account_opening::simulator::{Api, Endpoint, Fault};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::{Api, Endpoint, Fault};
 
 use crate::support::TestApp;
 

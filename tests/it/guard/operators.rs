@@ -2,15 +2,15 @@
 
 use account_opening::app::Parts;
 use account_opening::domain::chain::HistoryKey;
-use account_opening::simulator::{Api, Fault};
 use account_opening::workers::driver::tick;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
+use world::{Api, Fault};
 
 use super::{OPEN_FOR, bank_calls, calls, force, nothing_is_used_up, shown};
 use crate::support::{KEY, TOKEN, TestApp, problem};
-use account_opening::simulator::Endpoint;
+use world::Endpoint;
 
 /// Another replica on the same database: it knows what that holds, and nothing else.
 fn replica(app: &TestApp) -> Parts {

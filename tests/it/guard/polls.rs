@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use account_opening::faults::{FaultPoint, Step, When};
 use account_opening::outbound::breaker::Phase;
-use account_opening::simulator::{Api, Endpoint};
 use account_opening::workers::driver::tick;
 use account_opening::workers::poller::Poller;
 use chrono::TimeDelta;
 use serde_json::json;
+use world::{Api, Endpoint};
 
 use super::{OPEN_FOR, calls, force, hangs, impatient, nothing_is_used_up};
 use crate::support::TestApp;

@@ -1,7 +1,7 @@
 //! The record of what people did.
 
-use account_opening::simulator::{Fault, Plan};
 use serde_json::{Value, json};
+use world::{Fault, Plan};
 
 use super::{actions, decision, post, resolve_path, taken};
 use crate::support::TestApp;

@@ -1,7 +1,7 @@
 //! Every order in which a bank's messages can come, through real webhooks. (P6, P8)
 
-use account_opening::simulator::Plan;
 use futures::future::join_all;
+use world::Plan;
 
 use super::{IBAN, iban};
 use crate::support::TestApp;

@@ -1,8 +1,8 @@
 //! An operator ends an opening: from each state, in each way. (P6, P7, P8)
 
-use account_opening::simulator::{Fault, Plan};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::{Fault, Plan};
 
 use super::{IBAN, OTHER_IBAN, actions, decision, iban, post, resolve, resolve_path, taken};
 use crate::support::{TestApp, problem};

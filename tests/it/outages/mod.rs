@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::embedded::{Cluster, ClusterOptions};
-use account_opening::simulator::{Options, Plan, Planner, Simulator};
+use private_postgres::{Cluster, ClusterOptions};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor};
+use world::{Options, Plan, Planner, Simulator};
 
 use crate::process::external::{connect, migrate};
 use crate::support::kept::Acknowledged;

@@ -1,6 +1,6 @@
 //! A database that was given: `migrate`, its schema's version, cells beside each other, several services.
 
-use account_opening::embedded::Cluster;
+use private_postgres::Cluster;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::embedded::Cluster;
-use account_opening::simulator::{Options, Plan, Planner, Simulator};
+use private_postgres::Cluster;
 use serde_json::Value;
+use world::{Options, Plan, Planner, Simulator};
 
 use super::external::{execute, migrated};
 use crate::support::process::{Folder, WITHIN, eventually};

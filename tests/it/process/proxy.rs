@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
-use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use tokio::net::TcpListener;
+use world::{Options, Plan, Planner, Simulator};
 
 use crate::support::process::{Program, WITHIN, eventually};
 use crate::support::service::ServiceBuilder;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use account_opening::embedded::Cluster;
+use private_postgres::Cluster;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::external::{connect, execute, migrate, migrate_for};

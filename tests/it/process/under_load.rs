@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::simulator::{Api, Fault, Options, Plan, Planner, Simulator};
 use nix::sys::signal::Signal;
 use sqlx::PgConnection;
+use world::{Api, Fault, Options, Plan, Planner, Simulator};
 
 use super::external::{connect, migrated};
 use crate::support::kept::Acknowledged;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use account_opening::faults::Cut;
+use chaos::Cut;
 use futures::StreamExt;
 use sqlx::{Postgres, Transaction};
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::PgConnection;
+use world::{Options, Plan, Planner, Simulator};
 
 use crate::process::external::{connect, migrated};
 use crate::support::process::{WITHIN, eventually};

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use account_opening::simulator::{Options, Plan, Planner, Simulator};
 use futures::future::join_all;
 use nix::sys::signal::Signal;
+use world::{Options, Plan, Planner, Simulator};
 
 use crate::process::external::migrated;
 use crate::support::kept::Acknowledged;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use account_opening::simulator::{Fault, Plan};
 use account_opening::workers::driver::{Rhythm, drive};
 use account_opening::workers::inbox::InboxWorker;
 use chrono::TimeDelta;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use world::{Fault, Plan};
 
 use crate::support::{TestApp, eventually};
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use account_opening::simulator::{Endpoint, Verdict};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
+use world::{Endpoint, Verdict};
 
 use crate::support::{TestApp, keys, problem};
 

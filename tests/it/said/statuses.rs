@@ -1,8 +1,8 @@
 //! A status that is not in the provider's documentation. (Rules 2 and 9)
 
-use account_opening::simulator::Plan;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::Plan;
 
 use super::{Outside, of_kind};
 use crate::support::TestApp;
@@ -12,7 +12,7 @@ use crate::support::TestApp;
 async fn an_unknown_status_is_the_last_word_and_on_the_timeline_and_moves_nothing() {
     let app = TestApp::start().await;
     let (waiting, tracking_id) = app.open().waiting().await;
-    let forever = vec![account_opening::simulator::Fault::ErrorBefore { status: 503 }; 100];
+    let forever = vec![world::Fault::ErrorBefore { status: 503 }; 100];
     let requesting = app.open().plan(Plan { submit: forever, ..Plan::by_hand() }).start().await;
     app.settle().await;
     app.pass(TimeDelta::minutes(10));

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use account_opening::db::{migrations, roles};
-use account_opening::embedded::{Cluster, ClusterOptions};
-use account_opening::faults::{Link, Proxy};
+use chaos::{Link, Proxy};
 use nix::sys::statvfs::statvfs;
+use private_postgres::{Cluster, ClusterOptions};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::OnceCell;

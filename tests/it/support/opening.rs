@@ -1,7 +1,7 @@
 //! Starting openings, as a caller does.
 
-use account_opening::simulator::Plan;
 use serde_json::{Value, json};
+use world::Plan;
 
 use super::TestApp;
 

@@ -1,7 +1,7 @@
 //! An issue that a person deleted: closing it is done, opening its ticket again makes another (G10).
 
-use account_opening::simulator::{Api, Endpoint, Fault, IssueStatus, Plan};
 use chrono::TimeDelta;
+use world::{Api, Endpoint, Fault, IssueStatus, Plan};
 
 use super::order::redrive;
 use super::{a_quarter_of_an_hour, answered_late, creations, only_issue, silent, text, tracking, undone};

@@ -2,11 +2,11 @@
 
 use account_opening::domain::Topic;
 use account_opening::faults::{FaultPoint, Place, Step, When};
-use account_opening::simulator::{Api, Endpoint, Fault, IssueStatus};
 use account_opening::workers::driver::tick;
 use account_opening::workers::relay::Relay;
 use chrono::TimeDelta;
 use futures::future::join_all;
+use world::{Api, Endpoint, Fault, IssueStatus};
 
 use super::{INDEX_LAG, a_quarter_of_an_hour, answered_late, creations, only_issue, silent, text, tracking, undone};
 use crate::support::TestApp;

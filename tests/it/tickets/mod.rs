@@ -8,9 +8,9 @@ mod refused;
 mod said;
 mod unset;
 
-use account_opening::simulator::{Call, Endpoint, IssueRecord, Verdict};
 use chrono::TimeDelta;
 use serde_json::Value;
+use world::{Call, Endpoint, IssueRecord, Verdict};
 
 use crate::support::{TestApp, TestAppBuilder};
 

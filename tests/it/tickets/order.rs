@@ -1,8 +1,8 @@
 //! What happens to one ticket happens there in the same order, and only what is still of use.
 
-use account_opening::simulator::{Api, Endpoint, Fault, IssueStatus, Plan};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::{Api, Endpoint, Fault, IssueStatus, Plan};
 
 use super::{a_quarter_of_an_hour, answered_late, only_issue, silent, text, tracking, undone};
 use crate::support::TestApp;
@@ -135,7 +135,7 @@ async fn each_ticket_has_its_own_order() {
     app.settle().await;
     let kinds: Vec<Value> = app.items("/v1/tickets").await.iter().map(|it| it["kind"].clone()).collect();
     assert_eq!(kinds, ["AccountOpeningStepFailed", "AccountOpeningWebhookNotReceived"]);
-    let status = |issue: &account_opening::simulator::IssueRecord| issue.status;
+    let status = |issue: &world::IssueRecord| issue.status;
     let issues = app.world.issues();
     assert_eq!(issues.iter().map(status).collect::<Vec<_>>(), [IssueStatus::ToDo, IssueStatus::ToDo]);
     a_quarter_of_an_hour(&app).await;

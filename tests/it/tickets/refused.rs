@@ -1,8 +1,8 @@
 //! A tracker that says no, or wait; and none at all.
 
-use account_opening::simulator::{Endpoint, Fault, RefusalForm};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::{Endpoint, Fault, RefusalForm};
 
 use super::{a_quarter_of_an_hour, answered_late, only_issue, silent, tracking, undone};
 use crate::support::TestApp;

@@ -1,7 +1,7 @@
 //! What a ticket says, and what it never says.
 
-use account_opening::simulator::{Fault, Plan, Verdict};
 use serde_json::json;
+use world::{Fault, Plan, Verdict};
 
 use super::{answered_late, only_issue, silent, text, tracking};
 

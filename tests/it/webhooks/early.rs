@@ -1,11 +1,11 @@
 //! Webhooks about what we do not know yet: they wait, and are applied the moment we do. (P3, P13; design §2, rule 6)
 
-use account_opening::simulator::{Fault, Plan};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::routing::post;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use world::{Fault, Plan};
 
 use crate::support::{TestApp, listen};
 

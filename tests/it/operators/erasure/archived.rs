@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use account_opening::simulator::Plan;
 use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
+use world::Plan;
 
 use super::super::taken;
 use super::{CANARY, IBAN, SECOND_IBAN, SECRET, assert_gone, erase_path, places, reason, rows, somebodys, told};

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use account_opening::provider::signature::WebhookSecret;
-use account_opening::simulator::{Fault, Plan};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use sqlx::error::DatabaseError;
+use world::{Fault, Plan};
 
 use super::{actions, post, taken};
 use crate::support::{Subscriber, TestApp, problem};

@@ -2,11 +2,11 @@
 //! further. (P3)
 
 use account_opening::db::inbox;
-use account_opening::simulator::{Fault, Plan};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeSet;
+use world::{Fault, Plan};
 
 use super::super::{actions, decision, resolve_path, taken};
 use super::{

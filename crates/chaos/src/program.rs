@@ -1,0 +1,56 @@
+//! The service's program that a run tests: the one that is built beside this executable, or a build with its defences out.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::Context as _;
+use tokio::process::Command;
+
+use crate::run::say;
+
+const NAME: &str = "account-opening";
+
+/// The program beside this executable. Under `cargo run` it is built first, so that no stale build is tested.
+pub async fn beside() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("this executable")?;
+    let folder = own.parent().context("the folder of this executable")?;
+    let program = folder.join(NAME);
+    if let (Some(cargo), Some(target), Some(profile)) = (std::env::var_os("CARGO"), folder.parent(), folder.file_name())
+    {
+        // The folder of the profile `dev` has another name.
+        let profile = if profile == "debug" { "dev".as_ref() } else { profile };
+        let mut build = Command::new(cargo);
+        build.arg("build").arg("--profile").arg(profile).arg("--target-dir").arg(target);
+        run(build, "building the service").await?;
+    }
+    anyhow::ensure!(
+        program.is_file(),
+        "{} is missing: cargo build --release --bin {NAME}, or name a program with --service",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// A build without defences, in a folder of its own: the program beside this executable always has them.
+pub async fn without_defences() -> anyhow::Result<PathBuf> {
+    let target = root().join("target/broken");
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["build", "--release", "--features", "broken", "--target-dir"]).arg(&target);
+    build.env("ACCOUNT_OPENING_BROKEN", "1");
+    run(build, "building the service with its defences taken out (minutes, the first time)").await?;
+    Ok(target.join("release").join(NAME))
+}
+
+/// Where the service's package stands, two folders above this one.
+fn root() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own)
+}
+
+async fn run(mut build: Command, what: &str) -> anyhow::Result<()> {
+    say(what);
+    build.args(["--locked", "--quiet", "--package", NAME, "--bin", NAME]).current_dir(root());
+    let status = build.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::null()).status().await.context("cargo")?;
+    anyhow::ensure!(status.success(), "{what} failed: {status}");
+    Ok(())
+}

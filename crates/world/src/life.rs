@@ -1,0 +1,215 @@
+//! What becomes of an account request once the bank has it: progress, decision, and how both are told.
+//!
+//! A decision enters the ledger first and is told after, so that the ledger knows the truth whatever becomes of the
+//! message. Everything here ends at once when the simulator stops; news not yet told is then lost, as with a crash.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::calls::written;
+use super::mint;
+use super::plan::{Decision, Fold, Plan, Verdict, Webhooks};
+use super::snapshot::{AccountRequest, Status};
+use super::webhooks::RawWebhook;
+use super::world::World;
+use clock::Time;
+
+/// No plan sends more copies of one message at once.
+const MOST_COPIES: u32 = 100;
+
+/// A decision that was made; its message may still be on the way, also when this is dropped.
+#[derive(Debug)]
+pub struct Decided {
+    /// As the bank now reports it.
+    pub request: AccountRequest,
+    told: oneshot::Receiver<Option<u16>>,
+}
+
+impl Decided {
+    /// Waits until the message about the decision is acknowledged or given up (resends and contradictions may follow);
+    /// the last status that the receiver answered to it, none if it was never sent or never answered.
+    pub async fn told(self) -> Option<u16> {
+        self.told.await.ok().flatten()
+    }
+}
+
+/// Starts the life of a request. A decision that comes at once is one that the submission's answer has to wait for.
+pub(super) fn begin(world: &Arc<World>, at: usize) -> Option<Decided> {
+    let plan = world.ledger().plan(at)?;
+    if plan.webhooks.early
+        && let Decision::By(verdict) = &plan.decision
+    {
+        return decide(world, at, verdict);
+    }
+    world.spawn(live(Arc::clone(world), at, plan));
+    None
+}
+
+async fn live(world: Arc<World>, at: usize, plan: Plan) {
+    let half = plan.decide_after / 2;
+    if plan.progress {
+        sleep(half).await;
+        let now = world.clock.now();
+        let status = if plan.on_hold { Status::OnHold } else { Status::InProgress };
+        let request = world.ledger().progress(at, status, now);
+        if let Some(request) = request.filter(|it| !plan.webhooks.reordered && !it.blocking) {
+            let body = body(&request, status, now, false);
+            let (telling, fold) = (Arc::clone(&world), plan.webhooks.fold);
+            world.spawn(async move {
+                tell(&telling, body, fold, 1).await;
+            });
+        }
+    }
+    if let Decision::By(verdict) = &plan.decision {
+        sleep(if plan.progress { plan.decide_after.saturating_sub(half) } else { plan.decide_after }).await;
+        decide(&world, at, verdict);
+    }
+}
+
+/// Decides a request and tells it by its plan; none if it is decided already.
+pub(super) fn decide(world: &Arc<World>, at: usize, verdict: &Verdict) -> Option<Decided> {
+    let (request, plan) = {
+        let mut ledger = world.ledger();
+        (ledger.decide(at, verdict, world.clock.now())?, ledger.plan(at)?)
+    };
+    world.decided.notify_waiters();
+    let (tell, told) = oneshot::channel();
+    // Whoever made the call that blocks is told by its answer.
+    if !request.blocking {
+        world.spawn(announce(Arc::clone(world), request.clone(), plan, tell));
+    }
+    Some(Decided { request, told })
+}
+
+/// Waits until a request is decided; none: the simulator stops, or there is no such request.
+pub(super) async fn decision(world: &World, at: usize) -> Option<AccountRequest> {
+    loop {
+        let told = world.decided.notified();
+        let request = world.ledger().request(at).cloned()?;
+        if request.status.is_decided() {
+            return Some(request);
+        }
+        world.stop.run_until_cancelled(told).await?;
+    }
+}
+
+async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: oneshot::Sender<Option<u16>>) {
+    let Webhooks { thin, copies, fold, .. } = plan.webhooks;
+    let news = body(&request, request.status, request.updated_at, thin);
+    sleep(plan.webhooks.delay).await;
+    let id = world.message_id();
+    if plan.webhooks.forged_first {
+        forge(&world, &id, &request).await;
+    }
+    let status = if plan.webhooks.dropped {
+        world.ledger().counts.webhooks_dropped += 1;
+        None
+    } else {
+        tell_as(&world, id, news, fold, copies.clamp(1, MOST_COPIES)).await
+    };
+    // Nobody may be waiting.
+    let _ = told.send(status);
+
+    if plan.webhooks.reordered && plan.progress {
+        tell(&world, body(&request, Status::InProgress, request.created_at, false), fold, 1).await;
+    }
+    if let Some(after) = plan.webhooks.resend_after {
+        sleep(after).await;
+        {
+            let mut ledger = world.ledger();
+            ledger.counts.webhooks_resent += 1;
+            ledger.counts.webhooks_duplicated += u64::from(!plan.webhooks.dropped);
+        }
+        tell(&world, body(&request, request.status, world.clock.now(), thin), fold, 1).await;
+    }
+    if let Some(after) = plan.webhooks.contradiction_after {
+        sleep(after).await;
+        tell(&world, contradiction(&world, request), fold, 1).await;
+    }
+}
+
+async fn tell(world: &World, body: String, fold: Fold, copies: u32) -> Option<u16> {
+    tell_as(world, world.message_id(), body, fold, copies).await
+}
+
+/// Sends copies of one message at once, each until it is acknowledged; the last status that came back.
+async fn tell_as(world: &World, id: String, body: String, fold: Fold, copies: u32) -> Option<u16> {
+    {
+        let mut ledger = world.ledger();
+        ledger.counts.webhooks_sent += u64::from(copies);
+        ledger.counts.webhooks_duplicated += u64::from(copies - 1);
+    }
+    let message = RawWebhook { body, id: Some(id), fold, ..RawWebhook::default() };
+    join_all((0..copies).map(|_| deliver(world, &message))).await.into_iter().flatten().last()
+}
+
+async fn deliver(world: &World, message: &RawWebhook) -> Option<u16> {
+    let mut last = None;
+    for attempt in 0..=world.webhook_retries.len() {
+        let answer = world.send(message).await;
+        last = answer.ok().map(|answer| answer.status).or(last);
+        if last.is_some_and(|status| (200..300).contains(&status)) {
+            return last;
+        }
+        if let Some(pause) = world.webhook_retries.get(attempt) {
+            sleep(*pause).await;
+            world.ledger().counts.webhook_retries += 1;
+        }
+    }
+    world.ledger().counts.webhooks_given_up += 1;
+    last
+}
+
+/// Tells of a stranger's account under the id that the true message will have: a receiver that believed it, or that took
+/// note of the id before it checked the signature, gives itself away.
+async fn forge(world: &World, id: &str, request: &AccountRequest) {
+    let stranger = mint::iban(&request.market, world.seed, &["stranger", id]);
+    let lie = AccountRequest {
+        status: Status::Completed,
+        iban: Some(stranger),
+        bic: Some(mint::bic(&request.market)),
+        rejection_reason: None,
+        ..request.clone()
+    };
+    let body = body(&lie, lie.status, lie.updated_at, false);
+    world.ledger().counts.forged_sent += 1;
+    let secret = Some("whsec_Zm9yZ2VkLWJ5LWEtc3RyYW5nZXI=".to_owned());
+    let answer = world.send(&RawWebhook { body, id: Some(id.to_owned()), secret, ..RawWebhook::default() }).await;
+    world.ledger().counts.forged_accepted += u64::from(answer.is_ok_and(|answer| (200..300).contains(&answer.status)));
+}
+
+fn contradiction(world: &World, mut request: AccountRequest) -> String {
+    if request.status == Status::Completed {
+        request.status = Status::Rejected;
+        (request.iban, request.bic) = (None, None);
+        request.rejection_reason = Some("closed_by_compliance".to_owned());
+    } else {
+        request.status = Status::Completed;
+        let id = &request.account_opening_request_id;
+        request.iban = Some(mint::iban(&request.market, world.seed, &["contradiction", id]));
+        request.bic = Some(mint::bic(&request.market));
+        request.rejection_reason = None;
+    }
+    body(&request, request.status, world.clock.now(), false)
+}
+
+/// The message that a request has had a status since a time. Only the final one carries what was decided.
+fn body(request: &AccountRequest, status: Status, since: Time, thin: bool) -> String {
+    let account = !thin && status == Status::Completed;
+    written(&json!({
+        "type": "account_opening_request.status_changed",
+        "timestamp": since,
+        "data": {
+            "account_opening_request_id": request.account_opening_request_id,
+            "reference": request.reference,
+            "status": status,
+            "iban": request.iban.as_ref().filter(|_| account),
+            "bic": request.bic.as_ref().filter(|_| account),
+            "rejection_reason": request.rejection_reason.as_ref().filter(|_| status == Status::Rejected),
+        }
+    }))
+}

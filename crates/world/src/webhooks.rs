@@ -1,0 +1,195 @@
+//! Sends webhooks as the bank does: signed per Standard Webhooks, and again until acknowledged.
+//!
+//! What is said is decided elsewhere ([`super::life`]); what is sent by hand ([`super::Simulator::send_webhook`]) takes the
+//! same way out.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use tokio::sync::Semaphore;
+
+use super::plan::Fold;
+use clock::Clock;
+
+/// How many deliveries are under way at once.
+const AT_ONCE: usize = 64;
+
+/// Of a key that the receiver does not know any more.
+const OLD_SIGNATURE: &str = "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// A receiver that takes longer has not acknowledged.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A webhook that a test makes up. All that is left out is made properly.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawWebhook {
+    /// Sent as it is.
+    pub body: String,
+    /// `webhook-id`; none: a fresh one.
+    pub id: Option<String>,
+    /// `webhook-timestamp`, in seconds since the epoch; none: now.
+    pub timestamp: Option<i64>,
+    /// `whsec_…`; none: the shared one.
+    pub secret: Option<String>,
+    /// How the header with the signature arrives.
+    pub fold: Fold,
+    /// Replace the headers of the same name; an empty value removes the header.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What the receiver answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WebhookAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header, as it was.
+    pub retry_after: Option<String>,
+    /// The body, as text.
+    pub body: String,
+}
+
+/// Why a webhook got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Nobody said where to.
+    #[error("no webhook URL is set")]
+    NoUrl,
+    /// Not `whsec_` and base64.
+    #[error("the webhook secret must be whsec_ followed by base64")]
+    Secret,
+    /// Cannot be sent over HTTP.
+    #[error("{0:?} is not a header")]
+    Header(String),
+    /// The receiver is away, or too slow.
+    #[error("no answer: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+pub(super) struct Sender {
+    client: reqwest::Client,
+    url: Mutex<Option<String>>,
+    key: Vec<u8>,
+    clock: Clock,
+    at_once: Semaphore,
+}
+
+impl Sender {
+    pub(super) fn new(url: Option<String>, secret: &str, clock: Clock) -> Result<Self, SendError> {
+        // Whoever came first has chosen the process's TLS; without any, the client could not be built.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self { client, url: Mutex::new(url), key: key(secret)?, clock, at_once: Semaphore::new(AT_ONCE) })
+    }
+
+    pub(super) fn deliver_to(&self, url: String) {
+        *self.url.lock().unwrap_or_else(PoisonError::into_inner) = Some(url);
+    }
+
+    /// Whether anybody listens.
+    pub(super) fn has_url(&self) -> bool {
+        self.url.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// One attempt.
+    pub(super) async fn send(&self, id: &str, webhook: &RawWebhook) -> Result<WebhookAnswer, SendError> {
+        let url = self.url.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(SendError::NoUrl)?;
+        let own = webhook.secret.as_deref().map(key).transpose()?;
+        let id = webhook.id.as_deref().unwrap_or(id);
+        let timestamp = webhook.timestamp.unwrap_or_else(|| self.clock.now().timestamp());
+        let signature = sign(own.as_ref().unwrap_or(&self.key), id, timestamp, webhook.body.as_bytes())?;
+        let headers = headers(id, timestamp, &folded(webhook.fold, signature), &webhook.headers)?;
+        let _permit = self.at_once.acquire().await;
+        let answer = self.client.post(url).headers(headers).body(webhook.body.clone()).send().await?;
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(WebhookAnswer { status: answer.status().as_u16(), retry_after, body: answer.text().await? })
+    }
+}
+
+/// The lines of the header with the signatures.
+fn folded(fold: Fold, signature: String) -> Vec<String> {
+    match fold {
+        Fold::AsSent => vec![signature],
+        Fold::Spaced => vec![signature.replacen(',', ", ", 1)],
+        Fold::Lines => vec![OLD_SIGNATURE.to_owned(), signature],
+        Fold::Joined => vec![format!("{OLD_SIGNATURE}, {signature}")],
+    }
+}
+
+fn headers(id: &str, timestamp: i64, signatures: &[String], own: &[(String, String)]) -> Result<HeaderMap, SendError> {
+    let timestamp = timestamp.to_string();
+    let usual = [(CONTENT_TYPE.as_str(), "application/json"), ("webhook-id", id), ("webhook-timestamp", &*timestamp)];
+    let mut headers = HeaderMap::new();
+    for line in signatures {
+        headers.append("webhook-signature", HeaderValue::try_from(line).map_err(|_| SendError::Header(line.clone()))?);
+    }
+    for (name, value) in usual.into_iter().chain(own.iter().map(|(name, value)| (name.as_str(), value.as_str()))) {
+        let bad = || SendError::Header(name.to_owned());
+        let key = HeaderName::try_from(name).map_err(|_| bad())?;
+        if value.is_empty() {
+            headers.remove(&key);
+        } else {
+            headers.insert(key, HeaderValue::try_from(value).map_err(|_| bad())?);
+        }
+    }
+    Ok(headers)
+}
+
+/// The key within a `whsec_…`.
+fn key(secret: &str) -> Result<Vec<u8>, SendError> {
+    let encoded = secret.strip_prefix("whsec_").ok_or(SendError::Secret)?;
+    BASE64_STANDARD.decode(encoded).ok().filter(|key| !key.is_empty()).ok_or(SendError::Secret)
+}
+
+/// `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`.
+fn sign(key: &[u8], id: &str, timestamp: i64, body: &[u8]) -> Result<String, SendError> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| SendError::Secret)?;
+    mac.update(format!("{id}.{timestamp}.").as_bytes());
+    mac.update(body);
+    Ok(format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_are_those_of_the_published_library() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let oracle = standardwebhooks::Webhook::new(secret).unwrap();
+        let timestamp = 1_614_265_330;
+        for body in ["", "{}", r#"{"test": 2432232314}"#, "not json \u{fffd}"] {
+            let ours = sign(&key(secret).unwrap(), "msg_1", timestamp, body.as_bytes()).unwrap();
+            assert_eq!(ours, oracle.sign("msg_1", timestamp, body.as_bytes()).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_folded_header_holds_the_same_signature_in_other_lines() {
+        let lines = |fold| folded(fold, "v1,abc=".to_owned());
+        assert_eq!(lines(Fold::AsSent), ["v1,abc="]);
+        assert_eq!(lines(Fold::Spaced), ["v1, abc="]);
+        assert_eq!(lines(Fold::Lines), [OLD_SIGNATURE, "v1,abc="]);
+        assert_eq!(lines(Fold::Joined), [format!("{OLD_SIGNATURE}, v1,abc=")]);
+        let all = headers("msg_1", 1, &lines(Fold::Lines), &[]).unwrap();
+        assert_eq!(all.get_all("webhook-signature").iter().count(), 2);
+    }
+
+    #[test]
+    fn a_secret_that_is_none_is_refused() {
+        for secret in ["", "MfKQ", "whsec_", "whsec_%%"] {
+            assert!(key(secret).is_err(), "{secret}");
+        }
+    }
+}
