@@ -51,7 +51,6 @@ words!(
 
 /// How to reach the database.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "RawDatabase documents each")]
 pub struct Database {
     pub url: Option<SecretString>,
     pub schema: String,
@@ -85,7 +84,6 @@ pub struct NexusBankSettings {
 
 /// The settings, checked.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "RawSettings documents each")]
 pub struct Settings {
     pub database: Database,
     pub log: String,

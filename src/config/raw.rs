@@ -13,7 +13,7 @@ pub const DEVELOPMENT_API_TOKENS: &str = "developer:development-token:admin";
 
 /// The settings as text.
 #[derive(Args, Clone)]
-#[expect(missing_docs, clippy::doc_markdown, reason = "each has its help, which is plain text")]
+#[expect(clippy::doc_markdown, reason = "each has its help, which is plain text")]
 pub struct RawSettings {
     #[command(flatten)]
     pub database: RawDatabase,
@@ -188,7 +188,7 @@ pub struct RawDatabase {
 
 /// What it takes to verify the histories, as text.
 #[derive(Args, Clone)]
-#[expect(missing_docs, clippy::doc_markdown, reason = "each has its help, which is plain text")]
+#[expect(clippy::doc_markdown, reason = "each has its help, which is plain text")]
 pub struct RawHistory {
     #[command(flatten)]
     pub database: RawDatabase,

@@ -44,7 +44,6 @@ pub struct RawSimulator {
 
 /// The settings, checked.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "RawSimulator documents each")]
 pub struct SimulatorSettings {
     pub addr: SocketAddr,
     pub webhook_url: String,

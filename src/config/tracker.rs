@@ -34,7 +34,6 @@ pub struct RawTracker {
 
 /// The settings, checked.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "RawTracker documents each")]
 pub struct TrackerSettings {
     /// Without a slash at the end.
     pub base_url: String,

@@ -22,7 +22,6 @@ words!(
 
 /// What is to be pulled.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of backfills")]
 pub struct NewBackfill {
     pub id: Uuid,
     pub provider: String,
@@ -96,7 +95,6 @@ pub async fn insert(connection: &mut PgConnection, new: &NewBackfill, now: Time)
 
 /// One that was claimed.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of backfills")]
 pub struct Claimed {
     pub id: Uuid,
     pub provider: String,
@@ -292,7 +290,6 @@ async fn no_page(
 
 /// One as it is read back.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of backfills")]
 pub struct Row {
     pub id: Uuid,
     pub provider: String,

@@ -6,7 +6,6 @@ use crate::clock::Time;
 
 /// A breaker that an operator has decided on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of breakers")]
 pub struct Row {
     pub system: String,
     pub operation: String,

@@ -12,7 +12,6 @@ use crate::domain::{Case, OpeningId};
 
 /// A case as it is read back.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of cases")]
 pub struct Row {
     pub id: Uuid,
     pub opening_id: Uuid,

@@ -14,7 +14,6 @@ use crate::domain::Topic;
 
 /// A dead letter as it is listed.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of inbox and outbox")]
 pub struct Letter {
     pub id: Uuid,
     pub queue: String,

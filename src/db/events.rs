@@ -33,7 +33,6 @@ pub struct NewEvent {
 
 /// An event as it is read back.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of events")]
 pub struct Event {
     pub id: Uuid,
     pub opening_id: Uuid,

@@ -10,7 +10,6 @@ use crate::domain::flag::{Rule, Rules, Scope};
 
 /// A change.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of feature_flag_changes")]
 pub struct Change {
     pub number: i64,
     pub flag: String,
@@ -25,7 +24,6 @@ pub struct Change {
 
 /// A change to be made.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of feature_flag_changes")]
 pub struct NewChange {
     pub id: Uuid,
     pub flag: &'static str,

@@ -11,7 +11,6 @@ use crate::domain::{OpeningId, Step};
 
 /// A row of history as it is read back.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of opening_history")]
 pub struct Transition {
     pub opening_id: Uuid,
     pub version: i64,
@@ -51,7 +50,6 @@ impl Transition {
 
 /// What an anchor says of its history.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of account_openings")]
 pub struct Anchored {
     pub id: Uuid,
     pub state: String,

@@ -13,7 +13,6 @@ use crate::domain::OpeningId;
 
 /// The first answer to a key.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of idempotency_keys")]
 pub struct Answer {
     pub digest: Vec<u8>,
     pub status: i32,

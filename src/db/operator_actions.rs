@@ -11,7 +11,6 @@ use crate::domain::OpeningId;
 
 /// Something that a person did.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of operator_actions")]
 pub struct Action {
     pub id: Uuid,
     pub at: Time,

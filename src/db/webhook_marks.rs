@@ -6,7 +6,6 @@ use crate::clock::Time;
 
 /// When the last webhook came; at least one of the times is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of webhook_marks")]
 pub struct Mark {
     pub provider: String,
     pub market: String,

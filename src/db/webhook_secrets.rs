@@ -33,7 +33,6 @@ pub struct Active {
 
 /// A secret as it is listed.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of webhook_secret_uses")]
 pub struct Row {
     pub provider: String,
     pub fingerprint: String,

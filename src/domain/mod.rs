@@ -4,6 +4,8 @@
 //! afterwards, the steps it took and the effects it wants; the shell (`workers::inbox`, `http::internal`) adds ids and
 //! jitter and commits all of it at once. A test keeps crates that do I/O out of this folder.
 
+#![warn(missing_docs)]
+
 pub mod bank;
 pub mod chain;
 mod decide;

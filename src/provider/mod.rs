@@ -4,6 +4,8 @@
 //! safely, some do not; some put several events into one request, some shake hands first. What is particular to one of
 //! them stays in its folder; everything else speaks of [`Report`]s and [`CallError`]s.
 
+#![warn(missing_docs)]
+
 pub mod nexusbank;
 mod secret_uses;
 pub mod signature;

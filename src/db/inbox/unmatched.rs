@@ -8,7 +8,6 @@ use crate::db::Page;
 
 /// A fact that matches no opening.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of inbox")]
 pub struct Unmatched {
     pub id: Uuid,
     pub source: String,

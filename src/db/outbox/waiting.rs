@@ -10,7 +10,6 @@ use crate::domain::Topic;
 
 /// Work that waits, as it is listed.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of outbox")]
 pub struct Waiting {
     pub id: Uuid,
     pub topic: String,

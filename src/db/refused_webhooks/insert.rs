@@ -18,7 +18,6 @@ const ROUNDS: usize = 100;
 
 /// A refused request to be kept.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of rejected_requests")]
 pub struct NewRefusedWebhook {
     pub id: Uuid,
     pub provider: String,

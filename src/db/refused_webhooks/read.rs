@@ -9,7 +9,6 @@ use crate::db::Page;
 
 /// A refused request as it is listed.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of rejected_requests")]
 pub struct Row {
     pub id: Uuid,
     pub provider: String,

@@ -24,7 +24,6 @@ pub struct ReverifyFilter {
 
 /// What it takes to look at one again.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of rejected_requests")]
 pub struct Candidate {
     pub id: Uuid,
     pub provider: String,

@@ -26,7 +26,6 @@ pub struct NewTicket {
 
 /// A ticket as it is read back.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the columns of tickets")]
 pub struct Row {
     pub id: Uuid,
     pub opening_id: Uuid,
