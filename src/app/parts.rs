@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
-use crate::db::advance::Writer;
+use crate::db::advance::EffectContext;
 use crate::db::timers::Fronts;
 use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
@@ -46,7 +46,7 @@ impl Parts {
         #[cfg(feature = "broken")]
         crate::faults::broken::keep(&pool);
         let context = context(&settings, &pool, key, &clock)?;
-        let Context { ids, writer, providers, gates, heard, secret_uses, wakers, faults, .. } = context.clone();
+        let Context { ids, effect_context, providers, gates, heard, secret_uses, wakers, faults, .. } = context.clone();
         let (ingest, ingest_task) = Ingest::start(
             pool.clone(),
             clock.clone(),
@@ -65,7 +65,7 @@ impl Parts {
             pool,
             clock,
             ids,
-            writer,
+            effect_context,
             providers,
             gates,
             heard,
@@ -92,7 +92,7 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
     Ok(Context {
         pool: pool.clone(),
         clock: clock.clone(),
-        writer: writer(settings, ids.clone(), key),
+        effect_context: effect_context(settings, ids.clone(), key),
         ids,
         policy: settings.policy.clone(),
         retry: settings.retry.clone(),
@@ -126,8 +126,8 @@ fn shared(Context { wakers, backlog, lanes, .. }: &Context) -> Shared {
     Shared { wake: Arc::clone(&wakers.inbox), backlog: backlog.clone(), lanes: lanes.clone() }
 }
 
-fn writer(settings: &Settings, ids: Ids, key: HistoryKey) -> Writer {
+fn effect_context(settings: &Settings, ids: Ids, key: HistoryKey) -> EffectContext {
     let subscribers = settings.event_subscribers.iter().map(|it| it.url.clone()).collect();
     let (dashboard_url, tracker) = (settings.dashboard_url.clone(), settings.tracker.is_some());
-    Writer { ids, key, dashboard_url, subscribers, tracker }
+    EffectContext { ids, key, dashboard_url, subscribers, tracker }
 }

@@ -16,9 +16,9 @@ use crate::domain::chain::{Hash, HistoryKey};
 use crate::domain::resource::Resource;
 use crate::domain::{Command, Decision, Effect, EventType, Opening, OpeningId, Step, Topic};
 
-/// What the writer needs to know beside the decisions.
+/// What writing the effects of decisions needs beside them.
 #[derive(Clone, Debug)]
-pub struct Writer {
+pub struct EffectContext {
     /// Makes the ids of cases and tickets, which stay here.
     pub ids: Ids,
     /// The key of the history's chain.
@@ -99,18 +99,18 @@ impl Advance {
 /// When the database refuses one or is away; then none is written.
 pub async fn start(
     connection: &mut PgConnection,
-    writer: &Writer,
+    context: &EffectContext,
     started: &[(Advance, Value)],
     now: Time,
 ) -> sqlx::Result<()> {
-    let hashes: Vec<Vec<Hash>> = started.iter().map(|(advance, _)| advance.hashes(&writer.key)).collect();
+    let hashes: Vec<Vec<Hash>> = started.iter().map(|(advance, _)| advance.hashes(&context.key)).collect();
     let anchors = started.iter().zip(&hashes).map(|((Advance { opening, .. }, customer), hashes)| {
         let head = hashes.last().ok_or(sqlx::Error::RowNotFound)?;
         Ok(openings::New { opening, customer, head })
     });
     openings::insert(connection, &anchors.collect::<sqlx::Result<Vec<_>>>()?).await?;
     let advances: Vec<&Advance> = started.iter().map(|(advance, _)| advance).collect();
-    write(connection, writer, &advances, &hashes, now).await
+    write(connection, context, &advances, &hashes, now).await
 }
 
 /// Writes what was decided about openings that the caller has locked.
@@ -119,11 +119,11 @@ pub async fn start(
 /// When the database refuses it or is away; then nothing may be taken as written.
 pub async fn advance(
     connection: &mut PgConnection,
-    writer: &Writer,
+    context: &EffectContext,
     advances: &[&Advance],
     now: Time,
 ) -> sqlx::Result<()> {
-    let hashes: Vec<Vec<Hash>> = advances.iter().map(|it| it.hashes(&writer.key)).collect();
+    let hashes: Vec<Vec<Hash>> = advances.iter().map(|it| it.hashes(&context.key)).collect();
     let changed: Vec<(&Opening, &Hash)> = advances
         .iter()
         .zip(&hashes)
@@ -134,12 +134,12 @@ pub async fn advance(
         })
         .collect();
     openings::update(connection, &changed).await?;
-    write(connection, writer, advances, &hashes, now).await
+    write(connection, context, advances, &hashes, now).await
 }
 
 async fn write(
     connection: &mut PgConnection,
-    writer: &Writer,
+    context: &EffectContext,
     advances: &[&Advance],
     hashes: &[Vec<Hash>],
     now: Time,
@@ -155,10 +155,10 @@ async fn write(
     let mut effects = Effects::default();
     for advance in advances {
         for effect in &advance.effects {
-            effects.take(writer, &advance.opening, effect);
+            effects.take(context, &advance.opening, effect);
         }
     }
-    effects.write(connection, writer, now).await
+    effects.write(connection, context, now).await
 }
 
 /// Makes facts due that may have waited for what moved; how many. Call it after the commit.
@@ -189,36 +189,36 @@ struct Effects<'a> {
 }
 
 impl<'a> Effects<'a> {
-    fn take(&mut self, writer: &Writer, opening: &'a Opening, effect: &'a Effect) {
+    fn take(&mut self, context: &EffectContext, opening: &'a Opening, effect: &'a Effect) {
         let opening_id = opening.id;
         match effect {
             Effect::Send(Command(topic)) => {
-                let (id, lane) = (effect_id(writer, opening_id, topic.as_str()), opening.request.market.clone());
+                let (id, lane) = (effect_id(context, opening_id, topic.as_str()), opening.request.market.clone());
                 self.work.push(outbox::NewWork { id, opening_id, topic: *topic, lane, payload: json!({}) });
             }
             Effect::Cancel(topic) => self.cancelled.push((opening_id, *topic)),
             Effect::Emit(kind, snapshot) => {
-                let id = effect_id(writer, opening_id, kind.as_str());
-                self.emit(writer, *kind, snapshot, id);
+                let id = effect_id(context, opening_id, kind.as_str());
+                self.emit(context, *kind, snapshot, id);
             }
             Effect::OpenTicket { kind, summary } => self.tickets.push(tickets::Act::Open(tickets::NewTicket {
-                id: writer.ids.next(),
+                id: context.ids.next(),
                 opening_id,
                 kind: *kind,
                 summary: summary.clone(),
-                link: format!("{}/openings/{opening_id}", writer.dashboard_url),
+                link: format!("{}/openings/{opening_id}", context.dashboard_url),
             })),
             Effect::CloseTicket { kind, reason } => {
                 self.tickets.push(tickets::Act::Close { opening_id, kind: *kind, reason: reason.clone() });
             }
-            Effect::OpenCase(case) => self.cases.push((writer.ids.next(), opening, case)),
+            Effect::OpenCase(case) => self.cases.push((context.ids.next(), opening, case)),
         }
     }
 
-    fn emit(&mut self, writer: &Writer, kind: EventType, opening: &Opening, id: Uuid) {
+    fn emit(&mut self, context: &EffectContext, kind: EventType, opening: &Opening, id: Uuid) {
         let data = serde_json::to_value(Resource::from(opening)).unwrap_or_default();
         self.events.push(events::NewEvent { id, opening_id: opening.id, kind, version: opening.version, data });
-        for url in &writer.subscribers {
+        for url in &context.subscribers {
             let payload = json!({"event_id": id, "subscriber": url});
             let (topic, lane) = (Topic::DeliverEvent, url.clone());
             let id = opening.id.effect(&format!("{topic}/{id}/{url}"));
@@ -239,12 +239,12 @@ impl<'a> Effects<'a> {
         new.map(number).collect()
     }
 
-    async fn write(mut self, connection: &mut PgConnection, writer: &Writer, now: Time) -> sqlx::Result<()> {
+    async fn write(mut self, connection: &mut PgConnection, context: &EffectContext, now: Time) -> sqlx::Result<()> {
         let cases: Vec<_> = self.cases.iter().map(|(id, opening, case)| (*id, opening.id, *case)).collect();
         let new = cases::insert(connection, &cases, now).await?;
         for (opening, number) in self.numbered(&new) {
             let id = opening.id.effect(&format!("{}/{number}", EventType::Contradiction));
-            self.emit(writer, EventType::Contradiction, opening, id);
+            self.emit(context, EventType::Contradiction, opening, id);
         }
         #[cfg(feature = "broken")]
         if crate::faults::broken::lacks(crate::faults::broken::Defence::OutboxInside) {
@@ -254,7 +254,7 @@ impl<'a> Effects<'a> {
         outbox::cancel(connection, &self.cancelled).await?;
         events::insert(connection, &self.events, now).await?;
         let tickets = tickets::act(connection, &self.tickets, now).await?;
-        let told = if writer.tracker { tickets.iter().map(for_tracker).collect() } else { Vec::new() };
+        let told = if context.tracker { tickets.iter().map(for_tracker).collect() } else { Vec::new() };
         outbox::insert(connection, &told, now).await
     }
 }
@@ -262,13 +262,13 @@ impl<'a> Effects<'a> {
 /// The id of a command, which is its Idempotency-Key, or of an event. Each topic serves one state, and each type of event but a
 /// contradiction tells of one; a state is entered once, so an opening has one of each.
 #[cfg_attr(not(feature = "broken"), expect(unused_variables, reason = "ids are drawn only where the defence is out"))]
-fn effect_id(writer: &Writer, opening: OpeningId, name: &str) -> Uuid {
+fn effect_id(context: &EffectContext, opening: OpeningId, name: &str) -> Uuid {
     #[cfg(feature = "broken")]
     {
         use crate::faults::broken::{Defence, lacks};
         // A duplicate that acts again needs a second id as well.
         if lacks(Defence::EffectKeys) || lacks(Defence::UniqueKey) {
-            return writer.ids.next();
+            return context.ids.next();
         }
     }
     opening.effect(name)

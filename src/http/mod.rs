@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
-use crate::db::advance::Writer;
+use crate::db::advance::EffectContext;
 use crate::faults::FaultPoint;
 use crate::heard::Heard;
 use crate::http::internal::flags::Flags;
@@ -42,7 +42,7 @@ pub struct AppState {
     /// Ids.
     pub ids: Ids,
     /// Writes decisions.
-    pub writer: Writer,
+    pub effect_context: EffectContext,
     /// The banks.
     pub providers: Providers,
     /// What stands before each call out.

@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
-use crate::db::advance::Writer;
+use crate::db::advance::EffectContext;
 use crate::db::timers::Fronts;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
@@ -46,7 +46,7 @@ pub struct Context {
     /// Ids and jitter.
     pub ids: Ids,
     /// Writes decisions.
-    pub writer: Writer,
+    pub effect_context: EffectContext,
     /// The waiting rules.
     pub policy: Policy,
     /// The repeating rules.

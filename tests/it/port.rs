@@ -159,7 +159,7 @@ async fn start_on(app: &TestApp, flow: Flow) -> String {
     let customer = json!({"reference": "cus_thin", "name": "N", "email": "e@x.example", "country": "DE"});
     let mut transaction = app.pool.begin().await.unwrap();
     let started = (Advance::started(decision), customer);
-    advance::start(&mut transaction, &app.state.writer, &[started], app.now()).await.unwrap();
+    advance::start(&mut transaction, &app.state.effect_context, &[started], app.now()).await.unwrap();
     transaction.commit().await.unwrap();
     id.to_string()
 }

@@ -101,7 +101,8 @@ impl InboxWorker {
 
         let correlated = correlate::correlate(&mut transaction, facts, now).await?;
         let Verdicts { advances, settled, erased, parked } = self.judge(correlated, now, &mut decided)?;
-        advance::advance(&mut transaction, &self.context.writer, &advances.iter().collect::<Vec<_>>(), now).await?;
+        advance::advance(&mut transaction, &self.context.effect_context, &advances.iter().collect::<Vec<_>>(), now)
+            .await?;
         let settle = async {
             inbox::settle(&mut transaction, &settled, now).await?;
             inbox::empty(&mut transaction, &erased, now).await?;

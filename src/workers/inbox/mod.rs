@@ -263,8 +263,8 @@ impl InboxWorker {
 
     /// Wakes whoever has work after a commit.
     fn wake(&self, advances: &[Advance]) {
-        let Context { wakers, writer, .. } = &self.context;
-        let has_subscribers = !writer.subscribers.is_empty();
+        let Context { wakers, effect_context, .. } = &self.context;
+        let has_subscribers = !effect_context.subscribers.is_empty();
         for effect in advances.iter().flat_map(Advance::effects) {
             match effect {
                 Effect::Send(command) => wakers.relay(command.0).notify_one(),

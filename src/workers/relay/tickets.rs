@@ -199,7 +199,7 @@ impl Relay {
             format!("Started: {}", time(opening.created_at)),
             format!("Deadline: {}", time(opening.deadline_at)),
         ];
-        let link = format!("{}/openings/{}", self.context.writer.dashboard_url, opening.id);
+        let link = format!("{}/openings/{}", self.context.effect_context.dashboard_url, opening.id);
         let description = Document::default()
             .paragraph(why)
             .list(facts)

@@ -9,7 +9,7 @@ use crate::support::TestApp;
 /// The setting is taken away and the service started again; what was written for the tracker stands in the outbox.
 fn unset(app: &mut TestApp) {
     app.context.tracker = None;
-    app.context.writer.tracker = false;
+    app.context.effect_context.tracker = false;
 }
 
 /// G15: work for a tracker that was unset waits for a replica that has one, and no longer than an outage is waited out.

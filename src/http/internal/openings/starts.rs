@@ -197,12 +197,12 @@ async fn write(
     mut known: Known,
     now: Time,
 ) -> sqlx::Result<Known> {
-    let AppState { settings, writer, faults, .. } = state;
+    let AppState { settings, effect_context, faults, .. } = state;
     let (started, answers): (Vec<_>, Vec<_>) =
         fresh.into_iter().map(|it| (it.started, (it.at, it.start, it.answer))).unzip();
     let keys: Vec<(Key<'_>, &Answer)> = answers.iter().map(|(_, start, answer)| (start.key(), answer)).collect();
     let write = async {
-        advance::start(&mut transaction, writer, &started, now).await?;
+        advance::start(&mut transaction, effect_context, &started, now).await?;
         idempotency::insert(&mut transaction, &keys, now, now + settings.idempotency_ttl).await
     };
     if faults.around("start", Step::Settle, write).await? < keys.len() {
