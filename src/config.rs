@@ -27,7 +27,7 @@ use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::policy::MOST_JITTER;
 use crate::domain::retry::RetryPolicy;
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 use crate::outbound::breaker::Rules;
 use crate::provider::signature::WebhookSecret;
 use crate::telemetry::{LogFilter, LogFormat};
@@ -35,7 +35,7 @@ use crate::telemetry::{LogFilter, LogFormat};
 /// Some providers repeat a webhook for so long: an event must be known as a copy for longer.
 const LONGEST_REPEAT: TimeDelta = TimeDelta::days(30);
 
-words!(
+string_enum!(
     /// Where the service runs.
     Environment {
         /// Real customers. The default: whoever forgets to say gets the careful one.

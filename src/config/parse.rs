@@ -15,7 +15,7 @@ use super::Subscriber;
 use crate::db::read_url;
 use crate::domain::chain::HistoryKey;
 use crate::domain::policy::MOST_JITTER;
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 use crate::provider::signature::WebhookSecret;
 use crate::telemetry::LogFilter;
 
@@ -28,7 +28,7 @@ pub(super) const TOKENS: &str = "name:token[:reader|caller|operator|admin], comm
 pub(super) const HISTORY_KEY: &str = "base64 of 32 bytes, as `openssl rand -base64 32` prints";
 pub(super) const SUBSCRIBERS: &str = "url|whsec_…, comma-separated";
 
-words!(
+string_enum!(
     /// What a token may do; each role may do all that those before it may.
     Role {
         /// Read.

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::Page;
 use crate::clock::Time;
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 
-words!(
+string_enum!(
     /// Why a provider's list is pulled.
     Cause {
         /// The service started.

@@ -6,10 +6,10 @@ use super::event::Source;
 use super::ids::InboxId;
 use super::opening::{Opening, StateName};
 use super::request::Flow;
-use super::text::words;
+use super::text::string_enum;
 use crate::clock::Time;
 
-words!(
+string_enum!(
     /// What an outbox row is for.
     Topic {
         /// Create the user's profile.
@@ -29,7 +29,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// What subscribers are told.
     EventType {
         /// The anchor exists.
@@ -51,7 +51,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// Why a person is asked to look.
     TicketKind {
         /// The provider never answered.
@@ -61,7 +61,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// What two sides disagree about.
     CaseKind {
         /// A second, different final answer.
@@ -85,7 +85,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// What a fact turned out to be; the inbox row keeps it.
     Outcome {
         /// It moved the opening.

@@ -8,10 +8,10 @@ use super::bank::compact;
 use super::effect::Topic;
 use super::ids::{ActId, CardId, InboxId, OpeningId, ProfileId, ProviderRef};
 use super::resolution::Resolution;
-use super::text::words;
+use super::text::string_enum;
 use crate::clock::Time;
 
-words!(
+string_enum!(
     /// Where a fact comes from.
     Source {
         /// A caller of the REST API.
@@ -35,7 +35,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// What a provider's status word means; the adapter translates.
     Verdict {
         /// Taken note of, nothing done yet. Never overwrites a later word.

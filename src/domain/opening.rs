@@ -3,10 +3,10 @@
 use super::bank::{Bic, Iban};
 use super::ids::{CardId, OpeningId, ProfileId, ProviderRef};
 use super::request::Request;
-use super::text::words;
+use super::text::string_enum;
 use crate::clock::Time;
 
-words!(
+string_enum!(
     /// The name of a state, as it stands in the database and in the API.
     StateName {
         /// The anchor exists, the user profile is being created.
@@ -28,7 +28,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// What a caller is told.
     Status {
         /// No answer yet.

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text::words;
+use super::text::string_enum;
 
-words!(
+string_enum!(
     /// Who the account is for.
     CustomerType {
         /// A legal person.
@@ -16,7 +16,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// How the provider is asked.
     Flow {
         /// Ask, then wait for the answer.

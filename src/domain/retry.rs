@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 
-use super::text::words;
+use super::text::string_enum;
 use crate::clock::Time;
 
-words!(
+string_enum!(
     /// What a failure says about what comes next.
     Nature {
         /// It had no effect, and may be tried again.

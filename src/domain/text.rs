@@ -6,7 +6,7 @@
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 /// An enum whose variants are fixed words in JSON and in the database.
-macro_rules! words {
+macro_rules! string_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,11 +125,11 @@ pub(crate) fn codes(len: u32, passes: impl Fn(&str) -> bool) -> Vec<String> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of: {takes}")]
 pub struct UnknownWord {
-    /// The words that are.
+    /// The words that are expected, separated by commas.
     pub takes: String,
 }
 
-pub(crate) use {form, words};
+pub(crate) use {form, string_enum};
 
 /// Whether texts keep to the form that describes a type.
 #[cfg(test)]

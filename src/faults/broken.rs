@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use crate::clock::Time;
 use crate::db::inbox::{NewFact, Stored};
 use crate::db::outbox;
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 use crate::domain::{Command, Decision, Effect, Outcome, StateName, Topic};
 use crate::ingest::Unavailable;
 
@@ -22,7 +22,7 @@ const _: () = assert!(
     "the feature `broken` takes the service's defences out, and is for `chaos --controls` alone"
 );
 
-words!(
+string_enum!(
     /// What is missing.
     Defence {
         /// A webhook is answered when it is in memory.

@@ -9,7 +9,7 @@
 use chrono::TimeDelta;
 
 use crate::clock::Time;
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -23,7 +23,7 @@ pub struct Rules {
     pub longest_pause: TimeDelta,
 }
 
-words!(
+string_enum!(
     /// Which calls the breaker permits.
     Phase {
         /// All.
@@ -35,7 +35,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// An operator's override, which holds whatever the calls say.
     Forced {
         /// Refuse all calls.
@@ -45,7 +45,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// Why a call is refused.
     Refusal {
         /// The breaker is open.

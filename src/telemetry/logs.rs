@@ -9,9 +9,9 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 
-words!(
+string_enum!(
     /// How log lines look.
     LogFormat {
         /// For people.

@@ -17,9 +17,9 @@ pub use self::erase::erase;
 pub use self::insert::{NewRefusedWebhook, insert, trim};
 pub use self::read::{Row, Whole, get, list};
 pub use self::verify::{Believed, Candidate, ReverifyFilter, StillRefused, candidates, mark, remaining};
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 
-words!(
+string_enum!(
     /// Why a request was refused.
     Cause {
         /// No signature, or not all that it needs.

@@ -20,11 +20,11 @@ use super::path::uuid;
 use super::work::{Connection, database};
 use crate::db::cases;
 use crate::domain::CaseKind;
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 use crate::http::AppState;
 use crate::http::problem::ApiError;
 
-words!(
+string_enum!(
     /// Whether a person has judged it.
     CaseStatus {
         /// A person has to judge it.

@@ -16,11 +16,11 @@ use super::work::{Connection, database};
 use crate::config::TrackerSettings;
 use crate::db::tickets;
 use crate::domain::TicketKind;
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 use crate::http::AppState;
 use crate::http::problem::ApiError;
 
-words!(
+string_enum!(
     /// Whether a person still has to look.
     TicketStatus {
         /// A person has to look.

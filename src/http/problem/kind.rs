@@ -2,9 +2,9 @@
 
 use axum::http::StatusCode;
 
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 
-words!(
+string_enum!(
     /// What kind of refusal it is: the stable `type` of the problem.
     Kind {
         /// The body is no JSON object that can be understood.

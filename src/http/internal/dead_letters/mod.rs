@@ -14,10 +14,10 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::db::dead_letters;
-use crate::domain::text::words;
+use crate::domain::text::string_enum;
 use crate::http::AppState;
 
-words!(
+string_enum!(
     /// The queue that a dead letter stands in.
     Queue {
         /// What came from outside.

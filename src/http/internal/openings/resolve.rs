@@ -19,7 +19,7 @@ use crate::db::operator_actions::{self, Action};
 use crate::db::{inbox, openings};
 use crate::domain::bank::{Bic, Iban};
 use crate::domain::ids::ActId;
-use crate::domain::text::{self as forms, words};
+use crate::domain::text::{self as forms, string_enum};
 use crate::domain::{Fact, Opening, OpeningId, ProviderRef, Resolution, Source};
 use crate::http::AppState;
 use crate::http::internal::Accepted;
@@ -32,7 +32,7 @@ use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind};
 use crate::workers::facts;
 
-words!(
+string_enum!(
     /// How an opening ends.
     Outcome {
         /// The provider's final no.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::domain::bank::made_up_iban;
-use crate::domain::text::{self as forms, form, words};
+use crate::domain::text::{self as forms, form, string_enum};
 use crate::domain::{Opening, ProviderRef, Report, Verdict};
 use crate::http::internal::fields::{self, Takes, Wrong};
 use crate::http::problem::ApiError;
@@ -15,7 +15,7 @@ const BIC: &str = "NEXUBEBB";
 /// The longest text, in characters. It may be an IBAN that is none: what comes of that is for the service to show.
 const MAX_TEXT: usize = 200;
 
-words!(
+string_enum!(
     /// The provider's words.
     SandboxStatus {
         /// Taken note of.
