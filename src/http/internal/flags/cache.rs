@@ -20,7 +20,7 @@ pub struct Flags(Arc<Mutex<Known>>);
 struct Known {
     rules: Option<(Time, Arc<Rules>)>,
     /// Raised by each change made here: what was read before it is not kept.
-    era: u64,
+    generation: u64,
 }
 
 impl Flags {
@@ -29,7 +29,7 @@ impl Flags {
     /// # Errors
     /// When the database is away.
     pub async fn rules(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<Arc<Rules>> {
-        let era = {
+        let generation = {
             let known = self.known();
             if let Some((read_at, rules)) = &known.rules
                 // A clock that was set back makes nothing fresh.
@@ -37,11 +37,11 @@ impl Flags {
             {
                 return Ok(Arc::clone(rules));
             }
-            known.era
+            known.generation
         };
         let rules = Arc::new(feature_flags::rules(connection, ASYNC_ACCOUNT_OPENING).await?);
         let mut known = self.known();
-        if known.era == era {
+        if known.generation == generation {
             known.rules = Some((now, Arc::clone(&rules)));
         }
         Ok(rules)
@@ -50,7 +50,7 @@ impl Flags {
     /// A change was made here.
     pub fn forget(&self) {
         let mut known = self.known();
-        known.era += 1;
+        known.generation += 1;
         known.rules = None;
     }
 
