@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::Topic;
 use crate::workers::Context;
+use crate::workers::backfill::Backfill;
 use crate::workers::backlog::BacklogWatch;
-use crate::workers::catch_up::CatchUp;
+use crate::workers::backfill::Backfill;
 use crate::workers::driver::{Rhythm, Worker, drive};
 use crate::workers::inbox::InboxWorker;
 use crate::workers::marks::Marks;
@@ -57,7 +58,7 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     }
     let alone = |wake, idle| Rhythm::new(wake, idle, 1);
     spawn.worker(context.recovery(), alone(context.gates.closed(), LOOK));
-    spawn.worker(CatchUp(context.clone()), alone(Arc::clone(&wakers.catch_up), LOOK));
+    spawn.worker(Backfill(context.clone()), alone(Arc::clone(&wakers.backfill), LOOK));
     spawn.worker(BacklogWatch::new(context.clone()), alone(Arc::default(), BEHIND));
     spawn.worker(context.breaker_overrides(), alone(Arc::default(), LOOK));
     spawn.worker(Marks(context.clone()), alone(Arc::default(), KEEP));

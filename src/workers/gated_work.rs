@@ -70,7 +70,7 @@ impl Context {
         }
         self.wakers.poller.notify_one();
         let mut connection = self.pool.acquire().await?;
-        let requesting = catch_up::request_for(&mut connection, self, system, Cause::Breaker, away_since);
+        let requesting = backfill::request_for(&mut connection, self, system, Cause::Breaker, away_since);
         let result = tokio::time::timeout(WITHIN, requesting).await;
         conclude(connection, result).map(|_: Option<uuid::Uuid>| ())
     }

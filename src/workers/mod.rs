@@ -3,8 +3,9 @@
 //! was last heard of, look at what operators made breakers do, and see whether the inbox is full. Each is a `tick()` that takes
 //! no input, is safe to run twice, and returns what it did as typed counts; one driver loop runs them all.
 
+pub mod backfill;
 pub mod backlog;
-pub mod catch_up;
+pub mod backfill;
 pub mod driver;
 pub mod facts;
 mod gated_work;
@@ -118,7 +119,7 @@ pub struct Wakers {
     /// A timer may be due.
     pub poller: Arc<Notify>,
     /// There is a list to pull.
-    pub catch_up: Arc<Notify>,
+    pub backfill: Arc<Notify>,
     create_profile: Arc<Notify>,
     submit_request: Arc<Notify>,
     open_account: Arc<Notify>,

@@ -10,7 +10,7 @@
 
 mod alerts;
 mod answers;
-mod catch_up;
+mod backfill;
 mod contention;
 mod counts;
 mod database;

@@ -86,7 +86,7 @@ impl Stage {
 
         // The replicas are restarted: nothing is left in memory, and the bank's list is pulled.
         self.app.state.ingest.forget_bursts();
-        self.catch_up().await;
+        self.backfill().await;
         self.drain(&id, "completed").await;
         reader.read_on(self).await;
         let what = format!("{lost:?} at {at}: {:?}", story[at]);

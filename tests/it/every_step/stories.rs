@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use account_opening::db::backfills::Cause;
 use account_opening::domain::Topic;
-use account_opening::workers::catch_up::{CatchUp, request_for};
+use account_opening::workers::backfill::{Backfill, request_for};
 use account_opening::workers::driver::{Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::marks::Marks;
@@ -46,12 +46,12 @@ impl Stage {
     }
 
     /// Pulls the bank's list, as after an outage, and decides what it brings.
-    pub(super) async fn catch_up(&self) {
+    pub(super) async fn backfill(&self) {
         let mut connection = self.app.context.pool.acquire().await.unwrap();
         if let Err(error) = request_for(&mut connection, &self.app.context, "nexusbank", Cause::Breaker, None).await {
             assert!(self.fault.has_struck(), "{error}");
         }
-        self.tick(&CatchUp(self.app.context.clone())).await;
+        self.tick(&Backfill(self.app.context.clone())).await;
         self.decide().await;
     }
 
@@ -134,7 +134,7 @@ impl Stage {
         self.decide().await;
         self.relay(Topic::DeliverEvent).await;
         self.mark().await;
-        self.catch_up().await;
+        self.backfill().await;
         self.stray(telling).await;
         self.decide().await;
         self.app.pass(TimeDelta::hours(2));

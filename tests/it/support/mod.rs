@@ -35,7 +35,7 @@ use account_opening::domain::chain::HistoryKey;
 use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{AppState, internal, public};
 use account_opening::workers::Context;
-use account_opening::workers::catch_up::CatchUp;
+use account_opening::workers::backfill::Backfill;
 use account_opening::workers::driver::{Counts, Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::marks::Marks;
@@ -139,7 +139,7 @@ impl TestApp {
         found |= self.tick(&Poller(self.context.clone())).await;
         found |= self.tick(&self.context.breaker_overrides()).await;
         found |= self.tick(&self.context.recovery()).await;
-        found |= self.tick(&CatchUp(self.context.clone())).await;
+        found |= self.tick(&Backfill(self.context.clone())).await;
         found |= self.tick(&Marks(self.context.clone())).await;
         found |= self.tick(&Sweeper(self.context.clone())).await;
         found |= self.tick(&SecretUseKeeper(self.context.clone())).await;
@@ -155,7 +155,7 @@ impl TestApp {
         let _ = tick(&Poller(self.context.clone())).await;
         let _ = tick(&self.context.breaker_overrides()).await;
         let _ = tick(&self.context.recovery()).await;
-        let _ = tick(&CatchUp(self.context.clone())).await;
+        let _ = tick(&Backfill(self.context.clone())).await;
         let _ = tick(&Marks(self.context.clone())).await;
         let _ = tick(&SecretUseKeeper(self.context.clone())).await;
     }
@@ -332,7 +332,7 @@ impl TestAppBuilder {
         let internal = listen_as(internal::router(parts.state.clone()), inside).await;
         world.deliver_to(format!("{public}/webhooks/nexusbank"));
         // A start asks for what was missed before it. Here that is nothing, and no opening of the test's is waited for.
-        tick(&CatchUp(parts.context.clone())).await.unwrap();
+        tick(&Backfill(parts.context.clone())).await.unwrap();
         TestApp {
             pool,
             clock,

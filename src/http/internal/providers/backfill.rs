@@ -23,7 +23,7 @@ use crate::http::internal::json::JsonObject;
 use crate::http::internal::reason::{self, ReasonText};
 use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind};
-use crate::workers::catch_up::{Asked, request};
+use crate::workers::backfill::{BackfillRequest, request};
 
 /// What is wanted.
 #[derive(ToSchema)]
@@ -72,7 +72,7 @@ pub async fn start(
     }
     let by = Some((operator.name.to_string(), reason.clone()));
     // The same in every try, so that one request is one backfill and one record.
-    let asked = Asked {
+    let asked = BackfillRequest {
         id: state.ids.next(),
         provider: provider.to_owned(),
         since,
@@ -103,7 +103,7 @@ pub async fn start(
         }
     };
     let id = database(&state.pool, work).await?.ok_or(ApiError::internal("an operator's wish was not taken"))?;
-    state.wakers.catch_up.notify_one();
+    state.wakers.backfill.notify_one();
     tracing::info!(provider, backfill.id = %id, "an operator asked for a backfill");
     Ok((StatusCode::ACCEPTED, Json(Started { id })))
 }

@@ -18,7 +18,7 @@ use futures::FutureExt;
 use sqlx::Connection;
 use uuid::Uuid;
 
-pub use self::request::{Asked, request, request_for};
+pub use self::request::{BackfillRequest, request, request_for};
 use super::Context;
 use super::driver::{Counts, TickError, Worker};
 use crate::clock::Time;
@@ -38,11 +38,11 @@ const MAX_PAGES: i32 = 10_000;
 const MAX_CURSOR: usize = 4_096;
 
 /// The worker.
-pub struct CatchUp(pub Context);
+pub struct Backfill(pub Context);
 
 /// What a tick did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CaughtUp {
+pub struct Backfilled {
     /// The provider that was asked, and what came of it: `answered`, or the class of the failure.
     pub page: Option<(String, &'static str)>,
     /// The items of the page: `new`, `duplicate`, `conflict` or `unreadable`.
@@ -53,7 +53,7 @@ pub struct CaughtUp {
     pub lost_lease: bool,
 }
 
-impl Counts for CaughtUp {
+impl Counts for Backfilled {
     fn found_work(&self) -> bool {
         self.page.is_some()
     }
@@ -78,24 +78,24 @@ const DONE: &str = "done";
 const REPEATED: &str = "cursor_repeated";
 
 #[async_trait]
-impl Worker for CatchUp {
-    type Counts = CaughtUp;
+impl Worker for Backfill {
+    type Counts = Backfilled;
 
     fn name(&self) -> &'static str {
         NAME
     }
 
-    async fn tick(&self) -> Result<CaughtUp, TickError> {
+    async fn tick(&self) -> Result<Backfilled, TickError> {
         self.ask_at_start().await?;
         let token = self.0.ids.next();
-        let Some(claimed) = self.claim(token).await? else { return Ok(CaughtUp::default()) };
+        let Some(claimed) = self.claim(token).await? else { return Ok(Backfilled::default()) };
         let call = async { Ok::<_, sqlx::Error>(self.call(&claimed).await) };
         let answer = self.0.faults.around(NAME, Step::Call, call).await?;
         self.settle(&claimed, token, answer).await
     }
 }
 
-impl CatchUp {
+impl Backfill {
     /// Once for each process.
     async fn ask_at_start(&self) -> sqlx::Result<()> {
         let Context { pool, providers, heard, .. } = &self.0;
@@ -156,7 +156,7 @@ impl CatchUp {
         claimed: &Claimed,
         token: Uuid,
         answer: Result<ListPage, CallError>,
-    ) -> Result<CaughtUp, TickError> {
+    ) -> Result<Backfilled, TickError> {
         let Context { pool, clock, faults, wakers, .. } = &self.0;
         let now = clock.now();
         let outcome = answer.as_ref().map_or_else(CallError::class, |_| "answered");
@@ -187,7 +187,7 @@ impl CatchUp {
         let items = facts.iter().zip(stored).map(|(fact, stored)| label(fact, stored)).collect();
         let ended = ended(&settled).filter(|_| mine);
         log(claimed, &settled, ended);
-        Ok(CaughtUp { page: Some((claimed.provider.clone(), outcome)), items, ended, lost_lease: !mine })
+        Ok(Backfilled { page: Some((claimed.provider.clone(), outcome)), items, ended, lost_lease: !mine })
     }
 
     fn facts(&self, claimed: &Claimed, page: &ListPage, now: Time) -> Vec<NewFact> {

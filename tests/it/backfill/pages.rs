@@ -60,7 +60,7 @@ fn item(reference: &str, tracking_id: &str, iban: &str) -> Value {
            "bic": "NEXUBEBB", "rejection_reason": null, "updated_at": "2026-01-01T00:00:00.123456789Z"})
 }
 
-async fn catch_up(app: &TestApp) {
+async fn backfill(app: &TestApp) {
     ask_for(&app.context, "nexusbank", Cause::Start, None).await.unwrap().unwrap();
     app.settle().await;
 }
@@ -72,7 +72,7 @@ async fn newest(app: &TestApp) -> Value {
 /// Whichever step of whichever page a crash comes at: the next goes on at the place that was written down, and no item comes
 /// twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_catch_up_that_crashed_goes_on_where_it_was() {
+async fn a_backfill_that_crashed_goes_on_where_it_was() {
     for (crash, when) in [
         (Step::Call, When::Before),
         (Step::Call, When::After),
@@ -176,7 +176,7 @@ async fn an_item_that_cannot_be_understood_is_a_dead_letter_and_stops_nobody() {
     let odd = json!({"account_opening_request_id": tracking_id, "reference": id, "status": "COMPLETED", "iban": 7});
     let items = json!([odd, null, item(&id, &tracking_id, "BE68539007547034")]);
     Script::of(&mut app, [(200, json!({"items": items, "next_cursor": null}))]).await;
-    catch_up(&app).await;
+    backfill(&app).await;
     assert_eq!(app.opening(&id).await["state"], "completed");
     let letters = app.items("/v1/dead-letters?queue=inbox").await;
     assert_eq!(letters.len(), 2);
@@ -204,7 +204,7 @@ async fn a_list_whose_place_does_not_move_is_given_up_with_what_it_brought() {
     let page = |items: Value| (200, json!({"items": items, "next_cursor": "here"}));
     let pages = [page(json!([])), page(json!([item(&id, &tracking_id, "BE68539007547034")]))];
     let script = Script::of(&mut app, pages).await;
-    catch_up(&app).await;
+    backfill(&app).await;
     let failed = newest(&app).await;
     assert_eq!((&failed["status"], &failed["last_error"]), (&json!("failed"), &json!("cursor_stuck")), "{failed}");
     assert_eq!(script.asked(), [None, Some("here".to_owned())]);
@@ -287,7 +287,7 @@ async fn a_place_that_the_bank_does_not_know_any_more_is_begun_anew_a_few_times(
 
 /// P12
 #[tokio::test]
-async fn a_catch_up_that_slept_past_its_lease_moves_nothing() {
+async fn a_backfill_that_slept_past_its_lease_moves_nothing() {
     let app = TestApp::start().await;
     let id = ask_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
     let mut connection = app.pool.acquire().await.unwrap();

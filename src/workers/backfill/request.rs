@@ -14,7 +14,7 @@ use crate::workers::Context;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct BackfillRequest {
     /// The id that it has, unless another one serves it. The same when it is asked again.
     pub id: Uuid,
     /// The provider.
@@ -39,7 +39,7 @@ pub struct Asked {
 /// When the database is away.
 pub async fn request(
     connection: &mut PgConnection,
-    asked: &Asked,
+    asked: &BackfillRequest,
     overlap: TimeDelta,
     now: Time,
 ) -> sqlx::Result<Option<Uuid>> {
@@ -72,14 +72,15 @@ pub async fn request_for(
     if !providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
         return Ok(None);
     }
-    let asked = Asked { id: ids.next(), provider: provider.to_owned(), since: None, away_since, cause, by: None };
+    let asked =
+        BackfillRequest { id: ids.next(), provider: provider.to_owned(), since: None, away_since, cause, by: None };
     let mut transaction = connection.begin().await?;
     let request = request(&mut transaction, &asked, *catch_up_overlap, clock.now());
     let id = faults.around(super::NAME, Step::Settle, request).await?;
     faults.around(super::NAME, Step::Commit, transaction.commit()).await?;
     if let Some(id) = id {
         tracing::info!(provider, backfill.id = %id, cause = %cause, "catching up");
-        wakers.catch_up.notify_one();
+        wakers.backfill.notify_one();
     }
     Ok(id)
 }

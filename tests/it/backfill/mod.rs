@@ -13,7 +13,7 @@ use account_opening::clock::Time;
 use account_opening::db::backfills::Cause;
 use account_opening::domain::chain::HistoryKey;
 use account_opening::workers::Context;
-use account_opening::workers::catch_up::{CatchUp, CaughtUp, request_for};
+use account_opening::workers::backfill::{Backfill, Backfilled, request_for};
 use account_opening::workers::driver::{TickError, tick};
 use serde_json::Value;
 use uuid::Uuid;
@@ -35,9 +35,9 @@ fn restart(app: &mut TestApp) {
     app.context = started(app);
 }
 
-/// One step of a catch-up.
-async fn step(context: &Context) -> Result<CaughtUp, TickError> {
-    tick(&CatchUp(context.clone())).await
+/// One step of a backfill.
+async fn step(context: &Context) -> Result<Backfilled, TickError> {
+    tick(&Backfill(context.clone())).await
 }
 
 /// Has a provider's list pulled, as the service does by itself.
@@ -79,7 +79,7 @@ fn lookups(app: &TestApp) -> u64 {
     app.world.ledger().openings.values().map(|it| it.calls(Endpoint::Lookup)).sum()
 }
 
-/// The catch-ups so far, newest first.
+/// The backfills so far, newest first.
 async fn backfills(app: &TestApp) -> Vec<Value> {
     app.items(BACKFILLS).await
 }

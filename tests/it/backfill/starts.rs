@@ -83,7 +83,7 @@ async fn a_second_start_finds_everything_there_and_changes_nothing() {
 
 /// One that starts after it is done does a short one of its own: it cannot know whether anybody listened in between.
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_start_at_once_share_one_catch_up() {
+async fn replicas_that_start_at_once_share_one_backfill() {
     let app = TestApp::start().await;
     let ids = waiting(&app, 5).await;
     complete(&app, &ids);
