@@ -25,7 +25,7 @@ pub use self::simulator::{RawSimulator, SimulatorSettings};
 pub use self::tracker::{RawTracker, TrackerSettings};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
-use crate::domain::policy::MOST_JITTER;
+use crate::domain::policy::MAX_JITTER;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::text::string_enum;
 use crate::outbound::breaker::Rules;
@@ -255,7 +255,7 @@ impl RawSettings {
             |text| list_of(text, duration),
         );
         let poll_schedule = schedule.unwrap_or_default().into_iter().map(parse::to_delta).collect();
-        let takes = format!("a whole percentage from 0% to {MOST_JITTER}%");
+        let takes = format!("a whole percentage from 0% to {MAX_JITTER}%");
         let poll_jitter = check.with("POLL_JITTER", &self.poll_jitter, &takes, parse::percent).unwrap_or_default();
         Policy { poll_schedule, poll_jitter, escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after) }
     }

@@ -16,7 +16,7 @@ use crate::domain::verify::{self, Anchor, Finding, Flaw, Head, Link};
 /// Openings that are read at once.
 const PAGE: usize = 500;
 /// Rows of one history that are read: far more than the table of steps allows, so that a forged history is no burden.
-const MOST_ROWS: i64 = 64;
+const MAX_ROWS: i64 = 64;
 
 /// What was looked at.
 #[derive(Clone, Copy, Debug, Default)]
@@ -145,7 +145,7 @@ async fn read(connection: &mut PgConnection, first: Uuid, only: Option<Uuid>) ->
 impl Page {
     async fn of(connection: &mut PgConnection, openings: Vec<Uuid>) -> sqlx::Result<Self> {
         let anchors = history::anchors(connection, &openings).await?;
-        let rows = history::of_openings(connection, &openings, MOST_ROWS).await?;
+        let rows = history::of_openings(connection, &openings, MAX_ROWS).await?;
         Ok(Self { openings, anchors: anchors.into_iter().map(|it| (it.id, it)).collect(), rows })
     }
 

@@ -30,7 +30,7 @@ const BEHIND: Duration = Duration::from_secs(1);
 /// milliseconds.
 const REST: Duration = Duration::from_millis(8);
 /// The most batches of facts at once, however many cores there are.
-const MOST_BATCHES: usize = 4;
+const MAX_BATCHES: usize = 4;
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
 /// How often it is written down when providers were last heard of, and with which secrets: what a crash loses of it is far
@@ -72,7 +72,7 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
 /// machine that is busy decide more, but those who wait for an acknowledgement wait longer.
 fn rhythm_of_decisions(wake: Arc<Notify>) -> Rhythm {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let at_once = |batches: usize| batches.clamp(1, MOST_BATCHES);
+    let at_once = |batches: usize| batches.clamp(1, MAX_BATCHES);
     Rhythm { rest: REST, on_backlog: at_once(cores), ..Rhythm::new(wake, LOOK, at_once(cores / 2)) }
 }
 

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use super::Subscriber;
 use crate::db::read_url;
 use crate::domain::chain::HistoryKey;
-use crate::domain::policy::MOST_JITTER;
+use crate::domain::policy::MAX_JITTER;
 use crate::domain::text::string_enum;
 use crate::provider::signature::WebhookSecret;
 use crate::telemetry::LogFilter;
@@ -232,7 +232,7 @@ pub(super) fn offset(text: &str) -> Result<TimeDelta, String> {
 /// A part of a hundred, with or without its sign.
 pub(super) fn percent(text: &str) -> Result<u8, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim_end();
-    number.parse().ok().filter(|it| *it <= MOST_JITTER).ok_or_else(|| "out of range".to_owned())
+    number.parse().ok().filter(|it| *it <= MAX_JITTER).ok_or_else(|| "out of range".to_owned())
 }
 
 pub(super) fn to_delta(duration: Duration) -> TimeDelta {

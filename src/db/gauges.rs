@@ -28,7 +28,7 @@ pub struct Count {
 
 /// The most rows of a queue that are counted. A depth of this is one of as many or more, and the oldest of them the oldest of so
 /// many that were looked at: a scrape must not cost more, the longer the queue is.
-pub const MOST: i64 = 10_000;
+pub const MAX_COUNTED: i64 = 10_000;
 
 /// Has the transaction read no table whole and no index before the first row of it is wanted: among many rows a few look as if
 /// they were found soon, and they all stand at the end.
@@ -45,7 +45,7 @@ pub async fn by_index(connection: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// The queues, each up to [`MOST`]. Call it after [`by_index`].
+/// The queues, each up to [`MAX_COUNTED`]. Call it after [`by_index`].
 ///
 /// # Errors
 /// When the database is away.
@@ -62,13 +62,13 @@ pub async fn queues(connection: &mut PgConnection, now: Time) -> sqlx::Result<Ve
         select 'timers', count(*), min(at)
           from (select due_at as at from timers where due_at <= $1 order by due_at limit (select $2)) as due"#,
         now,
-        MOST,
+        MAX_COUNTED,
     )
     .fetch_all(connection)
     .await
 }
 
-/// Dead letters by queue and cause, of each queue up to [`MOST`]. Call it after [`by_index`].
+/// Dead letters by queue and cause, of each queue up to [`MAX_COUNTED`]. Call it after [`by_index`].
 ///
 /// # Errors
 /// When the database is away.
@@ -81,7 +81,7 @@ pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Cou
          union all
         select 'outbox', coalesce(outcome, 'unknown'), count(*)
           from (select outcome from outbox where status = 'dead' limit (select $1)) as dead group by outcome"#,
-        MOST,
+        MAX_COUNTED,
     )
     .fetch_all(connection)
     .await
@@ -95,7 +95,7 @@ pub async fn oldest_unshown(connection: &mut PgConnection) -> sqlx::Result<Optio
     sqlx::query_scalar!(
         r#"-- gauges::oldest_unshown
         select min(at) from (select at from events_without_position limit (select $1::bigint)) as waiting"#,
-        MOST,
+        MAX_COUNTED,
     )
     .fetch_one(connection)
     .await

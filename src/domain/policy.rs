@@ -7,7 +7,7 @@ use super::ids::OpeningId;
 use super::opening::Opening;
 
 /// The most percent that may be taken off an interval: it must not come to nothing.
-pub const MOST_JITTER: u8 = 50;
+pub const MAX_JITTER: u8 = 50;
 
 /// The waiting rules of one provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Policy {
     fn earlier(&self, interval: TimeDelta, id: OpeningId, polls: i32) -> TimeDelta {
         let digest = Sha256::new().chain_update(id.0.as_bytes()).chain_update(polls.to_be_bytes()).finalize();
         let drawn = digest.iter().take(4).fold(0_i64, |drawn, byte| (drawn << 8) | i64::from(*byte));
-        let most = interval.num_milliseconds().saturating_mul(self.poll_jitter.min(MOST_JITTER).into()) / 100;
+        let most = interval.num_milliseconds().saturating_mul(self.poll_jitter.min(MAX_JITTER).into()) / 100;
         TimeDelta::milliseconds(i64::try_from((i128::from(most) * i128::from(drawn)) >> 32).unwrap_or_default())
     }
 

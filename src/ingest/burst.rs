@@ -18,7 +18,7 @@ use crate::db::inbox::{Digest, Stored};
 
 /// The most bytes of entries: of a usual length, 50,000. A key holds what a provider sent, which may be longer. Copies of what
 /// is forgotten too early are found by their key in the inbox.
-const MOST_BYTES: u64 = 24 * 1_024 * 1_024;
+const MAX_BYTES: u64 = 24 * 1_024 * 1_024;
 /// What an entry takes beside its key, with all that the cache keeps for it: the process grew by 470 bytes with each.
 const AN_ENTRY: u32 = 400;
 
@@ -55,7 +55,7 @@ impl Burst {
     pub fn new(ttl: TimeDelta) -> Self {
         let bound = ttl.to_std().unwrap_or_default();
         // moka's clock only bounds the memory; what counts is the time beside the digest, judged by ours.
-        let known = Cache::builder().weigher(weight).max_capacity(MOST_BYTES).time_to_live(bound).build();
+        let known = Cache::builder().weigher(weight).max_capacity(MAX_BYTES).time_to_live(bound).build();
         Self { ttl, known, being_stored: Mutex::default() }
     }
 
@@ -163,7 +163,7 @@ mod tests {
             ticket.finish(Ok(Stored::New), at(0));
         }
         burst.known.run_pending_tasks();
-        assert!(burst.known.weighted_size() <= MOST_BYTES);
+        assert!(burst.known.weighted_size() <= MAX_BYTES);
         assert!((15_000..20_000).contains(&burst.known.entry_count()), "{}", burst.known.entry_count());
     }
 }

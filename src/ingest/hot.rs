@@ -16,7 +16,7 @@ use crate::db::inbox::NewFact;
 /// More messages than these, within a minute or two, are very many: ten times what any opening's life takes.
 const MANY: u32 = 32;
 /// The most openings that are counted.
-const MOST_COUNTED: usize = 2_048;
+const MAX_COUNTED: usize = 2_048;
 /// So many lanes share them.
 const LANES: u64 = 16;
 
@@ -71,7 +71,7 @@ impl Counts {
             *count = count.saturating_add(1);
             return *count;
         }
-        if self.of.len() < MOST_COUNTED {
+        if self.of.len() < MAX_COUNTED {
             self.of.insert(opening, 1);
             return 1;
         }
@@ -139,7 +139,7 @@ mod tests {
             if n % 20 == 0 {
                 lanes.push(note(&hot, "the hot one", 1, now));
             }
-            assert!(hot.0.lock().unwrap().of.len() <= MOST_COUNTED);
+            assert!(hot.0.lock().unwrap().of.len() <= MAX_COUNTED);
         }
         // It is one in twenty: far more than its share of what is counted.
         assert!(lanes.iter().skip(100).all(Option::is_some));

@@ -113,13 +113,13 @@ pub struct Incoming<'a> {
 }
 
 /// The most lines of headers that are kept.
-const MOST_HEADERS: usize = 64;
+const MAX_HEADERS: usize = 64;
 /// The most characters of one of them.
-const MOST_OF_A_HEADER: usize = 1_024;
+const MAX_HEADER: usize = 1_024;
 /// The most bytes of all lines of one that a signature needs: five times what 16 signatures of the longest known kind take.
-const MOST_OF_A_SIGNATURE: usize = 8 * 1_024;
+const MAX_SIGNATURE: usize = 8 * 1_024;
 /// The most bytes of all others together, in a request that was refused.
-const MOST_OF_OTHERS: usize = 16 * 1_024;
+const MAX_OTHER_HEADERS: usize = 16 * 1_024;
 
 /// Headers as the inbox keeps them, by their names in small letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,10 +154,10 @@ impl Headers {
     /// At most 64 lines, each of at most 1 KiB, without what authenticates whoever sent them.
     #[must_use]
     pub fn kept(headers: &HeaderMap) -> Self {
-        let kept = headers.iter().filter(|(name, _)| !is_credential(name.as_str())).take(MOST_HEADERS);
+        let kept = headers.iter().filter(|(name, _)| !is_credential(name.as_str())).take(MAX_HEADERS);
         let mut all = Self::default();
         for (name, value) in kept {
-            all.push(name.as_str(), text(value).chars().take(MOST_OF_A_HEADER).collect());
+            all.push(name.as_str(), text(value).chars().take(MAX_HEADER).collect());
         }
         all
     }
@@ -167,7 +167,7 @@ impl Headers {
     #[must_use]
     pub fn kept_with(headers: &HeaderMap, signed: &[&str]) -> Self {
         let mut all = Self::default();
-        let mut room = MOST_OF_OTHERS;
+        let mut room = MAX_OTHER_HEADERS;
         for (name, lines) in Self::kept(headers).0 {
             let size = name.len() + lines.as_slice().iter().map(String::len).sum::<usize>();
             if size <= room && !signed.contains(&name.as_str()) {
@@ -176,8 +176,8 @@ impl Headers {
             }
         }
         for name in signed {
-            let mut room = MOST_OF_A_SIGNATURE;
-            for value in headers.get_all(*name).iter().take(MOST_HEADERS) {
+            let mut room = MAX_SIGNATURE;
+            for value in headers.get_all(*name).iter().take(MAX_HEADERS) {
                 let text = text(value);
                 let line = &text[..text.floor_char_boundary(room)];
                 room -= line.len();

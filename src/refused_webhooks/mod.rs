@@ -30,9 +30,9 @@ use crate::faults::FaultPoint;
 use crate::token_bucket::TokenBucket;
 
 /// The most requests that wait to be written.
-const MOST_WAITING: usize = 1_024;
+const MAX_WAITING: usize = 1_024;
 /// The most KiB of them together; one that is larger waits alone.
-const MOST_KIB: usize = 8 * 1_024;
+const MAX_KIB: usize = 8 * 1_024;
 
 /// The bytes written a second, in the long run: a fraction of what a disk takes, and thousands of webhooks.
 const BYTES_A_SECOND: u64 = 8 * 1_024 * 1_024;
@@ -54,9 +54,9 @@ impl RefusedWebhooks {
     /// empty.
     #[must_use]
     pub fn start(pool: PgPool, ids: Ids, faults: FaultPoint, most: i64) -> (Self, JoinHandle<()>) {
-        let (queue, waiting) = mpsc::channel(MOST_WAITING);
+        let (queue, waiting) = mpsc::channel(MAX_WAITING);
         let handle = tokio::spawn(Writer::new(pool, faults, most).run(waiting));
-        let (room, rate) = (Arc::new(Semaphore::new(MOST_KIB)), Arc::new(rate(most)));
+        let (room, rate) = (Arc::new(Semaphore::new(MAX_KIB)), Arc::new(rate(most)));
         (Self { queue, room, rate, ids, most }, handle)
     }
 
@@ -77,7 +77,7 @@ impl RefusedWebhooks {
     }
 
     fn room(&self, row: &NewRefusedWebhook) -> Option<OwnedSemaphorePermit> {
-        let kib = usize::try_from(row.bytes / 1_024).unwrap_or(MOST_KIB).clamp(1, MOST_KIB);
+        let kib = usize::try_from(row.bytes / 1_024).unwrap_or(MAX_KIB).clamp(1, MAX_KIB);
         Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(kib).ok()?).ok()
     }
 }

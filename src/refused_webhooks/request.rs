@@ -12,8 +12,8 @@ use crate::db::refused_webhooks::{Cause, NewRefusedWebhook};
 use crate::provider::{Headers, Provider, signature};
 
 /// The longest name and path that are kept, in characters; those of providers that exist are far shorter.
-const MOST_OF_A_NAME: usize = 64;
-const MOST_OF_A_PATH: usize = 512;
+const MAX_NAME: usize = 64;
+const MAX_PATH: usize = 512;
 /// What a row takes by itself, with its indexes: empty requests are bounded too.
 const A_ROW: usize = 512;
 
@@ -39,7 +39,7 @@ impl Refused<'_> {
         let headers = serde_json::to_value(Headers::kept_with(&head.headers, signed)).unwrap_or_default();
         let path = head.uri.path();
         let name = provider.map_or_else(|| addressee(path), |it| it.name());
-        let (name, path) = (cut(name, MOST_OF_A_NAME), cut(path, MOST_OF_A_PATH));
+        let (name, path) = (cut(name, MAX_NAME), cut(path, MAX_PATH));
         let bare = A_ROW + headers.to_string().len() + path.len() + name.len();
         let body_bytes = body.as_ref().map(Vec::len).or_else(|| declared(head)).and_then(|it| i64::try_from(it).ok());
         let bytes = |body: usize| i64::try_from(bare + body).unwrap_or(i64::MAX);
@@ -50,7 +50,7 @@ impl Refused<'_> {
             cause,
             received_at,
             source: source(head),
-            method: cut(head.method.as_str(), MOST_OF_A_NAME),
+            method: cut(head.method.as_str(), MAX_NAME),
             path,
             headers,
             bytes: bytes(body.as_ref().map_or(0, Vec::len)),

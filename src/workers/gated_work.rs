@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
-use super::{Context, catch_up};
+use super::{Context, backfill};
 use crate::clock::Time;
 use crate::db::backfills::Cause;
 use crate::db::timers::Room;

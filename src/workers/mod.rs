@@ -5,7 +5,6 @@
 
 pub mod backfill;
 pub mod backlog;
-pub mod backfill;
 pub mod driver;
 pub mod facts;
 mod gated_work;

@@ -19,7 +19,7 @@ use super::world::World;
 use clock::Time;
 
 /// No plan sends more copies of one message at once.
-const MOST_COPIES: u32 = 100;
+const MAX_COPIES: u32 = 100;
 
 /// A decision that was made; its message may still be on the way, also when this is dropped.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: 
         world.ledger().counts.webhooks_dropped += 1;
         None
     } else {
-        tell_as(&world, id, news, fold, copies.clamp(1, MOST_COPIES)).await
+        tell_as(&world, id, news, fold, copies.clamp(1, MAX_COPIES)).await
     };
     // Nobody may be waiting.
     let _ = told.send(status);

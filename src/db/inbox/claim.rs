@@ -10,9 +10,9 @@ use super::Pending;
 use crate::clock::Time;
 
 /// The most bytes of bodies in one claim, of which a larger one stands alone: what is read at once is held in memory.
-pub const MOST_BYTES: usize = 8 * 1_024 * 1_024;
+pub const MAX_BYTES: usize = 8 * 1_024 * 1_024;
 
-/// Claims facts that are due, at most `limit` and [`MOST_BYTES`] of bodies: of each lane that has any an equal share, one at
+/// Claims facts that are due, at most `limit` and [`MAX_BYTES`] of bodies: of each lane that has any an equal share, one at
 /// the least, in the order of time; what some lanes leave goes to those that have more. With more lanes than `limit` it is the
 /// turn of other lanes each time. Beyond the bytes, lanes are cut off whose turn is another time: they are begun with by chance.
 ///
@@ -66,7 +66,7 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
         now,
         limit,
         now.timestamp_micros(),
-        i64::try_from(MOST_BYTES).unwrap_or(i64::MAX),
+        i64::try_from(MAX_BYTES).unwrap_or(i64::MAX),
     )
     .fetch_all(connection)
     .await?;

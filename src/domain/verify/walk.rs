@@ -7,7 +7,7 @@ use crate::domain::StateName;
 use crate::domain::chain::{Hash, HistoryKey, Row};
 
 /// How many deleted rows are looked for where those behind were renumbered: a legal history has fewer.
-const MOST_DELETED: i64 = 8;
+const MAX_DELETED: i64 = 8;
 
 /// What stands before the next row: a hash, a state.
 #[derive(Clone, Copy, PartialEq)]
@@ -190,7 +190,7 @@ impl<'a> Walk<'a> {
         let (here, next) = (self.links[index], self.links.get(index + 1)?);
         let before = Some(hash_of(&here)?);
         let fits = |by: i64| self.fits(before, next.row, self.made_as(next).saturating_add(by), next.hash);
-        if fits(0) { None } else { (1..=MOST_DELETED).find(|by| fits(*by)) }
+        if fits(0) { None } else { (1..=MAX_DELETED).find(|by| fits(*by)) }
     }
 
     fn edited(&mut self, before: Option<Hash>, index: usize) {

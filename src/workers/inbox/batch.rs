@@ -185,7 +185,7 @@ impl InboxWorker {
 /// Whether a batch took as much as it may.
 fn is_full(which: Which<'_>, pending: &[Pending]) -> bool {
     let bytes: usize = pending.iter().map(|it| it.body.len()).sum();
-    matches!(which, Which::Due(limit) if pending.len() as u64 >= limit.into() || bytes >= inbox::MOST_BYTES)
+    matches!(which, Which::Due(limit) if pending.len() as u64 >= limit.into() || bytes >= inbox::MAX_BYTES)
 }
 
 /// What a commit did.

@@ -11,8 +11,8 @@ use std::time::Duration;
 const WITHIN: Duration = Duration::from_millis(100);
 /// Where it begins.
 const FIRST: u32 = 64;
-const LEAST: u32 = 16;
-const MOST: u32 = 1_024;
+const MIN: u32 = 16;
+const MAX: u32 = 1_024;
 
 /// The size of the next batch.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Pace {
             return;
         };
         // Two batches at once may both learn: whoever comes first has its say.
-        let next = next.clamp(LEAST, MOST);
+        let next = next.clamp(MIN, MAX);
         let _ = self.0.compare_exchange(limit, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn it_stays_within_its_bounds() {
-        assert_eq!(after(&[(2_000, 1); 20]), MOST);
-        assert_eq!(after(&[(1, 10_000); 20]), LEAST);
+        assert_eq!(after(&[(2_000, 1); 20]), MAX);
+        assert_eq!(after(&[(1, 10_000); 20]), MIN);
     }
 }

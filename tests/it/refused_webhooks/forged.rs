@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use super::{LEAST, REJECTED, client_from, forge, held};
+use super::{MIN_BYTES, REJECTED, client_from, forge, held};
 use crate::support::{TestApp, listen_as};
 
 const FORGED: usize = 1_000;
@@ -118,7 +118,7 @@ fn body(n: usize, tracking_id: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_forged_webhooks_change_nothing_are_not_parsed_and_what_is_kept_of_them_is_bounded() {
-    let mut app = TestApp::with().settings(|it| it.rejected_max_bytes = LEAST.to_string()).start().await;
+    let mut app = TestApp::with().settings(|it| it.rejected_max_bytes = MIN_BYTES.to_string()).start().await;
     let (id, tracking_id) = app.open().waiting().await;
     let parsed = counting(&mut app).await;
     let before = state(&app).await;
@@ -150,7 +150,7 @@ async fn a_thousand_forged_webhooks_change_nothing_are_not_parsed_and_what_is_ke
     let kept = held(&app).await;
     let [(flood, flood_bytes), quiet] = &kept[..] else { panic!("{kept:?}") };
     assert_eq!((flood.as_str(), quiet), ("127.0.0.1", &quiet_held));
-    assert!(*flood_bytes <= LEAST / 2 && *flood_bytes > LEAST / 4, "{kept:?}");
+    assert!(*flood_bytes <= MIN_BYTES / 2 && *flood_bytes > MIN_BYTES / 4, "{kept:?}");
     let listed = app.items(REJECTED).await;
     assert!(listed.len() > 100 && listed.len() < FORGED, "{}", listed.len());
     assert!(listed.iter().all(|it| it["cause"] == "signature_wrong" && it.get("body").is_none()));
@@ -170,13 +170,13 @@ async fn a_thousand_forged_webhooks_change_nothing_are_not_parsed_and_what_is_ke
 /// With nothing but what a head brings: empty bodies are bounded too.
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_requests_are_bounded_too() {
-    let app = TestApp::with().settings(|it| it.rejected_max_bytes = LEAST.to_string()).start().await;
+    let app = TestApp::with().settings(|it| it.rejected_max_bytes = MIN_BYTES.to_string()).start().await;
     let url = format!("{}/webhooks/x", app.public);
     let sent = (0..800).map(|_| async { app.client.post(&url).send().await.unwrap().status().as_u16() });
     let answers: Vec<u16> = futures::stream::iter(sent).buffer_unordered(16).collect().await;
     assert!(answers.iter().all(|it| *it == 404));
     let kept = held(&app).await;
-    assert!(kept.len() == 1 && kept[0].1 <= LEAST / 2, "{kept:?}");
+    assert!(kept.len() == 1 && kept[0].1 <= MIN_BYTES / 2, "{kept:?}");
     assert!(app.items(REJECTED).await.len() < 300);
     app.finish().await;
 }
@@ -184,7 +184,7 @@ async fn empty_requests_are_bounded_too() {
 /// Three sources that would each hold half: together they hold no more than there is, and the oldest went.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_sources_together_hold_no_more_than_the_bound() {
-    let app = TestApp::with().settings(|it| it.rejected_max_bytes = LEAST.to_string()).start().await;
+    let app = TestApp::with().settings(|it| it.rejected_max_bytes = MIN_BYTES.to_string()).start().await;
     let large = "x".repeat(20_000);
     for source in 1..=3 {
         let client = client_from([127, 0, 0, source]);
@@ -194,8 +194,8 @@ async fn all_sources_together_hold_no_more_than_the_bound() {
     }
     let kept = held(&app).await;
     let total: i64 = kept.iter().map(|(_, bytes)| bytes).sum();
-    assert!(total <= LEAST && total > LEAST - 25_000, "{kept:?}");
-    assert!(kept.iter().all(|(_, bytes)| *bytes <= LEAST / 2), "{kept:?}");
+    assert!(total <= MIN_BYTES && total > MIN_BYTES - 25_000, "{kept:?}");
+    assert!(kept.iter().all(|(_, bytes)| *bytes <= MIN_BYTES / 2), "{kept:?}");
     let sources: Vec<&str> = kept.iter().map(|(source, _)| source.as_str()).collect();
     assert_eq!(sources, ["127.0.0.2", "127.0.0.3"], "the first one's were the oldest");
     app.finish().await;
@@ -204,7 +204,7 @@ async fn all_sources_together_hold_no_more_than_the_bound() {
 /// A body that would take more than its source's half is let go, and the request is kept all the same.
 #[tokio::test]
 async fn a_body_that_leaves_no_room_for_others_is_not_kept() {
-    let app = TestApp::with().settings(|it| it.rejected_max_bytes = LEAST.to_string()).start().await;
+    let app = TestApp::with().settings(|it| it.rejected_max_bytes = MIN_BYTES.to_string()).start().await;
     let large = "x".repeat(200_000);
     assert_eq!(forge(&app.client, &app, "msg_1", &large).await, 401);
     let listed = app.items(REJECTED).await;

@@ -27,7 +27,7 @@ use crate::support::{KEY, TestApp, listen_as, secret};
 const OTHER_SECRET: &str = "whsec_c29tZWJvZHktZWxzZXMtc2VjcmV0LWtleQ==";
 const REJECTED: &str = "/v1/rejected-requests";
 /// The least that the setting takes.
-const LEAST: i64 = 262_144;
+const MIN_BYTES: i64 = 262_144;
 
 fn other_secret() -> WebhookSecret {
     WebhookSecret::parse(OTHER_SECRET).unwrap()

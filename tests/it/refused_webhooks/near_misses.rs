@@ -111,13 +111,13 @@ async fn a_body_to_the_wrong_path_that_is_too_large_or_never_comes_is_not_waited
 /// F10: requests to unknown paths are held within the bound of their source.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_to_unknown_paths_is_bounded() {
-    let app = TestApp::with().settings(|it| it.rejected_max_bytes = super::LEAST.to_string()).start().await;
+    let app = TestApp::with().settings(|it| it.rejected_max_bytes = super::MIN_BYTES.to_string()).start().await;
     let body = "x".repeat(2_000);
     for n in 0..200 {
         let sent = app.webhook().body(body.clone()).path(&format!("/nowhere/{n}"));
         assert_eq!(sent.answered().await, 404);
     }
     let rows = held(&app).await;
-    assert!(rows.len() == 1 && rows[0].1 <= super::LEAST / 2 && rows[0].1 > super::LEAST / 4, "{rows:?}");
+    assert!(rows.len() == 1 && rows[0].1 <= super::MIN_BYTES / 2 && rows[0].1 > super::MIN_BYTES / 4, "{rows:?}");
     app.finish().await;
 }

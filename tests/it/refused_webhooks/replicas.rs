@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 
-use super::{LEAST, client_from, held, successor};
+use super::{MIN_BYTES, client_from, held, successor};
 use crate::support::{TestApp, eventually};
 
 /// Two replicas that write at once, each at its bound, while somebody deletes by hand as an erasure does: no deadlock, no
 /// counter that is off, and never more than the bound at any commit.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_and_an_erasure_that_write_at_once_keep_the_counters_right() {
-    let app = TestApp::with().settings(|it| it.rejected_max_bytes = LEAST.to_string()).start().await;
+    let app = TestApp::with().settings(|it| it.rejected_max_bytes = MIN_BYTES.to_string()).start().await;
     let other = successor(&app, |_| {}).await;
     let urls = [&app.public, &other.public];
     let clients = [client_from([127, 0, 0, 1]), client_from([127, 0, 0, 2]), client_from([127, 0, 0, 3])];
@@ -34,7 +34,7 @@ async fn two_replicas_and_an_erasure_that_write_at_once_keep_the_counters_right(
             .fetch_one(&app.pool)
             .await
             .unwrap();
-            assert!(total == rows && total <= LEAST, "{total} {rows}");
+            assert!(total == rows && total <= MIN_BYTES, "{total} {rows}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -46,7 +46,7 @@ async fn two_replicas_and_an_erasure_that_write_at_once_keep_the_counters_right(
         (kept > 50).then_some(kept)
     });
     assert!(kept.await < 1_200);
-    assert!(held(&app).await.iter().map(|(_, bytes)| bytes).sum::<i64>() <= LEAST);
+    assert!(held(&app).await.iter().map(|(_, bytes)| bytes).sum::<i64>() <= MIN_BYTES);
     // Whoever empties the table leaves no source behind.
     sqlx::query("truncate rejected_requests").execute(&app.pool).await.unwrap();
     assert_eq!(held(&app).await, []);

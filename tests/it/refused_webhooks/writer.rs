@@ -12,7 +12,7 @@ use futures::future::join_all;
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{LEAST, held};
+use super::{MIN_BYTES, held};
 use crate::process::external::{connect, migrated};
 use crate::support::{TestApp, eventually};
 
@@ -90,7 +90,7 @@ async fn a_batch_that_the_database_refuses_is_kept_one_by_one() {
         })
     });
     let (refused_webhooks, writer) =
-        RefusedWebhooks::start(app.state.pool.clone(), app.state.ids.clone(), faults, LEAST);
+        RefusedWebhooks::start(app.state.pool.clone(), app.state.ids.clone(), faults, MIN_BYTES);
     let keep = async || {
         let head = Request::post("/webhooks/x").body(()).unwrap().into_parts().0;
         let (cause, body) = (Cause::UnknownProvider, Some(b"{}".to_vec()));

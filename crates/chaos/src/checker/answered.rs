@@ -7,7 +7,7 @@ use super::Run;
 use super::report::{Kind, Report, Violation};
 
 /// Percent of the requests to one replica below which a run proves nothing: faults take some, and no more than that.
-const LEAST: f64 = 50.0;
+const MIN_PERCENT: f64 = 50.0;
 /// With fewer requests a share says nothing.
 const ENOUGH: u32 = 20;
 /// A request that took too long to arrive.
@@ -23,9 +23,10 @@ pub fn check(run: &Run, report: &mut Report) {
         for (what, shares) in [("webhooks", webhooks(run)), ("readings", readings(run))] {
             for (replica, (asked, well)) in shares {
                 let share = 100.0 * f64::from(well) / f64::from(asked.max(1));
-                if asked >= ENOUGH && share < LEAST {
-                    let why =
-                        format!("replica {replica} answered {share:.0} % of its {what}, {LEAST:.0} are the least");
+                if asked >= ENOUGH && share < MIN_PERCENT {
+                    let why = format!(
+                        "replica {replica} answered {share:.0} % of its {what}, {MIN_PERCENT:.0} are the least"
+                    );
                     report.invalid.push(why);
                 }
             }

@@ -9,7 +9,7 @@ use super::seen::Seen;
 use crate::record::Plan;
 
 /// Percent of a planned rate below which the run is invalid.
-const LEAST: f64 = 90.0;
+const MIN_PERCENT: f64 = 90.0;
 /// How far a share may be from its plan, relative to it.
 const FAR: f64 = 0.4;
 /// Microseconds in a second.
@@ -92,7 +92,7 @@ fn rate(planned: f64, achieved: usize) -> Rate {
 
 fn too_little(load: &Load) -> Vec<String> {
     let rates = [("openings", load.openings), ("messages", load.messages), ("reads", load.reads)];
-    let behind = rates.into_iter().filter(|(_, rate)| rate.percent < LEAST).map(|(what, rate)| {
+    let behind = rates.into_iter().filter(|(_, rate)| rate.percent < MIN_PERCENT).map(|(what, rate)| {
         format!("{what}: {} of {:.0} planned are {:.1} %", rate.achieved, rate.planned, rate.percent)
     });
     let pairs = [

@@ -12,7 +12,7 @@ use super::report::{Kind, Report, Violation};
 use super::rules::CONTRADICTION;
 
 /// So many openings must have been taken back from more than the database knew, else the run proves nothing.
-const LEAST: u64 = 5;
+const MIN_OPENINGS: u64 = 5;
 
 /// Whether there was something to do twice; and the events that were told twice.
 pub fn check(run: &Run, report: &mut Report) {
@@ -24,8 +24,10 @@ pub fn check(run: &Run, report: &mut Report) {
     let any = |page: &Page| page.profiles.iter().chain(&page.requests).chain(&page.cards).any(gone);
     let again = run.ledger.pages.iter().filter(|(id, page)| run.dump.anchors.contains_key(*id) && any(page)).count();
     report.again = u64::try_from(again).unwrap_or(u64::MAX);
-    if report.again < LEAST {
-        report.invalid.push(format!("for {again} openings something was made after the dump, {LEAST} are the least"));
+    if report.again < MIN_OPENINGS {
+        report
+            .invalid
+            .push(format!("for {again} openings something was made after the dump, {MIN_OPENINGS} are the least"));
     }
     if restored.after >= restored.before {
         let why = format!("the transaction ids went from {} up to {}", restored.before, restored.after);
