@@ -1,4 +1,4 @@
-//! The clock, ids and randomness of the shell, as values that are passed in.
+//! Clock, ids and randomness of the shell, passed as values.
 //!
 //! Nothing else in the service reads the system's time or randomness; `clippy.toml` forbids it.
 
@@ -9,12 +9,12 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 pub use ::clock::{Clock, Time};
 
-/// How far the clock of a replica that is ready may be from the database's; two replicas may be twice as far apart, and what
-/// one of them wrote may seem to come from the future.
+/// The maximum difference between the clock of a ready replica and the database's. Two replicas may differ by twice as
+/// much, so times written by another replica may lie in the future.
 pub const MAX_SKEW: TimeDelta = TimeDelta::seconds(5);
 
-/// Makes ids and jitter. Ids are `UUIDv7`: they sort by the time they were made, and within one process in the order they
-/// were made, also when many are made in one microsecond.
+/// Makes ids and jitter. Ids are `UUIDv7`: they sort by creation time and, within one process, by creation order, even
+/// within one microsecond.
 #[derive(Clone, Debug)]
 pub struct Ids {
     clock: Clock,
@@ -22,13 +22,11 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Ids that carry the time of `clock`.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self { clock, order: Arc::new(std::sync::Mutex::new(ContextV7::new().with_additional_precision())) }
     }
 
-    /// A fresh id.
     #[must_use]
     pub fn next(&self) -> Uuid {
         let now = self.clock.now();
@@ -37,7 +35,7 @@ impl Ids {
         Uuid::new_v7(Timestamp::from_unix(&*order, seconds, now.timestamp_subsec_nanos()))
     }
 
-    /// A number in `0.0..1.0`, for the jitter of a retry.
+    /// A random number in `0.0..1.0`, for retry jitter.
     #[must_use]
     pub fn jitter(&self) -> f64 {
         #[expect(clippy::disallowed_methods, reason = "the one place that draws randomness for the workers")]
@@ -45,7 +43,7 @@ impl Ids {
     }
 }
 
-/// The last id that can have been made within the millisecond of a time: none up to it was made later.
+/// The largest id that could have been made within the millisecond of `time`.
 #[must_use]
 pub fn last_id_of(time: Time) -> Uuid {
     let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! IBAN and BIC: what may be saved as an account.
+//! IBAN and BIC: parsing, checking and masking. Only checked values are saved as an account.
 
 mod form;
 
@@ -9,8 +9,8 @@ use super::text::{self, form};
 
 use self::form::Kind;
 
-/// An IBAN (ISO 13616) in electronic form: its account number has its country's form, and its check digits are those that are
-/// computed. Others than those pass mod 97 too (`99` for `02`), and would be a second name for the same account.
+/// An IBAN (ISO 13616) in electronic form, checked against its country's account format and its computed check digits.
+/// Other check digits can pass mod 97 too (`99` for `02`) and would be a second spelling of the same account.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Iban(String);
@@ -20,41 +20,41 @@ pub struct Iban(String);
 #[serde(transparent)]
 pub struct Bic(String);
 
-/// Why a text is no IBAN.
+/// Why a text was refused as an IBAN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IbanError {
-    /// The check digits are not those that are computed from the rest.
+    /// The check digits differ from the computed ones.
     #[error("not an IBAN: wrong check digits")]
     Checksum,
-    /// The registry lists no IBANs of the country.
-    #[error("not an IBAN: the registry has no such country")]
+    /// The SWIFT registry lists no IBANs for the country.
+    #[error("not an IBAN: unknown country")]
     Country,
-    /// The account number has other characters, or another length, than its country's.
-    #[error("not an IBAN: length or characters are not its country's")]
+    /// Length or characters of the account number differ from the country's format.
+    #[error("not an IBAN: wrong length or characters for its country")]
     Form,
 }
 
 form!(Iban, iban_form());
 form!(Bic, bic_form());
 
-/// Electronic form. No pattern can say which check digits are right: the format `iban` stands for that.
+/// Describes the electronic form. A pattern cannot express the check digits, so the format `iban` stands for them.
 fn iban_form() -> ObjectBuilder {
     text::matching("[A-Z]{2}[0-9]{2}[A-Z0-9]{11,29}")
         .format(Some(SchemaFormat::Custom("iban".to_owned())))
         .examples(["BE68539007547034"])
 }
 
-/// In capitals, with the countries that [`Bic::parse`] knows.
+/// Describes the form in capitals, with the countries that [`Bic::parse`] accepts.
 fn bic_form() -> ObjectBuilder {
     let countries = text::codes(2, |code| Bic::parse(&format!("BANK{code}AA")).is_ok()).join("|");
     text::matching(&format!("[A-Z0-9]{{4}}({countries})[A-Z0-9]{{2}}([A-Z0-9]{{3}})?")).examples(["NEXUBEBB"])
 }
 
 impl Iban {
-    /// Takes an IBAN in electronic or printed form (white space, small letters).
+    /// Parses an IBAN in electronic or printed form (white space, small letters).
     ///
     /// # Errors
-    /// When it is none; such a value is never saved.
+    /// If the text is not a valid IBAN.
     pub fn parse(text: &str) -> Result<Self, IbanError> {
         let plain = compact(text);
         let country = plain.get(..2).ok_or(IbanError::Country)?;
@@ -67,13 +67,13 @@ impl Iban {
         }
     }
 
-    /// The electronic form.
+    /// The IBAN in electronic form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The first and last four characters: what may stand in a log.
+    /// The first and last four characters, for logs.
     #[must_use]
     pub fn masked(&self) -> String {
         mask(&self.0)
@@ -81,10 +81,10 @@ impl Iban {
 }
 
 impl Bic {
-    /// Takes a BIC (white space, any case).
+    /// Parses a BIC (white space, any case).
     ///
     /// # Errors
-    /// When it is none.
+    /// If the text is not a valid BIC.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let plain = compact(text);
         let alphanumeric = plain.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -95,11 +95,11 @@ impl Bic {
             Ok(_) => Ok(Self(plain)),
             // Kosovo's user-assigned code, which SWIFT uses and ISO 3166 does not list.
             Err(_) if &plain[4..6] == "XK" => Ok(Self(plain)),
-            Err(_) => Err("not a BIC: no such country"),
+            Err(_) => Err("not a BIC: unknown country"),
         }
     }
 
-    /// Whether both name the same bank: the branch, and `XXX` for the head office, may be left out.
+    /// Whether both name the same bank. The branch is ignored: `XXX` (head office) may be left out.
     #[must_use]
     pub fn same_bank(&self, other: &Self) -> bool {
         self.bank() == other.bank()
@@ -111,7 +111,7 @@ impl Bic {
         &self.0[..8]
     }
 
-    /// The code in capitals.
+    /// The BIC in capitals.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -130,7 +130,7 @@ impl std::fmt::Debug for Bic {
     }
 }
 
-/// First four and last four characters; short values are hidden whole.
+/// Keeps the first and last four characters; values shorter than 12 characters are hidden completely.
 #[must_use]
 pub fn mask(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
@@ -141,8 +141,8 @@ pub fn mask(text: &str) -> String {
     format!("{}…{}", head.iter().collect::<String>(), tail.iter().collect::<String>())
 }
 
-/// The form in which an IBAN or a BIC is checked and compared: in capitals and without white space of any kind. Characters without a
-/// width (U+200B, U+FEFF, direction marks) are removed too: Unicode does not count them as white space, and copied text carries them.
+/// Normalises an IBAN or a BIC for checks and comparisons: capitals, no white space. Zero-width characters (U+200B,
+/// U+FEFF, direction marks) are removed too: copied text carries them, and Unicode does not count them as white space.
 #[must_use]
 pub fn compact(text: &str) -> String {
     let blank = |c: char| {
@@ -153,8 +153,8 @@ pub fn compact(text: &str) -> String {
     text.chars().filter(|c| !blank(*c)).map(|c| c.to_ascii_uppercase()).collect()
 }
 
-/// A valid IBAN of `country` made from `seed`: the same seed gives the same IBAN. For the sandbox only: the bank and the
-/// account behind it do not exist. A country without IBANs gets a Belgian one.
+/// Generates a valid IBAN of `country` from `seed`; the same seed gives the same IBAN. Sandbox only: neither bank nor
+/// account exists. A country without IBANs gets a Belgian one.
 #[must_use]
 pub fn made_up_iban(country: &str, seed: u128) -> Iban {
     let country = if form::places(country).is_some() { country } else { "BE" };
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_country_has_one_length() {
-        // The checksum is right, the length is not Belgium's.
+        // The checksum is right; the length is not Belgium's.
         for number in ["5390075470341", "53900754703"] {
             let other = format!("BE{}{number}", check_digits("BE", number));
             assert_eq!(Iban::parse(&other), Err(IbanError::Form));
@@ -232,7 +232,7 @@ mod tests {
         celes::Country::get_countries().into_iter().map(|it| it.alpha2)
     }
 
-    /// The crate lacks two countries, whose forms are checked with the registry's examples.
+    /// `iban_validate` lacks two countries; their formats are checked with the registry's examples.
     #[test]
     fn a_countrys_form_is_the_registrys() {
         let mut known = 0;
@@ -246,7 +246,7 @@ mod tests {
                 assert!(["HN", "PK"].contains(&country), "{made_up:?}");
                 continue;
             };
-            // Each place takes what the crate's takes, and nothing else.
+            // Each position accepts exactly the characters that the crate accepts.
             let bban = full.bban();
             for (at, other) in (0..bban.len()).flat_map(|at| ["A", "Z", "0"].map(|other| (at, other))) {
                 let number = format!("{}{other}{}", &bban[..at], &bban[at + 1..]);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// F14: whatever our id.
+        /// F14: for any opening id.
         #[test]
         fn made_up_ibans_are_valid_and_a_function_of_their_seed(seed in proptest::prelude::any::<u128>()) {
             for country in countries() {

@@ -1,8 +1,8 @@
 //! The keyed hash chain over an opening's history.
 //!
-//! `hash(n) = HMAC-SHA256(HISTORY_KEY, hash(n-1) ‖ canonical bytes of row n)`, where `hash(0)` is empty. Who can write
-//! the table but does not hold the key cannot edit, insert or swap a row unnoticed. The canonical bytes write each field
-//! with its length, so that no two rows have the same.
+//! `hash(n) = HMAC-SHA256(HISTORY_KEY, hash(n-1) ‖ canonical bytes of row n)`, where `hash(0)` is empty. An attacker
+//! with write access to the table but without the key cannot edit, insert or swap a row undetected. The canonical bytes
+//! prefix each field with its length, so two different rows never have the same bytes.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -12,14 +12,14 @@ use super::effect::Step;
 use super::ids::OpeningId;
 use crate::clock::Time;
 
-/// A link of the chain: 32 bytes.
+/// One link of the chain: 32 bytes.
 pub type Hash = [u8; 32];
 
-/// The key of the chain.
+/// The HMAC key of the chain.
 #[derive(Clone)]
 pub struct HistoryKey(Hmac<Sha256>);
 
-/// A row of history, as the chain sees it: made from a [`Step`] when it is written, from the table when it is verified.
+/// A row of history as the chain hashes it: built from a [`Step`] when written, from the table when verified.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the columns of opening_history")]
 pub struct Row<'a> {
@@ -35,7 +35,7 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The row that a step will be.
+    /// The row that will be written for a step.
     #[must_use]
     pub fn of(opening: OpeningId, step: &'a Step) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Length-prefixed fields in the order of the table's columns; an absent field is told from an empty one.
+    /// Length-prefixed fields in the order of the table's columns. An absent field differs from an empty one.
     fn canonical(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(200);
         let mut field = |value: Option<&[u8]>| match value {
@@ -76,16 +76,16 @@ impl<'a> Row<'a> {
 }
 
 impl HistoryKey {
-    /// A key of 32 bytes.
+    /// Takes a key of 32 bytes.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        // HMAC fills a short key up with zeros to the block of its hash: this is that block.
+        // HMAC pads a short key with zeros to the block size of its hash; this is that block.
         let mut block = [0_u8; 64];
         block[..32].copy_from_slice(key);
         Self(<Hmac<Sha256> as KeyInit>::new(&block.into()))
     }
 
-    /// The link for `row`, after `previous` (None: the first row).
+    /// The hash of `row` after `previous` (None: the first row).
     #[must_use]
     pub fn link(&self, previous: Option<&Hash>, row: &Row<'_>) -> Hash {
         let mut mac = self.0.clone();

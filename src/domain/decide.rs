@@ -1,8 +1,8 @@
-//! `start` and `decide`: what a request and each later fact mean.
+//! `start` and `decide`: the decisions about a request and about each later fact.
 //!
-//! The rules are those of the map (`docs/ARCHITECTURE.md`): a provider's word moves an opening forward or not at all; the
-//! first terminal answer that is applied wins; what a machine cannot decide becomes a case or a ticket. Every state meets
-//! every fact in `tests/table.rs`.
+//! The rules are those of `docs/ARCHITECTURE.md`. A provider's answer moves an opening forward or not at all. The first
+//! terminal answer that is applied wins. A contradiction becomes a case, a stuck step becomes a ticket.
+//! `tests/table.rs` tests every fact in every state.
 
 mod draft;
 mod report;
@@ -20,14 +20,14 @@ use super::policy::Policy;
 use super::request::Request;
 use crate::clock::Time;
 
-/// When to look again after a last poll that met an older fact still unread. Short, since the deadline has passed; not
-/// zero, since each look is a call to the provider.
+/// The wait before the poller asks again if an older fact was still unread at the last poll. Short, because the
+/// deadline has passed; not zero, because each poll is a call to the provider.
 const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(1);
 
-/// The longest wait before that look.
+/// The longest wait before that repeated poll.
 const LOOK_AGAIN_CAP: TimeDelta = TimeDelta::minutes(1);
 
-/// A new opening under `id`, with its first command.
+/// Creates an opening under `id`, with its first command.
 #[must_use]
 pub fn start(id: OpeningId, request: Request, policy: &Policy, now: Time) -> Decision {
     let deadline_at = now + policy.escalate_after;
@@ -48,12 +48,12 @@ pub fn start(id: OpeningId, request: Request, policy: &Policy, now: Time) -> Dec
     Draft::started(opening, now)
 }
 
-/// What `event` means for `opening`.
+/// Decides what `event` changes about `opening`.
 #[must_use]
 pub fn decide(opening: &Opening, event: &Event, policy: &Policy, now: Time) -> Decision {
     let mut draft = Draft::new(opening, event, policy, now);
     if opening.state.erased_at().is_some() {
-        // It has ended, and there is nothing left to compare anything with.
+        // An erased opening has no values left to compare with the fact.
         draft.outcome = Outcome::Superseded;
         return draft.finish();
     }
@@ -85,7 +85,7 @@ fn profile_created(draft: &mut Draft<'_>, profile: &ProfileId) {
             json!({"profile_id": held}),
             json!({"profile_id": profile}),
         ),
-        // Ended before its profile was known, or known already.
+        // The opening ended before its profile was known, or the profile is known already.
         None | Some(_) => draft.outcome = Outcome::Superseded,
     }
 }
@@ -103,7 +103,7 @@ fn submission_rejected(draft: &mut Draft<'_>, code: &str, message: &str) {
         }
         State::Erased(_) => draft.outcome = Outcome::Superseded,
         State::CreatingProfile => draft.outcome = Outcome::Parked,
-        // A tracking id that we hold and a refusal of the same request cannot both be true.
+        // The provider cannot both have accepted the request (we hold its tracking id) and have refused it.
         State::AwaitingProvider(_) | State::Escalated(_) | State::IssuingCard(_) | State::Completed(..) => {
             let theirs = json!({"status": "rejected", "code": code, "message": message});
             draft.conflict(CaseKind::ConflictingAnswer, "submission refused".to_owned(), draft.ours(), theirs);
@@ -136,7 +136,7 @@ fn card_issued(draft: &mut Draft<'_>, card: &CardId) {
             let (ours, theirs) = (json!({"card_id": held}), json!({"card_id": card}));
             draft.conflict(CaseKind::SecondCard, card.to_string(), ours, theirs);
         }
-        // No card is asked for before there is an account: whatever this answers, it waits for a person.
+        // A card is requested only after the account exists, so this answer belongs to no known command: parked.
         _ => draft.outcome = Outcome::Parked,
     }
 }
@@ -150,7 +150,7 @@ fn command_dead(draft: &mut Draft<'_>, topic: Topic, cause: &str) {
     }
 }
 
-/// The deadline of a state that does not wait for the provider; the wait has its polls.
+/// The deadline of a state that does not wait for the provider. The wait state escalates through its last poll instead.
 fn deadline_passed(draft: &mut Draft<'_>, asked_at: Time) {
     let state = draft.opening.state_name();
     let stuck =
@@ -160,7 +160,7 @@ fn deadline_passed(draft: &mut Draft<'_>, asked_at: Time) {
         return;
     }
     draft.ticket(TicketKind::StepFailed, format!("still {state} at its deadline"));
-    // The ticket stands; the timer looks again later, in case it was closed by hand and nothing moved.
+    // The ticket exists. The timer stays set in case a person closes the ticket while the opening is still stuck.
     draft.opening.due_at = Some(draft.now + draft.policy.escalate_after);
     draft.outcome = Outcome::Recorded;
 }

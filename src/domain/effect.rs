@@ -1,4 +1,4 @@
-//! What a decision wants done. The shell writes all of it in the commit of the state change.
+//! The effects of a decision. The shell writes them in the same commit as the state change.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use super::text::string_enum;
 use crate::clock::Time;
 
 string_enum!(
-    /// What an outbox row is for.
+    /// The kind of work of an outbox row.
     Topic {
         /// Create the user's profile.
         CreateProfile = "create_profile",
@@ -30,11 +30,11 @@ string_enum!(
 );
 
 string_enum!(
-    /// What subscribers are told.
+    /// The type of an event for subscribers.
     EventType {
-        /// The anchor exists.
+        /// The opening was created.
         Started = "account_opening.started",
-        /// The provider took the request.
+        /// The provider accepted the request.
         AwaitingProvider = "account_opening.awaiting_provider",
         /// The deadline passed without an answer.
         Escalated = "account_opening.escalated",
@@ -46,13 +46,13 @@ string_enum!(
         Rejected = "account_opening.rejected",
         /// It was ended without an answer.
         Failed = "account_opening.failed",
-        /// Two sides disagree: a case is open.
+        /// Two sides disagree; a case is open.
         Contradiction = "account_opening.contradiction",
     }
 );
 
 string_enum!(
-    /// Why a person is asked to look.
+    /// The reason for a ticket.
     TicketKind {
         /// The provider never answered.
         WebhookNotReceived = "AccountOpeningWebhookNotReceived",
@@ -62,13 +62,13 @@ string_enum!(
 );
 
 string_enum!(
-    /// What two sides disagree about.
+    /// The subject of a disagreement.
     CaseKind {
         /// A second, different final answer.
         ConflictingAnswer = "conflicting_answer",
-        /// An IBAN that is none.
+        /// An IBAN that is not valid.
         InvalidIban = "invalid_iban",
-        /// A BIC that is none.
+        /// A BIC that is not valid.
         InvalidBic = "invalid_bic",
         /// The IBAN belongs to another opening.
         IbanHeldElsewhere = "iban_held_elsewhere",
@@ -86,27 +86,27 @@ string_enum!(
 );
 
 string_enum!(
-    /// What a fact turned out to be; the inbox row keeps it.
+    /// What deciding a fact led to; stored in its inbox row.
     Outcome {
-        /// It moved the opening.
+        /// The fact moved the opening.
         Applied = "applied",
-        /// It was taken note of; nothing moved.
+        /// The fact was recorded; the state did not change.
         Recorded = "recorded",
         /// The same terminal answer again.
         Duplicate = "duplicate",
-        /// Too late to matter.
+        /// The fact came too late to matter.
         Superseded = "superseded",
-        /// Not understood, never guessed at.
+        /// The status word is unknown; it is never guessed at.
         Unknown = "unknown",
-        /// Disagrees with what we hold: a case is open.
+        /// The fact contradicts our state: a case is open.
         Conflict = "conflict",
-        /// Matches nothing yet: it waits.
+        /// The fact matches nothing yet and waits.
         Parked = "parked",
     }
 );
 
 impl Topic {
-    /// The state in which a command is of use. None: in any.
+    /// The only state in which a command is useful. None: any state.
     #[must_use]
     pub const fn state(self) -> Option<StateName> {
         match self {
@@ -117,13 +117,13 @@ impl Topic {
         }
     }
 
-    /// Whether it is work for the ticket tracker.
+    /// Whether the relay sends it to the ticket tracker.
     #[must_use]
     pub const fn is_for_tracker(self) -> bool {
         matches!(self, Self::OpenTicket | Self::CloseTicket)
     }
 
-    /// The command that a state has made, which depends on the flow where the provider is asked.
+    /// The command that is sent on entering a state. The flow decides how the provider is asked.
     #[must_use]
     pub const fn of(state: StateName, flow: Flow) -> Option<Self> {
         match (state, flow) {
@@ -137,7 +137,7 @@ impl Topic {
 }
 
 impl EventType {
-    /// What subscribers hear when a state is entered.
+    /// The event that is emitted on entering a state.
     #[must_use]
     pub const fn of(state: StateName) -> Option<Self> {
         match state {
@@ -153,83 +153,83 @@ impl EventType {
     }
 }
 
-/// A call to another system, made by the relay after the commit. What it sends is read from the anchor at that time, so
-/// that personal data stands in one place.
+/// A call to another system, made by the relay after the commit. The relay reads the payload from the anchor at that
+/// time, so personal data is stored in one place only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Command(pub Topic);
 
-/// A disagreement for a person to judge, with both sides' values.
+/// A disagreement for an operator to judge, with both sides' values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// What it is about.
+    /// The subject of the disagreement.
     pub kind: CaseKind,
-    /// What makes it one case and not two: the same cause again opens nothing.
+    /// Identifies the disagreement: the same cause again opens no second case.
     pub cause: String,
-    /// What we hold.
+    /// The values that we hold.
     pub ours: Value,
-    /// What was said.
+    /// The values of the other side.
     pub theirs: Value,
-    /// The fact that said it.
+    /// The inbox row of the contradicting fact.
     pub evidence: InboxId,
 }
 
-/// Something to be written beside the state.
+/// A change to be written beside the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Make this call.
     Send(Command),
-    /// Do not make it any more, if it was not made.
+    /// Cancel the command if it was not sent yet.
     Cancel(Topic),
-    /// Tell the subscribers, with the opening as it was at that step.
+    /// Send an event to the subscribers, with the opening as of that step.
     Emit(EventType, Box<Opening>),
-    /// Ask a person to look; once per opening and kind.
+    /// Open a ticket; at most one per opening and kind.
     OpenTicket {
-        /// Which kind.
+        /// The kind of ticket.
         kind: TicketKind,
-        /// What happened.
+        /// The summary that the ticket shows.
         summary: String,
     },
-    /// No need to look any more.
+    /// Close the ticket of that kind, if any.
     CloseTicket {
-        /// Which kind.
+        /// The kind of ticket.
         kind: TicketKind,
-        /// What happened.
+        /// The reason for closing it.
         reason: String,
     },
-    /// Put a disagreement before a person; once per cause.
+    /// Open a case; at most one per cause.
     OpenCase(Case),
 }
 
-/// One transition, as history keeps it.
+/// One transition as stored in history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The version that it makes.
+    /// The version after this step.
     pub version: i64,
-    /// None: the start.
+    /// The state before. None: the start.
     pub from: Option<StateName>,
-    /// The new state.
+    /// The state after.
     pub to: StateName,
-    /// The fact's name.
+    /// The name of the fact that caused it.
     pub event: &'static str,
-    /// Where the fact came from.
+    /// The source of the fact.
     pub source: Source,
-    /// The fact itself. None: the start.
+    /// The inbox row of the fact. None: the start.
     pub inbox_id: Option<InboxId>,
-    /// When it was decided.
+    /// The time of the decision.
     pub at: Time,
-    /// For people, without personal data.
+    /// A note for people, without personal data.
     pub detail: Option<String>,
 }
 
-/// What one fact means for one opening.
+/// The decision about one fact of one opening.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What the fact turned out to be.
+    /// What deciding the fact led to.
     pub outcome: Outcome,
-    /// The opening afterwards, its timer included.
+    /// The opening afterwards, including its timer.
     pub opening: Opening,
-    /// The transitions, in order.
+    /// The transitions, in order of version.
     pub steps: Vec<Step>,
-    /// What else is to be written.
+    /// Further changes to write in the same commit.
     pub effects: Vec<Effect>,
 }

@@ -1,5 +1,5 @@
-//! What can happen to an opening. A webhook, a poll answer, a sandbox message and a row of a report that say the same
-//! become the same [`Report`] and go through the same `decide`.
+//! The facts that can happen to an opening. A webhook, a poll answer, a sandbox message and a report row with the same
+//! content become the same [`Report`] and go through the same `decide`.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,78 +12,79 @@ use super::text::string_enum;
 use crate::clock::Time;
 
 string_enum!(
-    /// Where a fact comes from.
+    /// The source of a fact.
     Source {
         /// A caller of the REST API.
         Api = "api",
-        /// The provider, unasked.
+        /// A webhook of the provider.
         Webhook = "webhook",
-        /// The provider's status API, asked by the poller.
+        /// An answer of the provider's status API to a poll.
         Poll = "poll",
-        /// The provider's list.
+        /// An item of the provider's list.
         List = "list",
-        /// The sandbox endpoint.
+        /// A message to the sandbox endpoint.
         Sandbox = "sandbox",
-        /// A report of the provider.
+        /// A row of a provider's report.
         Report = "report",
-        /// The result of a command that the relay carried out.
+        /// The result of a command that the relay sent.
         Command = "command",
-        /// The poller: a deadline.
+        /// A deadline that the poller saw pass.
         Timer = "timer",
-        /// A person.
+        /// An operator's decision or request.
         Operator = "operator",
     }
 );
 
 string_enum!(
-    /// What a provider's status word means; the adapter translates.
+    /// The meaning of a provider's status word, as translated by its adapter.
     Verdict {
-        /// Taken note of, nothing done yet. Never overwrites a later word.
+        /// Received, not worked on yet. Never overwrites a later status.
         Started = "started",
-        /// Being worked on.
+        /// The provider is working on it.
         Pending = "pending",
-        /// The account is open, if IBAN and BIC come with it.
+        /// The account is open, provided that IBAN and BIC come with it.
         Completed = "completed",
-        /// The final no.
+        /// The provider's final refusal.
         Rejected = "rejected",
-        /// A word that the adapter does not know: never guessed at.
+        /// A word that the adapter does not know; it is never guessed at.
         Unknown = "unknown",
     }
 );
 
-/// What the provider says about one request, whichever way it says it.
+/// A provider's statement about one request, from a webhook, a poll, a list or a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// The tracking id it speaks of.
+    /// The provider's tracking id.
     pub reference: Option<ProviderRef>,
-    /// Our reference, where the provider echoes it.
+    /// Our reference, if the provider echoes it.
     pub our_reference: Option<String>,
-    /// What it means.
+    /// The meaning of the status word.
     pub verdict: Verdict,
-    /// The provider's own word for it.
+    /// The provider's own status word.
     pub word: String,
-    /// As it was sent: not yet checked.
+    /// The IBAN as sent, unchecked.
     pub iban: Option<String>,
-    /// As it was sent: not yet checked.
+    /// The BIC as sent, unchecked.
     pub bic: Option<String>,
-    /// Why it was rejected. Only `verdict` says whether it was.
+    /// The reason of a refusal. Only `verdict` says whether there was one.
     pub reason: Option<String>,
 }
 
 impl Report {
-    /// The opening that our reference names. Providers give it back in any form of a UUID: in capitals, without hyphens, in braces.
+    /// The opening that our reference names. Providers return the UUID in any form: capitals, without hyphens, in
+    /// braces.
     #[must_use]
     pub fn opening(&self) -> Option<OpeningId> {
         self.our_reference.as_deref().and_then(|it| Uuid::parse_str(it.trim()).ok()).map(OpeningId)
     }
 
-    /// The request that it speaks of: the tracking id, else our reference.
+    /// The request that the report is about: the tracking id, else our reference.
     #[must_use]
     pub fn subject(&self) -> Option<String> {
         self.reference.as_ref().map(ToString::to_string).or_else(|| self.our_name())
     }
 
-    /// The same report with references, IBAN and BIC in their usual form: two reports that say the same are equal in it.
+    /// The same report with references, IBAN and BIC normalised, so that reports with equal content compare equal.
     #[must_use]
     pub fn canonical(&self) -> Self {
         Self {
@@ -94,20 +95,20 @@ impl Report {
         }
     }
 
-    /// Our reference as we wrote it when it is a UUID, else as it was sent.
+    /// Our reference in our own form if it is a UUID, else as sent.
     #[must_use]
     pub fn our_name(&self) -> Option<String> {
         self.opening().map(|it| it.to_string()).or_else(|| self.our_reference.clone())
     }
 }
 
-/// What came of asking the provider.
+/// The result of a poll.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PollOutcome {
-    /// An answer.
+    /// The provider answered with a report.
     Answered(Report),
-    /// None that can be used: an error, a time-out, an open breaker.
+    /// No usable answer: an error, a time-out or an open breaker.
     Failed {
         /// The class of the failure, for people and metrics.
         class: String,
@@ -120,71 +121,71 @@ pub enum PollOutcome {
 pub enum Fact {
     /// The profile service made a profile.
     ProfileCreated {
-        /// Its id.
+        /// The profile's id at the profile service.
         profile: ProfileId,
     },
-    /// The provider took the submission; some decide at once.
+    /// The provider accepted the submission; some providers decide at once.
     SubmissionAccepted {
         /// Its first report, with the tracking id.
         report: Report,
     },
     /// The provider refused the submission for good.
     SubmissionRejected {
-        /// Its code for why.
+        /// The provider's code of the reason.
         code: String,
-        /// Its words for why.
+        /// The provider's text of the reason.
         message: String,
     },
-    /// A submission was sent and not answered: an account may or may not be under way.
+    /// A submission was sent but not answered: an account may or may not be under way.
     SubmissionUnknown {
         /// The class of the failure.
         class: String,
     },
-    /// The issuer made the card.
+    /// The card issuer issued the card.
     CardIssued {
-        /// Its id.
+        /// The card's id at the issuer.
         card: CardId,
     },
-    /// A command was given up: only a person can bring it further.
+    /// The relay gave up a command; an operator must act.
     CommandDead {
-        /// Which one.
+        /// The kind of command.
         topic: Topic,
-        /// Why.
+        /// The cause of death.
         cause: String,
     },
-    /// The provider said something unasked (webhook, list, report, sandbox).
+    /// The provider reported something unasked (webhook, list, report, sandbox).
     Reported {
-        /// What it said.
+        /// The content of the report.
         report: Report,
     },
-    /// The provider was asked.
+    /// The poller asked the provider.
     Polled {
-        /// When.
+        /// The time of the request.
         asked_at: Time,
-        /// What came of it.
+        /// The answer, or the failure.
         outcome: PollOutcome,
     },
-    /// The timer of an opening that does not wait for the provider ran out.
+    /// The deadline passed in a state that does not wait for the provider.
     DeadlinePassed {
-        /// When that was seen.
+        /// The time at which the poller saw it.
         asked_at: Time,
     },
-    /// An operator wants the provider asked now.
+    /// An operator requests a poll now.
     PollRequested,
-    /// An operator ends it.
+    /// An operator ends the opening.
     Resolved {
-        /// The act: its record says who, when and why.
+        /// The act, whose record names the operator, the time and the reason.
         act: ActId,
-        /// How.
+        /// The end that the operator chose.
         resolution: Resolution,
-        /// Why. It becomes the opening's own reason, so it stands here too.
+        /// The operator's reason. It becomes the opening's reason.
         reason: String,
-        /// What it rests on, for people.
+        /// The operator's evidence, for people.
         evidence: String,
     },
 }
 
-/// What the shell looked up for the decision, under the same lock.
+/// Facts about other rows that the shell read under the same lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Knowledge {
     /// Another opening that holds the report's tracking id.
@@ -195,21 +196,21 @@ pub struct Knowledge {
     pub older_unread: bool,
 }
 
-/// A fact with where it came from and what is known around it.
+/// A fact with its source and the shell's knowledge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The row in the inbox: the evidence.
+    /// The fact's row in the inbox: the evidence.
     pub inbox_id: InboxId,
-    /// Where it came from.
+    /// The source of the fact.
     pub source: Source,
-    /// The fact.
+    /// The content of the fact.
     pub fact: Fact,
-    /// What is known around it.
+    /// The shell's knowledge at the time.
     pub knowledge: Knowledge,
 }
 
 impl Fact {
-    /// The name that history carries.
+    /// The fact's name in history.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -227,7 +228,7 @@ impl Fact {
         }
     }
 
-    /// The tracking id that it names, by whomever it is said.
+    /// The tracking id in the fact, from the provider or from an operator.
     #[must_use]
     pub fn reference(&self) -> Option<&ProviderRef> {
         match self {
@@ -238,7 +239,7 @@ impl Fact {
         }
     }
 
-    /// The IBAN that it names, not yet checked.
+    /// The IBAN in the fact, unchecked.
     #[must_use]
     pub fn iban(&self) -> Option<&str> {
         match self {
@@ -247,7 +248,7 @@ impl Fact {
         }
     }
 
-    /// What the provider says in it, if anything.
+    /// The provider's report in the fact, if it has one.
     #[must_use]
     pub const fn report(&self) -> Option<&Report> {
         match self {

@@ -1,42 +1,43 @@
-//! Which flow an opening is started on, where the caller has no wish: rules by market, customer type and percentage.
+//! The feature flag `async-account-opening`: chooses the flow of an opening if the caller does not.
 //!
-//! The narrowest rule that matches decides, and without one the flag is on. A percentage is stable: each opening has its
-//! place among a hundred, so that a repeat decides alike and a higher percentage keeps all whom a lower one had.
+//! Rules are scoped by market and customer type; the narrowest matching rule decides, and without a rule the flag is
+//! on. A percentage is stable: the opening's id hashes to a bucket from 0 to 99, so a repeated request gets the same
+//! flow and raising the percentage only adds openings.
 
 use sha2::{Digest, Sha256};
 
 use super::ids::OpeningId;
 use super::request::{CustomerType, Flow};
 
-/// The flag's name.
+/// The flag's name in the API.
 pub const ASYNC_ACCOUNT_OPENING: &str = "async-account-opening";
 
-/// Whom a rule is for.
+/// The openings that a rule applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// None: all.
+    /// None: all markets.
     pub market: Option<String>,
-    /// None: all.
+    /// None: all customer types.
     pub customer_type: Option<CustomerType>,
 }
 
-/// What holds for them.
+/// The setting of a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Whom it is for.
+    /// The openings that it applies to.
     pub scope: Scope,
-    /// Off for all of them, or on for a part.
+    /// False: off for the whole scope. True: on for `percentage` of it.
     pub enabled: bool,
-    /// The part for which it is on, in percent.
+    /// The share for which the flag is on, in percent.
     pub percentage: u8,
 }
 
-/// The rules that hold, at most one for each scope.
+/// All rules, at most one per scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules(pub Vec<Rule>);
 
 impl Scope {
-    /// How narrow it is, where it matches: market and type, then market, then type, then all.
+    /// Specificity if the scope matches: market and type, then market, then type, then neither.
     fn narrowness(&self, market: &str, customer_type: CustomerType) -> Option<u8> {
         let here = self.market.as_ref().is_none_or(|it| it == market);
         let typed = self.customer_type.is_none_or(|it| it == customer_type);
@@ -51,7 +52,7 @@ impl Rule {
 }
 
 impl Rules {
-    /// The flow of an opening.
+    /// The flow for a new opening.
     #[must_use]
     pub fn flow(&self, id: OpeningId, market: &str, customer_type: CustomerType) -> Flow {
         let matching = self.0.iter().filter_map(|rule| Some((rule.scope.narrowness(market, customer_type)?, rule)));
@@ -60,7 +61,7 @@ impl Rules {
     }
 }
 
-/// The opening's place among a hundred, for this flag.
+/// The opening's bucket for this flag, from 0 to 99.
 fn place(id: OpeningId) -> u8 {
     let digest = Sha256::new().chain_update(ASYNC_ACCOUNT_OPENING).chain_update(id.0.as_bytes()).finalize();
     let number = digest.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));

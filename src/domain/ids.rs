@@ -1,4 +1,4 @@
-//! A type for each kind of id, so that one is never taken for another.
+//! A type per kind of id, so that the compiler catches mix-ups.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -29,14 +29,14 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// The longest id that is taken, in characters: as long as providers document theirs. Two of them in one unique
-            /// index, of four bytes a character, stay below the 2,704 bytes at which Postgres refuses the insert.
+            /// The maximum length in characters, as providers document it. Two such ids in one unique index, at four
+            /// bytes a character, stay below the 2,704 bytes at which Postgres refuses the insert.
             pub const MAX_LEN: usize = 255;
 
-            /// Takes an id that another system gave: 1 to 255 characters, no control characters.
+            /// Takes an id from another system: 1 to 255 characters, no control characters.
             ///
             /// # Errors
-            /// Says what is wrong with it.
+            /// The violated rule, as text.
             pub fn new(text: impl Into<String>) -> Result<Self, &'static str> {
                 let text = text.into();
                 if text.is_empty() {
@@ -50,7 +50,7 @@ macro_rules! text_id {
                 }
             }
 
-            /// The id as it was given.
+            /// The id as the other system sent it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -74,16 +74,16 @@ macro_rules! text_id {
 }
 
 uuid_id!(
-    /// An account opening. Sent to the provider as our `reference`.
+    /// An account opening. The provider receives it as `reference`.
     OpeningId
 );
 impl OpeningId {
-    /// The id of an effect of this opening (P9): a function of the opening and of the effect's name, which no other effect of it
-    /// has. A dump that is restored, or a standby that is promoted, may lack the commit that held the effect: decided once
-    /// more, it carries the same id, and the other side takes it for a repeat.
+    /// The id of one of this opening's effects (P9), derived from the opening's id and the effect's name, which is
+    /// unique per opening. After a restored dump or a failover that lost the commit, deciding again yields the same id,
+    /// and the other side treats the call as a repeat.
     ///
-    /// A `UUIDv8`: the first 48 bits are the time in the opening's own id, so that indexes grow at their end; the others are
-    /// SHA-256 of id and name.
+    /// A `UUIDv8`: the first 48 bits are the timestamp of the opening's id, so index inserts stay at the end; the rest
+    /// is SHA-256 of id and name.
     #[must_use]
     pub fn effect(self, name: &str) -> Uuid {
         let hash = Sha256::new().chain_update(self.0).chain_update(name).finalize();
@@ -94,11 +94,11 @@ impl OpeningId {
 }
 
 uuid_id!(
-    /// A fact in the inbox: the evidence that a history row points at.
+    /// A fact in the inbox: the evidence that a history row refers to.
     InboxId
 );
 uuid_id!(
-    /// Something that a person did, as it is recorded.
+    /// A recorded act of an operator.
     ActId
 );
 text_id!(
@@ -118,7 +118,7 @@ text_id!(
 mod tests {
     use super::*;
 
-    /// F7: characters, however many bytes each has.
+    /// F7: the limit counts characters, not bytes.
     #[test]
     fn an_id_has_up_to_255_characters() {
         for mark in ["x", "é", "\u{1d11e}"] {

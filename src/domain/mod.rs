@@ -1,8 +1,8 @@
-//! The business logic, and nothing else: no I/O, no clock, no randomness.
+//! The business logic: pure, with no I/O, no clock and no randomness.
 //!
-//! [`start`] makes an opening, [`decide`] answers what one more fact means for it. Both return the opening as it is
-//! afterwards, the steps it took and the effects it wants; the shell (`workers::inbox`, `http::internal`) adds ids and
-//! jitter and commits all of it at once. A test keeps crates that do I/O out of this folder.
+//! [`start`] makes an opening; [`decide`] says what the next fact changes. Both return the opening afterwards, the
+//! steps it took and the effects it needs. The shell (`workers::inbox`, `http::internal`) adds ids and jitter and
+//! commits everything in one transaction. A test keeps crates that do I/O out of this folder.
 
 #![warn(missing_docs)]
 

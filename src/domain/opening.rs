@@ -1,4 +1,4 @@
-//! An opening as we hold it to be true: eight states, each with the data that only it can have.
+//! An opening: eight states, each with the data that only this state has.
 
 use super::bank::{Bic, Iban};
 use super::ids::{CardId, OpeningId, ProfileId, ProviderRef};
@@ -7,21 +7,21 @@ use super::text::string_enum;
 use crate::clock::Time;
 
 string_enum!(
-    /// The name of a state, as it stands in the database and in the API.
+    /// The name of a state in the database and in the API.
     StateName {
-        /// The anchor exists, the user profile is being created.
+        /// The anchor exists; the user profile is being created.
         CreatingProfile = "creating_profile",
-        /// The submission is under way or being retried; its outcome may be unknown.
+        /// The submission is being sent or retried; its outcome may be unknown.
         RequestingAccount = "requesting_account",
         /// The wait state: the tracking id is known, polls are scheduled, the deadline is running.
         AwaitingProvider = "awaiting_provider",
-        /// The deadline passed: people know, polling has stopped, a late answer still counts.
+        /// The deadline passed: a ticket is open, polling has stopped, a late answer still counts.
         Escalated = "escalated",
-        /// IBAN and BIC are saved, the card is being issued.
+        /// IBAN and BIC are saved; the card is being issued.
         IssuingCard = "issuing_card",
         /// The card is issued. Terminal.
         Completed = "completed",
-        /// The provider's final no. Terminal.
+        /// The provider refused for good. Terminal.
         Rejected = "rejected",
         /// Ended by us or by an operator. Terminal.
         Failed = "failed",
@@ -29,21 +29,21 @@ string_enum!(
 );
 
 string_enum!(
-    /// What a caller is told.
+    /// The status that callers see.
     Status {
-        /// No answer yet.
+        /// No final answer yet.
         InProgress = "in_progress",
         /// The account is open.
         Succeeded = "succeeded",
-        /// The provider said no.
+        /// The provider refused the account.
         Rejected = "rejected",
-        /// It was ended without an answer of the provider.
+        /// The opening ended without an answer of the provider.
         Failed = "failed",
     }
 );
 
 impl StateName {
-    /// What a caller is told in this state.
+    /// The status that callers see in this state.
     #[must_use]
     pub const fn status(self) -> Status {
         match self {
@@ -56,13 +56,13 @@ impl StateName {
         }
     }
 
-    /// Whether it is never left.
+    /// Whether the state is final.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Rejected | Self::Failed)
     }
 
-    /// The states that may follow; the trigger on `opening_history` holds the same table.
+    /// The allowed next states; the trigger on `opening_history` enforces the same table.
     #[must_use]
     pub const fn may_become(self) -> &'static [Self] {
         match self {
@@ -76,7 +76,7 @@ impl StateName {
     }
 }
 
-/// What is known while we wait for the provider.
+/// The data of the wait for the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// The user's profile.
@@ -85,54 +85,54 @@ pub struct Wait {
     pub reference: ProviderRef,
 }
 
-/// An account that exists.
+/// An open account with its tracking data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The wait that it ended.
+    /// The wait that the account ended.
     pub wait: Wait,
-    /// Where money goes.
+    /// The account's IBAN, checked.
     pub iban: Iban,
-    /// At which bank.
+    /// The account's BIC, checked.
     pub bic: Bic,
 }
 
-/// An opening that ended without an account.
+/// The end of an opening without an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// The profile, when it had been created.
+    /// The profile, if it was created.
     pub profile: Option<ProfileId>,
-    /// The tracking id, when there was one.
+    /// The tracking id, if the provider gave one.
     pub reference: Option<ProviderRef>,
-    /// Why.
+    /// The reason, for callers.
     pub reason: String,
 }
 
-/// What is left of an opening that has ended and whose personal data was erased.
+/// The rest of an ended opening after its personal data was erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remains {
-    /// How it ended: a terminal state.
+    /// The terminal state that it ended in.
     pub state: StateName,
-    /// The profile, when it had been created.
+    /// The profile, if it was created.
     pub profile: Option<ProfileId>,
-    /// The tracking id, when there was one.
+    /// The tracking id, if the provider gave one.
     pub reference: Option<ProviderRef>,
-    /// The card, when one was issued.
+    /// The card, if one was issued.
     pub card: Option<CardId>,
-    /// When it was erased.
+    /// The time of the erasure.
     pub at: Time,
 }
 
-/// What stands for a reason that was erased.
+/// Replaces a reason that was erased.
 pub const ERASED: &str = "erased";
 
-/// A state with its data.
+/// A state together with its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "StateName documents each")]
 pub enum State {
     CreatingProfile,
     RequestingAccount {
         profile: ProfileId,
-        /// Since when a submission's outcome is unknown: it may have opened an account, or not.
+        /// Since when the outcome of a submission is unknown: it may have opened an account.
         unknown_since: Option<Time>,
     },
     AwaitingProvider(Wait),
@@ -141,12 +141,12 @@ pub enum State {
     Completed(Account, CardId),
     Rejected(Ending),
     Failed(Ending),
-    /// One of the last three, without what was personal: there is no account left to compare anything with.
+    /// One of the last three states after erasure of personal data: no account is left to compare answers with.
     Erased(Remains),
 }
 
 impl State {
-    /// Its name.
+    /// The name of this state.
     #[must_use]
     pub const fn name(&self) -> StateName {
         match self {
@@ -187,7 +187,7 @@ impl State {
         }
     }
 
-    /// The account, once it is open and unless it was erased.
+    /// The account, if one is open and not erased.
     #[must_use]
     pub const fn account(&self) -> Option<&Account> {
         match self {
@@ -206,7 +206,7 @@ impl State {
         }
     }
 
-    /// Why it ended without an account.
+    /// The reason for an end without an account.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
@@ -216,7 +216,7 @@ impl State {
         }
     }
 
-    /// When its personal data was erased.
+    /// The time of the erasure, if any.
     #[must_use]
     pub const fn erased_at(&self) -> Option<Time> {
         match self {
@@ -225,7 +225,7 @@ impl State {
         }
     }
 
-    /// Since when a submission's outcome is unknown.
+    /// Since when the outcome of a submission is unknown.
     #[must_use]
     pub const fn unknown_since(&self) -> Option<Time> {
         match self {
@@ -235,43 +235,43 @@ impl State {
     }
 }
 
-/// One account opening: the anchor with its timer.
+/// One account opening: the anchor and its timer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
-    /// Ours; the provider knows it as `reference`.
+    /// Our id; the provider receives it as `reference`.
     pub id: OpeningId,
-    /// What was asked for.
+    /// The caller's request, without personal data.
     pub request: Request,
-    /// What we hold to be true.
+    /// Our own state, never the provider's word.
     pub state: State,
-    /// The provider's last word, beside our own state.
+    /// The provider's latest status word.
     pub provider_status: Option<String>,
-    /// When people are told, unless there is an answer before.
+    /// The deadline: without an answer by then, the opening escalates.
     pub deadline_at: Time,
-    /// When they were.
+    /// The time of the escalation, if any.
     pub escalated_at: Option<Time>,
-    /// When the poller looks at it next: the next poll while waiting, else the deadline. None: not at all.
+    /// The next time at which the poller claims it: a poll in the wait state, else the deadline. None: never.
     pub due_at: Option<Time>,
-    /// How often the poller has claimed it.
+    /// The number of the poller's claims.
     pub polls: i32,
-    /// How often it had when the wait began: a deadline that passed before is no poll.
+    /// The value of `polls` when the wait began: earlier claims were for deadlines, not polls.
     pub polls_before_wait: i32,
-    /// Number of transitions so far, the start included.
+    /// The number of transitions, including the start.
     pub version: i64,
-    /// When it was started.
+    /// The time of the start.
     pub created_at: Time,
-    /// When anything that a caller can see last changed.
+    /// The time of the last change that callers can see.
     pub updated_at: Time,
 }
 
 impl Opening {
-    /// The name of the state that it is in.
+    /// The name of its current state.
     #[must_use]
     pub const fn state_name(&self) -> StateName {
         self.state.name()
     }
 
-    /// The next poll, where there is one.
+    /// The time of the next poll, if one is scheduled.
     #[must_use]
     pub fn next_poll_at(&self) -> Option<Time> {
         matches!(self.state, State::AwaitingProvider(_) | State::Escalated(_)).then_some(self.due_at).flatten()

@@ -1,4 +1,4 @@
-//! How long to wait, and what to do then: numbers that decisions are made by.
+//! The waiting rules of a provider: poll schedule, jitter and deadline.
 
 use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
@@ -6,24 +6,24 @@ use sha2::{Digest, Sha256};
 use super::ids::OpeningId;
 use super::opening::Opening;
 
-/// The most percent that may be taken off an interval: it must not come to nothing.
+/// The maximum jitter in percent, so that an interval never shrinks to nothing.
 pub const MAX_JITTER: u8 = 50;
 
 /// The waiting rules of one provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Time before the first poll, the second, …; the last one repeats. Never empty.
+    /// Delays before the first poll, the second, …; the last one repeats. Never empty.
     pub poll_schedule: Vec<TimeDelta>,
-    /// By how many percent, at most, a repeated poll comes earlier than the schedule says, so that timers that an outage has
-    /// put in line drift apart. Never later: a lost webhook is found within one interval.
+    /// Repeated polls come earlier by up to this many percent, so that timers that an outage aligned drift apart. Never
+    /// later: a lost webhook is found within one interval.
     pub poll_jitter: u8,
-    /// From the start of the wait (before it: of the opening) to the escalation.
+    /// From the start of the wait (before it, of the opening) to the escalation.
     pub escalate_after: TimeDelta,
 }
 
 impl Policy {
-    /// The time until the next poll of an opening that waits. The first comes when the schedule says; how much earlier a later
-    /// one comes is drawn from the opening's id and the poll's number, so that the same decision is the same each time.
+    /// The time until the next poll of a waiting opening. The first poll has no jitter. Later jitter is derived from
+    /// the opening's id and the poll's number, so the decision stays deterministic.
     #[must_use]
     pub fn wait_of(&self, opening: &Opening) -> TimeDelta {
         let polls = opening.polls.saturating_sub(opening.polls_before_wait);
@@ -38,7 +38,7 @@ impl Policy {
         TimeDelta::milliseconds(i64::try_from((i128::from(most) * i128::from(drawn)) >> 32).unwrap_or_default())
     }
 
-    /// The time until the next poll when `polls` have been made in the wait.
+    /// The scheduled time until the next poll after `polls` polls.
     #[must_use]
     pub fn interval(&self, polls: i32) -> TimeDelta {
         let step = usize::try_from(polls).unwrap_or(0);

@@ -1,15 +1,15 @@
-//! What a caller asks for, once it has been checked.
+//! A caller's request after validation.
 
 use serde::{Deserialize, Serialize};
 
 use super::text::string_enum;
 
 string_enum!(
-    /// Who the account is for.
+    /// The kind of customer.
     CustomerType {
         /// A legal person.
         Company = "company",
-        /// A person in business on their own.
+        /// A self-employed person.
         Freelancer = "freelancer",
         /// A private person.
         Individual = "individual",
@@ -17,47 +17,47 @@ string_enum!(
 );
 
 string_enum!(
-    /// How the provider is asked.
+    /// How the account is requested at the provider.
     Flow {
-        /// Ask, then wait for the answer.
+        /// Submit, then wait for the answer by webhook or poll.
         Async = "async",
-        /// The legacy call that blocks until it is decided.
+        /// The legacy call, which blocks until the provider decides.
         Sync = "sync",
     }
 );
 
-/// A request for an account. Every field was checked at the edge.
+/// A validated request for an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// Where the account is opened: ISO 3166 alpha-2.
+    /// The market of the account: ISO 3166 alpha-2.
     pub market: String,
-    /// Who it is for.
+    /// The kind of customer.
     pub customer_type: CustomerType,
-    /// ISO 4217.
+    /// The account's currency: ISO 4217.
     pub currency: String,
-    /// The flow it is opened on; an opening never changes it.
+    /// The flow; it never changes.
     pub flow: Flow,
-    /// The provider that is asked.
+    /// The provider's name.
     pub provider: String,
-    /// The caller's own name for the customer.
+    /// The caller's reference for the customer.
     pub customer_reference: String,
 }
 
-/// The customer's personal data. It stands in the anchor alone, where it can be erased.
+/// The customer's personal data, stored only in the anchor, where it can be erased.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Customer {
-    /// The caller's own name for the customer.
+    /// The caller's reference for the customer.
     pub reference: String,
-    /// Legal or personal name.
+    /// The legal or personal name.
     pub name: String,
-    /// Where the customer is written to.
+    /// The customer's e-mail address.
     pub email: String,
-    /// ISO 3166 alpha-2.
+    /// The country of residence: ISO 3166 alpha-2.
     pub country: String,
 }
 
 impl std::fmt::Debug for Customer {
-    /// Names and addresses stay out of logs and panics.
+    /// Keeps names and addresses out of logs and panics.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Customer").field("reference", &self.reference).finish_non_exhaustive()
     }

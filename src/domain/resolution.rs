@@ -1,31 +1,31 @@
-//! How an operator ends an opening that no machine brings further, and when that can be.
+//! The ways in which an operator can end an opening, and the states that allow each.
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::ProviderRef;
 use super::opening::{State, StateName};
 
-/// What an operator decided.
+/// An operator's decision about an opening.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Resolution {
-    /// The provider said no, and we did not hear it.
+    /// The provider refused, but the answer never reached us.
     Rejected,
-    /// It is given up.
+    /// The opening is given up.
     Failed,
-    /// The account is open, and we did not hear of it.
+    /// The account is open, but the answer never reached us.
     Completed {
-        /// Where money goes; not yet checked.
+        /// The account's IBAN, unchecked.
         iban: String,
-        /// At which bank; not yet checked.
+        /// The account's BIC, unchecked.
         bic: String,
-        /// The provider's tracking id, where we do not know it.
+        /// The provider's tracking id, if we do not know it.
         provider_reference: Option<ProviderRef>,
     },
 }
 
 impl Resolution {
-    /// The first state that it leads to.
+    /// The first state that the decision leads to.
     #[must_use]
     pub const fn state(&self) -> StateName {
         match self {
@@ -35,19 +35,19 @@ impl Resolution {
         }
     }
 
-    /// Why an opening in this state cannot be ended so. None: it can.
+    /// Why the decision is not possible in this state. None: it is possible.
     #[must_use]
     pub fn refused_by(&self, state: &State) -> Option<&'static str> {
         let name = state.name();
         if matches!(name, StateName::IssuingCard) || name.is_terminal() {
-            return Some("it is decided already");
+            return Some("the opening has already ended");
         }
         match self {
-            Self::Completed { provider_reference, .. } if name == StateName::RequestingAccount => provider_reference
-                .is_none()
-                .then_some("no tracking id is known: say which account it is with provider_reference"),
+            Self::Completed { provider_reference, .. } if name == StateName::RequestingAccount => {
+                provider_reference.is_none().then_some("the tracking id is not known; give it as provider_reference")
+            }
             _ if name.may_become().contains(&self.state()) => None,
-            _ => Some("nothing was asked of the provider yet: it can only fail"),
+            _ => Some("the provider was not asked yet, so the only possible outcome is failed"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! An opening as callers and subscribers see it.
+//! The opening as callers and subscribers see it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,58 +10,58 @@ use super::opening::Opening;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = AccountOpening)]
 pub struct Resource {
-    /// Ours; the provider knows it as `reference`.
+    /// Our id; the provider receives it as `reference`.
     pub id: uuid::Uuid,
-    /// What callers are told.
+    /// The status for callers.
     pub status: super::Status,
-    /// The state behind the status.
+    /// The detailed state behind the status.
     pub state: super::StateName,
-    /// Which flow it was started on; it never changes.
+    /// The flow that it was started on; it never changes.
     pub flow: super::Flow,
     /// ISO 3166 alpha-2.
     #[schema(example = "BE")]
     pub market: String,
-    /// What the customer is.
+    /// The kind of customer.
     pub customer_type: super::CustomerType,
-    /// The caller's own name for the customer. Empty: it was erased.
+    /// The caller's reference for the customer. Empty after erasure.
     pub customer_reference: String,
     /// ISO 4217.
     #[schema(example = "EUR")]
     pub currency: String,
-    /// The provider that is asked.
+    /// The provider's name.
     #[schema(example = "nexusbank")]
     pub provider: String,
     /// The provider's tracking id.
     #[schema(value_type = Option<super::ProviderRef>)]
     pub provider_reference: Option<String>,
-    /// The provider's last word.
+    /// The provider's latest status word.
     pub provider_status: Option<String>,
-    /// Set once the account is open.
+    /// The account's IBAN; set once the account is open.
     #[schema(value_type = Option<super::bank::Iban>)]
     pub iban: Option<String>,
-    /// Set with the IBAN.
+    /// The account's BIC; set together with the IBAN.
     #[schema(value_type = Option<super::bank::Bic>)]
     pub bic: Option<String>,
     /// Set once the card is issued.
     #[schema(value_type = Option<super::CardId>)]
     pub card_id: Option<String>,
-    /// Why it ended without an account; `erased` where that is gone.
+    /// The reason for an end without an account; `erased` after erasure.
     pub reason: Option<String>,
-    /// Since when a submission was sent and not answered.
+    /// Since when the outcome of a submission is unknown: sent, but not answered.
     pub outcome_unknown_since: Option<DateTime<Utc>>,
-    /// When people were told that no answer came in time.
+    /// The time at which the missing answer was escalated.
     pub escalated_at: Option<DateTime<Utc>>,
-    /// When the provider is asked next, while we wait for it.
+    /// The time of the next poll of the provider, while waiting for it.
     pub next_poll_at: Option<DateTime<Utc>>,
-    /// When people are told, unless there is an answer before.
+    /// The deadline: without an answer by then, the opening escalates.
     pub deadline_at: DateTime<Utc>,
-    /// When its personal data was erased.
+    /// The time at which its personal data was erased.
     pub erased_at: Option<DateTime<Utc>>,
-    /// When it was started.
+    /// The time of the start.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// The time of the last visible change.
     pub updated_at: DateTime<Utc>,
-    /// The number of transitions: it orders the events of one opening.
+    /// The number of transitions; orders the events of one opening.
     pub version: i64,
 }
 

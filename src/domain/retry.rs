@@ -1,4 +1,4 @@
-//! When to try again, and when to stop.
+//! Retry rules: when to try again, and when to give up.
 
 use chrono::TimeDelta;
 
@@ -6,44 +6,45 @@ use super::text::string_enum;
 use crate::clock::Time;
 
 string_enum!(
-    /// What a failure says about what comes next.
+    /// The class of a failure, which decides the next step.
     Nature {
-        /// It had no effect, and may be tried again.
+        /// No effect; may be repeated.
         Retryable = "retryable",
-        /// It had no effect, and the other side asked for time.
+        /// No effect; the other side asked us to slow down.
         Throttled = "throttled",
-        /// It may have had its effect: whoever tries again must be sure that this makes no second one.
+        /// The effect is unknown: a repeat must not cause a second one.
         Indeterminate = "indeterminate",
-        /// The other side has decided: trying again would be answered the same.
+        /// A final refusal: a repeat would get the same answer.
         Final = "final",
     }
 );
 
-/// How failed work is repeated.
+/// The retry rules of failed work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The longest wait before the first repeat.
+    /// The longest delay before the first repeat.
     pub base: TimeDelta,
-    /// The longest wait before any repeat, also where the other side asks for a longer one: it may have meant milliseconds.
+    /// The longest delay before any repeat. Also caps the delay that the other side asks for, which may have been in
+    /// milliseconds.
     pub cap: TimeDelta,
-    /// How many unusable answers and errors of our own make work dead.
+    /// The number of unusable answers and errors of our own after which work is dead.
     pub max_attempts: i32,
-    /// How long an outage of the other side is waited out.
+    /// How long to keep retrying during an outage of the other side.
     pub retry_for: TimeDelta,
 }
 
-/// What comes after a failed attempt.
+/// The next step after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Once more, then.
+    /// Try again at this time.
     RetryAt(Time),
-    /// No more: a person decides.
+    /// Give up: an operator decides.
     Dead,
 }
 
 impl RetryPolicy {
-    /// The wait before try number `tries + 1`: full jitter, a random part of `min(cap, base × 2^tries)`. `jitter` is in
-    /// `0.0..1.0`. (Exponential Backoff And Jitter, AWS Architecture Blog, 2015.)
+    /// The delay before try number `tries + 1`, with full jitter: a random part of `min(cap, base × 2^tries)`. `jitter`
+    /// is in `0.0..1.0`. (Exponential Backoff And Jitter, AWS Architecture Blog, 2015.)
     #[must_use]
     pub fn backoff(&self, tries: i32, jitter: f64) -> TimeDelta {
         let ceiling = self.ceiling(tries);
@@ -58,27 +59,26 @@ impl RetryPolicy {
         TimeDelta::milliseconds(millis.min(self.cap.num_milliseconds()))
     }
 
-    /// After an outage (transport, 5xx, throttled, misconfiguration): retried until `RETRY_FOR` has passed since the work
-    /// was created, and at least once: work that was only held for so long has not failed yet. `tries` is how many calls were
-    /// made before this one; `after` is what the other side asked for: no wait is shorter than that, and none is longer than
-    /// the cap.
+    /// After an outage (transport, 5xx, throttled, misconfiguration): retries until `RETRY_FOR` has passed since the
+    /// work was created, but at least once, because work that a breaker deferred has not failed yet. `tries` counts
+    /// earlier calls. No delay is shorter than `after`, which the other side asked for, or longer than the cap.
     #[must_use]
     pub fn after_outage(&self, created: Time, tries: i32, after: Option<TimeDelta>, now: Time, jitter: f64) -> Next {
         let wait = self.backoff(tries, jitter).max(after.unwrap_or_default().min(self.cap));
         if tries > 0 && now - created >= self.retry_for { Next::Dead } else { Next::RetryAt(now + wait) }
     }
 
-    /// After an unusable answer or an error of our own, the `failures`-th.
+    /// After the `failures`-th unusable answer or error of our own.
     #[must_use]
     pub fn after_failure(&self, failures: i32, now: Time, jitter: f64) -> Next {
         if failures >= self.max_attempts { Next::Dead } else { Next::RetryAt(now + self.backoff(failures, jitter)) }
     }
 
-    /// When a fact that matches nothing yet is looked at again: the wait doubles with its age, so that no counter is kept.
+    /// When to try a parked fact again. The delay grows with the fact's age, so no counter is needed.
     #[must_use]
     pub fn parked_until(&self, received: Time, now: Time, jitter: f64) -> Time {
         let age = (now - received).clamp(self.base, self.cap);
-        // Half of it fixed: a parked fact is not looked at in a tight loop because the dice fell low.
+        // Half of the delay is fixed: low jitter must not cause a tight loop.
         now + age / 2 + self.jittered(age / 2, jitter)
     }
 
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(policy.backoff(-1, 1.0), TimeDelta::seconds(1));
     }
 
-    /// P15: an outage is no poison.
+    /// P15: an outage does not make work dead.
     #[test]
     fn an_outage_is_waited_out_for_a_day_while_unusable_answers_are_counted() {
         let policy = RetryPolicy::default();

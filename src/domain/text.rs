@@ -1,11 +1,11 @@
-//! Texts as they stand outside: enums whose variants are words, and the forms that the API description gives to texts.
+//! String enums, and the schemas of string types in the API description.
 //!
-//! One list gives an enum its names, its parser, its serialisation and its description. A form is built from the constants
-//! that the checks use, so that the description and the checks cannot drift apart.
+//! One list gives an enum its names, parser, serialisation and schema. A schema is built from the constants of the
+//! check, so description and check cannot drift apart.
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-/// An enum whose variants are fixed words in JSON and in the database.
+/// Declares an enum whose variants are fixed strings in JSON and in the database.
 macro_rules! string_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -13,10 +13,10 @@ macro_rules! string_enum {
         pub enum $name { $($(#[$vmeta])* $variant),+ }
 
         impl $name {
-            /// Every variant, in order.
+            /// Every variant, in declaration order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word that stands for it outside.
+            /// The variant's string in JSON and in the database.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
@@ -57,7 +57,7 @@ macro_rules! string_enum {
     };
 }
 
-/// Describes a type by this schema.
+/// Implements the API schema of a string type.
 macro_rules! form {
     ($name:ty, $schema:expr) => {
         impl utoipa::PartialSchema for $name {
@@ -70,21 +70,20 @@ macro_rules! form {
     };
 }
 
-/// The control characters ([`char::is_control`]) for a class of a regular expression.
+/// The control characters ([`char::is_control`]), for a regular expression class.
 const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f";
 
-/// The control characters but for tabs and line ends.
+/// The control characters except tabs and line ends.
 const CONTROL_IN_LINES: &str = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f";
 
-/// White space ([`char::is_whitespace`]) that is no control character, for a class of a regular expression.
+/// White space ([`char::is_whitespace`]) except control characters, for a regular expression class.
 pub(crate) const SPACE: &str = r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
 
-/// A text.
 pub(crate) fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-/// A text that matches all of this regular expression.
+/// A text that matches the whole regular expression.
 pub(crate) fn matching(pattern: &str) -> ObjectBuilder {
     text().pattern(Some(format!("^{pattern}$")))
 }
@@ -94,12 +93,12 @@ pub(crate) fn printable(most: usize) -> ObjectBuilder {
     matching(&format!("[^{CONTROL}]+")).min_length(Some(1)).max_length(Some(most))
 }
 
-/// A text of 1 to `most` characters without control characters, and not only spaces.
+/// A text of 1 to `most` characters without control characters and not only white space.
 pub(crate) fn line(most: usize) -> ObjectBuilder {
     not_only_spaces(CONTROL, most)
 }
 
-/// The same with tabs and line ends.
+/// Like [`line`], but tabs and line ends are allowed.
 pub(crate) fn lines(most: usize) -> ObjectBuilder {
     not_only_spaces(CONTROL_IN_LINES, most)
 }
@@ -109,29 +108,28 @@ fn not_only_spaces(refused: &str, most: usize) -> ObjectBuilder {
     matching(&pattern).min_length(Some(1)).max_length(Some(most))
 }
 
-/// A text that is one of these words.
 pub(crate) fn one_of<Word: Into<serde_json::Value>>(words: impl Iterator<Item = Word>) -> ObjectBuilder {
     text().enum_values(Some(words))
 }
 
-/// The codes of `len` capital letters that pass this check, in order.
+/// The codes of `len` capital letters that pass the check, in order.
 pub(crate) fn codes(len: u32, passes: impl Fn(&str) -> bool) -> Vec<String> {
     let letter = |n: usize| char::from(b'A' + u8::try_from(n % 26).unwrap_or_default());
     let code = |n: usize| (0..len).rev().map(|place| letter(n / 26_usize.pow(place))).collect::<String>();
     (0..26_usize.pow(len)).map(code).filter(|code| passes(code)).collect()
 }
 
-/// A word that is not one of those expected.
+/// A text that is none of an enum's strings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of: {takes}")]
 pub struct UnknownWord {
-    /// The words that are expected, separated by commas.
+    /// The accepted strings, separated by commas.
     pub takes: String,
 }
 
 pub(crate) use {form, string_enum};
 
-/// Whether texts keep to the form that describes a type.
+/// Returns a check of texts against the schema of a type.
 #[cfg(test)]
 pub(crate) fn form_of<T: utoipa::PartialSchema>() -> impl Fn(&str) -> bool {
     let form = serde_json::to_value(T::schema()).unwrap();

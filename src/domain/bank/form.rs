@@ -1,18 +1,18 @@
 //! The form of each country's national account number (BBAN), as the SWIFT registry of IBANs gives it.
 //!
-//! One table serves the check of an IBAN and the making of one, so that what the sandbox makes up passes the check. A test compares it
-//! with the form that the `iban_validate` crate took from the registry.
+//! One table serves both the check and the generator, so generated sandbox IBANs pass the check. A test compares the
+//! table with the formats that the `iban_validate` crate took from the registry.
 
 use Kind::{A, C, N};
 
-/// What may stand in a place, in the registry's letters.
+/// The character class of a position, in the registry's letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A capital letter.
     A,
     /// A digit.
     N,
-    /// Either.
+    /// A capital letter or a digit.
     C,
 }
 
@@ -26,15 +26,15 @@ impl Kind {
     }
 }
 
-/// Runs of places of one kind.
+/// Runs of positions of the same kind.
 type Form = &'static [(usize, Kind)];
 
-/// The kind of each place of a country's account numbers. None: the registry has no such country.
+/// The kind of each position of a country's account numbers. None: the registry does not list the country.
 pub(super) fn places(country: &str) -> Option<impl Iterator<Item = Kind> + use<>> {
     form(country).map(|runs| runs.iter().flat_map(|(count, kind)| std::iter::repeat_n(*kind, *count)))
 }
 
-/// Whether an account number has its country's length and characters. None: the registry has no such country.
+/// Whether an account number has its country's length and characters. None: the registry does not list the country.
 pub(super) fn fits(country: &str, number: &str) -> Option<bool> {
     let mut bytes = number.bytes();
     let fits = places(country)?.all(|kind| bytes.next().is_some_and(|byte| kind.takes(byte)));

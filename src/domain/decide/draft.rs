@@ -1,4 +1,4 @@
-//! A decision in the making: the opening as it becomes, with what entering and leaving a state always brings.
+//! A decision under construction. `enter` adds the effects that leaving and entering a state always have.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ impl<'a> Draft<'a> {
         Self { opening, event, policy, now, outcome: Outcome::Recorded, steps: Vec::new(), effects: Vec::new() }
     }
 
-    /// The decision that a new opening is.
+    /// The decision that creates an opening.
     pub fn started(opening: Opening, now: Time) -> Decision {
         let step = Step {
             version: opening.version,
@@ -45,8 +45,7 @@ impl<'a> Draft<'a> {
         Decision { outcome: self.outcome, opening: self.opening, steps: self.steps, effects: self.effects }
     }
 
-    /// One transition, with all that goes with it: the effects of the state left and of the state entered, the deadline
-    /// and the timer.
+    /// Makes one transition: the effects of leaving and of entering a state, the deadline and the timer.
     pub fn enter(&mut self, state: State, detail: Option<String>) {
         let from = self.opening.state_name();
         let to = state.name();
@@ -92,17 +91,17 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// One interval from now, but never beyond the deadline.
+    /// One interval from now, capped at the deadline.
     pub fn next_interval(&self) -> Time {
         (self.now + self.policy.wait_of(&self.opening)).min(self.opening.deadline_at)
     }
 
-    /// Something that a caller can see has changed.
+    /// Marks a change that callers can see.
     pub fn touch(&mut self) {
         self.opening.updated_at = self.now;
     }
 
-    /// Records the provider's word beside our state. An empty one is none.
+    /// Records the provider's status word beside our state; an empty word is ignored.
     pub fn record_status(&mut self, word: &str) {
         if !word.is_empty() && self.opening.provider_status.as_deref() != Some(word) {
             self.opening.provider_status = Some(word.to_owned());
@@ -118,14 +117,14 @@ impl<'a> Draft<'a> {
         self.effects.push(Effect::OpenTicket { kind, summary });
     }
 
-    /// Puts a disagreement before a person. The state stays as it is.
+    /// Opens a case for a disagreement. The state does not change.
     pub fn conflict(&mut self, kind: CaseKind, cause: String, ours: Value, theirs: Value) {
         let evidence = self.event.inbox_id;
         self.effects.push(Effect::OpenCase(Case { kind, cause, ours, theirs, evidence }));
         self.outcome = Outcome::Conflict;
     }
 
-    /// Our side of a disagreement.
+    /// Our side of a disagreement, for the case.
     pub fn ours(&self) -> Value {
         let state = &self.opening.state;
         json!({
@@ -138,7 +137,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// What leaving a state brings: its unsent command is of no use any more, and nobody need look at it.
+/// Effects of leaving a state: cancels its unsent command and closes its ticket.
 fn left(from: StateName, to: StateName, flow: Flow) -> impl Iterator<Item = Effect> {
     let topic = Topic::of(from, flow);
     let kind = match from {
@@ -150,7 +149,7 @@ fn left(from: StateName, to: StateName, flow: Flow) -> impl Iterator<Item = Effe
     topic.map(Effect::Cancel).into_iter().chain(close)
 }
 
-/// What entering a state brings: its command, its event, its ticket.
+/// Effects of entering a state: its command, its event and, for an escalation, its ticket.
 fn entered(opening: &Opening) -> Vec<Effect> {
     let state = opening.state_name();
     let command = Topic::of(state, opening.request.flow);

@@ -1,4 +1,4 @@
-//! What the provider says, whichever way it says it.
+//! Decisions about the provider's reports: webhook, poll answer, list item, report row or submission answer.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::domain::ids::ProviderRef;
 use crate::domain::opening::{Account, Ending, State, Status, Wait};
 
 impl Draft<'_> {
-    /// The provider took our submission. Its tracking id is ours whatever the rest of the answer says.
+    /// The provider accepted our submission. Its tracking id is saved even if the rest of the answer is unusable.
     pub fn submission_accepted(&mut self, report: &Report) {
         if self.mismatch(report) {
             return;
@@ -29,7 +29,7 @@ impl Draft<'_> {
         }
     }
 
-    /// A report about this opening; `polled`: when it was asked for, if it was.
+    /// Decides a report about this opening. `polled` is the time of the poll that brought it, if a poll did.
     pub fn reported(&mut self, report: &Report, polled: Option<Time>) {
         if self.mismatch(report) {
             self.after_poll(polled);
@@ -41,7 +41,7 @@ impl Draft<'_> {
             return;
         }
         match &self.opening.state {
-            // It knows of a submission that we have not made: it waits until we have.
+            // The report precedes our own submission: parked until the submission is made.
             State::CreatingProfile => self.outcome = Outcome::Parked,
             State::RequestingAccount { .. } => {
                 if self.accept(report) {
@@ -55,7 +55,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Records a status that the adapter does not know as the provider's last word. The opening does not move, and no poll is put off.
+    /// Records a status word that the adapter does not know. The opening does not move, and the next poll keeps its
+    /// time.
     fn unknown(&mut self, report: &Report) {
         self.outcome = Outcome::Unknown;
         if self.opening.state_name().status() == Status::InProgress {
@@ -63,7 +64,7 @@ impl Draft<'_> {
         }
     }
 
-    /// A poll that brought no answer.
+    /// Handles a poll that failed: no usable answer.
     pub fn poll_without_answer(&mut self, asked_at: Time) {
         self.outcome = Outcome::Superseded;
         if matches!(self.opening.state, State::AwaitingProvider(_) | State::Escalated(_)) {
@@ -72,7 +73,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Tracking id and our reference must both name this opening; if they disagree, a person judges.
+    /// Opens a case if tracking id or our reference names another opening. Returns whether it did.
     fn mismatch(&mut self, report: &Report) -> bool {
         let id = self.opening.id.to_string();
         let held = self.opening.state.reference();
@@ -97,16 +98,16 @@ impl Draft<'_> {
         }
     }
 
-    /// A correlated status proves that the provider took the request: its tracking id starts the wait.
+    /// Saves the tracking id and starts the wait: a correlated status proves that the provider accepted the request.
     fn accept(&mut self, report: &Report) -> bool {
         let State::RequestingAccount { profile, .. } = &self.opening.state else { return false };
         let profile = profile.clone();
         let Some(reference) = report.reference.clone() else {
             if report.verdict == Verdict::Rejected {
-                // The final no ends it whether or not the request ever had a tracking id.
+                // A final refusal ends the opening even if the request never had a tracking id.
                 self.rejected(report);
             } else {
-                // Without a tracking id there is nothing to wait on; it waits until the submission is answered.
+                // Without a tracking id the wait cannot start: parked until the submission is answered.
                 self.outcome = Outcome::Parked;
             }
             return false;
@@ -119,7 +120,7 @@ impl Draft<'_> {
         true
     }
 
-    /// Whether no other opening holds the tracking id; else it is put before a person.
+    /// Whether no other opening holds the tracking id; otherwise opens a case.
     pub fn is_free(&mut self, reference: &ProviderRef) -> bool {
         let Some(holder) = self.event.knowledge.reference_holder else { return true };
         let (ours, theirs) = (self.ours(), json!({"provider_reference": reference, "held_by": holder}));
@@ -127,7 +128,7 @@ impl Draft<'_> {
         false
     }
 
-    /// While we wait, in time or after the deadline.
+    /// Decides a report while the opening waits, before or after the deadline.
     fn waiting(&mut self, report: &Report, polled: Option<Time>) {
         match report.verdict {
             Verdict::Completed => self.completed(report, polled),
@@ -144,14 +145,14 @@ impl Draft<'_> {
         }
     }
 
-    /// A fact that has already moved the opening stays `applied`.
+    /// Sets the outcome, but keeps `applied` if the fact has already moved the opening.
     fn settle_as(&mut self, outcome: Outcome) {
         if self.outcome != Outcome::Applied {
             self.outcome = outcome;
         }
     }
 
-    /// A word from the provider never postpones the next poll.
+    /// Keeps the next poll within one interval: a webhook without a final answer never postpones it.
     fn keep_next_poll_near(&mut self, polled: Option<Time>) {
         if polled.is_none() && matches!(self.opening.state, State::AwaitingProvider(_)) {
             let next = self.next_interval();
@@ -168,12 +169,12 @@ impl Draft<'_> {
         } else if polled.is_some() {
             self.after_poll(polled);
         } else {
-            // The provider has decided and did not say what: ask.
+            // A thin webhook: the provider has decided but sent no account. The poller fetches it now.
             self.poll_now();
         }
     }
 
-    /// The account that a completion names, if it may be saved. A value that may not is put before a person.
+    /// The account that a completion names, if valid. An invalid or foreign value opens a case.
     pub fn usable_account(&mut self, iban: Option<&str>, bic: Option<&str>) -> Option<(Iban, Bic)> {
         self.settle_as(Outcome::Recorded);
         let iban = self.checked(iban, CaseKind::InvalidIban, "iban", Iban::parse);
@@ -194,7 +195,7 @@ impl Draft<'_> {
         field: &str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
-        // White space alone names nothing.
+        // White space alone counts as absent.
         let (raw, cause) = raw.map(|it| (it, compact(it))).filter(|(_, plain)| !plain.is_empty())?;
         match parse(raw) {
             Ok(value) => Some(value),
@@ -214,10 +215,11 @@ impl Draft<'_> {
         self.enter(State::Rejected(Ending { profile, reference, reason }), None);
     }
 
-    /// A poll is over and has not ended the wait: the next one, or, if this was the last, the escalation.
+    /// Schedules the next poll; after the last poll, escalates.
     fn after_poll(&mut self, polled: Option<Time>) {
         let Some(asked_at) = polled else { return };
-        // A poll that was wanted after this one was asked is still owed: this answer may be older than what it is about.
+        // A poll requested after this poll was sent is still due: this answer may be older than the change it was
+        // requested for.
         let owed = self.opening.due_at.filter(|due| asked_at < *due && *due <= self.now);
         match &self.opening.state {
             State::AwaitingProvider(wait) if asked_at >= self.opening.deadline_at => {
@@ -238,19 +240,20 @@ impl Draft<'_> {
     fn escalate(&mut self, wait: Wait) {
         let outcome = self.outcome;
         self.enter(State::Escalated(wait), Some("no final answer by the deadline".to_owned()));
-        // The case, or the word that nobody knows, stays visible on the fact that brought it.
+        // The fact keeps the outcome `conflict` or `unknown`, so that the case or the unknown word stays visible on it.
         if matches!(outcome, Outcome::Conflict | Outcome::Unknown) {
             self.outcome = outcome;
         }
     }
 
-    /// When a last poll that met an older unread fact is repeated: the wait grows with the time since the deadline, so
-    /// that a fact that cannot be read does not have the provider asked in a tight loop.
+    /// The time of the repeated last poll if an older fact was unread. The wait grows with the time since the deadline,
+    /// so an unreadable fact does not cause a tight loop of calls.
     fn look_again(&self) -> Time {
         self.now + (self.now - self.opening.deadline_at).clamp(LOOK_AGAIN, LOOK_AGAIN_CAP)
     }
 
-    /// The account is there: the same answer again is a duplicate, another one a case, anything less too late.
+    /// The account exists. The same answer again is a duplicate, a different account or a refusal is a case, the rest
+    /// is superseded.
     fn after_account(&mut self, report: &Report) {
         let theirs = json!({"status": report.word, "iban": report.iban, "bic": report.bic, "reason": report.reason});
         match report.verdict {
@@ -260,7 +263,7 @@ impl Draft<'_> {
         }
     }
 
-    /// It ended without an account: an account now is a case, and so is a no where we gave up before it came.
+    /// The opening ended without an account. An account now is a case; so is a refusal if we had given up first.
     fn after_ending(&mut self, report: &Report) {
         let rejected = matches!(self.opening.state, State::Rejected(_));
         let theirs = json!({"status": report.word, "iban": report.iban, "bic": report.bic, "reason": report.reason});
@@ -272,7 +275,7 @@ impl Draft<'_> {
         }
     }
 
-    /// It is decided, and somebody says that there is an account: the same one is a duplicate, any other is a case.
+    /// A second completion of a decided opening: the same account is a duplicate, a different account is a case.
     pub fn completed_again(&mut self, iban: Option<&str>, bic: Option<&str>, theirs: Value) {
         let Some(account) = self.opening.state.account().cloned() else {
             return self.contradicted("completed", theirs);
@@ -280,8 +283,8 @@ impl Draft<'_> {
         self.outcome = Outcome::Duplicate;
         let iban = self.checked(iban, CaseKind::InvalidIban, "iban", Iban::parse);
         let bic = bic.and_then(|raw| Bic::parse(raw).ok());
-        // The cause is what differs, and no more: the same other account told with a branch, or without a BIC, is the same
-        // disagreement.
+        // The cause contains only the differing value: the same other account, with a branch or without a BIC, is the
+        // same disagreement.
         let other = match (&iban, &bic) {
             (Some(iban), _) if *iban != account.iban => Some(iban.as_str()),
             (Some(_), Some(bic)) if !bic.same_bank(&account.bic) => Some(bic.bank()),
@@ -292,7 +295,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Another answer than the one that is held: whoever gives it, one case per answer.
+    /// Opens a case for an answer that differs from the saved one: one case per answer, from any source.
     pub fn contradicted(&mut self, cause: &str, theirs: Value) {
         self.conflict(CaseKind::ConflictingAnswer, cause.to_owned(), self.ours(), theirs);
     }

@@ -1,4 +1,5 @@
-//! What an operator decides, where no machine can. It is a fact like another: the first terminal answer that is applied wins.
+//! Decisions of an operator. An operator's decision is a fact like any other: the first terminal answer that is applied
+//! wins.
 
 use serde_json::json;
 
@@ -9,8 +10,8 @@ use crate::domain::opening::{Account, Ending, State, StateName, Wait};
 use crate::domain::resolution::Resolution;
 
 impl Draft<'_> {
-    /// Ends the opening as the operator says, or changes nothing where it has ended or cannot end so: another end than the
-    /// one that is held is a case.
+    /// Ends the opening as the operator decided. If the opening has already ended differently, opens a case; if the
+    /// state does not allow it, changes nothing.
     pub fn resolved(&mut self, act: ActId, resolution: &Resolution, reason: &str) {
         match &self.opening.state {
             State::IssuingCard(_) | State::Completed(..) | State::Rejected(_) | State::Failed(_) => {
@@ -19,7 +20,7 @@ impl Draft<'_> {
             state if resolution.refused_by(state).is_some() => return self.outcome = Outcome::Superseded,
             _ => {}
         }
-        // The operator's own words are erasable, history is not: it names the act.
+        // Operators' reasons can be erased and history cannot, so history stores only the id of the act.
         let detail = format!("by an operator, act {act}");
         match resolution {
             Resolution::Rejected => {
@@ -36,7 +37,8 @@ impl Draft<'_> {
         }
     }
 
-    /// It is decided: the same again says nothing new, and another end is put before a person, as if the provider had said it.
+    /// The opening has ended already: the same decision is a duplicate, a different one opens a case, as if the
+    /// provider had sent it.
     fn resolved_again(&mut self, act: ActId, resolution: &Resolution, reason: &str) {
         let said = |word: &str| json!({"status": word, "act": act, "reason": reason});
         self.outcome = Outcome::Duplicate;
@@ -58,7 +60,7 @@ impl Draft<'_> {
         Ending { profile: state.profile().cloned(), reference: state.reference().cloned(), reason: reason.to_owned() }
     }
 
-    /// All of it or nothing: what disagrees with what is held becomes a case, and then no step is made.
+    /// Saves the account or makes no step at all: a value that disagrees with a saved one opens a case.
     fn account_found(&mut self, iban: &str, bic: &str, reference: Option<&ProviderRef>, detail: &str) {
         let Some(wait) = self.wait_of(reference) else { return };
         let Some((iban, bic)) = self.usable_account(Some(iban), Some(bic)) else { return };
@@ -68,7 +70,7 @@ impl Draft<'_> {
         self.enter(State::IssuingCard(Account { wait, iban, bic }), Some(detail.to_owned()));
     }
 
-    /// The wait that the account ends: the one that is held, or the one that the operator's tracking id begins.
+    /// The wait that the account ends: the current one, or one that starts with the operator's tracking id.
     fn wait_of(&mut self, said: Option<&ProviderRef>) -> Option<Wait> {
         let state = &self.opening.state;
         let profile = state.profile()?.clone();
@@ -83,7 +85,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Whether the opening holds the tracking id that was said, or none; else it is put before a person.
+    /// Whether the operator's tracking id agrees with the saved one (or none was given); otherwise opens a case.
     fn is_under(&mut self, said: Option<&ProviderRef>) -> bool {
         let held = self.opening.state.reference().cloned();
         match (held, said) {

@@ -1,11 +1,11 @@
-//! The hash chain (P22): the same history gives the same links for ever, and any change of it breaks one.
+//! The hash chain (P22): a history always has the same links, and any change breaks one.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::domain::chain::{Hash, HistoryKey, Row};
 
-/// A row that owns its texts.
+/// A row that owns its strings.
 #[derive(Clone, Debug, PartialEq)]
 struct Owned {
     opening: u128,
@@ -39,7 +39,7 @@ fn key() -> HistoryKey {
     HistoryKey::new(&std::array::from_fn(|n| u8::try_from(n).unwrap()))
 }
 
-/// Each row with its link: what the table holds.
+/// The table's content: each row with its link.
 fn linked(rows: &[Owned]) -> Vec<(Owned, Hash)> {
     let mut previous = None;
     let mut link = |row: &Owned| {
@@ -50,7 +50,7 @@ fn linked(rows: &[Owned]) -> Vec<(Owned, Hash)> {
     rows.iter().map(&mut link).collect()
 }
 
-/// What a verifier does: every link again, and the last one against the anchor's.
+/// The verifier's check: recompute every link, and compare the last one with the anchor's.
 fn holds(table: &[(Owned, Hash)], head: Hash) -> bool {
     let rows: Vec<Owned> = table.iter().map(|(row, _)| row.clone()).collect();
     let stored = table.iter().map(|(_, hash)| *hash);
@@ -80,7 +80,7 @@ fn history() -> impl Strategy<Value = Vec<Owned>> {
     })
 }
 
-/// Each field in turn, changed by as little as can be.
+/// Each field in turn, changed minimally.
 fn edits(row: &Owned) -> Vec<Owned> {
     let longer = |text: &str| format!("{text}x");
     // Absent, empty and a letter are three different things.
@@ -139,7 +139,7 @@ proptest! {
         }
     }
 
-    /// A forger without the key cannot link a row of their own.
+    /// An attacker without the key cannot link a forged row.
     #[test]
     fn p22_another_key_gives_other_links(rows in history(), byte in 0..32_usize) {
         let mut bytes = std::array::from_fn(|n| u8::try_from(n).unwrap());
@@ -148,7 +148,7 @@ proptest! {
     }
 }
 
-/// HMAC-SHA256 over the documented bytes, computed apart from this crate: a stored history stays verifiable.
+/// HMAC-SHA256 over the documented bytes, computed outside this crate: a stored history stays verifiable.
 #[test]
 fn p22_the_links_of_a_known_history_never_change() {
     let at = began().timestamp_micros();
@@ -201,14 +201,14 @@ fn p22_text_cannot_move_from_one_field_to_the_next() {
     let link = |row: &Row<'_>| key().link(None, row);
     assert_ne!(link(&split("ab", "c")), link(&split("a", "bc")));
     assert_ne!(link(&split("abc", "")), link(&split("", "abc")));
-    // Nor when the text holds the byte that marks a field.
+    // The same if the text contains the byte that marks a field.
     assert_ne!(link(&split("a\u{1}b", "c")), link(&split("a", "b\u{1}c")));
     let (absent, empty) = (split("a", "b"), Row { detail: Some(""), ..split("a", "b") });
     assert_ne!(link(&absent), link(&empty));
     assert_ne!(link(&Row { from: Some(""), ..absent }), link(&empty));
 }
 
-/// The row that is written carries what the step said.
+/// The written row carries the step's values.
 #[test]
 fn a_step_becomes_the_row_of_its_columns() {
     let before = opening(StateName::AwaitingProvider);

@@ -94,7 +94,7 @@ fn pending(now: Time) -> Fact {
     polled(now, report(Verdict::Pending))
 }
 
-/// Whatever a poll brings that is not final: nothing, no news, a word that nobody knows, an account that is none.
+/// Poll results that are not final: no answer, no news, an unknown status word, an unusable account.
 const NO_END: [fn(Time) -> Fact; 7] = [
     unanswered,
     pending,
@@ -158,7 +158,7 @@ fn p14_an_answer_at_the_deadline_or_after_it_ends_the_wait_and_closes_the_ticket
     }
 }
 
-/// Rule 5: no opening is ever silently stuck, wherever it stands.
+/// Rule 5: no opening is ever silently stuck, in any state.
 #[test]
 fn p14_a_step_that_is_stuck_at_its_deadline_is_in_front_of_a_person_and_stays_on_the_timer() {
     for state in [StateName::CreatingProfile, StateName::RequestingAccount, StateName::IssuingCard] {
@@ -167,7 +167,7 @@ fn p14_a_step_that_is_stuck_at_its_deadline_is_in_front_of_a_person_and_stays_on
         poller.run(23 * 60, pending, |_| {});
         assert_eq!(poller.tickets, [(720, TicketKind::StepFailed)], "{state}");
         assert_eq!((poller.opening.state_name(), poller.escalations), (state, 0));
-        // Asked for again each half day, as one kind: the ticket is one.
+        // Requested again every 12 hours, as one kind: one ticket.
         poller.run(49 * 60, pending, |_| {});
         assert_eq!(poller.polls, [720, 1440, 2160, 2880], "{state}");
     }
@@ -179,7 +179,7 @@ fn p14_an_older_unread_fact_defers_the_escalation_until_it_is_read_without_a_tig
     poller.run(719, pending, |_| {});
     poller.polls.clear();
     poller.older_unread = true;
-    // In seconds, for twenty minutes: as long as a fact that cannot be read is retried.
+    // In seconds, for twenty minutes: as long as an unreadable fact is retried.
     for _ in 0..20 * 60 {
         poller.now += TimeDelta::seconds(1);
         poller.tick(pending);
@@ -233,8 +233,8 @@ fn a_poll_schedule_is_followed_and_the_deadline_is_its_last_entry() {
     assert_eq!(poller.tickets, [(100, TicketKind::WebhookNotReceived)]);
 }
 
-/// Rule 3: a thin webhook, or an operator, has the provider asked now; the answer of a poll that was already under way
-/// must not undo that, since it may be older than what the webhook is about.
+/// Rule 3: a thin webhook or an operator requests a poll now. The answer of a poll already in flight must not cancel
+/// that request: it may be older than the webhook's news.
 #[test]
 fn p8_a_poll_that_is_wanted_while_another_is_under_way_is_still_made() {
     for state in [StateName::AwaitingProvider, StateName::Escalated] {
@@ -251,7 +251,7 @@ fn p8_a_poll_that_is_wanted_while_another_is_under_way_is_still_made() {
             assert_eq!(poller.opening.state_name(), StateName::IssuingCard, "{state}");
         }
     }
-    // Also when that poll was the last: it escalates, and the answer still counts.
+    // Also if that poll was the last one: it escalates, and its answer still counts.
     let mut poller = Poller::new(StateName::AwaitingProvider);
     poller.run(719, pending, |_| {});
     poller.now += MINUTE;

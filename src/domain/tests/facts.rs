@@ -1,14 +1,14 @@
-//! The facts that the table's rows name.
+//! The sample facts that the table's rows name.
 
 use super::*;
 
-/// A fact, with what is known around it and when it is decided.
+/// A fact, the knowledge around it and the time of the decision.
 pub(super) struct Sample {
     pub event: Event,
     pub now: Time,
 }
 
-/// The sample that a row of the table names. Panics on a name that it does not know.
+/// The sample of a row of the table. Panics on an unknown name.
 pub(super) fn sample(name: &str) -> Sample {
     let before = began() + MINUTE * 10;
     let deadline = began() + HOUR * 12;
@@ -45,7 +45,7 @@ pub(super) fn sample(name: &str) -> Sample {
     }
 }
 
-/// What an operator decides, and what is known around it.
+/// An operator's decision and the knowledge around it.
 fn decided(what: &str) -> (Resolution, Knowledge) {
     let holds_reference = Knowledge { reference_holder: Some(id(2)), ..Knowledge::default() };
     let holds_iban = Knowledge { iban_holder: Some(id(2)), ..Knowledge::default() };
@@ -85,7 +85,7 @@ fn poll(what: &str, now: Time) -> Sample {
     Sample { event: Event { knowledge, ..event(1, fact) }, now }
 }
 
-/// What a provider says, whichever way, and whether another opening holds what it names.
+/// A provider's report, and whether another opening holds its values.
 fn said(what: &str) -> (Report, Knowledge) {
     let holder = Some(id(2));
     let knowledge = match what {

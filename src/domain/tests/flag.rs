@@ -1,4 +1,4 @@
-//! The flag: the narrowest rule decides, a percentage is stable and grows.
+//! The feature flag: the narrowest rule decides; a percentage is stable and only adds openings.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ fn rule(market: Option<&str>, customer_type: Option<CustomerType>, enabled: bool
     Rule { scope: Scope { market: market.map(str::to_owned), customer_type }, enabled, percentage }
 }
 
-/// A scope's switch among the sixteen that there are with three markets and three types: no rule, off, or on.
+/// Rules for the sixteen scopes of three markets and three types: no rule, off, or on.
 fn rules() -> impl Strategy<Value = Vec<(usize, usize, bool)>> {
     let all: Vec<(usize, usize)> = (0..=3).flat_map(|market| (0..=3).map(move |kind| (market, kind))).collect();
     let some = proptest::sample::subsequence(all, 0..=16);
@@ -23,7 +23,7 @@ fn rules() -> impl Strategy<Value = Vec<(usize, usize, bool)>> {
     })
 }
 
-/// The place behind the last stands for all.
+/// The index after the last one means all.
 fn made((market, kind, on): &(usize, usize, bool)) -> Rule {
     rule(MARKETS.get(*market).copied(), CustomerType::ALL.get(*kind).copied(), *on, 100)
 }
@@ -33,7 +33,7 @@ proptest! {
     fn the_narrowest_rule_decides_in_whatever_order_they_stand_and_none_means_on(
         given in rules(), market in 0..3_usize, kind in 0..3_usize, n in any::<u128>(),
     ) {
-        // Contract §3, looked up one scope after the other.
+        // Contract §3: look up one scope after the other.
         let scopes = [(market, kind), (market, 3), (3, kind), (3, 3)];
         let found = scopes.iter().find_map(|at| given.iter().find(|(market, kind, _)| (*market, *kind) == *at));
         let expected = if found.is_none_or(|(_, _, on)| *on) { Flow::Async } else { Flow::Sync };

@@ -10,7 +10,7 @@ fn opening(time: u128, rest: u128) -> OpeningId {
     OpeningId(Uuid::from_u128((time << 80) | (7 << 76) | (2 << 62) | rest))
 }
 
-/// G3, P9: the same for ever. A change of this value gives every effect that is under way a new Idempotency-Key.
+/// G3, P9: the same forever. A changed value would give every pending effect a new Idempotency-Key.
 #[test]
 fn an_effect_has_the_id_that_it_had_in_the_version_before() {
     let id = opening(0x0199_0000_0001, 5).effect("create_profile");
@@ -25,7 +25,7 @@ fn effects_of_other_names_and_of_other_openings_have_other_ids() {
     assert_eq!(ids.len(), names.len() * openings.len());
 }
 
-/// As lists and archives need it: in the order in which their openings started.
+/// For lists and archives: sorted by the start of their opening.
 #[test]
 fn ids_of_effects_sort_by_the_time_of_their_opening_and_are_uuids_of_our_own_making() {
     let (earlier, later) = (opening(1, u128::from(u32::MAX)), opening(2, 0));

@@ -1,4 +1,4 @@
-//! The inbox, simulated: facts are decided as they come, parked ones again after each that moved the opening.
+//! A simulated inbox: decides facts as they come, and parked facts again after each transition.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ pub(super) struct Inbox {
     now: Time,
     received: usize,
     pub parked: Vec<Event>,
-    /// The distinct causes of the cases opened.
+    /// The distinct causes of the opened cases.
     pub causes: BTreeSet<(CaseKind, String)>,
-    /// Everything that must happen once at most: commands, events, tickets.
+    /// Effects that must happen at most once: commands, events, tickets.
     effects: Vec<String>,
-    /// The fact that decided it, and the terminal answers that had been settled before that.
+    /// The fact that decided the opening, and the terminal answers settled before it.
     pub decided_by: Option<Fact>,
     pub settled_before: usize,
 }
@@ -51,7 +51,7 @@ impl Inbox {
         }
     }
 
-    /// Whether it moved the opening.
+    /// Whether the fact moved the opening.
     fn settle(&mut self, event: Event) -> bool {
         let decision = decide(&self.opening, &event, &Policy::default(), self.now);
         let broken: Vec<String> = invariants::broken(&self.opening, &event, &decision, self.now).collect();
@@ -78,14 +78,14 @@ impl Inbox {
         assert_eq!(distinct.len(), self.effects.len(), "{:?}", self.effects);
     }
 
-    /// The answer that the final state is: an IBAN, or the no.
+    /// The final answer: an IBAN, or the refusal.
     pub fn end(&self) -> String {
         let iban = self.opening.state.account().map(|account| account.iban.as_str());
         format!("{} {}", self.opening.state_name(), iban.unwrap_or("-"))
     }
 }
 
-/// What must happen once per opening, by name.
+/// The name of an effect that must happen at most once per opening.
 fn once(effect: &Effect) -> Option<String> {
     match effect {
         Effect::Send(Command(topic)) => Some(topic.to_string()),
@@ -95,7 +95,7 @@ fn once(effect: &Effect) -> Option<String> {
     }
 }
 
-/// The terminal state that a fact is the answer for, if it can be applied as one.
+/// The terminal state that a fact leads to, if it can be applied.
 pub(super) fn answer(fact: &Fact) -> Option<String> {
     if matches!(fact, Fact::SubmissionRejected { .. }) {
         return Some("rejected -".to_owned());

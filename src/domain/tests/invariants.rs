@@ -1,8 +1,8 @@
-//! What holds for every decision, whatever the fact: checked in every cell of the table and on every step of every order.
+//! Invariants of every decision, checked in every cell of the table and on every step of every order.
 
 use super::*;
 
-/// The rules that a decision breaks, in words. Empty: none.
+/// The invariants that a decision violates. Empty: none.
 pub(super) fn broken(
     before: &Opening,
     event: &Event,
@@ -59,7 +59,7 @@ fn only_the_word_changed(before: &Opening, decision: &Decision) -> bool {
     expected == decision.opening && decision.effects.is_empty()
 }
 
-/// F4: as long as there is no answer.
+/// F4: while no final answer exists.
 fn last_word_is_kept(before: &Opening, event: &Event, after: &Opening) -> bool {
     let waits = before.state_name().status() == Status::InProgress;
     !waits || after.provider_status.as_deref() == event.fact.report().map(|it| it.word.as_str())
@@ -106,7 +106,7 @@ fn account_is_valid(before: &Opening, event: &Event, after: &Opening) -> bool {
     }
 }
 
-/// No opening is silently stuck: all that is not over has a timer, save what people were told to look at.
+/// No opening is silently stuck: every unfinished opening has a timer, except an escalated one, which has a ticket.
 fn timer_is_right(after: &Opening, now: Time) -> bool {
     match after.state_name() {
         StateName::AwaitingProvider => {
@@ -116,7 +116,7 @@ fn timer_is_right(after: &Opening, now: Time) -> bool {
         StateName::CreatingProfile | StateName::RequestingAccount | StateName::IssuingCard => {
             after.due_at.is_some() && after.next_poll_at().is_none()
         }
-        // Only a poll that somebody wants, or one that is under way.
+        // Only a requested poll, or a poll in flight.
         StateName::Escalated => after.escalated_at.is_some() && after.due_at.is_none_or(|due| due <= now + MINUTE),
         StateName::Completed | StateName::Rejected | StateName::Failed => after.due_at.is_none(),
     }
@@ -128,7 +128,7 @@ fn cases_are_right(event: &Event, decision: &Decision) -> bool {
     evident && (opened > 0) == (decision.outcome == Outcome::Conflict) && opened <= 1
 }
 
-/// The topic of a state: contract §6 and design §1, not the code's own function.
+/// The topic of a state as in contract §6 and design §1; independent of the code under test.
 fn topic(state: StateName, flow: Flow) -> Option<Topic> {
     match state {
         StateName::CreatingProfile => Some(Topic::CreateProfile),
@@ -139,7 +139,7 @@ fn topic(state: StateName, flow: Flow) -> Option<Topic> {
     }
 }
 
-/// What is cancelled (true) and sent (false).
+/// The cancelled (true) and sent (false) commands.
 fn commands(decision: &Decision) -> Vec<(bool, Topic)> {
     let of = |effect: &Effect| match effect {
         Effect::Cancel(topic) => Some((true, *topic)),

@@ -1,6 +1,6 @@
-//! Tests of the business logic against the written rules. Samples and builders are here; `table.rs` has every state meet
-//! every fact, `order.rs` every order, `deadline.rs` the twelve hours, `chain.rs` the hash chain, `ids.rs` the ids of
-//! effects, `purity.rs` keeps I/O out, `words.rs` holds the words that others rely on.
+//! Tests of the business logic against the written rules, with samples and builders. `table.rs`: every state and fact;
+//! `order.rs`: every order; `deadline.rs`: the twelve hours; `chain.rs`: the hash chain; `ids.rs`: the ids of effects;
+//! `purity.rs`: no I/O; `words.rs`: the public strings.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod chain;
@@ -26,7 +26,7 @@ use crate::clock::Time;
 
 /// A valid Belgian IBAN: the account that openings get.
 const IBAN: &str = "BE68539007547034";
-/// The same as people print it.
+/// The same IBAN in printed form.
 const PRINTED_IBAN: &str = "be68 5390 0754 7034";
 /// Another valid one (providers.md, consequence 8).
 const OTHER_IBAN: &str = "NL20ADYB2017000035";
@@ -40,7 +40,7 @@ const OTHER_REFERENCE: &str = "aor_2";
 const HOUR: TimeDelta = TimeDelta::hours(1);
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
 
-/// When the wait of a sample began.
+/// The beginning of a sample's wait.
 fn began() -> Time {
     Time::from_timestamp(1_767_225_600, 0).unwrap()
 }

@@ -8,12 +8,12 @@ use proptest::prelude::*;
 use super::inbox::{Inbox, answer};
 use super::*;
 
-/// Asked long after any deadline: it escalates whatever still waits.
+/// A poll long after any deadline: escalates any opening that still waits.
 fn last_poll() -> Fact {
     unanswered(began() + HOUR * 48)
 }
 
-/// One answer in the several ways in which it is told.
+/// One answer in each of its forms.
 fn told(which: usize) -> Vec<Fact> {
     let untracked = |report: Report| reported(Report { reference: None, ..report });
     match which {
@@ -36,7 +36,7 @@ fn told(which: usize) -> Vec<Fact> {
     }
 }
 
-/// What is no answer: it may come in any number, anywhere, or not at all.
+/// Facts without an answer: they may arrive any number of times, anywhere, or never.
 fn noise() -> Vec<Fact> {
     vec![
         reported(report(Verdict::Started)),
@@ -53,8 +53,8 @@ fn noise() -> Vec<Fact> {
     ]
 }
 
-/// What our own commands brought: never lost, but perhaps told twice. The card answers a command that is sent only once
-/// there is an account; before that, and after a no, it waits.
+/// Results of our own commands: never lost, possibly repeated. The card answers a command that is sent only after the
+/// account exists; before that, and after a refusal, it is parked.
 fn results() -> Vec<Fact> {
     vec![
         Fact::ProfileCreated { profile: profile("prof_1") },
@@ -63,7 +63,7 @@ fn results() -> Vec<Fact> {
     ]
 }
 
-/// Facts that arrive, of some of `answers`: a part of all copies, in any order.
+/// Arrivals of the facts of some `answers`: a subset of all copies, in any order.
 fn arrivals(answers: &'static [usize]) -> impl Strategy<Value = Vec<Fact>> {
     let mut pool: Vec<Fact> = answers.iter().flat_map(|which| told(*which)).chain(noise()).chain(results()).collect();
     pool.extend(pool.clone());
@@ -76,7 +76,7 @@ fn arrivals(answers: &'static [usize]) -> impl Strategy<Value = Vec<Fact>> {
         .prop_shuffle()
 }
 
-/// Delivers, then lets a poll repair what was lost, and checks P6 and P8.
+/// Delivers the facts, then lets a poll repair losses, and checks P6 and P8.
 fn check(arrivals: &[Fact], truth: usize) {
     let repair = polled(began() + HOUR * 24, told(truth)[0].report().unwrap().clone());
     let facts = || arrivals.iter().cloned().chain([repair.clone()]);
@@ -87,7 +87,7 @@ fn check(arrivals: &[Fact], truth: usize) {
     assert_eq!(inbox.end(), first, "the first terminal answer applied is kept (P6)");
     assert_eq!(inbox.settled_before, 0, "a terminal answer was passed over (P8)");
     assert!(answers.contains(&first));
-    // Two answers: one case. Two accounts after a no are one disagreement: the no against an account.
+    // Two answers: one case. Two accounts after a refusal are one disagreement: refusal against account.
     let cases = if first == "rejected -" { (answers.len() - 1).min(1) } else { answers.len() - 1 };
     assert_eq!(inbox.causes.len(), cases, "{:?}", inbox.causes);
     let waits = |event: &Event| matches!(event.fact, Fact::CardIssued { .. });
@@ -154,7 +154,7 @@ fn p8_all_120_orders_of_five_webhooks_keep_the_first_answer_and_open_one_case() 
     }
 }
 
-/// P8: the refusal of a submission is an answer like another.
+/// P8: a refused submission is an answer like any other.
 #[test]
 fn p8_a_refused_submission_and_an_account_open_one_case_in_every_order() {
     let refused = Fact::SubmissionRejected { code: "duplicate".into(), message: "known".into() };
@@ -170,7 +170,7 @@ fn p8_a_refused_submission_and_an_account_open_one_case_in_every_order() {
     }
 }
 
-/// Rule 3: one case per opening and value, whether it comes before or after the account, and the account is saved.
+/// Rule 3: one case per opening and value, before or after the account, and the valid account is saved.
 #[test]
 fn p8_an_invalid_iban_is_one_case_in_every_order_and_never_saved() {
     let facts = [
@@ -187,7 +187,7 @@ fn p8_an_invalid_iban_is_one_case_in_every_order_and_never_saved() {
     }
 }
 
-/// Rule 4, one case per cause: another account is the same other account however it is written.
+/// Rule 4, one case per cause: spelling does not make another account a second one.
 #[test]
 fn one_other_account_is_one_case_however_it_is_written() {
     let written =
@@ -200,7 +200,7 @@ fn one_other_account_is_one_case_however_it_is_written() {
     assert_eq!(inbox.causes.len(), 1, "{:?}", inbox.causes);
 }
 
-/// Rule 1, rule 7: two tracking ids are one disagreement, whichever came first and however often.
+/// Rule 1, rule 7: two tracking ids are one disagreement, in any order and number.
 #[test]
 fn two_tracking_ids_are_one_case_in_every_order() {
     let other = Report { reference: Some(reference(OTHER_REFERENCE)), ..report(Verdict::Pending) };

@@ -1,4 +1,4 @@
-//! `domain/` does no I/O and reads no clock and no randomness (design §1, §7): its sources name nothing that could.
+//! The domain does no I/O and reads no clock and no randomness (design §1, §7): its sources name nothing that could.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ const FORBIDDEN: [&str; 4] = [
     "env fs io net process thread print println eprintln dbg",
     // Clocks, ids and randomness: they are arguments.
     "Clock Ids Instant Local SystemTime elapsed getrandom new_v4 new_v7 now_v7 rand random",
-    // What makes two runs differ.
+    // Sources of nondeterminism.
     "HashMap HashSet RandomState async await unsafe",
 ];
 
@@ -21,7 +21,7 @@ fn forbidden() -> impl Iterator<Item = &'static str> {
     FORBIDDEN.iter().flat_map(|names| names.split(' '))
 }
 
-/// What a line of code names that it may not. Comments and texts may speak of anything.
+/// The forbidden name in a line of code. Comments and texts may contain any name.
 fn offence(line: &str) -> Option<&'static str> {
     let code: String =
         line.split("//").next().unwrap_or_default().split('"').step_by(2).collect::<Vec<_>>().join("\"\"");

@@ -1,5 +1,5 @@
-//! An operator's decision (P6, P8): it is one answer among others, its words stay out of the history, and an erased opening
-//! answers to nothing any more.
+//! An operator's decision (P6, P8): one answer among others. Its text stays out of history, and an erased opening
+//! ignores every later fact.
 
 use super::inbox::Inbox;
 use super::*;
@@ -40,7 +40,7 @@ fn the_history_of_a_decision_names_the_act_and_none_of_the_operators_words() {
     }
 }
 
-/// P6, P8: whatever comes first stays; a provider that says otherwise later is one case, one that agrees is none.
+/// P6, P8: the first answer stays. A later answer of the provider that differs is one case; one that agrees is none.
 #[test]
 fn p8_a_later_answer_of_the_provider_that_disagrees_is_one_case() {
     let open = || reported(completed(IBAN, BIC));
@@ -76,7 +76,7 @@ fn of_two_decisions_the_first_stays_and_another_one_is_one_case() {
     }
 }
 
-/// P8: an operator and a provider that say different things are one case, whoever is read first; what is the same is none.
+/// P8: an operator and a provider that disagree are one case, in either order; agreement is none.
 #[test]
 fn p8_a_decision_and_an_answer_that_disagree_are_one_case_in_either_order() {
     let answers = [completed(IBAN, BIC), completed(OTHER_IBAN, BIC), report(Verdict::Rejected)];

@@ -7,7 +7,7 @@ use super::*;
 
 const TABLE: &str = include_str!("table.md");
 
-/// How many kinds of fact there are; [`kind`] numbers them.
+/// The number of fact kinds; [`kind`] numbers them.
 const KINDS: usize = 12;
 
 /// A new variant of `Fact` does not compile until it is numbered here, and does not pass until a row names it.
@@ -28,7 +28,7 @@ fn kind(fact: &Fact) -> usize {
     }
 }
 
-/// The rows: a fact's name and what it means in each state.
+/// The rows: a fact's name and its meaning in each state.
 fn rows() -> Vec<(&'static str, BTreeMap<StateName, &'static str>)> {
     let mut states: Vec<StateName> = Vec::new();
     let mut rows = Vec::new();
@@ -44,7 +44,7 @@ fn rows() -> Vec<(&'static str, BTreeMap<StateName, &'static str>)> {
     rows
 }
 
-/// The opening that a row's fact meets. What was polled or timed was claimed before: its timer stands at the lease's end.
+/// The opening that a row's fact meets. A polled or timed fact was claimed before, so its timer is at the lease's end.
 fn met(state: StateName, sample: &Sample, flow: Flow) -> Opening {
     let mut opening = opening(state);
     opening.request.flow = flow;
@@ -55,7 +55,7 @@ fn met(state: StateName, sample: &Sample, flow: Flow) -> Opening {
     opening
 }
 
-/// A decision in the words of the table.
+/// A decision in the table's vocabulary.
 fn cell(before: &Opening, decision: &Decision, now: Time) -> String {
     let mut words: Vec<String> = match decision.outcome {
         Outcome::Applied => Vec::new(),
@@ -83,7 +83,7 @@ fn away(wait: TimeDelta) -> String {
     }
 }
 
-/// The timer that the state entered sets; as it was where none is entered.
+/// The timer that the entered state sets; unchanged if no state is entered.
 fn usual_due(before: &Opening, decision: &Decision, now: Time) -> Option<Time> {
     match decision.steps.last().map(|step| step.to) {
         None => before.due_at,
@@ -113,7 +113,7 @@ fn p6_p7_every_state_meets_every_fact_as_the_table_says() {
     assert!(wrong.is_empty(), "{} cells\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// The legacy flow: the same states, and one other command.
+/// The legacy flow: the same states, with one different command.
 #[test]
 fn a_synchronous_opening_is_asked_for_with_the_call_that_blocks_and_leaves_it_with_its_answer() {
     let mut started = opening(StateName::CreatingProfile);
@@ -162,7 +162,7 @@ fn the_table_names_every_state_and_every_kind_of_fact_once() {
     assert!(topics.iter().eq(Topic::ALL), "a topic is missing: {topics:?}");
 }
 
-/// Rule 2: a webhook, a list row, a report row and a sandbox message that say the same mean the same.
+/// Rule 2: a webhook, a list row, a report row and a sandbox message with equal content mean the same.
 #[test]
 fn what_a_provider_says_means_the_same_whichever_way_it_comes() {
     for (name, _) in rows().iter().filter(|(name, _)| name.starts_with("reported: ")) {

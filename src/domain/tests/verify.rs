@@ -1,5 +1,5 @@
-//! The verifier (P22): whatever is done to a history is found where it was done, and nothing is found where nothing was.
-//! What it says of each forgery on a real database: `tests/it/verify.rs`.
+//! The verifier (P22) finds every change of a history at its place and reports nothing on an unchanged one. Its
+//! findings on a real database: `tests/it/verify.rs`.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::chain::{Hash, HistoryKey, Row};
 use crate::domain::verify::{Anchor, Finding, Flaw, Head, Link, compare, verify};
 
-/// The longest way through the table of steps.
+/// The longest path through the states.
 const STATES: [&str; 6] =
     ["creating_profile", "requesting_account", "awaiting_provider", "escalated", "issuing_card", "completed"];
 
@@ -55,7 +55,7 @@ fn history(rows: usize) -> Vec<Stored> {
     table
 }
 
-/// What is found in `table`, whose anchor is the one of `real`.
+/// The findings in `table` against the anchor of `real`.
 fn found(real: &[Stored], table: &[Stored]) -> Vec<Finding> {
     let last = real.last().unwrap();
     let anchor = Anchor { state: last.to, version: last.version, head: &last.hash };
@@ -93,7 +93,7 @@ proptest! {
         }
     }
 
-    /// Versions and hashes may be anything: there is a finding, and no panic.
+    /// Versions and hashes may hold any value: a finding, and no panic.
     #[test]
     fn p22_rows_of_any_shape_are_told_of(
         rows in proptest::collection::vec((any::<i64>(), 0..6_usize, proptest::collection::vec(any::<u8>(), 0..40)), 1..9),

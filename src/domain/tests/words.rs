@@ -1,4 +1,5 @@
-//! The words that callers, subscribers and people rely on (contract §3, §5; design §2), the start, and the poll schedule.
+//! The strings that callers, subscribers and people rely on (contract §3, §5; design §2), the start, and the poll
+//! schedule.
 
 use super::*;
 

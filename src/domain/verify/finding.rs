@@ -1,70 +1,69 @@
-//! What can be wrong with a history, in words.
+//! The kinds of damage that the verifier reports.
 
 use std::fmt::{Display, Formatter, Result};
 
 use uuid::Uuid;
 
-/// Something that was done to a history.
+/// One piece of damage to a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Whose.
+    /// The opening that the history belongs to.
     pub opening: Uuid,
-    /// Where: the first row that it is about. 0: the opening as a whole.
+    /// The version of the first damaged row. 0: the opening as a whole.
     pub version: i64,
-    /// What.
+    /// The kind of damage.
     pub flaw: Flaw,
 }
 
-/// What was done, as far as it can be told.
+/// The kind of damage, as far as it can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// The rows up to this version are not those that the chain was made over: the first was edited, or its hash, or it was
-    /// put in the place of another.
+    /// The rows up to this version are not the chained ones: a row or its hash was edited, or a row was replaced.
     Edited {
-        /// The last of them.
+        /// The last damaged version.
         to: i64,
     },
-    /// The rows up to this version are gone, and others follow.
+    /// The rows up to this version are missing, and later rows exist.
     Deleted {
-        /// The last of them.
+        /// The last missing version.
         to: i64,
     },
-    /// The chain goes on without this row.
+    /// The chain continues without this row.
     Inserted,
-    /// This row and another stand in each other's place.
+    /// This row and another one were exchanged.
     Swapped {
-        /// The other.
+        /// The version of the other row.
         with: i64,
     },
-    /// The rows up to this version, which the anchor knows of, are gone from the end.
+    /// The last rows, up to the anchor's version, are missing.
     Truncated {
-        /// The last of them.
+        /// The last missing version.
         to: i64,
     },
-    /// A step that the table of steps does not have, or that does not start where the one before ended; its hash is right.
+    /// The transition is not allowed, or does not start where the previous row ended; its hash is right.
     IllegalStep {
-        /// From which state, in the words of the row.
+        /// The old state, as the row spells it.
         from: Option<String>,
-        /// To which.
+        /// The new state, as the row spells it.
         to: String,
     },
-    /// The history verifies, and the anchor says something else.
+    /// The history verifies but the anchor differs from it.
     AnchorDisagrees {
-        /// Its column.
+        /// The anchor's column that differs.
         about: &'static str,
     },
-    /// There is a history and no anchor.
+    /// The history has no anchor.
     NoAnchor,
-    /// There is neither.
+    /// Both history and anchor are missing.
     Removed,
-    /// The row that was the last when the heads were exported is gone.
+    /// The row that was last in the exported heads is missing.
     HeadGone,
-    /// The row that was the last when the heads were exported has another hash.
+    /// The row that was last in the exported heads has another hash.
     AnotherHead,
 }
 
 impl Flaw {
-    /// A word for machines.
+    /// The stable name for programs.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -86,19 +85,19 @@ impl Flaw {
 impl Display for Flaw {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
-            Self::Edited { to } => write!(f, "is not what the chain was made over, up to version {to}"),
-            Self::Deleted { to } => write!(f, "is gone, up to version {to}, and others follow"),
-            Self::Inserted => f.write_str("does not belong there, the chain goes on without it"),
-            Self::Swapped { with } => write!(f, "stands in the place of version {with}, and that one in its place"),
-            Self::Truncated { to } => write!(f, "is gone, up to version {to}, which the anchor stands at"),
+            Self::Edited { to } => write!(f, "does not match the chain, up to version {to}"),
+            Self::Deleted { to } => write!(f, "is missing, up to version {to}, and later rows exist"),
+            Self::Inserted => f.write_str("was inserted; the chain continues without it"),
+            Self::Swapped { with } => write!(f, "was exchanged with version {with}"),
+            Self::Truncated { to } => write!(f, "is missing, up to version {to}, which the anchor has reached"),
             Self::IllegalStep { from, to } => {
-                write!(f, "is an illegal step, from {} to {to}", from.as_deref().unwrap_or("the start"))
+                write!(f, "is an illegal transition, from {} to {to}", from.as_deref().unwrap_or("the start"))
             }
-            Self::AnchorDisagrees { about } => write!(f, "is the last, and the anchor's {about} is another"),
-            Self::NoAnchor => f.write_str("and what follows it have no anchor"),
+            Self::AnchorDisagrees { about } => write!(f, "is the last row, but the anchor has another {about}"),
+            Self::NoAnchor => f.write_str("and the rows after it have no anchor"),
             Self::Removed => f.write_str("has neither anchor nor history"),
-            Self::HeadGone => f.write_str("was the last when the heads were exported, and is gone"),
-            Self::AnotherHead => f.write_str("had another hash when the heads were exported"),
+            Self::HeadGone => f.write_str("was the last row in the exported heads and is missing"),
+            Self::AnotherHead => f.write_str("had another hash in the exported heads"),
         }
     }
 }

@@ -1,10 +1,9 @@
-//! Verifies a history without trusting the database that holds it: what was done to it behind the back of the triggers,
-//! and where.
+//! Verifies a history without trusting the database that stores it: finds changes made behind the triggers' back.
 //!
-//! The chain tells *that* something was done; the rest here is about telling *what*, from what still fits: a row whose
-//! neighbours fit was edited, two rows that fit each other's place were swapped, a row without which the chain goes on was
-//! inserted. What cannot be told apart without the key's holder (a row edited together with its hash, or replaced) is
-//! called edited.
+//! The chain shows *that* a history was changed; this module derives *how* from the rows that still fit. A row that
+//! does not fit between fitting neighbours was edited. Two rows that fit each other's place were swapped. A row without
+//! which the chain continues was inserted. Changes that cannot be told apart without the key (a row edited together
+//! with its hash, or replaced) are reported as edited.
 
 mod finding;
 mod walk;
@@ -14,38 +13,38 @@ use self::walk::Walk;
 use super::chain::{Hash, HistoryKey, Row};
 use uuid::Uuid;
 
-/// A row of history with the hash that stands beside it, which may be anything.
+/// A row of history with its stored hash, which may hold any bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
-    /// The row.
+    /// The row's columns.
     pub row: Row<'a>,
-    /// Its hash.
+    /// The stored hash.
     pub hash: &'a [u8],
 }
 
-/// What the anchor says of its history.
+/// The anchor's columns that describe its history.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchor<'a> {
-    /// Where it leads.
+    /// The state after the last row.
     pub state: &'a str,
-    /// How many rows it has.
+    /// The number of rows.
     pub version: i64,
-    /// The hash of the last.
+    /// The hash of the last row.
     pub head: &'a [u8],
 }
 
-/// A history's end as it was exported once: what nobody who holds the database alone can change.
+/// The end of a history in an earlier export, which an attacker with access to the database alone cannot change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Whose history.
+    /// The opening that the history belongs to.
     pub opening: Uuid,
-    /// How many rows it had.
+    /// The number of rows at the export.
     pub version: i64,
-    /// The hash of the last.
+    /// The hash of the last row.
     pub hash: Hash,
 }
 
-/// What is wrong with one opening's history. `links` are all its rows, sorted by version.
+/// Finds the damage in one opening's history. `links` are all its rows, sorted by version.
 #[must_use]
 pub fn verify(key: &HistoryKey, opening: Uuid, anchor: Option<&Anchor<'_>>, links: &[Link<'_>]) -> Vec<Finding> {
     let found = |version, flaw| vec![Finding { opening, version, flaw }];
@@ -57,8 +56,8 @@ pub fn verify(key: &HistoryKey, opening: Uuid, anchor: Option<&Anchor<'_>>, link
     }
 }
 
-/// What became of a history since its head was exported: `anchored` and `hash` are the anchor and the hash at the head's
-/// version, as far as they are still there.
+/// Compares a history with its exported head. `anchored`: the anchor still exists. `hash`: the stored hash at the
+/// head's version, if that row still exists.
 #[must_use]
 pub fn compare(head: &Head, anchored: bool, hash: Option<&[u8]>) -> Option<Finding> {
     let flaw = match hash {

@@ -1,4 +1,4 @@
-//! One walk along one history, from its first row to its anchor.
+//! Walks one history from its first row to its anchor.
 
 use uuid::Uuid;
 
@@ -6,15 +6,16 @@ use super::{Anchor, Finding, Flaw, Link};
 use crate::domain::StateName;
 use crate::domain::chain::{Hash, HistoryKey, Row};
 
-/// How many deleted rows are looked for where those behind were renumbered: a legal history has fewer.
+/// The maximum number of deleted rows to search for when later rows were renumbered. A legal history has fewer rows.
 const MAX_DELETED: i64 = 8;
 
-/// What stands before the next row: a hash, a state.
+/// The hash or the state before the next row.
 #[derive(Clone, Copy, PartialEq)]
 enum Before<T> {
-    /// This, or nothing: the next row is the first.
+    /// Known. None: the next row is the first.
     Known(Option<T>),
-    /// It went with a row that is gone or edited: the next row cannot be checked against it, only those after that.
+    /// Unknown, because its row is missing or edited. The next row cannot be checked against it; the rows after that
+    /// can.
     Lost,
 }
 
@@ -22,16 +23,16 @@ pub(super) struct Walk<'a> {
     key: &'a HistoryKey,
     opening: Uuid,
     anchor: &'a Anchor<'a>,
-    /// Put back into their places as swaps are found.
+    /// Swapped rows are put back as they are found.
     links: Vec<Link<'a>>,
     before: Before<Hash>,
-    /// The version that should come next, as it stands in the table.
+    /// The next expected version, as stored.
     expected: i64,
-    /// What must be added to a version to have the one that the chain was made over: rows were renumbered.
+    /// The difference between the chained and the stored version, after rows were renumbered.
     shift: i64,
-    /// The state so far.
+    /// The state after the previous row.
     state: Before<&'a str>,
-    /// Whether the last row was found to be what the chain was made over.
+    /// Whether the previous row matched the chain.
     sound: bool,
     findings: Vec<Finding>,
 }
@@ -64,17 +65,17 @@ impl<'a> Walk<'a> {
         self.findings.push(Finding { opening: self.opening, version, flaw });
     }
 
-    /// Whether a row, as this version, with this hash follows.
+    /// Whether `hash` is the link of `row`, as version `version`, after `before`.
     fn fits(&self, before: Option<Hash>, row: Row<'_>, version: i64, hash: &[u8]) -> bool {
         self.key.link(before.as_ref(), &Row { version, ..row }) == hash
     }
 
-    /// The version of a row when the chain was made. Versions may be any number here.
+    /// The row's version when the chain was made. The stored version may be any number.
     const fn made_as(&self, link: &Link<'_>) -> i64 {
         link.row.version.saturating_add(self.shift)
     }
 
-    /// Whether all that the anchor knows of has been seen, and this version is more.
+    /// Whether the anchor's last row was reached and `version` lies behind it.
     fn is_beyond_anchor(&self, version: i64) -> bool {
         let Before::Known(Some(head)) = self.before else { return false };
         head == self.anchor.head && self.anchor.version < version
@@ -83,7 +84,7 @@ impl<'a> Walk<'a> {
     fn step(&mut self, index: usize) {
         let version = self.links[index].row.version;
         if version < self.expected {
-            // Below the first, or a second one of the same version: the table's key was taken away.
+            // A version below 1 or a second row of the same version: the table's primary key was removed.
             self.found(version, Flaw::Inserted);
             return;
         }
@@ -124,7 +125,7 @@ impl<'a> Walk<'a> {
         self.fits(before, row, self.made_as(&self.links[index]), hash)
     }
 
-    /// A row that is what the chain was made over, or that nothing speaks against.
+    /// Accepts a row: it matches the chain, or nothing can be checked against it.
     fn take(&mut self, index: usize) {
         let link = self.links[index];
         let continues = [Before::Lost, Before::Known(link.row.from)].contains(&self.state);
@@ -137,7 +138,7 @@ impl<'a> Walk<'a> {
         self.before = hash_of(&link).map_or(Before::Lost, |hash| Before::Known(Some(hash)));
     }
 
-    /// Finds the row that this one was swapped with, whole or in part, and puts both back.
+    /// Finds the row that this row was swapped with, completely or in part, and puts both back.
     fn put_back(&mut self, before: Option<Hash>, index: usize) -> bool {
         let here = self.links[index];
         let version = self.made_as(&here);
@@ -161,15 +162,15 @@ impl<'a> Walk<'a> {
         false
     }
 
-    /// Whether the row at `index` follows the one that would stand before `other`, were the two swapped back. Without it, a
-    /// row that was inserted would pass for one of two that were swapped.
+    /// Whether the row at `index` would fit at `other` if the two were swapped back. Without this check an inserted row
+    /// would pass for one of two swapped rows.
     fn would_fit(&self, index: usize, other: usize) -> bool {
         let (here, there) = (self.links[index], self.links[other]);
         let before = if other == index + 1 { hash_of(&there) } else { hash_of(&self.links[other - 1]) };
         before.is_some() && self.fits(before, here.row, self.made_as(&there), here.hash)
     }
 
-    /// Whether the chain goes on without this row: the next one stands where it should, or the anchor knows of none.
+    /// Whether the chain continues without this row: the next row fits in its place, or the anchor ends before it.
     fn is_inserted(&mut self, before: Option<Hash>, index: usize) -> bool {
         let version = self.links[index].row.version;
         if let Some(next) = self.links.get(index + 1).copied()
@@ -177,7 +178,7 @@ impl<'a> Walk<'a> {
         {
             self.shift = self.shift.saturating_add(version.saturating_sub(next.row.version));
             if next.row.version == version {
-                // Two of one version: the other is the real one.
+                // Two rows have the same version; the other is the genuine one.
                 self.expected = version;
             }
             return true;
@@ -185,7 +186,7 @@ impl<'a> Walk<'a> {
         self.is_beyond_anchor(self.made_as(&self.links[index]))
     }
 
-    /// How many rows before this one are gone without a gap, because those behind were renumbered: what the next row was.
+    /// The number of rows deleted before this one without a gap, because the later rows were renumbered.
     fn deleted_before(&self, index: usize) -> Option<i64> {
         let (here, next) = (self.links[index], self.links.get(index + 1)?);
         let before = Some(hash_of(&here)?);
@@ -204,7 +205,7 @@ impl<'a> Walk<'a> {
             Some(to) => *to = version,
             None => self.found(version, Flaw::Edited { to: version }),
         }
-        // Was it the row that was edited, or its hash? The next row was made over one of the two.
+        // Was the row edited, or its hash? The next row was chained over the original one.
         let made = self.key.link(before.as_ref(), &Row { version: self.made_as(&link), ..link.row });
         let only_hash = self
             .links
@@ -214,11 +215,11 @@ impl<'a> Walk<'a> {
         self.before = stored.map_or(Before::Lost, |hash| Before::Known(Some(hash)));
     }
 
-    /// The end, against the anchor.
+    /// Compares the end of the history with the anchor.
     fn arrive(&mut self) {
         let last = self.expected - 1;
         let appended = self.findings.iter().any(|it| it.flaw == Flaw::Inserted && it.version > self.anchor.version);
-        // Whoever renumbered the rows may have thought of the anchor or not.
+        // An attacker who renumbered the rows may or may not have adjusted the anchor.
         let made = last.saturating_add(self.shift);
         if self.anchor.version > last.max(made) {
             self.found(last + 1, Flaw::Truncated { to: self.anchor.version });
