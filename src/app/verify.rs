@@ -76,9 +76,6 @@ const NEWEST: i64 = 10;
 
 /// Whether the key may be the one that the newest histories were written with: one of them verifies in part, or there are
 /// none.
-///
-/// # Errors
-/// When the database is away.
 pub async fn fits_the_newest(pool: &PgPool, key: &HistoryKey) -> sqlx::Result<bool> {
     let mut connection = acquire(pool).await?;
     let newest = history::newest_openings(&mut connection, NEWEST).await?;
@@ -89,9 +86,6 @@ pub async fn fits_the_newest(pool: &PgPool, key: &HistoryKey) -> sqlx::Result<bo
 
 /// The histories, if no row of any verifies under the key. None: one does, or there are no histories. It reads all of them only
 /// where the key is another.
-///
-/// # Errors
-/// When the database is away.
 pub async fn under_another_key(pool: &PgPool, key: &HistoryKey) -> sqlx::Result<Option<Totals>> {
     let mut totals = Totals::default();
     let mut next = Some(Uuid::nil());
@@ -107,9 +101,6 @@ pub async fn under_another_key(pool: &PgPool, key: &HistoryKey) -> sqlx::Result<
 }
 
 /// Looks for the histories whose heads were exported, and hands over what became of them.
-///
-/// # Errors
-/// When the database is away.
 pub async fn heads(pool: &PgPool, heads: &[Head], mut each: impl FnMut(Finding)) -> anyhow::Result<()> {
     for heads in heads.chunks(PAGE) {
         let remains = history::remains(&mut *acquire(pool).await?, heads).await?;

@@ -1,7 +1,7 @@
-//! Writes decisions: state, history, timer, outbox, events, cases and tickets of any number of openings, in the
-//! transaction of the caller. There is no other way to change an opening.
+//! Writes decisions in the caller's transaction: state, history, timer, outbox, events, cases and tickets of any number
+//! of openings. This is the only way to change an opening.
 //!
-//! What others see of an effect is named by [`OpeningId::effect`]: its id is the same however often it is decided.
+//! An effect that leaves the service gets its id from [`OpeningId::effect`], so deciding again yields the same id.
 
 use std::collections::HashMap;
 
@@ -16,61 +16,57 @@ use crate::domain::chain::{Hash, HistoryKey};
 use crate::domain::resource::Resource;
 use crate::domain::{Command, Decision, Effect, EventType, Opening, OpeningId, Step, Topic};
 
-/// What writing the effects of decisions needs beside them.
+/// Settings, ids and keys for writing the effects of decisions.
 #[derive(Clone, Debug)]
 pub struct EffectContext {
-    /// Makes the ids of cases and tickets, which stay here.
+    /// Makes the ids of cases and tickets, which stay inside the service.
     pub ids: Ids,
-    /// The key of the history's chain.
+    /// The key of the history's hash chain.
     pub key: HistoryKey,
-    /// Where people look: tickets link to `{dashboard_url}/openings/{id}`.
+    /// Base URL of the dashboard: tickets link to `{dashboard_url}/openings/{id}`.
     pub dashboard_url: String,
-    /// The URLs of those who are sent every event.
+    /// The webhook URLs that receive every event.
     pub subscribers: Vec<String>,
-    /// Whether tickets are also kept at a tracker.
+    /// Whether tickets are also created at a ticket tracker.
     pub tracker: bool,
 }
 
-/// One opening with all that was decided about it in this transaction.
+/// One opening and all decisions about it in this transaction.
 #[derive(Clone, Debug)]
 pub struct Advance {
-    /// As it was when it was locked. None: it is new.
+    /// The anchor when it was locked. None: a new opening.
     before: Option<openings::Anchor>,
-    /// As it is now.
+    /// The opening after the decisions so far.
     pub opening: Opening,
     steps: Vec<Step>,
     effects: Vec<Effect>,
 }
 
 impl Advance {
-    /// An opening that is locked and about which nothing has been decided yet.
+    /// Starts with a locked opening and no decisions.
     #[must_use]
     pub fn of(anchor: openings::Anchor) -> Self {
         let opening = anchor.opening.clone();
         Self { before: Some(anchor), opening, steps: Vec::new(), effects: Vec::new() }
     }
 
-    /// A new opening.
     #[must_use]
     pub fn started(decision: Decision) -> Self {
         let Decision { opening, steps, effects, .. } = decision;
         Self { before: None, opening, steps, effects }
     }
 
-    /// Adds a decision that was made about [`Advance::opening`].
     pub fn push(&mut self, decision: Decision) {
         self.opening = decision.opening;
         self.steps.extend(decision.steps);
         self.effects.extend(decision.effects);
     }
 
-    /// The transitions that it makes.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// The effects that it has.
     #[must_use]
     pub fn effects(&self) -> &[Effect] {
         &self.effects
@@ -82,7 +78,7 @@ impl Advance {
 
     fn anchor_changed(&self) -> bool {
         let Some(before) = &self.before else { return false };
-        // The timer has its own table; its columns do not make the anchor another one.
+        // The timer has its own table; its columns do not change the anchor.
         let Opening { due_at, polls, polls_before_wait, .. } = before.opening;
         let now = Opening { due_at, polls, polls_before_wait, ..self.opening.clone() };
         now != before.opening
@@ -93,10 +89,7 @@ impl Advance {
     }
 }
 
-/// Writes new openings, each with its customer.
-///
-/// # Errors
-/// When the database refuses one or is away; then none is written.
+/// Inserts new openings, each with its customer.
 pub async fn start(
     connection: &mut PgConnection,
     context: &EffectContext,
@@ -113,10 +106,7 @@ pub async fn start(
     write(connection, context, &advances, &hashes, now).await
 }
 
-/// Writes what was decided about openings that the caller has locked.
-///
-/// # Errors
-/// When the database refuses it or is away; then nothing may be taken as written.
+/// Writes the decisions about openings that the caller has locked. After an error the caller must roll back.
 pub async fn advance(
     connection: &mut PgConnection,
     context: &EffectContext,
@@ -161,10 +151,8 @@ async fn write(
     effects.write(connection, context, now).await
 }
 
-/// Makes facts due that may have waited for what moved; how many. Call it after the commit.
-///
-/// # Errors
-/// When the database is away; the facts are then looked at in their own time.
+/// Makes parked facts due that an advance may have unblocked; returns their number. Call it after the commit. If it
+/// fails, the facts are retried at their own time.
 pub async fn unpark(connection: &mut PgConnection, advances: &[Advance], now: Time) -> sqlx::Result<u64> {
     let moved = advances.iter().filter(|it| !it.steps.is_empty());
     let ids: Vec<Uuid> = moved.clone().map(|it| it.opening.id.0).collect();
@@ -178,7 +166,7 @@ pub async fn unpark(connection: &mut PgConnection, advances: &[Advance], now: Ti
     inbox::unpark(connection, &ids, &references, now).await
 }
 
-/// The rows that effects become.
+/// The rows to insert for effects.
 #[derive(Default)]
 struct Effects<'a> {
     work: Vec<outbox::NewWork>,
@@ -226,8 +214,8 @@ impl<'a> Effects<'a> {
         }
     }
 
-    /// The openings of new cases, which alone are told of, each with the case's number among those of its opening. The number names
-    /// the event, since a hash of the case's cause could not be erased, and the cause may be an IBAN.
+    /// The openings of new cases with the case's number within its opening. The number makes the event's id: a hash of
+    /// the cause could not be erased, and the cause may be an IBAN.
     fn numbered(&self, new: &HashMap<Uuid, i64>) -> Vec<(&'a Opening, i64)> {
         let mut held = HashMap::new();
         let new = self.cases.iter().filter_map(|(id, opening, _)| Some((*opening, *new.get(id)?)));
@@ -259,14 +247,14 @@ impl<'a> Effects<'a> {
     }
 }
 
-/// The id of a command, which is its Idempotency-Key, or of an event. Each topic serves one state, and each type of event but a
-/// contradiction tells of one; a state is entered once, so an opening has one of each.
+/// The id of a command (its Idempotency-Key) or of an event. A topic and an event type belong to one state, and a state
+/// is entered once, so an opening has at most one of each. Contradictions are numbered instead.
 #[cfg_attr(not(feature = "broken"), expect(unused_variables, reason = "ids are drawn only where the defence is out"))]
 fn effect_id(context: &EffectContext, opening: OpeningId, name: &str) -> Uuid {
     #[cfg(feature = "broken")]
     {
         use crate::faults::broken::{Defence, lacks};
-        // A duplicate that acts again needs a second id as well.
+        // Without these defences a duplicate acts again and needs a second id.
         if lacks(Defence::EffectKeys) || lacks(Defence::UniqueKey) {
             return context.ids.next();
         }
@@ -274,7 +262,7 @@ fn effect_id(context: &EffectContext, opening: OpeningId, name: &str) -> Uuid {
     opening.effect(name)
 }
 
-/// What happened to a ticket, to be done at the tracker too.
+/// The outbox row that mirrors a ticket's change at the tracker.
 fn for_tracker(ticket: &tickets::Changed) -> outbox::NewWork {
     let tickets::Changed { opening_id, kind, opened, why, revision } = ticket;
     let opening_id = OpeningId(*opening_id);

@@ -1,4 +1,4 @@
-//! `backfills`: a provider's list, pulled page by page since a time.
+//! `backfills`: requests to read a provider's list, page by page, from a given time.
 
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
@@ -9,45 +9,40 @@ use crate::clock::Time;
 use crate::domain::text::string_enum;
 
 string_enum!(
-    /// Why a provider's list is pulled.
+    /// The reason for reading a provider's list.
     Cause {
-        /// The service started.
         Start = "start",
-        /// A breaker of the provider closed.
+        /// A circuit breaker of the provider closed.
         Breaker = "breaker",
-        /// A person asked for it.
+        /// An operator requested it.
         Operator = "operator",
     }
 );
 
-/// What is to be pulled.
 #[derive(Clone, Debug)]
 pub struct NewBackfill {
     pub id: Uuid,
     pub provider: String,
     pub since: Time,
     pub cause: Cause,
-    /// The name of the token, of an operator's.
+    /// The name of the operator's token.
     pub who: Option<String>,
     pub reason: Option<String>,
 }
 
 impl NewBackfill {
-    /// Whether one under way will do. What is missed by a start or behind a breaker lies before it, so whichever listing began
-    /// since has it. A person may ask because of what happened since, and a list that is not in the order of changes is not
-    /// looked at twice.
+    /// Whether a backfill in progress can serve this request. A start or a closing breaker is about changes in the
+    /// past, and a list begun since covers them. An operator may ask about changes made since, and a list that is not
+    /// ordered by change time is not read twice.
     const fn joins_one_under_way(&self) -> bool {
         matches!(self.cause, Cause::Start | Cause::Breaker)
     }
 }
 
-/// Has the list pulled: the id of the one that does it, which is a waiting one that goes back as far, if there is one. That
-/// one becomes due. Call it in a transaction; with the same id again it changes nothing.
-///
-/// # Errors
-/// When the database is away.
+/// Requests a backfill. Returns its id, or the id of a pending one that goes back as far, which becomes due. Call it in
+/// a transaction. Idempotent by id.
 pub async fn insert(connection: &mut PgConnection, new: &NewBackfill, now: Time) -> sqlx::Result<Uuid> {
-    // One after the other: several replicas that start at once must see each other's.
+    // Serialises inserts: replicas that start at once must see each other's backfill.
     sqlx::query!(
         r#"-- backfills::insert
         select pg_advisory_xact_lock(hashtextextended(current_schema() || '.backfills.' || $1, 0))"#,
@@ -93,7 +88,6 @@ pub async fn insert(connection: &mut PgConnection, new: &NewBackfill, now: Time)
     Ok(new.id)
 }
 
-/// One that was claimed.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     pub id: Uuid,
@@ -104,21 +98,18 @@ pub struct Claimed {
     pub tries: i32,
     pub attempts: i32,
     pub retry_from: Time,
-    /// The places that it has been at, as [`place`] has them.
+    /// The cursors seen so far, as [`place`] hashes them.
     pub seen: Vec<i64>,
 }
 
-/// A place in a list, short enough to remember some thousand of them in a row.
+/// A short hash of a cursor, so that a row can remember thousands of them.
 #[must_use]
 pub fn place(cursor: &str) -> i64 {
     let digest = Sha256::digest(cursor.as_bytes());
     i64::from_be_bytes(std::array::from_fn(|at| digest[at]))
 }
 
-/// Claims one that is due, of one of these providers, under a lease. Only who holds `token` can settle it.
-///
-/// # Errors
-/// When the database is away.
+/// Claims one due backfill of these providers under a lease. Only the holder of `token` can settle it.
 pub async fn claim(
     connection: &mut PgConnection,
     providers: &[String],
@@ -150,56 +141,48 @@ pub async fn claim(
     .await
 }
 
-/// What became of one step.
+/// The result of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// A page came.
+    /// A page was read.
     Page {
-        /// How many items were on it.
+        /// Items on the page.
         items: usize,
-        /// How many of them were new.
+        /// Items that were new to the inbox.
         new_facts: usize,
-        /// What comes next.
+        /// The next step.
         then: Then,
     },
-    /// None came: once more at `at`.
+    /// The call failed; retry at `at`.
     Retry {
-        /// When.
         at: Time,
-        /// The class of the failure.
         class: &'static str,
         /// Whether it counts towards `MAX_ATTEMPTS`.
         counts: bool,
-        /// Whether the place in the list is of no use any more: it begins at `since` again.
+        /// Whether to restart at `since`, because the provider no longer knows the cursor.
         anew: bool,
     },
-    /// It was not asked, since something stood before it.
+    /// Not called: deferred by breaker, budget or permits.
     Held {
-        /// When it may be.
+        /// The earliest time of the call.
         at: Time,
     },
-    /// Given up.
-    Failed {
-        /// The class of the failure.
-        class: &'static str,
-    },
+    /// The backfill is given up.
+    Failed { class: &'static str },
 }
 
-/// What comes after a page.
+/// The next step after a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// The page at this cursor.
+    /// Read the page at this cursor.
     Next(String),
-    /// Nothing: it was the last.
+    /// Finished: this was the last page.
     Done,
-    /// Nothing, although there is more: the list does not come to an end.
+    /// Given up although more pages exist: the list would never end.
     Failed(&'static str),
 }
 
-/// Settles a claimed one. `false`: somebody else holds the lease by now; nothing changed.
-///
-/// # Errors
-/// When the database is away.
+/// Settles a claimed backfill. `false`: another replica holds the lease now, and nothing changed.
 pub async fn settle(
     connection: &mut PgConnection,
     id: Uuid,
@@ -288,7 +271,6 @@ async fn no_page(
     Ok(done.rows_affected() == 1)
 }
 
-/// One as it is read back.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub id: Uuid,
@@ -308,10 +290,7 @@ pub struct Row {
     pub finished_at: Option<Time>,
 }
 
-/// A page of those of a provider, newest first.
-///
-/// # Errors
-/// When the database is away.
+/// A page of a provider's backfills, newest first.
 pub async fn list(connection: &mut PgConnection, provider: &str, page: Page<Uuid>) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,

@@ -1,34 +1,29 @@
-//! `breakers`: what operators have made circuit breakers do.
+//! `breakers`: operators' overrides of circuit breakers.
 
 use sqlx::PgConnection;
 
 use crate::clock::Time;
 
-/// A breaker that an operator has decided on.
+/// An operator's override of one breaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub system: String,
     pub operation: String,
     /// `open` or `closed`
     pub forced: String,
-    /// The name of the token.
+    /// The name of the operator's token.
     pub who: String,
     pub reason: String,
     pub at: Time,
 }
 
 impl Row {
-    /// Whether it is the breaker of this operation.
     #[must_use]
     pub fn is_of(&self, system: &str, operation: &str) -> bool {
         self.system == system && self.operation == operation
     }
 }
 
-/// All of them.
-///
-/// # Errors
-/// When the database is away.
 pub async fn all(connection: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
@@ -39,10 +34,6 @@ pub async fn all(connection: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
     .await
 }
 
-/// An operator decides.
-///
-/// # Errors
-/// When the database is away.
 pub async fn set(connection: &mut PgConnection, row: &Row) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- breakers::set
@@ -61,10 +52,7 @@ pub async fn set(connection: &mut PgConnection, row: &Row) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// The calls decide again.
-///
-/// # Errors
-/// When the database is away.
+/// Deletes the override: automatic control decides again.
 pub async fn release(connection: &mut PgConnection, system: &str, operation: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- breakers::release

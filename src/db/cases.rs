@@ -1,4 +1,4 @@
-//! `cases`: disagreements that a person judges.
+//! `cases`: disagreements that an operator judges.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,6 @@ use super::Page;
 use crate::clock::Time;
 use crate::domain::{Case, OpeningId};
 
-/// A case as it is read back.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub id: Uuid,
@@ -26,24 +25,20 @@ pub struct Row {
     pub created_at: Time,
 }
 
-/// What came of resolving a case.
+/// The result of resolving a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolved {
-    /// It is closed now; the opening that it is about.
+    /// Closed now; the case's opening.
     Now(Uuid),
-    /// The same person closed it before, for the same reason.
+    /// The same operator closed it earlier with the same reason.
     Already,
-    /// Somebody closed it, otherwise.
+    /// Closed earlier by another operator or with another reason.
     Otherwise,
-    /// There is no such case.
     NotFound,
 }
 
-/// Opens cases. The same cause again opens nothing: returned are the ids of those that are new, each with how many cases its
-/// opening had before.
-///
-/// # Errors
-/// When the database is away.
+/// Opens cases; a cause that is known already opens nothing. Returns the ids of the new cases, each with the number of
+/// earlier cases of its opening.
 pub async fn insert(
     connection: &mut PgConnection,
     cases: &[(Uuid, OpeningId, &Case)],
@@ -81,10 +76,6 @@ pub async fn insert(
     Ok(new.into_iter().map(|row| (row.id, row.before)).collect())
 }
 
-/// A page of cases, newest first.
-///
-/// # Errors
-/// When the database is away.
 pub async fn list(
     connection: &mut PgConnection,
     status: Option<&str>,
@@ -110,10 +101,7 @@ pub async fn list(
     .await
 }
 
-/// Closes a case for a person who says why. Doing it twice is doing it once.
-///
-/// # Errors
-/// When the database is away.
+/// Closes a case with the operator's reason. Idempotent.
 pub async fn resolve(
     connection: &mut PgConnection,
     id: Uuid,
@@ -148,11 +136,8 @@ pub async fn resolve(
     Ok(same.map_or(Resolved::NotFound, |same| if same { Resolved::Already } else { Resolved::Otherwise }))
 }
 
-/// Empties the cases of an opening. What made each one case may be an IBAN, and its hash would be found by trying: the case's
-/// own id takes its place, which no other has.
-///
-/// # Errors
-/// When the database is away.
+/// Erases the cases of an opening. A cause may be an IBAN, whose hash could be found by trial, so the case's own id,
+/// which is unique, replaces it.
 pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- cases::erase
@@ -167,11 +152,8 @@ pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::R
     Ok(())
 }
 
-/// Empties what the cases of other openings say of what this one held: an IBAN that was named for them. That this one held it
-/// stays, and so does a tracking id, which every table keeps. Returned are the ids of these cases.
-///
-/// # Errors
-/// When the database is away.
+/// Erases this opening's IBAN from the cases of other openings. That this opening held the value stays recorded, and
+/// tracking ids stay as in every table. Returns the ids of these cases.
 pub async fn erase_held_by(connection: &mut PgConnection, opening: OpeningId) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"-- cases::erase_held_by

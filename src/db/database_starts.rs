@@ -1,16 +1,13 @@
-//! `database_starts`: the starts of the database server, and when the service noticed each.
+//! `database_starts`: starts of the database server, with the time at which the service noticed each.
 //!
-//! A server that started anew may be a standby that was promoted, or hold a dump that was restored. Then commits are lost
-//! whose calls to others had their effect.
+//! After a start the server may be a promoted standby or hold a restored dump. Commits may then be lost although their
+//! calls to other systems took effect.
 
 use sqlx::PgConnection;
 
 use crate::clock::Time;
 
-/// Takes note of the server's start, unless that was done.
-///
-/// # Errors
-/// When the database is away.
+/// Records the server's current start, if it is new.
 pub async fn notice(connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         r#"-- database_starts::notice
@@ -23,10 +20,8 @@ pub async fn notice(connection: &mut PgConnection, now: Time) -> sqlx::Result<u6
     Ok(done.rows_affected())
 }
 
-/// When the server's start was noticed: of calls that were made before, the traces may be lost. None: it has not been yet.
-///
-/// # Errors
-/// When the database is away.
+/// The time at which the server's current start was noticed; records of calls made before it may be lost. None: not
+/// noticed yet.
 pub async fn noticed_at(connection: &mut PgConnection) -> sqlx::Result<Option<Time>> {
     sqlx::query_scalar!(
         r#"-- database_starts::noticed_at

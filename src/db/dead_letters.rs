@@ -1,8 +1,8 @@
-//! Dead letters: rows of inbox and outbox that only a person brings further.
+//! Dead letters: rows of inbox and outbox that need an operator.
 //!
-//! Redrive makes one pending again, discard ends it; both are recorded in its attempts with who and why, and doing either
-//! twice changes nothing the second time. One that is discarded is settled like any fact: with the opening that it is about,
-//! so that an erasure finds it, and empty if that was erased before.
+//! Redrive makes a row pending again; discard ends it. Both are idempotent and are recorded in the row's attempts with
+//! operator and reason. A discarded fact is linked to its opening like any settled fact, so that an erasure finds it;
+//! if the opening was erased before, the fact is emptied.
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -12,7 +12,6 @@ use super::{Page, inbox, outbox};
 use crate::clock::Time;
 use crate::domain::Topic;
 
-/// A dead letter as it is listed.
 #[derive(Clone, Debug)]
 pub struct Letter {
     pub id: Uuid,
@@ -25,50 +24,46 @@ pub struct Letter {
     pub at: Time,
 }
 
-/// A dead letter with everything that is known about it.
 #[derive(Clone, Debug)]
 pub struct Whole {
-    /// As it is listed.
     pub letter: Letter,
-    /// `pending`, `applied`, … : not `dead` any more once somebody acted.
+    /// `pending`, `applied`, …: no longer `dead` after an operator acted.
     pub status: String,
-    /// What was sent, or was to be.
+    /// The received body, or the payload to send.
     pub payload: Vec<u8>,
-    /// As it came; for inbox rows.
+    /// The received headers; inbox rows only.
     pub headers: Option<Value>,
     /// `[{"at", "class", "cause"}]`
     pub attempt_log: Value,
-    /// When what it carried was erased; for inbox rows.
+    /// The time at which the content was erased; inbox rows only.
     pub erased_at: Option<Time>,
 }
 
-/// What an operator does to a dead letter.
+/// An operator's act on a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Try it again from the beginning.
+    /// Try again from the beginning.
     Redrive,
-    /// Let it be.
+    /// Give up.
     Discard,
 }
 
-/// What came of it.
+/// The result of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acted {
-    /// It is done.
     Done,
-    /// The same was done before.
+    /// The same act was done earlier.
     Already,
-    /// There is no such dead letter, nor was there.
+    /// No dead letter has or had this id.
     NotFound,
-    /// It cannot be: it went on already, or its opening has no use for it any more.
+    /// Not possible: it is being processed again, or its opening no longer needs it.
     WrongState(&'static str),
 }
 
-/// Why a letter without its body is not redriven.
+/// Why an erased letter cannot be redriven.
 const ERASED: &str = "what it carried was erased with the personal data of its opening";
 
 impl Act {
-    /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -78,11 +73,7 @@ impl Act {
     }
 }
 
-/// A page of dead letters of one queue or both, in the descending order of their ids: facts newest first, work by the start of
-/// its opening.
-///
-/// # Errors
-/// When the database is away.
+/// A page of dead letters of one queue or both, by descending id: facts newest first, work by the start of its opening.
 pub async fn list(connection: &mut PgConnection, queue: Option<&str>, page: Page<Uuid>) -> sqlx::Result<Vec<Letter>> {
     sqlx::query_as!(
         Letter,
@@ -108,10 +99,7 @@ pub async fn list(connection: &mut PgConnection, queue: Option<&str>, page: Page
     .await
 }
 
-/// One dead letter, or one that was, archived or not.
-///
-/// # Errors
-/// When the database is away.
+/// One current or former dead letter, archived or not.
 pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Whole>> {
     let row = sqlx::query!(
         r#"-- dead_letters::get
@@ -160,9 +148,6 @@ pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
 }
 
 /// Redrives or discards a dead letter. Call it in a transaction.
-///
-/// # Errors
-/// When the database is away.
 pub async fn act(
     connection: &mut PgConnection,
     id: Uuid,
@@ -176,7 +161,7 @@ pub async fn act(
         let last = whole.attempt_log.as_array().and_then(|log| {
             log.iter().rev().filter_map(|entry| entry["class"].as_str()).find(|it| ["redrive", "discard"].contains(it))
         });
-        // Asked again, however far it has come since: it was done.
+        // A repeated act is reported as done, whatever the row's state by now.
         let again = last == Some(act.as_str());
         return Ok(if again { Acted::Already } else { Acted::WrongState("it is not dead any more") });
     }
@@ -235,14 +220,14 @@ async fn act_on_inbox(
     Ok(changed)
 }
 
-/// The opening that a letter is about.
+/// The opening of a letter.
 struct About {
     opening: Uuid,
     erased: bool,
 }
 
-/// By its tracking id, else by our id; it is settled for good now, so an erasure must find it. The anchor is locked, so that
-/// one that is under way has either seen the letter, or is seen here.
+/// Finds and locks the opening, by tracking id, else by our id. The letter is settled for good, so an erasure must find
+/// it: with the anchor locked, a concurrent erasure has either seen the letter or is visible here.
 async fn about(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<About>> {
     sqlx::query_as!(
         About,
@@ -259,7 +244,7 @@ async fn about(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<A
     .await
 }
 
-/// A redriven command has its whole `RETRY_FOR` again; its key stays the same.
+/// A redriven command gets a full `RETRY_FOR` again and keeps its idempotency key.
 async fn act_on_outbox(
     connection: &mut PgConnection,
     id: Uuid,

@@ -1,8 +1,9 @@
-//! The erasure of an opening's personal data, everywhere it stands, in the caller's transaction.
+//! Erases an opening's personal data from every table, in the caller's transaction.
 //!
-//! Invariant: state, version and history are left as they are, so the history still verifies; everything that a person or a
-//! provider said about the customer is gone after the commit. Each table has its own `erase`; what comes later is emptied
-//! when it is settled (`workers::inbox`) or swept (`inbox::erase_late`). A crash before the commit leaves all of it.
+//! Invariant: state, version and history are unchanged, so the history still verifies. After the commit every statement
+//! of a person or a provider about the customer is gone. Each table has its own `erase`. Facts that arrive later are
+//! emptied when they are settled (`workers::inbox`) or swept (`inbox::erase_late`). A crash before the commit leaves
+//! everything.
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -15,12 +16,12 @@ use crate::clock::Time;
 use crate::domain::Opening;
 use crate::domain::opening::ERASED;
 
-/// Erases a finished opening. The caller holds its lock, so that no worker decides about it meanwhile, and records the act
-/// afterwards: earlier records are emptied here. IBAN, e-mail and reference are known now and never again, so what names no opening
-/// is searched for them.
+/// Erases a finished opening. The caller holds its lock, so that no worker decides about it meanwhile, and records the
+/// act afterwards, because earlier records are emptied here. Rows that name no opening are searched for its IBAN,
+/// e-mail and reference, which are known for the last time.
 ///
 /// # Errors
-/// When the opening has not ended, or the database is away.
+/// If the opening has not ended.
 pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) -> sqlx::Result<()> {
     let customer = openings::customers(connection, &[opening.id.0]).await?.pop().and_then(|(_, customer)| customer);
     let mentions = Mentions::of(opening, Some(&customer.unwrap_or_default()));
@@ -28,17 +29,14 @@ pub async fn erase(connection: &mut PgConnection, opening: &Opening, now: Time) 
     beside(connection, opening, &mentions, now, now).await
 }
 
-/// Empties what came about an opening since it was erased, was said since, or was not recognised then: a message that nobody
-/// can read, for one.
-///
-/// # Errors
-/// When the database is away.
+/// Erases an opening again: data that arrived since the erasure, or that was not recognised then, such as an unreadable
+/// message.
 pub async fn again(connection: &mut PgConnection, opening: &Opening, now: Time) -> sqlx::Result<()> {
     let mentions = Mentions::of(opening, None);
     beside(connection, opening, &mentions, opening.state.erased_at().unwrap_or(now), now).await
 }
 
-/// Every table but the anchors; what is empty already stays as it is. `erased_at`: of the opening.
+/// Erases every table except the anchors; empty rows stay unchanged. `erased_at` is the opening's.
 async fn beside(
     connection: &mut PgConnection,
     opening: &Opening,
@@ -63,7 +61,7 @@ async fn beside(
     refused_webhooks::erase(connection, mentions).await
 }
 
-/// What takes the place of the personal fields of a resource that was stored.
+/// The JSON fields that replace personal fields of a stored resource.
 fn scrub(erased_at: Time) -> Value {
     json!({"customer_reference": "", "iban": null, "bic": null, "reason": ERASED, "erased_at": erased_at})
 }

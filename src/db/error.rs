@@ -1,20 +1,20 @@
-//! What a database error means for the work that met it.
+//! Classifies database errors: what the failed work does next.
 
 use super::openings::Unreadable;
 
-/// What comes next after a database error.
+/// The class of a database error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The same work would succeed on another try, at once: serialisation, deadlock, lock or statement time-out, a
-    /// concurrent writer of the same unique value.
+    /// The same work may succeed if repeated at once: serialisation failure, deadlock, lock or statement time-out, or a
+    /// concurrent insert of the same unique value.
     Contention,
-    /// The database is away, or the connection to it: whether the last statement took effect is unknown.
+    /// The database or the connection is down. It is unknown whether the last statement took effect.
     Unavailable,
-    /// Our own mistake, or data that the schema refuses: it would fail again.
+    /// Our own bug, or data that the schema refuses: a repeat would fail again.
     Permanent,
 }
 
-/// Sorts an error by its `SQLSTATE` (PostgreSQL manual, appendix A).
+/// Classifies an error by its `SQLSTATE` (PostgreSQL manual, appendix A).
 #[must_use]
 pub fn classify(error: &sqlx::Error) -> Fault {
     let code = match error {
@@ -33,15 +33,14 @@ pub fn classify(error: &sqlx::Error) -> Fault {
         "40001" | "40P01" | "55P03" | "57014" | "23505" => Fault::Contention,
         // read_only_sql_transaction (a standby, or a disk that an operator froze), idle-in-transaction time-out
         "25006" | "25P03" => Fault::Unavailable,
-        // connection, resources (disk full, memory), operator intervention, system errors. Not XX, an internal error: it may
-        // be one bad row, and work that meets it must not hold up the rest.
+        // Connection, resources (disk full, memory), operator intervention, system errors. Not XX (internal error): it
+        // may concern a single bad row, which must not hold up other work.
         code if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => Fault::Unavailable,
         _ => Fault::Permanent,
     }
 }
 
-/// What may stand in a log about an error: what the database or a decoder says about a value may quote it, so of that only
-/// the code or the column is kept.
+/// An error's text for logs. Errors about a value may quote it, so only their code or column is kept.
 #[must_use]
 pub fn describe(error: &sqlx::Error) -> String {
     match error {
@@ -64,9 +63,9 @@ pub fn describe(error: &sqlx::Error) -> String {
     }
 }
 
-/// Whether errors of this class are about the connection, the server or a name in a statement, whose text is ours. Their
-/// words tell an operator what to do: a wrong password, a missing right, a full disk. Of the classes that are left out, data
-/// exceptions (22), constraints (23), and what our triggers and Postgres itself raise (P0, XX) may quote a row.
+/// Whether errors of this class concern the connection, the server or a name in our statement. Their text tells an
+/// operator what to fix: a wrong password, a missing right, a full disk. Excluded because they may quote a row: data
+/// exceptions (22), constraints (23), and errors raised by our triggers (P0) or inside Postgres (XX).
 fn speaks_of_no_value(code: &str) -> bool {
     ["08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
 }

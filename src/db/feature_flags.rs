@@ -1,4 +1,4 @@
-//! `feature_flag_changes`: every change of a flag; what holds is the last one of each scope.
+//! `feature_flag_changes`: every change of a flag. The last change of a scope is in force.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -8,7 +8,6 @@ use crate::clock::Time;
 use crate::domain::CustomerType;
 use crate::domain::flag::{Rule, Rules, Scope};
 
-/// A change.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub number: i64,
@@ -22,7 +21,6 @@ pub struct Change {
     pub at: Time,
 }
 
-/// A change to be made.
 #[derive(Clone, Debug)]
 pub struct NewChange {
     pub id: Uuid,
@@ -33,21 +31,17 @@ pub struct NewChange {
     pub at: Time,
 }
 
-/// The key of a page of rules: market and customer type, empty where they mean all.
+/// The key of a page of rules: market and customer type; empty for "all".
 pub type ScopeKey = (String, String);
 
 impl Change {
-    /// Its key in a page of rules.
     #[must_use]
     pub fn scope_key(&self) -> ScopeKey {
         (self.market.clone().unwrap_or_default(), self.customer_type.clone().unwrap_or_default())
     }
 }
 
-/// Makes a change. The same id again changes nothing.
-///
-/// # Errors
-/// When the database is away.
+/// Records a change. Idempotent by id.
 pub async fn insert(connection: &mut PgConnection, change: &NewChange) -> sqlx::Result<()> {
     let Rule { scope: Scope { market, customer_type }, enabled, percentage } = &change.rule;
     sqlx::query!(
@@ -70,10 +64,7 @@ pub async fn insert(connection: &mut PgConnection, change: &NewChange) -> sqlx::
     Ok(())
 }
 
-/// What holds for a scope.
-///
-/// # Errors
-/// When the database is away.
+/// The rule in force for a scope.
 pub async fn get(connection: &mut PgConnection, flag: &str, scope: &Scope) -> sqlx::Result<Option<Change>> {
     sqlx::query_as!(
         Change,
@@ -91,10 +82,7 @@ pub async fn get(connection: &mut PgConnection, flag: &str, scope: &Scope) -> sq
     .await
 }
 
-/// A page of what holds, by market and customer type, those for all first.
-///
-/// # Errors
-/// When the database is away.
+/// A page of the rules in force, by market and customer type; rules for all come first.
 pub async fn list(connection: &mut PgConnection, flag: &str, page: Page<ScopeKey>) -> sqlx::Result<Vec<Change>> {
     let (market, customer_type) = page.after.unzip();
     sqlx::query_as!(
@@ -116,10 +104,6 @@ pub async fn list(connection: &mut PgConnection, flag: &str, page: Page<ScopeKey
     .await
 }
 
-/// A page of changes, newest first.
-///
-/// # Errors
-/// When the database is away.
 pub async fn changes(connection: &mut PgConnection, flag: &str, page: Page<i64>) -> sqlx::Result<Vec<Change>> {
     sqlx::query_as!(
         Change,
@@ -137,10 +121,7 @@ pub async fn changes(connection: &mut PgConnection, flag: &str, page: Page<i64>)
     .await
 }
 
-/// The rules that hold. One for a customer type that only a newer version knows is for none of our openings.
-///
-/// # Errors
-/// When the database is away.
+/// The rules in force. A rule for a customer type that only a newer version knows is ignored.
 pub async fn rules(connection: &mut PgConnection, flag: &str) -> sqlx::Result<Rules> {
     let all = list(connection, flag, Page { limit: i64::MAX, after: None }).await?;
     let rule = |change: Change| {

@@ -1,40 +1,36 @@
-//! What stands where right now, for metrics and readiness.
+//! Queue depths, dead letters and server status, for metrics and readiness.
 
 use sqlx::PgConnection;
 
 use crate::clock::Time;
 
-/// A queue's length and the age of its head.
+/// A queue's length and the age of its oldest row.
 #[derive(Clone, Debug)]
 pub struct Queue {
     /// `inbox`, `outbox`, `timers`.
     pub name: String,
-    /// Rows that wait; timers: rows that are due.
+    /// Waiting rows; for timers, due rows.
     pub depth: i64,
-    /// Since when the oldest of them waits. None: empty.
+    /// Since when the oldest row waits. None: the queue is empty.
     pub oldest: Option<Time>,
 }
 
-/// A number of things with two labels.
+/// A count with two labels.
 #[derive(Clone, Debug)]
 pub struct Count {
-    /// The first label: state, or queue.
+    /// State or queue.
     pub first: String,
-    /// The second label: market, or cause.
+    /// Market or cause.
     pub second: String,
-    /// How many.
     pub count: i64,
 }
 
-/// The most rows of a queue that are counted. A depth of this is one of as many or more, and the oldest of them the oldest of so
-/// many that were looked at: a scrape must not cost more, the longer the queue is.
+/// The maximum number of rows counted per queue, so that a scrape's cost does not grow with the queue. A depth of this
+/// value means "at least as many"; `oldest` is then the oldest of the counted rows.
 pub const MAX_COUNTED: i64 = 10_000;
 
-/// Has the transaction read no table whole and no index before the first row of it is wanted: among many rows a few look as if
-/// they were found soon, and they all stand at the end.
-///
-/// # Errors
-/// When the database is away.
+/// Disables sequential scans for the transaction. Plan: among many rows a few seem cheap to find by a scan, but they
+/// are at the end of the table; the index reads only them.
 pub async fn by_index(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- gauges::by_index
@@ -45,10 +41,7 @@ pub async fn by_index(connection: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// The queues, each up to [`MAX_COUNTED`]. Call it after [`by_index`].
-///
-/// # Errors
-/// When the database is away.
+/// The queues, each counted up to [`MAX_COUNTED`]. Call [`by_index`] first.
 pub async fn queues(connection: &mut PgConnection, now: Time) -> sqlx::Result<Vec<Queue>> {
     sqlx::query_as!(
         Queue,
@@ -68,10 +61,7 @@ pub async fn queues(connection: &mut PgConnection, now: Time) -> sqlx::Result<Ve
     .await
 }
 
-/// Dead letters by queue and cause, of each queue up to [`MAX_COUNTED`]. Call it after [`by_index`].
-///
-/// # Errors
-/// When the database is away.
+/// Dead letters by queue and cause, each queue counted up to [`MAX_COUNTED`]. Call [`by_index`] first.
 pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Count>> {
     sqlx::query_as!(
         Count,
@@ -87,10 +77,7 @@ pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Cou
     .await
 }
 
-/// When the oldest event happened that has no position yet, and so is shown to no reader. None: there is none.
-///
-/// # Errors
-/// When the database is away.
+/// The time of the oldest event without a position, which readers cannot see yet. None: no such event.
 pub async fn oldest_unshown(connection: &mut PgConnection) -> sqlx::Result<Option<Time>> {
     sqlx::query_scalar!(
         r#"-- gauges::oldest_unshown
@@ -101,26 +88,22 @@ pub async fn oldest_unshown(connection: &mut PgConnection) -> sqlx::Result<Optio
     .await
 }
 
-/// What the database says of itself.
+/// The database server's own status.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
 pub struct Server {
-    /// Its time, to compare ours to.
+    /// The server's time, to compare with ours.
     pub now: Time,
-    /// It replays another's writes.
+    /// Whether it is a standby.
     pub is_standby: bool,
-    /// It takes no writes.
+    /// Whether it refuses writes.
     pub read_only: bool,
-    /// A commit survives a crash of the machine.
+    /// Whether commits survive a crash of the machine.
     pub fsync: bool,
-    /// A commit is answered after it is durable.
+    /// Whether commits are acknowledged only once durable.
     pub synchronous_commit: bool,
 }
 
-/// Asks the database about itself.
-///
-/// # Errors
-/// When the database is away.
 pub async fn server(connection: &mut PgConnection) -> sqlx::Result<Server> {
     sqlx::query_as!(
         Server,

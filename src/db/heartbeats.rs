@@ -1,14 +1,14 @@
-//! `heartbeats`: one row, written to learn whether the database still takes writes.
+//! `heartbeats`: one row, written to check that the database accepts writes.
 
 use sqlx::PgConnection;
 
 use crate::clock::Time;
 
-/// Writes the row and waits for the commit, and takes some room on the disk for a moment. One statement of its own, so that
-/// its lock on the row, which all replicas share, is given back by the server even when we stand still.
+/// Writes the row, waits for the commit, and briefly allocates disk space. A single auto-commit statement: the server
+/// releases the lock on the row, which all replicas share, even if this process stalls.
 ///
 /// # Errors
-/// When it cannot be written: the database is away or read-only, its disk is full, or the right is missing.
+/// If the write fails: database down or read-only, disk full, or missing right.
 pub async fn beat(connection: &mut PgConnection, now: Time) -> sqlx::Result<()> {
     sqlx::query!(
         r"-- heartbeats::beat

@@ -1,4 +1,4 @@
-//! `opening_history`: the transitions, append-only and chained.
+//! `opening_history`: the transitions, append-only and hash-chained.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -9,7 +9,6 @@ use crate::domain::chain::{Hash, HistoryKey, Row};
 use crate::domain::verify::{Head, Link};
 use crate::domain::{OpeningId, Step};
 
-/// A row of history as it is read back.
 #[derive(Clone, Debug)]
 pub struct Transition {
     pub opening_id: Uuid,
@@ -25,7 +24,6 @@ pub struct Transition {
 }
 
 impl Transition {
-    /// The row as the chain sees it.
     #[must_use]
     pub fn chained(&self) -> Row<'_> {
         Row {
@@ -41,14 +39,13 @@ impl Transition {
         }
     }
 
-    /// The row with the hash that stands beside it.
     #[must_use]
     pub fn link(&self) -> Link<'_> {
         Link { row: self.chained(), hash: &self.hash }
     }
 }
 
-/// What an anchor says of its history.
+/// The anchor's columns that describe its history.
 #[derive(Clone, Debug)]
 pub struct Anchored {
     pub id: Uuid,
@@ -57,18 +54,18 @@ pub struct Anchored {
     pub head_hash: Vec<u8>,
 }
 
-/// What is left of a history whose head was exported.
+/// The remaining traces of a history whose head was exported.
 #[derive(Clone, Debug)]
 pub struct Remains {
-    /// Which of the heads that were asked for, from 1 on.
+    /// The position of the head in the request, from 1.
     pub position: i64,
-    /// Whether there is an anchor.
+    /// Whether the anchor exists.
     pub anchored: bool,
-    /// The hash that stands at that version.
+    /// The hash stored at the head's version.
     pub hash: Option<Vec<u8>>,
 }
 
-/// The hashes that `steps` add to a chain whose head is `head`.
+/// The hashes of `steps` chained after `head`.
 #[must_use]
 pub fn links(key: &HistoryKey, opening: OpeningId, head: Option<Hash>, steps: &[Step]) -> Vec<Hash> {
     let mut head = head;
@@ -76,10 +73,10 @@ pub fn links(key: &HistoryKey, opening: OpeningId, head: Option<Hash>, steps: &[
     steps.iter().map(link).collect()
 }
 
-/// Appends steps with their hashes, in the order given: per opening, oldest first.
+/// Appends steps with their hashes, in the given order: oldest first per opening.
 ///
 /// # Errors
-/// When a step is illegal (the trigger holds the table of steps), or the database is away.
+/// If a step is illegal (a trigger checks the table of transitions).
 pub async fn insert(connection: &mut PgConnection, steps: &[(OpeningId, &Step, Hash)]) -> sqlx::Result<()> {
     if steps.is_empty() {
         return Ok(());
@@ -119,10 +116,6 @@ pub async fn insert(connection: &mut PgConnection, steps: &[(OpeningId, &Step, H
     Ok(())
 }
 
-/// A page of one opening's history, oldest first.
-///
-/// # Errors
-/// When the database is away.
 pub async fn list(connection: &mut PgConnection, opening: OpeningId, page: Page<i64>) -> sqlx::Result<Vec<Transition>> {
     sqlx::query_as!(
         Transition,
@@ -140,10 +133,7 @@ pub async fn list(connection: &mut PgConnection, opening: OpeningId, page: Page<
     .await
 }
 
-/// The ids of the openings from `first` on that have an anchor, or a history, or both; in their order, at most `limit`.
-///
-/// # Errors
-/// When the database is away.
+/// The ids, from `first` on, of openings with an anchor, a history or both; in order, at most `limit`.
 pub async fn page_of_openings(connection: &mut PgConnection, first: Uuid, limit: i64) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"-- history::page_of_openings
@@ -162,9 +152,6 @@ pub async fn page_of_openings(connection: &mut PgConnection, first: Uuid, limit:
 }
 
 /// The ids of the newest openings, oldest first.
-///
-/// # Errors
-/// When the database is away.
 pub async fn newest_openings(connection: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"-- history::newest_openings
@@ -175,10 +162,7 @@ pub async fn newest_openings(connection: &mut PgConnection, limit: i64) -> sqlx:
     .await
 }
 
-/// What the anchors of these openings say, in the order of their ids; those that have one.
-///
-/// # Errors
-/// When the database is away.
+/// The anchors of these openings, in the order of their ids; missing ones are left out.
 pub async fn anchors(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Result<Vec<Anchored>> {
     sqlx::query_as!(
         Anchored,
@@ -190,10 +174,7 @@ pub async fn anchors(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::
     .await
 }
 
-/// The histories of these openings, by opening and version, at most `most` rows of each.
-///
-/// # Errors
-/// When the database is away.
+/// The histories of these openings, by opening and version, at most `most` rows each.
 pub async fn of_openings(connection: &mut PgConnection, openings: &[Uuid], most: i64) -> sqlx::Result<Vec<Transition>> {
     sqlx::query_as!(
         Transition,
@@ -209,10 +190,7 @@ pub async fn of_openings(connection: &mut PgConnection, openings: &[Uuid], most:
     .await
 }
 
-/// What is left of the histories with these heads.
-///
-/// # Errors
-/// When the database is away.
+/// The remaining traces of the histories with these heads.
 pub async fn remains(connection: &mut PgConnection, heads: &[Head]) -> sqlx::Result<Vec<Remains>> {
     let openings: Vec<Uuid> = heads.iter().map(|it| it.opening).collect();
     let versions: Vec<i64> = heads.iter().map(|it| it.version).collect();

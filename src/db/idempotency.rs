@@ -1,8 +1,8 @@
 //! `idempotency_keys`: the first answer to each key.
 //!
-//! A key is the caller's text, and may say who its customer is. With the personal data of its opening the text goes, and
-//! `erased:` with its SHA-256 takes its place: a repeat is known by that. No other row is ever written under an erased key before
-//! it has expired, since whoever looks for a key looks under both.
+//! A key is the caller's text and may name the customer. When the opening's personal data is erased, `erased:` plus the
+//! key's SHA-256 replaces the key, so a repeat is still recognised. Reads look for both forms, so no second row is
+//! written for an erased key before it expires.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -11,25 +11,21 @@ use uuid::Uuid;
 use crate::clock::Time;
 use crate::domain::OpeningId;
 
-/// The first answer to a key.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub digest: Vec<u8>,
     pub status: i32,
     pub body: String,
     pub opening_id: Uuid,
-    /// Until when at the latest its caller waits for a better one; none: this one is for good.
+    /// Until when the caller waits for a better answer. None: this answer is final.
     pub waits_until: Option<Time>,
 }
 
-/// Whose a key is, by the name of the token, and the key.
+/// A key: the name of the caller's token and the key itself.
 pub type Key<'a> = (&'a str, &'a str);
 
-/// Takes keys for answers that are committed with them; no key stands in it twice. How many were taken: the others are
-/// somebody else's, and not expired. A writer of the same key that has not committed yet is waited for.
-///
-/// # Errors
-/// When the database is away.
+/// Inserts answers under their keys, which must be distinct; returns how many keys were free or expired. Waits for a
+/// concurrent transaction that has inserted the same key.
 pub async fn insert(
     connection: &mut PgConnection,
     answers: &[(Key<'_>, &Answer)],
@@ -70,9 +66,6 @@ pub async fn insert(
 }
 
 /// The first answer to a key, unless it has expired.
-///
-/// # Errors
-/// When the database is away.
 pub async fn get(connection: &mut PgConnection, key: Key<'_>, now: Time) -> sqlx::Result<Option<Answer>> {
     let (token_name, key) = key;
     sqlx::query_as!(
@@ -88,21 +81,18 @@ pub async fn get(connection: &mut PgConnection, key: Key<'_>, now: Time) -> sqlx
     .await
 }
 
-/// What stands under a key.
+/// The current state of a key.
 #[derive(Clone, Debug)]
 pub enum Under {
-    /// The first answer.
     Answer(Answer),
-    /// Nothing, or what has expired. Whoever is told so holds the key until the end of the transaction.
+    /// The key is free or expired. The caller's transaction holds its lock until it ends.
     Nothing,
-    /// Somebody else holds it this moment.
+    /// Another transaction holds the key's lock.
     Held,
 }
 
-/// What stands under keys, in their order. `waits`: keys are not held, and who writes one waits for whoever writes it too.
-///
-/// # Errors
-/// When the database is away.
+/// The state of keys, in their order. `waits`: takes no locks; an insert then waits for concurrent inserts of the same
+/// keys.
 pub async fn look(connection: &mut PgConnection, keys: &[Key<'_>], waits: bool, now: Time) -> sqlx::Result<Vec<Under>> {
     let (names, keys): (Vec<&str>, Vec<&str>) = keys.iter().copied().unzip();
     let rows = sqlx::query!(
@@ -137,11 +127,7 @@ pub async fn look(connection: &mut PgConnection, keys: &[Key<'_>], waits: bool, 
     Ok(under.collect())
 }
 
-/// Puts the answer that a caller waited for in the place of the one that stood there meanwhile. Whoever comes first gives
-/// it; for all others nothing changes.
-///
-/// # Errors
-/// When the database is away.
+/// Replaces the interim answer with the final one. Only the first call has an effect.
 pub async fn settle(
     connection: &mut PgConnection,
     (token_name, key): Key<'_>,
@@ -163,11 +149,8 @@ pub async fn settle(
     Ok(())
 }
 
-/// Takes what is personal out of the keys and answers about an opening, and of one that a caller waits for nothing more comes. The
-/// digests stay: a repeat still opens nothing.
-///
-/// # Errors
-/// When the database is away.
+/// Erases personal data in the keys and answers of an opening and ends a pending wait. The digests stay, so a repeat
+/// still opens nothing.
 pub async fn erase(connection: &mut PgConnection, opening: OpeningId, scrub: &Value) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- idempotency::erase
@@ -186,10 +169,7 @@ pub async fn erase(connection: &mut PgConnection, opening: OpeningId, scrub: &Va
     Ok(())
 }
 
-/// Deletes expired keys, at most `limit`. Returns how many.
-///
-/// # Errors
-/// When the database is away.
+/// Deletes at most `limit` expired keys; returns how many.
 pub async fn expire(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         r#"-- idempotency::expire

@@ -1,45 +1,47 @@
-//! Whether bytes that nobody parsed speak of an opening or of its customer: the patterns that an erasure searches with.
+//! Regular expressions that find an opening or its customer in unparsed bytes; an erasure searches with them.
 //!
-//! Invariant: they match whole ids, IBANs, addresses and references, so that whatever ours only begins keeps what is its own. They
-//! are written for the text that `encode(body, 'escape')` makes of a body, where a backslash is two and a byte beyond ASCII is one
-//! with three octal digits, and serve the text of `jsonb` too. All are regular expressions of Postgres.
+//! Invariant: they match only whole ids, IBANs, addresses and references, so that a longer value that starts with ours
+//! is left alone. They match the text of `encode(body, 'escape')`, where a backslash is doubled and a non-ASCII byte is
+//! a backslash with three octal digits, and the text of `jsonb`. The syntax is Postgres'.
 
 use serde_json::Value;
 
 use crate::domain::{Opening, ProviderRef};
 
-/// A tracking id, an address or a reference that is shorter says too little: it would be found where it is not meant.
+/// A shorter tracking id, address or reference would match unrelated text.
 const SHORTEST: usize = 6;
-/// What may stand before a tracking id: the beginning, what no id is made of, the end of a byte beyond ASCII, or that of an
-/// escape in JSON (`\n`, `\u0020`).
+/// What may precede a tracking id: the start, a character that ids do not contain, the end of an escaped non-ASCII byte
+/// or of a JSON escape (`
+/// `, `\u0020`).
 const BEFORE: &str = r"(^|[^A-Za-z0-9_-]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9A-Fa-f]{4})";
 const AFTER: &str = "([^A-Za-z0-9_-]|$)";
-/// What may stand before the rest: as well the end of an escape in a URL (`%20`).
+/// What may precede the other values: the same, or the end of a URL escape (`%20`).
 const BEFORE_IBAN: &str = r"(^|[^a-z0-9]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9a-f]{4}|%[0-9a-f]{2})";
 const BEFORE_ADDRESS: &str = r"(^|[^a-z0-9._%+-]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9a-f]{4}|%[0-9a-f]{2})";
 const BEFORE_REFERENCE: &str = r"(^|[^a-z0-9_-]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9a-f]{4}|%[0-9a-f]{2})";
 const AFTER_IBAN: &str = "([^a-z0-9]|$)";
-/// An address ends where no host name goes on: a full stop may end a sentence.
+/// An address ends where no host name continues; a full stop may end a sentence.
 const AFTER_ADDRESS: &str = r"([^a-z0-9.-]|\.[^a-z0-9]|\.?$)";
-/// What may stand between the groups of an IBAN in print: white space of any kind, however it is written, full stops and hyphens.
+/// What may separate the groups of a printed IBAN: white space in any spelling, full stops and hyphens.
 const BETWEEN: &str = r"([[:space:].\u00a0\u2007\u2009\u202f-]|\\[0-7]{3}|\\\\[nrt]|\\\\u[0-9a-f]{4}|%20|\+)*";
 
-/// What an erasure searches for.
+/// The patterns of one erasure.
 pub struct Mentions {
-    /// The ids of the opening, to be matched with case.
+    /// Matches the opening's ids, case-sensitively.
     pub ids: String,
-    /// What is known of its customer at the first erasure, to be matched without case: IBAN, e-mail, reference. None: nothing is.
+    /// Matches IBAN, e-mail and reference of the customer, case-insensitively. Known only at the first erasure. None:
+    /// nothing to search for.
     pub customer: Option<String>,
 }
 
 impl Mentions {
-    /// Of an opening and, as long as they are known, of its account and its `customer`.
+    /// Patterns for an opening and, while they are known, its account and `customer`.
     pub fn of(opening: &Opening, customer: Option<&Value>) -> Self {
         Self { ids: ids(opening), customer: customer.and_then(|it| personal(opening, it)) }
     }
 }
 
-/// Our id in either case and with or without its hyphens, since providers give it back in both forms, or the provider's as it is.
+/// Our id in either case, with or without hyphens (providers return both), or the provider's id as it is.
 fn ids(opening: &Opening) -> String {
     let ours = in_any_form(&opening.id.to_string());
     match opening.state.reference().map(ProviderRef::as_str).filter(|it| it.len() >= SHORTEST) {
@@ -48,7 +50,7 @@ fn ids(opening: &Opening) -> String {
     }
 }
 
-/// A name is not looked for: many bear it.
+/// Personal values. The name is not searched for: many people share it.
 fn personal(opening: &Opening, customer: &Value) -> Option<String> {
     let iban = opening.state.account().map(|it| it.iban.as_str());
     let email = customer["email"].as_str().map(str::trim).filter(|it| it.len() >= SHORTEST && it.contains('@'));
@@ -60,7 +62,7 @@ fn personal(opening: &Opening, customer: &Value) -> Option<String> {
     (!patterns.is_empty()).then(|| patterns.join("|"))
 }
 
-/// Whether a reference is of one customer: long enough, and no plain word, which stands in texts about others too.
+/// Whether a reference identifies one customer: long enough, and not a plain word that appears in unrelated text.
 fn is_telling(reference: &str) -> bool {
     reference.len() >= SHORTEST && !reference.chars().all(char::is_alphabetic)
 }
@@ -74,7 +76,7 @@ fn in_any_form(id: &str) -> String {
     id.chars().map(either).collect()
 }
 
-/// As `encode(…, 'escape')` writes it, each character standing for itself.
+/// The text as `encode(…, 'escape')` writes it, with special characters quoted.
 fn escaped(id: &str) -> String {
     id.bytes().map(escaped_byte).collect()
 }
@@ -88,8 +90,8 @@ fn escaped_byte(byte: u8) -> String {
     }
 }
 
-/// Each character in every way in which a body may spell it: as it is, as an escape of JSON, as one of a URL. For a match without
-/// case; escapes name one case, so both are there.
+/// Each character in every spelling that a body may use: plain, JSON escape, URL escape. The match ignores case, but an
+/// escape encodes one case, so both are listed.
 fn spelled(text: &str) -> Vec<String> {
     let both = |c: char| c.to_lowercase().chain(c.to_uppercase());
     let ways = |c: char| {
@@ -109,7 +111,7 @@ fn ways_of(c: char) -> Vec<String> {
     let in_json = c.encode_utf16(&mut units).iter().map(|it| format!(r"\\\\u{it:04x}")).collect::<Vec<_>>().concat();
     let mut ways = vec![as_it_is, in_url, in_json];
     match c {
-        // Where the text is that of `jsonb`, which escapes no byte.
+        // For the text of `jsonb`, which does not escape bytes.
         _ if !c.is_ascii() => ways.push(c.to_string()),
         '/' => ways.push(r"\\\\\/".to_owned()),
         _ => {}

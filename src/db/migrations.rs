@@ -1,4 +1,4 @@
-//! The schema and its version.
+//! Applies migrations and compares the schema's version.
 
 use std::time::{Duration, Instant};
 
@@ -9,25 +9,25 @@ use super::describe;
 use super::roles::quoted;
 use super::session::Unfit;
 
-/// How long a lock that others hold is tried for, and the pause in which they get on.
+/// How long to retry for a lock held by other sessions, and the pause between tries.
 const PATIENCE: Duration = Duration::from_mins(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How the schema in the database compares to ours.
+/// The database's schema version compared with ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// The same, or a newer one that neighbours of ours run on.
+    /// The same version, or a newer compatible one.
     Usable,
-    /// Migrations are missing, `migrate` must run first.
+    /// Migrations are missing; `migrate` must run first.
     Older {
-        /// What the database has. 0: nothing.
+        /// The version in the database. 0: empty.
         has: i64,
-        /// What we need.
+        /// The version that this program needs.
         needs: i64,
     },
 }
 
-/// What may be told about a failure, as [`describe`] has it.
+/// A failure's text for logs, as in [`describe`].
 #[must_use]
 pub fn explain(error: &MigrateError) -> String {
     match error {
@@ -37,13 +37,13 @@ pub fn explain(error: &MigrateError) -> String {
     }
 }
 
-/// Applies what is missing, as the owner of the schema, on a session of that schema.
+/// Applies missing migrations as the owner of the schema, on a session in that schema.
 ///
 /// # Errors
-/// When a migration fails, one that was applied has been changed since, or the session is of another schema.
+/// If a migration fails, an applied one was changed since, or the session is in another schema.
 pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), MigrateError> {
     let mut migrator = sqlx::migrate!();
-    // A newer neighbour may have applied more than we know.
+    // A newer replica may have applied migrations that this version does not have.
     migrator.set_ignore_missing(true);
     let (exists, current): (bool, Option<String>) =
         sqlx::query_as("-- migrations::migrate\nselect to_regnamespace($1) is not null, current_schema()::text")
@@ -51,29 +51,29 @@ pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), 
             .fetch_one(&mut *connection)
             .await?;
     if current.as_deref() != exists.then_some(schema) {
-        // A schema that exists and is not the current one is another's, or the role has no right to it.
+        // The schema exists but is not current: it belongs to another role, or this role has no right to it.
         let found = current.unwrap_or_default();
         let unfit = Unfit::Lost { name: "current_schema".to_owned(), found, wanted: schema.to_owned() };
         return Err(MigrateError::Execute(unfit.into()));
     }
-    // `create schema if not exists` wants the right to create one even where it exists.
+    // `create schema if not exists` requires the right to create schemas even if it exists.
     if !exists {
         migrator.create_schema(quoted(schema));
     }
     migrator.run_direct(None, connection, false).await
 }
 
-/// Does work of the owner again while others hold a lock that it needs: a migration of another process, a long transaction.
-/// What was applied stays, so that each try goes on where the one before gave up.
+/// Repeats the owner's work while other sessions hold a lock it needs (another migration, a long transaction). Applied
+/// migrations stay, so each try continues where the last one stopped.
 ///
 /// # Errors
-/// The work's, or that the lock was not had within ten minutes.
+/// The work's error, or the lock's after ten minutes.
 pub async fn until_unlocked<T>(mut work: impl AsyncFnMut() -> Result<T, MigrateError>) -> Result<T, MigrateError> {
     let started = Instant::now();
     loop {
         match work().await {
             Err(error) if is_locked(&error) && started.elapsed() < PATIENCE => {
-                tracing::warn!(error = explain(&error), "a lock is held by others; trying again");
+                tracing::warn!(error = explain(&error), "another session holds a lock; retrying");
                 tokio::time::sleep(PAUSE).await;
             }
             result => return result,
@@ -81,17 +81,14 @@ pub async fn until_unlocked<T>(mut work: impl AsyncFnMut() -> Result<T, MigrateE
     }
 }
 
-/// Whether a lock was not had in time, or was part of a deadlock.
+/// Whether the failure is a lock time-out or a deadlock.
 fn is_locked(error: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| ["55P03", "40P01"].contains(&code.as_ref()))
 }
 
-/// Compares the database's schema to ours.
-///
-/// # Errors
-/// When the database cannot be asked.
+/// Compares the database's schema version with ours.
 pub async fn version(connection: &mut PgConnection) -> Result<Version, MigrateError> {
     let ours = sqlx::migrate!();
     let needs = ours.iter().map(|it| it.version).max().unwrap_or_default();
@@ -107,10 +104,7 @@ pub async fn version(connection: &mut PgConnection) -> Result<Version, MigrateEr
     Ok(if missing { Version::Older { has, needs } } else { Version::Usable })
 }
 
-/// Whether a newer version than ours has migrated the schema.
-///
-/// # Errors
-/// When the database cannot be asked.
+/// Whether a newer version of the service has migrated the schema.
 pub async fn is_newer(connection: &mut PgConnection) -> Result<bool, MigrateError> {
     let ours = sqlx::migrate!();
     let applied = connection.list_applied_migrations("_sqlx_migrations").await?;

@@ -1,11 +1,12 @@
-//! The only place with SQL: one file per table, free functions on a connection.
+//! The only place with SQL: one file per table, free functions on a connection. A function fails if the database is
+//! unavailable; further errors are documented.
 //!
-//! Functions on the hot path take and return slices, sorted by key before they write, so that two batches lock rows in
-//! the same order. Every query opens with a comment that names its function: `pg_stat_activity` shows who is calling.
+//! Functions on the hot path take slices and sort them by key before they write, so that two batches lock rows in the
+//! same order. The first line of every query names its function, so that `pg_stat_activity` shows the caller.
 //!
-//! What is sought by its id and must still be pending is asked whether its `status is not distinct from 'pending'`: the planner
-//! cannot take that for the predicate of a queue's index. With an equality it can, and does whenever its statistics were made while
-//! the queue was empty: it then reads the whole queue for each batch of ids.
+//! Queries by id write `status is not distinct from 'pending'` instead of `=`. With `=` the planner may use the partial
+//! index of the queue, and it does if its statistics were taken while the queue was empty: each batch of ids then scans
+//! the whole queue.
 
 pub mod advance;
 pub mod archive;
@@ -45,11 +46,10 @@ pub use pool::{PoolOptions, WITHIN, acquire, conclude, connect, connect_alone, c
 pub use session::Unfit;
 pub use url::{WrongUrl, read_url};
 
-/// One page of a list: at most `limit` rows beyond `after`, which is the last row of the page before.
+/// One page of a list: at most `limit` rows after the key `after`.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<Key> {
-    /// At most so many rows.
     pub limit: i64,
-    /// The key of the last row that the reader has.
+    /// The key of the last row of the previous page.
     pub after: Option<Key>,
 }

@@ -1,16 +1,12 @@
-//! `opening_counts`: how many openings there are in each state and market.
+//! `opening_counts`: the number of openings per state and market.
 //!
-//! A trigger of the history leaves what each statement changed (`0019_opening_counts.sql`); what stands is the counts and
-//! those changes together. Adding them up moves them from one to the other in one commit, so that the sum is right at any time.
+//! A trigger on the history records each statement's changes (`0019_opening_counts.sql`). The total is the counts plus
+//! these changes; adding changes up moves them into the counts in one commit, so the total is right at any time.
 
 use sqlx::PgConnection;
 
 use super::gauges::Count;
 
-/// Openings by state and market.
-///
-/// # Errors
-/// When the database is away.
 pub async fn all(connection: &mut PgConnection) -> sqlx::Result<Vec<Count>> {
     sqlx::query_as!(
         Count,
@@ -25,10 +21,7 @@ pub async fn all(connection: &mut PgConnection) -> sqlx::Result<Vec<Count>> {
     .await
 }
 
-/// Adds up changes, at most `limit`. Returns how many.
-///
-/// # Errors
-/// When the database is away.
+/// Adds at most `limit` changes up; returns how many.
 pub async fn add_up(connection: &mut PgConnection, limit: i64) -> sqlx::Result<u64> {
     let added = sqlx::query_scalar!(
         r#"-- opening_counts::add_up

@@ -16,21 +16,16 @@ use crate::domain::chain::Hash;
 use crate::domain::opening::ERASED;
 use crate::domain::{Opening, OpeningId, State};
 
-/// An opening that is new.
 #[derive(Clone, Copy, Debug)]
 pub struct New<'a> {
-    /// As it begins.
+    /// The opening in its first state.
     pub opening: &'a Opening,
-    /// For whom.
+    /// The customer's personal data.
     pub customer: &'a Value,
-    /// The hash of its history so far.
+    /// The hash of its first history row.
     pub head: &'a Hash,
 }
 
-/// Inserts the anchors of new openings.
-///
-/// # Errors
-/// When the database refuses one or is away.
 pub async fn insert(connection: &mut PgConnection, new: &[New<'_>]) -> sqlx::Result<()> {
     let text = |get: fn(&Opening) -> &str| -> Vec<&str> { new.iter().map(|it| get(it.opening)).collect() };
     let ids: Vec<Uuid> = new.iter().map(|it| it.opening.id.0).collect();
@@ -66,10 +61,10 @@ pub async fn insert(connection: &mut PgConnection, new: &[New<'_>]) -> sqlx::Res
     Ok(())
 }
 
-/// Empties what is personal of an opening that has ended. The row is locked by the caller ([`lock`]).
+/// Erases the personal data of an ended opening. The caller holds the row's lock ([`lock`]).
 ///
 /// # Errors
-/// When the opening has not ended, or the database is away.
+/// If the opening has not ended.
 pub async fn erase(connection: &mut PgConnection, id: OpeningId, now: Time) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- openings::erase
@@ -86,10 +81,10 @@ pub async fn erase(connection: &mut PgConnection, id: OpeningId, now: Time) -> s
     Ok(())
 }
 
-/// Writes what decisions changed. The rows are locked by the caller ([`lock`]).
+/// Writes the changes of decisions. The caller holds the rows' locks ([`lock`]).
 ///
 /// # Errors
-/// A unique violation when another opening took the same IBAN or tracking id in the meantime.
+/// A unique violation if another opening took the same IBAN or tracking id meanwhile.
 pub async fn update(connection: &mut PgConnection, openings: &[(&Opening, &Hash)]) -> sqlx::Result<()> {
     if openings.is_empty() {
         return Ok(());
@@ -146,13 +141,13 @@ pub async fn update(connection: &mut PgConnection, openings: &[(&Opening, &Hash)
     if done.rows_affected() == ids.len() as u64 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
-/// Locks anchors, in the order of their ids, until the end of the transaction. Ids without an anchor are left out.
+/// Locks anchors in the order of their ids until the end of the transaction. Ids without an anchor are left out.
 ///
-/// They are read after all locks are held: a statement that waits for a lock sees the row as it became, but its other
-/// tables, the timers, as they were when it began.
+/// Reads them in a second statement after all locks are held: a statement that waited for a lock sees the locked row's
+/// new version, but joined tables (the timers) as of its own start.
 ///
 /// # Errors
-/// When the database is away, or a lock is not had in time.
+/// If a lock times out.
 pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Anchor>> {
     sqlx::query!(
         r#"-- openings::lock
@@ -182,32 +177,22 @@ async fn rows(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<R
     .await
 }
 
-/// Reads openings; ids without one, or whose row cannot be read, are left out.
-///
-/// # Errors
-/// When the database is away.
+/// Reads openings; missing and unreadable ones are left out.
 pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Opening>> {
     Ok(readable(rows(connection, ids).await?))
 }
 
-/// One row that a neighbouring version wrote and we cannot read must not hide the others.
+/// One row that cannot be read must not hide the others.
 fn readable(rows: Vec<Row>) -> Vec<Opening> {
     let note = |error: &sqlx::Error| tracing::error!(cause = describe(error), "an opening was left out");
     rows.into_iter().filter_map(|row| row.into_anchor().inspect_err(note).ok()).map(|it| it.opening).collect()
 }
 
-/// Reads one opening.
-///
-/// # Errors
-/// When the database is away.
 pub async fn get(connection: &mut PgConnection, id: OpeningId) -> sqlx::Result<Option<Opening>> {
     Ok(read(connection, &[id.0]).await?.pop())
 }
 
-/// Which openings hold these tracking ids: `(provider, tracking id, opening)`.
-///
-/// # Errors
-/// When the database is away.
+/// The openings that hold these tracking ids: `(provider, tracking id, opening)`.
 pub async fn by_reference(
     connection: &mut PgConnection,
     providers: &[String],
@@ -229,10 +214,7 @@ pub async fn by_reference(
     Ok(rows.into_iter().map(|row| (row.provider, row.provider_ref, row.id)).collect())
 }
 
-/// Which openings hold these IBANs: `(IBAN, opening)`.
-///
-/// # Errors
-/// When the database is away.
+/// The openings that hold these IBANs: `(IBAN, opening)`.
 pub async fn by_iban(connection: &mut PgConnection, ibans: &[String]) -> sqlx::Result<Vec<(String, Uuid)>> {
     if ibans.is_empty() {
         return Ok(Vec::new());
@@ -247,10 +229,7 @@ pub async fn by_iban(connection: &mut PgConnection, ibans: &[String]) -> sqlx::R
     Ok(rows.into_iter().map(|row| (row.iban, row.id)).collect())
 }
 
-/// The customers of openings, for the calls that carry them: `(opening, customer)`.
-///
-/// # Errors
-/// When the database is away.
+/// The customers of openings, for calls that carry them: `(opening, customer)`.
 pub async fn customers(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Option<Value>)>> {
     let rows = sqlx::query!(
         r#"-- openings::customers

@@ -1,4 +1,4 @@
-//! `operator_actions`: what people did, written in the commit that did it.
+//! `operator_actions`: operators' acts, recorded in the commit that made them.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -9,26 +9,22 @@ use super::mentions::Mentions;
 use crate::clock::Time;
 use crate::domain::OpeningId;
 
-/// Something that a person did.
 #[derive(Clone, Debug)]
 pub struct Action {
     pub id: Uuid,
     pub at: Time,
-    /// The name of the token.
+    /// The name of the operator's token.
     pub who: String,
-    /// As in `resolve_opening`.
+    /// For example `resolve_opening`.
     pub action: String,
-    /// What it was done to: an id, or a name.
+    /// The id or name of the changed object.
     pub subject: String,
     pub opening_id: Option<Uuid>,
     pub reason: String,
     pub detail: Value,
 }
 
-/// Records an action. The same id again changes nothing, so that work that is done again records it once.
-///
-/// # Errors
-/// When the database is away.
+/// Records an action. Idempotent by id, so a retried request records it once.
 pub async fn insert(connection: &mut PgConnection, action: &Action) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- operator_actions::insert
@@ -49,10 +45,6 @@ pub async fn insert(connection: &mut PgConnection, action: &Action) -> sqlx::Res
     Ok(())
 }
 
-/// A page of actions, newest first.
-///
-/// # Errors
-/// When the database is away.
 pub async fn list(connection: &mut PgConnection, opening: Option<Uuid>, page: Page<Uuid>) -> sqlx::Result<Vec<Action>> {
     sqlx::query_as!(
         Action,
@@ -71,10 +63,7 @@ pub async fn list(connection: &mut PgConnection, opening: Option<Uuid>, page: Pa
     .await
 }
 
-/// Whether this act was recorded: by a try whose commit took effect although its reply was lost.
-///
-/// # Errors
-/// When the database is away.
+/// Whether this act was recorded. True after a commit whose reply was lost.
 pub async fn is_recorded(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"-- operator_actions::is_recorded
@@ -87,9 +76,6 @@ pub async fn is_recorded(connection: &mut PgConnection, id: Uuid) -> sqlx::Resul
 
 /// Empties what was said in the acts on an opening, on the facts and cases that were `emptied` with it, whatever they were recorded
 /// under, and in acts on no opening that mention its customer. Who acted, how and when stays, and why it was erased.
-///
-/// # Errors
-/// When the database is away.
 pub async fn erase(
     connection: &mut PgConnection,
     opening: OpeningId,

@@ -12,30 +12,28 @@ use tokio::time::timeout;
 use super::session::Session;
 use super::url::read_url;
 
-/// How to reach the database.
+/// Connection settings of the pool.
 #[derive(Clone, Debug)]
 pub struct PoolOptions {
-    /// `postgres://…`
     pub url: String,
     /// The cell: the schema that unqualified names resolve to.
     pub schema: String,
-    /// The most connections held at once.
     pub max_connections: u32,
-    /// How long a caller waits for a free one.
+    /// How long a caller waits for a free connection.
     pub acquire_timeout: Duration,
 }
 
-/// The longest that work on one connection may take: beyond it the connection is taken for dead. Above the server's own
-/// `statement_timeout`, which a server that is gone does not keep.
+/// The maximum duration of work on one connection, after which the connection counts as dead. Longer than the server's
+/// `statement_timeout`, which an unreachable server cannot enforce.
 pub const WITHIN: Duration = Duration::from_secs(12);
-/// How long it is looked why the pool has no connection.
+/// How long to look for the reason why the pool has no connection.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Ends work that was bounded by [`WITHIN`]: `result` is what `tokio::time::timeout` gave. A connection that did not answer
-/// in time is not given back to the pool, where the next caller would wait on it too.
+/// Ends work bounded by [`WITHIN`]; `result` comes from `tokio::time::timeout`. After a time-out the connection is
+/// closed rather than returned to the pool, where the next caller would wait on it too.
 ///
 /// # Errors
-/// The work's, or that it took too long.
+/// The work's error, or a time-out.
 pub fn conclude<T, E: From<sqlx::Error>>(
     mut connection: PoolConnection<Postgres>,
     result: Result<Result<T, E>, Elapsed>,
@@ -47,11 +45,8 @@ pub fn conclude<T, E: From<sqlx::Error>>(
     })
 }
 
-/// A connection of the pool. Where there is none in time, the error is what keeps new ones from being opened: the pool
-/// itself tries again and again when the server refuses, and says only that time ran out.
-///
-/// # Errors
-/// When there is none.
+/// A connection of the pool. On a time-out the error is the reason why no new connection can be opened; the pool itself
+/// retries refused connections silently and reports only a time-out.
 pub async fn acquire(pool: &PgPool) -> sqlx::Result<PoolConnection<Postgres>> {
     match pool.acquire().await {
         Err(sqlx::Error::PoolTimedOut) => Err(refusal(pool).await.unwrap_or(sqlx::Error::PoolTimedOut)),
@@ -59,7 +54,7 @@ pub async fn acquire(pool: &PgPool) -> sqlx::Result<PoolConnection<Postgres>> {
     }
 }
 
-/// What keeps a connection from being opened now. None: nothing does, or the server says nothing in time.
+/// The reason why no connection can be opened now. None: no reason was found in time.
 pub async fn refusal(pool: &PgPool) -> Option<sqlx::Error> {
     let options = pool.connect_options();
     match timeout(LOOK, options.connect()).await.ok()? {
@@ -71,35 +66,35 @@ pub async fn refusal(pool: &PgPool) -> Option<sqlx::Error> {
     }
 }
 
-/// One connection for migrations, which is a session of its own and has their time-outs.
+/// A single connection for migrations, with its own session and time-outs.
 ///
 /// # Errors
-/// When the URL cannot be read, the session is unfit, or the database is away.
+/// If the URL is invalid or the session is unfit.
 pub async fn connect_for_migrations(url: &str, schema: &str) -> sqlx::Result<PgConnection> {
     let options = named(url)?.application_name("account-opening migrate");
     Session::of_migrations(schema).open_alone(&options).await
 }
 
-/// One connection beside the pool, as the service has it, which is a session of its own: what is wrong with the database or
-/// the way to it is known at once, and by its own words.
+/// A single connection outside the pool with the service's session settings. It reports a wrong URL, an unfit session
+/// or an unreachable server at once and verbatim.
 ///
 /// # Errors
-/// When the URL cannot be read, the session is unfit, or the database is away.
+/// If the URL is invalid or the session is unfit.
 pub async fn connect_alone(url: &str, schema: &str) -> sqlx::Result<PgConnection> {
     Session::of_service(schema).open_alone(&named(url)?).await
 }
 
-/// Where a connection goes, under our name.
+/// Connect options with our application name.
 fn named(url: &str) -> sqlx::Result<PgConnectOptions> {
     let options = read_url(url).map_err(|wrong| sqlx::Error::Configuration(wrong.into()))?;
-    // Nothing here is a float as text, and poolers refuse this parameter unless they are told to ignore it.
+    // Poolers refuse `extra_float_digits` unless configured to ignore it, and no query reads a float as text.
     Ok(options.application_name("account-opening").extra_float_digits(None))
 }
 
-/// Makes a pool; connections are opened when they are needed, so this succeeds while the database is away.
+/// Makes a pool. Connections are opened on demand, so this succeeds while the database is down.
 ///
 /// # Errors
-/// When the URL cannot be read.
+/// If the URL is invalid.
 pub fn connect(options: &PoolOptions) -> Result<PgPool, sqlx::Error> {
     let connect = named(&options.url)?;
     let session = Arc::new(Session::of_service(&options.schema));
@@ -125,10 +120,10 @@ pub fn connect(options: &PoolOptions) -> Result<PgPool, sqlx::Error> {
     }
     Ok(pool
         // A future dropped inside `begin` can leave a transaction open on a pooled connection; a later plain insert on
-        // it would be acknowledged and never seen. `begin` joins or opens one, `rollback` ends it: silent when clean,
-        // one round trip. (Upstream: transact-rs/sqlx issues 4385 and 4393.)
-        // On the way it asks whether the session writes. One that began while its database was read-only keeps that as its
-        // default when the database writes again, so it is closed; another is opened, and finds what holds by then.
+        // it would be acknowledged but never visible. `begin` joins or opens one, `rollback` ends it: silent when
+        // clean, one round trip. (Upstream: transact-rs/sqlx issues 4385 and 4393.)
+        // The same round trip checks that the session can write. A session opened while its database was read-only
+        // keeps that default afterwards, so it is closed and replaced.
         .before_acquire(|connection, _| {
             Box::pin(async move {
                 let asked = sqlx::raw_sql("begin; show transaction_read_only; rollback");
@@ -139,13 +134,13 @@ pub fn connect(options: &PoolOptions) -> Result<PgPool, sqlx::Error> {
         .connect_lazy_with(connect))
 }
 
-/// Whether a session is taken to have what it asked for when it began: only in a build for the controls of the chaos run.
+/// Whether startup options are trusted without reading them back. Only in builds for the chaos run's controls.
 #[cfg(feature = "broken")]
 fn trusts_options() -> bool {
     crate::faults::broken::lacks(crate::faults::broken::Defence::SessionSettings)
 }
 
-/// Asks for the cell when a session begins, and never again.
+/// Sets the cell once, when the connection starts.
 #[cfg(feature = "broken")]
 fn with_options(connect: PgConnectOptions, schema: &str) -> PgConnectOptions {
     if trusts_options() { connect.options([("search_path", schema), ("timezone", "UTC")]) } else { connect }

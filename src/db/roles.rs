@@ -1,13 +1,12 @@
-//! Two roles: the owner's, which migrates, and the service's, which may do what its queries do and nothing else.
+//! Two database roles: the owner runs migrations; the service has only the rights that its queries need.
 //!
-//! Triggers defend the history against everybody who may not switch them off. Only owners and superusers may, so the
-//! service must be neither.
+//! Triggers defend the history. Only owners and superusers can disable triggers, so the service must be neither.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-/// What the service does with each table; of tables that are written once, only the columns that people act on or an erasure
-/// empties may change. A newer version may add to it; what is taken away must not have been used by the
-/// version before, which runs beside it for a while.
+/// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
+/// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
+/// an upgrade, did not use.
 const RIGHTS: [(&str, &str); 29] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
@@ -39,19 +38,20 @@ const RIGHTS: [(&str, &str); 29] = [
     ("webhook_marks", "select, insert, update"),
     ("webhook_secret_uses", "select, insert, update"),
 ];
-/// The functions that it calls, by itself or within a trigger. Everybody may, unless somebody took that from everybody.
+/// Functions that the service calls directly or in a trigger. Every role may call them, unless an administrator revoked
+/// that.
 const FUNCTIONS: [&str; 2] = ["opening_step_is_legal(text, text)", "room_on_disk()"];
 
-/// What makes a role unfit for the service: it could switch off what defends the history.
+/// A power that makes a role unfit for the service: it could disable the triggers that defend the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Power {
-    /// Nothing binds it.
+    /// A superuser.
     Superuser,
-    /// It owns a table, a trigger's function, or the schema.
+    /// Owner of a table, a trigger's function or the schema.
     Owner,
-    /// It may act as who does.
+    /// Member of the owner's role.
     Member,
-    /// It may make itself a member (`createrole`, before PostgreSQL 16).
+    /// May make itself a member (`createrole`, before PostgreSQL 16).
     Joiner,
 }
 
@@ -66,19 +66,13 @@ impl std::fmt::Display for Power {
     }
 }
 
-/// The role of a session.
 #[derive(Clone, Debug)]
 pub struct Role {
-    /// Its name.
     pub name: String,
-    /// What makes it unfit for the service.
+    /// The power that makes it unfit for the service, if any.
     pub power: Option<Power>,
 }
 
-/// Whether there is such a role.
-///
-/// # Errors
-/// When the database is away.
 pub async fn exists(connection: &mut PgConnection, role: &str) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"-- roles::exists
@@ -89,10 +83,7 @@ pub async fn exists(connection: &mut PgConnection, role: &str) -> sqlx::Result<b
     .await
 }
 
-/// The role that this connection logged in as, whatever it has been set to since: that can be undone.
-///
-/// # Errors
-/// When the database is away.
+/// The login role of this connection, ignoring `set role`, which the session could undo.
 pub async fn of_session(connection: &mut PgConnection) -> sqlx::Result<Role> {
     let tables: Vec<String> = RIGHTS.iter().map(|(table, _)| (*table).to_owned()).collect();
     let row = sqlx::query!(
@@ -127,11 +118,11 @@ pub async fn of_session(connection: &mut PgConnection) -> sqlx::Result<Role> {
     Ok(Role { name: row.name, power })
 }
 
-/// Grants a role what the service needs, as the owner. `exactly` also takes from it what it does not need; not to be used
-/// on the schema of a newer version, which may need more than we know of.
+/// Grants a role the service's rights, as the owner. `exactly` also revokes all other rights; do not use it on a newer
+/// version's schema, which may need rights unknown to this version.
 ///
 /// # Errors
-/// When there is no such role, or the connection's role may not grant.
+/// If the role does not exist or the connection's role may not grant.
 pub async fn grant(connection: &mut PgConnection, schema: &str, role: &str, exactly: bool) -> sqlx::Result<()> {
     let (schema, role) = (quoted(schema), quoted(role));
     let mut statements = Vec::new();
@@ -145,8 +136,8 @@ pub async fn grant(connection: &mut PgConnection, schema: &str, role: &str, exac
     statements.push(format!("grant execute on function {} to {role}", FUNCTIONS.join(", ")));
     let sql = format!("-- roles::grant\n{}", statements.join(";\n"));
 
-    // In one commit: a service that runs meanwhile never lacks a right. One after the other: two that change the rights of
-    // one table at the same time fail.
+    // One commit: a running service never lacks a right meanwhile. Serialised by a lock: concurrent grants on one table
+    // fail.
     let mut transaction = connection.begin().await?;
     sqlx::query!(
         r"-- roles::grant
@@ -159,7 +150,7 @@ pub async fn grant(connection: &mut PgConnection, schema: &str, role: &str, exac
     transaction.commit().await
 }
 
-/// A name as SQL takes it, whatever it holds.
+/// A quoted SQL identifier.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -1,11 +1,10 @@
-//! What a session must have: its cell, its time-outs, its way of planning. Set on each new connection and read back, in one
-//! round trip.
+//! Session settings: schema (cell), time-outs, planner settings. They are set on each new connection and read back in
+//! one round trip.
 //!
-//! Parameters of the start of a connection are no place for it: poolers drop them (`PgBouncer` with
-//! `ignore_startup_parameters`), and a service without its `search_path` reads and writes another cell. What a role or a
-//! database brings along by `alter role … set` is overruled for the same reason.
+//! They are not connection startup parameters: poolers drop those (`PgBouncer` with `ignore_startup_parameters`), and a
+//! service without its `search_path` would use another cell. They also override `alter role … set`.
 //!
-//! Invariant: no statement runs on a session that lacks any of it. A crash leaves nothing behind.
+//! Invariant: no statement runs on a session that lacks one of them.
 
 use std::time::Duration;
 
@@ -16,72 +15,70 @@ use tokio::time::timeout;
 
 use super::roles::quoted;
 
-/// How long a connection may take to be opened and prepared.
+/// The time limit for opening and preparing a connection.
 const WITHIN: Duration = Duration::from_secs(5);
-/// How often two sessions are looked at in turn. A pooler that lends sessions betrays itself at the first look where it is
-/// quiet; under other load it may hand out the same session by chance.
+/// How often two sessions are compared. A pooler that lends sessions per transaction is detected at the first round if
+/// it is idle; under load it may return the same session by chance.
 const ROUNDS: usize = 8;
 
 const ENCODING: (&str, &str) = ("server_encoding", "UTF8");
-/// The name under which the cell is read back.
+/// The name under which the schema is read back.
 const CELL: &str = "cell";
 
-/// What every session has.
+/// Settings of every session.
 const ALWAYS: [(&str, &str); 3] =
     [("timezone", "UTC"), ("client_encoding", "UTF8"), ("default_transaction_isolation", "read committed")];
 
 const OF_SERVICE: [(&str, &str); 6] = [
-    // No statement of ours takes longer when all is well; one that does must not hold an anchor's lock.
+    // The limit is far above any statement's normal duration; a slow statement must not keep an anchor's lock.
     ("statement_timeout", "10s"),
     ("lock_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "30s"),
-    // A plan is kept for as long as nobody analyzes its tables anew. One that was made while a table was small reads all
-    // of it, and goes on so while a new cell fills: the first 2,560 openings took 3 ms more each. Nothing here means to
-    // read a whole table; what cannot but do it still does, at a price that must not look like work for a compiler.
+    // Cached plans are kept until a table is analyzed again. A plan made on a small table scans it, and keeps scanning
+    // while a new cell fills: the first 2,560 openings took 3 ms more each. No query needs a sequential scan. Where it
+    // is the only plan it is still used, and its inflated cost estimate must not trigger JIT compilation.
     ("enable_seqscan", "off"),
     ("jit", "off"),
-    // A plan for the very values is cheaper by its estimate wherever a statement takes arrays, since these are mostly
-    // shorter than it assumes, so that Postgres would plan it anew each time and come to the same plan: a tenth of its
-    // work where webhooks come one by one.
+    // Postgres would prefer a custom plan for statements with arrays, which are usually shorter than it assumes, and
+    // replan each time to the same plan: a tenth of its work when webhooks arrive one by one.
     ("plan_cache_mode", "force_generic_plan"),
 ];
 
 const OF_MIGRATIONS: [(&str, &str); 3] = [
-    // An index on a large table takes its time, whatever time-outs the owner's role has for everyday work.
+    // Building an index on a large table takes longer than the role's everyday time-outs.
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
-    // A migration that waits for a lock makes every statement of the service wait behind it. So it gives up before their
-    // own lock_timeout strikes, lets them pass, and is tried again.
+    // While a migration waits for a lock, every statement of the service queues behind it. It gives up before their
+    // lock_timeout expires, lets them pass, and is retried.
     ("lock_timeout", "3s"),
 ];
 
-/// Since PostgreSQL 17. The time-outs of statements and of idle transactions bound all that a transaction consists of.
+/// Since PostgreSQL 17. Time-outs of statements and of idle transactions already bound a transaction.
 const NO_TRANSACTION_TIMEOUT: &str = "select 'transaction_timeout', set_config('transaction_timeout', '0', false)
      where current_setting('transaction_timeout', true) is not null";
 
-/// What makes a database, or the way to it, unfit for us.
+/// Why a database, or the path to it, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// Names come from all of Unicode.
     #[error("leads to a database whose server_encoding is {0}")]
     Encoding(String),
-    /// A setting did not stay as it was set.
+    /// A setting was not kept.
     #[error("leads to sessions that do not keep what is set: {name} is {found:?} and not {wanted:?}")]
     Lost {
-        /// Which.
         name: String,
-        /// What it is.
+        /// The value read back.
         found: String,
-        /// What it was set to.
+        /// The value that was set.
         wanted: String,
     },
-    /// A pooler in transaction mode, or in statement mode.
+    /// A pooler in transaction or statement mode.
     #[error("leads through a pooler that lends a session for one transaction only")]
     Lent,
 }
 
 impl Unfit {
-    /// What the setting that leads there takes.
+    /// What the setting must point to instead.
     #[must_use]
     pub const fn takes(&self) -> &'static str {
         match self {
@@ -96,7 +93,7 @@ impl Unfit {
         }
     }
 
-    /// The one that a connection was refused for.
+    /// The reason for which a connection was refused, if it was one of these.
     #[must_use]
     pub fn of(error: &sqlx::Error) -> Option<&Self> {
         match error {
@@ -112,7 +109,7 @@ impl From<Unfit> for sqlx::Error {
     }
 }
 
-/// What a session is to have.
+/// The settings of a session.
 #[derive(Clone, Debug)]
 pub struct Session {
     sql: String,
@@ -120,13 +117,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// One of the service, in this cell.
+    /// For the service, in this schema.
     #[must_use]
     pub fn of_service(schema: &str) -> Self {
         Self::new(schema, &OF_SERVICE)
     }
 
-    /// One that migrates this cell.
+    /// For migrations of this schema.
     #[must_use]
     pub fn of_migrations(schema: &str) -> Self {
         Self::new(schema, &OF_MIGRATIONS)
@@ -137,7 +134,7 @@ impl Session {
         let mut statements = vec![format!("-- session::prepare\nset search_path = {}", quoted(schema))];
         statements.extend(settings.iter().map(|(name, value)| format!("set {name} = '{value}'")));
         statements.push(NO_TRANSACTION_TIMEOUT.to_owned());
-        // No current schema: the cell is still to be made.
+        // The schema does not exist yet.
         let cell = format!("select '{CELL}', coalesce(current_schema()::text, '{schema}')");
         let names = settings.iter().map(|(name, _)| *name).chain([ENCODING.0]);
         let in_force = names.map(|name| format!("select '{name}', current_setting('{name}')"));
@@ -149,10 +146,10 @@ impl Session {
         Self { sql, wanted }
     }
 
-    /// Sets all of it on a new connection, and compares what is in force then.
+    /// Sets everything on a new connection and compares the values in force.
     ///
     /// # Errors
-    /// [`Unfit`], or when the database is away.
+    /// [`Unfit`].
     pub async fn prepare(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(self.sql.clone()))).await?;
         let found = |name: &str| {
@@ -173,10 +170,10 @@ impl Session {
         Ok(())
     }
 
-    /// A connection beside the pool, prepared.
+    /// Opens and prepares a connection outside the pool.
     ///
     /// # Errors
-    /// [`Unfit`], or when the database is away.
+    /// [`Unfit`].
     pub async fn open(&self, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
         let opening = async {
             let mut connection = options.connect().await?;
@@ -186,18 +183,18 @@ impl Session {
         timeout(WITHIN, opening).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// The same, once it is certain that it is a session of its own. A pooler that lends its sessions for one transaction
-    /// would spread settings and locks over all of them.
+    /// The same, after checking that the connection has a session of its own. A pooler that lends sessions per
+    /// transaction would spread settings and locks over all clients.
     ///
     /// # Errors
-    /// [`Unfit`], or when the database is away.
+    /// [`Unfit`].
     pub async fn open_alone(&self, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
         let (mut connection, mut other) = (self.open(options).await?, self.open(options).await?);
         let looking = timeout(WITHIN, are_two(&mut connection, &mut other));
         if !looking.await.unwrap_or_else(|_| Err(late()))? {
             return Err(Unfit::Lent.into());
         }
-        // It was only there to be compared.
+        // It was opened only for the comparison.
         let _ = timeout(WITHIN, other.close()).await;
         Ok(connection)
     }
@@ -207,8 +204,8 @@ fn late() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer in time"))
 }
 
-/// Whether two connections are a session each, and the same at every look. While one is in a transaction, a pooler that
-/// lends sessions has to answer the other from another session than that one.
+/// Whether two connections have different sessions, in every round. While one is in a transaction, a pooler that lends
+/// sessions must serve the other from another session.
 async fn are_two(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
     let (mut one, mut other) = ((backend(one).await?, one), (backend(other).await?, other));
     for _ in 0..ROUNDS {
@@ -226,7 +223,7 @@ async fn are_two(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Resu
     Ok(true)
 }
 
-/// The server's process behind a connection.
+/// The server process of a connection.
 async fn backend(connection: &mut PgConnection) -> sqlx::Result<String> {
     let asked = sqlx::raw_sql("-- session::backend\nselect pg_backend_pid()::text");
     connection.fetch_one(asked).await?.try_get(0)

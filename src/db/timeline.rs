@@ -1,5 +1,5 @@
-//! Everything about one opening in order of time: facts, transitions, commands, tickets, cases, acts of operators. What was
-//! archived is told as before.
+//! The timeline of an opening: facts, transitions, commands, tickets, cases and operators' acts, from tables and
+//! archive.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -10,14 +10,12 @@ use super::inbox::Pending;
 use crate::clock::Time;
 use crate::domain::Opening;
 
-/// Something that happened.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// When.
     pub at: Time,
-    /// Orders what happened at the same time: acts and facts first, then what came of them.
+    /// Sorts items of the same time: acts and facts first, then their consequences.
     pub rank: i32,
-    /// Of the row that says so.
+    /// The id of the row.
     pub id: String,
     /// `webhook`, `poll`, `transition`, `create_profile`, `ticket`, `case`, …
     pub kind: String,
@@ -25,16 +23,13 @@ pub struct Item {
     pub detail: Value,
 }
 
-/// What an item is that a fact of the inbox is: the others have ranks of their own.
+/// The rank of inbox facts.
 const FACT: i32 = 1;
 
-/// The longest body that is read for an item, so that a page takes bounded memory.
+/// Longer bodies are not read, so that a page takes bounded memory.
 const MAX_BODY: i32 = 16 * 1024;
 
-/// A page of the timeline, oldest first. No bodies: they may hold personal data, and dead letters show theirs.
-///
-/// # Errors
-/// When the database is away.
+/// A page of the timeline, oldest first. Without bodies, which may contain personal data; dead letters show theirs.
 #[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn list(
     connection: &mut PgConnection,
@@ -123,11 +118,8 @@ pub async fn list(
     .await
 }
 
-/// The facts that some items are, with their bodies, also from the archive: for the word that each says. Without those whose body is
-/// long, or was erased.
-///
-/// # Errors
-/// When the database is away.
+/// The inbox facts of some items, with their bodies, also from the archive, to show the provider's status word. Long
+/// and erased bodies are left out.
 pub async fn facts(connection: &mut PgConnection, items: &[Item]) -> sqlx::Result<Vec<Pending>> {
     let ids: Vec<Uuid> =
         items.iter().filter(|it| it.rank == FACT).filter_map(|it| Uuid::try_parse(&it.id).ok()).collect();

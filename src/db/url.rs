@@ -1,15 +1,15 @@
-//! `postgres://…`, read strictly.
+//! Parses `postgres://…` URLs strictly.
 //!
-//! A character that a password brings unencoded moves the rest of the password to where a host, a database or a parameter
-//! belongs, and drivers repeat what they find there. So this refuses such a URL before the driver reads it, and repeats
-//! nothing of it.
+//! An unencoded special character in a password moves the rest of the password into the host, database or parameters,
+//! and drivers repeat those in errors and logs. This module refuses such a URL before the driver reads it, and its
+//! errors contain nothing of the URL.
 
 use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 use tracing::subscriber::{NoSubscriber, with_default};
 
-/// The parameters that the driver knows; a log line of its own repeats any other.
+/// The parameters that the driver supports; the driver logs any other parameter.
 const PARAMETERS: [&str; 17] = [
     "sslmode",
     "ssl-mode",
@@ -30,15 +30,15 @@ const PARAMETERS: [&str; 17] = [
     "application_name",
 ];
 
-/// Why a URL is refused. It holds nothing of the URL.
+/// Why a URL is refused. Contains nothing of the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongUrl(&'static str);
 
-/// Reads a URL of a database. What it does not say comes from `PGHOST` and its like, and from the password file.
+/// Parses a database URL. Missing parts come from `PGHOST` etc. and the password file.
 ///
 /// # Errors
-/// When it is no such URL, or one that a password with a special character has put out of shape.
+/// If it is not a valid URL, or contains unencoded special characters.
 pub fn read_url(text: &str) -> Result<PgConnectOptions, WrongUrl> {
     let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
     let rest = rest.ok_or(WrongUrl("no postgres:// URL"))?;
@@ -57,7 +57,7 @@ pub fn read_url(text: &str) -> Result<PgConnectOptions, WrongUrl> {
     if !names.filter(|it| !it.is_empty()).all(is_parameter) {
         return Err(WrongUrl("a parameter that is not known"));
     }
-    // The driver logs lines of the password file that it cannot read.
+    // The driver logs unreadable lines of the password file; this drops them.
     let read = with_default(NoSubscriber::default(), || PgConnectOptions::from_str(text));
     let options = read.map_err(|_| WrongUrl("cannot be read as a URL"))?;
     // The driver would look up a name with the brackets that a URL has around an IPv6 address.

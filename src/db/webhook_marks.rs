@@ -1,29 +1,27 @@
-//! `webhook_marks`: when each provider was last heard of, per market; where it never was, since when an opening waits for it.
+//! `webhook_marks`: per provider and market the time of the last webhook; before the first one, since when an opening
+//! waits.
 
 use sqlx::PgConnection;
 
 use crate::clock::Time;
 
-/// When the last webhook came; at least one of the times is known.
+/// The times of one provider and market; at least one is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     pub provider: String,
     pub market: String,
     pub last_received_at: Option<Time>,
-    /// When the first opening began to wait, where no webhook had come before.
+    /// Since when the first opening waits, if no webhook came before.
     pub waits_since: Option<Time>,
 }
 
-/// Moves marks forward; none ever goes back, whoever writes last, but one that lies in the future: it was written by a clock that
-/// ran ahead, and says nothing.
-///
-/// # Errors
-/// When the database is away.
+/// Moves marks forward, never back, in any order of writers. Exception: a mark in the future was written by a wrong
+/// clock and is replaced.
 pub async fn advance(connection: &mut PgConnection, marks: &[Mark], now: Time) -> sqlx::Result<()> {
     if marks.is_empty() {
         return Ok(());
     }
-    // Sorted, so that two replicas that write the same ones wait for each other in the same order.
+    // Sorted, so that two replicas lock rows in the same order.
     let mut marks: Vec<&Mark> = marks.iter().collect();
     marks.sort_unstable_by_key(|it| (&it.provider, &it.market));
     let providers: Vec<String> = marks.iter().map(|it| it.provider.clone()).collect();
@@ -49,10 +47,6 @@ pub async fn advance(connection: &mut PgConnection, marks: &[Mark], now: Time) -
     Ok(())
 }
 
-/// Every mark.
-///
-/// # Errors
-/// When the database is away.
 pub async fn all(connection: &mut PgConnection) -> sqlx::Result<Vec<Mark>> {
     sqlx::query_as!(
         Mark,
@@ -63,13 +57,10 @@ pub async fn all(connection: &mut PgConnection) -> sqlx::Result<Vec<Mark>> {
     .await
 }
 
-/// From when on a provider may have said something that we have not heard: its last webhook, of whatever market; where there
-/// never was one, or none but in the future, the start of the oldest opening that is not at its end. None: it owes us nothing.
+/// The time after which we may have missed a provider's messages: its last webhook of any market. If there was none (or
+/// only in the future): the start of the oldest unfinished opening. None: the provider owes us nothing.
 ///
-/// A market whose webhooks stopped while those of others went on is not seen here; its polls find what it misses.
-///
-/// # Errors
-/// When the database is away.
+/// If only one market's webhooks stop, this time still advances; the polls of that market's openings repair it.
 pub async fn heard_until(connection: &mut PgConnection, provider: &str, now: Time) -> sqlx::Result<Option<Time>> {
     sqlx::query_scalar!(
         r#"-- webhook_marks::heard_until

@@ -1,53 +1,42 @@
-//! `webhook_secret_uses`: how often each secret of a provider verified a webhook, and when last.
+//! `webhook_secret_uses`: per webhook secret the number of verified webhooks and the time of the last one.
 
 use sqlx::PgConnection;
 
 use super::Page;
 use crate::clock::Time;
 
-/// Uses of one secret since they were last written.
+/// Uses of one secret since the last write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uses {
-    /// Whose secret.
     pub provider: String,
-    /// Which.
     pub fingerprint: String,
-    /// How often.
     pub uses: i64,
-    /// When first.
     pub first: Time,
-    /// When last.
     pub last: Time,
 }
 
-/// A secret that is configured now.
+/// A currently configured secret.
 #[derive(Clone, Debug)]
 pub struct Active {
-    /// Whose.
     pub provider: String,
-    /// Which.
     pub fingerprint: String,
-    /// Its place in the list, counted from 0.
+    /// Its index in the list, from 0.
     pub position: i32,
 }
 
-/// A secret as it is listed.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub provider: String,
     pub fingerprint: String,
-    /// None: it is not configured any more.
+    /// None: no longer configured.
     pub position: Option<i32>,
     pub uses: i64,
     pub first_used_at: Option<Time>,
     pub last_used_at: Option<Time>,
 }
 
-/// Adds these. A repeat after a lost reply counts them twice, which retires no secret that is in use. They must be sorted by
-/// provider and fingerprint, each once, so that two replicas lock rows in the same order.
-///
-/// # Errors
-/// When the database is away.
+/// Adds uses. A retry after a lost reply counts twice, which retires no secret in use. `uses` must be sorted by
+/// provider and fingerprint without repeats, so that two replicas lock rows in the same order.
 pub async fn add(connection: &mut PgConnection, uses: &[Uses]) -> sqlx::Result<()> {
     let providers: Vec<String> = uses.iter().map(|it| it.provider.clone()).collect();
     let fingerprints: Vec<String> = uses.iter().map(|it| it.fingerprint.clone()).collect();
@@ -73,10 +62,7 @@ pub async fn add(connection: &mut PgConnection, uses: &[Uses]) -> sqlx::Result<(
     Ok(())
 }
 
-/// A page of the secrets that are configured or ever verified a webhook, by provider and fingerprint.
-///
-/// # Errors
-/// When the database is away.
+/// A page of secrets that are configured or have verified a webhook, by provider and fingerprint.
 pub async fn list(
     connection: &mut PgConnection,
     active: &[Active],

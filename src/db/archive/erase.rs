@@ -1,4 +1,4 @@
-//! The archived rows of an opening whose personal data is erased: they are emptied as those of inbox and outbox are.
+//! Erases the archived rows of an opening, as inbox and outbox are erased.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -7,12 +7,8 @@ use crate::clock::Time;
 use crate::db::mentions::Mentions;
 use crate::domain::{Opening, ProviderRef};
 
-/// Empties what was archived about an opening, and of the facts that were `emptied` in the inbox. Call it after those of inbox and
-/// outbox: they wait for a move that is under way, and only what was moved before is seen here. Returned are the ids of the
-/// facts.
-///
-/// # Errors
-/// When the database is away.
+/// Erases the archived rows of an opening and of the `emptied` inbox facts; returns the ids of the facts. Call it after
+/// erasing inbox and outbox: those statements wait for a move in progress, and only rows moved before are visible here.
 pub async fn erase(
     connection: &mut PgConnection,
     opening: &Opening,

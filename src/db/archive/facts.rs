@@ -1,4 +1,4 @@
-//! Facts: settled ones are copied and emptied, later their keys leave the inbox too.
+//! Archives facts: copies settled ones and empties them; deletes their keys from the inbox later.
 
 use chrono::TimeDelta;
 use sqlx::PgConnection;
@@ -8,11 +8,8 @@ use super::walk::{Seen, Stretch, Walk};
 use super::{Candidate, Moved, free};
 use crate::clock::Time;
 
-/// Copies facts that have been settled for `age` and empties them in the inbox; call it in a transaction. Nothing where
-/// somebody else is at it.
-///
-/// # Errors
-/// When the database is away.
+/// Copies facts settled for `age` to the archive and empties them in the inbox. Call it in a transaction. Does nothing
+/// if another replica holds the walk.
 pub async fn facts(connection: &mut PgConnection, age: TimeDelta, now: Time) -> sqlx::Result<Moved> {
     let Some(walk) = Walk::take(connection, "facts").await? else { return Ok(Moved::default()) };
     let cutoff = now - age;
@@ -55,8 +52,8 @@ async fn settled(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time)
     Ok(Seen { due, passed: row.passed, full: row.full })
 }
 
-/// One that somebody holds, to count a copy of it for one, is left to the next round: whoever waited for it here could meet those
-/// who take theirs in the order of keys. So is one that a case rests on, whichever opening that is about.
+/// Copies and empties facts. Skips locked rows and leaves them to the next round: an insert that counts a duplicate
+/// locks in the order of keys, and waiting for it here could deadlock. Skips evidence of any case, too.
 async fn copy(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::Result<u64> {
     if ids.is_empty() {
         return Ok(0);
@@ -88,11 +85,8 @@ async fn copy(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::R
     Ok(done.rows_affected())
 }
 
-/// Lets go of keys that nobody has sent for `age`, of facts that were copied; call it in a transaction. Nothing where somebody
-/// else is at it.
-///
-/// # Errors
-/// When the database is away.
+/// Deletes keys of copied facts that were not received for `age`. Call it in a transaction. Does nothing if another
+/// replica holds the walk.
 pub async fn keys(connection: &mut PgConnection, age: TimeDelta, now: Time) -> sqlx::Result<Moved> {
     let Some(walk) = Walk::take(connection, "keys").await? else { return Ok(Moved::default()) };
     let cutoff = now - age;
@@ -102,7 +96,8 @@ pub async fn keys(connection: &mut PgConnection, age: TimeDelta, now: Time) -> s
     Ok(Moved { rows: forget(connection, &ids, cutoff).await?, more })
 }
 
-/// Nothing is waited for: what has not been copied will not be within the hour, nor will a copy of it grow old.
+/// Finds keys to delete. The walk waits for no row: a fact that is not copied yet will not be due within the hour, nor
+/// will a recently repeated one.
 async fn spent(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time) -> sqlx::Result<Seen> {
     let row = sqlx::query!(
         r#"-- archive::spent
@@ -124,7 +119,7 @@ async fn spent(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time) -
     Ok(Seen { due, passed: row.passed, full: row.full })
 }
 
-/// The last count of copies goes to the archive. A row that is not there, taken out by hand, keeps its key.
+/// Deletes keys and saves the final duplicate count in the archive. A key whose archive row was removed by hand stays.
 async fn forget(connection: &mut PgConnection, ids: &[Uuid], cutoff: Time) -> sqlx::Result<u64> {
     if ids.is_empty() {
         return Ok(0);

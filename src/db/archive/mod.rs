@@ -1,12 +1,12 @@
-//! Where facts and work go that are done with, so that inbox and outbox stay lean.
+//! Archives settled facts and finished work, so that inbox and outbox stay small.
 //!
-//! Invariant: a row leaves in the commit that copies it, and only once it was done with for long enough, its opening has ended,
-//! and no case and no ticket refers to that or rests on it. An event's key and digest stay in the inbox for longer, so that its
-//! copies and conflicts are told as before. A crash leaves all of a step, or nothing.
+//! Invariant: a row is removed in the commit that copies it. It must have been settled for long enough, its opening
+//! must have ended, and no case or ticket may refer to it. An event's key and digest stay in the inbox longer, so that
+//! duplicates and conflicts are still recognised. A crash leaves a step completely done or not at all.
 //!
 //! ```text
-//! walk.rs   how far each walk has come through its table     facts.rs  facts: copied and emptied, later their keys
-//! erase.rs  emptied with an opening's personal data          work.rs   deliveries and commands, moved whole
+//! walk.rs   position of each walk in its table     facts.rs  facts: copied and emptied, later their keys
+//! erase.rs  erasure of archived personal data        work.rs   deliveries and commands, moved whole
 //! ```
 
 mod erase;
@@ -22,29 +22,28 @@ pub use self::facts::{facts, keys};
 pub use self::work::work;
 use crate::domain::StateName;
 
-/// Rows moved in one commit.
+/// Rows moved per commit.
 const BATCH: usize = 500;
 
-/// What a step of a walk did.
+/// The result of one step of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// Rows that left.
+    /// Rows moved.
     pub rows: u64,
-    /// Whether there may be more to do at once.
+    /// Whether the next step may find more immediately.
     pub more: bool,
 }
 
-/// A row that is old enough to be moved.
+/// A row old enough to be moved.
 struct Candidate {
     id: Uuid,
-    /// Where that is known.
+    /// None: the row names no opening.
     opening: Option<Uuid>,
 }
 
-/// Which of these may go: not those of openings that have not ended, or that a case or a ticket refers to, open or closed.
+/// The candidates that may be archived: their opening has ended, and no case or ticket, open or closed, refers to it.
 ///
-/// What is opened while the caller moves the row is as if it had been opened after: no fact is a reason for a case once it is
-/// settled.
+/// A case or ticket opened concurrently does not matter: a settled fact is never the reason of a new case.
 async fn free(connection: &mut PgConnection, candidates: Vec<Candidate>) -> sqlx::Result<Vec<Uuid>> {
     if candidates.is_empty() {
         return Ok(Vec::new());

@@ -1,10 +1,10 @@
-//! Walks through a table in the order of its ids, which is the order of time, up to what is old enough: a look costs what is new
-//! since the last one, however much is kept. The id of work has the time at which its opening started: so that work is passed which
-//! an opening made late in a long life, and it moves a day later.
+//! Walks a table in the order of its ids, which is the order of time, up to a cutoff. A step costs only the rows that
+//! are new since the last step, however many are kept. The id of work contains the start of its opening; the walk may
+//! pass work created late in a long opening, which then moves a day later.
 //!
-//! What a walk has passed it sees again when it next sets out from the beginning, about once a day: what was kept for its
-//! opening's sake, or was held by somebody. A row whose end came later than the row holds the walk up for an hour at most,
-//! so that in the usual course each is moved as soon as its time has come.
+//! Rows that were passed (kept for their opening, or locked) are seen again when the walk restarts from the beginning,
+//! about once a day. A row that ends later than its neighbours delays the walk for at most an hour, so rows usually
+//! move as soon as they are old enough.
 
 use chrono::TimeDelta;
 use sqlx::PgConnection;
@@ -13,47 +13,47 @@ use uuid::Uuid;
 use super::{BATCH, Candidate};
 use crate::clock::{Time, last_id_of};
 
-/// Rows looked at in one step, at most.
+/// Maximum rows examined per step.
 const LOOK: usize = 2_000;
-/// How long a row that is not done with for long enough yet holds up those behind it.
+/// How long a row that is not old enough yet may delay the rows after it.
 const PATIENCE: TimeDelta = TimeDelta::hours(1);
-/// How often a walk sets out anew: as often as things grow old enough, between the sweeper's own rhythm and once a day.
+/// How often a walk restarts: the retention age, clamped to these bounds.
 const OFTEN: TimeDelta = TimeDelta::seconds(10);
 const SELDOM: TimeDelta = TimeDelta::days(1);
 
-/// A walk that the caller's transaction holds.
+/// A walk whose row the caller's transaction has locked.
 pub struct Walk {
     name: &'static str,
     place: Uuid,
     began_at: Option<Time>,
 }
 
-/// What a step looks at.
+/// The rows that a step examines.
 pub struct Stretch {
-    /// Ids above this one.
+    /// Exclusive lower bound of ids.
     pub from: Uuid,
-    /// Ids up to this one.
+    /// Inclusive upper bound of ids.
     pub to: Uuid,
-    /// Rows above this one are waited for, if only a little is missing.
+    /// A row above this id that is not old enough yet stops the walk.
     pub patient_from: Uuid,
-    /// Rows at most.
+    /// Maximum rows examined.
     pub look: i64,
-    /// Candidates at most.
+    /// Maximum candidates returned.
     pub batch: i64,
 }
 
-/// What was found there.
+/// The rows that a step found.
 pub struct Seen {
     /// Old enough, in the order of their ids.
     pub due: Vec<Candidate>,
-    /// The last row before one that is waited for.
+    /// The last row before the one that stops the walk.
     pub passed: Option<Uuid>,
-    /// Whether all that was to be looked at was passed, so that there may be more.
+    /// Whether the step used its whole budget, so that more may follow.
     pub full: bool,
 }
 
 impl Walk {
-    /// Takes a walk up, unless somebody is on it this moment.
+    /// Locks the walk's row. None: another replica holds it (SKIP LOCKED).
     pub async fn take(connection: &mut PgConnection, name: &'static str) -> sqlx::Result<Option<Self>> {
         let row = sqlx::query!(
             r#"-- archive::walk::take
@@ -65,7 +65,7 @@ impl Walk {
         Ok(row.map(|row| Self { name, place: row.place, began_at: row.began_at }))
     }
 
-    /// What lies before it, of what is as old as `cutoff`.
+    /// The next rows of the walk that are as old as `cutoff`.
     pub fn ahead(&self, cutoff: Time) -> Stretch {
         Stretch {
             from: self.place,
@@ -76,8 +76,8 @@ impl Walk {
         }
     }
 
-    /// Goes on past what was seen and is dealt with; at the end, back to the beginning if it is time for that. Whether there may
-    /// be more to do at once.
+    /// Saves the new position; at the end of the table, restarts if it is time. Returns whether the next step may find
+    /// more immediately.
     pub async fn go_on(
         self,
         connection: &mut PgConnection,

@@ -1,4 +1,4 @@
-//! Work that was delivered or cancelled moves whole; what is dead waits for a person and stays.
+//! Archives delivered and cancelled work as whole rows. Dead work stays until an operator acts.
 
 use chrono::TimeDelta;
 use sqlx::PgConnection;
@@ -8,10 +8,7 @@ use super::walk::{Seen, Stretch, Walk};
 use super::{Candidate, Moved, free};
 use crate::clock::Time;
 
-/// Moves work that has been over for `age`; call it in a transaction. Nothing where somebody else is at it.
-///
-/// # Errors
-/// When the database is away.
+/// Moves work that ended at least `age` ago. Call it in a transaction. Does nothing if another replica holds the walk.
 pub async fn work(connection: &mut PgConnection, age: TimeDelta, now: Time) -> sqlx::Result<Moved> {
     let Some(walk) = Walk::take(connection, "work").await? else { return Ok(Moved::default()) };
     let cutoff = now - age;
@@ -21,8 +18,8 @@ pub async fn work(connection: &mut PgConnection, age: TimeDelta, now: Time) -> s
     Ok(Moved { rows: put_away(connection, &ids, now).await?, more })
 }
 
-/// Cancelled work has no time of its own. It was cancelled by a step of its opening, by a relay, or by a person, and the last two
-/// are in its attempts: so it was over when the latest of these happened.
+/// Finds finished work. Cancelled work has no end time of its own: it was cancelled by a step of its opening, by the
+/// relay or by an operator, and the last two are in its attempts. The latest of these times counts.
 async fn over(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time) -> sqlx::Result<Seen> {
     let row = sqlx::query!(
         r#"-- archive::over
@@ -58,7 +55,7 @@ async fn over(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time) ->
     Ok(Seen { due, passed: row.passed, full: row.full })
 }
 
-/// Copied by one statement and deleted by the next, since the database lets nothing go that is not in the archive.
+/// Copies in one statement and deletes in the next: a trigger refuses to delete a row that is not in the archive.
 async fn put_away(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::Result<u64> {
     if ids.is_empty() {
         return Ok(0);

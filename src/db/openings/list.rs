@@ -1,8 +1,8 @@
-//! Listing openings: where to look for those that a filter lets through, and for how long.
+//! Lists openings with filters, in bounded time.
 //!
-//! No index covers the state, since it changes at every step. What people look for stands together elsewhere: what has not ended
-//! in the timers, what ended badly or was escalated in small indexes of its own. Of the rest, and in each of these, a page
-//! looks at [`SCAN`] openings at the most, and then says from where to go on.
+//! No index covers the state, because it changes at every step. Common filters use smaller sets: unfinished openings
+//! are in the timers; rejected, failed and escalated ones have partial indexes. Any other filter, and each of these
+//! sets, examines at most [`SCAN`] openings per page; the answer says where to continue.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -11,41 +11,37 @@ use super::read;
 use crate::db::Page;
 use crate::domain::{Opening, StateName};
 
-/// The most openings that are looked at for one page.
+/// The maximum number of openings examined per page.
 const SCAN: i64 = 10_000;
 
-/// What a list of openings is narrowed by.
+/// The filters of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Any of these states. None: all.
+    /// Any of these states. None: all states.
     pub states: Option<Vec<StateName>>,
-    /// The market.
     pub market: Option<String>,
-    /// The caller's name for the customer.
     pub customer_reference: Option<String>,
 }
 
-/// A page of openings.
 #[derive(Clone, Debug)]
 pub struct Listed {
     /// Newest first.
     pub openings: Vec<Opening>,
-    /// From where on there may be more.
+    /// The last examined id, if more openings may follow.
     pub next: Option<Uuid>,
 }
 
-/// Where openings are looked for.
+/// The set of openings that a query scans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Among those that have a timer.
+    /// Openings with a timer.
     Running,
-    /// Among those that were escalated at some time.
+    /// Openings that were ever escalated.
     Escalated,
-    /// Among those that were rejected or failed.
+    /// Rejected or failed openings.
     EndedBadly,
-    /// Among the customer's.
+    /// The openings of a customer reference.
     Customer,
-    /// Among all.
     All,
 }
 
@@ -69,11 +65,8 @@ impl Filter {
     }
 }
 
-/// A page of openings, newest first. It may hold fewer than asked for although there are more: where that is so it says how to
-/// go on.
-///
-/// # Errors
-/// When the database is away.
+/// A page of openings, newest first. It may be shorter than `limit` although more exist; `next` then says where to
+/// continue.
 pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Listed> {
     if filter.states.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Listed { openings: Vec::new(), next: None });
@@ -81,11 +74,11 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uui
     let found = find(connection, filter, Page { limit: page.limit + 1, ..page }).await?;
     let limit = usize::try_from(page.limit).unwrap_or_default();
     let ids: Vec<Uuid> = found.iter().filter(|it| it.matches).map(|it| it.id).take(limit).collect();
-    // One more than the page holds was found; or else that is where the look ended.
+    // Continue after the page if one more match was found, else after the last examined id.
     let next =
         if found.len() > limit { ids.last().copied() } else { found.iter().find(|it| !it.matches).map(|it| it.id) };
     let mut openings = read(connection, &ids).await?;
-    // One may have gone on since it was found.
+    // A state may have changed since the scan.
     openings.retain(|it| filter.states.as_ref().is_none_or(|states| states.contains(&it.state_name())));
     openings.sort_unstable_by_key(|it| std::cmp::Reverse(it.id.0));
     Ok(Listed { openings, next })
@@ -93,13 +86,13 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uui
 
 struct Found {
     id: Uuid,
-    /// False: it is only the last that was looked at.
+    /// False: this row is only the last one examined.
     matches: bool,
 }
 
-/// The ids of those that match, in the order in which they are looked at, and no more are looked at than it takes; if these are
-/// fewer than the limit and there are more than the [`SCAN`] that were looked at, the last of these too. The anchor is asked
-/// for row by row: a join might be made in another order.
+/// The ids of matches in scan order, examining no more rows than needed. If the limit is not reached within [`SCAN`]
+/// rows, the last examined id is added. Plan: the anchor is read row by row in a subquery, because a join might change
+/// the order.
 macro_rules! find_among {
     ($connection:expr, $filter:expr, $page:expr, $name:literal, $among:literal) => {{
         let states: Option<Vec<String>> =

@@ -1,4 +1,4 @@
-//! An anchor's row, and the opening that it makes.
+//! Converts an anchor's row to an opening.
 
 use uuid::Uuid;
 
@@ -9,23 +9,20 @@ use crate::domain::{
     Account, CardId, Ending, Opening, OpeningId, ProfileId, ProviderRef, Remains, Request, State, StateName, Wait,
 };
 
-/// An opening as it stands in the database, with the head of its history's chain.
+/// An opening as stored, with the head of its history's chain.
 #[derive(Clone, Debug)]
 pub struct Anchor {
-    /// The opening and its timer.
     pub opening: Opening,
-    /// The hash of its last history row.
     pub head: Hash,
 }
 
-/// A row that does not make a legal opening. The table's constraints rule it out; if it comes up, the schema and the
-/// code disagree, and the opening is left alone. Neither text nor log quotes the row.
+/// A row that is not a legal opening. The table's constraints prevent it; if it happens, schema and code disagree and
+/// the opening is left alone. Neither error nor log quotes the row.
 #[derive(Debug, thiserror::Error)]
 #[error("opening {id} cannot be read: {what}")]
 pub struct Unreadable {
-    /// Which one.
     pub id: Uuid,
-    /// What is wrong with it.
+    /// The violated rule.
     pub what: String,
 }
 
@@ -146,7 +143,7 @@ impl Row {
         self.card_id.clone().map(CardId::new).transpose().map_err(str::to_owned)
     }
 
-    /// Profile and tracking id, as far as it came.
+    /// Profile and tracking id, if known.
     fn known(&self) -> Result<(Option<ProfileId>, Option<ProviderRef>), String> {
         let profile = self.profile_id.clone().map(ProfileId::new).transpose().map_err(str::to_owned)?;
         let reference = self.provider_ref.clone().map(ProviderRef::new).transpose().map_err(str::to_owned)?;

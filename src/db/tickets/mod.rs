@@ -1,4 +1,4 @@
-//! `tickets`: where somebody has to look, and what a tracker calls it.
+//! `tickets`: openings that an operator must look at, with their key at the ticket tracker.
 
 pub mod tracked;
 
@@ -9,22 +9,18 @@ use super::Page;
 use crate::clock::Time;
 use crate::domain::{OpeningId, TicketKind};
 
-/// A ticket to be opened.
 #[derive(Clone, Debug)]
 pub struct NewTicket {
-    /// Ours, if there is none yet.
+    /// Its id, unless the ticket exists.
     pub id: Uuid,
-    /// The opening to look at.
     pub opening_id: OpeningId,
-    /// Why.
     pub kind: TicketKind,
-    /// What happened.
+    /// The summary for people.
     pub summary: String,
-    /// Where to look.
+    /// The opening's page on the dashboard.
     pub link: String,
 }
 
-/// A ticket as it is read back.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub id: Uuid,
@@ -39,45 +35,38 @@ pub struct Row {
     pub tracker_key: Option<String>,
 }
 
-/// Something that happens to a ticket.
+/// A change of a ticket.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// Somebody has to look.
+    /// Opens it.
     Open(NewTicket),
-    /// Nobody has to look any more.
+    /// Closes it.
     Close {
-        /// The opening.
         opening_id: OpeningId,
-        /// Which of its tickets.
         kind: TicketKind,
-        /// What happened.
+        /// The reason for people.
         reason: String,
     },
 }
 
-/// Something that did happen to a ticket: one that is open already is not opened, nor is one closed that is not.
+/// A ticket that changed. Opening an open ticket or closing a closed one changes nothing.
 #[derive(Clone, Debug)]
 pub struct Changed {
-    /// The opening.
     pub opening_id: Uuid,
-    /// Which of its tickets.
     pub kind: TicketKind,
-    /// Opened, or closed.
+    /// Opened (true) or closed.
     pub opened: bool,
-    /// What happened.
+    /// The summary or the reason.
     pub why: String,
-    /// Counts what happened to the ticket.
+    /// Number of changes of the ticket so far.
     pub revision: i64,
 }
 
-/// Opens and closes tickets as if one after the other: one that is opened and closed in the same commit is closed in the
-/// end, one that is closed and opened is open. What changed by it, in order.
-///
-/// # Errors
-/// When the database is away.
+/// Applies acts as if one after the other: a ticket opened and closed in one commit ends closed. Returns the changes in
+/// order.
 pub async fn act(connection: &mut PgConnection, acts: &[Act], now: Time) -> sqlx::Result<Vec<Changed>> {
-    // Every step that leaves a state closes a ticket that is hardly ever there; opening one is rare. So whatever is closed
-    // between two openings is closed at once.
+    // Every step closes a ticket that rarely exists, and opening is rare. So all closes between two opens run as one
+    // statement.
     let (mut closed, mut changed) = (Vec::new(), Vec::new());
     for act in acts {
         match act {
@@ -92,7 +81,7 @@ pub async fn act(connection: &mut PgConnection, acts: &[Act], now: Time) -> sqlx
     Ok(changed)
 }
 
-/// One per opening and kind: one that was closed is opened again.
+/// Opens a ticket; at most one exists per opening and kind, and a closed one is reopened.
 async fn open(connection: &mut PgConnection, ticket: &NewTicket, now: Time) -> sqlx::Result<Option<Changed>> {
     let revision = sqlx::query_scalar!(
         r#"-- tickets::open
@@ -149,10 +138,6 @@ async fn close(
     Ok(changed.collect())
 }
 
-/// A page of tickets, newest first.
-///
-/// # Errors
-/// When the database is away.
 pub async fn list(
     connection: &mut PgConnection,
     status: Option<&str>,
@@ -178,10 +163,7 @@ pub async fn list(
     .await
 }
 
-/// Empties what the tickets of an opening say: words of others may be in it. Kind, link and times stay.
-///
-/// # Errors
-/// When the database is away.
+/// Erases the texts of an opening's tickets, which may quote others. Kind, link and times stay.
 pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- tickets::erase

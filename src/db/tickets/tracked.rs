@@ -1,7 +1,7 @@
-//! What we know of a ticket at the tracker: its key, and whether a creation is out whose outcome is unknown.
+//! The link between a ticket and the tracker: its key there, and whether a create call with unknown outcome is pending.
 //!
-//! The mark of a creation is committed before it is sent, by whom holds the lease of its work, so that a crash or a lost
-//! answer leaves a trace, and of two that would create the second finds the first one's mark.
+//! The holder of the work's lease commits a mark before it sends the create call. After a crash or a lost answer the
+//! mark remains; of two workers that want to create the ticket, the second finds the mark of the first.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -9,29 +9,23 @@ use uuid::Uuid;
 use crate::clock::Time;
 use crate::domain::TicketKind;
 
-/// A ticket as work for the tracker needs it.
+/// A ticket's state for tracker work.
 #[derive(Clone, Debug)]
 pub struct Tracked {
-    /// The opening.
     pub opening_id: Uuid,
-    /// Which of its tickets.
     pub kind: String,
-    /// Counts what happened to it.
+    /// Number of changes of the ticket so far.
     pub revision: i64,
-    /// What the tracker calls it, once known.
+    /// The issue's key at the tracker, once known.
     pub tracker_key: Option<String>,
-    /// When a creation was sent whose outcome is unknown.
+    /// The time of a create call whose outcome is unknown.
     pub creation_sent_at: Option<Time>,
-    /// When the start of the database server was noticed: the mark of a creation that was sent before may be lost.
+    /// The time at which the database server's start was noticed: marks of earlier create calls may be lost.
     pub server_noticed_at: Option<Time>,
-    /// Whether work for the tracker waits that is newer than some.
+    /// The revision of the newest pending tracker work.
     pub newest_waiting: Option<i64>,
 }
 
-/// The tickets of these openings.
-///
-/// # Errors
-/// When the database is away.
 pub async fn read(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Result<Vec<Tracked>> {
     sqlx::query_as!(
         Tracked,
@@ -50,11 +44,11 @@ pub async fn read(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Res
     .await
 }
 
-/// Marks that a creation is about to be sent. `false`: it must not be, since the lease of the work that wants it is over, it
-/// has a key by now, or another creation was sent after `known_lost`, before which an unanswered one is known to have had none.
+/// Marks that a create call will be sent. `false`: do not send it, because the work's lease has ended, the ticket has a
+/// key, or another create call was sent after `known_lost` (calls before that time are known to have failed).
 ///
 /// # Errors
-/// When the database is away; then it may be marked or not, and nothing may be sent.
+/// The mark may or may not be set; the call must not be sent.
 pub async fn mark_creation(
     connection: &mut PgConnection,
     (opening, kind): (Uuid, TicketKind),
@@ -81,10 +75,7 @@ pub async fn mark_creation(
     Ok(done.rows_affected() == 1)
 }
 
-/// The creation that was marked then had no effect.
-///
-/// # Errors
-/// When the database is away; the mark then stays, which costs a wait and nothing else.
+/// Removes the mark of a create call that had no effect. If this fails, the mark stays and only delays the next call.
 pub async fn clear_mark(
     connection: &mut PgConnection,
     (opening, kind): (Uuid, TicketKind),
@@ -102,10 +93,7 @@ pub async fn clear_mark(
     Ok(())
 }
 
-/// Keeps what the tracker calls a ticket. The key that it has instead, if it has another one: there are two of it.
-///
-/// # Errors
-/// When the database is away.
+/// Saves the issue's key. If the ticket has another key, returns that one: the issue exists twice.
 pub async fn keep_key(
     connection: &mut PgConnection,
     opening: Uuid,
@@ -126,10 +114,7 @@ pub async fn keep_key(
     Ok(kept.filter(|kept| kept != key))
 }
 
-/// Forgets what the tracker called a ticket: the issue is gone there.
-///
-/// # Errors
-/// When the database is away.
+/// Forgets the key of an issue that was deleted at the tracker.
 pub async fn forget_key(connection: &mut PgConnection, opening: Uuid, kind: TicketKind, key: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- tickets::tracked::forget_key
