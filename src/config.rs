@@ -1,8 +1,7 @@
-//! Every setting: its name, its default, what it takes, and what does not go together.
+//! All settings: names, defaults, validation, and checks across settings.
 //!
-//! Each is an option and an environment variable. They are read as text and checked all at once, so that a wrong
-//! configuration is told whole: one line for each wrong setting, with what it held (unless it is a secret) and what it
-//! takes.
+//! Each setting is a command-line option and an environment variable. All are read as text and validated together, so
+//! that one start reports every wrong setting: a line each, with the value (unless secret) and the expected form.
 
 mod parse;
 mod raw;
@@ -17,7 +16,7 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use self::parse::{Checker, duration, given, list_of};
-pub use self::parse::{Role, SettingError, Token};
+pub use self::parse::{Role, SettingError, Token, invalid};
 pub use self::raw::{
     DEVELOPMENT_API_KEY, DEVELOPMENT_API_TOKENS, DEVELOPMENT_WEBHOOK_SECRET, RawDatabase, RawHistory, RawSettings,
 };
@@ -32,24 +31,23 @@ use crate::outbound::breaker::Rules;
 use crate::provider::signature::WebhookSecret;
 use crate::telemetry::{LogFilter, LogFormat};
 
-/// Some providers repeat a webhook for so long: an event must be known as a copy for longer.
+/// Some providers repeat webhooks for this long; duplicates must be recognised for longer.
 const LONGEST_REPEAT: TimeDelta = TimeDelta::days(30);
 
 string_enum!(
-    /// Where the service runs.
+    /// The kind of deployment; production forbids unsafe defaults.
     Environment {
-        /// Real customers. The default: whoever forgets to say gets the careful one.
+        /// Real customers. The default, so that forgetting the setting is safe.
         Production = "production",
         /// Like production, without customers.
         Staging = "staging",
-        /// For those who integrate: the sandbox endpoint is there.
+        /// For integrators: the sandbox endpoint is enabled.
         Sandbox = "sandbox",
-        /// On a developer's machine.
+        /// A developer's machine.
         Development = "development",
     }
 );
 
-/// How to reach the database.
 #[derive(Clone, Debug)]
 pub struct Database {
     pub url: Option<SecretString>,
@@ -60,29 +58,27 @@ pub struct Database {
     pub pg_bin_dir: Option<PathBuf>,
 }
 
-/// Somebody who is sent every event.
+/// A subscriber that receives every event.
 #[derive(Clone, Debug)]
 pub struct Subscriber {
-    /// Where to.
     pub url: String,
-    /// What it is signed with.
+    /// The secret that signs its events.
     pub secret: WebhookSecret,
 }
 
-/// `NexusBank`, and how to know that it is speaking.
 #[derive(Clone, Debug)]
 pub struct NexusBankSettings {
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     pub base_url: String,
-    /// Our bearer key.
+    /// The bearer key of our calls.
     pub api_key: SecretString,
-    /// Any may have signed.
+    /// A webhook may be signed with any of these.
     pub webhook_secrets: Vec<WebhookSecret>,
-    /// How far its signed time may be from ours.
+    /// The maximum difference between a webhook's signed time and ours.
     pub tolerance: TimeDelta,
 }
 
-/// The settings, checked.
+/// The validated settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub database: Database,
@@ -93,17 +89,17 @@ pub struct Settings {
     pub internal_addr: SocketAddr,
     pub keep_alive: Duration,
     pub api_tokens: Vec<Token>,
-    /// None: made and kept in the data directory.
+    /// None: a key is generated and kept in the data directory.
     pub history_key: Option<HistoryKey>,
     pub dashboard_url: String,
     pub event_subscribers: Vec<Subscriber>,
     pub nexusbank: NexusBankSettings,
     pub profile_service_url: String,
     pub card_service_url: String,
-    /// None: tickets are kept in the built-in table alone.
+    /// None: tickets exist only in the built-in table.
     pub tracker: Option<TrackerSettings>,
     pub policy: Policy,
-    /// Polls a minute, of each provider.
+    /// Polls per minute and provider.
     pub poll_budget: u32,
     pub catch_up_overlap: TimeDelta,
     pub retry: RetryPolicy,
@@ -146,7 +142,7 @@ impl RawDatabase {
         }
     }
 
-    /// Checks the settings of the database alone, for `migrate`.
+    /// Validates only the database settings, for `migrate`.
     ///
     /// # Errors
     /// Every wrong setting.
@@ -158,7 +154,7 @@ impl RawDatabase {
 }
 
 impl RawHistory {
-    /// Checks what it takes to verify: the database, and the key if it is set.
+    /// Validates the settings of `verify-history`: the database, and the key if it is set.
     ///
     /// # Errors
     /// Every wrong setting.
@@ -172,7 +168,7 @@ impl RawHistory {
 }
 
 impl RawSettings {
-    /// Checks all of them, each alone and together.
+    /// Validates every setting, alone and together.
     ///
     /// # Errors
     /// Every wrong setting.
@@ -181,7 +177,7 @@ impl RawSettings {
         let database = self.database.check(&mut check);
         let settings = Settings {
             database,
-            log: check.with("LOG", &self.log, LogFilter::TAKES, parse::log_filter).unwrap_or_default(),
+            log: check.with("LOG", &self.log, LogFilter::EXPECTED, parse::log_filter).unwrap_or_default(),
             log_format: check.word("LOG_FORMAT", &self.log_format).unwrap_or(LogFormat::Text),
             environment: check.word("ENVIRONMENT", &self.environment).unwrap_or(Environment::Production),
             public_addr: check.address("PUBLIC_ADDR", &self.public_addr),
@@ -212,7 +208,7 @@ impl RawSettings {
             burst_dedup_ttl: check.delta("BURST_DEDUP_TTL", &self.burst_dedup_ttl),
             idempotency_ttl: check.delta("IDEMPOTENCY_TTL", &self.idempotency_ttl),
             webhook_max_bytes: check.number("WEBHOOK_MAX_BYTES", &self.webhook_max_bytes, 1, 64 * 1_024 * 1_024),
-            // The least is twice what one request without its body may count for.
+            // The minimum is twice the maximum size of one request without its body.
             rejected_max_bytes: check.number("REJECTED_MAX_BYTES", &self.rejected_max_bytes, 262_144, 1 << 40),
             ack_timeout: check.duration("ACK_TIMEOUT", &self.ack_timeout),
             ingest_queue: check.number("INGEST_QUEUE", &self.ingest_queue, 1, 1_000_000),
@@ -255,8 +251,8 @@ impl RawSettings {
             |text| list_of(text, duration),
         );
         let poll_schedule = schedule.unwrap_or_default().into_iter().map(parse::to_delta).collect();
-        let takes = format!("a whole percentage from 0% to {MAX_JITTER}%");
-        let poll_jitter = check.with("POLL_JITTER", &self.poll_jitter, &takes, parse::percent).unwrap_or_default();
+        let expected = format!("a whole percentage from 0% to {MAX_JITTER}%");
+        let poll_jitter = check.with("POLL_JITTER", &self.poll_jitter, &expected, parse::percent).unwrap_or_default();
         Policy { poll_schedule, poll_jitter, escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after) }
     }
 
@@ -281,46 +277,46 @@ impl RawSettings {
     fn check_together(&self, check: &mut Checker, settings: &Settings) {
         let least = settings.provider_timeout + Duration::from_secs(5);
         if check.fits("PROVIDER_TIMEOUT") && settings.shutdown_grace < least {
-            let takes = format!("at least PROVIDER_TIMEOUT + 5s = {}", humantime::format_duration(least));
-            check.wrong("SHUTDOWN_GRACE", Some(&self.shutdown_grace), &takes);
+            let expected = format!("at least PROVIDER_TIMEOUT + 5s = {}", humantime::format_duration(least));
+            check.wrong("SHUTDOWN_GRACE", Some(&self.shutdown_grace), &expected);
         }
         if check.fits("WEBHOOK_MAX_BYTES") && settings.ingest_queue_bytes < settings.webhook_max_bytes {
-            let takes = format!("at least WEBHOOK_MAX_BYTES = {}", self.webhook_max_bytes);
-            check.wrong("INGEST_QUEUE_BYTES", Some(&self.ingest_queue_bytes), &takes);
+            let expected = format!("at least WEBHOOK_MAX_BYTES = {}", self.webhook_max_bytes);
+            check.wrong("INGEST_QUEUE_BYTES", Some(&self.ingest_queue_bytes), &expected);
         }
         if check.fits("BACKOFF_BASE") && settings.retry.cap < settings.retry.base {
-            let takes = format!("at least BACKOFF_BASE = {}", self.backoff_base);
-            check.wrong("BACKOFF_CAP", Some(&self.backoff_cap), &takes);
+            let expected = format!("at least BACKOFF_BASE = {}", self.backoff_base);
+            check.wrong("BACKOFF_CAP", Some(&self.backoff_cap), &expected);
         }
         if check.fits("ARCHIVE_AFTER") && settings.inbox_keys_for < settings.archive_after {
-            // A key stands in the row that is archived.
-            let takes = format!("at least ARCHIVE_AFTER = {}", self.archive_after);
-            check.wrong("INBOX_KEYS_FOR", Some(&self.inbox_keys_for), &takes);
+            // The key is a column of the row that is archived.
+            let expected = format!("at least ARCHIVE_AFTER = {}", self.archive_after);
+            check.wrong("INBOX_KEYS_FOR", Some(&self.inbox_keys_for), &expected);
         }
         if settings.public_addr == settings.internal_addr && settings.public_addr.port() != 0 {
-            check.wrong("INTERNAL_ADDR", Some(&self.internal_addr), "another address than PUBLIC_ADDR");
+            check.wrong("INTERNAL_ADDR", Some(&self.internal_addr), "an address other than PUBLIC_ADDR");
         }
-        // A word that is none was told already; what it would have required is then anybody's guess.
+        // An invalid ENVIRONMENT is already reported; which other settings it would require is unknown.
         if self.environment.parse() == Ok(Environment::Production) {
             self.check_production(check, settings);
         }
     }
 
-    /// Production takes no default for what must be secret, and no database that goes with the machine.
+    /// Production accepts no default for secrets and no private cluster.
     fn check_production(&self, check: &mut Checker, settings: &Settings) {
         if !settings.clock_offset.is_zero() {
-            check.wrong("CLOCK_OFFSET", Some(&self.clock_offset), "0s (the clock is not to be wrong in production)");
+            check.wrong("CLOCK_OFFSET", Some(&self.clock_offset), "0s in production");
         }
         #[cfg(feature = "broken")]
-        check.wrong("ENVIRONMENT", None, "another build: this one has its defences taken out");
+        check.wrong("ENVIRONMENT", None, "a build without the feature `broken`, which removes defences");
         if given(self.database.database_url.as_ref()).is_none() {
-            check.wrong("DATABASE_URL", None, "postgres://… (required in production; see ENVIRONMENT)");
+            check.wrong("DATABASE_URL", None, "a postgres:// URL (required in production; see ENVIRONMENT)");
         }
         if given(self.history_key.as_ref()).is_none() {
             check.wrong("HISTORY_KEY", None, "base64 of 32 bytes (required in production)");
         }
         if self.tracker.jira_api_token.as_ref().is_some_and(|it| it.contains(world::DEVELOPMENT_JIRA_API_TOKEN)) {
-            check.wrong("JIRA_API_TOKEN", None, "a value of your own (the simulator's is known)");
+            check.wrong("JIRA_API_TOKEN", None, "a value of your own (the simulator's default is public)");
         }
         for (name, value, default) in [
             ("API_TOKENS", &self.api_tokens, DEVELOPMENT_API_TOKENS),
@@ -332,7 +328,7 @@ impl RawSettings {
                 check.wrong(
                     name,
                     None,
-                    "a value of your own (required in production; the development default is known)",
+                    "a value of your own (required in production; the development default is public)",
                 );
             }
         }

@@ -30,7 +30,7 @@ pub struct Database {
 pub enum OpenError {
     /// Somebody has to run `migrate` first.
     #[error(
-        "DATABASE_URL: the schema is at version {has} and {needs} is needed; run `account-opening migrate` as its owner"
+        "DATABASE_URL: the schema has version {has}, but {needs} is needed; run `account-opening migrate` as its owner"
     )]
     OlderSchema {
         /// What it has.
@@ -60,7 +60,7 @@ impl From<sqlx::Error> for OpenError {
 #[must_use]
 pub fn unfit(name: &'static str, error: &sqlx::Error) -> Option<SettingError> {
     let unfit = Unfit::of(error)?;
-    Some(SettingError { name, held: unfit.to_string(), takes: unfit.takes().to_owned() })
+    Some(SettingError { name, problem: unfit.to_string(), expected: unfit.expected().to_owned() })
 }
 
 impl Database {
@@ -88,13 +88,19 @@ impl Database {
         }
         let role = patiently(async || Ok(roles::of_session(&mut *acquire(&self.pool).await?).await?)).await?;
         let Some(power) = role.power else { return Ok(()) };
-        let held = format!("names the role {:?}, which {power}", role.name);
+        let problem = format!("names the role {:?}, which {power}", role.name);
         if environment == Environment::Production {
-            let takes = "a role that owns nothing (required in production): create one, and `account-opening migrate`, \
-                         with the owner's MIGRATION_DATABASE_URL, grants it what it needs";
-            return Err(OpenError::Setting(SettingError { name: "DATABASE_URL", held, takes: takes.to_owned() }));
+            let expected = "a role that owns nothing (required in production): create it, then run \
+                            `account-opening migrate` with the owner's MIGRATION_DATABASE_URL to grant its rights";
+            return Err(OpenError::Setting(SettingError {
+                name: "DATABASE_URL",
+                problem,
+                expected: expected.to_owned(),
+            }));
         }
-        tracing::warn!("DATABASE_URL {held}: it could switch off what defends the history; production refuses it");
+        tracing::warn!(
+            "DATABASE_URL {problem}: it could disable the triggers that defend the history; production refuses it"
+        );
         Ok(())
     }
 

@@ -82,8 +82,12 @@ fn enough(pool: u32) -> u64 {
 
 fn too_low(limit: u64, pool: u32) -> SettingError {
     let least = OWN + u64::from(pool) + 4 * FEWEST;
-    let held = format!("held {pool}, under a limit of {limit} open files");
-    SettingError { name: "DATABASE_POOL", held, takes: format!("`ulimit -n {least}` or more, or fewer connections") }
+    let problem = format!("{pool} connections are too many for a limit of {limit} open files");
+    SettingError {
+        name: "DATABASE_POOL",
+        problem,
+        expected: format!("`ulimit -n {least}` or more, or fewer connections"),
+    }
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ pub enum KeyError {
     Failed(#[from] anyhow::Error),
 }
 
-const TAKES: &str = "the key that the histories were written with: base64 of 32 bytes; under another they could not be \
-                     verified any more";
+const EXPECTED: &str = "the key that the histories were written with (base64 of 32 bytes); with another key they \
+                        could not be verified any more";
 
 /// The key that the histories of this database are written with, made where there are none. A wrong one is refused before
 /// anything is written with it: afterwards no key would verify all of them.
@@ -42,12 +42,12 @@ pub async fn history_key(pool: &PgPool, set: Option<&HistoryKey>, data_dir: &Pat
     let fits = verify::fits_the_newest(pool, &key).await.map_err(|error| anyhow!(describe(&error)));
     let fits = fits.context("reading the newest histories")?;
     if !fits {
-        let held = if is_known {
-            "held a value (not shown) under which none of the newest histories verifies".to_owned()
+        let problem = if is_known {
+            "invalid value (not shown): none of the newest histories verifies with it".to_owned()
         } else {
-            format!("is not set, {} is not there, and the database holds histories", file(data_dir).display())
+            format!("not set, {} does not exist, but the database contains histories", file(data_dir).display())
         };
-        return Err(SettingError { name: "HISTORY_KEY", held, takes: TAKES.to_owned() }.into());
+        return Err(SettingError { name: "HISTORY_KEY", problem, expected: EXPECTED.to_owned() }.into());
     }
     if is_known { Ok(key) } else { made_history_key(data_dir) }
 }
@@ -59,11 +59,11 @@ pub async fn history_key(pool: &PgPool, set: Option<&HistoryKey>, data_dir: &Pat
 pub fn made_history_key(data_dir: &Path) -> Result<HistoryKey, KeyError> {
     let path = file(data_dir);
     if !path.exists() {
-        std::fs::create_dir_all(data_dir).with_context(|| format!("DATA_DIR: cannot make {}", data_dir.display()))?;
-        make(&path).with_context(|| format!("HISTORY_KEY: cannot keep a key in {}", path.display()))?;
+        std::fs::create_dir_all(data_dir).with_context(|| format!("DATA_DIR: cannot create {}", data_dir.display()))?;
+        make(&path).with_context(|| format!("HISTORY_KEY: cannot write the key to {}", path.display()))?;
     }
     let known = known_history_key(None, data_dir)?;
-    Ok(known.with_context(|| format!("HISTORY_KEY: {} is gone", path.display()))?)
+    Ok(known.with_context(|| format!("HISTORY_KEY: {} was removed", path.display()))?)
 }
 
 /// The key, if there is one: a new one verifies nothing.
@@ -78,14 +78,15 @@ pub fn known_history_key(set: Option<&HistoryKey>, data_dir: &Path) -> Result<Op
     let file = std::fs::File::open(&path).with_context(|| format!("HISTORY_KEY: cannot read {}", path.display()))?;
     let found = file.metadata().with_context(|| format!("HISTORY_KEY: cannot read {}", path.display()))?;
     if let Some(why) = not_ours_alone(&found) {
-        let held = format!("is kept in {}, which {why}", path.display());
-        let takes = "a file of the service's own user that no other user reads: check who could have read or replaced \
-                     the key, then chown and chmod 600, or set HISTORY_KEY";
-        return Err(SettingError { name: "HISTORY_KEY", held, takes: takes.to_owned() }.into());
+        let problem = format!("kept in {}, which {why}", path.display());
+        let expected = "a file that only the service's user can open: check whether another user read or replaced the \
+                        key, then chown and chmod 600, or set HISTORY_KEY";
+        return Err(SettingError { name: "HISTORY_KEY", problem, expected: expected.to_owned() }.into());
     }
     let text = std::io::read_to_string(file).with_context(|| format!("HISTORY_KEY: cannot read {}", path.display()))?;
     let bytes = STANDARD.decode(text.trim()).ok().and_then(|it| <[u8; 32]>::try_from(it).ok());
-    let bytes = bytes.with_context(|| format!("HISTORY_KEY: {} does not hold base64 of 32 bytes", path.display()))?;
+    let bytes =
+        bytes.with_context(|| format!("HISTORY_KEY: {} does not contain base64 of 32 bytes", path.display()))?;
     Ok(Some(HistoryKey::new(&bytes)))
 }
 
@@ -93,7 +94,7 @@ pub fn known_history_key(set: Option<&HistoryKey>, data_dir: &Path) -> Result<Op
 /// group is the owner's choice: orchestrators give volumes to one.
 fn not_ours_alone(file: &Metadata) -> Option<String> {
     if file.uid() != Uid::effective().as_raw() && file.uid() != 0 {
-        return Some(format!("another user (uid {}) owns", file.uid()));
+        return Some(format!("is owned by another user (uid {})", file.uid()));
     }
     let mode = file.mode() & 0o777;
     (mode & 0o007 != 0).then(|| format!("every user of the machine can open (mode {mode:o})"))

@@ -1,17 +1,15 @@
-//! `.env` in the working directory: `NAME=value` lines, with values taken literally.
+//! Reads `.env` in the working directory: `NAME=value` lines, with literal values.
 //!
-//! No crate at hand reads it so: those in use put the value of another variable in the place of `$NAME`, which takes a part
-//! out of a password that has a dollar in it. What the file says is handed to the parser of arguments and to nothing else,
-//! so that the environment of the process is never written.
+//! The available crates expand `$NAME`, which corrupts passwords that contain a dollar sign. The values are passed to
+//! the argument parser only; the process environment is never modified.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Names and values.
 pub(super) type Variables = BTreeMap<String, String>;
 
-/// What is wrong with a file. It quotes nothing of it, which may be a secret.
+/// The error of a line. It quotes nothing of the file, which may contain secrets.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
 struct WrongLine {
@@ -19,10 +17,10 @@ struct WrongLine {
     why: &'static str,
 }
 
-/// Reads the file; none is an empty one.
+/// Reads the file; a missing file counts as empty.
 ///
 /// # Errors
-/// One line that says what is wrong, and in which line.
+/// The wrong line's number and problem.
 pub(super) fn read(path: &Path) -> Result<Variables, String> {
     match std::fs::read(path) {
         Ok(bytes) => parse(&bytes).map_err(|wrong| format!("{}: {wrong}", path.display())),
@@ -38,38 +36,38 @@ fn parse(bytes: &[u8]) -> Result<Variables, WrongLine> {
         let wrong = |why| WrongLine { line: index + 1, why };
         let line = std::str::from_utf8(line).map_err(|_| wrong("is not UTF-8"))?;
         if line.contains('\0') {
-            return Err(wrong("holds a NUL character"));
+            return Err(wrong("contains a NUL character"));
         }
         if let Some((name, value)) = assignment(line).map_err(wrong)?
             && variables.insert(name.to_owned(), value).is_some()
         {
-            // Which of two values was meant, only a person knows.
-            return Err(wrong("sets a name that an earlier line sets too"));
+            // The program cannot know which of the two values was meant.
+            return Err(wrong("sets a name that an earlier line has set"));
         }
     }
     Ok(variables)
 }
 
 fn assignment(line: &str) -> Result<Option<(&str, String)>, &'static str> {
-    const TAKES: &str = "cannot be read; it takes NAME=value";
+    const SYNTAX: &str = "invalid line; expected NAME=value";
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    let (name, value) = line.split_once('=').ok_or(TAKES)?;
+    let (name, value) = line.split_once('=').ok_or(SYNTAX)?;
     let name = name.trim();
     let name = name.strip_prefix("export").filter(|it| it.starts_with(char::is_whitespace)).unwrap_or(name).trim();
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !begins || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c)) {
-        return Err(TAKES);
+        return Err(SYNTAX);
     }
     Ok(Some((name, literal(value)?)))
 }
 
-/// The value: within single quotes as it stands; within double quotes with `\"`, `\\`, `\$` and `\n`; without quotes up to a
-/// comment, which begins with a blank and `#`.
+/// Parses a value. Single quotes: literal. Double quotes: with `\"`, `\\`, `\$` and `
+/// `. Unquoted: up to a comment, which begins with white space and `#`.
 fn literal(text: &str) -> Result<String, &'static str> {
-    const UNCLOSED: &str = "has a quote that is not closed in the same line";
+    const UNCLOSED: &str = "has an unclosed quote";
     let trimmed = text.trim_start();
     let (value, rest) = match trimmed.chars().next() {
         Some('\'') => {
@@ -80,10 +78,10 @@ fn literal(text: &str) -> Result<String, &'static str> {
         _ => (before_comment(text).trim().to_owned(), ""),
     };
     let rest = rest.trim_start();
-    if rest.is_empty() || rest.starts_with('#') { Ok(value) } else { Err("goes on behind the closing quote") }
+    if rest.is_empty() || rest.starts_with('#') { Ok(value) } else { Err("has text after the closing quote") }
 }
 
-/// The value, and what stands behind its quote.
+/// The value and the text after its closing quote.
 fn double_quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.chars();

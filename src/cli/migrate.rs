@@ -1,7 +1,7 @@
-//! `migrate`: the schema, as its owner, and the rights of the service's role.
+//! `migrate`: applies migrations as the schema's owner and grants the service's role its rights.
 //!
-//! Migrations and grants are two commits, and both may be run again: after a crash between them the service lacks a right,
-//! says so, and the next run grants it.
+//! Migrations and grants are separate commits, and both are idempotent. After a crash between them the service refuses
+//! to start for lack of a right; the next run grants it.
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -23,10 +23,10 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = arguments.database.checked().map_err(Misconfigured::from)?;
-    // That it waits for a lock, and nothing of what goes well.
+    // Logs warnings only, such as waiting for a lock.
     super::init_logs(super::log_filter("LOG", "warn")?, LogFormat::Text)?;
     let Some(url) = settings.migration_url.as_ref().or(settings.url.as_ref()) else {
-        // The private cluster is migrated whenever it is opened.
+        // Opening the private cluster also migrates it.
         Database::open(&settings).await.map_err(super::refused)?.close().await;
         println!("the private cluster in {} is current", settings.data_dir.display());
         return Ok(());
@@ -35,9 +35,9 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let owner = user(url)?;
     let name = if settings.migration_url.is_some() { "MIGRATION_DATABASE_URL" } else { "DATABASE_URL" };
     let connecting = connect_for_migrations(url.expose_secret(), &settings.schema);
-    let mut connection = connecting.await.map_err(|error| refused(name, &error, "the database does not answer"))?;
+    let mut connection = connecting.await.map_err(|error| refused(name, &error, "connecting to the database"))?;
     let grantee = service.as_ref().filter(|service| **service != owner);
-    // Before anything is changed.
+    // Checked first, before anything changes.
     if let Some(role) = grantee {
         must_exist(&mut connection, role).await?;
     }
@@ -50,35 +50,37 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match grantee {
         Some(role) => {
             grant(&mut connection, &settings, role).await?;
-            println!("granted to {role}: what the service needs in schema {}", settings.schema);
+            println!("granted the service's rights in schema {} to {role}", settings.schema);
         }
-        None if service.is_none() => println!("granted to nobody: DATABASE_URL, the service's, is not set"),
-        None => println!("granted to nobody: DATABASE_URL, the service's, names {owner} too, who migrates"),
+        None if service.is_none() => {
+            println!("no rights granted: DATABASE_URL, which names the service's role, is not set")
+        }
+        None => println!("no rights granted: DATABASE_URL names {owner}, which also runs the migrations"),
     }
     Ok(())
 }
 
-/// What makes the database unfit is wrong configuration; everything else went wrong while `doing`.
+/// An unfit database is a configuration error; any other error failed while `doing`.
 fn refused(name: &'static str, error: &sqlx::Error, doing: &'static str) -> anyhow::Error {
     unfit(name, error)
         .map_or_else(|| anyhow!(describe(error)).context(doing), |wrong| Misconfigured::from(vec![wrong]).into())
 }
 
-/// The role that a URL logs in as.
+/// The login role of a URL.
 fn user(url: &SecretString) -> anyhow::Result<String> {
     Ok(read_url(url.expose_secret())?.get_username().to_owned())
 }
 
 async fn must_exist(connection: &mut PgConnection, role: &str) -> anyhow::Result<()> {
     let exists = roles::exists(connection, role).await.map_err(|error| anyhow!(describe(&error)));
-    if exists.context("asking for the service's role")? {
+    if exists.context("looking up the service's role")? {
         return Ok(());
     }
     let error = SettingError {
         name: "DATABASE_URL",
-        held: format!("names the role {role:?}, which does not exist"),
-        takes: "the service's role: create it first, `create role … login`, and `account-opening migrate` grants it \
-                what it needs"
+        problem: format!("names the role {role:?}, which does not exist"),
+        expected: "the service's role: create it first (`create role … login`); `account-opening migrate` then grants \
+                   its rights"
             .to_owned(),
     };
     Err(Misconfigured::from(vec![error]).into())
@@ -91,5 +93,5 @@ async fn grant(connection: &mut PgConnection, settings: &config::Database, role:
     granting
         .await
         .map_err(|error| anyhow!(migrations::explain(&error)))
-        .with_context(|| format!("granting to {role} in schema {}", settings.schema))
+        .with_context(|| format!("granting rights to {role} in schema {}", settings.schema))
 }

@@ -1,6 +1,6 @@
-//! The commands, a file each.
+//! The subcommands, one file each.
 //!
-//! Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration.
+//! Exit codes: 0 success, 1 failure, 2 wrong usage or configuration.
 
 mod demo;
 mod dot_env;
@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::dot_env::Variables;
 use crate::app::{KeyError, OpenError};
-use crate::config::SettingError;
+use crate::config::{SettingError, invalid};
 use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Opens bank accounts at a provider that answers later.
@@ -30,26 +30,26 @@ struct Cli {
     command: Command,
 }
 
-const AFTER_HELP: &str = "Every option is also an environment variable (--poll-schedule = POLL_SCHEDULE), and a .env file \
-in the working directory is read too, its values literally; variables that are set win over it.\n\nCalls to other systems are \
-direct: HTTP_PROXY, HTTPS_PROXY and ALL_PROXY are not followed.\n\nExit codes: 0 done, 1 the work failed, \
+const AFTER_HELP: &str = "Every option is also an environment variable (--poll-schedule = POLL_SCHEDULE), and is also read \
+from a .env file in the working directory, with literal values. Order of precedence: option, variable, .env.\n\nCalls to other systems \
+ignore HTTP_PROXY, HTTPS_PROXY and ALL_PROXY.\n\nExit codes: 0 success, 1 failure, \
 2 wrong usage or configuration.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// The service: both listeners and the workers
+    /// Run the service: both listeners and the workers
     Serve(Box<serve::Arguments>),
-    /// Everything on one machine: Postgres, the outside world with faults, the service, N openings
+    /// Run everything on one machine: Postgres, simulated outside systems with faults, the service, N openings
     Demo(demo::Arguments),
-    /// Applies the migrations as the owner of the database, grants the service's role what it needs, and exits
+    /// Apply migrations as the database's owner, grant the service's role its rights, and exit
     Migrate(migrate::Arguments),
-    /// Checks every history with its key, without trusting the database, and says where one was tampered with
+    /// Verify every history with its key, without trusting the database, and report tampering
     VerifyHistory(verify_history::Arguments),
-    /// Only the simulated outside world: `NexusBank`, profile service, card issuer
+    /// Run only the simulated outside systems: NexusBank, profile service, card issuer, ticket tracker
     Simulator(simulator::Arguments),
 }
 
-/// Wrong usage or configuration: a line for each thing that is wrong.
+/// Wrong usage or configuration: one line per problem.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 struct Misconfigured(Vec<String>);
@@ -60,7 +60,7 @@ impl From<Vec<SettingError>> for Misconfigured {
     }
 }
 
-/// What is wrong with a database that was given is wrong configuration; everything else went wrong.
+/// An unfit external database is a configuration error; every other error is a failure.
 fn refused(error: OpenError) -> anyhow::Error {
     match error {
         OpenError::OlderSchema { .. } | OpenError::Setting(_) => Misconfigured(vec![error.to_string()]).into(),
@@ -68,7 +68,7 @@ fn refused(error: OpenError) -> anyhow::Error {
     }
 }
 
-/// A key that is not to be worked with is wrong configuration; one that cannot be read or kept went wrong.
+/// An unfit key is a configuration error; a key file that cannot be read or written is a failure.
 fn refused_key(error: KeyError) -> anyhow::Error {
     match error {
         KeyError::Setting(error) => Misconfigured::from(vec![error]).into(),
@@ -76,13 +76,12 @@ fn refused_key(error: KeyError) -> anyhow::Error {
     }
 }
 
-/// The whole command line, for the test that compares it to `.env.example`.
+/// The whole command line, for the comparison with `.env.example`.
 #[cfg(test)]
 pub(crate) fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
     telemetry::log_panics();
@@ -97,7 +96,7 @@ pub fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     let cli = parsed()?;
-    // Both TLS users (the HTTP client and the database driver) take the provider of the process.
+    // HTTP client and database driver share the process's TLS provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
@@ -109,13 +108,13 @@ fn run() -> anyhow::Result<()> {
             Command::Simulator(arguments) => simulator::run(&arguments).await,
         }
     });
-    // Whatever still blocks a thread now has had its time.
+    // Blocking threads had their grace period already.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
 }
 
-/// The arguments, with what they leave open from the environment and from `.env` in the working directory, in this order.
-/// Help, the version and wrong usage end the program before `.env` is looked at, whatever stands in it.
+/// Parses the arguments; missing ones come from the environment, then from `.env` in the working directory. Help,
+/// version and usage errors exit before `.env` is read, whatever it contains.
 fn parsed() -> Result<Cli, Misconfigured> {
     let command = Cli::command();
     let given = command.clone().get_matches();
@@ -127,20 +126,20 @@ fn parsed() -> Result<Cli, Misconfigured> {
         let left_open = options.get_arguments().filter(|arg| is_left_open(given, arg));
         let set = left_open.map(|arg| option(arg, &variables)).collect::<Result<Vec<_>, _>>();
         let set = set.map_err(|wrong| Misconfigured(vec![wrong]))?;
-        // Behind the program's name and the command's: no option stands before the command.
+        // Insert after the program's name and the subcommand: no option precedes the subcommand.
         let place = arguments.len().min(2);
         arguments.splice(place..place, set.into_iter().flatten());
     }
     Ok(Cli::parse_from(arguments))
 }
 
-/// Whether neither an argument nor a variable says it.
+/// Whether neither an argument nor a variable sets it.
 fn is_left_open(given: &ArgMatches, arg: &Arg) -> bool {
     let source = given.value_source(arg.get_id().as_str());
     !matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
 }
 
-/// The option that stands for what `.env` says of its variable.
+/// The option for a value from `.env`.
 fn option(arg: &Arg, variables: &Variables) -> Result<Option<OsString>, String> {
     let Some(long) = arg.get_long() else { return Ok(None) };
     let name = arg.get_env().and_then(OsStr::to_str).unwrap_or_default();
@@ -148,36 +147,35 @@ fn option(arg: &Arg, variables: &Variables) -> Result<Option<OsString>, String> 
         None => Ok(None),
         Some(value) if arg.get_action().takes_values() => Ok(Some(format!("--{long}={value}").into())),
         Some(value) => {
-            let is_on = switch(value).map_err(|takes| format!("{name}: held {value:?}; {takes}"))?;
+            let is_on = switch(value).map_err(|expected| format!("{name}: {}; {expected}", invalid(value)))?;
             Ok(is_on.then(|| format!("--{long}").into()))
         }
     }
 }
 
-/// A switch: set to nothing it is off.
+/// Parses a switch; an empty value means off.
 fn switch(text: &str) -> Result<bool, &'static str> {
     match text.trim() {
         "" | "false" | "0" | "no" | "off" => Ok(false),
         "true" | "1" | "yes" | "on" => Ok(true),
-        _ => Err("it takes true or false"),
+        _ => Err("expected true or false"),
     }
 }
 
-/// What a setting says is to be logged.
 fn log_filter(name: &'static str, text: &str) -> Result<LogFilter, Misconfigured> {
     LogFilter::parse(text).map_err(|_| {
-        let takes = LogFilter::TAKES.to_owned();
-        vec![SettingError { name, held: format!("held {text:?}"), takes }].into()
+        let expected = LogFilter::EXPECTED.to_owned();
+        vec![SettingError { name, problem: invalid(text), expected }].into()
     })
 }
 
-/// Sends logs to standard error.
+/// Writes logs to standard error.
 fn init_logs(filter: LogFilter, format: LogFormat) -> anyhow::Result<()> {
     Ok(telemetry::init_logs(filter, format)?)
 }
 
-/// Listens for signals from this call on; what it returns is ready when somebody wants the process to end. A second signal
-/// then ends it at once.
+/// Starts listening for SIGTERM and SIGINT; the returned future resolves at the first signal. A second signal exits at
+/// once.
 fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
@@ -190,7 +188,7 @@ fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            eprintln!("account-opening: asked twice; ending at once");
+            eprintln!("account-opening: second signal; exiting at once");
             std::process::exit(1);
         });
     })

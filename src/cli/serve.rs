@@ -1,4 +1,4 @@
-//! `serve`: the service.
+//! `serve`: runs the service.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::app::{App, Database, Parts, history_key};
 use crate::clock::Clock;
 use crate::config::{RawSettings, SettingError, Settings};
 
-/// What of the grace period is left for closing the database.
+/// The part of the grace period reserved for closing the database.
 const CLOSING: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
@@ -22,8 +22,8 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = arguments.settings.checked().map_err(Misconfigured::from)?;
     super::init_logs(super::log_filter("LOG", &settings.log)?, settings.log_format)?;
-    // From here on: a start that waits for its database ends as well, also as process 1 of a container, which no signal
-    // ends that it does not listen to.
+    // Listen before the start: a start that waits for its database must stop on a signal, too. As process 1 of a
+    // container, a process only receives signals that it handles.
     let mut stop = std::pin::pin!(super::asked_to_stop()?);
     let grace = settings.shutdown_grace;
     let (app, database) = tokio::select! {
@@ -33,7 +33,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     stop.await;
     let deadline = Instant::now() + grace;
     app.stop(deadline - CLOSING).await;
-    // What the database does not close in time, its supervisor ends when this process does.
+    // The private cluster's supervisor stops what is not closed in time.
     let _ = tokio::time::timeout_at(deadline, database.close()).await;
     Ok(())
 }
@@ -45,14 +45,14 @@ async fn start(settings: Settings) -> anyhow::Result<(App, Database)> {
     let key = key.await.map_err(super::refused_key)?;
     if !settings.clock_offset.is_zero() {
         let milliseconds = settings.clock_offset.num_milliseconds();
-        tracing::warn!(milliseconds, "CLOCK_OFFSET: the clock is made wrong");
+        tracing::warn!(milliseconds, "CLOCK_OFFSET is set; the service's clock is wrong on purpose");
     }
     let clock = Clock::wrong_by(settings.clock_offset);
     let app = Parts::new(settings, database.pool.clone(), key, clock)?.run().await.map_err(misconfigured)?;
     Ok((app, database))
 }
 
-/// A setting that does not fit the machine is wrong configuration, like one that fits nowhere.
+/// A setting that does not fit this machine is a configuration error, too.
 fn misconfigured(error: anyhow::Error) -> anyhow::Error {
     error.downcast::<SettingError>().map_or_else(|error| error, |wrong| Misconfigured::from(vec![wrong]).into())
 }

@@ -1,4 +1,4 @@
-//! `simulator`: the outside world alone.
+//! `simulator`: runs only the simulated outside systems.
 
 use clap::Args;
 
@@ -8,7 +8,7 @@ use crate::config::RawSimulator;
 use crate::telemetry::LogFormat;
 use world::{Options, Planner, Simulator, StartError, Timing};
 
-/// Openings whose faults are dealt before the quota begins anew.
+/// Openings per round of the fault quota.
 const QUOTA: usize = 200;
 
 #[derive(Args)]
@@ -23,7 +23,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let stop = super::asked_to_stop()?;
     let clock = Clock::system();
     let timing = Timing::default();
-    // A fresh seed for each run: account numbers must not repeat in a database that outlives it.
+    // A fresh seed per run: account numbers must not repeat in a database that outlives the simulator.
     let seed = settings.seed.unwrap_or_else(|| clock.now().timestamp_micros().unsigned_abs());
     let mut options = Options::local(settings.api_key, settings.webhook_secret);
     options.addr = settings.addr;
@@ -33,13 +33,13 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     options.clock = clock;
     options.seed = seed;
     let simulator = Simulator::start(options).await.map_err(named)?;
-    tracing::info!(url = simulator.base_url(), seed, webhooks = settings.webhook_url, "the outside world is simulated");
+    tracing::info!(url = simulator.base_url(), seed, webhooks = settings.webhook_url, "simulator started");
     stop.await;
     simulator.stop().await;
     Ok(())
 }
 
-/// Names the setting that an address came from.
+/// Adds the setting's name to an address error.
 fn named(error: StartError) -> anyhow::Error {
     let is_address = matches!(error, StartError::Listen(..));
     let error = anyhow::Error::new(error);

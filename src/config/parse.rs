@@ -1,4 +1,4 @@
-//! How the text of a setting is read, and how a wrong one is told.
+//! Parses the text of settings and collects the errors.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -20,52 +20,50 @@ use crate::provider::signature::WebhookSecret;
 use crate::telemetry::LogFilter;
 
 pub(super) const POSTGRES: &str = "postgres://user:password@host:port/database";
-pub(super) const SCHEMA: &str =
-    "a schema name: small letters, digits and underscores, a letter first, at most 63, and none of Postgres's own";
+pub(super) const SCHEMA: &str = "a schema name: lower-case letters, digits and underscores, not starting with a digit, at most 63, not reserved by Postgres";
 pub(super) const BEARER: &str = "a bearer key: visible ASCII characters";
-pub(super) const WEBHOOK_SECRETS: &str = "whsec_ and base64, comma-separated";
+pub(super) const WEBHOOK_SECRETS: &str = "whsec_ followed by base64, comma-separated";
 pub(super) const TOKENS: &str = "name:token[:reader|caller|operator|admin], comma-separated; each token once";
 pub(super) const HISTORY_KEY: &str = "base64 of 32 bytes, as `openssl rand -base64 32` prints";
 pub(super) const SUBSCRIBERS: &str = "url|whsec_…, comma-separated";
 
 string_enum!(
-    /// What a token may do; each role may do all that those before it may.
+    /// The role of a token; each role includes the ones before it.
     Role {
-        /// Read.
+        /// Reads everything.
         Reader = "reader",
-        /// Start openings.
+        /// Starts openings.
         Caller = "caller",
-        /// Act on openings, dead letters and cases.
+        /// Acts on openings, dead letters and cases.
         Operator = "operator",
-        /// Set flags.
+        /// Sets feature flags.
         Admin = "admin",
     }
 );
 
-/// Somebody who may call the REST API.
+/// A credential for the REST API.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// Who: it stands in logs and in the history of acts.
+    /// The caller's name, shown in logs and in the records of acts.
     pub name: String,
     /// The bearer token.
     pub secret: SecretString,
-    /// What they may do.
     pub role: Role,
 }
 
-/// One wrong setting.
+/// A wrong setting: its name, the problem and the expected value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {held}; it takes {takes}")]
+#[error("{name}: {problem}; expected {expected}")]
 pub struct SettingError {
-    /// The name of the environment variable.
+    /// The environment variable.
     pub name: &'static str,
-    /// What it held, unless that is secret.
-    pub held: String,
-    /// What it takes.
-    pub takes: String,
+    /// The problem, with the value unless it is secret.
+    pub problem: String,
+    /// The expected value.
+    pub expected: String,
 }
 
-/// Reads settings and collects what is wrong with them.
+/// Parses settings and collects errors.
 #[derive(Default)]
 pub(super) struct Checker(Vec<SettingError>);
 
@@ -74,16 +72,16 @@ impl Checker {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }
 
-    /// Whether nothing is wrong with a setting so far.
+    /// Whether a setting has no error so far.
     pub fn fits(&self, name: &str) -> bool {
         self.0.iter().all(|error| error.name != name)
     }
 
-    /// Notes a wrong setting; one line each, the first.
-    pub fn wrong(&mut self, name: &'static str, held: Option<&str>, takes: &str) {
+    /// Records the first error of a setting.
+    pub fn wrong(&mut self, name: &'static str, value: Option<&str>, expected: &str) {
         if self.fits(name) {
-            let held = held.map_or_else(|| "is missing or a known default".to_owned(), |held| format!("held {held:?}"));
-            self.0.push(SettingError { name, held, takes: takes.to_owned() });
+            let problem = value.map_or_else(|| "missing, or a known default".to_owned(), invalid);
+            self.0.push(SettingError { name, problem, expected: expected.to_owned() });
         }
     }
 
@@ -91,22 +89,22 @@ impl Checker {
         &mut self,
         name: &'static str,
         text: &str,
-        takes: &str,
+        expected: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        parse(text.trim()).map_err(|_| self.wrong(name, Some(text), takes)).ok()
+        parse(text.trim()).map_err(|_| self.wrong(name, Some(text), expected)).ok()
     }
 
     fn hidden<T>(
         &mut self,
         name: &'static str,
         text: &str,
-        takes: &str,
+        expected: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
         let note = |why: String| {
-            let held = format!("held a value (not shown) that does not fit: {why}");
-            self.0.push(SettingError { name, held, takes: takes.to_owned() });
+            let problem = format!("invalid value (not shown): {why}");
+            self.0.push(SettingError { name, problem, expected: expected.to_owned() });
         };
         parse(text.trim()).map_err(note).ok()
     }
@@ -115,24 +113,24 @@ impl Checker {
         &mut self,
         name: &'static str,
         text: &str,
-        takes: &str,
+        expected: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> T {
-        self.hidden(name, text, takes, parse).unwrap_or_default()
+        self.hidden(name, text, expected, parse).unwrap_or_default()
     }
 
     pub fn optional_secret<T>(
         &mut self,
         name: &'static str,
         text: Option<&String>,
-        takes: &str,
+        expected: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        given(text).and_then(|text| self.hidden(name, text, takes, parse))
+        given(text).and_then(|text| self.hidden(name, text, expected, parse))
     }
 
     pub fn word<T: FromStr<Err: Display>>(&mut self, name: &'static str, text: &str) -> Option<T> {
-        text.parse().map_err(|error: T::Err| self.wrong(name, Some(text), &takes_of(&error))).ok()
+        text.parse().map_err(|error: T::Err| self.wrong(name, Some(text), &expected_by(&error))).ok()
     }
 
     pub fn number<T: FromStr + PartialOrd + Display + Copy>(
@@ -152,8 +150,8 @@ impl Checker {
     }
 
     pub fn duration(&mut self, name: &'static str, text: &str) -> Duration {
-        let takes = "a duration above zero, such as 250ms, 30s, 15m, 12h or 7d";
-        self.with(name, text, takes, duration).unwrap_or(Duration::from_secs(1))
+        let expected = "a duration above zero, such as 250ms, 30s, 15m, 12h or 7d";
+        self.with(name, text, expected, duration).unwrap_or(Duration::from_secs(1))
     }
 
     pub fn delta_of_at_least(&mut self, name: &'static str, text: &str, least: TimeDelta) -> TimeDelta {
@@ -175,7 +173,7 @@ impl Checker {
         self.with(name, text, "an address and port, such as 127.0.0.1:8080", parse).unwrap_or(nowhere)
     }
 
-    /// A URL that paths are added to.
+    /// A base URL that paths are appended to.
     pub fn url(&mut self, name: &'static str, text: &str) -> String {
         self.url_that_fits(name, text, "an http:// or https:// URL without ? and #", base_url)
     }
@@ -189,47 +187,52 @@ impl Checker {
         &mut self,
         name: &'static str,
         text: &str,
-        takes: &str,
+        expected: &str,
         parse: impl Fn(&str) -> Result<String, String>,
     ) -> String {
-        // A name and a password may stand before an @.
+        // The URL may contain a user name and a password before the @, so it is treated as secret.
         let url = if text.contains('@') {
-            self.hidden(name, text, takes, parse)
+            self.hidden(name, text, expected, parse)
         } else {
-            self.with(name, text, takes, parse)
+            self.with(name, text, expected, parse)
         };
         url.unwrap_or_default()
     }
 }
 
-/// A setting that has a value: an empty or blank one counts as none.
+/// The problem of a value that may be shown.
+pub fn invalid(value: &str) -> String {
+    format!("invalid value {value:?}")
+}
+
+/// The value of a setting; empty or blank counts as unset.
 pub(super) fn given(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|it| !it.trim().is_empty())
 }
 
-fn takes_of(error: &dyn Display) -> String {
+fn expected_by(error: &dyn Display) -> String {
     error.to_string().trim_start_matches("must be ").to_owned()
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = humantime::parse_duration(text).map_err(|it| it.to_string())?;
-    // A hundred years: beyond it, times cannot be added without running over.
+    // A hundred years, so that adding durations to times cannot overflow.
     let longest = Duration::from_hours(100 * 365 * 24);
     if parsed.is_zero() || parsed > longest { Err("out of range".to_owned()) } else { Ok(parsed) }
 }
 
-/// A duration with an optional sign; nothing is `0s`.
+/// A duration with an optional sign; zero is written `0s`.
 pub(super) fn offset(text: &str) -> Result<TimeDelta, String> {
     let (sign, length) = match text.strip_prefix('-') {
         Some(length) => (-1, length),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
     let length = humantime::parse_duration(length).map_err(|it| it.to_string())?;
-    // A year either way: beyond it nothing would be learnt.
+    // At most a year in either direction.
     if length > Duration::from_hours(365 * 24) { Err("out of range".to_owned()) } else { Ok(to_delta(length) * sign) }
 }
 
-/// A part of a hundred, with or without its sign.
+/// A percentage, with or without the % sign.
 pub(super) fn percent(text: &str) -> Result<u8, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim_end();
     number.parse().ok().filter(|it| *it <= MAX_JITTER).ok_or_else(|| "out of range".to_owned())
@@ -239,25 +242,25 @@ pub(super) fn to_delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
-/// Reads a comma-separated list that is not empty.
+/// A non-empty comma-separated list.
 pub(super) fn list_of<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     text.split(',').map(|part| parse(part.trim())).collect()
 }
 
 pub(super) fn http_url(text: &str) -> Result<String, String> {
-    // A parser of URLs takes blanks and line ends out of them without a word.
+    // URL parsers silently remove white space and line ends.
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("a blank or a control character in it".to_owned());
+        return Err("contains white space or a control character".to_owned());
     }
     let url = reqwest::Url::parse(text).map_err(|it| it.to_string())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err("neither http nor https".to_owned());
+        return Err("not an http or https URL".to_owned());
     }
     Ok(text.trim_end_matches('/').to_owned())
 }
 
 pub(super) fn base_url(text: &str) -> Result<String, String> {
-    if text.contains(['?', '#']) { Err("a ? or # in it".to_owned()) } else { http_url(text) }
+    if text.contains(['?', '#']) { Err("contains ? or #".to_owned()) } else { http_url(text) }
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
@@ -268,16 +271,16 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Text on one line.
+/// A single line of text.
 pub(super) fn line(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && !text.contains(char::is_control);
-    if fits { Ok(text.to_owned()) } else { Err("empty, or more than a line".to_owned()) }
+    if fits { Ok(text.to_owned()) } else { Err("empty, or more than one line".to_owned()) }
 }
 
-/// Text that may stand in an HTTP header.
+/// Text that is valid in an HTTP header.
 pub(super) fn header_text(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
-    if fits { Ok(text.to_owned()) } else { Err("visible ASCII characters only".to_owned()) }
+    if fits { Ok(text.to_owned()) } else { Err("empty, or contains other than visible ASCII characters".to_owned()) }
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
@@ -295,13 +298,13 @@ pub(super) fn schema(text: &str) -> Result<String, String> {
     if starts && fits && !of_postgres && text.len() <= 63 {
         Ok(text.to_owned())
     } else {
-        Err("no schema name".to_owned())
+        Err("not a schema name".to_owned())
     }
 }
 
 pub(super) fn history_key(text: &str) -> Result<HistoryKey, String> {
     let bytes = STANDARD.decode(text).map_err(|_| "not base64".to_owned())?;
-    let key: [u8; 32] = bytes.try_into().map_err(|it: Vec<u8>| format!("{} bytes", it.len()))?;
+    let key: [u8; 32] = bytes.try_into().map_err(|it: Vec<u8>| format!("{} bytes instead of 32", it.len()))?;
     Ok(HistoryKey::new(&key))
 }
 
@@ -321,7 +324,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
     })?;
     for (index, token) in tokens.iter().enumerate() {
         if tokens[..index].iter().any(|it| it.secret.expose_secret() == token.secret.expose_secret()) {
-            return Err("a token stands twice".to_owned());
+            return Err("the same token is listed twice".to_owned());
         }
     }
     Ok(tokens)
@@ -337,8 +340,8 @@ pub(super) fn subscribers(text: &str) -> Result<Vec<Subscriber>, String> {
     })
 }
 
-/// A directory of the user's that outlives the machine's restart. Root's home is closed to the user that Postgres runs
-/// as, so root keeps it where services do.
+/// A persistent directory of the user. For root it is a system directory: Postgres runs as another user, which cannot
+/// access root's home.
 pub(super) fn default_data_dir() -> PathBuf {
     let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if nix::unistd::geteuid().is_root() {

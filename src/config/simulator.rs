@@ -1,4 +1,4 @@
-//! The settings of `simulator`.
+//! Settings of the `simulator` command.
 
 use std::net::SocketAddr;
 
@@ -10,39 +10,37 @@ use super::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use crate::provider::signature::WebhookSecret;
 use world::TrackerOptions;
 
-/// The settings as text.
 #[derive(Args, Clone)]
 pub struct RawSimulator {
-    /// Where it listens
+    /// Listen address
     #[arg(long, env, default_value = "127.0.0.1:8090")]
     pub simulator_addr: String,
-    /// Where it sends webhooks
+    /// URL that webhooks are sent to
     #[arg(long, env, default_value = "http://127.0.0.1:8080/webhooks/nexusbank")]
     pub webhook_url: String,
-    /// The bearer key that it takes
+    /// Bearer key that callers must send
     #[arg(long, env, default_value = DEVELOPMENT_API_KEY, hide_env_values = true)]
     pub nexusbank_api_key: String,
-    /// What it signs webhooks with: the first of these
+    /// Webhook secrets, comma-separated; webhooks are signed with the first
     #[arg(long, env, default_value = DEVELOPMENT_WEBHOOK_SECRET, hide_env_values = true)]
     pub nexusbank_webhook_secrets: String,
-    /// The account that its ticket tracker takes (unset: account-opening, at tracker.example)
+    /// Account that the simulated ticket tracker accepts (unset: account-opening, at tracker.example)
     #[arg(long, env)]
     pub jira_email: Option<String>,
-    /// That account's token [default: jira-development-token]
+    /// API token of that account [default: jira-development-token]
     #[arg(long, env, hide_env_values = true)]
     pub jira_api_token: Option<String>,
-    /// How long its ticket tracker's search does not know of an issue that was made
+    /// How long the ticket tracker's search misses a new issue
     #[arg(long, env, default_value = "30s")]
     pub simulator_jira_lag: String,
-    /// Whether faults are dealt by quota, as in the demo: true or false
+    /// Whether to inject faults by quota, as in the demo: true or false
     #[arg(long, env, default_value = "false", num_args = 0..=1, default_missing_value = "true")]
     pub simulator_faults: String,
-    /// What faults, decisions and account numbers are drawn from [default: the time]
+    /// Seed of faults, decisions and account numbers [default: the time]
     #[arg(long, env)]
     pub simulator_seed: Option<String>,
 }
 
-/// The settings, checked.
 #[derive(Clone, Debug)]
 pub struct SimulatorSettings {
     pub addr: SocketAddr,
@@ -52,13 +50,11 @@ pub struct SimulatorSettings {
     pub webhook_secret: String,
     pub tracker: TrackerOptions,
     pub faults: bool,
-    /// None: drawn.
+    /// None: drawn at the start.
     pub seed: Option<u64>,
 }
 
 impl RawSimulator {
-    /// Checks all of them.
-    ///
     /// # Errors
     /// Every wrong setting.
     pub fn checked(&self) -> Result<SimulatorSettings, Vec<SettingError>> {

@@ -1,4 +1,4 @@
-//! `.env.example` is the list of settings that people read: it must be the one that the program has.
+//! `.env.example` must list exactly the program's settings.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use clap::Command;
 
 const EXAMPLE: &str = include_str!("../../.env.example");
 
-/// A setting's name with its default; none: no default, or one that the program works out.
+/// A setting's name and default. None: no default, or one computed at the start.
 type Settings = BTreeMap<String, Option<String>>;
 
 fn settings_of(command: &Command) -> Settings {
@@ -14,14 +14,14 @@ fn settings_of(command: &Command) -> Settings {
     for arg in command.get_arguments() {
         let Some(name) = arg.get_env() else { continue };
         let given = arg.get_default_values().first().map(|it| it.to_string_lossy().into_owned());
-        // A flag that is not there is false.
+        // The default of a switch is false.
         let default = if arg.get_action().takes_values() { given } else { Some("false".to_owned()) };
         settings.insert(name.to_string_lossy().into_owned(), default.filter(|it| !it.is_empty()));
     }
     settings
 }
 
-/// The settings of every command. One that two commands have must have one default.
+/// The settings of all commands. A setting of two commands must have one default.
 fn settings() -> Settings {
     let mut all = Settings::new();
     for command in crate::cli::command().get_subcommands() {
@@ -41,7 +41,7 @@ fn assignment(line: &str) -> Option<(&str, &str)> {
     is_name.then_some((name, value))
 }
 
-/// The defaults: the lines that are commented out.
+/// The documented defaults: the lines that are commented out.
 fn documented() -> Settings {
     let mut documented = Settings::new();
     for (name, value) in EXAMPLE.lines().filter_map(|line| assignment(line.strip_prefix("# ")?)) {

@@ -1,4 +1,4 @@
-//! The settings of the ticket tracker: all of them, or none and tickets are kept in the built-in table alone.
+//! Settings of the ticket tracker: all four, or none and tickets exist only in the built-in table.
 
 use chrono::TimeDelta;
 use clap::Args;
@@ -6,36 +6,34 @@ use secrecy::SecretString;
 
 use super::parse::{self, Checker};
 
-pub(super) const EMAIL: &str = "the e-mail address of an account there";
-const PROJECT: &str = "a project's key: a letter, then letters, digits and underscores";
+pub(super) const EMAIL: &str = "the e-mail address of an account at the ticket tracker";
+const PROJECT: &str = "a project key: a letter, then letters, digits and underscores";
 
-/// The settings as text.
 #[derive(Args, Clone)]
 pub struct RawTracker {
-    /// The ticket tracker: the https address of a Jira Cloud site [default: tickets are kept here alone]
+    /// Base URL of the ticket tracker, a Jira Cloud site [default: none, tickets exist only in the service]
     #[arg(long, env)]
     pub jira_base_url: Option<String>,
-    /// Our account there
+    /// Account at the ticket tracker
     #[arg(long, env)]
     pub jira_email: Option<String>,
-    /// Its API token
+    /// API token of that account
     #[arg(long, env, hide_env_values = true)]
     pub jira_api_token: Option<String>,
-    /// The project that tickets are made in
+    /// Key of the project that tickets are created in
     #[arg(long, env)]
     pub jira_project_key: Option<String>,
-    /// Which type of issue they are
+    /// Issue type of tickets
     #[arg(long, env, default_value = "Task")]
     pub jira_issue_type: String,
-    /// How long its search may not know of an issue that was made
+    /// How long the tracker's search may miss a new issue
     #[arg(long, env, default_value = "2m")]
     pub jira_index_lag: String,
 }
 
-/// The settings, checked.
 #[derive(Clone, Debug)]
 pub struct TrackerSettings {
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     pub base_url: String,
     pub email: String,
     pub api_token: SecretString,
@@ -45,7 +43,7 @@ pub struct TrackerSettings {
 }
 
 impl TrackerSettings {
-    /// Where people see a ticket.
+    /// The page of an issue for people.
     #[must_use]
     pub fn browse(&self, key: &str) -> String {
         format!("{}/browse/{key}", self.base_url)
@@ -55,7 +53,7 @@ impl TrackerSettings {
 impl RawTracker {
     pub(super) fn check(&self, check: &mut Checker) -> Option<TrackerSettings> {
         let (issue_type, index_lag) = (
-            check.with("JIRA_ISSUE_TYPE", &self.jira_issue_type, "the name of a type of issue", parse::line),
+            check.with("JIRA_ISSUE_TYPE", &self.jira_issue_type, "the name of an issue type", parse::line),
             check.delta("JIRA_INDEX_LAG", &self.jira_index_lag),
         );
         let given = [
@@ -67,7 +65,7 @@ impl RawTracker {
         .map(|(name, value)| (name, parse::given(value.as_ref()).map(str::trim)));
         let (name_set, _) = given.iter().find(|(_, value)| value.is_some())?;
         for (name, _) in given.iter().filter(|(_, value)| value.is_none()) {
-            check.wrong(name, None, &format!("a value, since {name_set} is set: all four of JIRA_* or none"));
+            check.wrong(name, None, &format!("a value, because {name_set} is set: set all four of JIRA_*, or none"));
         }
         let [(_, base_url), (_, email), (_, token), (_, project)] = given;
         Some(TrackerSettings {
@@ -84,14 +82,14 @@ impl RawTracker {
     }
 }
 
-/// Basic authentication ends a name at its first colon.
+/// Basic authentication ends the user name at the first colon, so it must not contain one.
 pub(super) fn email_address(text: &str) -> Result<String, String> {
     let text = parse::header_text(text)?;
-    if text.contains('@') && !text.contains(':') { Ok(text) } else { Err("no e-mail address".to_owned()) }
+    if text.contains('@') && !text.contains(':') { Ok(text) } else { Err("not an e-mail address".to_owned()) }
 }
 
 fn key(text: &str) -> Result<String, String> {
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic());
     let fits = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if starts && fits && text.len() <= 255 { Ok(text.to_owned()) } else { Err("no key".to_owned()) }
+    if starts && fits && text.len() <= 255 { Ok(text.to_owned()) } else { Err("not a project key".to_owned()) }
 }

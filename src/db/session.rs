@@ -61,10 +61,10 @@ const NO_TRANSACTION_TIMEOUT: &str = "select 'transaction_timeout', set_config('
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// Names come from all of Unicode.
-    #[error("leads to a database whose server_encoding is {0}")]
+    #[error("points to a database whose server_encoding is {0}")]
     Encoding(String),
     /// A setting was not kept.
-    #[error("leads to sessions that do not keep what is set: {name} is {found:?} and not {wanted:?}")]
+    #[error("points to sessions that do not keep settings: {name} is {found:?} instead of {wanted:?}")]
     Lost {
         name: String,
         /// The value read back.
@@ -73,19 +73,19 @@ pub enum Unfit {
         wanted: String,
     },
     /// A pooler in transaction or statement mode.
-    #[error("leads through a pooler that lends a session for one transaction only")]
+    #[error("points to a pooler that lends a session for one transaction only")]
     Lent,
 }
 
 impl Unfit {
     /// What the setting must point to instead.
     #[must_use]
-    pub const fn takes(&self) -> &'static str {
+    pub const fn expected(&self) -> &'static str {
         match self {
             Self::Encoding(_) => {
-                "a database in UTF8: `create database … encoding 'UTF8' template template0`, then dump and restore"
+                "a database in UTF8: run `create database … encoding 'UTF8' template template0`, then dump and restore"
             }
-            Self::Lost { .. } => "Postgres itself, or a pooler that passes every statement on",
+            Self::Lost { .. } => "Postgres itself, or a pooler that forwards every statement",
             Self::Lent => {
                 "Postgres itself, or a pooler in session mode (PgBouncer: pool_mode = session): settings, prepared \
                  statements and advisory locks last for a session"

@@ -41,25 +41,25 @@ pub struct WrongUrl(&'static str);
 /// If it is not a valid URL, or contains unencoded special characters.
 pub fn read_url(text: &str) -> Result<PgConnectOptions, WrongUrl> {
     let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
-    let rest = rest.ok_or(WrongUrl("no postgres:// URL"))?;
+    let rest = rest.ok_or(WrongUrl("not a postgres:// URL"))?;
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(WrongUrl("a blank or a control character, to be written as %20 and so on"));
+        return Err(WrongUrl("contains white space or a control character; write it as %20 etc."));
     }
     let behind_host = rest.find(['/', '?', '#']).map_or("", |at| &rest[at..]);
     if behind_host.contains(['#', '@']) {
-        return Err(WrongUrl("an @ or # behind the host; in a password / ? # @ are written as %2F %3F %23 %40"));
+        return Err(WrongUrl("contains @ or # after the host; in a password write / ? # @ as %2F %3F %23 %40"));
     }
     let (path, query) = behind_host.split_once('?').unwrap_or((behind_host, ""));
     if path.trim_start_matches('/').contains('/') {
-        return Err(WrongUrl("a database with a / in its name, to be written as %2F"));
+        return Err(WrongUrl("the database name contains /; write it as %2F"));
     }
     let names = query.split('&').map(|it| it.split_once('=').map_or(it, |(name, _)| name));
     if !names.filter(|it| !it.is_empty()).all(is_parameter) {
-        return Err(WrongUrl("a parameter that is not known"));
+        return Err(WrongUrl("contains an unknown parameter"));
     }
     // The driver logs unreadable lines of the password file; this drops them.
     let read = with_default(NoSubscriber::default(), || PgConnectOptions::from_str(text));
-    let options = read.map_err(|_| WrongUrl("cannot be read as a URL"))?;
+    let options = read.map_err(|_| WrongUrl("not a valid URL"))?;
     // The driver would look up a name with the brackets that a URL has around an IPv6 address.
     let bare = options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']')).map(ToOwned::to_owned);
     Ok(match bare {

@@ -44,7 +44,7 @@ pub struct WrongFilter;
 
 impl LogFilter {
     /// What a setting that is one takes.
-    pub const TAKES: &str = "a level (off, error, warn, info, debug, trace), and others for parts, such as info,account_opening::workers=debug";
+    pub const EXPECTED: &str = "a level (off, error, warn, info, debug, trace), and others for parts, such as info,account_opening::workers=debug";
 
     /// Reads a filter. It is stricter than `EnvFilter`, which takes a word that is no level for the name of a module: with
     /// `warning` or `verbose` alone nothing is logged any more. So a part is a level or names one, and there is a level for

@@ -1,4 +1,4 @@
-//! The caller: a fintech's back end, in miniature. It knows the service only by its REST API.
+//! The demo's caller: a minimal back end that knows only the REST API.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::TOKEN;
 
-/// Customers in turn: a name's ending, a market.
+/// Customers in turn: suffix of the name, and market.
 const MARKETS: [(&str, &str); 5] = [("BV", "BE"), ("B.V.", "NL"), ("GmbH", "DE"), ("SARL", "FR"), ("SL", "ES")];
 
 pub(super) struct Caller {
@@ -25,7 +25,7 @@ impl Caller {
         Ok(Self { client, base_url: format!("http://{addr}") })
     }
 
-    /// Starts openings, some at a time.
+    /// Starts openings, at most `at_once` concurrently.
     pub async fn start_all(&self, openings: usize, at_once: usize) -> anyhow::Result<()> {
         futures::stream::iter(0..openings)
             .map(|number| self.start(number))
@@ -58,7 +58,7 @@ impl Caller {
             .send()
             .await?;
         let status = response.status();
-        anyhow::ensure!(status.is_success(), "an opening was refused: HTTP {status}: {}", response.text().await?);
+        anyhow::ensure!(status.is_success(), "starting an opening failed: HTTP {status}: {}", response.text().await?);
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl Caller {
         Ok(response.json().await?)
     }
 
-    /// Every item of a list, page by page.
+    /// All items of a list, page by page.
     pub async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let mut items = Vec::new();
         let mut cursor = String::new();
@@ -85,20 +85,20 @@ impl Caller {
         }
     }
 
-    /// The service's metrics, summed over their labels where `labels` (as in `source="poll"`) are among them.
+    /// Fetches the service's metrics.
     pub async fn metrics(&self) -> anyhow::Result<Metrics> {
         let url = format!("{}/metrics", self.base_url);
         Ok(Metrics(self.client.get(url).send().await?.error_for_status()?.text().await?))
     }
 
-    /// Openings by state.
+    /// The number of openings per state.
     pub async fn states(&self) -> anyhow::Result<BTreeMap<String, u64>> {
         let metrics = self.metrics().await?;
         let mut states = BTreeMap::new();
         for line in metrics.0.lines().filter(|line| line.starts_with("account_opening_openings{")) {
             let state = line.split("state=\"").nth(1).and_then(|rest| rest.split('"').next());
             let count = line.rsplit(' ').next().and_then(|it| it.parse::<f64>().ok());
-            let (state, count) = state.zip(count).context("a line of the metrics")?;
+            let (state, count) = state.zip(count).context("reading a line of the metrics")?;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
             let count = count as u64;
             *states.entry(state.to_owned()).or_default() += count;
@@ -107,11 +107,11 @@ impl Caller {
     }
 }
 
-/// Prometheus text.
+/// Metrics in Prometheus' text format.
 pub(super) struct Metrics(String);
 
 impl Metrics {
-    /// The sum of a counter over all label sets that hold `label`.
+    /// The sum of a counter over all label sets that contain `label` (as in `source="poll"`).
     pub fn sum(&self, name: &str, label: &str) -> u64 {
         let wanted = |line: &&str| {
             let rest = line.strip_prefix(name).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! `demo`: everything on one machine with nothing to set up. A private Postgres, the outside world with its faults, the
-//! service, and N openings through all of it; half an hour becomes a second.
+//! `demo`: a private Postgres, simulated outside systems with faults, the service, and N openings, without any
+//! settings. Half an hour is compressed to one second.
 //!
-//! The service is the one that `serve` runs; it is driven and watched over HTTP. What was lost or done twice is told by the
-//! simulator's own ledger.
+//! The service is the same as in `serve`; the demo drives and observes it over HTTP. The simulator's ledger reports
+//! lost answers and double effects.
 
 mod caller;
 mod report;
@@ -23,37 +23,34 @@ use crate::telemetry::LogFormat;
 use private_postgres::Cluster;
 use world::{Endpoint, Fault, Options, Planner, Simulator, Timing, TrackerOptions};
 
-/// Openings started at the same time.
 const STARTED_AT_ONCE: usize = 8;
-/// How long the service may take to stop.
 const STOPPED_WITHIN: Duration = Duration::from_secs(8);
-/// When the demo gives up waiting; far beyond the compressed deadline.
+/// Time limit until every opening is decided; far beyond the compressed deadline.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// How long it waits for the last tickets to be at the tracker, which takes a lost answer and the lag of its search.
+/// Time limit until all tickets are at the tracker: covers a lost answer and the lag of its search.
 const TRACKED_WITHIN: Duration = Duration::from_secs(20);
-/// How long the tracker's search lags behind.
 const TRACKER_LAG: TimeDelta = TimeDelta::milliseconds(500);
-/// Not a secret: it opens a service on a free port of this machine that ends with the demo.
+/// Not a secret: it protects a service on a free local port that ends with the demo.
 const TOKEN: &str = "demo-token";
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// How many accounts are opened
+    /// Number of accounts to open
     #[arg(long, env, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     openings: u32,
-    /// What the faults are dealt from: the same seed, the same faults
+    /// Seed of the faults: the same seed injects the same faults
     #[arg(long, env, default_value_t = 1)]
     seed: u64,
-    /// Stop when each opening is decided or escalated, instead of staying up for a look
+    /// Exit when every opening is decided or escalated, instead of staying up
     #[arg(long, env, value_parser = crate::cli::switch)]
     exit: bool,
-    /// Print the summary as one JSON object on standard output, everything else on standard error
+    /// Print the summary as one JSON object on standard output, and everything else on standard error
     #[arg(long, env, value_parser = crate::cli::switch)]
     json: bool,
-    /// Where the Postgres programs are [default: looked for]
+    /// Directory of the Postgres programs [default: searched]
     #[arg(long, env)]
     pg_bin_dir: Option<String>,
-    /// What is logged of the service
+    /// Log level or filter of the service
     #[arg(long, env, default_value = "error")]
     demo_log: String,
 }
@@ -66,8 +63,8 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let demo = Demo::start(arguments).await?;
     let summary = tokio::select! {
         summary = demo.present(arguments, started) => summary,
-        // In the middle: everything is stopped in order all the same.
-        _ = &mut stop => Err(anyhow::anyhow!("stopped before it was over")),
+        // On a signal, still shut everything down in order.
+        _ = &mut stop => Err(anyhow::anyhow!("interrupted before the demo was finished")),
     };
     if summary.is_ok() && !arguments.exit {
         let _ = stop.await;
@@ -76,14 +73,13 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let summary = summary?;
     anyhow::ensure!(
         summary.lost == 0 && summary.double_effects == 0,
-        "{} lost, {} double effects: this must not happen",
+        "{} lost, {} double effects; both must be 0",
         summary.lost,
         summary.double_effects,
     );
     Ok(())
 }
 
-/// The service and the world around it.
 struct Demo {
     world: Simulator,
     app: App,
@@ -93,15 +89,15 @@ struct Demo {
 
 impl Demo {
     async fn start(arguments: &Arguments) -> anyhow::Result<Self> {
-        // Set to nothing is not set, as for `serve`.
+        // An empty value counts as unset, as for `serve`.
         let programs = arguments.pg_bin_dir.as_ref().filter(|it| !it.trim().is_empty()).map(Into::into);
-        eprintln!("starting a private Postgres, the simulated outside world and the service …");
+        eprintln!("starting a private Postgres, the simulated outside systems and the service …");
         let cluster = Cluster::temporary(programs, 60).await?;
         let world = Simulator::start(options(arguments)?).await?;
-        // The first tickets meet what makes a second one of them elsewhere: an answer that is lost, and one that is an error.
+        // The first tickets meet faults that can cause a second ticket: a lost answer, and an error after the effect.
         world.fail_next(Endpoint::CreateIssue, [Fault::HangAfter, Fault::ErrorBefore { status: 500 }]);
         world.fail_next(Endpoint::CreateIssue, [Fault::ErrorAfter { status: 502 }]);
-        let directory = tempfile::tempdir().context("a directory for the demo")?;
+        let directory = tempfile::tempdir().context("creating a temporary directory")?;
         let settings = settings(&world.base_url(), directory.path())?;
         let key = made_history_key(&settings.database.data_dir)?;
         let database = Database::on(cluster, &settings.database).await?;
@@ -111,7 +107,7 @@ impl Demo {
         Ok(Self { world, app, database, caller })
     }
 
-    /// Plays, and shows what came of it.
+    /// Runs the openings and prints the result.
     async fn present(&self, arguments: &Arguments, started: Instant) -> anyhow::Result<Summary> {
         let summary = self.play(arguments, started).await?;
         report::print(&summary, arguments.json)?;
@@ -130,7 +126,7 @@ impl Demo {
         Summary::take(&self.caller, &self.world, started.elapsed()).await
     }
 
-    /// One opening's story, and where to look next.
+    /// Prints one opening's timeline and the URLs to explore.
     async fn show(&self, arguments: &Arguments) -> anyhow::Result<()> {
         if arguments.json {
             return Ok(());
@@ -159,7 +155,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-/// The service's settings, in compressed time: 30 minutes are one second, 12 hours eight.
+/// The service's settings in compressed time: 30 minutes become one second, 12 hours eight seconds.
 fn settings(world: &str, data_dir: &std::path::Path) -> anyhow::Result<Settings> {
     let timing = Timing::compressed();
     let mut raw = RawSettings::defaults()?;

@@ -1,4 +1,4 @@
-//! What the demo shows at its end: the figures, one opening's story, where to look next.
+//! The demo's output: figures, one opening's timeline, URLs to explore.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::caller::Caller;
 use crate::app::App;
 use world::Simulator;
 
-/// The figures, by the names of the contract.
+/// The figures, named as in the contract.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     pub openings: u64,
@@ -21,7 +21,7 @@ pub(super) struct Summary {
     pub escalated: u64,
     pub failed: u64,
     pub in_progress: u64,
-    /// Decided at the provider before our deadline, neither decided nor escalated with us.
+    /// Decided at the provider before the deadline, but neither decided nor escalated in the service.
     pub lost: u64,
     pub webhooks_sent: u64,
     pub webhooks_dropped: u64,
@@ -30,10 +30,10 @@ pub(super) struct Summary {
     pub bad_signatures_refused: u64,
     pub found_by_poll: u64,
     pub cards_issued: u64,
-    /// Profiles, account requests and cards made twice for one opening, and tickets made twice at the tracker.
+    /// Profiles, account requests, cards or tickets created twice.
     pub double_effects: u64,
     pub tickets: u64,
-    /// Those that the tracker has, counted there.
+    /// Tickets that exist at the tracker, counted there.
     pub tickets_at_tracker: u64,
     pub cases: u64,
     pub seconds: f64,
@@ -91,24 +91,24 @@ pub(super) fn print(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let meanings = [
-        ("openings", "accounts asked for"),
+        ("openings", "accounts requested"),
         ("completed", "account open and card issued"),
-        ("rejected", "the bank said no"),
-        ("escalated", "no answer by the deadline: people were told"),
+        ("rejected", "refused by the bank"),
+        ("escalated", "no answer by the deadline; a ticket was opened"),
         ("failed", "ended without an answer"),
-        ("in_progress", "not decided when the demo ended"),
-        ("lost", "decided at the bank, unknown to us            (must be 0)"),
-        ("webhooks_sent", "messages of the bank, copies and resends included"),
-        ("webhooks_dropped", "messages that never came"),
-        ("webhooks_duplicated", "copies among those sent"),
-        ("burst_duplicates", "copies answered without the database"),
-        ("bad_signatures_refused", "forged messages turned away"),
-        ("found_by_poll", "answers that we had to ask for"),
+        ("in_progress", "undecided when the demo ended"),
+        ("lost", "decided at the bank, unknown to the service   (must be 0)"),
+        ("webhooks_sent", "webhooks of the bank, including duplicates and retries"),
+        ("webhooks_dropped", "webhooks that were never sent"),
+        ("webhooks_duplicated", "duplicates among those sent"),
+        ("burst_duplicates", "duplicates recognised without the database"),
+        ("bad_signatures_refused", "forged webhooks refused"),
+        ("found_by_poll", "answers found by polling"),
         ("cards_issued", "virtual cards, counted at the issuer"),
         ("double_effects", "profiles, accounts, cards or tickets made twice (must be 0)"),
-        ("tickets", "asked of people"),
-        ("tickets_at_tracker", "of these, counted at the ticket tracker"),
-        ("cases", "contradictions put before people"),
+        ("tickets", "opened for operators"),
+        ("tickets_at_tracker", "of these, at the ticket tracker"),
+        ("cases", "contradictions for an operator to judge"),
         ("seconds", "from start to end"),
     ];
     println!();
@@ -118,7 +118,7 @@ pub(super) fn print(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The story of an opening whose webhook never came, else of any.
+/// The timeline of an opening that a poll completed because its webhook was lost, else of any completed one.
 pub(super) async fn print_timeline(caller: &Caller) -> anyhow::Result<()> {
     let mut chosen = None;
     for opening in caller.all("/v1/account-openings?status=succeeded").await? {
@@ -132,7 +132,7 @@ pub(super) async fn print_timeline(caller: &Caller) -> anyhow::Result<()> {
         }
     }
     let Some(id) = chosen else { return Ok(()) };
-    println!("\nOne opening, {id}: its timeline");
+    println!("\nTimeline of opening {id}");
     for item in caller.all(&format!("/v1/account-openings/{id}/timeline")).await? {
         let at = item["at"].as_str().and_then(|it| it.parse::<DateTime<Utc>>().ok()).unwrap_or_default();
         let kind = item["kind"].as_str().unwrap_or_default();
@@ -158,12 +158,12 @@ fn describe(kind: &str, detail: &Value) -> String {
 pub(super) fn print_where_to_look(caller: &Caller, app: &App, world: &Simulator) {
     let base = &caller.base_url;
     println!(
-        "\nStill up; look around, then press Ctrl-C:\n  \
+        "\nEverything is still running. Try these, then press Ctrl-C:\n  \
          curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/account-openings?state=escalated'\n  \
          curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/cases'\n  \
          curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/events?limit=5'\n  \
-         the API: {base}/docs    metrics: {base}/metrics\n  \
-         the bank's own ledger: {}/_sim/ledger    its tickets: {}/_sim/issues\n     webhooks go to http://{}/webhooks/nexusbank",
+         API description: {base}/docs    metrics: {base}/metrics\n  \
+         the bank's ledger: {}/_sim/ledger    the tracker's tickets: {}/_sim/issues\n  webhooks are sent to http://{}/webhooks/nexusbank",
         world.base_url(),
         world.base_url(),
         app.public_addr,

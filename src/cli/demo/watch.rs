@@ -1,4 +1,4 @@
-//! Live progress: bars on a terminal, a line now and then elsewhere.
+//! Live progress: bars on a terminal, otherwise occasional lines.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,24 +7,23 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::caller::Caller;
 
-/// How often it looks.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often it prints where there is no terminal.
+/// The interval of lines without a terminal.
 const PRINT: Duration = Duration::from_secs(2);
 
-/// The states that are shown, with what they mean.
+/// The displayed states with their labels.
 const SHOWN: [(&str, &str); 8] = [
-    ("creating_profile", "profile being created"),
-    ("requesting_account", "being submitted"),
+    ("creating_profile", "creating profile"),
+    ("requesting_account", "requesting account"),
     ("awaiting_provider", "waiting for the bank"),
-    ("issuing_card", "IBAN there, card coming"),
+    ("issuing_card", "issuing card"),
     ("completed", "completed"),
-    ("rejected", "rejected by the bank"),
-    ("escalated", "escalated to people"),
+    ("rejected", "refused by the bank"),
+    ("escalated", "escalated"),
     ("failed", "failed"),
 ];
 
-/// States in which nobody waits any more.
+/// States that end the demo's wait.
 const DECIDED: [&str; 4] = ["completed", "rejected", "failed", "escalated"];
 
 pub(super) struct Watch {
@@ -34,7 +33,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub fn new(total: u64) -> Self {
-        // Hidden by itself when standard error is not a terminal.
+        // Hidden automatically if standard error is not a terminal.
         let screen = MultiProgress::new();
         let style = ProgressStyle::with_template("{prefix:>24} {bar:40} {pos:>4}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -46,7 +45,7 @@ impl Watch {
         Self { bars, screen }
     }
 
-    /// Returns when all are decided or escalated, or patience ends.
+    /// Returns when all openings are decided or escalated, or after `patience`.
     pub async fn until_decided(&self, caller: &Caller, total: u64, patience: Duration) -> anyhow::Result<()> {
         let started = Instant::now();
         let mut printed = started;
@@ -60,7 +59,7 @@ impl Watch {
             }
             if self.screen.is_hidden() && printed.elapsed() > PRINT {
                 printed = Instant::now();
-                eprintln!("{decided} of {total} decided or escalated {states:?}");
+                eprintln!("{decided} of {total} decided or escalated: {states:?}");
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -73,7 +72,7 @@ impl Watch {
     }
 }
 
-/// Returns when the tracker has every ticket, or patience ends: what was made twice is known then.
+/// Returns when the tracker has every ticket, or after `patience`. Duplicate tickets exist by then.
 pub(super) async fn until_tracked(caller: &Caller, patience: Duration) -> anyhow::Result<()> {
     let started = Instant::now();
     while started.elapsed() < patience {

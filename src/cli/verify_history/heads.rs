@@ -1,4 +1,4 @@
-//! Files of heads: `opening_id,version,head` in each line, the head in hexadecimal digits.
+//! Files of exported heads: `opening_id,version,head` per line, the head in hexadecimal.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -10,29 +10,29 @@ use super::Misconfigured;
 use crate::config::SettingError;
 use crate::domain::verify::Head;
 
-/// A file of heads that was read to its end once, so that a wrong line is told before the work begins.
+/// A validated file of heads, so that a wrong line is reported before the work begins.
 pub(super) struct Heads(PathBuf);
 
 impl Heads {
-    /// Reads it.
+    /// Reads and validates the file.
     pub fn checked(path: &Path) -> anyhow::Result<Self> {
-        let wrong = |held: String| {
-            let takes = "a file that --export-heads wrote: opening_id,version,head in each line".to_owned();
-            Misconfigured::from(vec![SettingError { name: "HEADS", held, takes }])
+        let wrong = |problem: String| {
+            let expected = "a file written by --export-heads: opening_id,version,head per line".to_owned();
+            Misconfigured::from(vec![SettingError { name: "HEADS", problem, expected }])
         };
-        let file = File::open(path).map_err(|error| wrong(format!("{} cannot be read: {error}", path.display())))?;
+        let file = File::open(path).map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?;
         for (line, number) in BufReader::new(file).lines().zip(1..) {
             if line.ok().as_deref().and_then(parse).is_none() {
-                return Err(wrong(format!("line {number} of {} cannot be read", path.display())).into());
+                return Err(wrong(format!("line {number} of {} is invalid", path.display())).into());
             }
         }
         Ok(Self(path.to_owned()))
     }
 
-    /// The heads, one by one: the file may be large.
+    /// The heads one by one, since the file may be large.
     pub fn lines(&self) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Head>> + use<>> {
         let file = File::open(&self.0).with_context(|| format!("HEADS: {}", self.0.display()))?;
-        let read = |line: std::io::Result<String>| parse(&line?).context("HEADS: the file changed while it was read");
+        let read = |line: std::io::Result<String>| parse(&line?).context("HEADS: the file changed during the run");
         Ok(BufReader::new(file).lines().map(read))
     }
 }
@@ -44,7 +44,7 @@ fn parse(line: &str) -> Option<Head> {
     Some(Head { opening: opening.parse().ok()?, version: version.parse().ok()?, hash })
 }
 
-/// A file of heads that is being written, beside the place that it will have.
+/// A file of heads being written under a temporary name.
 pub(super) struct Export {
     path: PathBuf,
     beside: PathBuf,
@@ -65,7 +65,7 @@ impl Export {
         written.with_context(|| format!("EXPORT_HEADS: cannot write {}", self.path.display()))
     }
 
-    /// Puts it into its place.
+    /// Renames the file to its final name.
     pub fn finish(mut self) -> anyhow::Result<()> {
         let written = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
         let placed = written.and_then(|()| std::fs::rename(&self.beside, &self.path));
@@ -75,7 +75,7 @@ impl Export {
 
 impl Drop for Export {
     fn drop(&mut self) {
-        // Gone already when it was finished.
+        // Does nothing after `finish`, which renamed the file.
         let _ = std::fs::remove_file(&self.beside);
     }
 }

@@ -1,8 +1,9 @@
-//! `verify-history`: every history against its key, its table of steps and its anchor, whatever the database says of itself.
+//! `verify-history`: checks every history against its key, the table of transitions and its anchor, without trusting
+//! the database.
 //!
-//! Findings and the summary go to standard output, everything else to standard error. A database that was given is only read (a
-//! private cluster is started and migrated, as whenever it is opened); a file of heads appears whole, and only where nothing
-//! was found, or not at all.
+//! Findings and the summary go to standard output, everything else to standard error. An external database is only
+//! read; a private cluster is started and migrated as usual. A file of heads appears only completely, and only if
+//! nothing was found.
 
 mod heads;
 mod report;
@@ -18,11 +19,11 @@ use self::report::Report;
 use super::Misconfigured;
 use crate::app::verify::Totals;
 use crate::app::{Database, known_history_key, verify};
-use crate::config::{self, RawHistory, SettingError};
+use crate::config::{self, RawHistory, SettingError, invalid};
 use crate::domain::chain::HistoryKey;
 use private_postgres::Cluster;
 
-/// Heads that are compared at once.
+/// Heads compared per query.
 const HEADS_AT_ONCE: usize = 5_000;
 
 #[derive(Args)]
@@ -30,25 +31,25 @@ const HEADS_AT_ONCE: usize = 5_000;
 pub(super) struct Arguments {
     #[command(flatten)]
     settings: RawHistory,
-    /// Only this opening's history
+    /// Verify only this opening's history
     #[arg(long, env, conflicts_with_all = ["heads", "export_heads"])]
     opening: Option<String>,
-    /// Compare to this file, which --export-heads wrote earlier: finds whole openings that were removed
+    /// Compare with this file from an earlier --export-heads; finds openings that were removed completely
     #[arg(long, env, value_name = "FILE")]
     heads: Option<String>,
-    /// Write a line `opening_id,version,head` for each history to this file, to be kept elsewhere; only if nothing is found
+    /// Write a line `opening_id,version,head` per history to this file, to be kept elsewhere; only if nothing is found
     #[arg(long, env, value_name = "FILE")]
     export_heads: Option<String>,
-    /// Print each finding, and at last the summary, as one JSON object in a line
+    /// Print each finding, and finally the summary, as one JSON object per line
     #[arg(long, env, value_parser = crate::cli::switch)]
     json: bool,
 }
 
-const AFTER_HELP: &str = "Each finding is a line that says which opening, which version, and what: edited, deleted, \
+const AFTER_HELP: &str = "Each finding is one line: opening, version and kind, which is edited, deleted, \
 inserted, swapped, truncated, illegal_step, anchor_disagrees, no_anchor; with --heads also removed, head_gone, another_head. \
-Whoever holds the database can remove a whole opening, or set one back to an earlier version, without a trace in it: export \
-the heads regularly, keep them where the database's owner cannot write, and compare.\n\nExit codes: 0 nothing found, \
-1 something found, or the work failed, 2 wrong usage or configuration.";
+An attacker who controls the database can remove a whole opening, or reset one to an earlier version, without a trace: export \
+the heads regularly, keep them where the database's owner cannot write, and compare with them.\n\nExit codes: 0 no findings, \
+1 findings or failure, 2 wrong usage or configuration.";
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (settings, key) = arguments.settings.checked().map_err(Misconfigured::from)?;
@@ -89,7 +90,7 @@ async fn verify(
     let totals = totals.await.context("reading the histories")?;
     report.totals(totals);
     if let Some(heads) = heads {
-        // Also of a file without a line, so that the summary says that nothing was compared.
+        // Also for an empty file, so that the summary says that nothing was compared.
         report.compared(0);
         let mut lines = heads.lines()?.peekable();
         while lines.peek().is_some() {
@@ -100,9 +101,9 @@ async fn verify(
         }
     }
     match export {
-        // Dropped: what stands there may be the only proof of what is gone.
+        // The old file is kept: it may be the only proof of the removed rows.
         Some(_) if report.findings() > 0 => {
-            eprintln!("the heads were not exported, since something was found; an earlier file is as it was");
+            eprintln!("heads not exported because of the findings; an earlier file is unchanged");
             Ok(())
         }
         Some(export) => export.finish(),
@@ -110,7 +111,7 @@ async fn verify(
     }
 }
 
-/// An option that was set to nothing is not set.
+/// An empty option counts as unset.
 fn given<'a, T: ?Sized + 'a>(text: Option<&'a String>) -> Option<&'a T>
 where
     str: AsRef<T>,
@@ -119,36 +120,35 @@ where
 }
 
 fn one(id: &str) -> Result<Uuid, Misconfigured> {
-    let wrong = |_| SettingError { name: "OPENING", held: format!("held {id:?}"), takes: "an opening's id".to_owned() };
+    let wrong = |_| SettingError { name: "OPENING", problem: invalid(id), expected: "an opening's id".to_owned() };
     id.parse().map_err(|error| vec![wrong(error)].into())
 }
 
-/// The key. None is made: one that was made now would verify nothing.
+/// Finds the key. Generates none: a new key would verify nothing.
 fn key_of(settings: &config::Database, set: Option<&HistoryKey>) -> anyhow::Result<HistoryKey> {
     let missing = || {
-        let takes = "the key that the histories were written with: base64 of 32 bytes".to_owned();
-        let held = format!("is not set, and {} holds no history.key", settings.data_dir.display());
-        Misconfigured::from(vec![SettingError { name: "HISTORY_KEY", held, takes }])
+        let expected = "the key that the histories were written with: base64 of 32 bytes".to_owned();
+        let problem = format!("not set, and {} contains no history.key", settings.data_dir.display());
+        Misconfigured::from(vec![SettingError { name: "HISTORY_KEY", problem, expected }])
     };
     let known = known_history_key(set, &settings.data_dir).map_err(super::refused_key)?;
     Ok(known.ok_or_else(missing)?)
 }
 
-/// A key under which nothing verifies is hardly the one that the histories were written with: it is told as that, and not as
-/// an edit of each of them.
+/// If nothing verifies, the key is probably wrong: report that instead of a finding per history.
 fn other_key(totals: &Totals) -> Misconfigured {
-    let held = format!("held a value (not shown) under which none of the {} histories verifies", totals.openings);
-    let takes = "the key that they were written with; should it be that key, then every history was rewritten: compare to \
-                 a copy of the database and to exported heads";
-    vec![SettingError { name: "HISTORY_KEY", held, takes: takes.to_owned() }].into()
+    let problem = format!("invalid value (not shown): none of the {} histories verifies with it", totals.openings);
+    let expected = "the key that the histories were written with; if this is that key, every history was rewritten: \
+                    compare with a backup of the database and with exported heads";
+    vec![SettingError { name: "HISTORY_KEY", problem, expected: expected.to_owned() }].into()
 }
 
-/// Without a URL there must be a private cluster: an empty one, made for the occasion, would be found clean.
+/// Without a URL a private cluster must exist: a new, empty one would be reported as clean.
 fn must_have_a_database(settings: &config::Database) -> Result<(), Misconfigured> {
     if settings.url.is_some() || Cluster::exists(&settings.data_dir) {
         return Ok(());
     }
-    let held = format!("is not set, and {} holds no private cluster", settings.data_dir.display());
-    let takes = "the database to verify, postgres://…".to_owned();
-    Err(vec![SettingError { name: "DATABASE_URL", held, takes }].into())
+    let problem = format!("not set, and {} contains no private cluster", settings.data_dir.display());
+    let expected = "the database to verify, postgres://…".to_owned();
+    Err(vec![SettingError { name: "DATABASE_URL", problem, expected }].into())
 }

@@ -1,4 +1,4 @@
-//! What is printed: a line for each finding, a summary, and a sign of life.
+//! The output: a line per finding, a summary, and progress.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::app::verify::Totals;
 use crate::domain::verify::Finding;
 
-/// How often a long run says how far it is.
+/// The interval of progress lines.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 pub(super) struct Report {
@@ -57,7 +57,7 @@ impl Report {
         *self.heads.get_or_insert(0) += heads;
     }
 
-    /// The summary. Findings are a failure.
+    /// Prints the summary. Returns an error if there are findings.
     pub fn finish(self) -> anyhow::Result<()> {
         if self.json {
             let object = json!({
@@ -72,7 +72,7 @@ impl Report {
             let Totals { openings, rows, .. } = self.totals;
             println!("{openings} histories with {rows} rows verified{heads}: {} findings", self.findings);
         }
-        anyhow::ensure!(self.findings == 0, "{} findings, see standard output", self.findings);
+        anyhow::ensure!(self.findings == 0, "{} findings, listed on standard output", self.findings);
         Ok(())
     }
 }

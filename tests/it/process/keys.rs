@@ -13,7 +13,7 @@ const OTHER_KEY: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
 fn refused(ended: &Ended, says: &str) {
     assert_eq!((ended.code(), ended.wrong_settings()), (Some(2), vec!["HISTORY_KEY"]), "{}", ended.stderr);
     let line = ended.line_about("HISTORY_KEY");
-    assert!(line.contains(says) && line.contains("it takes"), "{line}");
+    assert!(line.contains(says) && line.contains("; expected "), "{line}");
     assert!(!line.contains(KEY) && !line.contains(OTHER_KEY), "{line}");
 }
 
@@ -72,7 +72,7 @@ async fn a_key_file_that_another_user_owns_or_everybody_reads_is_refused() {
         return;
     }
     std::os::unix::fs::chown(&file, Some(65_534), None).unwrap();
-    refused(&quiet.run().await, "owns");
+    refused(&quiet.run().await, "is owned by");
     let verify = Program::new(&["verify-history"]).env("DATA_DIR", folder.path().join("data").display().to_string());
-    refused(&verify.env("DATABASE_URL", "postgres://user@127.0.0.1:9/x").run().await, "owns");
+    refused(&verify.env("DATABASE_URL", "postgres://user@127.0.0.1:9/x").run().await, "is owned by");
 }

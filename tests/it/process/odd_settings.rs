@@ -69,7 +69,7 @@ async fn a_database_url_that_is_misread_or_has_parameters_that_are_none_is_refus
             let ended = refused(&development().env(name, url).env("LOG", "trace")).await;
             assert_eq!(ended.wrong_settings(), [name], "{url}: {}", ended.stderr);
             let line = ended.line_about(name);
-            assert!(line.contains("not shown") && line.contains("it takes") && !line.contains("hush"), "{line}");
+            assert!(line.contains("not shown") && line.contains("; expected ") && !line.contains("hush"), "{line}");
         }
     }
 }
@@ -114,7 +114,7 @@ async fn odd_values_of_every_setting_are_refused_or_count_as_none() {
         let wrong: Vec<&str> = all.iter().copied().filter(|it| !(is_a_name && *it == "JIRA_ISSUE_TYPE")).collect();
         assert_eq!(ended.wrong_settings(), wrong, "{value:?}: {}", ended.stderr);
         for line in ended.lines() {
-            assert!(line.contains("it takes"), "{value:?}: {line}");
+            assert!(line.contains("; expected "), "{value:?}: {line}");
         }
     }
     // What may be absent is absent when it is empty or blank; anything else is read.

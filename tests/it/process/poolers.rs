@@ -93,7 +93,7 @@ async fn a_pooler_that_lends_a_session_for_one_transaction_is_refused_with_a_lin
         let ended = program.run().await;
         assert_eq!((ended.code(), ended.wrong_settings()), (Some(2), vec!["DATABASE_URL"]), "{}", ended.stderr);
         let line = ended.line_about("DATABASE_URL");
-        assert!(line.contains("transaction") && line.contains("it takes"), "{line}");
+        assert!(line.contains("transaction") && line.contains("; expected "), "{line}");
     }
 }
 

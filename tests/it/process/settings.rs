@@ -76,7 +76,7 @@ async fn production_is_the_default_and_says_one_line_for_each_setting_that_is_mi
     assert_eq!(ended.wrong_settings(), REQUIRED, "{}", ended.stderr);
     for name in REQUIRED {
         let line = ended.line_about(name);
-        assert!(line.contains("missing") && line.contains("it takes"), "{line}");
+        assert!(line.contains("missing") && line.contains("; expected "), "{line}");
     }
 }
 
@@ -101,7 +101,7 @@ async fn every_wrong_setting_has_a_line_with_what_it_held_and_what_it_takes() {
     assert_eq!(ended.wrong_settings(), not_secret, "{}", ended.stderr);
     for name in not_secret {
         let line = ended.line_about(name);
-        assert!(line.contains("held \"Non=sense=\"; it takes "), "{line}");
+        assert!(line.contains("invalid value \"Non=sense=\"; expected "), "{line}");
     }
 }
 
@@ -111,7 +111,11 @@ async fn numbers_and_durations_that_are_none_negative_zero_or_endless_are_refuse
     for value in ["0", "0s", "-1", "", "1e3", "9999999999999999999999", "900000000000000d", "30m,,1h"] {
         let ended = refused(&set(development(), &numeric, value)).await;
         assert_eq!(ended.wrong_settings(), numeric, "{value:?}: {}", ended.stderr);
-        assert!(ended.lines().iter().all(|line| line.contains(&format!("held {value:?}"))), "{}", ended.stderr);
+        assert!(
+            ended.lines().iter().all(|line| line.contains(&format!("invalid value {value:?}"))),
+            "{}",
+            ended.stderr
+        );
     }
 }
 
@@ -130,7 +134,7 @@ async fn a_wrong_secret_has_a_line_too_and_is_nowhere_in_the_output() {
         let ended = refused(&set(development(), &SECRETS, value)).await;
         assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
         for line in ended.lines() {
-            assert!(line.contains("not shown") && line.contains("it takes"), "{line}");
+            assert!(line.contains("not shown") && line.contains("; expected "), "{line}");
         }
         // A bearer key is any visible ASCII.
         let wrong: Vec<&str> = SECRETS.into_iter().filter(|name| !fits(name, value)).collect();

@@ -139,6 +139,6 @@ async fn a_second_signal_ends_it_at_once() {
     service.process.signal(Signal::SIGINT);
     let ended = service.process.ended(Duration::from_secs(2)).await;
     assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("asked twice"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("second signal"), "{}", ended.stderr);
     drop(open);
 }

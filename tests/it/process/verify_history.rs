@@ -140,11 +140,11 @@ async fn what_it_needs_and_lacks_is_wrong_configuration() {
     std::fs::write(&torn, format!("{},1,{}\n{},1,ab", opened.ids[0], "00".repeat(32), opened.ids[1])).unwrap();
     let clean = || opened.program(&[]).env("DATA_DIR", data.as_str());
     for (program, names, says) in [
-        (clean().env("HISTORY_KEY", ""), "HISTORY_KEY", "holds no history.key"),
+        (clean().env("HISTORY_KEY", ""), "HISTORY_KEY", "contains no history.key"),
         (clean().env("HISTORY_KEY", "hush"), "HISTORY_KEY", "not shown"),
-        (clean().env("DATABASE_URL", ""), "DATABASE_URL", "holds no private cluster"),
+        (clean().env("DATABASE_URL", ""), "DATABASE_URL", "contains no private cluster"),
         (clean().env("OPENING", "x"), "OPENING", "an opening's id"),
-        (clean().env("HEADS", "none.csv"), "HEADS", "cannot be read"),
+        (clean().env("HEADS", "none.csv"), "HEADS", "cannot read"),
         (clean().env("HEADS", "wrong.csv"), "HEADS", "line 1"),
         (clean().env("HEADS", "torn.csv"), "HEADS", "line 2"),
         (clean().env("DATABASE_SCHEMA", "of_nobody"), "DATABASE_URL", "account-opening migrate"),
