@@ -1,6 +1,6 @@
-//! The service as a whole: pool, clock and clients are built once (`parts`), the workers (`work`) and both listeners run on
-//! them, and a shutdown drains in order: no new requests, answers to those that came, the queue to the inbox, the ticks under
-//! way.
+//! The running service. Pool, clock and clients are built once (`parts`); the workers (`work`) and both listeners share
+//! them. A shutdown drains in order: new requests are refused, requests in progress are answered, the ingest queue is
+//! written to the inbox, ticks in progress finish.
 
 mod database;
 mod file_limit;
@@ -27,17 +27,16 @@ use crate::http::{internal, public};
 use crate::workers::driver::tick;
 use crate::workers::{Context, secret_uses};
 
-/// How long the queue to the inbox may take to empty when no request is left.
+/// Time limit for emptying the ingest queue after the last request.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How long before the end of a shutdown calls under way are given up. Calls within `PROVIDER_TIMEOUT` have ended by then;
-/// one that blocks may have not. What is left suffices to settle them.
+/// How long before the end of a shutdown calls in progress are aborted. Calls within `PROVIDER_TIMEOUT` have ended by
+/// then; the blocking legacy call may not have. The rest of the time suffices to settle them.
 const ABORT_CALLS: Duration = Duration::from_secs(4);
 
-/// The service, running.
 pub struct App {
-    /// Where providers reach it.
+    /// The listener for providers.
     pub public_addr: SocketAddr,
-    /// Where callers and operators reach it.
+    /// The listener for callers and operators.
     pub internal_addr: SocketAddr,
     stop_listening: CancellationToken,
     stop_working: CancellationToken,
@@ -50,10 +49,10 @@ pub struct App {
 }
 
 impl Parts {
-    /// Listens and works.
+    /// Starts listeners and workers.
     ///
     /// # Errors
-    /// When an address cannot be listened on, or the limit of open files is too low (a [`crate::config::SettingError`]).
+    /// If an address is unavailable, or the limit of open files is too low (a [`crate::config::SettingError`]).
     pub async fn run(self) -> anyhow::Result<App> {
         let Self { state, context, ingest, refused_webhooks } = self;
         let settings = Arc::clone(&state.settings);
@@ -62,9 +61,10 @@ impl Parts {
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
         let (stop_listening, stop_working) = (state.stopping.clone(), CancellationToken::new());
         let abort_calls = context.abort_calls.clone();
-        // Before the first call, so that a breaker that was forced open stays open. If the read fails, the worker reads soon.
+        // Before the first call, so that a breaker forced open stays open after a restart. If this fails, a worker
+        // reads the overrides soon.
         if let Err(error) = tick(&context.breaker_overrides()).await {
-            tracing::warn!(%error, "overrides of circuit breakers are not read yet; calls go out until they are");
+            tracing::warn!(%error, "breaker overrides could not be read at the start; retrying in the background");
         }
         let metrics = state.metrics.clone();
         let mut listeners = JoinSet::new();
@@ -90,7 +90,7 @@ impl Parts {
 }
 
 impl App {
-    /// Stops, by `deadline` at the latest: what was acknowledged is in the inbox, ticks under way are finished.
+    /// Stops by `deadline` at the latest: acknowledged webhooks are in the inbox and ticks in progress are finished.
     pub async fn stop(mut self, deadline: Instant) {
         tracing::info!("stopping");
         self.stop_listening.cancel();
@@ -103,7 +103,7 @@ impl App {
         let requests = async {
             let _ = timeout_at(deadline, async { while self.listeners.join_next().await.is_some() {} }).await;
             self.listeners.abort_all();
-            // The last handle on the queues went with the last request; their writers end when they are empty.
+            // The last request dropped the last handle on the queues; their writers end once these are empty.
             let drained = async { tokio::join!(&mut self.ingest, &mut self.refused_webhooks) };
             let _ = timeout_at(deadline.min(Instant::now() + DRAIN), drained).await;
             self.ingest.abort();
@@ -112,7 +112,7 @@ impl App {
         let work = timeout_at(deadline, async { while self.workers.join_next().await.is_some() {} });
         let ((), finished) = tokio::join!(requests, work);
         if finished.is_err() {
-            tracing::warn!("some work did not end in time; its leases run out by themselves");
+            tracing::warn!("shutdown deadline reached; unfinished work is taken over when its leases expire");
             self.workers.abort_all();
         }
         aborting.abort();
@@ -122,7 +122,7 @@ impl App {
     }
 }
 
-/// When calls are given up: at the half of a short time to stop, else when just enough of it is left.
+/// When to abort calls: [`ABORT_CALLS`] before the deadline, or halfway if the time is short.
 fn abort_calls_at(now: Instant, deadline: Instant) -> Instant {
     deadline - ABORT_CALLS.min(deadline.saturating_duration_since(now) / 2)
 }

@@ -1,6 +1,7 @@
 //! Logs, panics and metrics.
 //!
-//! Never in a log or a label: names, e-mails, whole IBANs, bodies, secrets. Fields are dotted and the same everywhere.
+//! Never in a log or a label: names, e-mails, whole IBANs, bodies, secrets. Fields are dotted and named the same
+//! everywhere.
 
 mod logs;
 mod panics;
@@ -16,7 +17,7 @@ use crate::domain::{Source, StateName, Topic};
 use crate::provider::nexusbank;
 use crate::workers::sweeper::SWEEPS;
 
-/// What becomes of a request to a provider's webhook, as far as alerts name it or it is usual.
+/// The outcomes of webhook requests that alerts name or that are common.
 const WEBHOOK_OUTCOMES: [&str; 10] = [
     "accepted",
     "duplicate",
@@ -30,17 +31,17 @@ const WEBHOOK_OUTCOMES: [&str; 10] = [
     "timeout",
 ];
 
-/// The recorder of this process: made at the first call, the same at every later one.
+/// The metrics recorder of this process; the first call installs it.
 ///
 /// # Errors
-/// When another recorder was installed before.
+/// If another recorder is installed.
 pub fn metrics() -> Result<PrometheusHandle, String> {
     static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
     HANDLE.get_or_init(|| install().map_err(|error| error.to_string())).clone()
 }
 
 fn install() -> Result<PrometheusHandle, BuildError> {
-    // From 1 ms, which is one commit, to 10 s, which is a provider's patience.
+    // From 1 ms (one commit) to 10 s (a call's deadline).
     let buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &buckets)?
@@ -54,48 +55,52 @@ fn install() -> Result<PrometheusHandle, BuildError> {
 
 fn describe() {
     for (name, what) in [
-        ("webhooks_total", "Webhook requests, by what became of them"),
-        ("burst_duplicates_total", "Copies answered without the database"),
+        ("webhooks_total", "Webhook requests, by outcome"),
+        ("burst_duplicates_total", "Duplicate webhooks recognised without the database"),
         ("transitions_total", "Transitions of openings"),
-        ("attempts_total", "Calls to other systems, by what became of them"),
-        ("retries_total", "Calls put off, by the class of the failure"),
+        ("attempts_total", "Calls to other systems, by outcome"),
+        ("retries_total", "Calls to be retried, by class of failure"),
         ("tracker_duplicates_total", "Tickets found more than once at the tracker"),
-        ("failures_total", "Work that failed for good, or that could not be understood"),
-        ("polls_total", "Status polls, by their outcome"),
+        ("failures_total", "Work that failed for good, or facts that could not be read, by reason"),
+        ("polls_total", "Status polls, by outcome"),
         ("escalations_total", "Openings whose deadline passed without an answer"),
-        ("terminal_total", "How each answer was learnt"),
-        ("archived_total", "Rows that left inbox and outbox for their archives, and keys that left the inbox"),
-        ("catch_up_pages_total", "Pages of providers' lists that were asked for to catch up, by their outcome"),
-        ("catch_up_items_total", "Items on those pages, by whether the inbox had them"),
-        ("rejected_requests_total", "Webhook requests that were refused, by whether they were kept"),
-        ("webhook_secret_uses_total", "Webhooks that a secret verified"),
-        ("sweep_failures_total", "Sweeps that failed, by what they sweep"),
+        ("terminal_total", "Final answers, by source and outcome"),
+        ("archived_total", "Rows archived from inbox and outbox, and keys deleted from the inbox"),
+        ("catch_up_pages_total", "Pages of providers' lists requested by backfills, by outcome"),
+        ("catch_up_items_total", "Items on these pages, by what the inbox did with them"),
+        ("rejected_requests_total", "Refused webhook requests, by whether they were kept"),
+        ("webhook_secret_uses_total", "Webhooks verified, by secret"),
+        ("sweep_failures_total", "Failed sweeps, by kind"),
     ] {
         describe_counter!(format!("account_opening_{name}"), what);
     }
     for (name, what) in [
-        ("queue_depth", "Work that waits (timers: that is due)"),
-        ("queue_oldest_seconds", "The age of the oldest work that waits"),
-        ("events_oldest_unshown_seconds", "The age of the oldest event that has no position yet"),
+        ("queue_depth", "Waiting rows per queue (timers: due rows)"),
+        ("queue_oldest_seconds", "Age of the oldest waiting row per queue"),
+        ("events_oldest_unshown_seconds", "Age of the oldest event that has no position yet"),
         ("openings", "Openings by state and market"),
         ("dead_letters", "Dead letters by queue and cause"),
         (
             "last_webhook_age_seconds",
-            "Since the last webhook that found its opening; where none has, since an opening first waited for one",
+            "Time since the last webhook that matched an opening; before the first one, since an opening began to wait",
         ),
         ("ready", "1 if /readyz answers 200, else 0"),
         ("breaker_state", "Circuit breakers: 0 closed, 1 half-open, 2 open"),
-        ("terminal_by_poll_ratio", "The part of this process's answers of the last hour that polls had to find"),
+        ("terminal_by_poll_ratio", "Share of this process's final answers of the last hour that polls found"),
     ] {
         describe_gauge!(format!("account_opening_{name}"), what);
     }
-    describe_histogram!("account_opening_webhook_ack_seconds", Unit::Seconds, "From the request to its answer");
-    describe_histogram!("account_opening_processing_seconds", Unit::Seconds, "One tick of a worker");
+    describe_histogram!(
+        "account_opening_webhook_ack_seconds",
+        Unit::Seconds,
+        "Time from a webhook request to its answer"
+    );
+    describe_histogram!("account_opening_processing_seconds", Unit::Seconds, "Duration of a worker's tick");
 }
 
-/// Counters whose labels are known before anything happens stand at zero from the start: a rate over a counter that appears
-/// with its first increment misses that one, and an alert on what is absent never fires. The counters of a market follow at the
-/// first scrape after its first opening (`http::health`).
+/// Creates counters with known labels at zero. A rate over a counter that appears with its first increment misses that
+/// increment, and an alert on an absent series never fires. Counters per market are created at the first scrape after
+/// the market's first opening (`http::health`).
 fn begin_at_zero() {
     let zero = |name: &'static str, labels: &[(&'static str, &'static str)]| {
         metrics::counter!(format!("account_opening_{name}"), labels).increment(0);

@@ -1,4 +1,4 @@
-//! The database that the service runs on: the one that was given, or a private cluster.
+//! Opens the service's database: the configured one, or a private cluster.
 
 use std::time::{Duration, Instant};
 
@@ -12,40 +12,35 @@ use crate::db::migrations::{self, Version};
 use crate::db::{PoolOptions, Unfit, acquire, connect, connect_alone, connect_for_migrations, describe, roles};
 use private_postgres::{Cluster, ClusterError, ClusterOptions};
 
-/// How long a database that is away at the start is waited for.
+/// How long to wait at the start for an unavailable database.
 const WAIT: Duration = Duration::from_secs(30);
-/// How long a caller waits for a free connection: less than a webhook waits for its answer.
+/// How long a caller waits for a free connection: less than the time limit of a webhook's answer.
 const ACQUIRE: Duration = Duration::from_secs(3);
 
-/// An open database.
 pub struct Database {
-    /// Its pool.
     pub pool: PgPool,
-    /// The private cluster, if it is one. Kept for as long as the pool is used.
+    /// The private cluster, if used; must live as long as the pool.
     pub cluster: Option<Cluster>,
 }
 
-/// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Somebody has to run `migrate` first.
+    /// An operator must run `migrate` first.
     #[error(
         "DATABASE_URL: the schema has version {has}, but {needs} is needed; run `account-opening migrate` as its owner"
     )]
     OlderSchema {
-        /// What it has.
+        /// The version in the database.
         has: i64,
-        /// What we need.
+        /// The version that this program needs.
         needs: i64,
     },
-    /// What a setting leads to is not what it takes: a role that could switch off what defends the history, a database in
-    /// another encoding, a pooler that lends sessions.
+    /// An unfit database: a role that could disable the history's triggers, another encoding, a pooler that lends
+    /// sessions.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// The private cluster cannot be started.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// Anything else.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
 }
@@ -56,7 +51,7 @@ impl From<sqlx::Error> for OpenError {
     }
 }
 
-/// What is wrong with what the setting of this name leads to, if the error says that.
+/// The configuration error for a connection error caused by an unfit database. None: any other error.
 #[must_use]
 pub fn unfit(name: &'static str, error: &sqlx::Error) -> Option<SettingError> {
     let unfit = Unfit::of(error)?;
@@ -64,11 +59,10 @@ pub fn unfit(name: &'static str, error: &sqlx::Error) -> Option<SettingError> {
 }
 
 impl Database {
-    /// Opens the database of these settings. A private cluster is started and migrated; one that was given must be
-    /// current.
+    /// Opens the configured database, whose schema must be current, or starts and migrates a private cluster.
     ///
     /// # Errors
-    /// When it cannot be used.
+    /// If the database cannot be used.
     pub async fn open(settings: &config::Database) -> Result<Self, OpenError> {
         let Some(url) = &settings.url else { return Self::private(settings).await };
         let url = url.expose_secret();
@@ -77,11 +71,11 @@ impl Database {
         Ok(Self { pool, cluster: None })
     }
 
-    /// Looks at the role that a database which was given is used as. Production refuses one that owns the tables or may act
-    /// as who does, elsewhere it is told. The private cluster has one role.
+    /// Checks the role of an external database. Production refuses the owner of the tables and members of the owner's
+    /// role; other environments log a warning.
     ///
     /// # Errors
-    /// When the role is refused, or the database is away.
+    /// If the role is refused.
     pub async fn check_role(&self, environment: Environment) -> Result<(), OpenError> {
         if self.cluster.is_some() {
             return Ok(());
@@ -114,15 +108,15 @@ impl Database {
         Self::on(Cluster::start(options).await?, settings).await
     }
 
-    /// Migrates and opens a cluster of our own.
+    /// Migrates and opens a private cluster.
     ///
     /// # Errors
-    /// When a migration fails.
+    /// If a migration fails.
     pub async fn on(cluster: Cluster, settings: &config::Database) -> Result<Self, OpenError> {
         let pool = pool(settings, cluster.url())?;
         let connecting = connect_for_migrations(cluster.url(), &settings.schema);
         let mut connection =
-            connecting.await.map_err(|error| anyhow!(describe(&error)).context("the private cluster"))?;
+            connecting.await.map_err(|error| anyhow!(describe(&error)).context("connecting to the private cluster"))?;
         let migrating =
             migrations::until_unlocked(async || migrations::migrate(&mut connection, &settings.schema).await);
         migrating
@@ -132,13 +126,12 @@ impl Database {
         Ok(Self { pool, cluster: Some(cluster) })
     }
 
-    /// Closes the pool and stops the private cluster.
     pub async fn close(self) {
         self.pool.close().await;
         if let Some(cluster) = self.cluster
             && let Err(error) = cluster.stop().await
         {
-            tracing::warn!(%error, "the private cluster did not stop cleanly; the next start recovers it");
+            tracing::warn!(%error, "the private cluster did not stop cleanly; its next start recovers it");
         }
     }
 }
@@ -150,11 +143,10 @@ fn pool(settings: &config::Database, url: &str) -> Result<PgPool, OpenError> {
         max_connections: settings.pool,
         acquire_timeout: ACQUIRE,
     };
-    Ok(connect(&options).context("DATABASE_URL cannot be used")?)
+    Ok(connect(&options).context("DATABASE_URL: cannot create a connection pool")?)
 }
 
-/// Looks at the database and the way to it, and compares the schema: on a connection beside the pool, whose error says what
-/// refuses it.
+/// Connects outside the pool, so that the error names the cause, and checks the schema's version.
 async fn check(url: &str, schema: &str) -> Result<(), OpenError> {
     let version = patiently(async || {
         let mut connection = connect_alone(url, schema).await?;
@@ -169,14 +161,13 @@ async fn check(url: &str, schema: &str) -> Result<(), OpenError> {
     }
 }
 
-/// Asks until there is an answer: a database that is away is waited for, since it may be starting beside us. One that is unfit
-/// stays so.
+/// Retries while the database is unavailable, since it may be starting beside the service. Does not retry an unfit one.
 async fn patiently<T>(ask: impl AsyncFn() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let started = Instant::now();
     loop {
         match ask().await {
             Err(OpenError::Failed(error)) if started.elapsed() < WAIT => {
-                tracing::warn!(%error, "the database does not answer yet; trying again");
+                tracing::warn!(%error, "the database does not answer; retrying");
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             Err(OpenError::Failed(error)) => {

@@ -1,33 +1,33 @@
 //! The limit of open files, and how many connections it allows.
 //!
-//! A connection is an open file. Without a bound below the limit, clients could take all files there are: the internal listener
-//! could not accept an orchestrator's connection, and the pool could not reach its database. So the soft limit is raised to the hard
-//! one, and each listener gets a part of what the database leaves; a part is left for calls out.
+//! Each connection is an open file. Without a bound, clients could use all files: the internal listener could not
+//! accept an orchestrator's probe, and the pool could not reach the database. So the soft limit is raised to the hard
+//! limit, and the files beyond the database's are split among both listeners and outgoing calls.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::config::SettingError;
 use crate::http::listener::CONNECTIONS;
 
-/// Files that the process always holds: standard streams, the runtime's, both listeners, the pipes of a private cluster, and on
-/// each listener the connection that waits for a place.
+/// Files that the process always uses: standard streams, the runtime, both listeners, the pipes of a private cluster,
+/// and one waiting connection per listener.
 const OWN: u64 = 48;
-/// The fewest connections with which a listener serves.
+/// The minimum number of connections per listener.
 const FEWEST: u64 = 8;
-/// The limit that is assumed where the system tells none.
+/// The assumed limit if the system reports none.
 const USUAL: u64 = 1_024;
 
-/// The most connections of each listener.
+/// The maximum connections of each listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Connections {
     pub public: usize,
     pub internal: usize,
 }
 
-/// Raises the soft limit and shares it out, beside a pool of `pool` connections to the database.
+/// Raises the soft limit and divides it. `pool` is the number of database connections.
 ///
 /// # Errors
-/// When it is too low to serve.
+/// If the limit is too low to serve.
 pub(super) fn share(pool: u32) -> Result<Connections, SettingError> {
     let limit = raise();
     let connections = connections(limit, pool).ok_or_else(|| too_low(limit, pool))?;
@@ -39,7 +39,7 @@ pub(super) fn share(pool: u32) -> Result<Connections, SettingError> {
             files.enough = enough,
             connections.public = public,
             connections.internal = internal,
-            "the file limit bounds the listeners' connections; `ulimit -n` raises it"
+            "the file limit reduces the listeners' connections; raise it with `ulimit -n`"
         );
     } else {
         tracing::info!(
@@ -52,7 +52,7 @@ pub(super) fn share(pool: u32) -> Result<Connections, SettingError> {
     Ok(connections)
 }
 
-/// The soft limit, raised to the hard one where the system lets us.
+/// Raises the soft limit to the hard limit, if the system allows it, and returns it.
 fn raise() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return USUAL };
     if soft >= hard {
@@ -61,21 +61,21 @@ fn raise() -> u64 {
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,
         Err(error) => {
-            tracing::warn!(%error, soft, hard, "the soft file limit cannot be raised");
+            tracing::warn!(%error, soft, hard, "cannot raise the soft file limit; continuing with it");
             soft
         }
     }
 }
 
-/// Of the files that process and database leave, half is for the public listener, a quarter for the internal one, and a quarter
-/// for calls out. None: too few.
+/// Divides the remaining files: half for the public listener, a quarter for the internal one, a quarter for outgoing
+/// calls. None: too few.
 fn connections(limit: u64, pool: u32) -> Option<Connections> {
     let quarter = limit.checked_sub(OWN + u64::from(pool))? / 4;
     let most = |files: u64| usize::try_from(files).unwrap_or(usize::MAX).min(CONNECTIONS);
     (quarter >= FEWEST).then(|| Connections { public: most(quarter * 2), internal: most(quarter) })
 }
 
-/// The least limit at which both listeners have all connections that they ever take.
+/// The smallest limit at which both listeners get their maximum connections.
 fn enough(pool: u32) -> u64 {
     OWN + u64::from(pool) + 4 * CONNECTIONS as u64
 }

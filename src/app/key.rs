@@ -1,4 +1,4 @@
-//! The key of the history's chain: the one that was set, else the one kept in the data directory.
+//! The key of the history's hash chain: HISTORY_KEY, else the key file in the data directory.
 
 use std::fs::Metadata;
 use std::io::Write;
@@ -16,10 +16,10 @@ use crate::config::SettingError;
 use crate::db::describe;
 use crate::domain::chain::HistoryKey;
 
-/// Why there is no key to work with.
+/// Why no key can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// It is not the one that the histories were written with, or other users can read or replace it.
+    /// The key is not the one that the histories were written with, or other users can read or replace its file.
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// Its file cannot be read or written.
@@ -30,14 +30,14 @@ pub enum KeyError {
 const EXPECTED: &str = "the key that the histories were written with (base64 of 32 bytes); with another key they \
                         could not be verified any more";
 
-/// The key that the histories of this database are written with, made where there are none. A wrong one is refused before
-/// anything is written with it: afterwards no key would verify all of them.
+/// Finds the key of this database's histories; generates one for an empty database. A wrong key is refused before
+/// anything is written with it, because afterwards no single key could verify all histories.
 ///
 /// # Errors
-/// When it is another key than they were written with, its file is not ours alone, or the database is away.
+/// If the key is wrong or its file can be opened by other users.
 pub async fn history_key(pool: &PgPool, set: Option<&HistoryKey>, data_dir: &Path) -> Result<HistoryKey, KeyError> {
     let known = known_history_key(set, data_dir)?;
-    // A key that is made now verifies nothing, as any that is not theirs.
+    // A key generated now verifies no existing history, like any wrong key.
     let (key, is_known) = known.map_or_else(|| (HistoryKey::new(&draw()), false), |key| (key, true));
     let fits = verify::fits_the_newest(pool, &key).await.map_err(|error| anyhow!(describe(&error)));
     let fits = fits.context("reading the newest histories")?;
@@ -52,10 +52,10 @@ pub async fn history_key(pool: &PgPool, set: Option<&HistoryKey>, data_dir: &Pat
     if is_known { Ok(key) } else { made_history_key(data_dir) }
 }
 
-/// The key, made where there is none: for a database that holds no histories.
+/// Finds the key or generates one, for an empty database.
 ///
 /// # Errors
-/// When its file cannot be read or written, or is not ours alone.
+/// If its file cannot be read or written, or can be opened by other users.
 pub fn made_history_key(data_dir: &Path) -> Result<HistoryKey, KeyError> {
     let path = file(data_dir);
     if !path.exists() {
@@ -66,10 +66,10 @@ pub fn made_history_key(data_dir: &Path) -> Result<HistoryKey, KeyError> {
     Ok(known.with_context(|| format!("HISTORY_KEY: {} was removed", path.display()))?)
 }
 
-/// The key, if there is one: a new one verifies nothing.
+/// Finds the key without generating one.
 ///
 /// # Errors
-/// When its file is there and cannot be read, or is not ours alone.
+/// If its file cannot be read or can be opened by other users.
 pub fn known_history_key(set: Option<&HistoryKey>, data_dir: &Path) -> Result<Option<HistoryKey>, KeyError> {
     let path = file(data_dir);
     if set.is_some() || !path.exists() {
@@ -90,8 +90,8 @@ pub fn known_history_key(set: Option<&HistoryKey>, data_dir: &Path) -> Result<Op
     Ok(Some(HistoryKey::new(&bytes)))
 }
 
-/// Why the file of a key is not ours alone: with the key, any user can write histories that verify. Root can in any case. A
-/// group is the owner's choice: orchestrators give volumes to one.
+/// Why the key file is not private. With the key, any user could forge histories that verify. Root can in any case.
+/// Access for a group is accepted: orchestrators assign volumes to groups.
 fn not_ours_alone(file: &Metadata) -> Option<String> {
     if file.uid() != Uid::effective().as_raw() && file.uid() != 0 {
         return Some(format!("is owned by another user (uid {})", file.uid()));
@@ -109,8 +109,8 @@ fn draw() -> [u8; 32] {
     rand::random()
 }
 
-/// Written beside and linked into place: half a key would make a history that nobody can verify, and of two services that
-/// start together on one directory the second takes the first one's.
+/// Writes a temporary file and links it into place. A half-written key would make histories unverifiable, and of two
+/// services that start at once on one directory, the second uses the key of the first.
 fn make(path: &Path) -> std::io::Result<()> {
     let beside = path.with_extension(format!("{}.new", std::process::id()));
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;

@@ -1,4 +1,4 @@
-//! The parts of the service: built once, wired to each other, and not yet running.
+//! Builds the parts of the service and connects them, without starting anything.
 
 use std::sync::Arc;
 
@@ -27,21 +27,20 @@ use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::telemetry;
 use crate::workers::{Context, Wakers};
 
-/// The parts of the service, wired and not yet running: the listeners' state, and the workers'.
 pub struct Parts {
-    /// What handlers need.
+    /// The state of the listeners' handlers.
     pub state: AppState,
-    /// What workers need.
+    /// The workers' context.
     pub context: Context,
     pub(super) ingest: JoinHandle<()>,
     pub(super) refused_webhooks: JoinHandle<()>,
 }
 
 impl Parts {
-    /// Wires the service on a database whose schema is current.
+    /// Builds the service on a database with a current schema.
     ///
     /// # Errors
-    /// When a client or the metrics cannot be set up.
+    /// If an HTTP client or the metrics cannot be set up.
     pub fn new(settings: Settings, pool: PgPool, key: HistoryKey, clock: Clock) -> anyhow::Result<Self> {
         #[cfg(feature = "broken")]
         crate::faults::broken::keep(&pool);
@@ -74,7 +73,7 @@ impl Parts {
             secret_uses,
             wakers,
             faults,
-            metrics: telemetry::metrics().map_err(anyhow::Error::msg).context("the metrics")?,
+            metrics: telemetry::metrics().map_err(anyhow::Error::msg).context("setting up the metrics")?,
             flags: Flags::default(),
             stopping: CancellationToken::new(),
         };
@@ -84,7 +83,7 @@ impl Parts {
 
 fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -> anyhow::Result<Context> {
     let ids = Ids::new(clock.clone());
-    let client = Client::new(settings.provider_timeout).context("the HTTP client")?;
+    let client = Client::new(settings.provider_timeout).context("setting up the HTTP client")?;
     let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
     let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
     let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);

@@ -1,7 +1,7 @@
-//! Verifies every history of a database, page by page: what `verify-history` and the tests run.
+//! Verifies the histories of a database page by page, for `verify-history` and the tests.
 //!
-//! Each page is read in one snapshot, so that a service that runs meanwhile moves no anchor between the two reads, and no
-//! snapshot is held for long. Nothing is written.
+//! Each page is read in one snapshot, so that a running service cannot move an anchor between the two reads, and no
+//! snapshot is open for long. Nothing is written.
 
 use std::collections::HashMap;
 
@@ -13,45 +13,42 @@ use crate::db::history::{self, Anchored, Transition};
 use crate::domain::chain::HistoryKey;
 use crate::domain::verify::{self, Anchor, Finding, Flaw, Head, Link};
 
-/// Openings that are read at once.
+/// Openings per page.
 const PAGE: usize = 500;
-/// Rows of one history that are read: far more than the table of steps allows, so that a forged history is no burden.
+/// Maximum rows read per history: far more than a legal history has, so that a forged one costs little.
 const MAX_ROWS: i64 = 64;
 
-/// What was looked at.
+/// Counts of a verification.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
-    /// Openings, with an anchor, a history, or both.
+    /// Openings with an anchor, a history, or both.
     pub openings: u64,
-    /// Rows of history.
     pub rows: u64,
-    /// Histories of which no row verifies, the first included.
+    /// Histories with no verifying row at all.
     pub strange: u64,
 }
 
 impl Totals {
-    /// Whether the key is more likely to be wrong than every single history: it fits none.
+    /// Whether the key is probably wrong: it verifies no history.
     #[must_use]
     pub const fn key_is_doubtful(&self) -> bool {
         self.strange > 0 && self.strange == self.openings
     }
 }
 
-/// One opening, verified.
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// Which.
     pub opening: Uuid,
-    /// What is wrong with it.
     pub findings: Vec<Finding>,
-    /// Its history's end, where nothing is wrong.
+    /// The head of its history, if there are no findings.
     pub head: Option<Head>,
 }
 
-/// Verifies every opening, or one, and hands over each.
+/// Verifies every opening, or only one, and passes each result to `each`.
 ///
 /// # Errors
-/// When the database is away, or `each` gives up.
+/// If `each` fails.
 pub async fn histories(
     pool: &PgPool,
     key: &HistoryKey,
@@ -70,12 +67,11 @@ pub async fn histories(
     Ok(totals)
 }
 
-/// How many of the newest histories are looked at before a start. More than one, so that an edit of the newest history does
-/// not look like another key.
+/// How many of the newest histories are verified at the start. More than one, so that an edited newest history is not
+/// mistaken for a wrong key.
 const NEWEST: i64 = 10;
 
-/// Whether the key may be the one that the newest histories were written with: one of them verifies in part, or there are
-/// none.
+/// Whether the key may be right: it verifies at least one row of the newest histories, or no history exists.
 pub async fn fits_the_newest(pool: &PgPool, key: &HistoryKey) -> sqlx::Result<bool> {
     let mut connection = acquire(pool).await?;
     let newest = history::newest_openings(&mut connection, NEWEST).await?;
@@ -84,8 +80,8 @@ pub async fn fits_the_newest(pool: &PgPool, key: &HistoryKey) -> sqlx::Result<bo
     Ok(!totals.key_is_doubtful())
 }
 
-/// The histories, if no row of any verifies under the key. None: one does, or there are no histories. It reads all of them only
-/// where the key is another.
+/// Counts the histories if the key verifies no row of any. None: the key verifies one, or there are no histories. Stops
+/// at the first row that verifies.
 pub async fn under_another_key(pool: &PgPool, key: &HistoryKey) -> sqlx::Result<Option<Totals>> {
     let mut totals = Totals::default();
     let mut next = Some(Uuid::nil());
@@ -100,7 +96,7 @@ pub async fn under_another_key(pool: &PgPool, key: &HistoryKey) -> sqlx::Result<
     Ok(Some(totals))
 }
 
-/// Looks for the histories whose heads were exported, and hands over what became of them.
+/// Compares exported heads with the database and passes each finding to `each`.
 pub async fn heads(pool: &PgPool, heads: &[Head], mut each: impl FnMut(Finding)) -> anyhow::Result<()> {
     for heads in heads.chunks(PAGE) {
         let remains = history::remains(&mut *acquire(pool).await?, heads).await?;
@@ -114,7 +110,7 @@ pub async fn heads(pool: &PgPool, heads: &[Head], mut each: impl FnMut(Finding))
     Ok(())
 }
 
-/// Some openings as one snapshot has them.
+/// Openings with their anchors and histories, from one snapshot.
 struct Page {
     openings: Vec<Uuid>,
     anchors: HashMap<Uuid, Anchored>,
@@ -140,7 +136,7 @@ impl Page {
         Ok(Self { openings, anchors: anchors.into_iter().map(|it| (it.id, it)).collect(), rows })
     }
 
-    /// Where the page after this one begins.
+    /// The first id of the next page.
     fn next(&self) -> Option<Uuid> {
         if self.openings.len() < PAGE { None } else { self.openings.last().and_then(after) }
     }
@@ -177,7 +173,7 @@ impl Anchored {
     }
 }
 
-/// The next id in the database's order, which is that of the bytes.
+/// The next id in the database's byte order.
 fn after(id: &Uuid) -> Option<Uuid> {
     id.as_u128().checked_add(1).map(Uuid::from_u128)
 }

@@ -1,4 +1,4 @@
-//! Every worker in its loops, each with its rhythm.
+//! Starts every worker with its schedule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,29 +21,28 @@ use crate::workers::relay::Relay;
 use crate::workers::secret_uses::SecretUseKeeper;
 use crate::workers::sweeper::Sweeper;
 
-/// How often a worker looks for work that nobody woke it for.
+/// The polling interval of workers that were not woken.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often it is looked whether the inbox is full.
+/// The interval of the check whether the inbox is full.
 const BEHIND: Duration = Duration::from_secs(1);
-/// The longest that a fact waits for others to share its batch, where the one before took all there was. A batch costs about the
-/// same for one fact as for four; at 200 a second the rest saves a quarter of Postgres's work, and costs a fact a few
-/// milliseconds.
+/// The maximum time that a fact waits for others to share its batch, after a batch that emptied the queue. A batch of
+/// four facts costs about as much as one; at 200 facts a second the wait saves a quarter of Postgres' work and costs a
+/// few milliseconds.
 const REST: Duration = Duration::from_millis(8);
-/// The most batches of facts at once, however many cores there are.
+/// The maximum number of concurrent batches of facts, on any number of cores.
 const MAX_BATCHES: usize = 4;
-/// How often the sweeper goes round.
+/// The sweeper's interval.
 const SWEEP: Duration = Duration::from_secs(10);
-/// How often it is written down when providers were last heard of, and with which secrets: what a crash loses of it is far
-/// less than a catch-up looks back.
+/// How often webhook times and secret uses are written. A crash loses much less than a backfill's overlap covers.
 const KEEP: Duration = Duration::from_secs(5);
-/// How often the metrics are tidied, whether or not somebody scrapes them.
+/// The interval of metrics upkeep, needed even if no Prometheus scrapes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Ticks of the poller at once. A tick claims much of what is due, and a poll may wait a few seconds, so that a few ticks would
-/// do; more of them leave some to the rest while lookups that began one after the other hang.
+/// Concurrent ticks of the poller. A tick claims many due timers and may wait a few seconds for polls. A few ticks
+/// would suffice; more keep timers moving while lookups that began at different times hang.
 const POLLS: usize = 16;
 
-/// Starts all of them; they end when `stop` says so.
+/// Starts all workers; they end when `stop` is cancelled.
 pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &CancellationToken) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let wakers = &context.wakers;
@@ -51,8 +50,8 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     spawn.worker(InboxWorker::new(context.clone()), rhythm_of_decisions(Arc::clone(&wakers.inbox)));
     spawn.worker(Poller(context.clone()), Rhythm::new(Arc::clone(&wakers.poller), LOOK, POLLS));
     for topic in Topic::ALL.iter().copied() {
-        // A tick lasts as long as its slowest call. Work that comes one by one is claimed so, and each slow call then takes a
-        // whole tick: only the gates, and never the number of ticks, are to say that no more calls are made.
+        // A tick lasts as long as its slowest call, and work that arrives one by one uses a tick per call. Only the
+        // permits of the operations may limit concurrent calls, not the number of ticks.
         let rhythm = Rhythm::new(Arc::clone(wakers.relay(topic)), LOOK, context.gates.at_once());
         spawn.worker(Relay { context: context.clone(), topic }, rhythm);
     }
@@ -68,8 +67,8 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     tasks
 }
 
-/// How facts are decided: a batch at once for every two cores, and for every core on what has piled up, while nothing comes. More of them on a
-/// machine that is busy decide more, but those who wait for an acknowledgement wait longer.
+/// How facts are decided: one concurrent batch per two cores; one per core for a backlog while nothing new arrives.
+/// More batches on a busy machine decide faster but delay acknowledgements.
 fn rhythm_of_decisions(wake: Arc<Notify>) -> Rhythm {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let at_once = |batches: usize| batches.clamp(1, MAX_BATCHES);

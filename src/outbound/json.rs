@@ -1,9 +1,9 @@
-//! JSON as other systems write it: text that is meant for people never makes the rest of an answer unreadable.
+//! Lenient JSON parsing: broken text for people does not make the rest of an answer unreadable.
 //!
-//! JSON may hold half of a UTF-16 pair (`"\ud83d"`, where a sender cut a text between two units), and a careless sender puts bytes
-//! into it that are no UTF-8. A Rust string holds neither, so a parser refuses the whole document. Here a field that is meant for
-//! people is a [`Prose`], which takes both, and any type. Every other field is read strictly: an id, a status or an IBAN with such
-//! a defect is no id, status or IBAN.
+//! JSON may contain half of a surrogate pair (`"\ud83d"`, where a sender cut a text), and some senders write bytes that
+//! are not UTF-8. A Rust string holds neither, so a strict parser refuses the whole document. Fields for people are
+//! parsed as [`Prose`], which accepts both and any JSON type. All other fields are strict: an id, a status or an IBAN
+//! with such a defect is refused.
 
 use std::borrow::Cow;
 
@@ -12,10 +12,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Stands for bytes that are no UTF-8: half of a pair, which a strict field refuses and a [`Prose`] takes.
+/// Replaces bytes that are not UTF-8: a lone surrogate, which a strict field refuses and a [`Prose`] accepts.
 const HALF: &str = r"\ud800";
 
-/// Text that is meant for people, with U+FFFD for what is no character. Where a number or an object stands, its JSON is the text.
+/// Text for people, with U+FFFD for invalid characters. A number or an object is kept as its JSON text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prose(pub String);
 
@@ -27,10 +27,10 @@ impl<'de> Deserialize<'de> for Prose {
     }
 }
 
-/// Reads a JSON object in which the encoding of a [`Prose`] may be broken.
+/// Parses a JSON object; the encoding of its [`Prose`] fields may be broken.
 ///
 /// # Errors
-/// When it is no object of this shape. An array is none, though serde would take its elements for the fields in order.
+/// If it is not an object of this shape. An array is refused, although serde would read its elements as fields.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(serde::de::Error::custom("no object"));
@@ -41,19 +41,19 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
     }
 }
 
-/// A document of nested nodes that is meant for people; null, if it cannot be read at all.
+/// A document of nested nodes for people; null if unreadable.
 #[must_use]
 pub fn nodes(raw: &RawValue) -> Value {
     serde_json::from_str(&whole(raw.get())).unwrap_or_default()
 }
 
-/// The same text in which each byte that is no UTF-8 is one `?`: what is found at a place of it is at the same place of `body`.
+/// The body with a `?` for each byte that is not UTF-8, so that positions stay the same.
 #[must_use]
 pub fn in_place(body: &[u8]) -> Cow<'_, str> {
     str::from_utf8(body).map_or_else(|_| Cow::Owned(with(body, |bytes| "?".repeat(bytes))), Cow::Borrowed)
 }
 
-/// Text with a replacement for each run of bytes that is no UTF-8, made from their number.
+/// Replaces each run of bytes that are not UTF-8; `replacement` gets their number.
 fn with(body: &[u8], replacement: impl Fn(usize) -> String) -> String {
     let mut text = String::with_capacity(body.len());
     for chunk in body.utf8_chunks() {
@@ -65,7 +65,7 @@ fn with(body: &[u8], replacement: impl Fn(usize) -> String) -> String {
     text
 }
 
-/// The same JSON with U+FFFD in the place of every half of a pair.
+/// Replaces lone surrogates in JSON escapes by U+FFFD.
 fn whole(json: &str) -> Cow<'_, str> {
     if !json.contains(r"\u") {
         return Cow::Borrowed(json);
@@ -87,7 +87,7 @@ fn whole(json: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The UTF-16 unit of an escape `\uXXXX` at the beginning of a text.
+/// The UTF-16 unit of the escape `\uXXXX` at the start of a text.
 fn unit(escape: &str) -> Option<u16> {
     u16::from_str_radix(escape.strip_prefix(r"\u")?.get(..4)?, 16).ok()
 }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     proptest! {
-        /// F3: whatever stands in the text, also half of an escape of ours, the status beside it is read.
+        /// F3: for any text, even with half of such an escape, the status beside it is read.
         #[test]
         fn no_text_keeps_the_status_from_being_read(parts in proptest::collection::vec(prop_oneof![
             Just(&b"\\ud83d"[..]), Just(&b"\\ude00"[..]), Just(&b"\\ud800"[..]), Just(&b"\\udfff"[..]), Just(&b"\xff"[..]),

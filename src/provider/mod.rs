@@ -1,8 +1,8 @@
-//! The provider port: what the service needs of a bank that opens accounts later, and how banks differ.
+//! The provider port: what the service needs from a bank that opens accounts later, and how banks differ.
 //!
-//! Shaped by real providers: some report with everything, some only that something changed; some repeat a submission
-//! safely, some do not; some put several events into one request, some shake hands first. What is particular to one of
-//! them stays in its folder; everything else speaks of [`Report`]s and [`CallError`]s.
+//! Providers differ: some report everything, some only that something changed; some accept repeated submissions safely,
+//! some do not; some send several events per request, some require a handshake. Each adapter hides these differences in
+//! its folder; all other code uses [`Report`] and [`CallError`].
 
 #![warn(missing_docs)]
 
@@ -25,108 +25,109 @@ use crate::clock::Time;
 use crate::domain::{OpeningId, ProfileId, ProviderRef, Report, Request};
 use crate::outbound::CallError;
 
-/// How a submission may be repeated.
+/// Whether a submission can be repeated safely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idempotency {
-    /// Safely: the same key has the effect once (header or body field, the adapter knows).
+    /// Yes: a repeated key has one effect (header or body field, as the adapter knows).
     Keyed,
-    /// Not at all: after an unknown outcome only [`Provider::recover`] may say what became of it.
+    /// No: after an unknown outcome only [`Provider::recover`] can tell whether it took effect.
     None,
 }
 
-/// Where the BIC of an account comes from.
+/// The source of an account's BIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BicSource {
-    /// The provider sends it.
+    /// The provider reports it.
     Reported,
-    /// It is the provider's own, and the adapter adds it.
+    /// The provider has one BIC, which the adapter adds.
     Fixed,
 }
 
-/// What a provider can do.
+/// The features of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
 pub struct Capabilities {
-    /// How a submission may be repeated.
+    /// Whether a submission can be repeated safely.
     pub idempotency: Idempotency,
-    /// Whether its events carry the account; where not, a completion is looked up.
+    /// Whether events contain the account; otherwise a completion is looked up.
     pub fat_events: bool,
-    /// Where the BIC comes from.
+    /// The source of an account's BIC.
     pub bic: BicSource,
     /// Whether requests can be found by our reference.
     pub list_lookup: bool,
-    /// Whether what changed since a time can be listed.
+    /// Whether requests changed since a given time can be listed.
     pub list_since: bool,
-    /// Whether the time of an event is signed; where not, only the inbox key defends against a replay.
+    /// Whether an event's time is signed; otherwise only the inbox key prevents a replay.
     pub signed_time: bool,
 }
 
-/// What the calls to a provider's list are called: each adapter's gate before them has this name.
+/// The operation name of calls to a provider's list, in every adapter.
 pub const LIST: &str = "list";
 
-/// A page of what changed at a provider.
+/// A page of requests that changed at a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListPage {
-    /// In the provider's order.
+    /// The items, in the provider's order.
     pub items: Vec<ListItem>,
-    /// Where the next page begins. None: this was the last.
+    /// The cursor of the next page. None: this was the last one.
     pub next: Option<String>,
 }
 
-/// One request as a provider lists it; [`Provider::parse_item`] says what it means.
+/// One request in a provider's list; [`Provider::parse_item`] interprets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListItem {
-    /// As it came, byte for byte.
+    /// The item byte for byte.
     pub body: Vec<u8>,
-    /// When it last changed, in the provider's own writing: forms differ, and only whether two are the same matters.
+    /// The time of the last change, as the provider writes it; only compared for equality.
     pub updated_at: Option<String>,
 }
 
-/// What is submitted.
+/// A request for an account, as submitted.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// The same on every repeat.
+    /// The same for every repeat.
     pub idempotency_key: uuid::Uuid,
     /// Sent as our reference.
     pub opening_id: OpeningId,
-    /// What was asked for.
+    /// The caller's request.
     pub request: Request,
-    /// The user's profile.
+    /// The customer's profile at the profile service.
     pub profile: ProfileId,
-    /// The customer, as the caller gave it.
+    /// The customer's data from the caller.
     pub customer: Value,
 }
 
-/// A webhook request as it came: nothing parsed, every byte there.
+/// A raw webhook request, before any parsing.
 #[derive(Clone, Copy, Debug)]
 pub struct Incoming<'a> {
-    /// The request's method.
+    /// The request's HTTP method.
     pub method: &'a Method,
-    /// Its path, as it was sent.
+    /// The request's path, as sent.
     pub path: &'a str,
-    /// Its headers.
+    /// The request's HTTP headers.
     pub headers: &'a HeaderMap,
-    /// Its body.
+    /// The raw body.
     pub body: &'a [u8],
-    /// When it came.
+    /// The time of receipt.
     pub received_at: Time,
 }
 
-/// The most lines of headers that are kept.
+/// Maximum header lines kept.
 const MAX_HEADERS: usize = 64;
-/// The most characters of one of them.
+/// Maximum characters kept per line.
 const MAX_HEADER: usize = 1_024;
-/// The most bytes of all lines of one that a signature needs: five times what 16 signatures of the longest known kind take.
+/// Maximum bytes kept of a header that the signature covers: five times the size of 16 signatures of the longest known
+/// scheme.
 const MAX_SIGNATURE: usize = 8 * 1_024;
-/// The most bytes of all others together, in a request that was refused.
+/// Maximum bytes kept of all other headers of a refused request.
 const MAX_OTHER_HEADERS: usize = 16 * 1_024;
 
-/// Headers as the inbox keeps them, by their names in small letters.
+/// Headers as stored in the inbox, by lower-case name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Headers(BTreeMap<String, Lines>);
 
-/// The lines of one header, in JSON a text where it is one, as nearly always, and else a list.
+/// The lines of one header; in JSON a string if there is one line, else a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Lines {
@@ -151,7 +152,7 @@ impl Lines {
 }
 
 impl Headers {
-    /// At most 64 lines, each of at most 1 KiB, without what authenticates whoever sent them.
+    /// Keeps at most 64 lines of at most 1 KiB, without credentials.
     #[must_use]
     pub fn kept(headers: &HeaderMap) -> Self {
         let kept = headers.iter().filter(|(name, _)| !is_credential(name.as_str())).take(MAX_HEADERS);
@@ -162,8 +163,8 @@ impl Headers {
         all
     }
 
-    /// The same for a request that is to be verified again some day: what its signature needs is kept whole, as far as
-    /// anybody sends it, and of the others no more than 16 KiB.
+    /// Keeps the headers of a refused request for a later verification: those of the signature completely, as far as
+    /// legitimate senders need it, and at most 16 KiB of the others.
     #[must_use]
     pub fn kept_with(headers: &HeaderMap, signed: &[&str]) -> Self {
         let mut all = Self::default();
@@ -194,7 +195,7 @@ impl Headers {
         }
     }
 
-    /// As they came, line by line, as far as they were kept.
+    /// The kept headers, line by line.
     #[must_use]
     pub fn to_map(&self) -> HeaderMap {
         let lines = self.0.iter().flat_map(|(name, lines)| lines.as_slice().iter().map(move |line| (name, line)));
@@ -204,7 +205,7 @@ impl Headers {
         lines.filter_map(header).collect()
     }
 
-    /// These headers.
+    /// Headers from pairs of name and value.
     #[must_use]
     pub fn of<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut all = Self::default();
@@ -214,7 +215,7 @@ impl Headers {
         all
     }
 
-    /// The value of a header: its first line.
+    /// The first line of a header.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_slice().first().map(String::as_str)
@@ -225,60 +226,60 @@ fn text(value: &HeaderValue) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }
 
-/// What authenticates whoever sent a request, and could be used by who reads it.
+/// Whether a header contains credentials, which a reader of the inbox could misuse.
 fn is_credential(name: &str) -> bool {
     ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"].contains(&name)
 }
 
-/// A request that the provider did send.
+/// A request whose signature proves that the provider sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The provider's id of the event; none where it has none: then the body's hash stands for it.
+    /// The provider's event id. None: the provider has none, and the body's hash replaces it.
     pub event_id: Option<String>,
-    /// Which of the active secrets it was signed with, counted from 0.
+    /// The index, from 0, of the active secret that verified it.
     pub secret: usize,
 }
 
-/// Why a request is not believed to be the provider's.
+/// Why a request's signature was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// No signature, or not all that it needs.
+    /// The signature or a part of it is missing.
     #[error("signature is missing")]
     Missing,
-    /// None of the active secrets made it.
+    /// No active secret matches.
     #[error("signature does not match")]
     Wrong,
-    /// Signed at a time too far from ours.
+    /// The signed time differs too much from ours.
     #[error("signed time is out of tolerance")]
     Stale,
 }
 
-/// What a verified body says.
+/// The content of a verified body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
     /// One or more reports.
     Reports(Vec<Report>),
-    /// A greeting that wants its acknowledgement and nothing else.
+    /// A handshake, which only needs its acknowledgement.
     Handshake,
-    /// Something of no concern, or of a kind that is not known: kept, never guessed at.
+    /// An irrelevant or unknown kind of message: stored, never guessed at.
     Ignored(&'static str),
-    /// Not what the provider's documentation says it would send: kept for a person.
+    /// Violates the provider's documentation: stored as a dead letter.
     Unreadable(String),
 }
 
-/// The exact answer that makes a provider stop sending.
+/// The exact answer after which a provider stops resending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
-    /// Its status.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// Its headers.
+    /// The response headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The response body.
     pub body: Vec<u8>,
 }
 
 impl Default for Ack {
-    /// An empty 200: only 200 counts with some.
+    /// An empty 200; some providers accept no other 2xx.
     fn default() -> Self {
         Self { status: StatusCode::OK, headers: HeaderMap::new(), body: Vec::new() }
     }
@@ -287,39 +288,40 @@ impl Default for Ack {
 /// A bank that opens accounts later.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Its name: in webhook paths, in rows, in metrics.
+    /// The name in webhook paths, rows and metrics.
     fn name(&self) -> &'static str;
 
-    /// What it can do.
+    /// The provider's features.
     fn capabilities(&self) -> Capabilities;
 
-    /// Asks for an account. The report has the tracking id; some decide at once.
+    /// Submits a request for an account. The report contains the tracking id; some providers decide at once.
     ///
     /// # Errors
     /// By meaning: see [`CallError`].
     async fn submit(&self, submission: &Submission) -> Result<Report, CallError>;
 
-    /// Asks for an account with the legacy call, which blocks until it is decided: the report is final. Repeated under the
-    /// same key where [`Capabilities::idempotency`] allows it.
+    /// Requests an account with the legacy call, which blocks until the provider decides; the report is final. Repeated
+    /// with the same key if [`Capabilities::idempotency`] allows it.
     ///
     /// # Errors
-    /// By meaning: see [`CallError`]; an answer without a whole account is unusable.
+    /// By meaning: see [`CallError`]; an answer without a complete account is unusable.
     async fn open(&self, submission: &Submission) -> Result<Report, CallError>;
 
-    /// Asks what became of a request.
+    /// Asks for the status of a request.
     ///
     /// # Errors
     /// By meaning: see [`CallError`].
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError>;
 
-    /// Finds requests by our reference, after a submission whose outcome is unknown. Several: it was taken twice.
+    /// Finds requests by our reference, after a submission with unknown outcome. Several reports: the provider accepted
+    /// it more than once.
     ///
     /// # Errors
     /// By meaning: see [`CallError`].
     async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError>;
 
-    /// A page of the requests that changed at or after `since`, to catch up after an outage. Where
-    /// [`Capabilities::list_since`] is false it is never asked.
+    /// A page of the requests changed at or after `since`, for a backfill after an outage. Not called if
+    /// [`Capabilities::list_since`] is false.
     ///
     /// # Errors
     /// By meaning: see [`CallError`].
@@ -327,36 +329,36 @@ pub trait Provider: Send + Sync {
         Err(CallError::unusable("this provider has no list"))
     }
 
-    /// What an item of that list says. Asked when it comes and again when it is decided, like [`Provider::parse`].
+    /// Interprets a list item, on receipt and again when the fact is decided, like [`Provider::parse`].
     fn parse_item(&self, _body: &[u8]) -> Parsed {
         Parsed::Unreadable("this provider has no list".to_owned())
     }
 
-    /// Whether the provider sent this, judged by the raw request before anything of it is parsed; every active secret is
-    /// tried.
+    /// Verifies the signature of a raw request against every active secret, before anything is parsed.
     ///
     /// # Errors
-    /// Why it is not believed.
+    /// Why the signature was refused.
     fn verify(&self, incoming: &Incoming<'_>) -> Result<Verified, VerifyError>;
 
-    /// The active secrets, in the order in which they are counted by [`Verified::secret`]. Empty where it has none.
+    /// The fingerprints of the active secrets, in the order of [`Verified::secret`]. Empty: the provider has no
+    /// secrets.
     fn secrets(&self) -> Vec<Fingerprint> {
         Vec::new()
     }
 
-    /// How far a signed time may be from the time of receipt, where it is signed.
+    /// The maximum difference between signed time and time of receipt, if the time is signed.
     fn tolerance(&self) -> Option<TimeDelta> {
         None
     }
 
-    /// The headers that [`Provider::verify`] reads: those of a refused request are kept whole, so that it can be verified
-    /// again.
+    /// The headers that [`Provider::verify`] reads. They are kept completely for refused requests, which can then be
+    /// verified again.
     fn signed_headers(&self) -> &'static [&'static str] {
         signature::HEADERS
     }
 
-    /// What a message says. It is asked when the message comes and again when it is decided, perhaps days later: so it sees
-    /// what the inbox keeps.
+    /// Interprets a message, on receipt and again when the fact is decided, possibly days later. It therefore gets only
+    /// what the inbox stores.
     fn parse(&self, headers: &Headers, body: &[u8]) -> Parsed;
 
     /// The answer to a verified request.
@@ -364,32 +366,32 @@ pub trait Provider: Send + Sync {
         Ack::default()
     }
 
-    /// The body of a simulated event, in the provider's own language: what [`Provider::parse`] understands.
+    /// The body of a simulated event in the provider's format; [`Provider::parse`] reads it.
     fn simulate(&self, report: &Report) -> Vec<u8>;
 }
 
-/// The providers by name.
+/// The configured providers by name.
 #[derive(Clone, Default)]
 pub struct Providers(HashMap<&'static str, Arc<dyn Provider>>);
 
 impl Providers {
-    /// These providers.
+    /// Registers these providers by their names.
     pub fn new(providers: impl IntoIterator<Item = Arc<dyn Provider>>) -> Self {
         Self(providers.into_iter().map(|it| (it.name(), it)).collect())
     }
 
-    /// Their names.
+    /// The names of all providers.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
     }
 
-    /// The provider of that name.
+    /// The provider with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {
         self.0.get(name)
     }
 
-    /// All of them.
+    /// All providers, in no particular order.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
         self.0.values()
     }

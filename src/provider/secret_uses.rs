@@ -1,7 +1,7 @@
-//! Which secrets verify webhooks, counted in memory until a worker writes it down.
+//! Counts which webhook secrets verify webhooks, in memory; a worker writes the counts to the database.
 //!
-//! Evidence for retiring a secret: a count that is late or twice harms nothing, so a webhook never waits for it. A crash loses
-//! what was counted since the last write, a few seconds.
+//! The counts show when a secret can be retired. A late or double count is harmless, so webhooks never wait for them. A
+//! crash loses the last few seconds.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,12 +20,12 @@ struct Count {
 
 type Key = (String, Fingerprint);
 
-/// The counts of this process.
+/// The counts of this process, shared by its clones.
 #[derive(Clone, Debug, Default)]
 pub struct SecretUses(Arc<Mutex<BTreeMap<Key, Count>>>);
 
 impl SecretUses {
-    /// Counts a request that verified by the secret at this place in the provider's list, and came at this time.
+    /// Counts a request received at `at` and verified by the secret at index `secret`.
     pub fn count(&self, provider: &dyn Provider, secret: usize, at: Time) {
         let Some(fingerprint) = provider.secrets().get(secret).copied() else { return };
         let label = fingerprint.to_string();
@@ -34,7 +34,7 @@ impl SecretUses {
         self.add((provider.name().to_owned(), fingerprint), Count { uses: 1, first: at, last: at });
     }
 
-    /// Takes what was counted, sorted by provider and secret; what cannot be written is given back.
+    /// Takes the counts, sorted by provider and secret. If they are not written, dropping [`Taken`] returns them.
     pub(crate) fn take(&self) -> Taken {
         Taken { counted: std::mem::take(&mut *self.lock()), uses: self.clone() }
     }
@@ -52,14 +52,14 @@ impl SecretUses {
     }
 }
 
-/// Counts that were taken to be written. Dropped before they were, they are counted again.
+/// Counts being written. Dropping it before [`Taken::written`] adds them back.
 pub(crate) struct Taken {
     counted: BTreeMap<Key, Count>,
     uses: SecretUses,
 }
 
 impl Taken {
-    /// As the database takes them.
+    /// The database rows.
     pub fn rows(&self) -> Vec<Uses> {
         let row = |((provider, fingerprint), count): (&Key, &Count)| Uses {
             provider: provider.clone(),
@@ -71,7 +71,7 @@ impl Taken {
         self.counted.iter().map(row).collect()
     }
 
-    /// They are written.
+    /// Marks the counts as written.
     pub fn written(mut self) {
         self.counted.clear();
     }

@@ -1,4 +1,4 @@
-//! The card issuer: one virtual card for each account.
+//! The card issuer: one virtual card per account.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -7,7 +7,6 @@ use uuid::Uuid;
 use crate::domain::{Account, CardId, OpeningId};
 use crate::outbound::{CallError, Client, Gate, Gates};
 
-/// Its client.
 #[derive(Clone, Debug)]
 pub struct CardIssuer {
     client: Client,
@@ -21,22 +20,20 @@ struct Issued {
 }
 
 impl CardIssuer {
-    /// A client of the issuer at `base_url`.
     #[must_use]
     pub fn new(base_url: String, client: Client, gates: &Gates) -> Self {
         Self { client, gate: gates.gate("cards", "issue"), base_url }
     }
 
-    /// What stands before its calls.
     #[must_use]
     pub const fn gate(&self) -> &Gate {
         &self.gate
     }
 
-    /// Issues the card; the same key issues it once.
+    /// Issues the card; idempotent by key.
     ///
     /// # Errors
-    /// By meaning.
+    /// By meaning: see [`CallError`].
     pub async fn issue(&self, key: Uuid, opening: OpeningId, account: &Account) -> Result<CardId, CallError> {
         let body = json!({"opening_id": opening, "iban": account.iban, "profile_id": account.wait.profile});
         let call = self

@@ -1,4 +1,4 @@
-//! The other systems: what is asked of each, and how it answers. All calls go through `outbound::Client`.
+//! Clients of the other systems. All calls go through `outbound::Client`.
 
 mod cards;
 mod profiles;

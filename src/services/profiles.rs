@@ -1,4 +1,4 @@
-//! The profile service: one profile for each opening.
+//! The profile service: one profile per opening.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,7 +7,6 @@ use uuid::Uuid;
 use crate::domain::{Opening, ProfileId};
 use crate::outbound::{CallError, Client, Gate, Gates};
 
-/// Its client.
 #[derive(Clone, Debug)]
 pub struct ProfileService {
     client: Client,
@@ -21,28 +20,26 @@ struct Created {
 }
 
 impl ProfileService {
-    /// A client of the service at `base_url`.
     #[must_use]
     pub fn new(base_url: String, client: Client, gates: &Gates) -> Self {
         Self { client, gate: Self::gate_of(gates), base_url }
     }
 
-    /// What stands before its calls, among these.
+    /// The gate of its calls, from `gates`.
     #[must_use]
     pub fn gate_of(gates: &Gates) -> Gate {
         gates.gate("profiles", "create")
     }
 
-    /// What stands before its calls.
     #[must_use]
     pub const fn gate(&self) -> &Gate {
         &self.gate
     }
 
-    /// Makes the profile; the same key makes it once.
+    /// Creates the profile; idempotent by key.
     ///
     /// # Errors
-    /// By meaning.
+    /// By meaning: see [`CallError`].
     pub async fn create(&self, key: Uuid, opening: &Opening, customer: &Value) -> Result<ProfileId, CallError> {
         let body = json!({
             "reference": opening.id,

@@ -1,4 +1,4 @@
-//! Subscribers: those who are sent every event, as a `CloudEvent` signed per Standard Webhooks.
+//! Sends every event to the subscribers, as a `CloudEvent` signed with Standard Webhooks.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::provider::signature;
 /// The media type of one `CloudEvent` in structured mode (CloudEvents 1.0, HTTP binding, section 3.2).
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
-/// Sends events to those who subscribed.
+/// The configured subscribers with their gates.
 #[derive(Clone, Debug)]
 pub struct Subscribers {
     client: Client,
@@ -19,7 +19,6 @@ pub struct Subscribers {
 }
 
 impl Subscribers {
-    /// These subscribers.
     #[must_use]
     pub fn new(subscribers: Vec<Subscriber>, client: Client, gates: &Gates) -> Self {
         let with_gates = subscribers.into_iter().map(|it| {
@@ -29,13 +28,13 @@ impl Subscribers {
         Self { client, subscribers: with_gates.collect() }
     }
 
-    /// The subscriber with this URL, if it is still one.
+    /// The subscriber with this URL, if still configured.
     #[must_use]
     pub fn get(&self, url: &str) -> Option<&(Subscriber, Gate)> {
         self.subscribers.iter().find(|(it, _)| it.url == url)
     }
 
-    /// What stands before their calls: one each for those that lead to the same place.
+    /// The gates of the subscribers: one per origin.
     #[must_use]
     pub fn gates(&self) -> Vec<Gate> {
         let mut gates: Vec<Gate> = self.subscribers.iter().map(|(_, gate)| gate.clone()).collect();
@@ -44,17 +43,17 @@ impl Subscribers {
         gates
     }
 
-    /// The URLs of those behind the gate of this system.
+    /// The URLs of the subscribers behind the gate of `system`.
     #[must_use]
     pub fn behind(&self, system: &str) -> Vec<String> {
         let behind = self.subscribers.iter().filter(|(_, gate)| gate.system() == system);
         behind.map(|(it, _)| it.url.clone()).collect()
     }
 
-    /// Sends one event. Any 2xx is an acknowledgement.
+    /// Sends one event; any 2xx acknowledges it.
     ///
     /// # Errors
-    /// By meaning.
+    /// By meaning: see [`CallError`].
     pub async fn deliver(&self, (to, gate): &(Subscriber, Gate), event: &Event, now: Time) -> Result<(), CallError> {
         let id = event.id.to_string();
         let body = cloud_event(event).to_string();
@@ -70,7 +69,7 @@ impl Subscribers {
     }
 }
 
-/// Where a URL leads, without what in it may be secret.
+/// The origin of a URL; path and query may contain secrets.
 fn origin(url: &str) -> String {
     reqwest::Url::parse(url).map_or_else(|_| "subscriber".to_owned(), |url| url.origin().ascii_serialization())
 }

@@ -1,4 +1,4 @@
-//! What is logged, and how it looks.
+//! Log filter and log format.
 
 use std::io::IsTerminal;
 
@@ -12,46 +12,43 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use crate::domain::text::string_enum;
 
 string_enum!(
-    /// How log lines look.
+    /// The format of log lines.
     LogFormat {
-        /// For people.
+        /// Text for people.
         Text = "text",
-        /// One JSON object a line.
+        /// One JSON object per line.
         Json = "json",
     }
 );
 
-/// Our own modules.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 
-/// What is logged: a filter in the form of `tracing_subscriber::EnvFilter`, such as `info` or
-/// `info,account_opening::workers=debug`.
+/// A filter in the form of `tracing_subscriber::EnvFilter`, such as `info` or `info,account_opening::workers=debug`.
 ///
-/// Below `info` it holds for our own modules alone, unless it names another: what the libraries say there is theirs to
-/// choose and may quote what they carry, so `LOG=trace` must not write it into the log of a service with customers in it.
-/// Whoever names a library (`info,hyper=trace`) has asked for just that.
+/// Levels below `info` apply to our own modules only, unless the filter names a library (`info,hyper=trace`): libraries
+/// may quote the data they carry, so `LOG=trace` must not write customers' data into the log.
 #[derive(Debug)]
 pub struct LogFilter {
     filter: EnvFilter,
-    /// Targets that it names.
+    /// The targets that the filter names.
     named: Vec<String>,
 }
 
-/// A text that is no filter, or one that would leave our errors out of the log.
+/// An invalid filter, or one that would suppress our errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no level for all, or a part that is none")]
+#[error("no default level, or a part that is not a level")]
 pub struct WrongFilter;
 
 impl LogFilter {
-    /// What a setting that is one takes.
-    pub const EXPECTED: &str = "a level (off, error, warn, info, debug, trace), and others for parts, such as info,account_opening::workers=debug";
+    /// The expected form of the setting.
+    pub const EXPECTED: &str = "a level (off, error, warn, info, debug, trace), optionally with levels of modules, such as info,account_opening::workers=debug";
 
-    /// Reads a filter. It is stricter than `EnvFilter`, which takes a word that is no level for the name of a module: with
-    /// `warning` or `verbose` alone nothing is logged any more. So a part is a level or names one, and there is a level for
-    /// all of our modules.
+    /// Parses a filter. Stricter than `EnvFilter`, which reads an unknown word as a module's name: `warning` or
+    /// `verbose` alone would disable all logs. Each part must be a level or contain one, and our modules must have a
+    /// level.
     ///
     /// # Errors
-    /// When it is none.
+    /// If the filter is invalid.
     pub fn parse(text: &str) -> Result<Self, WrongFilter> {
         let parts: Vec<&str> = text.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
         let (mut named, mut speaks) = (Vec::new(), false);
@@ -72,7 +69,7 @@ impl LogFilter {
         if speaks { Ok(Self { filter, named }) } else { Err(WrongFilter) }
     }
 
-    /// Whether it lets libraries speak below `info`.
+    /// Whether a library's event below `info` passes.
     fn lets(named: &[String], metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
         *metadata.level() <= Level::INFO
@@ -85,10 +82,10 @@ fn is_level(text: &str) -> bool {
     !text.is_empty() && text.parse::<LevelFilter>().is_ok()
 }
 
-/// Sends logs to standard error.
+/// Writes logs to standard error.
 ///
 /// # Errors
-/// When logs already go somewhere.
+/// If logging is already set up.
 pub fn init_logs(filter: LogFilter, format: LogFormat) -> Result<(), TryInitError> {
     let LogFilter { filter, named } = filter;
     let libraries = filter_fn(move |metadata| LogFilter::lets(&named, metadata));

@@ -1,4 +1,4 @@
-//! What `NexusBank` answers to the legacy call: the decision itself, and no tracking id.
+//! `NexusBank`'s answer to the legacy call: the decision, without a tracking id.
 
 use serde::Deserialize;
 
@@ -16,11 +16,11 @@ struct Decided {
     rejection_reason: Option<Prose>,
 }
 
-/// What the answer says; the account's id stands where a tracking id would.
+/// Parses the answer; the account's id replaces the tracking id.
 ///
 /// # Errors
-/// An account that cannot be used, and a word that is not final, are no answer: the account may be open all the same, and
-/// the same key asks again.
+/// An unusable account or a status that is not final is unusable: the account may be open all the same, and a repeat
+/// with the same key asks again.
 pub fn read_account(answer: &Answer) -> Result<Report, CallError> {
     let Decided { account_id, status, iban, bic, rejection_reason } = answer.json()?;
     let id = account_id.map(ProviderRef::new).transpose();

@@ -1,4 +1,4 @@
-//! What `NexusBank` says, in webhooks and in answers, and what it means.
+//! Parses `NexusBank`'s webhooks and answers, and translates its status words.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::provider::{ListItem, ListPage, Parsed};
 
 const STATUS_CHANGED: &str = "account_opening_request.status_changed";
 
-/// The fields that carry a status, the same in webhooks and answers. Unknown ones are passed over.
+/// The status fields, the same in webhooks and answers. Unknown fields are ignored.
 #[derive(Deserialize)]
 pub(super) struct Words {
     account_opening_request_id: Option<String>,
@@ -45,10 +45,10 @@ struct StatusChanged {
 }
 
 impl Words {
-    /// What they mean.
+    /// Translates the fields into a report.
     ///
     /// # Errors
-    /// When the tracking id cannot be one.
+    /// If the tracking id is invalid.
     pub fn into_report(self) -> Result<Report, String> {
         let some = |text: Option<String>| text.filter(|it| !it.is_empty()).map(|it| sanitize(&it));
         let reference = self
@@ -78,7 +78,7 @@ fn verdict(status: &str) -> Verdict {
     }
 }
 
-/// What a webhook says.
+/// Parses a webhook's body.
 #[must_use]
 pub fn parse(body: &[u8]) -> Parsed {
     let unreadable =
@@ -95,7 +95,7 @@ pub fn parse(body: &[u8]) -> Parsed {
     reported(words)
 }
 
-/// What an item of the list says: the fields of an answer about one request.
+/// Parses a list item: the fields of an answer about one request.
 #[must_use]
 pub fn parse_item(body: &[u8]) -> Parsed {
     match json::read::<Words>(body) {
@@ -114,10 +114,10 @@ fn reported(words: Words) -> Parsed {
     }
 }
 
-/// A page of the list: each item as it came, byte for byte, whether or not it can be understood.
+/// Splits a page of the list into items, byte for byte, even if an item is unreadable.
 ///
 /// # Errors
-/// When it is no page at all.
+/// If the answer is not a page.
 pub fn list_page(answer: &Answer) -> Result<ListPage, CallError> {
     let text = json::in_place(&answer.body);
     let Page { items, next_cursor } = serde_json::from_str(&text).map_err(|error| answer.of_another_shape(&error))?;
@@ -134,12 +134,12 @@ pub fn list_page(answer: &Answer) -> Result<ListPage, CallError> {
 fn item(body: &[u8]) -> ListItem {
     let stamp = json::read::<Stamp>(body).ok().and_then(|it| it.updated_at);
     let stamp = stamp.as_deref().map(RawValue::get);
-    // Text without its quotes; a number, as some have it, in its digits.
+    // A string without its quotes; a number, which some providers send, as its digits.
     let text = stamp.filter(|it| *it != "null").map(|it| serde_json::from_str(it).unwrap_or_else(|_| it.to_owned()));
     ListItem { body: body.to_vec(), updated_at: text }
 }
 
-/// A webhook that says this, as the bank would send it. No time in it: the same message twice is the same bytes.
+/// The body of a simulated webhook. It contains no time, so equal messages have equal bytes.
 #[must_use]
 pub fn simulate(report: &Report) -> Vec<u8> {
     json!({

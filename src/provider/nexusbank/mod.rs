@@ -1,8 +1,8 @@
-//! `NexusBank`: the default provider, and the simulator's language.
+//! `NexusBank`: the default provider, also spoken by the simulator.
 //!
-//! Accepts with a tracking id, decides minutes to hours later, reports by fat webhooks signed per Standard Webhooks, echoes
-//! our reference, honours an Idempotency-Key, and answers lookups by tracking id and by reference. Its legacy call, which
-//! blocks until the account is decided, is still there.
+//! It accepts a request with a tracking id, decides minutes to hours later and sends fat webhooks signed with Standard
+//! Webhooks. It echoes our reference, honours an Idempotency-Key, and answers lookups by tracking id and by reference.
+//! A legacy call that blocks until the decision also exists.
 
 mod account;
 mod message;
@@ -29,13 +29,13 @@ use crate::config::NexusBankSettings;
 use crate::domain::{OpeningId, ProviderRef, Report};
 use crate::outbound::{Answer, CallError, Client, Gate, Gates};
 
-/// Its name.
+/// The provider's name.
 pub const NAME: &str = "nexusbank";
 
-/// What its gate calls the legacy call.
+/// The operation name of the legacy call.
 pub const OPEN: &str = "open";
 
-/// More pages of requests under one reference than any fault explains.
+/// A limit above any legitimate number of pages for one reference.
 const MAX_PAGES: usize = 10;
 
 /// The adapter.
@@ -51,7 +51,7 @@ pub struct NexusBank {
     blocking: Duration,
 }
 
-/// What is asked of it, each with what stands before its calls.
+/// The gates of its operations.
 #[derive(Clone, Debug)]
 struct Operations {
     submit: Gate,
@@ -67,7 +67,7 @@ struct Listing {
 }
 
 impl NexusBank {
-    /// The adapter for these settings; `blocking` is the deadline of the legacy call.
+    /// Makes the adapter; `blocking` is the deadline of the legacy call.
     #[must_use]
     pub fn new(settings: &NexusBankSettings, client: Client, blocking: Duration, gates: &Gates) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl NexusBank {
         format!("{}/v1/account-opening-requests", self.base_url)
     }
 
-    /// Both ways to ask for an account say the same.
+    /// The request of both calls that ask for an account.
     fn asking(&self, url: &str, submission: &Submission) -> reqwest::RequestBuilder {
         let key = submission.idempotency_key.to_string();
         self.client.post(url).header("Idempotency-Key", key).json(&words_of(submission))
@@ -113,7 +113,7 @@ fn words_of(submission: &Submission) -> Value {
     })
 }
 
-/// What an answer about one request says.
+/// Parses an answer about one request.
 ///
 /// # Errors
 /// By meaning: see [`CallError`].
@@ -121,7 +121,7 @@ pub fn read_one(answer: &Answer) -> Result<Report, CallError> {
     report(answer.json()?)
 }
 
-/// What a page of requests says, and where the next one begins.
+/// Parses a page of requests with the cursor of the next page.
 ///
 /// # Errors
 /// By meaning: see [`CallError`].
@@ -170,7 +170,7 @@ impl Provider for NexusBank {
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError> {
         let mut url =
             reqwest::Url::parse(&self.requests()).map_err(|_| CallError::unusable("NEXUSBANK_BASE_URL is no base"))?;
-        // As one segment of the path, whatever characters the provider puts into its ids.
+        // As one path segment, whatever characters the provider's id contains.
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(reference.as_str());
         }
@@ -184,19 +184,20 @@ impl Provider for NexusBank {
         for page in 1..=MAX_PAGES {
             let mut query = vec![("reference", opening.to_string())];
             query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-            // A part of submitting again: it passes the same gate.
+            // Recovery precedes a repeated submission, so it uses the same gate.
             let request = self.client.get(&self.requests()).query(&query);
             let answer = self.call(&self.gates.submit, request).await?;
             let (reports, next) = read_page(&answer)?;
             found.extend(reports);
             let Some(next) = next else { break };
             if !seen.insert(next.clone()) {
-                tracing::warn!(opening.id = %opening, page, "the list under our reference came back to an earlier place; left");
+                tracing::warn!(opening.id = %opening, page, "a cursor repeated in the list for our reference; stopped reading");
                 break;
             }
             cursor = Some(next);
         }
-        // Only what says that it is ours: a list that ignores its filter must not hand us somebody else's account.
+        // Keep only reports with our reference: a list that ignores its filter must not attach another customer's
+        // account.
         found.retain(|report| report.opening() == Some(opening));
         Ok(found)
     }

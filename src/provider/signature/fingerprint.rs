@@ -1,13 +1,13 @@
-//! How a secret is told without being told.
+//! Fingerprints that identify a secret without revealing it.
 
 use sha2::{Digest, Sha256};
 
-/// The first 12 hex digits of a secret's SHA-256, as it stands in the settings: `printf %s "$SECRET" | sha256sum | cut -c1-12`.
+/// The first 12 hex digits of the SHA-256 of a secret as configured: `printf %s "$SECRET" | sha256sum | cut -c1-12`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 6]);
 
 impl Fingerprint {
-    /// Of this secret.
+    /// The fingerprint of this secret.
     #[must_use]
     pub fn of(secret: &str) -> Self {
         let digest = Sha256::digest(secret.as_bytes());

@@ -1,4 +1,4 @@
-//! Signature schemes that providers share. Each works on raw bytes and compares in constant time.
+//! Signature schemes shared by providers. Each works on raw bytes and compares in constant time.
 
 mod fingerprint;
 mod standard_webhooks;

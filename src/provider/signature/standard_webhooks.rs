@@ -20,19 +20,19 @@ pub const ID: &str = "webhook-id";
 pub const TIMESTAMP: &str = "webhook-timestamp";
 /// The header with the signatures, each behind its version.
 pub const SIGNATURE: &str = "webhook-signature";
-/// All that a signature needs.
+/// All headers of the signature.
 pub const HEADERS: &[&str] = &[ID, TIMESTAMP, SIGNATURE];
 
-/// More signatures than a rotation needs; each costs a comparison with every secret.
+/// More signatures than a rotation needs; each is compared with every secret.
 const MAX_SIGNATURES: usize = 16;
 
-/// Some libraries leave the padding out.
+/// Some libraries omit the padding.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A key shared with whoever signs: `whsec_` and base64.
+/// A key shared with the sender: `whsec_` and base64.
 #[derive(Clone)]
 pub struct WebhookSecret {
     key: Hmac<Sha256>,
@@ -40,11 +40,11 @@ pub struct WebhookSecret {
 }
 
 impl WebhookSecret {
-    /// Reads `whsec_…`: base64 of at least one byte. (The specification recommends 24 to 64; what a provider hands out is
-    /// not ours to judge.)
+    /// Parses `whsec_…`: base64 of at least one byte. (The specification recommends 24 to 64 bytes; the provider
+    /// chooses.)
     ///
     /// # Errors
-    /// Says what is wrong, without the value.
+    /// The problem, without the value.
     pub fn parse(text: &str) -> Result<Self, String> {
         let encoded = text.strip_prefix("whsec_").ok_or("a secret does not start with whsec_")?;
         let key = LENIENT.decode(encoded).map_err(|_| "a secret is not base64 after whsec_")?;
@@ -55,7 +55,7 @@ impl WebhookSecret {
         Ok(Self { key, fingerprint: Fingerprint::of(text) })
     }
 
-    /// What it may be called.
+    /// The secret's fingerprint, for logs and the API.
     #[must_use]
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
@@ -83,11 +83,11 @@ pub fn sign(secret: &WebhookSecret, id: &str, at: Time, body: &[u8]) -> String {
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-/// Whether one of `secrets` signed this, and at a time within `tolerance` of `now`. Returns the event's id and the index
-/// of the secret.
+/// Verifies a signature by one of `secrets` at a time within `tolerance` of `now`. Returns the event's id and the
+/// secret's index.
 ///
 /// # Errors
-/// Why it is not believed.
+/// Why the signature was refused.
 pub fn verify(
     secrets: &[WebhookSecret],
     headers: &HeaderMap,
@@ -95,7 +95,7 @@ pub fn verify(
     now: Time,
     tolerance: TimeDelta,
 ) -> Result<(String, usize), VerifyError> {
-    // Both are signed: of several lines the first counts, and another one cannot make it true.
+    // Both are signed. Of several lines the first counts, and an additional line cannot make a wrong signature match.
     let header = |name| headers.get(name).map(HeaderValue::as_bytes).filter(|value| !value.is_empty());
     let (Some(id), Some(timestamp), Some(signatures)) = (header(ID), header(TIMESTAMP), signatures(headers)) else {
         return Err(VerifyError::Missing);
@@ -105,7 +105,7 @@ pub fn verify(
         signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
     });
     let secret = signed_by.ok_or(VerifyError::Wrong)?;
-    // Judged after the signature: a time that is not signed says nothing.
+    // Checked after the signature: an unsigned time proves nothing.
     let seconds: i64 =
         std::str::from_utf8(timestamp).ok().and_then(|text| text.parse().ok()).ok_or(VerifyError::Stale)?;
     let signed_at = Time::from_timestamp(seconds, 0).ok_or(VerifyError::Stale)?;
@@ -116,11 +116,11 @@ pub fn verify(
     Ok((id.to_owned(), secret))
 }
 
-/// The signatures of version 1; none: no header has any word.
+/// The signatures of version 1. None: the header is missing or empty.
 ///
-/// Between version and signature stands a comma, and between two of them a space. A proxy may write white space behind each comma,
-/// join lines by commas, or give each part its own line. So all lines are read as one list of words, and a signature is the word
-/// after its version; base64 holds neither commas nor white space. A signature without its version is none.
+/// The syntax is `version,signature`, separated by spaces. A proxy may add white space after a comma, join lines with
+/// commas, or split the header into lines. So all lines are read as one list of words, and a signature is the word
+/// after its version; base64 contains neither commas nor white space. A signature without its version is ignored.
 fn signatures(headers: &HeaderMap) -> Option<Vec<Vec<u8>>> {
     let lines = headers.get_all(SIGNATURE).iter().map(HeaderValue::as_bytes);
     let words = lines.flat_map(|line| line.split(|byte| matches!(byte, b' ' | b'\t' | b',')));
@@ -173,7 +173,7 @@ mod tests {
             assert_eq!(check(secret, &good, body.as_bytes(), time), Ok((id.to_owned(), 0)));
             let at = Time::from_timestamp(time, 0).unwrap();
             assert_eq!(sign(&WebhookSecret::parse(secret).unwrap(), id, at, body.as_bytes()), signature);
-            // Several signatures, the right one last; an unknown version beside.
+            // Several signatures with the right one last, and an unknown version.
             let several = headers(id, &stamp, &format!("v1,AAAA v2,xyz {signature}"));
             assert!(check(secret, &several, body.as_bytes(), time).is_ok());
             let other_id = headers("msg_other", &stamp, signature);
@@ -198,7 +198,7 @@ mod tests {
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const AT: i64 = 1_700_000_000;
 
-    /// What comes of these lines of the signature header, in which `{}` stands for the right signature without its version.
+    /// The result for these lines of the signature header; `{}` is replaced by the right signature without its version.
     fn check_lines(lines: &[&str]) -> Result<(String, usize), VerifyError> {
         let signed = sign(&WebhookSecret::parse(SECRET).unwrap(), "m", Time::from_timestamp(AT, 0).unwrap(), b"{}");
         let mut folded = headers("m", "1700000000", "v1,AAAA");
@@ -251,14 +251,14 @@ mod tests {
         }
     }
 
-    /// Another version and signature.
+    /// A signature of another version or of other content.
     fn other() -> impl Strategy<Value = [String; 2]> {
         let version = prop::sample::select(vec!["v1", "v1a", "v2"]);
         (version, prop::collection::vec(any::<u8>(), 1..80))
             .prop_map(|(version, bytes)| [version.to_owned(), STANDARD.encode(bytes)])
     }
 
-    /// What a proxy may write between two words.
+    /// Separators that a proxy may insert.
     fn separator() -> impl Strategy<Value = &'static str> {
         prop::sample::select(vec![" ", ",", ", ", " ,", ",,", "\t", "\n", ",\n", "\n,"])
     }
@@ -278,8 +278,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// F11: any folding of a list that holds the right signature verifies; with one byte changed, of the signature, its
-        /// version or what is signed, none does.
+        /// F11: any folding of a list with the right signature verifies; with one byte of signature, version or content
+        /// changed, none does.
         #[test]
         fn any_folding_verifies_and_with_one_byte_changed_none_does(
             mut list in prop::collection::vec(other(), 0..MAX_SIGNATURES),
@@ -292,7 +292,7 @@ mod tests {
             let (id, time, body) = ("msg_1", "1700000000", "{\"a\":1}");
             let signed_at = Time::from_timestamp(AT, 0).unwrap();
             let signed = sign(&WebhookSecret::parse(SECRET).unwrap(), id, signed_at, body.as_bytes());
-            // The padding may be left out, so it is no part of the signature.
+            // The padding is optional, so it is not part of the signature.
             let signature = signed.strip_prefix("v1,").unwrap().trim_end_matches('=');
             let mut parts = [id, time, body, "v1", signature].map(str::to_owned);
             let place = place.index(list.len() + 1);

@@ -1,24 +1,23 @@
-//! Text in the Atlassian Document Format: a tree of nodes, which the tracker takes in place of markup.
+//! Text in the Atlassian Document Format, a tree of nodes that the tracker accepts instead of markup.
 //! (<https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/>)
 
 use serde_json::{Value, json};
 
-/// The longest summary that the tracker takes.
+/// The maximum length of a summary.
 const SUMMARY: usize = 255;
 
-/// A document that is being written.
+/// A document under construction.
 #[derive(Clone, Debug, Default)]
 pub struct Document(Vec<Value>);
 
 impl Document {
-    /// Adds a paragraph.
     #[must_use]
     pub fn paragraph(mut self, text: &str) -> Self {
         self.0.push(paragraph(&json!({"type": "text", "text": some(text)})));
         self
     }
 
-    /// Adds a paragraph that leads somewhere.
+    /// Adds a paragraph with a link.
     #[must_use]
     pub fn link(mut self, text: &str, url: &str) -> Self {
         let marks = json!([{"type": "link", "attrs": {"href": url}}]);
@@ -26,7 +25,7 @@ impl Document {
         self
     }
 
-    /// Adds a list; none for no items, since the tracker refuses an empty one.
+    /// Adds a list; nothing for no items, because the tracker refuses an empty list.
     #[must_use]
     pub fn list(mut self, items: impl IntoIterator<Item = String>) -> Self {
         let item = |text: String| json!({"type": "listItem", "content": [paragraph(&json!({"type": "text", "text": some(&text)}))]});
@@ -37,7 +36,7 @@ impl Document {
         self
     }
 
-    /// As it is sent.
+    /// The document as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({"type": "doc", "version": 1, "content": self.0})
@@ -48,15 +47,15 @@ fn paragraph(content: &Value) -> Value {
     json!({"type": "paragraph", "content": [content]})
 }
 
-/// A text node may not be empty.
+/// The tracker refuses an empty text node.
 fn some(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 
-/// What a document says, a space between its parts.
+/// A document's text, its parts separated by spaces.
 pub(super) fn text(node: &Value) -> String {
     let mut said = String::new();
-    // Without recursion: how deep it goes is the other side's choice.
+    // Iterative: the other side controls the depth of nesting.
     let mut left = vec![node];
     while let Some(node) = left.pop() {
         if let Some(text) = node["text"].as_str() {
@@ -68,7 +67,7 @@ pub(super) fn text(node: &Value) -> String {
     said
 }
 
-/// Text for where the tracker takes one short line.
+/// Text on one line, at most as long as a summary.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SUMMARY).collect()

@@ -1,8 +1,8 @@
 //! The ticket tracker: Jira Cloud, REST v3.
 //!
-//! It knows no Idempotency-Key, and its search lags behind. So this client makes no promise alone: it finds, creates, comments
-//! and moves, and says by [`CallError`] what may have taken effect. That a ticket is made once is the relay's work
-//! (`workers::relay`).
+//! Jira has no idempotency key, and its search lags behind. So this client only finds, creates, comments and moves
+//! issues, and its [`CallError`] says what may have taken effect. The relay (`workers::relay`) ensures that a ticket is
+//! created once.
 
 mod document;
 
@@ -20,15 +20,15 @@ use crate::config::TrackerSettings;
 use crate::outbound::json::{self, Prose};
 use crate::outbound::{CallError, Client, Gate, Gates, is_code};
 
-/// How many comments are read to see whether one of them is ours: the newest.
+/// How many of the newest comments are searched for our own.
 const COMMENTS: u32 = 100;
-/// More issues of one label than that need not be told apart.
+/// Maximum issues fetched per label.
 const FOUND: u32 = 10;
 
-/// What a status means, whatever people call it (Jira's status categories).
+/// The meaning of a status, whatever its name (Jira's status categories).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
-    /// Somebody has to look, or is looking.
+    /// Open or in progress.
     Open,
     /// Nobody has to look any more.
     Done,
@@ -40,29 +40,26 @@ impl Category {
     }
 }
 
-/// An issue to be made.
 #[derive(Clone, Debug)]
 pub struct NewIssue {
-    /// One line.
+    /// A single line.
     pub summary: String,
-    /// What people read.
+    /// The text for people.
     pub description: Document,
-    /// By which it is found again, among others.
+    /// Labels, one of which finds the issue again.
     pub labels: Vec<String>,
 }
 
-/// An issue as it stands.
 #[derive(Clone, Debug)]
 pub struct Issue {
-    /// What its status means.
+    /// The category of its status.
     pub category: Category,
-    /// Its description, as text.
+    /// Its description as text.
     pub description: String,
-    /// Its newest comments, as text.
+    /// Its newest comments as text.
     pub comments: Vec<String>,
 }
 
-/// Its client.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     client: Client,
@@ -125,29 +122,28 @@ struct Transition {
 }
 
 impl Tracker {
-    /// A client of the tracker.
     #[must_use]
     pub fn new(settings: TrackerSettings, client: Client, gates: &Gates) -> Self {
         let client = client.refused_as(refusal);
         Self { client, search: gates.gate("jira", "search"), write: gates.gate("jira", "write"), settings }
     }
 
-    /// What stands before its calls: looks, and writes.
+    /// The gates of its calls: reads and writes.
     #[must_use]
     pub const fn gates(&self) -> [&Gate; 2] {
         [&self.search, &self.write]
     }
 
-    /// How long its search may not know of an issue that was made.
+    /// How long its search may miss a new issue.
     #[must_use]
     pub const fn index_lag(&self) -> chrono::TimeDelta {
         self.settings.index_lag
     }
 
-    /// The keys of the issues with a label, oldest first, as far as the search knows of them.
+    /// The keys of issues with a label, oldest first. A recently created issue may be missing.
     ///
     /// # Errors
-    /// By meaning; a look has no effect.
+    /// By meaning: see [`CallError`]; a search has no effect.
     pub async fn find(&self, label: &str) -> Result<Vec<String>, CallError> {
         let project = &self.settings.project_key;
         let jql = format!("project = \"{project}\" AND labels = \"{label}\" ORDER BY created ASC");
@@ -157,10 +153,10 @@ impl Tracker {
         Ok(found.issues.into_iter().map(|it| it.key).collect())
     }
 
-    /// Makes an issue, whatever there is already; its key.
+    /// Creates an issue without checking for an existing one; returns its key.
     ///
     /// # Errors
-    /// By meaning.
+    /// By meaning: see [`CallError`].
     pub async fn create(&self, issue: &NewIssue) -> Result<String, CallError> {
         let body = json!({"fields": {
             "project": {"key": self.settings.project_key},
@@ -173,10 +169,10 @@ impl Tracker {
         created.await.map(|it| it.key)
     }
 
-    /// An issue as it stands; none, where the tracker has none of this key, or hides it from us.
+    /// Reads an issue. None: no issue has this key, or it is hidden from our account.
     ///
     /// # Errors
-    /// By meaning; a look has no effect.
+    /// By meaning: see [`CallError`]; a read has no effect.
     pub async fn look(&self, key: &str) -> Result<Option<Issue>, CallError> {
         let issue = self.get(&format!("/issue/{key}")).query(&[("fields", "status,description")]);
         let Some(seen) = self.client.look::<Seen>(&self.search, issue).await? else { return Ok(None) };
@@ -190,19 +186,19 @@ impl Tracker {
         }))
     }
 
-    /// Comments on an issue, whatever was said already.
+    /// Adds a comment without checking for an existing one.
     ///
     /// # Errors
-    /// By meaning.
+    /// By meaning: see [`CallError`].
     pub async fn comment(&self, key: &str, text: &Document) -> Result<(), CallError> {
         let call = self.post(&format!("/issue/{key}/comment")).json(&json!({"body": text.json()}));
         self.client.call(&self.write, call).await.map(|_| ())
     }
 
-    /// Moves an issue to a status of this meaning, by the first way that its workflow has.
+    /// Moves an issue to a status of this category by the first transition of its workflow that leads there.
     ///
     /// # Errors
-    /// By meaning; a workflow without such a way is an answer that cannot be used.
+    /// By meaning: see [`CallError`]; if no transition leads there, the answer counts as unusable.
     pub async fn move_to(&self, key: &str, category: Category) -> Result<(), CallError> {
         let path = format!("/issue/{key}/transitions");
         let ways: Transitions =
@@ -238,8 +234,8 @@ struct Refusal {
     errors: Option<BTreeMap<String, Prose>>,
 }
 
-/// The tracker's final no: sentences, and a sentence for each field. The sentences may quote what they are about; the fields' names
-/// are words.
+/// Parses the tracker's refusal: messages, and a message per field. Messages may quote values, so only the fields'
+/// names are kept.
 fn refusal(number: u16, body: &[u8]) -> Option<CallError> {
     let Refusal { error_messages, errors } = json::read(body).ok()?;
     if error_messages.is_none() && errors.is_none() {
@@ -250,12 +246,12 @@ fn refusal(number: u16, body: &[u8]) -> Option<CallError> {
     Some(CallError::Rejected { code: format!("http_{number}{about}"), message: String::new() })
 }
 
-/// What a document says; people wrote it.
+/// The text of a document written by people.
 fn text(document: Option<&RawValue>) -> String {
     document.map(|it| document::text(&json::nodes(it))).unwrap_or_default()
 }
 
-/// A time as people read it.
+/// A time formatted for people.
 #[must_use]
 pub fn time(at: Time) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()

@@ -84,7 +84,7 @@ async fn a_password_file_that_cannot_be_read_is_not_logged() {
     let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file);
     std::io::Write::write_all(&mut opened.unwrap(), b"127.0.0.1;9;x;user;hush\n").unwrap();
     let process = program.env("PGPASSFILE", file.display().to_string()).spawn();
-    let waits = async || process.stderr().contains("does not answer yet").then_some(());
+    let waits = async || process.stderr().contains("does not answer; retrying").then_some(());
     eventually("it tries to connect", WITHIN, waits).await;
     assert!(!process.stderr().contains("hush"), "{}", process.stderr());
 }

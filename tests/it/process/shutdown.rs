@@ -46,7 +46,7 @@ async fn sigterm_ends_a_service_with_its_private_postgres_in_time() {
 #[tokio::test]
 async fn sigterm_ends_a_service_that_still_waits_for_its_database() {
     let mut process = ServiceBuilder::on("postgres://user@127.0.0.1:9/x", "public").0.spawn();
-    eventually("it waits", WITHIN, async || process.stderr().contains("trying again").then_some(())).await;
+    eventually("it waits", WITHIN, async || process.stderr().contains("retrying").then_some(())).await;
     process.signal(Signal::SIGTERM);
     let ended = process.ended(Duration::from_secs(2)).await;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
