@@ -1,4 +1,4 @@
-//! The key of the history's hash chain: HISTORY_KEY, else the key file in the data directory.
+//! The key of the history's hash chain: `HISTORY_KEY`, else the key file in the data directory.
 
 use std::fs::Metadata;
 use std::io::Write;

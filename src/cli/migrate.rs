@@ -53,7 +53,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             println!("granted the service's rights in schema {} to {role}", settings.schema);
         }
         None if service.is_none() => {
-            println!("no rights granted: DATABASE_URL, which names the service's role, is not set")
+            println!("no rights granted: DATABASE_URL, which names the service's role, is not set");
         }
         None => println!("no rights granted: DATABASE_URL names {owner}, which also runs the migrations"),
     }

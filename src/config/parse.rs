@@ -201,6 +201,7 @@ impl Checker {
 }
 
 /// The problem of a value that may be shown.
+#[must_use]
 pub fn invalid(value: &str) -> String {
     format!("invalid value {value:?}")
 }
