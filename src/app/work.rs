@@ -12,7 +12,6 @@ use crate::domain::Topic;
 use crate::workers::Context;
 use crate::workers::backfill::Backfill;
 use crate::workers::backlog::BacklogWatch;
-use crate::workers::backfill::Backfill;
 use crate::workers::driver::{Rhythm, Worker, drive};
 use crate::workers::inbox::InboxWorker;
 use crate::workers::marks::Marks;
