@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use crate::clock::Time;
 use crate::db::webhook_marks::Mark;
 use crate::domain::Source;
+use crate::telemetry::metrics;
 
 /// Over how many minutes the share of answers that polls had to find is taken.
 const WINDOW: i64 = 60;
@@ -106,13 +107,11 @@ impl Heard {
     pub fn show(&self, now: Time) {
         let mut inner = self.locked();
         for ((provider, market), last) in &inner.marks {
-            let labels = [("provider", provider.clone()), ("market", market.clone())];
             if let Some(since) = last.at.or(last.waits_since) {
-                let age = (now - since).as_seconds_f64().max(0.0);
-                metrics::gauge!("account_opening_last_webhook_age_seconds", &labels).set(age);
+                metrics::last_webhook_age(provider, market, (now - since).max(TimeDelta::zero()));
             }
         }
-        metrics::gauge!("account_opening_terminal_by_poll_ratio").set(inner.answers.by_poll(now));
+        metrics::terminal_by_poll_ratio(inner.answers.by_poll(now));
     }
 
     fn locked(&self) -> MutexGuard<'_, Inner> {

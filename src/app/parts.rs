@@ -25,6 +25,7 @@ use crate::provider::{Provider, Providers, SecretUses};
 use crate::refused_webhooks::RefusedWebhooks;
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::telemetry;
+use crate::workers::sweeper::SWEEPS;
 use crate::workers::{Context, Wakers};
 
 pub struct Parts {
@@ -44,7 +45,9 @@ impl Parts {
     pub fn new(settings: Settings, pool: PgPool, key: HistoryKey, clock: Clock) -> anyhow::Result<Self> {
         #[cfg(feature = "broken")]
         crate::faults::broken::keep(&pool);
+        let metrics = telemetry::recorder().map_err(anyhow::Error::msg).context("the metrics")?;
         let context = context(&settings, &pool, key, &clock)?;
+        telemetry::metrics::begin_at_zero(&context.providers.names().collect::<Vec<_>>(), &SWEEPS);
         let Context { ids, effect_context, providers, gates, heard, secret_uses, wakers, faults, .. } = context.clone();
         let (ingest, ingest_task) = Ingest::start(
             pool.clone(),
@@ -73,7 +76,7 @@ impl Parts {
             secret_uses,
             wakers,
             faults,
-            metrics: telemetry::metrics().map_err(anyhow::Error::msg).context("setting up the metrics")?,
+            metrics,
             flags: Flags::default(),
             stopping: CancellationToken::new(),
         };

@@ -10,6 +10,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
+use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
@@ -20,6 +21,7 @@ use super::heart::Heart;
 use crate::clock::{MAX_SKEW, Time};
 use crate::db::gauges::{self, Count};
 use crate::db::{conclude, describe, opening_counts, refusal};
+use crate::telemetry::metrics;
 
 /// The longest that a look at the database may take here.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -119,7 +121,7 @@ async fn metrics(
     state.heard.show(state.clock.now());
     let gauging = tokio::time::timeout(PATIENCE, gauge(&state, &seen));
     let (problems, gauged) = tokio::join!(known_problems(state.clone(), heart), gauging);
-    metrics::gauge!("account_opening_ready").set(if problems.is_empty() { 1.0 } else { 0.0 });
+    metrics::ready(problems.is_empty());
     match gauged {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(cause = describe(&error), "gauges of the database are not current"),
@@ -134,42 +136,31 @@ async fn gauge(state: &AppState, seen: &Seen) -> sqlx::Result<()> {
     let mut connection = state.pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     gauges::by_index(&mut transaction).await?;
-    let age = |since: Option<Time>| since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0));
+    let age = |since: Option<Time>| since.map_or(TimeDelta::zero(), |since| (now - since).max(TimeDelta::zero()));
     for queue in gauges::queues(&mut transaction, now).await? {
-        let age = age(queue.oldest);
-        let name = queue.name;
-        #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
-        let depth = queue.depth as f64;
-        metrics::gauge!("account_opening_queue_depth", "queue" => name.clone()).set(depth);
-        metrics::gauge!("account_opening_queue_oldest_seconds", "queue" => name).set(age);
+        metrics::queue(&queue.name, queue.depth, age(queue.oldest));
     }
     let unshown = gauges::oldest_unshown(&mut transaction).await?;
-    metrics::gauge!("account_opening_events_oldest_unshown_seconds").set(age(unshown));
+    metrics::events_oldest_unshown(age(unshown));
     let openings = opening_counts::all(&mut transaction).await?;
     let dead = gauges::dead_letters(&mut transaction).await?;
     transaction.rollback().await?;
     drop(connection);
     for Count { second: market, .. } in &openings {
-        // From zero on, in every process: the first escalation of a market must be an increase.
-        metrics::counter!("account_opening_escalations_total", "market" => market.clone()).increment(0);
+        metrics::escalations_of(market);
     }
-    set(seen, "account_opening_openings", ["state", "market"], openings);
-    set(seen, "account_opening_dead_letters", ["queue", "cause"], dead);
+    set(seen, "openings", metrics::openings, openings);
+    set(seen, "dead_letters", metrics::dead_letters, dead);
     Ok(())
 }
 
-fn set(seen: &Seen, metric: &'static str, labels: [&'static str; 2], counts: Vec<Count>) {
+fn set(seen: &Seen, metric: &'static str, gauge: fn(&str, &str, i64), counts: Vec<Count>) {
     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    let gauge = |first: &str, second: &str, value: f64| {
-        let labels = [(labels[0], first.to_owned()), (labels[1], second.to_owned())];
-        metrics::gauge!(metric, &labels).set(value);
-    };
     for (_, first, second) in seen.iter().filter(|(name, ..)| *name == metric) {
-        gauge(first, second, 0.0);
+        gauge(first, second, 0);
     }
     for Count { first, second, count } in counts {
-        #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
-        gauge(&first, &second, count as f64);
+        gauge(&first, &second, count);
         seen.insert((metric, first, second));
     }
 }

@@ -24,6 +24,7 @@ use crate::db::refused_webhooks::Cause;
 use crate::ingest::{Message, Receipt};
 use crate::provider::{Incoming, Parsed, Provider, Verified, VerifyError};
 use crate::refused_webhooks;
+use crate::telemetry::metrics;
 
 /// What remains of `ACK_TIMEOUT` for the answer to travel.
 const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
@@ -96,8 +97,8 @@ async fn receive(
         Err(_) => ("timeout", unavailable()),
     };
     let provider = provider.name();
-    metrics::counter!("account_opening_webhooks_total", "provider" => provider, "outcome" => outcome).increment(1);
-    metrics::histogram!("account_opening_webhook_ack_seconds").record(started.elapsed());
+    metrics::webhook(provider, outcome);
+    metrics::webhook_answered(started.elapsed());
     tracing::debug!(provider, outcome, http.status = response.status().as_u16(), "webhook");
     response
 }
@@ -106,7 +107,7 @@ async fn receive(
 /// kept; a request by another method is no webhook.
 async fn unknown_provider(State(state): State<AppState>, request: Request) -> Response {
     let (provider, outcome) = ("unknown", Cause::UnknownProvider.as_str());
-    metrics::counter!("account_opening_webhooks_total", "provider" => provider, "outcome" => outcome).increment(1);
+    metrics::webhook(provider, outcome);
     tracing::debug!(provider, outcome, http.status = StatusCode::NOT_FOUND.as_u16(), "webhook");
     if request.method() == Method::POST {
         keep_unaddressed(&state, request).await;

@@ -30,6 +30,7 @@ use crate::faults::FaultPoint;
 #[cfg(feature = "broken")]
 use crate::faults::broken;
 use crate::provider::{Headers, Incoming, Parsed, Provider, Verified};
+use crate::telemetry::metrics;
 
 /// A message that was verified, with what it says.
 #[derive(Clone, Debug)]
@@ -157,7 +158,7 @@ impl Ingest {
             }
             Entry::First(ticket) => return self.store(facts, Some(ticket)).await,
         }
-        metrics::counter!("account_opening_burst_duplicates_total").increment(1);
+        metrics::burst_duplicate();
         Ok(Receipt::BurstDuplicate)
     }
 

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use super::CallError;
 use super::breaker::{Breaker, Forced, Permit, Phase, Rules};
 use crate::clock::{Clock, Time};
+use crate::telemetry::metrics;
 
 /// How long work waits that found no free permit.
 const CROWDED: TimeDelta = TimeDelta::seconds(1);
@@ -187,6 +188,7 @@ impl Gate {
 
     /// Applies an override that was read from the database, unless this process has decided another one since it counted
     /// `decisions`: the read may be older. Whether that changed the override.
+    #[must_use]
     pub fn follow(&self, forced: Option<Forced>, decisions: u64) -> bool {
         self.with(|state, now| {
             if state.decisions != decisions || state.breaker.forced() == forced {
@@ -261,13 +263,12 @@ impl Gate {
     }
 
     fn show(&self, phase: Phase) {
-        let value = match phase {
-            Phase::Closed => 0.0,
-            Phase::HalfOpen => 1.0,
-            Phase::Open => 2.0,
+        let state = match phase {
+            Phase::Closed => 0,
+            Phase::HalfOpen => 1,
+            Phase::Open => 2,
         };
-        let (provider, operation) = (self.system().to_owned(), self.operation());
-        metrics::gauge!("account_opening_breaker_state", "provider" => provider, "operation" => operation).set(value);
+        metrics::breaker_state(self.system(), self.operation(), state);
     }
 }
 

@@ -10,6 +10,7 @@ use super::Provider;
 use super::signature::Fingerprint;
 use crate::clock::Time;
 use crate::db::webhook_secrets::Uses;
+use crate::telemetry::metrics;
 
 #[derive(Clone, Copy, Debug)]
 struct Count {
@@ -29,8 +30,7 @@ impl SecretUses {
     pub fn count(&self, provider: &dyn Provider, secret: usize, at: Time) {
         let Some(fingerprint) = provider.secrets().get(secret).copied() else { return };
         let label = fingerprint.to_string();
-        metrics::counter!("account_opening_webhook_secret_uses_total", "provider" => provider.name(), "secret" => label)
-            .increment(1);
+        metrics::secret_use(provider.name(), label);
         self.add((provider.name().to_owned(), fingerprint), Count { uses: 1, first: at, last: at });
     }
 

@@ -27,6 +27,7 @@ use self::writer::{Waiting, Writer};
 use crate::clock::Ids;
 use crate::db::refused_webhooks::{Cause, NewRefusedWebhook};
 use crate::faults::FaultPoint;
+use crate::telemetry::metrics;
 use crate::token_bucket::TokenBucket;
 
 /// The most requests that wait to be written.
@@ -70,7 +71,7 @@ impl RefusedWebhooks {
         let room = (self.rate.take(1, bytes, row.received_at) == 1).then(|| self.room(&row)).flatten();
         let waiting = room.map(|room| Waiting { row, done, _room: room });
         if waiting.is_none_or(|waiting| self.queue.try_send(waiting).is_err()) {
-            count(provider, cause, false, 1);
+            metrics::refused_webhook(provider, cause.as_str(), false);
             return;
         }
         let _ = tokio::time::timeout(patience, wait).await;
@@ -91,9 +92,4 @@ fn rate(most: i64) -> TokenBucket {
 /// Anybody can make up a provider's name; a metric has only those that there are.
 fn label(row: &NewRefusedWebhook) -> String {
     if row.cause == Cause::UnknownProvider { "unknown".to_owned() } else { row.provider.clone() }
-}
-
-fn count(provider: String, cause: Cause, kept: bool, times: u64) {
-    let labels = [("provider", provider), ("cause", cause.to_string()), ("kept", kept.to_string())];
-    metrics::counter!("account_opening_rejected_requests_total", &labels).increment(times);
 }

@@ -7,10 +7,11 @@ use futures::FutureExt;
 use sqlx::{Connection, PgPool};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::{count, label};
+use super::label;
 use crate::db::refused_webhooks::{self, NewRefusedWebhook};
 use crate::db::{Fault, WITHIN, classify, conclude, describe};
 use crate::faults::{FaultPoint, Step};
+use crate::telemetry::metrics;
 
 /// The most requests in one commit.
 const MAX_BATCH: usize = 256;
@@ -99,7 +100,7 @@ impl Writer {
 }
 
 fn kept(waiting: Waiting) {
-    count(label(&waiting.row), waiting.row.cause, true, 1);
+    metrics::refused_webhook(label(&waiting.row), waiting.row.cause.as_str(), true);
     let _ = waiting.done.send(());
 }
 
@@ -107,6 +108,6 @@ fn kept(waiting: Waiting) {
 fn lost(batch: Vec<Waiting>, error: &sqlx::Error) {
     tracing::warn!(cause = describe(error), requests = batch.len(), "refused requests are not kept");
     for waiting in batch {
-        count(label(&waiting.row), waiting.row.cause, false, 1);
+        metrics::refused_webhook(label(&waiting.row), waiting.row.cause.as_str(), false);
     }
 }

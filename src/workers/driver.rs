@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Ids;
 use crate::db::describe;
+use crate::telemetry::metrics;
 
 /// The longest pause after failures.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -162,7 +163,7 @@ async fn run<W: Worker>(worker: &W) -> (Duration, Result<W::Counts, TickError>) 
         && counts.found_work()
     {
         counts.record();
-        metrics::histogram!("account_opening_processing_seconds", "queue" => worker.name()).record(took);
+        metrics::tick(worker.name(), took);
         tracing::debug!(worker = worker.name(), ?counts, "tick");
     }
     (took, result)

@@ -21,6 +21,7 @@ use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 use crate::faults::Step;
 use crate::outbound::CallError;
+use crate::telemetry::metrics;
 
 /// Timers of each line claimed at once.
 const BATCH: u8 = 32;
@@ -47,8 +48,7 @@ impl Counts for Polled {
 
     fn record(&self) {
         for (provider, outcome) in &self.polls {
-            metrics::counter!("account_opening_polls_total", "provider" => provider.clone(), "outcome" => outcome.clone())
-                .increment(1);
+            metrics::poll(provider.clone(), outcome.clone());
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::clock::Time;
 use crate::db::archive::{self, Moved};
 use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox, timers};
 use crate::faults::Step;
+use crate::telemetry::metrics;
 
 /// Rows in one commit.
 const BATCH: i64 = 500;
@@ -104,14 +105,14 @@ impl Counts for Swept {
 
     fn record(&self) {
         for (reason, count) in [("no_matching_opening", self.parked), ("no_tracker", self.given_up)] {
-            metrics::counter!("account_opening_failures_total", "reason" => reason).increment(count);
+            metrics::failures(reason, count);
         }
         let Archived { facts, keys, work } = self.archived;
         for (what, moved) in [("facts", facts), ("keys", keys), ("work", work)] {
-            metrics::counter!("account_opening_archived_total", "what" => what).increment(moved.rows);
+            metrics::archived(what, moved.rows);
         }
         for sweep in &self.failed {
-            metrics::counter!("account_opening_sweep_failures_total", "sweep" => *sweep).increment(1);
+            metrics::sweep_failure(sweep);
         }
     }
 }

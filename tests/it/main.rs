@@ -25,6 +25,7 @@ mod fuzzing;
 mod guard;
 mod herd;
 mod journeys;
+mod layers;
 mod listener;
 mod operators;
 mod outages;

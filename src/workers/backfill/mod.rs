@@ -29,6 +29,7 @@ use crate::domain::retry::Next;
 use crate::faults::Step;
 use crate::outbound::CallError;
 use crate::provider::{LIST, ListPage};
+use crate::telemetry::metrics;
 
 const NAME: &str = "catch_up";
 
@@ -60,15 +61,12 @@ impl Counts for Backfilled {
 
     fn record(&self) {
         let Some((provider, outcome)) = &self.page else { return };
-        let count = |name: &'static str, outcome: &'static str| {
-            metrics::counter!(name, "provider" => provider.clone(), "outcome" => outcome).increment(1);
-        };
-        count("account_opening_catch_up_pages_total", outcome);
+        metrics::backfill_page(provider.clone(), outcome);
         for outcome in &self.items {
-            count("account_opening_catch_up_items_total", outcome);
+            metrics::backfill_item(provider.clone(), outcome);
         }
         if self.ended.is_some_and(|how| how != DONE) {
-            metrics::counter!("account_opening_failures_total", "reason" => NAME).increment(1);
+            metrics::failures(NAME, 1);
         }
     }
 }

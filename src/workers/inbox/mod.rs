@@ -24,6 +24,7 @@ use crate::db::{Fault, classify, describe, inbox};
 use crate::domain::retry::Next;
 use crate::domain::{Effect, OpeningId, Outcome, Request, StateName, Topic};
 use crate::heard::Heard;
+use crate::telemetry::metrics;
 
 /// How often a batch is tried again at once after contention.
 const TRIES: usize = 4;
@@ -100,7 +101,7 @@ impl Decided {
             memory.waits(provider, market, now);
         }
         for (_, to, source, _) in &self.transitions {
-            if answer(*to).is_some() {
+            if metrics::answer(*to).is_some() {
                 memory.answer(source, now);
             }
         }
@@ -128,36 +129,14 @@ impl Counts for Decided {
 
     fn record(&self) {
         for (from, to, source, market) in &self.transitions {
-            record_transition(*from, *to, source, market);
+            metrics::transition(*from, *to, source, market);
         }
-        metrics::counter!("account_opening_failures_total", "reason" => "processing").increment(self.failed);
-        metrics::counter!("account_opening_failures_total", "reason" => "unreadable").increment(self.buried);
+        metrics::failures("processing", self.failed);
+        metrics::failures("unreadable", self.buried);
         for (opening, word) in &self.unknown {
             tracing::warn!(opening.id = %opening, provider.status = word, "unknown provider status; it moves nothing");
-            metrics::counter!("account_opening_failures_total", "reason" => "unknown_status").increment(1);
+            metrics::failures("unknown_status", 1);
         }
-    }
-}
-
-/// Counts a transition; where it is the answer, also how the answer was learnt.
-pub fn record_transition(from: Option<StateName>, to: StateName, source: &'static str, market: &str) {
-    let from = from.map_or("none", StateName::as_str);
-    metrics::counter!("account_opening_transitions_total", "from" => from, "to" => to.as_str()).increment(1);
-    if let Some(outcome) = answer(to) {
-        metrics::counter!("account_opening_terminal_total", "source" => source, "outcome" => outcome).increment(1);
-    }
-    if to == StateName::Escalated {
-        metrics::counter!("account_opening_escalations_total", "market" => market.to_owned()).increment(1);
-    }
-}
-
-/// Whether entering a state is the answer to the request, and which.
-const fn answer(to: StateName) -> Option<&'static str> {
-    match to {
-        StateName::IssuingCard => Some("completed"),
-        StateName::Rejected => Some("rejected"),
-        StateName::Failed => Some("failed"),
-        _ => None,
     }
 }
 

@@ -29,6 +29,7 @@ use crate::db::{Fault, WITHIN, classify, conclude, describe};
 use crate::domain::{Fact, Source, Topic};
 use crate::faults::Step;
 use crate::outbound::{CallError, capacity};
+use crate::telemetry::metrics;
 
 /// Work claimed at once, and so the most calls of one loop at once.
 const BATCH: u8 = 16;
@@ -77,12 +78,10 @@ impl Counts for Relayed {
 
     fn record(&self) {
         for (topic, outcome, class) in &self.attempts {
-            let topic = topic.as_str();
-            metrics::counter!("account_opening_attempts_total", "topic" => topic, "outcome" => *outcome).increment(1);
+            metrics::attempt(*topic, outcome);
             match *outcome {
-                "retry" => metrics::counter!("account_opening_retries_total", "topic" => topic, "reason" => *class)
-                    .increment(1),
-                "dead" => metrics::counter!("account_opening_failures_total", "reason" => *class).increment(1),
+                "retry" => metrics::retry(*topic, class),
+                "dead" => metrics::failures(class, 1),
                 _ => {}
             }
         }

@@ -27,6 +27,7 @@ use crate::outbound::CallError;
 use crate::outbound::json::sanitize;
 use crate::services::Tracker;
 use crate::services::tracker::{Category, Document, Issue, NewIssue, one_line, time};
+use crate::telemetry::metrics;
 use crate::workers::timeline::add_words;
 
 /// How much of what happened a ticket tells.
@@ -133,7 +134,7 @@ impl Relay {
         if found.len() > 1 {
             let opening = ticket.opening.id;
             tracing::error!(opening.id = %opening, kind = %ticket.kind, keys = ?found, "one ticket was made more than once");
-            metrics::counter!("account_opening_tracker_duplicates_total").increment(1);
+            metrics::tracker_duplicate();
         }
         if !found.is_empty() {
             return Ok(Some(found.swap_remove(0)));
@@ -269,7 +270,7 @@ pub(super) async fn keep(connection: &mut PgConnection, attempt: &Attempt) -> sq
     let opening = attempt.work.opening_id;
     if let Some(other) = tracked::keep_key(connection, opening, kind, key).await? {
         tracing::error!(opening.id = %opening, %kind, keys = ?[other, key.clone()], "one ticket was made more than once");
-        metrics::counter!("account_opening_tracker_duplicates_total").increment(1);
+        metrics::tracker_duplicate();
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind};
 use crate::provider::nexusbank;
 use crate::services::ProfileService;
-use crate::workers::inbox::record_transition;
+use crate::telemetry::metrics;
 
 /// The header that makes a repeat safe.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -214,7 +214,7 @@ impl Start {
     /// Tells of it, once.
     pub fn committed(&self) {
         let opening = crate::domain::StateName::CreatingProfile;
-        record_transition(None, opening, Source::Api.as_str(), self.asked.market());
+        metrics::transition(None, opening, Source::Api.as_str(), self.asked.market());
         tracing::info!(opening.id = %self.id, "an opening was started");
         self.state.wakers.relay(Topic::CreateProfile).notify_one();
         self.state.wakers.relay(Topic::DeliverEvent).notify_one();
