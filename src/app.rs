@@ -52,7 +52,7 @@ impl Parts {
     /// Starts listeners and workers.
     ///
     /// # Errors
-    /// If an address is unavailable, or the limit of open files is too low (a [`crate::config::SettingError`]).
+    /// If an address is unavailable, or the limit of open files is too low (a [`crate::settings::SettingError`]).
     pub async fn run(self) -> anyhow::Result<App> {
         let Self { state, context, ingest, refused_webhooks } = self;
         let settings = Arc::clone(&state.settings);

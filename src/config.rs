@@ -5,8 +5,6 @@
 
 mod parse;
 mod raw;
-mod simulator;
-mod tracker;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,20 +13,18 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-use self::parse::{Checker, duration, given, list_of};
-pub use self::parse::{Role, SettingError, Token, invalid};
-pub use self::raw::{
-    DEVELOPMENT_API_KEY, DEVELOPMENT_API_TOKENS, DEVELOPMENT_WEBHOOK_SECRET, RawDatabase, RawHistory, RawSettings,
-};
-pub use self::simulator::{RawSimulator, SimulatorSettings};
-pub use self::tracker::{RawTracker, TrackerSettings};
+pub use self::parse::{Role, Token};
+pub use self::raw::{DEVELOPMENT_API_TOKENS, RawDatabase, RawHistory, RawSettings};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::policy::MAX_JITTER;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::text::string_enum;
 use crate::outbound::breaker::Rules;
+use crate::provider::nexusbank::NexusBankSettings;
 use crate::provider::signature::WebhookSecret;
+use crate::services::tracker::TrackerSettings;
+use crate::settings::{Checker, SettingError, duration, given, list_of, to_delta};
 use crate::telemetry::{LogFilter, LogFormat};
 
 /// Some providers repeat webhooks for this long; duplicates must be recognised for longer.
@@ -64,18 +60,6 @@ pub struct Subscriber {
     pub url: String,
     /// The secret that signs its events.
     pub secret: WebhookSecret,
-}
-
-#[derive(Clone, Debug)]
-pub struct NexusBankSettings {
-    /// Without a trailing slash.
-    pub base_url: String,
-    /// The bearer key of our calls.
-    pub api_key: SecretString,
-    /// A webhook may be signed with any of these.
-    pub webhook_secrets: Vec<WebhookSecret>,
-    /// The maximum difference between a webhook's signed time and ours.
-    pub tolerance: TimeDelta,
 }
 
 /// The validated settings.
@@ -175,6 +159,7 @@ impl RawSettings {
     pub fn checked(&self) -> Result<Settings, Vec<SettingError>> {
         let mut check = Checker::default();
         let database = self.database.check(&mut check);
+        let tolerance = check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance);
         let settings = Settings {
             database,
             log: check.with("LOG", &self.log, LogFilter::EXPECTED, parse::log_filter).unwrap_or_default(),
@@ -197,7 +182,7 @@ impl RawSettings {
                 parse::SUBSCRIBERS,
                 parse::subscribers,
             ),
-            nexusbank: self.nexusbank(&mut check),
+            nexusbank: self.nexusbank.check(&mut check, tolerance),
             profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),
             card_service_url: check.url("CARD_SERVICE_URL", &self.card_service_url),
             tracker: self.tracker.check(&mut check),
@@ -232,17 +217,6 @@ impl RawSettings {
         check.finish(settings)
     }
 
-    fn nexusbank(&self, check: &mut Checker) -> NexusBankSettings {
-        let secrets = |text: &str| list_of(text, WebhookSecret::parse);
-        let (key, signs) = (&self.nexusbank_api_key, &self.nexusbank_webhook_secrets);
-        NexusBankSettings {
-            base_url: check.url("NEXUSBANK_BASE_URL", &self.nexusbank_base_url),
-            api_key: check.secret("NEXUSBANK_API_KEY", key, parse::BEARER, parse::header_text).into(),
-            webhook_secrets: check.secret("NEXUSBANK_WEBHOOK_SECRETS", signs, parse::WEBHOOK_SECRETS, secrets),
-            tolerance: check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance),
-        }
-    }
-
     fn policy(&self, check: &mut Checker) -> Policy {
         let schedule = check.with(
             "POLL_SCHEDULE",
@@ -250,7 +224,7 @@ impl RawSettings {
             "durations above zero, comma-separated, such as 30m or 2m,5m,10m,30m",
             |text| list_of(text, duration),
         );
-        let poll_schedule = schedule.unwrap_or_default().into_iter().map(parse::to_delta).collect();
+        let poll_schedule = schedule.unwrap_or_default().into_iter().map(to_delta).collect();
         let expected = format!("a whole percentage from 0% to {MAX_JITTER}%");
         let poll_jitter = check.with("POLL_JITTER", &self.poll_jitter, &expected, parse::percent).unwrap_or_default();
         Policy { poll_schedule, poll_jitter, escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after) }
@@ -315,23 +289,9 @@ impl RawSettings {
         if given(self.history_key.as_ref()).is_none() {
             check.wrong("HISTORY_KEY", None, "base64 of 32 bytes (required in production)");
         }
-        if self.tracker.jira_api_token.as_ref().is_some_and(|it| it.contains(world::DEVELOPMENT_JIRA_API_TOKEN)) {
-            check.wrong("JIRA_API_TOKEN", None, "a value of your own (the simulator's default is public)");
-        }
-        for (name, value, default) in [
-            ("API_TOKENS", &self.api_tokens, DEVELOPMENT_API_TOKENS),
-            ("NEXUSBANK_API_KEY", &self.nexusbank_api_key, DEVELOPMENT_API_KEY),
-            ("NEXUSBANK_WEBHOOK_SECRETS", &self.nexusbank_webhook_secrets, DEVELOPMENT_WEBHOOK_SECRET),
-        ] {
-            let parts = default.split([':', ',']).filter(|part| part.len() >= 16);
-            if value.is_empty() || parts.into_iter().any(|part| value.contains(part)) {
-                check.wrong(
-                    name,
-                    None,
-                    "a value of your own (required in production; the development default is public)",
-                );
-            }
-        }
+        check.own_value("API_TOKENS", &self.api_tokens, DEVELOPMENT_API_TOKENS);
+        self.nexusbank.check_production(check);
+        self.tracker.check_production(check);
     }
 }
 

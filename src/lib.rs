@@ -31,6 +31,7 @@ pub mod outbound;
 pub mod provider;
 pub mod refused_webhooks;
 pub mod services;
+pub mod settings;
 pub mod telemetry;
 pub mod token_bucket;
 pub mod workers;

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use account_opening::clock::{Clock, Time};
-use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use account_opening::db::migrations;
+use account_opening::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use private_postgres::Cluster;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use account_opening::clock::{Clock, Time};
-use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
+use account_opening::provider::nexusbank::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
 use serde_json::{Map, Value, json};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use account_opening::clock::{Clock, Time};
-use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
+use account_opening::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use chrono::TimeDelta;
 use private_postgres::{Cluster, ClusterOptions};
 use sqlx::{Connection, PgConnection};

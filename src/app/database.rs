@@ -7,9 +7,10 @@ use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use sqlx::migrate::MigrateError;
 
-use crate::config::{self, Environment, SettingError};
+use crate::config::{self, Environment};
 use crate::db::migrations::{self, Version};
 use crate::db::{PoolOptions, Unfit, acquire, connect, connect_alone, connect_for_migrations, describe, roles};
+use crate::settings::SettingError;
 use private_postgres::{Cluster, ClusterError, ClusterOptions};
 
 /// How long to wait at the start for an unavailable database.

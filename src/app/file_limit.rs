@@ -6,8 +6,8 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::config::SettingError;
 use crate::http::listener::CONNECTIONS;
+use crate::settings::SettingError;
 
 /// Files that the process always uses: standard streams, the runtime, both listeners, the pipes of a private cluster,
 /// and one waiting connection per listener.

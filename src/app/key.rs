@@ -12,9 +12,9 @@ use nix::unistd::Uid;
 use sqlx::PgPool;
 
 use super::verify;
-use crate::config::SettingError;
 use crate::db::describe;
 use crate::domain::chain::HistoryKey;
+use crate::settings::SettingError;
 
 /// Why no key can be used.
 #[derive(Debug, thiserror::Error)]

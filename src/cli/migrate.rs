@@ -11,8 +11,9 @@ use sqlx::migrate::MigrateError;
 
 use super::Misconfigured;
 use crate::app::{Database, unfit};
-use crate::config::{self, RawDatabase, SettingError};
+use crate::config::{self, RawDatabase};
 use crate::db::{connect_for_migrations, describe, migrations, read_url, roles};
+use crate::settings::SettingError;
 use crate::telemetry::LogFormat;
 
 #[derive(Args)]

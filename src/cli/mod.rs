@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::dot_env::Variables;
 use crate::app::{KeyError, OpenError};
-use crate::config::{SettingError, invalid};
+use crate::settings::{SettingError, invalid};
 use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Opens bank accounts at a provider that answers later.

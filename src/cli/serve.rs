@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::Misconfigured;
 use crate::app::{App, Database, Parts, history_key};
 use crate::clock::Clock;
-use crate::config::{RawSettings, SettingError, Settings};
+use crate::config::{RawSettings, Settings};
+use crate::settings::SettingError;
 
 /// The part of the grace period reserved for closing the database.
 const CLOSING: Duration = Duration::from_secs(2);

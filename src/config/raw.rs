@@ -2,12 +2,9 @@
 
 use clap::{Args, FromArgMatches};
 
-use super::tracker::RawTracker;
+use crate::provider::nexusbank::RawNexusBank;
+use crate::services::tracker::RawTracker;
 
-/// The default webhook secret of service and simulator. Refused in production.
-pub const DEVELOPMENT_WEBHOOK_SECRET: &str = "whsec_YWNjb3VudC1vcGVuaW5nLWRldmVsb3BtZW50";
-/// The default API key at the provider. Refused in production.
-pub const DEVELOPMENT_API_KEY: &str = "nexusbank-development-key";
 /// The default API token. Refused in production.
 pub const DEVELOPMENT_API_TOKENS: &str = "developer:development-token:admin";
 
@@ -49,15 +46,8 @@ pub struct RawSettings {
     #[arg(long, env, default_value = "", hide_env_values = true, hide_default_value = true)]
     pub event_subscribers: String,
 
-    /// Base URL of the provider's API
-    #[arg(long, env, default_value = "http://127.0.0.1:8090")]
-    pub nexusbank_base_url: String,
-    /// Bearer key for the provider's API
-    #[arg(long, env, default_value = DEVELOPMENT_API_KEY, hide_env_values = true)]
-    pub nexusbank_api_key: String,
-    /// Secrets that verify the provider's webhooks: whsec_…, comma-separated; a webhook may be signed with any of them
-    #[arg(long, env, default_value = DEVELOPMENT_WEBHOOK_SECRET, hide_env_values = true)]
-    pub nexusbank_webhook_secrets: String,
+    #[command(flatten)]
+    pub nexusbank: RawNexusBank,
     /// Base URL of the profile service
     #[arg(long, env, default_value = "http://127.0.0.1:8090")]
     pub profile_service_url: String,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
+use account_opening::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use reqwest::Method;
 use serde_json::json;
 use world::{Options, Plan, Planner, Simulator};

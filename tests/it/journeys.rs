@@ -278,8 +278,8 @@ async fn the_sandbox_takes_the_same_way_and_does_not_exist_in_production() {
         .settings(|it| {
             it.environment = "production".to_owned();
             it.history_key = Some("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".to_owned());
-            it.nexusbank_api_key = "a-key-of-our-own-1".to_owned();
-            it.nexusbank_webhook_secrets = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
+            it.nexusbank.api_key = "a-key-of-our-own-1".to_owned();
+            it.nexusbank.webhook_secrets = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
         })
         .start()
         .await;

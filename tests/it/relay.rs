@@ -214,7 +214,7 @@ async fn a_late_result_of_a_cancelled_command_is_still_a_fact() {
         [("aor_late", "superseded", vec![]), ("aor_else", "conflict", vec!["second_reference"])]
     {
         let (bank, url) = SlowBank::listening().await;
-        let app = TestApp::with().settings(|it| it.nexusbank_base_url = url).start().await;
+        let app = TestApp::with().settings(|it| it.nexusbank.base_url = url).start().await;
         let id = app.open().start().await;
         app.relay(Topic::CreateProfile).await;
         app.tick_inbox().await;

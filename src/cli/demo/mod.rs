@@ -148,7 +148,7 @@ impl Demo {
 fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     let total = usize::try_from(arguments.openings)?;
     let defaults = RawSettings::defaults()?;
-    let mut options = Options::local(defaults.nexusbank_api_key, defaults.nexusbank_webhook_secrets);
+    let mut options = Options::local(defaults.nexusbank.api_key, defaults.nexusbank.webhook_secrets);
     options.planner = Planner::Quota { total, timing: Timing::compressed() };
     options.tracker.lag = TRACKER_LAG;
     options.seed = arguments.seed;
@@ -164,7 +164,7 @@ fn settings(world: &str, data_dir: &std::path::Path) -> anyhow::Result<Settings>
     raw.internal_addr = "127.0.0.1:0".to_owned();
     raw.api_tokens = format!("demo:{TOKEN}:admin");
     raw.database.data_dir = Some(data_dir.display().to_string());
-    raw.nexusbank_base_url = world.to_owned();
+    raw.nexusbank.base_url = world.to_owned();
     raw.profile_service_url = world.to_owned();
     raw.card_service_url = world.to_owned();
     let theirs = TrackerOptions::default();

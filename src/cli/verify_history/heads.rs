@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::Misconfigured;
-use crate::config::SettingError;
 use crate::domain::verify::Head;
+use crate::settings::SettingError;
 
 /// A validated file of heads, so that a wrong line is reported before the work begins.
 pub(super) struct Heads(PathBuf);

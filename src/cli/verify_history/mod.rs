@@ -19,8 +19,9 @@ use self::report::Report;
 use super::Misconfigured;
 use crate::app::verify::Totals;
 use crate::app::{Database, known_history_key, verify};
-use crate::config::{self, RawHistory, SettingError, invalid};
+use crate::config::{self, RawHistory};
 use crate::domain::chain::HistoryKey;
+use crate::settings::{SettingError, invalid};
 use private_postgres::Cluster;
 
 /// Heads compared per query.

@@ -13,12 +13,12 @@ use super::fields;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
 use super::work::{Connection, database};
-use crate::config::TrackerSettings;
 use crate::db::tickets;
 use crate::domain::TicketKind;
 use crate::domain::text::string_enum;
 use crate::http::AppState;
 use crate::http::problem::ApiError;
+use crate::services::tracker::TrackerSettings;
 
 string_enum!(
     /// Whether a person still has to look.

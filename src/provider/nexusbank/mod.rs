@@ -6,6 +6,7 @@
 
 mod account;
 mod message;
+mod settings;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,13 +20,15 @@ use serde_json::{Value, json};
 pub use self::account::read_account;
 use self::message::Words;
 pub use self::message::{list_page, parse, parse_item, simulate};
+pub use self::settings::{
+    DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET, NexusBankSettings, RawNexusBank, WEBHOOK_SECRETS,
+};
 use super::signature::{self, Fingerprint, WebhookSecret};
 use super::{
     BicSource, Capabilities, Headers, Idempotency, Incoming, LIST, ListPage, Parsed, Provider, Submission, Verified,
     VerifyError,
 };
 use crate::clock::Time;
-use crate::config::NexusBankSettings;
 use crate::domain::{OpeningId, ProviderRef, Report};
 use crate::outbound::{Answer, CallError, Client, Gate, Gates};
 

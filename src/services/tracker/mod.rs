@@ -5,6 +5,7 @@
 //! created once.
 
 mod document;
+mod settings;
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 pub use self::document::{Document, one_line};
+pub(crate) use self::settings::{EMAIL, email_address};
+pub use self::settings::{RawTracker, TrackerSettings};
 use crate::clock::Time;
-use crate::config::TrackerSettings;
 use crate::outbound::json::{self, Prose};
 use crate::outbound::{CallError, Client, Gate, Gates, is_code};
 

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use account_opening::config::NexusBankSettings;
 use account_opening::db::backfills::{self, Cause, Settled, Then};
 use account_opening::domain::OpeningId;
 use account_opening::faults::{FaultPoint, Step, When};
 use account_opening::outbound::Client;
 use account_opening::provider::nexusbank::NexusBank;
+use account_opening::provider::nexusbank::NexusBankSettings;
 use account_opening::provider::{Provider, Providers};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;

@@ -1,6 +1,6 @@
 //! The proof with real processes: killed, and started again.
 
-use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
+use account_opening::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use futures::future::join_all;
 use serde_json::Value;
 use world::{Endpoint, Options, Plan, Planner, Simulator, Verdict};

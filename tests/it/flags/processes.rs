@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
+use account_opening::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use nix::sys::signal::Signal;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
+use account_opening::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use private_postgres::{Cluster, ClusterOptions};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use account_opening::clock::Clock;
-use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
+use account_opening::provider::nexusbank::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
 use futures::StreamExt;
 use reqwest::Method;

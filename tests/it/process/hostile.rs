@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use account_opening::clock::Clock;
-use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
+use account_opening::provider::nexusbank::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
 use axum::body::Bytes;
 use futures::StreamExt;

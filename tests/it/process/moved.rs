@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
+use account_opening::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use private_postgres::Cluster;
 use serde_json::Value;
 use world::{Options, Plan, Planner, Simulator};

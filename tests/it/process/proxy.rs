@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
+use account_opening::provider::nexusbank::DEVELOPMENT_WEBHOOK_SECRET;
 use tokio::net::TcpListener;
 use world::{Options, Plan, Planner, Simulator};
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
+use account_opening::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use nix::sys::signal::Signal;
 use sqlx::PgConnection;
 use world::{Api, Fault, Options, Plan, Planner, Simulator};

@@ -13,10 +13,11 @@ mod writer;
 use std::net::IpAddr;
 
 use account_opening::app::Parts;
-use account_opening::config::{DEVELOPMENT_WEBHOOK_SECRET, Settings};
+use account_opening::config::Settings;
 use account_opening::domain::chain::HistoryKey;
 use account_opening::http::listener::Limits;
 use account_opening::http::{AppState, internal, public};
+use account_opening::provider::nexusbank::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
 use reqwest::Client;
 use serde_json::Value;
@@ -35,7 +36,7 @@ fn other_secret() -> WebhookSecret {
 
 /// The app in environment `sandbox` with these webhook secrets, which need not be the bank's.
 async fn with_secrets(secrets: &str) -> TestApp {
-    TestApp::with().settings(|it| it.nexusbank_webhook_secrets = secrets.to_owned()).start().await
+    TestApp::with().settings(|it| it.nexusbank.webhook_secrets = secrets.to_owned()).start().await
 }
 
 /// A client that comes from this address.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use account_opening::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
+use account_opening::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;

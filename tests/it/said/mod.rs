@@ -40,7 +40,7 @@ impl Outside {
         });
         let url = listen(router).await;
         let app = TestApp::with().settings(|it| {
-            it.nexusbank_base_url.clone_from(&url);
+            it.nexusbank.base_url.clone_from(&url);
             it.profile_service_url.clone_from(&url);
             it.card_service_url.clone_from(&url);
         });

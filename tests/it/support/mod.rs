@@ -295,16 +295,16 @@ impl TestAppBuilder {
     pub async fn start(mut self) -> TestApp {
         let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
         // The bank signs with the first of its secrets.
-        let secret = self.raw.nexusbank_webhook_secrets.split(',').next().unwrap_or_default();
-        let mut options = Options::local(self.raw.nexusbank_api_key.clone(), secret);
+        let secret = self.raw.nexusbank.webhook_secrets.split(',').next().unwrap_or_default();
+        let mut options = Options::local(self.raw.nexusbank.api_key.clone(), secret);
         options.planner = Planner::Fixed(Plan::by_hand());
         options.clock = clock.clone();
         options.tracker = self.tracker.clone().unwrap_or_default();
         let world = Simulator::start(options).await.unwrap();
-        for url in [&mut self.raw.nexusbank_base_url, &mut self.raw.profile_service_url, &mut self.raw.card_service_url]
+        for url in [&mut self.raw.nexusbank.base_url, &mut self.raw.profile_service_url, &mut self.raw.card_service_url]
         {
             // A test may have pointed one elsewhere.
-            if url.as_str() == RawSettings::defaults().unwrap().nexusbank_base_url {
+            if url.as_str() == RawSettings::defaults().unwrap().nexusbank.base_url {
                 *url = world.base_url();
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account_opening::clock::Clock;
-use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
+use account_opening::provider::nexusbank::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};

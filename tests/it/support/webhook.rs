@@ -1,6 +1,6 @@
 //! Webhooks as the bank sends them, and as others do.
 
-use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
+use account_opening::provider::nexusbank::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
 use chrono::TimeDelta;
 use serde_json::{Value, json};

@@ -25,7 +25,7 @@ async fn bank() -> String {
 
 async fn app_with_that_bank() -> TestApp {
     let url = bank().await;
-    TestApp::with().settings(|it| it.nexusbank_base_url = url).start().await
+    TestApp::with().settings(|it| it.nexusbank.base_url = url).start().await
 }
 
 /// No time passes between the start and the end: the wait of an hour-old webhook, minutes by then, is cut short.

@@ -1,6 +1,6 @@
 //! Who is believed: 401 for everybody else, of whom nothing is read or kept.
 
-use account_opening::config::DEVELOPMENT_WEBHOOK_SECRET;
+use account_opening::provider::nexusbank::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{WebhookSecret, sign};
 use chrono::TimeDelta;
 
@@ -158,7 +158,7 @@ async fn an_id_and_a_time_that_stand_on_two_lines_are_those_of_the_first() {
 #[tokio::test]
 async fn while_secrets_are_rotated_the_old_and_the_new_one_are_believed() {
     let both = format!("{DEVELOPMENT_WEBHOOK_SECRET},{OTHER_SECRET}");
-    let app = TestApp::with().settings(|it| it.nexusbank_webhook_secrets = both).start().await;
+    let app = TestApp::with().settings(|it| it.nexusbank.webhook_secrets = both).start().await;
     let sent = |secret: &str| app.webhook().body(of_no_concern(0)).signed_with(&parsed(secret)).answered();
     assert_eq!(sent(DEVELOPMENT_WEBHOOK_SECRET).await, 200);
     assert_eq!(sent(OTHER_SECRET).await, 200);

@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 use clap::Args;
 use secrecy::SecretString;
 
-use super::parse::{self, Checker};
+use crate::settings::{self, BEARER, Checker, given, header_text};
 
-pub(super) const EMAIL: &str = "the e-mail address of an account at the ticket tracker";
+pub(crate) const EMAIL: &str = "the e-mail address of an account at the ticket tracker";
 const PROJECT: &str = "a project key: a letter, then letters, digits and underscores";
 
 #[derive(Args, Clone)]
@@ -51,9 +51,9 @@ impl TrackerSettings {
 }
 
 impl RawTracker {
-    pub(super) fn check(&self, check: &mut Checker) -> Option<TrackerSettings> {
+    pub(crate) fn check(&self, check: &mut Checker) -> Option<TrackerSettings> {
         let (issue_type, index_lag) = (
-            check.with("JIRA_ISSUE_TYPE", &self.jira_issue_type, "the name of an issue type", parse::line),
+            check.with("JIRA_ISSUE_TYPE", &self.jira_issue_type, "the name of an issue type", settings::line),
             check.delta("JIRA_INDEX_LAG", &self.jira_index_lag),
         );
         let given = [
@@ -62,7 +62,7 @@ impl RawTracker {
             ("JIRA_API_TOKEN", &self.jira_api_token),
             ("JIRA_PROJECT_KEY", &self.jira_project_key),
         ]
-        .map(|(name, value)| (name, parse::given(value.as_ref()).map(str::trim)));
+        .map(|(name, value)| (name, given(value.as_ref()).map(str::trim)));
         let (name_set, _) = given.iter().find(|(_, value)| value.is_some())?;
         for (name, _) in given.iter().filter(|(_, value)| value.is_none()) {
             check.wrong(name, None, &format!("a value, because {name_set} is set: set all four of JIRA_*, or none"));
@@ -72,7 +72,7 @@ impl RawTracker {
             base_url: base_url.map(|it| check.url("JIRA_BASE_URL", it)).unwrap_or_default(),
             email: email.map(|it| check.secret("JIRA_EMAIL", it, EMAIL, email_address)).unwrap_or_default(),
             api_token: token
-                .map(|it| check.secret("JIRA_API_TOKEN", it, parse::BEARER, parse::header_text))
+                .map(|it| check.secret("JIRA_API_TOKEN", it, BEARER, header_text))
                 .unwrap_or_default()
                 .into(),
             project_key: project.and_then(|it| check.with("JIRA_PROJECT_KEY", it, PROJECT, key)).unwrap_or_default(),
@@ -80,11 +80,18 @@ impl RawTracker {
             index_lag,
         })
     }
+
+    /// Production accepts no public token.
+    pub(crate) fn check_production(&self, check: &mut Checker) {
+        if self.jira_api_token.as_ref().is_some_and(|it| it.contains(world::DEVELOPMENT_JIRA_API_TOKEN)) {
+            check.wrong("JIRA_API_TOKEN", None, "a value of your own (the simulator's default is public)");
+        }
+    }
 }
 
 /// Basic authentication ends the user name at the first colon, so it must not contain one.
-pub(super) fn email_address(text: &str) -> Result<String, String> {
-    let text = parse::header_text(text)?;
+pub(crate) fn email_address(text: &str) -> Result<String, String> {
+    let text = header_text(text)?;
     if text.contains('@') && !text.contains(':') { Ok(text) } else { Err("not an e-mail address".to_owned()) }
 }
 

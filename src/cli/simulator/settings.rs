@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-
-use super::parse::{self, Checker, SettingError};
-use super::tracker::{EMAIL, email_address};
-use super::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
-use crate::provider::signature::WebhookSecret;
 use world::TrackerOptions;
+
+use crate::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET, WEBHOOK_SECRETS};
+use crate::provider::signature::WebhookSecret;
+use crate::services::tracker::{EMAIL, email_address};
+use crate::settings::{BEARER, Checker, SettingError, boolean, given, header_text};
 
 #[derive(Args, Clone)]
 pub struct RawSimulator {
@@ -66,18 +66,18 @@ impl RawSimulator {
         let settings = SimulatorSettings {
             addr: check.address("SIMULATOR_ADDR", &self.simulator_addr),
             webhook_url: check.whole_url("WEBHOOK_URL", &self.webhook_url),
-            api_key: check.secret("NEXUSBANK_API_KEY", &self.nexusbank_api_key, parse::BEARER, parse::header_text),
+            api_key: check.secret("NEXUSBANK_API_KEY", &self.nexusbank_api_key, BEARER, header_text),
             webhook_secret: check.secret(
                 "NEXUSBANK_WEBHOOK_SECRETS",
                 &self.nexusbank_webhook_secrets,
-                parse::WEBHOOK_SECRETS,
+                WEBHOOK_SECRETS,
                 first_secret,
             ),
             tracker: self.tracker(&mut check),
             faults: check
-                .with("SIMULATOR_FAULTS", &self.simulator_faults, "true or false", parse::boolean)
+                .with("SIMULATOR_FAULTS", &self.simulator_faults, "true or false", boolean)
                 .unwrap_or_default(),
-            seed: parse::given(self.simulator_seed.as_ref()).map(|it| check.number("SIMULATOR_SEED", it, 0, u64::MAX)),
+            seed: given(self.simulator_seed.as_ref()).map(|it| check.number("SIMULATOR_SEED", it, 0, u64::MAX)),
         };
         check.finish(settings)
     }
@@ -89,7 +89,7 @@ impl RawSimulator {
         TrackerOptions {
             email: check.optional_secret("JIRA_EMAIL", email, EMAIL, email_address).unwrap_or(defaults.email),
             api_token: check
-                .optional_secret("JIRA_API_TOKEN", token, parse::BEARER, parse::header_text)
+                .optional_secret("JIRA_API_TOKEN", token, BEARER, header_text)
                 .unwrap_or(defaults.api_token),
             lag: check.delta("SIMULATOR_JIRA_LAG", &self.simulator_jira_lag),
         }
