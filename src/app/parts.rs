@@ -31,7 +31,6 @@ use crate::workers::{Context, Wakers};
 pub struct Parts {
     /// The state of the listeners' handlers.
     pub state: AppState,
-    /// The workers' context.
     pub context: Context,
     pub(super) ingest: JoinHandle<()>,
     pub(super) refused_webhooks: JoinHandle<()>,

@@ -38,7 +38,6 @@ impl Totals {
 
 #[derive(Clone, Debug)]
 pub struct Verified {
-    /// Which.
     pub opening: Uuid,
     pub findings: Vec<Finding>,
     /// The head of its history, if there are no findings.

@@ -30,7 +30,6 @@ const BEHIND: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_millis(8);
 /// The maximum number of concurrent batches of facts, on any number of cores.
 const MAX_BATCHES: usize = 4;
-/// The sweeper's interval.
 const SWEEP: Duration = Duration::from_secs(10);
 /// How often webhook times and secret uses are written. A crash loses much less than a backfill's overlap covers.
 const KEEP: Duration = Duration::from_secs(5);

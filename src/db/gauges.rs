@@ -29,8 +29,8 @@ pub struct Count {
 /// value means "at least as many"; `oldest` is then the oldest of the counted rows.
 pub const MAX_COUNTED: i64 = 10_000;
 
-/// Disables sequential scans for the transaction. Plan: among many rows a few seem cheap to find by a scan, but they
-/// are at the end of the table; the index reads only them.
+/// Restricts the transaction's plans to index scans. Each query has a small limit; for a few rows the planner may
+/// prefer a sequential or bitmap scan, whose cost grows with the table.
 pub async fn by_index(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- gauges::by_index

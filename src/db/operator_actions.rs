@@ -74,8 +74,8 @@ pub async fn is_recorded(connection: &mut PgConnection, id: Uuid) -> sqlx::Resul
     .await
 }
 
-/// Empties what was said in the acts on an opening, on the facts and cases that were `emptied` with it, whatever they were recorded
-/// under, and in acts on no opening that mention its customer. Who acted, how and when stays, and why it was erased.
+/// Erases the texts of acts on an opening, on its `emptied` facts and cases, and on no opening if they mention its
+/// customer. Operator, act, time and the reason of the erasure stay.
 pub async fn erase(
     connection: &mut PgConnection,
     opening: OpeningId,

@@ -60,7 +60,7 @@ const NO_TRANSACTION_TIMEOUT: &str = "select 'transaction_timeout', set_config('
 /// Why a database, or the path to it, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// Names come from all of Unicode.
+    /// The database's encoding is not UTF8, but names may contain any Unicode character.
     #[error("points to a database whose server_encoding is {0}")]
     Encoding(String),
     /// A setting was not kept.

@@ -1,9 +1,9 @@
-//! The service with one of its defences taken out, for the positive controls of the chaos run: a checker that does not catch
-//! these proves nothing.
+//! The service with one defence removed, for the chaos run's positive controls: a checker that does not catch these
+//! proves nothing.
 //!
-//! It is compiled only with the feature `broken`, which in turn compiles only where `ACCOUNT_OPENING_BROKEN` is set for the
-//! build; the defence is chosen by the variable `BROKEN` of the process, and production refuses to start. In any other
-//! build none of this exists. What a defence is replaced by stands here, or beside it in a file of this name.
+//! Compiled only with the feature `broken`, which compiles only if `ACCOUNT_OPENING_BROKEN` is set for the build. The
+//! variable `BROKEN` of the process selects the defence, and production refuses to start. Other builds contain none of
+//! this. The replacement of a defence is here, or beside the defence in a file of this name.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -23,46 +23,47 @@ const _: () = assert!(
 );
 
 string_enum!(
-    /// What is missing.
+    /// The removed defence.
     Defence {
-        /// A webhook is answered when it is in memory.
+        /// A webhook is acknowledged as soon as it is in memory.
         AckAfterCommit = "ack-before-commit",
-        /// Whoever comes settles, whatever stands there.
+        /// Any worker settles a row, whatever its lease token.
         LeaseToken = "no-lease-token",
-        /// An event's key is looked for before it is inserted, and two may look at once; a duplicate acts again.
+        /// An event's key is looked up before the insert, without a unique index: two writers may look at once, and a
+        /// duplicate acts again.
         UniqueKey = "no-unique-key",
-        /// Only the burst cache knows what was there.
+        /// Only the burst cache recognises duplicates.
         DurableDedup = "dedup-only-in-memory",
-        /// Effects are written once the state is.
+        /// Effects are written after the commit of the state.
         OutboxInside = "outbox-outside-the-transaction",
-        /// Who did not hear of his COMMIT does it all again.
+        /// After a COMMIT with unknown outcome the work is repeated without a check.
         ReadAfterUnknown = "blind-repeat-after-unknown-commit",
-        /// A connection is taken as it is, and whoever hangs up drops the work.
+        /// Connections are used without a check, and a client that hangs up cancels the work.
         PoolGuard = "no-pool-guard",
-        /// The id of an effect is drawn, and another one when it is decided once more.
+        /// The id of an effect is random, and different if it is decided again.
         EffectKeys = "random-effect-keys",
-        /// Events are read in the order of the transactions that wrote them.
+        /// Events are read in the order of their transactions.
         EventOrder = "events-by-transaction",
-        /// A session is trusted to have what it asked for when it began.
+        /// A session's startup options are trusted without reading them back.
         SessionSettings = "trusted-startup-options",
     }
 );
 
 static POOL: OnceLock<PgPool> = OnceLock::new();
 
-/// Whether this defence is out.
+/// Whether this defence is removed.
 #[must_use]
 pub fn lacks(defence: Defence) -> bool {
     static LACKS: OnceLock<Option<Defence>> = OnceLock::new();
     *LACKS.get_or_init(|| std::env::var("BROKEN").ok()?.parse().ok()) == Some(defence)
 }
 
-/// Says that the missing defence mattered just now: a run deals its faults until it has, and counts these lines.
+/// Logs that the missing defence mattered. A run deals its faults until it has, and counts these lines.
 pub fn mattered(defence: Defence) {
     tracing::warn!(broken = defence.as_str(), "the missing defence mattered");
 }
 
-/// What work outside its transaction runs on.
+/// Saves the pool for work outside a transaction.
 pub fn keep(pool: &PgPool) {
     let _ = POOL.set(pool.clone());
 }
@@ -71,16 +72,14 @@ fn pool() -> sqlx::Result<&'static PgPool> {
     POOL.get().ok_or(sqlx::Error::PoolClosed)
 }
 
-/// Stores a message in the task of whoever waits for it: looks in one transaction, inserts without one.
-///
-/// # Errors
-/// When the database is away.
+/// Stores a message in the task of its request: looks up in a transaction, inserts without one.
 pub async fn store(facts: &[NewFact]) -> Result<Stored, Unavailable> {
     let storing = async {
         let looking = pool()?.begin().await?;
         looking.commit().await?;
         let mut connection = pool()?.acquire().await?;
-        // A statement by itself begins its transaction microseconds before it is executed; one that was left open began a round
+        // A single statement starts its transaction microseconds before it runs; a leftover transaction started at
+        // least a round trip ago.
         // trip ago at the least.
         let open: bool = sqlx::query_scalar("select now() < statement_timestamp() - interval '20 ms'")
             .fetch_one(&mut *connection)
@@ -94,7 +93,7 @@ pub async fn store(facts: &[NewFact]) -> Result<Stored, Unavailable> {
     storing.await.map_err(|_| Unavailable("the database is away"))
 }
 
-/// Writes work a moment after the commit that it belongs to, if this process lives so long.
+/// Writes work a moment after the commit that it belongs to, if the process is still alive.
 pub fn insert_later(work: Vec<outbox::NewWork>, now: Time) {
     tokio::spawn(async move {
         for _ in 0..20 {
@@ -108,7 +107,7 @@ pub fn insert_later(work: Vec<outbox::NewWork>, now: Time) {
     });
 }
 
-/// Acts on a duplicate as on a first one, where nothing but its key would tell.
+/// Makes a duplicate act like a first fact if only its key would have revealed it.
 #[must_use]
 pub fn acted_again(mut decision: Decision) -> Decision {
     let twice = decision.outcome == Outcome::Duplicate && decision.opening.state_name() == StateName::IssuingCard;

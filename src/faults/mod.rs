@@ -1,8 +1,8 @@
-//! [`FaultPoint`]: tests make a step of a worker, of a webhook on its way in or of a start fail, before or after it. A running
+//! [`FaultPoint`] lets tests fail a step of a worker, of webhook ingest or of a start, before or after it. A running
 //! service has none.
 //!
-//! The other faults stand outside the service: the simulated world, the proxy in front of Postgres (`crates/chaos`), and a
-//! process whose clock is wrong (`CLOCK_OFFSET`).
+//! All other faults are outside the service: the simulated world, the proxy in front of Postgres (`crates/chaos`), and
+//! a process with a wrong clock (`CLOCK_OFFSET`).
 
 #[cfg(feature = "broken")]
 pub mod broken;

@@ -1,60 +1,57 @@
-//! Errors at the steps of a worker, of a webhook on its way in, and of a start over REST.
+//! Injected errors at the steps of a worker, of webhook ingest, and of a start over REST.
 //!
-//! Each takes its steps through [`FaultPoint::around`], so that a test can let each of them fail in turn: before
-//! it (nothing happened), or after it (it happened, and whoever did it never learnt so).
+//! Every step runs through [`FaultPoint::around`], so that a test can fail each one in turn: before it (nothing
+//! happened), or after it (it happened, but its caller never learnt it).
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
-    /// Takes work that is due.
+    /// Claims due work.
     Claim,
-    /// Asks another system.
+    /// Calls another system.
     Call,
-    /// Writes what came of it.
+    /// Writes the result.
     Settle,
-    /// Makes it last.
+    /// Commits the transaction.
     Commit,
 }
 
-/// On which side of a step.
+/// The side of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum When {
-    /// It has not begun.
+    /// Before it starts.
     Before,
-    /// It has taken effect.
+    /// After it took effect.
     After,
 }
 
-/// Where a fault may strike.
+/// A place where a fault can strike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
-    /// Who takes the step: a worker by its name, the relay by its topic, `ingest`, `start`.
+    /// A worker's name, a topic of the relay, `ingest` or `start`.
     pub worker: &'static str,
-    /// What it does.
     pub step: Step,
-    /// Before or after.
     pub when: When,
 }
 
 type Strike = dyn Fn(Place) -> Option<sqlx::Error> + Send + Sync;
 
-/// Decides at each place whether a fault strikes. The default never does, and is all that a service ever has.
+/// Decides at each place whether a fault strikes. The default never does; the service has no other.
 #[derive(Clone, Default)]
 pub struct FaultPoint(Option<Arc<Strike>>);
 
 impl FaultPoint {
-    /// Asks `strike` at each place; the error that it gives is the step's.
+    /// Calls `strike` at each place; the returned error becomes the step's error.
     pub fn new(strike: impl Fn(Place) -> Option<sqlx::Error> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(strike)))
     }
 
-    /// Takes a step.
+    /// Runs a step.
     ///
     /// # Errors
-    /// The step's own, or the fault's.
+    /// The step's own error, or the injected one.
     pub async fn around<T, E: From<sqlx::Error>>(
         &self,
         worker: &'static str,

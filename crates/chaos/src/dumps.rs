@@ -1,4 +1,4 @@
-//! Takes a database to another cluster, as people do: `pg_dump`, and `psql` with what it wrote.
+//! Moves a database to another cluster as operators do: `pg_dump`, then `psql`.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -8,12 +8,12 @@ use tokio::process::Command;
 
 use crate::sql;
 
-/// Writes the database to a file, as it is at one moment, while it is used.
+/// Dumps the database in one snapshot, while it is in use.
 pub async fn dump(url: &str, file: &Path) -> anyhow::Result<()> {
     run(url, "pg_dump", &["--file", &file.display().to_string(), "--dbname", url]).await
 }
 
-/// Fills a database that is empty from that file, in one transaction.
+/// Fills an empty database from the file, in one transaction.
 pub async fn restore(url: &str, file: &Path) -> anyhow::Result<()> {
     let file = file.display().to_string();
     let arguments = [
@@ -30,7 +30,7 @@ pub async fn restore(url: &str, file: &Path) -> anyhow::Result<()> {
     run(url, "psql", &arguments).await
 }
 
-/// One of Postgres' own programs, of the version that runs.
+/// Runs one of Postgres' own programs in the server's version.
 async fn run(url: &str, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let folder = sql::programs(&mut sql::connect(url).await?).await?;
     let mut command = Command::new(Path::new(&folder).join(program));

@@ -1,8 +1,8 @@
-//! The files that a run writes: one JSON object per line, only ever appended.
+//! The run's files: append-only JSON lines.
 //!
-//! Whoever records hands over a line and goes on; a thread of its own writes what has gathered, at the latest after
-//! [`LATEST`]. A line recorded durably is on disk when the call returns, together with all lines before it and with whatever
-//! others wait for: one fdatasync for all. A crash of the machine leaves a whole prefix, and at most one line cut short.
+//! A caller hands over a line and continues; a separate thread writes the gathered lines, at the latest after
+//! [`LATEST`]. A durable line is on disk when the call returns, together with all earlier lines: one fdatasync serves
+//! all waiting callers. A crash of the machine leaves a prefix with at most one incomplete last line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-/// How long a line may wait in memory.
+/// How long a line may stay in memory.
 const LATEST: Duration = Duration::from_millis(100);
 
 /// Microseconds since the epoch by the machine's clock.
@@ -38,7 +38,7 @@ struct Gathered {
     lines: Vec<u8>,
     waiting: Vec<Waiting>,
     closed: bool,
-    /// Once something could not be written, nothing after it is claimed to be.
+    /// After a failed write, no later line is reported as written.
     failed: Option<(io::ErrorKind, String)>,
 }
 
@@ -48,7 +48,7 @@ struct Waiting {
 }
 
 impl Recorder {
-    /// Starts a new file; one that exists already is somebody's evidence and is refused.
+    /// Creates the file; refuses an existing one, which is evidence of an earlier run.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
         let shared = Arc::new(Shared { gathered: Mutex::default(), wake: Condvar::new() });
@@ -57,17 +57,17 @@ impl Recorder {
         Ok(Self(Arc::new(Handle(shared))))
     }
 
-    /// Records a line. What goes wrong with it is told by the next [`Self::flush`].
+    /// Records a line. The next [`Self::flush`] reports errors.
     pub fn record(&self, line: &impl Serialize) {
         self.shared().lock().append(line);
     }
 
-    /// Records a line and returns when it is on disk.
+    /// Records a line and waits until it is on disk.
     pub async fn record_durably(&self, line: &impl Serialize) -> io::Result<()> {
         self.until(true, |gathered| gathered.append(line)).await
     }
 
-    /// Returns when all that was recorded before is written, or says what was not.
+    /// Waits until all earlier lines are written, or returns the error.
     pub async fn flush(&self) -> io::Result<()> {
         self.until(false, |_| ()).await
     }
@@ -114,7 +114,7 @@ impl Gathered {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Gathered> {
-        // A line is appended whole or not at all, whatever became of whoever held the lock.
+        // A line is appended completely or not at all, so a poisoned lock is usable.
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -141,7 +141,7 @@ impl Shared {
         }
     }
 
-    /// Waits for somebody who waits, or for [`LATEST`], and takes what has gathered.
+    /// Waits for a durable line or for [`LATEST`], and takes the gathered lines.
     fn gather(&self, lines: &mut Vec<u8>) -> (Vec<Waiting>, bool) {
         let gathered = self.lock();
         let idle = |it: &mut Gathered| it.waiting.is_empty() && !it.closed;

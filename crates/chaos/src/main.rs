@@ -1,9 +1,9 @@
-//! `chaos`: the service under kills, cuts and copies, and a judge that shares no code with it.
+//! `chaos`: runs the service under faults and judges it with a checker that shares no code with it.
 //!
-//! Three replicas on one Postgres open accounts at a fake bank while processes are killed and paused, connections are cut and
-//! delayed, answers to COMMIT are lost, the bank fails in every way and one clock is wrong. Then everything heals, the backlog
-//! drains, and the [`checker`] reads what the load saw, what the bank truly did and what the database holds. Then, in a small
-//! world of its own, a database is taken back to a dump of its past, and judged again.
+//! Three replicas on one Postgres open accounts at a fake bank, while processes are killed and paused, connections are
+//! cut and delayed, answers to COMMIT are lost, the bank fails in every way, and one clock is wrong. Then the faults
+//! stop, the backlog drains, and the [`checker`] compares what the load saw, what the bank did and what the database
+//! contains. In a second, smaller part a database is restored from an old dump and judged again.
 //!
 //! ```text
 //! world.rs      what a run stands on         services.rs  the replicas
@@ -40,17 +40,17 @@ use clap::Parser;
 
 use self::run::{Asked, say};
 
-/// Runs three services under faults and a load, and judges what came of it.
+/// Runs three replicas of the service under faults and load, and judges the result.
 #[derive(Parser)]
 #[command(version, long_about = None, after_help = "Exit codes: 0 passed, 1 violated, 2 wrong usage, 3 invalid (too little load, or a fault without evidence).")]
 struct Arguments {
-    /// How long load and faults last
+    /// Duration of load and faults in seconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=86_400))]
     seconds: u64,
-    /// What the load and the faults are drawn from
+    /// Seed of the load and the faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Print the outcome as one JSON object on standard output
+    /// Print the result as one JSON object on standard output
     #[arg(long)]
     json: bool,
     /// New openings per second
@@ -62,16 +62,16 @@ struct Arguments {
     /// Readings per second
     #[arg(long, default_value_t = 20.0)]
     reads: f64,
-    /// Keep the run's files in this folder, which must not have any yet [default: a temporary one, kept unless it passed]
+    /// Keep the run's files in this folder, which must be empty [default: a temporary one, kept unless the run passed]
     #[arg(long)]
     keep: Option<PathBuf>,
-    /// Judge the files of an earlier run again, which --keep kept in this folder
+    /// Judge the files of an earlier run in this folder again (see --keep)
     #[arg(long, conflicts_with_all = ["controls", "control", "keep"])]
     judge: Option<PathBuf>,
-    /// Run the positive controls: builds with one defence taken out, each of which must be caught
+    /// Run the positive controls: builds with one defence removed, each of which must be caught
     #[arg(long, conflicts_with = "control")]
     controls: bool,
-    /// Run one of the controls: take this defence out
+    /// Run one of the controls: remove this defence
     #[arg(long, value_parser = controls::names().collect::<Vec<_>>())]
     control: Option<String>,
     /// The program to test [default: account-opening beside this program; for a control, a build without defences]
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: &Arguments) -> anyhow::Result<u8> {
-    // The HTTP client takes the provider of the process; there is no other before this one.
+    // The HTTP client uses the process's TLS provider; none is installed before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
@@ -144,7 +144,7 @@ async fn play(arguments: &Arguments) -> anyhow::Result<u8> {
         println!("{outcome}");
     }
     if temporary && outcome.passed {
-        // What is left behind is in nobody's way.
+        // A remaining folder does no harm.
         let _ = std::fs::remove_dir_all(&folder);
     }
     Ok(outcome.exit_code())
@@ -152,7 +152,7 @@ async fn play(arguments: &Arguments) -> anyhow::Result<u8> {
 
 async fn service(arguments: &Arguments) -> anyhow::Result<PathBuf> {
     match (&arguments.service, &arguments.control) {
-        // The replicas run in folders of their own.
+        // The replicas run in their own folders.
         (Some(program), _) => {
             std::fs::canonicalize(program).with_context(|| format!("--service {}", program.display()))
         }

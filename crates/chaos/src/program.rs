@@ -1,4 +1,4 @@
-//! The service's program that a run tests: the one that is built beside this executable, or a build with its defences out.
+//! Finds the service's program: the one built beside this executable, or a build without defences.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,14 +10,14 @@ use crate::run::say;
 
 const NAME: &str = "account-opening";
 
-/// The program beside this executable. Under `cargo run` it is built first, so that no stale build is tested.
+/// The program beside this executable. Under `cargo run` it is built first, so that the tested build is current.
 pub async fn beside() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("this executable")?;
     let folder = own.parent().context("the folder of this executable")?;
     let program = folder.join(NAME);
     if let (Some(cargo), Some(target), Some(profile)) = (std::env::var_os("CARGO"), folder.parent(), folder.file_name())
     {
-        // The folder of the profile `dev` has another name.
+        // The profile `dev` builds into the folder `debug`.
         let profile = if profile == "debug" { "dev".as_ref() } else { profile };
         let mut build = Command::new(cargo);
         build.arg("build").arg("--profile").arg(profile).arg("--target-dir").arg(target);
@@ -31,7 +31,7 @@ pub async fn beside() -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// A build without defences, in a folder of its own: the program beside this executable always has them.
+/// A build without defences, in its own target folder: the program beside this executable always has them.
 pub async fn without_defences() -> anyhow::Result<PathBuf> {
     let target = root().join("target/broken");
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -41,7 +41,7 @@ pub async fn without_defences() -> anyhow::Result<PathBuf> {
     Ok(target.join("release").join(NAME))
 }
 
-/// Where the service's package stands, two folders above this one.
+/// The folder of the service's package, two levels above this one.
 fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).unwrap_or(own)

@@ -1,5 +1,5 @@
-//! What a run writes down, a JSON object per line: what the load did and saw (`history.jsonl`), what the outside world truly
-//! did (`ledger.jsonl`), and what the database held (`dump.jsonl`). The checker reads these three files and nothing else.
+//! The run's records, one JSON object per line: what the load did and saw (`history.jsonl`), what the outside world did
+//! (`ledger.jsonl`), and what the database contains (`dump.jsonl`). The checker reads only these files.
 //!
 //! Times are microseconds since the epoch by the machine's clock.
 
@@ -12,15 +12,16 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
 pub enum Seen {
-    /// The first line: what was planned.
+    /// The first line: the plan.
     Plan(Plan),
     /// The load began, or ended: rates are counted between the two.
     Load { at: i64, running: bool },
-    /// An opening is asked for under `key`, for the first time (`first`) or again, by a customer whose reference is the key.
+    /// An opening is requested under `key`, for the first time (`first`) or again. The customer's reference is the key.
     Open { at: i64, key: String, replica: usize, first: bool, hang_up: bool },
-    /// What was answered; `status` 0: nothing.
+    /// The answer; `status` 0: none.
     Opened { at: i64, key: String, replica: usize, status: u16, id: Option<String>, replayed: bool },
-    /// A message of the bank was made up. `dropped`: it is never sent. Each is in the plan once, whatever its copies and repeats.
+    /// A message of the bank was created. `dropped`: it is never sent. Each is listed once, regardless of copies and
+    /// repeats.
     Message {
         at: i64,
         webhook_id: String,
@@ -35,7 +36,7 @@ pub enum Seen {
         /// Copies sent beside the first.
         copies: u32,
     },
-    /// A request is sent: a message, its copy, its repeat, or a forgery (then `sha256` is the lie's). `number` is its own.
+    /// A request is sent: a message, a copy, a repeat, or a forgery (then `sha256` is the forged body's).
     Send {
         at: i64,
         number: u64,
@@ -44,41 +45,39 @@ pub enum Seen {
         replica: usize,
         forged: bool,
         hang_up: bool,
-        /// Its signature is written as a proxy on the way may write it.
+        /// A proxy on the way rewrites its signature header.
         #[serde(default)]
         folded: bool,
     },
-    /// What was answered; `status` 0: nothing.
+    /// The answer; `status` 0: none.
     Answer { at: i64, number: u64, status: u16 },
     /// An opening as it was read.
     Read { at: i64, replica: usize, id: String, version: i64, state: String },
     /// A reading that was not answered with 200.
     Unread { at: i64, replica: usize, status: u16 },
-    /// An event, as the reading endpoint gave it. Each reader begins at the start and follows the cursor.
+    /// An event as returned to a reader. Each reader starts at the beginning and follows the cursor.
     Event { at: i64, reader: usize, id: String, kind: String, opening: String, version: i64 },
-    /// An event that reached the subscriber, who answered 2xx.
+    /// An event that the subscriber received and acknowledged.
     Delivered { at: i64, webhook_id: String, event: String },
-    /// A fault was struck. `evidence`: what shows that it happened; none: it was tried, and nothing shows it.
+    /// A fault was struck. `evidence`: proof that it happened; none: it was tried without visible effect.
     Fault { at: i64, fault: Fault, target: String, evidence: Option<Value> },
-    /// The database was taken back to a dump. `before`, `after`: the next transaction's id, in the cluster that was left and in
-    /// the one that was filled.
+    /// The database was restored from a dump. `before`, `after`: the next transaction id in the old and in the new
+    /// cluster.
     Restored { at: i64, dumped_at: i64, before: i64, after: i64 },
 }
 
-/// What a run plans.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub seed: u64,
     pub seconds: u64,
-    /// Each has a reader of events.
+    /// Each replica has a reader of events.
     #[serde(default)]
     pub replicas: usize,
     pub openings_per_second: f64,
     /// Messages of the bank per second: first copies, dropped ones included.
     pub messages_per_second: f64,
-    /// Readings per second.
     pub reads_per_second: f64,
-    /// The faults that must show, each with the least number of times.
+    /// Faults that must have evidence, with their minimum number.
     pub faults: BTreeMap<Fault, u64>,
 }
 
@@ -101,21 +100,21 @@ pub enum Fault {
     ProviderHang,
     ProviderThrottle,
     ProviderGarbage,
-    /// 400 without a code, as a gateway before the bank says it.
+    /// 400 without a code, as from a gateway in front of the bank.
     ProviderGateway,
-    /// A right answer in gzip, although the request did not ask for compression.
+    /// A correct answer in gzip, although the request did not accept compression.
     ProviderGzip,
-    /// An id as long as they are documented to be at the most.
+    /// An id of the documented maximum length.
     LongId,
-    /// A reason that ends in half a character.
+    /// A reason that ends in a lone surrogate.
     CutCharacter,
     /// A status that the contract does not know.
     UnknownWord,
-    /// A signature in several header lines, joined by commas, or with a space behind its version.
+    /// A signature header split into lines, joined by commas, or with a space after its version.
     FoldedSignature,
 }
 
-/// A line of the outside world's ledger, on disk before the effect is answered for.
+/// A line of the outside world's ledger, on disk before the effect is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
 pub enum Did {
@@ -123,12 +122,10 @@ pub enum Did {
     Profile { at: i64, reference: String, key: String, profile_id: String },
     /// An account request was taken.
     Request { at: i64, reference: String, key: String, tracking_id: String, profile_id: String },
-    /// The bank decided.
     Decided {
         at: i64,
         reference: String,
         tracking_id: String,
-        /// `COMPLETED` or `REJECTED`.
         status: String,
         iban: Option<String>,
         bic: Option<String>,

@@ -1,8 +1,8 @@
-//! The second part of a run, in a small world of its own: in the middle of the load the database is taken back to a dump, on
-//! another cluster whose transaction ids are lower, as after a disaster or a move.
+//! The second part of a run, in a smaller world: under load the database is restored from a dump on another cluster
+//! with lower transaction ids, as after a disaster or a move.
 //!
-//! What was acknowledged after the dump is gone, and rightly so. But the outside world has not gone back: whatever the restored
-//! database asks for once more must be the same effect, not a second one, and who reads events goes on from the cursor it has.
+//! Everything acknowledged after the dump is lost, as expected. But the outside world has not gone back: a repeated
+//! request of the restored database must have no second effect, and readers of events continue with their cursors.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,20 +19,18 @@ use crate::run::{self, Asked, say};
 use crate::sql;
 use crate::world::{MAX_CONNECTIONS, Making, World};
 
-/// So many openings are acknowledged before the dump, and so many after the database was taken back.
+/// Openings acknowledged before the dump, and again after the restore.
 const OPENINGS: u64 = 20;
-/// So many cards are issued after the dump, and not known to the database that is taken back.
+/// Cards issued after the dump, unknown to the restored database.
 const CARDS: u64 = 20;
-/// How long any of that may take, on a machine that has other work.
+/// Time limit of each phase, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// So many transactions of the first cluster make its ids higher than the second one's for the whole run.
+/// Transactions used up in the first cluster, so that its ids stay higher than the second one's.
 const TRANSACTIONS: u32 = 50_000;
-/// Shorter than in the first part: it ends when the openings that the bank is silent about are escalated.
+/// Shorter than in the first part, which waits for the escalation of unanswered openings.
 const ENVIRONMENT: [(&str, &str); 1] = [("ESCALATE_AFTER", "12s")];
-/// Beyond all of it.
 const SECONDS: u64 = 600;
 
-/// What came of it.
 pub struct Restored {
     pub report: Report,
     pub also_wrong: Vec<String>,
@@ -43,7 +41,7 @@ pub async fn play(asked: &Asked) -> anyhow::Result<Restored> {
     std::fs::create_dir_all(&folder)?;
     let asked = Asked {
         seconds: SECONDS,
-        // Little enough for a machine that has other work: an overload is not what is to be shown.
+        // A low rate, since overload is not the subject here.
         openings_per_second: 4.0,
         messages_per_second: 15.0,
         reads_per_second: 2.0,
@@ -71,7 +69,7 @@ pub async fn play(asked: &Asked) -> anyhow::Result<Restored> {
     Ok(Restored { report, also_wrong })
 }
 
-/// What was wrong with it that no file shows.
+/// Runs it; returns the problems that no file shows.
 async fn story(world: &World, asked: &Asked, folder: &Path) -> anyhow::Result<Vec<String>> {
     let provider = &world.targets.provider;
     sql::use_up_transactions(&world.targets.url(), TRANSACTIONS).await?;

@@ -1,4 +1,4 @@
-//! One run: load and faults for so many seconds, then healing, draining, and the judgement.
+//! One run: load and faults for some seconds, then healing, draining and judging.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,9 +19,9 @@ use crate::strikes::{self, Strike};
 use crate::world::{HISTORY_KEY, Making, REPLICAS, TOKEN, WEBHOOK_SECRET, World};
 use crate::{files, restored, sql};
 
-/// The backlog must be gone this long after the faults end.
+/// Time limit for draining the backlog after the faults.
 const DRAINED_WITHIN: Duration = Duration::from_mins(2);
-/// How often a control is looked at while it runs.
+/// The interval of checks during a control.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long a service may take to stop: its grace, and a moment.
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
@@ -34,11 +34,10 @@ pub struct Asked {
     pub openings_per_second: f64,
     pub messages_per_second: f64,
     pub reads_per_second: f64,
-    /// Where its files are kept.
+    /// The folder of its files.
     pub folder: PathBuf,
-    /// The service's program.
     pub service: PathBuf,
-    /// The defence that is out. Such a run ends at its first violation.
+    /// The removed defence. Such a run ends at its first violation.
     pub control: Option<String>,
 }
 
@@ -70,7 +69,7 @@ impl Asked {
     }
 }
 
-/// What came of it.
+/// The result.
 #[derive(Serialize)]
 pub struct Outcome {
     pub passed: bool,
@@ -81,12 +80,12 @@ pub struct Outcome {
     pub postgres_kills: u64,
     /// From the end of the faults until nothing was left to do.
     pub drained_in_seconds: Option<f64>,
-    /// Violations that no file shows: a service that ended by itself, a backlog that stayed.
+    /// Problems outside the files: a service that exited by itself, a backlog that stayed.
     pub also_wrong: Vec<String>,
     pub report: Report,
-    /// Of the second part, in which the database is taken back.
+    /// The report of the second part, the restore.
     pub restored: Option<Report>,
-    /// Of a control: how often its missing defence mattered, as far as that is seen from outside.
+    /// For a control: how often its missing defence mattered, as far as visible from outside.
     pub met: Option<u64>,
     pub files: PathBuf,
 }
@@ -202,7 +201,7 @@ async fn first_part(asked: &Asked, control: Option<&Control>) -> anyhow::Result<
     Ok(outcome)
 }
 
-/// Keeps the services running, whatever ends them.
+/// Keeps the services running, restarting those that exit.
 pub fn look_after(world: &World) -> JoinSet<anyhow::Result<()>> {
     let mut lives = JoinSet::new();
     for replica in &world.targets.replicas {
@@ -336,7 +335,7 @@ fn inputs<'a>(history: &'a Path, ledger: &'a Path, dump: &'a Path, moment: Momen
     Inputs { history, ledger, dump, history_key: HISTORY_KEY, moment }
 }
 
-/// A line every few seconds for whoever waits.
+/// Prints a progress line every few seconds.
 async fn tell(load: &Load, seconds: u64) -> std::convert::Infallible {
     let began = files::now();
     loop {

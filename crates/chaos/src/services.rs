@@ -16,13 +16,12 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// Where replicas listen.
 const FIRST_PORT: u32 = 20_000;
 const PORTS: u32 = 10_000;
-/// How often the processes are looked after.
+/// The interval of checks on the processes.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// One replica. It has the same addresses in each of its lives.
+/// One replica; it keeps its addresses across restarts.
 pub struct Replica {
     pub public: String,
     pub internal: String,
@@ -34,12 +33,12 @@ pub struct Replica {
     paused: AtomicBool,
 }
 
-/// What a replica is doing.
+/// The current process of a replica.
 struct Life {
     child: Option<Child>,
     /// When it is started next, while it is down.
     start_at: Option<Instant>,
-    /// Ends that nobody asked for.
+    /// Unexpected exits.
     crashes: Vec<String>,
     starts: u64,
 }
@@ -79,13 +78,13 @@ impl Replica {
         let log = File::options().create(true).append(true).open(&self.log).context("a service's log")?;
         let mut command = Command::new(&self.program);
         command.arg("serve").env_clear().envs(self.environment.iter().cloned());
-        // In a folder without a `.env`, and out of reach of a Ctrl-C that is meant for the supervisor.
+        // In a folder without `.env`, and in its own process group, so that Ctrl-C reaches only the supervisor.
         command.current_dir(self.log.parent().unwrap_or(Path::new("/"))).process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.spawn().with_context(|| format!("service {}", self.number))
     }
 
-    /// Starts it again when its time has come, also when it ended by itself.
+    /// Restarts it when due, also after an unexpected exit.
     pub async fn look_after(&self) -> anyhow::Result<()> {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -103,7 +102,7 @@ impl Replica {
         }
     }
 
-    /// kill -9; it is down for so long. What shows it, if it ran.
+    /// kill -9, then down for the given time. Returns the evidence, if it was running.
     pub async fn kill(&self, down: Duration) -> Option<Value> {
         let mut life = self.life.lock().await;
         let mut child = life.child.take()?;
@@ -114,12 +113,12 @@ impl Replica {
         (status.signal() == Some(9)).then(|| json!({"pid": pid, "signal": 9}))
     }
 
-    /// kill -9; it stays down until it is started.
+    /// kill -9; it stays down until started.
     pub async fn take_down(&self) {
         self.kill(Duration::from_hours(1)).await;
     }
 
-    /// SIGSTOP, and SIGCONT after so long. Should it be killed meanwhile, nothing shows that it slept.
+    /// SIGSTOP, then SIGCONT after the given time. If it is killed meanwhile, there is no evidence.
     pub async fn pause(&self, length: Duration) -> Option<Value> {
         let pid = self.pid().await?;
         self.paused.store(true, Ordering::SeqCst);
@@ -135,7 +134,7 @@ impl Replica {
             tokio::time::sleep(LOOK).await;
             stopped |= is_stopped(pid).await;
         }
-        // Its pid is its own as long as nobody has waited for it, and whoever waits holds the lock.
+        // The pid stays valid until the process is reaped, which requires the lock.
         let life = self.life.lock().await;
         let same = life.child.as_ref().and_then(Child::id) == u32::try_from(pid.as_raw()).ok();
         let woken = same && kill(pid, Signal::SIGCONT).is_ok();
@@ -143,11 +142,11 @@ impl Replica {
         (stopped && woken).then(|| json!({"pid": pid.as_raw(), "stopped_milliseconds": slept}))
     }
 
-    /// SIGTERM, then the wait for its end. What was wrong with that end.
+    /// SIGTERM, then waits for the exit. Returns the problem of that exit.
     pub async fn stop(&self, within: Duration) -> Option<String> {
         let mut child = self.life.lock().await.child.take()?;
         if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            // It may have ended by itself by now.
+            // It may have exited already.
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
         match tokio::time::timeout(within, child.wait()).await {
@@ -164,7 +163,7 @@ impl Replica {
         self.life.lock().await.crashes.clone()
     }
 
-    /// Whether it runs and is awake: a pause that ended in a kill would show nothing.
+    /// Whether it runs and is not paused: a pause that ended in a kill proves nothing.
     pub async fn is_up(&self) -> bool {
         self.life.lock().await.child.is_some() && !self.paused.load(Ordering::SeqCst)
     }
@@ -175,13 +174,13 @@ impl Replica {
     }
 }
 
-/// `ps` says `T` of a process that is stopped, wherever there is one.
+/// `ps` reports `T` for a stopped process.
 async fn is_stopped(pid: Pid) -> bool {
     let output = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().await;
     output.is_ok_and(|output| output.stdout.first() == Some(&b'T'))
 }
 
-/// Two addresses below the ports that systems give to whoever connects: while a replica is down, nobody takes them by chance.
+/// Two addresses below the ephemeral port range, so that no client socket takes them while a replica is down.
 fn free_ports() -> anyhow::Result<(String, String)> {
     Ok((free_port()?, free_port()?))
 }
@@ -189,7 +188,7 @@ fn free_ports() -> anyhow::Result<(String, String)> {
 fn free_port() -> anyhow::Result<String> {
     static TRIED: AtomicU32 = AtomicU32::new(0);
     for _ in 0..PORTS {
-        // Two runs at once begin in different places.
+        // Concurrent runs start at different ports.
         let place = std::process::id().wrapping_mul(97).wrapping_add(TRIED.fetch_add(1, Ordering::SeqCst)) % PORTS;
         let address = format!("127.0.0.1:{}", FIRST_PORT + place);
         if TcpListener::bind(&address).is_ok() {

@@ -1,4 +1,4 @@
-//! All SQL of the chaos run. It speaks to Postgres directly, past the proxies, as the superuser.
+//! All SQL of the chaos run, directly against Postgres as superuser, without the proxies.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -12,10 +12,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::record::Row;
 
-/// The cell of the services: a schema that no session begins in by itself.
+/// The services' cell: a schema that no session uses by default.
 pub const CELL: &str = "chaos";
 
-/// What is dumped, and how each row reads.
+/// The dumped tables and their select lists.
 const TABLES: [(&str, &str); 9] = [
     ("account_openings", "select row_to_json(t) from account_openings t"),
     ("opening_history", "select row_to_json(t) from opening_history t order by opening_id, version"),
@@ -57,10 +57,10 @@ pub async fn dump(url: &str, path: &Path) -> anyhow::Result<()> {
     file.flush().context("the dump")
 }
 
-/// What is left to do: facts, commands and deliveries that wait, openings that neither ended nor are in front of people.
+/// The remaining work: waiting facts, commands and deliveries, and openings that are neither terminal nor escalated.
 pub async fn backlog(connection: &mut PgConnection) -> sqlx::Result<(i64, i64, i64)> {
     sqlx::query_as(
-        // What is about an opening that is not there waits for it as long as it may.
+        // A fact about a missing opening may wait for it.
         "select (select count(*) from inbox i where status = 'pending'
                     and (i.opening_id is null or exists (select 1 from account_openings o where o.id = i.opening_id))),
                 (select count(*) from outbox where status = 'pending'),
@@ -72,14 +72,14 @@ pub async fn backlog(connection: &mut PgConnection) -> sqlx::Result<(i64, i64, i
     .await
 }
 
-/// Ends every connection of the services; how many there were.
+/// Terminates every connection of the services; returns their number.
 pub async fn terminate_backends(connection: &mut PgConnection) -> sqlx::Result<i64> {
     let query = "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity
                   where application_name = 'account-opening'";
     sqlx::query_scalar(query).fetch_one(connection).await
 }
 
-/// A connection as soon as there is one: Postgres may be on its way back.
+/// Connects as soon as possible: Postgres may be restarting.
 pub async fn connect_patiently(url: &str) -> anyhow::Result<PgConnection> {
     for _ in 0..40 {
         if let Ok(connection) = connect(url).await {
@@ -90,7 +90,7 @@ pub async fn connect_patiently(url: &str) -> anyhow::Result<PgConnection> {
     connect(url).await
 }
 
-/// Locks what everybody needs for so long; the most sessions that were seen to wait for it.
+/// Locks a table for a time; returns the maximum number of waiting sessions observed.
 pub async fn storm(url: &str, table: &str, length: Duration) -> anyhow::Result<i64> {
     let (mut holder, mut watcher) = (connect_patiently(url).await?, connect_patiently(url).await?);
     let me: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut holder).await?;
@@ -100,12 +100,12 @@ pub async fn storm(url: &str, table: &str, length: Duration) -> anyhow::Result<i
     let mut waiting = 0;
     while tokio::time::Instant::now() < until {
         let query = "select count(*) from pg_stat_activity where $1 = any(pg_blocking_pids(pid))";
-        // A Postgres that is killed meanwhile ends the storm; what was seen was seen.
+        // A Postgres killed meanwhile ends the storm; keep what was observed.
         let Ok(now) = sqlx::query_scalar::<_, i64>(query).bind(me).fetch_one(&mut watcher).await else { break };
         waiting = waiting.max(now);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Whoever holds the lock gives it back with the connection.
+    // Closing the connection releases the lock.
     drop(transaction);
     Ok(waiting)
 }
@@ -115,7 +115,7 @@ pub async fn create_role(connection: &mut PgConnection, name: &str, password: &s
     connection.execute(AssertSqlSafe(format!("create role {name} login password '{password}'"))).await.map(|_| ())
 }
 
-/// How many rows stand in the schema that a session begins in by itself.
+/// The number of rows in the default schema.
 pub async fn outside_the_cell(url: &str) -> anyhow::Result<i64> {
     let query = "select (select count(*) from public.account_openings) + (select count(*) from public.inbox)
                       + (select count(*) from public.outbox)";
@@ -127,7 +127,7 @@ pub async fn programs(connection: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_scalar("select setting from pg_config where name = 'BINDIR'").fetch_one(connection).await
 }
 
-/// Ends so many transactions, so that those that follow have higher ids.
+/// Uses up transaction ids, so that later ones are higher.
 pub async fn use_up_transactions(url: &str, count: u32) -> anyhow::Result<()> {
     let mut connection = connect(url).await?;
     connection.execute("set synchronous_commit = off").await?;
@@ -147,14 +147,14 @@ pub async fn started(connection: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_scalar("select pg_postmaster_start_time()::text").fetch_one(connection).await
 }
 
-/// Takes away what makes an event's key unique: a control's way to break the schema.
+/// Drops the unique key of events: a control's damage to the schema.
 pub async fn drop_unique_key(connection: &mut PgConnection) -> sqlx::Result<()> {
     connection.execute("alter table inbox drop constraint an_event_is_stored_once").await?;
     connection.execute("create index an_event_is_stored on inbox (consumer_group, event_id)").await?;
     Ok(())
 }
 
-/// Gives each event the number of its transaction: a control's way to break the schema.
+/// Numbers events by their transaction: a control's damage to the schema.
 pub async fn number_events_by_transaction(connection: &mut PgConnection) -> sqlx::Result<()> {
     connection.execute("alter table events add column xid xid8 not null default pg_current_xact_id()").await.map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! The faults: when each is struck is drawn from the seed, and each says what shows that it happened.
+//! The faults: their times are drawn from the seed, and each returns evidence that it happened.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -37,15 +37,15 @@ const A_MINUTE: [(Fault, f64); 15] = [
     (Fault::ProviderGateway, 2.0),
     (Fault::ProviderGzip, 2.0),
 ];
-/// Never struck, since they are in the data from the beginning to the end.
+/// Never struck, because they are part of the data throughout.
 const IN_THE_DATA: [Fault; 4] = [Fault::LongId, Fault::CutCharacter, Fault::UnknownWord, Fault::FoldedSignature];
-/// Of what is struck, so much must show in the end, at least one: a service that is down cannot be cut off.
+/// The share of strikes that must have evidence, at least one: a service that is down cannot be cut off.
 const MUST_SHOW: f64 = 0.5;
-/// The first seconds are quiet, so that there is something to break.
+/// The first seconds are without faults, so that there is work to disturb.
 const QUIET: f64 = 2.0;
 /// Longer than a lease: `PROVIDER_TIMEOUT` and `LEASE_MARGIN` of a run are five seconds together.
 pub const PAUSE: Duration = Duration::from_millis(7_500);
-/// How long what must happen for a fault to show is waited for.
+/// How long to wait for a fault's evidence.
 const SHOWS_WITHIN: Duration = Duration::from_secs(3);
 /// How long Postgres may take to come back.
 const BACK_WITHIN: Duration = Duration::from_secs(25);
@@ -55,9 +55,9 @@ const BACK_WITHIN: Duration = Duration::from_secs(25);
 pub struct Strike {
     pub at: Duration,
     pub fault: Fault,
-    /// Which replica, if it is one that is struck and runs.
+    /// The replica, for faults of replicas.
     pub replica: usize,
-    /// What is left to draw: how long, how hard. 0.0..1.0.
+    /// Duration or severity, 0.0..1.0.
     pub force: f64,
 }
 
@@ -69,7 +69,7 @@ pub fn draw(seed: u64, seconds: u64, replicas: usize) -> Vec<Strike> {
     for (fault, a_minute) in A_MINUTE {
         let count = times(a_minute, seconds);
         for number in 0..count {
-            // Each in its own part of the time, so that a short run has all of them.
+            // Each in its own slot of time, so that a short run has all of them.
             let place = (f64::from(number) + random.random_range(0.1..0.9)) / f64::from(count);
             let at = Duration::from_secs_f64(QUIET + length.max(1.0) * place);
             strikes.push(Strike { at, fault, replica: random.random_range(0..replicas), force: random.random() });
@@ -79,7 +79,7 @@ pub fn draw(seed: u64, seconds: u64, replicas: usize) -> Vec<Strike> {
     strikes
 }
 
-/// What must show in a run, and how often at least.
+/// The faults that must have evidence, with their minimum number.
 pub fn must_show(seconds: u64) -> std::collections::BTreeMap<Fault, u64> {
     let least = |count: u32| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
@@ -87,7 +87,7 @@ pub fn must_show(seconds: u64) -> std::collections::BTreeMap<Fault, u64> {
         least.max(1)
     };
     let drawn = A_MINUTE.into_iter().map(|(fault, a_minute)| match fault {
-        // Promised by number: twelve and three a minute.
+        // Promised by number: twelve and three per minute.
         Fault::KillService | Fault::KillPostgres => (fault, u64::from(times(a_minute * 0.75, seconds))),
         _ => (fault, least(times(a_minute, seconds))),
     });
@@ -111,7 +111,7 @@ pub struct Targets {
     pub proxies: Vec<Arc<Proxy>>,
     cluster: RwLock<Arc<Cluster>>,
     pub provider: Provider,
-    /// The provider has one fault at a time: a second one waits, so that each is credited with its own.
+    /// The provider has one fault at a time; the second waits, so that evidence is attributed correctly.
     pub provider_is_struck: Mutex<()>,
 }
 
@@ -131,7 +131,7 @@ impl Targets {
         self.cluster().url().to_owned()
     }
 
-    /// Leads the services to another cluster; the one before is stopped.
+    /// Points the services to another cluster and stops the old one.
     pub fn move_to(&self, cluster: Cluster) -> anyhow::Result<()> {
         for proxy in &self.proxies {
             proxy.lead_to(link(cluster.url())?);
@@ -140,7 +140,7 @@ impl Targets {
         Ok(())
     }
 
-    /// Strikes; the target, and what shows that it was struck.
+    /// Strikes; returns the target and the evidence.
     pub async fn strike(&self, strike: Strike) -> (String, Option<Value>) {
         let number = self.one_that_runs(strike.replica).await;
         let (replica, proxy) = (&self.replicas[number], &self.proxies[number]);
@@ -198,7 +198,7 @@ impl Targets {
         }
     }
 
-    /// The one that was drawn, or the next one that runs.
+    /// The drawn replica, or the next one that is running.
     pub async fn one_that_runs(&self, drawn: usize) -> usize {
         for step in 0..self.replicas.len() {
             let number = (drawn + step) % self.replicas.len();
@@ -209,7 +209,7 @@ impl Targets {
         drawn
     }
 
-    /// kill -9 of the postmaster; its supervisor starts it again.
+    /// kill -9 of the postmaster; its supervisor restarts it.
     async fn kill_postgres(&self) -> Option<Value> {
         let url = &self.url();
         let before = sql::started(&mut sql::connect_patiently(url).await.ok()?).await.ok()?;
@@ -233,7 +233,7 @@ impl Targets {
         (ended > 0).then(|| json!({"connections": ended}))
     }
 
-    /// Ends every fault that lasts.
+    /// Ends every lasting fault.
     pub fn heal(&self) {
         self.provider.strike(None, 0.0);
         for proxy in &self.proxies {
@@ -244,7 +244,7 @@ impl Targets {
     }
 }
 
-/// Waits until the proxy counts more of something than before; what shows it.
+/// Waits until the proxy's counter increases; returns the evidence.
 pub async fn shows_since(proxy: &Proxy, before: Carried, count: impl Fn(Carried) -> u64) -> Option<Value> {
     let started = Instant::now();
     while started.elapsed() < SHOWS_WITHIN {

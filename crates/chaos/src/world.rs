@@ -1,4 +1,4 @@
-//! Everything that a run stands on: Postgres, a proxy before it for each replica, the outside world, three replicas.
+//! The environment of a run: Postgres, one proxy per replica, the outside world, three replicas.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,9 +21,8 @@ use crate::services::Replica;
 use crate::sql;
 use crate::strikes::Targets;
 
-/// How many replicas there are.
 pub const REPLICAS: usize = 3;
-/// Not secrets: they open services on free ports of this machine that end with the run.
+/// Not secrets: they protect services on free local ports that end with the run.
 pub const TOKEN: &str = "chaos-token";
 pub const WEBHOOK_SECRET: &str = "whsec_Y2hhb3Mtd2ViaG9vay1zZWNyZXQ=";
 const EVENT_SECRET: &str = "whsec_Y2hhb3MtZXZlbnQtc2VjcmV0";
@@ -33,11 +32,11 @@ const HISTORY_KEY_TEXT: &str = "dGhlIGNoYWluIG9mIGEgcnVuIHRoYXQgaXMgY2hhb3M=";
 /// The role of the services, and its password where the cluster asks for one.
 const SERVICE: &str = "service";
 const PASSWORD: &str = "chaos";
-/// Of each replica.
+/// Connections per replica.
 const CONNECTIONS: u16 = 12;
-/// Of Postgres.
+/// Connections of Postgres.
 pub const MAX_CONNECTIONS: u16 = CONNECTIONS * 3 + 60;
-/// Behind a pooler that ignores what a session asks for when it begins.
+/// The replica behind a pooler that ignores startup options.
 const WITHOUT_OPTIONS: usize = 1;
 /// How long the services may take to be ready at the start.
 const READY_WITHIN: Duration = Duration::from_mins(3);
@@ -53,12 +52,11 @@ pub struct World {
 /// What a world is made with.
 pub struct Making<'a> {
     pub folder: &'a Path,
-    /// The service's program.
     pub service: &'a Path,
     pub plan: Plan,
-    /// The defence that is out, in a build that can do without.
+    /// The removed defence, in a build that allows it.
     pub control: Option<&'a str>,
-    /// What the services are set to beside the usual.
+    /// Additional settings of the services.
     pub environment: &'a [(&'a str, &'a str)],
 }
 
@@ -71,7 +69,7 @@ impl World {
         let cluster = Cluster::temporary(None, MAX_CONNECTIONS).await?;
         let service = as_service(cluster.url())?;
         create_role(cluster.url()).await?;
-        // A session that is not told where its cell is finds another one, and nothing that fails.
+        // A session that is not told its cell uses another one without any error.
         for schema in ["public", sql::CELL] {
             migrate(making.service, cluster.url(), &service, schema).await?;
         }
@@ -119,7 +117,7 @@ impl World {
         Ok(())
     }
 
-    /// Waits until every replica does all it can: the one whose clock is wrong says that it is not ready, for that alone.
+    /// Waits until every replica is ready; the replica with the wrong clock reports only that as its problem.
     pub async fn until_serving(&self, within: Duration) -> anyhow::Result<()> {
         let started = Instant::now();
         for (number, replica) in self.targets.replicas.iter().enumerate() {
@@ -152,13 +150,13 @@ impl World {
         self.targets.replicas.iter().map(addresses).collect()
     }
 
-    /// Whether a service wrote to another cell than its own.
+    /// Whether a service wrote to another cell.
     pub async fn outside_the_cell(&self) -> anyhow::Result<Option<String>> {
         let rows = sql::outside_the_cell(&self.targets.url()).await?;
         Ok((rows > 0).then(|| format!("{rows} rows stand outside of the cell {}", sql::CELL)))
     }
 
-    /// Ends that nobody asked for.
+    /// Unexpected exits.
     pub async fn crashes(&self) -> Vec<String> {
         let mut crashes = Vec::new();
         for replica in &self.targets.replicas {
@@ -168,7 +166,7 @@ impl World {
     }
 }
 
-/// Whether a replica says that its clock is wrong, and that nothing else is.
+/// Whether a replica reports a wrong clock and no other problem.
 fn is_skewed_alone(body: &str) -> bool {
     let answer: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let problems = answer["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -180,7 +178,7 @@ pub async fn create_role(url: &str) -> anyhow::Result<()> {
     Ok(sql::create_role(&mut sql::connect(url).await?, SERVICE, PASSWORD).await?)
 }
 
-/// The service's own `migrate`.
+/// Runs the service's own `migrate`.
 async fn migrate(program: &Path, owner: &str, service: &str, schema: &str) -> anyhow::Result<()> {
     let mut command = Command::new(program);
     command.arg("migrate").env_clear().current_dir("/");
@@ -190,7 +188,7 @@ async fn migrate(program: &Path, owner: &str, service: &str, schema: &str) -> an
     Ok(())
 }
 
-/// The same database as the service's role: one that owns nothing.
+/// The same database with the service's role, which owns nothing.
 fn as_service(url: &str) -> anyhow::Result<String> {
     let (_, rest) = url.split_once('@').context("the cluster's URL has no user")?;
     Ok(format!("postgres://{SERVICE}:{PASSWORD}@{rest}"))
@@ -207,13 +205,13 @@ pub fn link(url: &str) -> anyhow::Result<Link> {
     })
 }
 
-/// Between six and eight seconds before or after: beyond what a ready service may be off.
+/// Six to eight seconds ahead or behind: more than a ready service may deviate.
 fn skew(seed: u64) -> String {
     let milliseconds = 6_000 + seed.wrapping_mul(7_919) % 2_000;
     if seed.is_multiple_of(2) { format!("{milliseconds}ms") } else { format!("-{milliseconds}ms") }
 }
 
-/// Time is compressed as far as the proofs need: a lease of five seconds, a deadline of thirty.
+/// Time is compressed: a lease of five seconds, a deadline of thirty.
 fn environment(database: &str, proxy: &Proxy, provider: &Provider) -> anyhow::Result<Vec<(String, String)>> {
     let mut url = reqwest::Url::parse(database)?;
     let _ = url.set_host(Some("127.0.0.1"));

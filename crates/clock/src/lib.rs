@@ -1,7 +1,7 @@
 //! The clock as a value that is passed in: a test moves it through twelve hours in milliseconds.
 //!
-//! Times are cut to microseconds, the resolution of Postgres' `timestamptz`, so that a time read back from the database equals
-//! the time that was written.
+//! Times are truncated to microseconds, the resolution of Postgres' `timestamptz`: a time read from the database equals
+//! the time written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,38 +11,37 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 /// A point in time, UTC, in whole microseconds.
 pub type Time = DateTime<Utc>;
 
-/// Where the time comes from.
+/// A source of the current time.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    /// The machine's, put wrong by so much.
+    /// The machine's clock plus an offset.
     System(TimeDelta),
-    /// Microseconds since the epoch, moved by hand.
+    /// Microseconds since the epoch, moved by tests.
     Manual(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
         Self::wrong_by(TimeDelta::zero())
     }
 
-    /// The machine's clock, put forward by `offset`: for tests with faults.
+    /// The machine's clock plus `offset`, for fault tests.
     #[must_use]
     pub const fn wrong_by(offset: TimeDelta) -> Self {
         Self(Source::System(offset))
     }
 
-    /// A clock that stands still until it is moved with [`Clock::advance`].
+    /// A clock that stands still until [`Clock::advance`].
     #[must_use]
     pub fn manual(start: Time) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(start.timestamp_micros()))))
     }
 
-    /// The time now, in whole microseconds.
+    /// The current time in whole microseconds.
     #[must_use]
     pub fn now(&self) -> Time {
         match &self.0 {
@@ -57,7 +56,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward. The machine's clock cannot be moved: there it does nothing.
+    /// Moves a manual clock forward; does nothing on the machine's clock.
     pub fn advance(&self, by: TimeDelta) {
         if let Source::Manual(micros) = &self.0 {
             micros.fetch_add(by.num_microseconds().unwrap_or(i64::MAX), Ordering::SeqCst);

@@ -1,6 +1,6 @@
-//! Which user Postgres runs as, and what that user may enter.
+//! The user that Postgres runs as, and its access to folders.
 //!
-//! Invariant: Postgres never runs as root, and sees nothing of our environment, which holds secrets. A crash leaves
+//! Invariant: Postgres never runs as root and gets none of our environment, which contains secrets. A crash leaves
 //! nothing behind.
 
 use std::ffi::OsStr;
@@ -13,29 +13,28 @@ use tokio::process::Command;
 
 use super::ClusterError;
 
-/// Prints the first folder of its arguments that cannot be entered. Asked of the kernel as that very user, so that access
-/// lists and mount options count, not only mode bits.
+/// Prints the first folder of its arguments that cannot be entered. It runs as that user, so the kernel decides,
+/// including access lists and mount options.
 const FIRST_CLOSED: &str = r#"for folder; do [ -x "$folder" ] || { printf %s "$folder"; exit; }; done"#;
 
-/// The variables that the programs get of ours: what finds programs and libraries.
+/// The environment variables passed to the programs: the search paths of programs and libraries.
 const ENVIRONMENT: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
 
-/// The user that owns the cluster and runs its programs.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) name: String,
-    /// Uid and gid to become; `None` when we are that user already.
+    /// Uid and gid to switch to. None: we already run as this user.
     become_: Option<(u32, u32)>,
 }
 
 impl Account {
-    /// The user we are or, for root, the owner of `cluster` where it exists, else `postgres`, else `nobody`.
+    /// Chooses the current user or, for root, the owner of `cluster` if it exists, else `postgres`, else `nobody`.
     pub(super) fn choose(cluster: &Path) -> Result<Self, ClusterError> {
         let own = Uid::effective();
         if !own.is_root() {
             return Ok(Self { name: by_uid(own.as_raw())?.name, become_: None });
         }
-        // The owner, because `postgres` may have been added to the machine since `nobody` made the cluster.
+        // The owner first: `postgres` may have been added to the machine after `nobody` created the cluster.
         let owner = std::fs::metadata(cluster).map(|found| found.uid()).ok().filter(|uid| *uid != 0);
         let user = match owner {
             Some(uid) => by_uid(uid)?,
@@ -44,7 +43,8 @@ impl Account {
         Ok(Self { become_: Some((user.uid.as_raw(), user.gid.as_raw())), name: user.name })
     }
 
-    /// `program` as this user: no environment of ours, a folder that every user may be in, plain messages.
+    /// A command run as this user, with none of our environment, in a folder that every user can enter, with
+    /// untranslated messages.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("LC_ALL", "C").current_dir("/");
@@ -54,13 +54,13 @@ impl Account {
             }
         }
         if let Some((uid, gid)) = self.become_ {
-            // Setting the uid also drops root's other groups.
+            // Setting the uid also drops root's supplementary groups.
             command.uid(uid).gid(gid);
         }
         command
     }
 
-    /// Gives `path` to this user.
+    /// Makes this user the owner of `path`.
     pub(super) fn own(&self, path: &Path) -> Result<(), ClusterError> {
         match self.become_ {
             Some((uid, gid)) => std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(ClusterError::at(path)),
@@ -68,7 +68,7 @@ impl Account {
         }
     }
 
-    /// Lets this user, and nobody else, pass through `folder` if it was closed to all but root.
+    /// Lets only this user pass through `folder` if it was closed to all but root.
     pub(super) fn admit(&self, folder: &Path) -> Result<(), ClusterError> {
         let Some((_, gid)) = self.become_ else { return Ok(()) };
         let found = std::fs::metadata(folder).map_err(ClusterError::at(folder))?;
@@ -79,7 +79,7 @@ impl Account {
         super::folder::set_mode(folder, 0o710)
     }
 
-    /// Refuses a `folder` that this user does not get to.
+    /// Refuses a `folder` that this user cannot enter.
     pub(super) async fn check_reach(&self, folder: &Path) -> Result<(), ClusterError> {
         if self.become_.is_none() {
             return Ok(());

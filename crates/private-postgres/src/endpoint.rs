@@ -1,9 +1,10 @@
-//! Where the cluster listens, and how to reach it.
+//! The address that the cluster listens on, and its URL.
 //!
-//! A socket in a folder that only its user enters, without a password. Where the socket's path would be too long for the
-//! system: a free port of 127.0.0.1, with a password, because there every user of the machine can connect.
+//! Usually a socket without a password, in a folder that only its user can enter. If the socket's path is too long for
+//! the system: a free port of 127.0.0.1 with a password, because every user of the machine can connect to a port.
 //!
-//! Invariant: exactly one of the two is open, and it stays the same as long as the service runs. Leaves nothing behind.
+//! Invariant: exactly one of the two is open, and it stays the same while the service runs. A crash leaves nothing
+//! behind.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::str::FromStr;
@@ -16,16 +17,15 @@ use super::ClusterError;
 use super::folder::Folder;
 
 pub(super) const SUPERUSER: &str = "postgres";
-/// The service's database.
 pub(super) const DATABASE: &str = "account_opening";
 
-/// Part of the socket's name. Its folder is ours alone, so it never collides.
+/// Part of the socket's name. The folder is private, so names cannot collide.
 const SOCKET_PORT: u16 = 5432;
-/// The longest path that fits in a socket's address, without the zero that ends it.
+/// The maximum length of a socket's path, without the terminating zero.
 const LONGEST_SOCKET_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// Where the cluster listens. Not `Debug`: it may hold a password.
+/// The listen address. Not `Debug`: it may contain a password.
 #[derive(Clone)]
 pub(super) enum Endpoint {
     Socket { folder: String },
@@ -43,17 +43,17 @@ impl Endpoint {
         }
         let file = folder.password();
         let password = std::fs::read_to_string(&file).map_err(ClusterError::at(&file))?.trim().to_owned();
-        // Free now; should somebody take it before Postgres does, the start is tried again with another.
+        // The port is free now; if another process takes it first, the start is retried with another port.
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let port = free.map_err(|source| ClusterError::Spawn { what: "a listener".to_owned(), source })?.port();
-        tracing::info!(port, "the socket's path is too long: PostgreSQL listens on 127.0.0.1 with a password");
+        tracing::info!(port, "the socket's path is too long; PostgreSQL listens on 127.0.0.1 with a password instead");
         Ok(Self::Tcp { port, password })
     }
 
-    /// The settings that make Postgres listen here and nowhere else.
+    /// The settings for listening on this address only.
     pub(super) fn settings(&self) -> [(&'static str, String); 4] {
         let (addresses, port, folders) = match self {
-            // A list, in which a quoted name may hold commas.
+            // The setting is a list; quoting allows commas in the name.
             Self::Socket { folder } => (String::new(), SOCKET_PORT, format!("\"{}\"", folder.replace('"', "\"\""))),
             Self::Tcp { port, .. } => (Ipv4Addr::LOCALHOST.to_string(), *port, String::new()),
         };
@@ -65,7 +65,7 @@ impl Endpoint {
         ]
     }
 
-    /// The URL of `database`. It may hold the password.
+    /// The URL of `database`; may contain the password.
     pub(super) fn url(&self, database: &str) -> String {
         let (password, host, port) = match self {
             Self::Socket { folder } => (String::new(), encode(folder), SOCKET_PORT),
@@ -74,7 +74,7 @@ impl Endpoint {
         format!("postgres://{SUPERUSER}{password}@{host}:{port}/{}?sslmode=disable", encode(database))
     }
 
-    /// Whether a query is answered, by a real connection; makes the service's database where it is missing.
+    /// Checks that a query is answered over a real connection; creates the service's database if missing.
     pub(super) async fn answer(&self) -> Result<(), sqlx::Error> {
         let options = PgConnectOptions::from_str(&self.url("postgres"))?;
         let connecting = tokio::time::timeout(CONNECT_WITHIN, PgConnection::connect_with(&options));
@@ -98,7 +98,7 @@ impl Endpoint {
     }
 }
 
-/// Percent-encoding of all but letters and digits, so that any path can stand for a host.
+/// Percent-encodes all but letters and digits, so that any path can be the host.
 fn encode(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() {

@@ -1,14 +1,14 @@
-//! The data directory: its lock, its log, and where the rest of it lies.
+//! The data directory: its lock, its log and its layout.
 //!
 //! ```text
-//! lock           held while a service uses the directory; holds its pid
-//! postgres/      the cluster, and the superuser's password; only its user enters
-//! socket/        the socket; only its user (and root) enters, which is what keeps other users of the machine out
-//! postgres.log   what Postgres says
+//! lock           held while a service uses the directory; contains its pid
+//! postgres/      the cluster and the superuser's password; only its user can enter
+//! socket/        the socket; only its user (and root) can enter, which keeps out other users of the machine
+//! postgres.log   Postgres' log
 //! ```
 //!
-//! Invariant: one service at a time. The lock belongs to the open file, so a crash frees it; the file itself stays, and
-//! means nothing.
+//! Invariant: one service at a time. The lock belongs to the open file, so a crash releases it; the remaining file has
+//! no meaning.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -20,25 +20,25 @@ use tempfile::TempDir;
 use super::ClusterError;
 use super::account::Account;
 
-/// The cluster's folder within it.
+/// The cluster's folder in the data directory.
 pub(super) const CLUSTER: &str = "postgres";
-/// Above this many bytes the log is put aside at the next start.
+/// A larger log is rotated at the next start.
 const LOG_LIMIT: u64 = 10 * 1024 * 1024;
-/// How many lines of the log an error quotes.
+/// Lines of the log quoted by an error.
 const LAST_WORDS: usize = 8;
 
-/// A data directory that is ours as long as this lives.
+/// A locked data directory.
 pub(super) struct Folder {
     path: PathBuf,
     pub(super) account: Account,
-    /// The folder goes when the cluster does.
+    /// Whether the folder is deleted together with the cluster.
     pub(super) temporary: bool,
-    /// Never read: it holds the lock.
+    /// Holds the lock; never read.
     _lock: File,
 }
 
 impl Folder {
-    /// Makes the directory where it is missing, locks it, and sees to it that the cluster's user gets there.
+    /// Creates the directory if missing, locks it, and gives the cluster's user access.
     pub(super) async fn open(path: &Path, temporary: bool) -> Result<Self, ClusterError> {
         let path = std::path::absolute(path).map_err(ClusterError::at(path))?;
         let account = Account::choose(&path.join("postgres"))?;
@@ -69,7 +69,7 @@ impl Folder {
         self.cluster().join("password")
     }
 
-    /// What `PG_VERSION` says; `None` when there is no cluster yet.
+    /// The content of `PG_VERSION`. None: no cluster yet.
     pub(super) fn version(&self) -> Result<Option<String>, ClusterError> {
         let cluster = self.cluster();
         if !cluster.exists() {
@@ -82,8 +82,8 @@ impl Folder {
         }
     }
 
-    /// An empty folder for the socket. What a dead predecessor left in it goes: its lock file names a pid that may be
-    /// another process by now, and Postgres would refuse to start for it.
+    /// Creates an empty folder for the socket. Files of a dead predecessor are removed: its lock file names a pid that
+    /// may be another process now, and Postgres would refuse to start.
     pub(super) fn clear_socket(&self) -> Result<(), ClusterError> {
         let socket = self.socket();
         match std::fs::remove_dir_all(&socket) {
@@ -94,7 +94,7 @@ impl Folder {
         self.account.own(&socket)
     }
 
-    /// The log, to append to.
+    /// Opens the log for appending.
     pub(super) fn log(&self) -> Result<Log, ClusterError> {
         let path = self.path.join("postgres.log");
         if std::fs::metadata(&path).is_ok_and(|found| found.len() > LOG_LIMIT) {
@@ -107,7 +107,7 @@ impl Folder {
     }
 }
 
-/// The log from where one program started to write.
+/// The log from the position where one program started to write.
 pub(super) struct Log {
     path: PathBuf,
     pub(super) file: File,
@@ -115,13 +115,13 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// The last lines since the start; empty when they cannot be read, for this is only ever part of an error.
+    /// The last lines since the start, for an error message; empty if unreadable.
     pub(super) fn last_words(&self) -> String {
         let mut bytes = Vec::new();
         if let Ok(mut file) = File::open(&self.path)
             && file.seek(SeekFrom::Start(self.start)).is_ok()
         {
-            // What was read before an error is good enough to quote.
+            // The part read before an error is enough to quote.
             let _ = file.take(LOG_LIMIT).read_to_end(&mut bytes);
         }
         let text = String::from_utf8_lossy(&bytes);
@@ -130,7 +130,7 @@ impl Log {
     }
 }
 
-/// Makes `path` for us alone, and its parents as the umask has it.
+/// Creates `path` for our user only, and its parents with the umask.
 fn make(path: &Path) -> Result<(), ClusterError> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(ClusterError::at(parent))?;
@@ -159,7 +159,7 @@ fn lock(folder: &Path) -> Result<File, ClusterError> {
     Ok(file)
 }
 
-/// A folder for us alone that goes when it is dropped.
+/// A private temporary folder, deleted on drop.
 pub(super) fn temporary(prefix: &str, parent: &Path) -> Result<TempDir, ClusterError> {
     let made = tempfile::Builder::new().prefix(prefix).permissions(Permissions::from_mode(0o700)).tempdir_in(parent);
     made.map_err(ClusterError::at(parent))

@@ -1,7 +1,7 @@
-//! Makes the cluster, once.
+//! Creates the cluster once.
 //!
-//! Invariant: `postgres/` appears by one rename, whole and with its password in it, or not at all. A crash leaves a
-//! `postgres.new-…` beside it, which the next start removes.
+//! Invariant: `postgres/` appears by one rename, complete with its password, or not at all. A crash leaves a
+//! `postgres.new-…`, which the next start removes.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -19,14 +19,14 @@ use super::programs::Programs;
 const UNFINISHED: &str = "postgres.new-";
 const WITHIN: Duration = Duration::from_mins(2);
 
-/// Makes `postgres/` where it is missing.
+/// Creates `postgres/` if missing.
 pub(super) async fn initialise(folder: &Folder, programs: &Programs) -> Result<(), ClusterError> {
     remove_unfinished(folder.path());
     let cluster = folder.cluster();
     if cluster.exists() {
         return Ok(());
     }
-    tracing::info!(data_dir = %folder.path().display(), "making a private PostgreSQL cluster");
+    tracing::info!(data_dir = %folder.path().display(), "creating a private PostgreSQL cluster");
     let unfinished = temporary(UNFINISHED, folder.path())?;
     let data = unfinished.path().join("data");
     let password = unfinished.path().join("password");
@@ -35,7 +35,7 @@ pub(super) async fn initialise(folder: &Folder, programs: &Programs) -> Result<(
     folder.account.own(unfinished.path())?;
     initdb(folder, programs, &data, &password).await?;
 
-    // The password goes in by a rename too: it is written, whole, before the cluster is in its place.
+    // The password is written completely before the cluster is renamed into place.
     std::fs::rename(&password, data.join("password")).map_err(ClusterError::at(&password))?;
     sync(&data)?;
     std::fs::rename(&data, &cluster).map_err(ClusterError::at(&cluster))?;
@@ -44,7 +44,8 @@ pub(super) async fn initialise(folder: &Folder, programs: &Programs) -> Result<(
 
 async fn initdb(folder: &Folder, programs: &Programs, data: &Path, password: &Path) -> Result<(), ClusterError> {
     let mut command: Vec<OsString> = vec![programs.initdb.clone().into(), "-D".into(), data.into()];
-    // Over the socket everybody is trusted, for nobody else gets to it; over TCP everybody gets to it.
+    // Connections over the socket are trusted, because only its user can reach it. A port can be reached by every local
+    // user.
     let options = ["--data-checksums", "--encoding=UTF8", "--locale=C", "--auth-local=trust"];
     command.extend(options.map(OsString::from));
     command.extend(["--auth-host=scram-sha-256", "--username", SUPERUSER, "--pwfile"].map(OsString::from));
@@ -59,7 +60,7 @@ async fn initdb(folder: &Folder, programs: &Programs, data: &Path, password: &Pa
     }
 }
 
-/// A password that nobody has to remember, readable by its owner alone.
+/// A random password, readable by its owner only.
 fn write_password(path: &Path) -> Result<(), ClusterError> {
     #[expect(clippy::disallowed_methods, reason = "a secret must not come from a seed that a test could replay")]
     let password = hex::encode(rand::random::<[u8; 24]>());
@@ -71,7 +72,7 @@ fn write_password(path: &Path) -> Result<(), ClusterError> {
     written.map_err(ClusterError::at(path))
 }
 
-/// A rename survives a power cut only once its folder is on disk.
+/// A rename survives a power failure only once its folder is synced.
 fn sync(folder: &Path) -> Result<(), ClusterError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(ClusterError::at(folder))
 }
@@ -79,7 +80,7 @@ fn sync(folder: &Path) -> Result<(), ClusterError> {
 fn remove_unfinished(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            // What stays behind is in nobody's way, and the next start tries again.
+            // A remaining folder does no harm, and the next start tries again.
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }

@@ -1,7 +1,8 @@
-//! One start of Postgres, up to its first answer.
+//! One start of Postgres, until its first answer.
 //!
-//! Invariant: ready means that a query was answered over a real connection; a pid proves nothing, a killed postmaster
-//! stays a zombie for a while. What does not get ready is stopped again. A crash leaves no process: see `leash.rs`.
+//! Invariant: ready means that a query was answered over a real connection; a pid proves nothing, because a killed
+//! postmaster stays a zombie for a while. A cluster that does not become ready is stopped. A crash leaves no process:
+//! see `leash.rs`.
 
 use std::ffi::OsString;
 use std::sync::atomic::Ordering;
@@ -17,17 +18,17 @@ use super::predecessor;
 use super::programs::Programs;
 use super::supervisor::Orders;
 
-/// Generous, because after a crash Postgres first replays its log.
+/// Long, because after a crash Postgres first replays its log.
 const READY_WITHIN: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(20);
-/// Below this Postgres has none left over beside those it reserves.
+/// With fewer, Postgres has no connections left besides the reserved ones.
 const FEWEST_CONNECTIONS: u16 = 10;
 
-/// Enough for a start; whoever starts the cluster may say otherwise.
+/// Enough for a start; the caller may override it.
 const SHARED_BUFFERS: (&str, &str) = ("shared_buffers", "64MB");
 
-/// What the settings of the command line say, so that neither a file nor `alter system` says otherwise. The log holds no
-/// statement, no value and no constraint's detail: those are customers' data, and errors reach the client anyway.
+/// Command-line settings, which neither a file nor `alter system` can override. The log contains no statements, values
+/// or constraint details: those are customers' data, and the client gets errors anyway.
 const SETTINGS: [(&str, &str); 14] = [
     ("fsync", "on"),
     ("synchronous_commit", "on"),
@@ -45,7 +46,7 @@ const SETTINGS: [(&str, &str); 14] = [
     ("cluster_name", "account-opening"),
 ];
 
-/// Starts Postgres and waits for its answer.
+/// Starts Postgres and waits for its first answer.
 pub(super) async fn launch(
     orders: &Orders,
     folder: &Folder,
@@ -64,7 +65,7 @@ pub(super) async fn launch(
         Some(Err(error)) => error,
         None => ClusterError::Cancelled,
     };
-    // Why it failed is the news; how it ended after that is not.
+    // Report the failure of the start, not of the stop after it.
     let _ = leash.stop().await;
     Err(failed)
 }
@@ -73,7 +74,7 @@ fn command(orders: &Orders, folder: &Folder, programs: &Programs, endpoint: &End
     let mut command = vec![programs.postgres.clone().into(), "-D".into(), folder.cluster().into()];
     let connections = orders.max_connections.max(FEWEST_CONNECTIONS).to_string();
     let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());
-    // The last one counts.
+    // The last occurrence of a setting is used.
     let asked = orders.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
     let settings = std::iter::once(owned(SHARED_BUFFERS)).chain(asked).chain(SETTINGS.map(owned));
     for (name, value) in settings.chain(endpoint.settings()).chain([("max_connections", connections)]) {

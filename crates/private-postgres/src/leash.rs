@@ -1,12 +1,12 @@
-//! A child that cannot outlive us, not even when we die by SIGKILL.
+//! A child process that cannot outlive this process, even after SIGKILL.
 //!
-//! The child is a shell that runs the program in the background and watches its own standard input, a pipe whose other
-//! end we hold. Letting go of that end is the one way to stop the program: [`Leash::stop`] does it on purpose, a drop does
-//! it in passing, and the kernel does it when we are dead. It works wherever there is a shell, and needs no signal to a
-//! pid that may belong to somebody else by now. The child has a process group of its own, so that a Ctrl-C at the terminal
-//! reaches us alone, and Postgres is stopped last.
+//! The child is a shell. It runs the program in the background and watches its standard input, a pipe whose other end
+//! this process holds. Closing that end stops the program: [`Leash::stop`] closes it on purpose, a drop implicitly, and
+//! the kernel when this process dies. This works wherever a shell exists, and needs no signal to a pid that may belong
+//! to another process by now. The child has its own process group, so that Ctrl-C in the terminal reaches only this
+//! process and Postgres is stopped last.
 //!
-//! Invariant: at most [`STOP_WITHIN`] after we are gone, so is the program. A crash leaves nothing behind.
+//! Invariant: the program ends at most [`STOP_WITHIN`] after this process. A crash leaves nothing behind.
 
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
@@ -29,12 +29,11 @@ const SCRIPT: &str = include_str!("leash.sh");
 pub(super) struct Leash {
     shell: Child,
     hold: ChildStdin,
-    /// The program's pid.
     pub(super) pid: u32,
 }
 
 impl Leash {
-    /// Runs `command` as the folder's user, its output going to `log`.
+    /// Runs `command` as the folder's user; its output goes to `log`.
     pub(super) async fn spawn(folder: &Folder, log: &Log, command: &[OsString]) -> Result<Self, ClusterError> {
         let failed = |source| ClusterError::Spawn {
             what: command.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -62,12 +61,12 @@ impl Leash {
         Ok(Self { shell, hold, pid })
     }
 
-    /// Waits for the program to end by itself. May be dropped and called again.
+    /// Waits until the program exits by itself. Cancel-safe.
     pub(super) async fn ended(&mut self) -> Result<ExitStatus, ClusterError> {
         self.shell.wait().await.map_err(|source| ClusterError::Spawn { what: "the wait for it".to_owned(), source })
     }
 
-    /// Ends the program and waits until it is gone, within [`STOP_WITHIN`].
+    /// Stops the program and waits until it is gone, within [`STOP_WITHIN`].
     pub(super) async fn stop(self) -> Result<(), ClusterError> {
         let Self { mut shell, hold, .. } = self;
         let group = shell.id();
@@ -78,7 +77,7 @@ impl Leash {
             Ok(Err(error)) => Err(ClusterError::NotClean(error.to_string())),
             Err(_late) => {
                 if let Some(group) = group.and_then(|group| i32::try_from(group).ok()) {
-                    // It may have ended this moment; then there is nobody left to kill.
+                    // The process group may have ended at this moment; the error is then expected.
                     let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
                 }
                 Err(ClusterError::NotClean("killed: it did not end by itself".to_owned()))

@@ -1,16 +1,16 @@
-//! A private Postgres cluster, run by the service itself where no `DATABASE_URL` is set; also for tests and the demo.
+//! A private Postgres cluster that the service runs itself if `DATABASE_URL` is not set; also for tests and the demo.
 //!
 //! ```text
 //! programs.rs     finds initdb and postgres           account.rs      the user they run as
-//! folder.rs       the data directory and its lock     initialise.rs   makes the cluster, once
-//! endpoint.rs     socket or port, URL, first query    predecessor.rs  what a dead service left
-//! leash.rs        no process outlives the service     launch.rs       one start, up to the first answer
-//! supervisor.rs   start, start again, stop
+//! folder.rs       the data directory and its lock     initialise.rs   creates the cluster, once
+//! endpoint.rs     socket or port, URL, first query    predecessor.rs  leftovers of a dead service
+//! leash.rs        no process outlives the service     launch.rs       one start, until the first answer
+//! supervisor.rs   start, restart, stop
 //! ```
 //!
-//! Invariant: what was committed survives any crash, of Postgres, of the service, of the machine; one service at a time
-//! uses a data directory; other users of the machine cannot connect. A crash leaves no process, and data that the next
-//! start recovers.
+//! Invariant: commits survive any crash of Postgres, of the service or of the machine; one service at a time uses a
+//! data directory; other users of the machine cannot connect. A crash leaves no process, and data that the next start
+//! recovers.
 
 mod account;
 mod endpoint;
@@ -38,23 +38,23 @@ use self::endpoint::{DATABASE, Endpoint};
 pub use self::error::ClusterError;
 use self::supervisor::{Orders, Supervisor};
 
-/// Longer than Postgres may take to end, so that this only ever strikes when its supervisor is stuck.
+/// Longer than Postgres may take to stop, so that it only applies if the supervisor hangs.
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
-/// What a cluster is made and started with.
+/// Options for creating and starting a cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
-    /// Where it lives; made where it is missing, kept when the service stops.
+    /// The data directory; created if missing, kept after the stop.
     pub data_dir: PathBuf,
-    /// `PG_BIN_DIR`: the folder of `initdb` and `postgres`; searched for where not given.
+    /// `PG_BIN_DIR`: the folder of `initdb` and `postgres`. None: search for it.
     pub bin_dir: Option<PathBuf>,
     /// Postgres' `max_connections`, at least 10.
     pub max_connections: u16,
-    /// More of its settings, by name; none of them overrules what makes commits durable.
+    /// Additional settings by name; they cannot override the durability settings.
     pub settings: Vec<(String, String)>,
 }
 
-/// A running cluster. Dropped, Postgres shuts down in the background; [`Cluster::stop`] waits for it.
+/// A running cluster. Dropping it stops Postgres in the background; [`Cluster::stop`] waits for it.
 pub struct Cluster {
     url: String,
     endpoint: Endpoint,
@@ -64,52 +64,52 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the cluster in `options.data_dir`, and makes it first where there is none. It is ready when this returns,
-    /// and from then on comes back by itself, with the same URL, when Postgres dies.
+    /// Starts the cluster in `options.data_dir`, creating it if missing. It is ready when this returns, and is
+    /// restarted with the same URL if Postgres dies.
     pub async fn start(options: ClusterOptions) -> Result<Self, ClusterError> {
         Self::launch(options, None).await
     }
 
-    /// Whether there is one in this data directory, running or not.
+    /// Whether this data directory contains a cluster, running or not.
     #[must_use]
     pub fn exists(data_dir: &std::path::Path) -> bool {
         data_dir.join(folder::CLUSTER).exists()
     }
 
-    /// A cluster in a temporary directory, which goes when it stops, is dropped, or the process dies. Everything else is
-    /// as in [`Cluster::start`], durability too.
+    /// A cluster in a temporary directory, deleted when the cluster stops or is dropped, or the process dies. Otherwise
+    /// like [`Cluster::start`], including durability.
     pub async fn temporary(bin_dir: Option<PathBuf>, max_connections: u16) -> Result<Self, ClusterError> {
         let data_dir = std::env::temp_dir();
         Self::temporary_with(ClusterOptions { data_dir, bin_dir, max_connections, settings: Vec::new() }).await
     }
 
-    /// The same with options of the caller's; the temporary directory is made in `options.data_dir`.
+    /// The same with custom options; the temporary directory is created in `options.data_dir`.
     pub async fn temporary_with(mut options: ClusterOptions) -> Result<Self, ClusterError> {
         let temporary = folder::temporary("account-opening-", &options.data_dir)?;
         options.data_dir = temporary.path().to_owned();
         Self::launch(options, Some(temporary)).await
     }
 
-    /// URL of the database `account_opening`, as its superuser. It may hold a password: not for logs.
+    /// The superuser's URL of the database `account_opening`. May contain a password: not for logs.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// URL of another database of the cluster, which need not exist. It may hold a password: not for logs.
+    /// The URL of another database, which need not exist. May contain a password: not for logs.
     #[must_use]
     pub fn url_for(&self, database: &str) -> String {
         self.endpoint.url(database)
     }
 
-    /// The pid of the postmaster; `None` while it is down.
+    /// The postmaster's pid. None: it is down.
     #[must_use]
     pub fn postmaster_pid(&self) -> Option<u32> {
         Some(self.pid.load(Ordering::Acquire)).filter(|pid| *pid != 0)
     }
 
-    /// Shuts Postgres down (fast; after ten seconds at once) and waits until it is gone and the directory free. An error
-    /// says that it had to be forced: the next start then recovers, and nothing that was committed is lost.
+    /// Stops Postgres (fast mode; immediately after ten seconds) and waits until it is gone and the directory is
+    /// unlocked. An error means that it had to be killed: the next start recovers, and no commit is lost.
     pub async fn stop(self) -> Result<(), ClusterError> {
         drop(self.stop);
         match tokio::time::timeout(STOPPED_WITHIN, self.stopped).await {
@@ -130,7 +130,7 @@ impl Cluster {
             stop: stop.clone(),
             pid: Arc::clone(&pid),
         };
-        // From here on: a caller who loses patience and drops this future stops the cluster as well.
+        // From here on, dropping this future stops the cluster, too.
         let stop = stop.drop_guard();
         let failed = |source| ClusterError::Spawn { what: "the supervisor".to_owned(), source };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -140,7 +140,7 @@ impl Cluster {
             let result = runtime.block_on(supervise(orders, tell_ready));
             drop(runtime);
             drop(temporary);
-            // Nobody listens when the cluster was dropped.
+            // The receiver is gone if the cluster was dropped.
             let _ = tell_stopped.send(result);
         };
         std::thread::Builder::new().name("postgres".to_owned()).spawn(supervise).map_err(failed)?;
@@ -152,7 +152,7 @@ impl Cluster {
 async fn supervise(orders: Orders, ready: oneshot::Sender<Result<Endpoint, ClusterError>>) -> Result<(), ClusterError> {
     match Supervisor::start(orders).await {
         Ok(supervisor) => {
-            // Nobody listens when the start was given up; then the order to stop is on its way.
+            // The receiver is gone if the start was cancelled; the cluster then stops at once.
             let _ = ready.send(Ok(supervisor.endpoint.clone()));
             supervisor.run().await
         }

@@ -1,8 +1,8 @@
-//! What a service that died left running or lying about on the cluster.
+//! Cleans up after a service that died on this cluster.
 //!
-//! Invariant: called with the lock held, so whatever still runs here has lost its service; no process is signalled
-//! unless its command line says that it is a Postgres on this very cluster; and `postmaster.pid` is removed only where the
-//! process that it names is certain not to use the cluster. A crash here leaves what was found.
+//! Invariant: runs with the lock held, so any process still running here has lost its service. A process is signalled
+//! only if its command line names a Postgres on this cluster. `postmaster.pid` is removed only if its process certainly
+//! does not use the cluster. A crash here leaves everything as found.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::folder::Folder;
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// Ends a postmaster that still runs on the cluster, and clears away what would keep a new one from starting.
+/// Stops a postmaster still running on the cluster and removes files that would prevent a new start.
 pub(super) async fn clear(folder: &Folder) -> Result<(), ClusterError> {
     let cluster = folder.cluster();
     let file = cluster.join("postmaster.pid");
@@ -24,10 +24,10 @@ pub(super) async fn clear(folder: &Folder) -> Result<(), ClusterError> {
     if let Some(pid) = noted.lines().next().and_then(|line| line.trim().parse::<i32>().ok()).filter(|pid| *pid > 1) {
         match process(pid, &cluster) {
             Process::Postmaster => end(pid, &cluster).await?,
-            // Postgres takes any living process for a postmaster, and would refuse to start. That no process is still
-            // attached to the cluster's shared memory it checks all the same.
+            // Postgres takes any living process for a postmaster and would refuse to start. It still checks that no
+            // process is attached to the cluster's shared memory.
             Process::Stranger => {
-                tracing::warn!(pid, "postmaster.pid names another process: removing it");
+                tracing::warn!(pid, "postmaster.pid names an unrelated process; removing it");
                 std::fs::remove_file(&file).map_err(ClusterError::at(&file))?;
             }
             Process::Gone | Process::MaybeOurs => {}
@@ -37,9 +37,9 @@ pub(super) async fn clear(folder: &Folder) -> Result<(), ClusterError> {
 }
 
 async fn end(pid: i32, cluster: &Path) -> Result<(), ClusterError> {
-    tracing::warn!(pid, "stopping the PostgreSQL of a service that died");
+    tracing::warn!(pid, "stopping the PostgreSQL of a dead service");
     for (signal, patience) in [(Signal::SIGINT, Duration::from_secs(10)), (Signal::SIGQUIT, Duration::from_secs(5))] {
-        // Gone, or not ours to signal: either way the loop below finds out.
+        // Already gone, or not ours to signal: the loop below finds out.
         let _ = kill(Pid::from_raw(pid), signal);
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
@@ -58,9 +58,9 @@ enum Process {
     Gone,
     /// The postmaster of this cluster.
     Postmaster,
-    /// A Postgres that may use this cluster: left to Postgres to judge.
+    /// A Postgres that may use this cluster; Postgres itself decides.
     MaybeOurs,
-    /// Something else that was given the same pid, such as a Postgres on another cluster.
+    /// An unrelated process with the same pid, such as a Postgres on another cluster.
     Stranger,
 }
 
@@ -77,20 +77,20 @@ fn process(pid: i32, cluster: &Path) -> Process {
     }
 }
 
-/// Whether a Postgres may use the cluster. Every process of a Postgres works in its cluster's folder, as that folder's owner:
-/// it enters the folder when it starts, and refuses one that is not its own.
+/// Whether a Postgres process may use the cluster. Each of its processes has the cluster's folder as working directory
+/// and the folder's owner as user: Postgres refuses a folder of another user.
 #[cfg(target_os = "linux")]
 fn may_use(pid: i32, cluster: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Ok(folder) = std::fs::metadata(cluster) else { return true };
-    // Through the link, so that mounts and other names of the folder do not matter.
+    // Follow the link, so that mounts and other names of the folder do not matter.
     let works_in = std::fs::metadata(format!("/proc/{pid}/cwd"));
     let elsewhere = works_in.is_ok_and(|it| (it.dev(), it.ino()) != (folder.dev(), folder.ino()));
     let of_another_user = effective_user(pid).is_some_and(|uid| uid != folder.uid());
     !elsewhere && !of_another_user
 }
 
-/// Everybody may read it, unlike the link.
+/// Every user may read this file, unlike the link.
 #[cfg(target_os = "linux")]
 fn effective_user(pid: i32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -98,20 +98,20 @@ fn effective_user(pid: i32) -> Option<u32> {
     users.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Whether a Postgres may use the cluster: not known here.
+/// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 fn may_use(_: i32, _: &Path) -> bool {
     true
 }
 
-/// The arguments of a process with a space after each; empty for one that is gone or a zombie.
+/// The arguments of a process, each followed by a space; empty for a dead process or a zombie.
 #[cfg(target_os = "linux")]
 fn command_line(pid: i32) -> String {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
-/// The arguments of a process with a space after each; empty for one that is gone.
+/// The arguments of a process, each followed by a space; empty for a dead process.
 #[cfg(not(target_os = "linux"))]
 fn command_line(pid: i32) -> String {
     let answer = std::process::Command::new("ps").args(["-ww", "-o", "command=", "-p", &pid.to_string()]).output();

@@ -1,16 +1,16 @@
 //! Finds `initdb` and `postgres` on the machine.
 //!
-//! Invariant: both come from one installation, run as the cluster's user, and fit data that exists already. Only reads.
+//! Invariant: both belong to one installation, run as the cluster's user, and match existing data. Only reads.
 
 use std::path::{Path, PathBuf};
 
 use super::ClusterError;
 use super::account::Account;
 
-/// The oldest major version that the schema may count on.
+/// The oldest supported major version.
 const OLDEST: u32 = 14;
 
-/// Where installers put a folder per version: its parent, and what stands before the version in its name.
+/// Installation folders per version: the parent, and the name's prefix before the version.
 const PLACES: [(&str, &str); 8] = [
     ("/usr/lib/postgresql", ""),
     ("/usr", "pgsql-"),
@@ -22,7 +22,6 @@ const PLACES: [(&str, &str); 8] = [
     ("/Applications/Postgres.app/Contents/Versions", ""),
 ];
 
-/// The programs of one installation.
 #[derive(Clone, Debug)]
 pub(super) struct Programs {
     pub(super) initdb: PathBuf,
@@ -30,27 +29,26 @@ pub(super) struct Programs {
     pub(super) major: u32,
 }
 
-/// The folders to look in, best first.
+/// The folders to search, best first.
 pub(super) struct Search {
     given: Option<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
 impl Search {
-    /// `given` (`PG_BIN_DIR`), then `PATH`, then the usual places with the newest version first.
+    /// `given` (`PG_BIN_DIR`), then `PATH`, then the usual places, newest version first.
     pub(super) fn machine(given: Option<PathBuf>) -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let usual = PLACES.iter().flat_map(|(parent, prefix)| versions_below(Path::new(parent), prefix));
         Self::new(given, std::env::split_paths(&path).chain(usual).collect())
     }
 
-    /// `given`, then `folders`.
     pub(super) fn new(given: Option<PathBuf>, folders: Vec<PathBuf>) -> Self {
         Self { given, folders }
     }
 
-    /// The first installation that `account` can run and whose major version is `wanted` (the text of a `PG_VERSION`),
-    /// where that is given. `cluster` is named in the error.
+    /// The first installation that `account` can run and whose major version equals `wanted` (the text of a
+    /// `PG_VERSION`), if given. `cluster` is for the error message.
     pub(super) async fn find(
         &self,
         account: &Account,
@@ -71,7 +69,7 @@ impl Search {
                 seen.push(folder);
                 majors.push(major);
             } else if self.given.as_ref() == Some(folder) {
-                // Asked for by name: another one, silently, would be a surprise.
+                // Requested explicitly: silently using another installation would be a surprise.
                 return Err(ClusterError::ProgramsNotIn { folder: folder.clone(), user: account.name.clone() });
             }
         }
@@ -87,22 +85,22 @@ impl Search {
     }
 }
 
-/// The folder behind `folder/postgres` when `initdb` is there too. Links are followed first: `initdb` looks for its
-/// `postgres` beside the file it really is.
+/// The folder of the real `folder/postgres`, if `initdb` is there, too. Links are resolved because `initdb` looks for
+/// `postgres` beside its real file.
 fn installation(folder: &Path) -> Option<(PathBuf, PathBuf)> {
     let postgres = folder.join("postgres").canonicalize().ok().filter(|path| path.is_file())?;
     let folder = postgres.parent()?.to_owned();
     folder.join("initdb").is_file().then_some((folder, postgres))
 }
 
-/// The major version, from the program itself and run as the user that will run it later: what that user cannot run is
-/// not there.
+/// The major version as printed by the program, run as its later user: a program that this user cannot run is not
+/// usable.
 async fn major_of(account: &Account, postgres: &Path) -> Option<u32> {
     let answer = account.command(postgres).arg("--version").output().await.ok()?;
     parse_major(&String::from_utf8_lossy(&answer.stdout))
 }
 
-/// The major version in what `postgres --version` prints, such as `postgres (PostgreSQL) 15.18 (Debian 15.18-0)`.
+/// Parses the output of `postgres --version`, such as `postgres (PostgreSQL) 15.18 (Debian 15.18-0)`.
 fn parse_major(printed: &str) -> Option<u32> {
     let (_, version) = printed.split_once("(PostgreSQL) ")?;
     leading_number(version)

@@ -1,11 +1,10 @@
-//! Starts Postgres, starts it again when it dies, stops it when told to.
+//! Starts Postgres, restarts it when it dies, and stops it on request.
 //!
-//! It has a thread and a runtime of its own: the cluster answers no matter how busy the service's runtime is, and does not
-//! end with the runtime (of one test, say) that happened to start it.
+//! It has its own thread and runtime, so the cluster answers however busy the service's runtime is, and survives the
+//! runtime that started it (such as a single test's).
 //!
-//! Invariant: until it is told to stop, either Postgres runs or the next attempt to start it is at most
-//! [`LONGEST_BACKOFF`] away. A crash leaves the cluster to recover from its own log at the next start, and no process: see
-//! `leash.rs`.
+//! Invariant: until it is stopped, either Postgres runs or the next attempt to start it is at most [`LONGEST_BACKOFF`]
+//! away. A crash leaves no process (see `leash.rs`); the cluster recovers from its log at the next start.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,19 +24,18 @@ use super::programs::{Programs, Search};
 
 const BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
-/// How long a first start is tried again when what is in its way goes by itself.
+/// How long the first start is retried for obstacles that disappear by themselves.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the supervisor needs to know.
 pub(super) struct Orders {
     pub(super) data_dir: PathBuf,
     pub(super) bin_dir: Option<PathBuf>,
     pub(super) max_connections: u16,
     pub(super) settings: Vec<(String, String)>,
     pub(super) temporary: bool,
-    /// Cancelled when the cluster is to stop.
+    /// Cancelled to stop the cluster.
     pub(super) stop: CancellationToken,
-    /// The postmaster's pid for others to see; 0 while there is none.
+    /// The postmaster's pid for readers; 0 while it is down.
     pub(super) pid: Arc<AtomicU32>,
 }
 
@@ -51,7 +49,7 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Makes the cluster where it is missing, and starts it.
+    /// Creates the cluster if missing, and starts it.
     pub(super) async fn start(orders: Orders) -> Result<Self, ClusterError> {
         let folder = Folder::open(&orders.data_dir, orders.temporary).await?;
         let version = folder.version()?;
@@ -72,7 +70,7 @@ impl Supervisor {
         Ok(Self { orders, folder, programs, endpoint, leash })
     }
 
-    /// Keeps it running until told to stop; then stops it.
+    /// Keeps it running until it is stopped.
     pub(super) async fn run(mut self) -> Result<(), ClusterError> {
         loop {
             let ended = tokio::select! {
@@ -81,7 +79,7 @@ impl Supervisor {
                 ended = self.leash.ended() => ended.map_or_else(|error| error.to_string(), |status| status.to_string()),
             };
             self.orders.pid.store(0, Ordering::Release);
-            tracing::warn!(ended, "private PostgreSQL ended: starting it again");
+            tracing::warn!(ended, "private PostgreSQL exited; restarting it");
             match self.revive().await {
                 Some(leash) => self.leash = leash,
                 None => return Ok(()),
@@ -93,7 +91,7 @@ impl Supervisor {
         stopped
     }
 
-    /// Tries until Postgres is back, at the same place; `None` when told to stop meanwhile.
+    /// Retries until Postgres is back at the same address. None: stopped meanwhile.
     async fn revive(&self) -> Option<Leash> {
         let mut backoff = BACKOFF;
         loop {
@@ -104,14 +102,14 @@ impl Supervisor {
                     return Some(leash);
                 }
                 Err(ClusterError::Cancelled) => return None,
-                Err(error) => tracing::warn!(%error, "private PostgreSQL did not start; trying again"),
+                Err(error) => tracing::warn!(%error, "private PostgreSQL did not start; retrying"),
             }
             backoff = LONGEST_BACKOFF.min(backoff * 2);
         }
     }
 }
 
-/// The first start: tried again while processes of a killed predecessor are still leaving, or when somebody else took the
+/// The first start, retried while processes of a killed predecessor are still exiting, or if another process took the
 /// port between its choice and its use.
 async fn start_patiently(
     orders: &Orders,

@@ -1,4 +1,4 @@
-//! The cluster against a real Postgres: what it keeps, what it refuses, what it leaves behind.
+//! The cluster against a real Postgres: what it keeps, refuses and leaves behind.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
@@ -45,7 +45,7 @@ async fn text(cluster: &Cluster, sql: &'static str) -> String {
     try_text(cluster.url(), sql).await.unwrap()
 }
 
-/// Asks until there is an answer: for what is true soon, not at once.
+/// Polls until there is an answer, for conditions that become true soon.
 async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + WITHIN;
     loop {
@@ -96,7 +96,7 @@ async fn a_postmaster_that_is_killed_comes_back_by_itself_with_its_data_and_at_t
     let cluster = Cluster::temporary(None, 20).await.unwrap();
     execute(&cluster, "create table kept as select 'here' as value").await;
     let url = cluster.url().to_owned();
-    // A session that is busy outlives its postmaster for a while.
+    // A busy session outlives its postmaster for a while.
     let mut busy = connect(&url).await.unwrap();
     let busy = tokio::spawn(async move { sqlx::query("select pg_sleep(2)").execute(&mut busy).await });
 
@@ -243,7 +243,7 @@ async fn a_cluster_outlives_the_runtime_that_started_it_and_goes_when_dropped() 
     eventually("the folder is gone", async || (!Path::new(&data).parent().unwrap().exists()).then_some(())).await;
 }
 
-/// The victim of the next two tests: prints what they need to know and lives until it is killed.
+/// A child process for the next two tests: prints its pids and lives until it is killed.
 #[tokio::test]
 #[ignore = "not a test: a process for others to kill"]
 async fn victim() {
@@ -257,7 +257,7 @@ async fn victim() {
     std::future::pending::<()>().await;
 }
 
-/// Starts a victim; answers with the process, its postmaster's pid and data directory.
+/// Starts a victim; returns the process, its postmaster's pid and its data directory.
 fn start_victim(data_dir: Option<&Path>) -> (std::process::Child, u32, String) {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "embedded::tests::victim", "--ignored", "--nocapture"]);
@@ -302,7 +302,7 @@ async fn a_postmaster_that_lost_its_leash_is_stopped_and_a_pid_that_is_somebody_
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     let (mut victim, pid, data) = start_victim(Some(&data_dir));
-    // First what watches the postmaster, then the service: nobody is left to stop it.
+    // First the process that watches the postmaster, then the service: no process is left to stop it.
     let group = nix::unistd::getpgid(Some(pid_of(pid))).unwrap();
     kill(pid_of(victim.id()), Signal::SIGSTOP).unwrap();
     for watcher in processes_of(group).into_iter().filter(|watcher| *watcher != pid_of(pid)) {
@@ -319,7 +319,7 @@ async fn a_postmaster_that_lost_its_leash_is_stopped_and_a_pid_that_is_somebody_
     kill(pid_of(pid), Signal::SIGKILL).unwrap();
     cluster.stop().await.ok();
 
-    // As after a restart in a container, where pids are given out anew.
+    // As after a container restart, where pids are reused.
     let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     let file = Path::new(&data).join("postmaster.pid");
     std::fs::write(&file, format!("{}\n{data}\n", stranger.id())).unwrap();
@@ -331,7 +331,7 @@ async fn a_postmaster_that_lost_its_leash_is_stopped_and_a_pid_that_is_somebody_
     cluster.stop().await.unwrap();
 }
 
-/// G17: as after a restart of the machine, where the pid of an earlier life is that of another Postgres now.
+/// G17: as after a machine restart, where an old pid belongs to another Postgres.
 #[tokio::test]
 async fn a_pid_that_is_another_postgres_by_now_does_not_keep_the_cluster_from_starting() {
     let folder = open_folder();
@@ -356,7 +356,7 @@ async fn a_pid_that_is_another_postgres_by_now_does_not_keep_the_cluster_from_st
     other.stop().await.unwrap();
 }
 
-/// G17: one that uses this folder, under whatever command line, is neither signalled nor overlooked.
+/// G17: a Postgres that uses this folder, under any command line, is neither signalled nor ignored.
 #[tokio::test]
 async fn a_postgres_on_this_very_folder_that_is_not_ours_is_left_to_postgres_to_judge() {
     let folder = open_folder();
@@ -364,7 +364,7 @@ async fn a_postgres_on_this_very_folder_that_is_not_ours_is_left_to_postgres_to_
     let cluster = Cluster::start(options(&data_dir)).await.unwrap();
     let data = text(&cluster, "show data_directory").await;
     cluster.stop().await.unwrap();
-    // Its working directory is the cluster's, as that of every process of a Postgres is.
+    // Its working directory is the cluster's, as for every Postgres process.
     let programs = open_folder();
     let program = programs.path().join("postgres");
     std::fs::copy("/bin/sleep", &program).unwrap();

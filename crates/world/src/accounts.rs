@@ -1,7 +1,7 @@
-//! NexusBank's legacy call (contract §6): it blocks until the bank has decided, and its answer is all that is told.
+//! NexusBank's legacy call (contract §6): it blocks until the bank has decided; no webhook is sent.
 //!
-//! The account is in the books from the moment the call is taken, so that a second one for the same opening is counted
-//! whatever became of the first answer. The same key waits for, and gets, the same answer.
+//! The account is recorded when the call arrives, so a second account for the same opening is counted even if the first
+//! answer was lost. A repeated key waits for the same answer and gets it.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) async fn open(State(world): State<Arc<World>>, headers: HeaderMap, bo
         };
         calls::take(&world, &asking, |ledger| {
             made = ledger.make_request(&submission.reference, submission.market.clone(), true, world.clock.now());
-            // Kept under the key: which of the requests its answer will be about.
+            // Kept under the key: the request that the answer will be about.
             (StatusCode::OK, json!(made))
         })
     });

@@ -1,4 +1,4 @@
-//! What a person or a test does to the simulated world by hand; the same in process and over HTTP.
+//! Manual control of the simulated world by a person or a test; the same in process and over HTTP.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use super::life::{self, Decided};
 use super::plan::{Fault, Verdict};
 use super::world::World;
 
-/// Why a decision by hand was not made.
+/// Why a manual decision was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecideError {
-    /// The bank has no request of that reference or tracking id (yet).
+    /// The bank has no request with this reference or tracking id (yet).
     #[error("no such account opening request")]
     Unknown,
     /// The first decision stands.

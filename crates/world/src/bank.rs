@@ -1,4 +1,4 @@
-//! NexusBank's API (contract §6): submissions, and what became of them. The legacy call stands in `accounts`.
+//! NexusBank's API (contract §6): submissions, lookups and the list. The legacy call is in `accounts`.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::snapshot::{AccountRequest, Call};
 use super::world::World;
 use clock::Time;
 
-/// The most items on a page, and the usual number.
+/// The default and maximum number of items per page.
 const PAGE: usize = 100;
 
 pub(super) fn router(world: Arc<World>) -> Router<Arc<World>> {
@@ -43,7 +43,7 @@ async fn with_api_key(State(world): State<Arc<World>>, request: Request, next: N
     calls::reply(&world, Err(refusal(StatusCode::UNAUTHORIZED, "unauthorized", "the API key is wrong"))).await
 }
 
-/// What both ways to ask for an account say.
+/// The body of both calls that ask for an account.
 #[derive(Deserialize)]
 pub(super) struct Submission {
     pub(super) reference: String,
@@ -89,10 +89,10 @@ async fn submit(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes
             accepted(ledger, made)
         })
     });
-    // Also when the answer is lost: the bank has the request, and goes on with it.
+    // Also if the answer is lost: the bank has the request and continues.
     let early = made.and_then(|at| life::begin(&world, at));
     if let Some(early) = early.filter(|_| world.sender.has_url()) {
-        // Too long or cut short: the answer goes out without it.
+        // After the time-out or a stop, the answer is sent without waiting for the webhook.
         let _ = tokio::time::timeout(super::EARLY_HOLD, early.told()).await;
     }
     calls::reply(&world, taken).await
@@ -120,7 +120,7 @@ async fn look_up(State(world): State<Arc<World>>, Path(id): Path<String>) -> Res
     calls::reply(&world, taken).await
 }
 
-/// Takes note of a lookup, and lets it meet its fault.
+/// Records a lookup and applies its fault.
 fn looked_up(world: &World, ledger: &mut Ledger, reference: &str, answer: Value) -> Taken {
     let call = Call { at: world.clock.now(), endpoint: Endpoint::Lookup, key: None, fault: None };
     Taken::ended(ledger.arrive(call, reference, None), (StatusCode::OK, answer))
@@ -143,7 +143,7 @@ async fn list(State(world): State<Arc<World>>, Query(filter): Query<Filter>) -> 
                 let requests = ledger.by_reference(reference).iter().filter_map(|at| ledger.request(*at));
                 let items: Vec<Value> = requests.filter(|it| !it.blocking).map(report).collect();
                 let answer = json!({ "items": items, "next_cursor": null });
-                // A reference that nobody has named yet must not take the plan of an opening.
+                // A lookup of an unknown reference must not use up an opening's plan.
                 if ledger.knows(reference) {
                     Ok(looked_up(&world, &mut ledger, reference, answer))
                 } else {
@@ -156,7 +156,7 @@ async fn list(State(world): State<Arc<World>>, Query(filter): Query<Filter>) -> 
     calls::reply(&world, taken).await
 }
 
-/// A page of the list, or the outage that it meets: a list is about no opening, so no plan has a fault for it.
+/// A page of the list, or the current outage. A list is about no opening, so no plan has a fault for it.
 fn listed(ledger: &Ledger, filter: &Filter) -> Result<Taken, Answer> {
     let outage = ledger.outages.get(&Api::Bank).copied();
     match outage.filter(|outage| outage.is_before()) {
@@ -165,7 +165,7 @@ fn listed(ledger: &Ledger, filter: &Filter) -> Result<Taken, Answer> {
     }
 }
 
-/// The requests in the order of their last change. A cursor is the place of the first one that was not shown.
+/// The requests in the order of their last change. A cursor is the position of the first request not shown yet.
 fn page(ledger: &Ledger, filter: &Filter) -> Result<Answer, Answer> {
     let from = match (&filter.cursor, filter.updated_since) {
         (Some(cursor), _) => place(cursor),
@@ -186,7 +186,7 @@ fn place(cursor: &str) -> Option<(Time, usize)> {
     Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, at.parse().ok()?))
 }
 
-/// The bank's record of a request, without what is only the judge's business.
+/// The bank's record of a request, without fields meant for the judge.
 fn report(request: &AccountRequest) -> Value {
     json!({
         "account_opening_request_id": request.account_opening_request_id,

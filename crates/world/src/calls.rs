@@ -1,4 +1,4 @@
-//! The way every call to the simulated systems takes: it meets its fault, makes its effect once, and is answered.
+//! The path of every call to a simulated system: apply its fault, have its effect once, answer it.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::plan::{Fault, HALF_A_CHARACTER, RefusalForm};
 use super::snapshot::Call;
 use super::world::World;
 
-/// A call that makes something.
+/// A call with an effect.
 pub(super) struct Asking<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) reference: &'a str,
@@ -28,7 +28,7 @@ pub(super) struct Asking<'a> {
     pub(super) body: &'a Value,
 }
 
-/// Does what is asked, unless a fault or the key forbids; what is to be answered, by [`reply`].
+/// Executes the call, unless a fault or the key forbids it; [`reply`] answers it.
 pub(super) fn take(
     world: &World,
     asking: &Asking<'_>,
@@ -45,7 +45,7 @@ pub(super) fn take(
     if let Some(fault) = fault.filter(|fault| fault.is_before()) {
         return Ok(Taken::Fault(fault));
     }
-    // Parsed and written again: the order of the fields and the white space do not make another body.
+    // Parsed and serialised again, so that field order and white space do not matter.
     let digest = Sha256::digest(asking.body.to_string()).into();
     match ledger.once((asking.endpoint, key, digest), make) {
         Asked::Made(answer) | Asked::Replayed(answer) => Ok(Taken::ended(fault, answer)),
@@ -57,18 +57,17 @@ pub(super) fn take(
     }
 }
 
-/// How a call ends.
+/// The end of a call.
 pub(super) enum Taken {
-    /// Well.
     Answer(Answer),
-    /// Well, compressed with gzip.
+    /// The answer, compressed with gzip.
     Compressed(Answer),
-    /// Badly, whatever was done.
+    /// A fault, whether or not the effect happened.
     Fault(Fault),
 }
 
 impl Taken {
-    /// The end of a call that was done, with the fault that it met.
+    /// The end of an executed call with its fault.
     pub(super) fn ended(fault: Option<Fault>, answer: Answer) -> Self {
         match fault {
             None => Self::Answer(answer),
@@ -78,7 +77,7 @@ impl Taken {
     }
 }
 
-/// Answers a call; a hanging one, much later.
+/// Answers a call; a hanging call only after a long delay.
 pub(super) async fn reply(world: &World, taken: Result<Taken, Answer>) -> Response {
     match taken {
         Ok(Taken::Answer(answer)) | Err(answer) => plain(&answer),
@@ -87,7 +86,7 @@ pub(super) async fn reply(world: &World, taken: Result<Taken, Answer>) -> Respon
     }
 }
 
-/// JSON as it goes over the wire.
+/// JSON as sent.
 pub(super) fn written(body: &Value) -> String {
     body.to_string().replace(HALF_A_CHARACTER, "\\ud83d")
 }
@@ -139,7 +138,7 @@ fn refused_in(form: RefusalForm) -> Value {
     }
 }
 
-/// The body of a call: 400 if it is not JSON, 422 if a field is missing or wrong.
+/// Parses the body of a call: 400 if it is not JSON, 422 if a field is missing or wrong.
 pub(super) fn read<T: DeserializeOwned>(world: &Arc<World>, body: &Bytes) -> Result<(T, Value), Answer> {
     let refuse = |status, code, error: serde_json::Error| {
         world.ledger().counts.calls_refused += 1;
@@ -152,12 +151,12 @@ pub(super) fn read<T: DeserializeOwned>(world: &Arc<World>, body: &Bytes) -> Res
     Ok((typed, value))
 }
 
-/// An answer that explains itself.
+/// A refusal with code and message.
 pub(super) fn refusal(status: StatusCode, code: &str, message: &str) -> Answer {
     (status, json!({ "code": code, "message": message }))
 }
 
-/// 201 and what was made.
+/// 201 with the id of the created object.
 pub(super) fn created(field: &str, made: Option<String>) -> Answer {
     match made {
         Some(id) => (StatusCode::CREATED, json!({ field: id })),

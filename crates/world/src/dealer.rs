@@ -1,4 +1,4 @@
-//! Decides which plan an opening gets: by its customer, else by its place in the order of arrival, else the usual one.
+//! Chooses the plan of an opening: by customer, else by order of arrival, else the default.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -8,10 +8,10 @@ use rand::rngs::StdRng;
 use super::plan::Plan;
 use super::quota::{self, Timing};
 
-/// Where plans come from. [`super::Simulator::set_plan`] goes before any of these.
+/// The source of plans. [`super::Simulator::set_plan`] takes precedence.
 #[derive(Clone, Debug)]
 pub enum Planner {
-    /// The same for all.
+    /// The same plan for all openings.
     Fixed(Plan),
     /// No faults; decided after a time drawn from the seed.
     Clean(Timing),
@@ -19,16 +19,15 @@ pub enum Planner {
     Quota {
         /// How many openings share the quota.
         total: usize,
-        /// The speeds.
         timing: Timing,
     },
-    /// By test.
+    /// Scripted by a test.
     Scripted {
         /// By the customer's reference, for every opening of that customer.
         by_customer: HashMap<String, Plan>,
         /// For the openings of other customers, in the order in which they arrive.
         in_order: Vec<Plan>,
-        /// For all further ones.
+        /// For all further openings.
         otherwise: Plan,
     },
 }
@@ -58,7 +57,6 @@ impl Dealer {
         Self { by_customer, in_order: in_order.into(), otherwise }
     }
 
-    /// The plan of a new opening.
     pub(super) fn deal(&mut self, customer_reference: Option<&str>) -> Plan {
         if let Some(plan) = customer_reference.and_then(|customer| self.by_customer.get(customer)) {
             return plan.clone();

@@ -6,13 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
-    /// NexusBank.
     Bank,
-    /// The profile service.
     Profiles,
-    /// The card issuer.
     Cards,
-    /// The ticket tracker.
     Tracker,
 }
 

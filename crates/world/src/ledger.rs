@@ -1,7 +1,8 @@
-//! What truly happened at the other side. Every effect is made and counted here, under one lock, and never unmade.
+//! The record of what really happened at the other side. Every effect is made and counted here, under one lock, and
+//! never undone.
 //!
-//! The same idempotency key makes an effect once. Another key for the same opening makes a second one, as a provider
-//! would, and counts it: that is the double effect the service exists to prevent.
+//! One idempotency key has one effect. A different key for the same opening has a second effect, as at a real provider,
+//! and counts it: the double effect that the service must prevent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -21,7 +22,7 @@ mod read;
 
 use opening::Opening;
 
-/// An answer as it was first given, for repeats under the same key.
+/// The first answer, for repeats with the same key.
 pub(super) type Answer = (StatusCode, Value);
 
 pub(super) struct Ledger {
@@ -34,19 +35,19 @@ pub(super) struct Ledger {
     requests: Vec<AccountRequest>,
     by_id: HashMap<String, usize>,
     by_update: BTreeSet<(Time, usize)>,
-    /// By endpoint and idempotency key: the digest of the body, and the answer to it.
+    /// Digest of the body and first answer, by endpoint and idempotency key.
     answers: HashMap<(Endpoint, String), ([u8; 32], Answer)>,
-    /// Those given out, so that none is given twice.
+    /// IBANs in use, so that none is assigned twice.
     ibans: HashSet<String>,
 }
 
-/// How an effect was asked for.
+/// The result of a request for an effect.
 pub(super) enum Asked {
-    /// For the first time: it was made.
+    /// The first request: the effect was made.
     Made(Answer),
-    /// Again under the same key: the answer of then.
+    /// A repeat with the same key: the first answer.
     Replayed(Answer),
-    /// Under a key that stands for another body.
+    /// The key was used for another body.
     Conflict,
 }
 
@@ -67,7 +68,7 @@ impl Ledger {
         }
     }
 
-    /// Takes note of a call about an opening; the fault that it meets.
+    /// Records a call about an opening; returns its fault.
     pub(super) fn arrive(&mut self, call: Call, reference: &str, customer_reference: Option<&str>) -> Option<Fault> {
         let dealer = &mut self.dealer;
         let opening = self
@@ -77,7 +78,7 @@ impl Ledger {
         if opening.customer_reference.is_none() {
             opening.customer_reference = customer_reference.map(str::to_owned);
         }
-        // An outage hides what the plan has in store, and so uses none of it up.
+        // During an outage the plan's faults are not used up.
         let fault = match self.outages.get(&call.endpoint.api()) {
             Some(fault) => Some(*fault),
             None => opening.faults.get_mut(&call.endpoint).and_then(VecDeque::pop_front),
@@ -123,7 +124,7 @@ impl Ledger {
         Some(card_id)
     }
 
-    /// A new account request; its place.
+    /// Records a new account request; returns its index.
     pub(super) fn make_request(&mut self, reference: &str, market: String, blocking: bool, now: Time) -> Option<usize> {
         let opening = self.openings.get_mut(reference)?;
         let at = self.requests.len();
@@ -153,7 +154,7 @@ impl Ledger {
         Some(at)
     }
 
-    /// Says how far it is, unless the bank has said more already.
+    /// Sets the progress status, unless the bank has reported more already.
     pub(super) fn progress(&mut self, at: usize, status: Status, now: Time) -> Option<AccountRequest> {
         let request = self.requests.get_mut(at).filter(|request| request.status == Status::Initiated)?;
         request.status = status;
@@ -163,7 +164,7 @@ impl Ledger {
         Some(request.clone())
     }
 
-    /// Decides, unless it is decided.
+    /// Decides the request, unless it is decided.
     pub(super) fn decide(&mut self, at: usize, verdict: &Verdict, now: Time) -> Option<AccountRequest> {
         let fresh = match verdict {
             Verdict::Complete { iban: None, .. } => Some(self.fresh_iban(at)?),

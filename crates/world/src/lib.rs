@@ -1,8 +1,8 @@
-//! The simulated outside world: NexusBank's API, the profile service, the card issuer and the ticket tracker, on one listener.
+//! The simulated outside systems: NexusBank's API, profile service, card issuer and ticket tracker, on one listener.
 //!
-//! It is the judge of what the service does: its [ledger](LedgerSnapshot) counts what was made twice and knows when the
-//! bank decided what. So it shares no code with the service but the clock. Faults are scripted ([`Plan`]): dealt by quota
-//! from a seed for the demo, by test or by hand elsewhere. State lives in memory and ends with it.
+//! It judges the service: its [ledger](LedgerSnapshot) counts double effects and records when the bank decided. So it
+//! shares only the clock with the service. Faults are scripted ([`Plan`]): by quota from a seed for the demo, by test
+//! or by hand otherwise. State is in memory only.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,22 +47,22 @@ pub use snapshot::{AccountRequest, Call, Card, Counts, LedgerSnapshot, OpeningRe
 pub use tracker::{IssueRecord, IssueStatus};
 pub use webhooks::{RawWebhook, SendError, WebhookAnswer};
 
-/// How long a hanging call is held before it is answered 504.
+/// How long a hanging call is held before 504.
 pub const HANG: Duration = Duration::from_mins(1);
 
-/// How long a submission's answer is held back for a webhook that comes before it.
+/// How long a submission's answer may be held back for an early webhook.
 pub const EARLY_HOLD: Duration = Duration::from_secs(5);
 
-/// How many calls of an opening are kept one by one; all are counted.
+/// How many calls of an opening are logged; all are counted.
 pub const CALLS_KEPT: usize = 100;
 
-/// How many calls to the ticket tracker are kept one by one.
+/// How many calls to the ticket tracker are logged.
 pub const TRACKER_CALLS_KEPT: usize = 10_000;
 
 /// How long [`Simulator::stop`] waits for connections to close.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
-/// A running simulator. It stops when it is dropped.
+/// A running simulator; it stops on drop.
 pub struct Simulator {
     world: Arc<world::World>,
     addr: SocketAddr,
@@ -84,7 +84,7 @@ impl Simulator {
         let app = router(&world);
         let stop = world.stop.clone();
         let server = world.tasks.spawn(async move {
-            // An answer is one small packet: waiting for a second one to fill it would cost each call 40 ms.
+            // Answers are one small packet; Nagle's algorithm would delay each by 40 ms.
             let listener = listener.tap_io(|stream| {
                 let _ = stream.set_nodelay(true);
             });
@@ -95,7 +95,7 @@ impl Simulator {
         Ok(Self { world, addr, server: server.abort_handle() })
     }
 
-    /// Ends hanging calls and pending deliveries at once, and stops listening. The ledger can still be read.
+    /// Aborts hanging calls and pending deliveries and stops listening. The ledger stays readable.
     pub async fn stop(&self) {
         self.world.stop.cancel();
         self.world.tasks.close();
@@ -104,58 +104,57 @@ impl Simulator {
         }
     }
 
-    /// Of all the simulated systems, without a slash at the end.
+    /// Base URL of all simulated systems, without a trailing slash.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Sends webhooks there from now on.
+    /// Sets the URL for webhooks.
     pub fn deliver_to(&self, url: impl Into<String>) {
         self.world.sender.deliver_to(url.into());
     }
 
-    /// What truly happened so far: a copy of everything.
+    /// A copy of the whole ledger.
     #[must_use]
     pub fn ledger(&self) -> LedgerSnapshot {
         self.world.ledger().snapshot()
     }
 
-    /// What truly happened to one opening.
+    /// The record of one opening.
     #[must_use]
     pub fn opening(&self, reference: &str) -> Option<OpeningRecord> {
         self.world.ledger().opening(reference)
     }
 
-    /// The totals alone: cheap enough to be read many times a second.
+    /// The totals only: cheap enough for frequent reads.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.world.ledger().counts
     }
 
-    /// Decides an opening by hand, by its own reference or the bank's tracking id, and tells it by its plan.
+    /// Decides an opening manually, by its reference or tracking id, and sends the webhooks of its plan.
     pub fn decide(&self, reference: &str, verdict: &Verdict) -> Result<Decided, DecideError> {
         acts::decide(&self.world, reference, verdict)
     }
 
-    /// Scripts the openings of a customer: those to come, and what is left to happen to present ones (faults begin anew,
-    /// a decision under way keeps its time).
+    /// Sets the plan of a customer's future openings and of the rest of present ones (faults start again, a pending
+    /// decision keeps its time).
     pub fn set_plan(&self, customer_reference: impl Into<String>, plan: Plan) {
         self.world.ledger().set_plan(customer_reference.into(), plan);
     }
 
-    /// From now on every call to a system meets this fault, whatever its plan; `None` ends the outage.
+    /// Applies this fault to every call to a system, ignoring plans. None ends the outage.
     pub fn outage(&self, api: Api, fault: Option<Fault>) {
         acts::outage(&self.world, api, fault);
     }
 
-    /// Scripts what befalls the next calls of one kind to the ticket tracker, in order; the calls after these go through.
+    /// Scripts faults for the next calls of one kind to the ticket tracker, in order; later calls succeed.
     pub fn fail_next(&self, endpoint: Endpoint, faults: impl IntoIterator<Item = Fault>) {
         self.world.ledger().tracker.fail_next(endpoint, faults);
     }
@@ -166,19 +165,19 @@ impl Simulator {
         self.world.ledger().tracker.issues().to_vec()
     }
 
-    /// Deletes an issue of the ticket tracker, as a person does; whether there was such an issue.
+    /// Deletes an issue of the ticket tracker, as a user might. Returns whether it existed.
     #[must_use]
     pub fn delete_issue(&self, key: &str) -> bool {
         self.world.ledger().tracker.delete(key)
     }
 
-    /// The calls of one kind that the ticket tracker has had, oldest first.
+    /// The logged calls of one kind to the ticket tracker, oldest first.
     #[must_use]
     pub fn tracker_calls(&self, endpoint: Endpoint) -> Vec<Call> {
         self.world.ledger().tracker.log().iter().filter(|it| it.endpoint == endpoint).cloned().collect()
     }
 
-    /// Sends a webhook of any shape, once. The ledger does not count it.
+    /// Sends a custom webhook once. The ledger does not count it.
     pub async fn send_webhook(&self, webhook: &RawWebhook) -> Result<WebhookAnswer, SendError> {
         self.world.send(webhook).await
     }

@@ -1,7 +1,7 @@
-//! What becomes of an account request once the bank has it: progress, decision, and how both are told.
+//! The life of an account request at the bank: progress, decision, and the webhooks about both.
 //!
-//! A decision enters the ledger first and is told after, so that the ledger knows the truth whatever becomes of the
-//! message. Everything here ends at once when the simulator stops; news not yet told is then lost, as with a crash.
+//! A decision enters the ledger before it is sent, so that the ledger is right whatever happens to the message. All
+//! tasks end when the simulator stops; unsent messages are then lost, as in a crash.
 
 use std::sync::Arc;
 
@@ -18,26 +18,26 @@ use super::webhooks::RawWebhook;
 use super::world::World;
 use clock::Time;
 
-/// No plan sends more copies of one message at once.
+/// The maximum number of concurrent copies of a message.
 const MAX_COPIES: u32 = 100;
 
-/// A decision that was made; its message may still be on the way, also when this is dropped.
+/// A decision. Its webhook may still be on the way, even after a drop.
 #[derive(Debug)]
 pub struct Decided {
-    /// As the bank now reports it.
+    /// The request as the bank reports it now.
     pub request: AccountRequest,
     told: oneshot::Receiver<Option<u16>>,
 }
 
 impl Decided {
-    /// Waits until the message about the decision is acknowledged or given up (resends and contradictions may follow);
-    /// the last status that the receiver answered to it, none if it was never sent or never answered.
+    /// Waits until the decision's webhook is acknowledged or given up (resends and contradictions may follow). Returns
+    /// the receiver's last status; None: never sent or never answered.
     pub async fn told(self) -> Option<u16> {
         self.told.await.ok().flatten()
     }
 }
 
-/// Starts the life of a request. A decision that comes at once is one that the submission's answer has to wait for.
+/// Starts the life of a request. Returns an early decision, for which the submission's answer must wait.
 pub(super) fn begin(world: &Arc<World>, at: usize) -> Option<Decided> {
     let plan = world.ledger().plan(at)?;
     if plan.webhooks.early
@@ -70,7 +70,7 @@ async fn live(world: Arc<World>, at: usize, plan: Plan) {
     }
 }
 
-/// Decides a request and tells it by its plan; none if it is decided already.
+/// Decides a request and sends the webhooks of its plan. None: already decided.
 pub(super) fn decide(world: &Arc<World>, at: usize, verdict: &Verdict) -> Option<Decided> {
     let (request, plan) = {
         let mut ledger = world.ledger();
@@ -78,14 +78,14 @@ pub(super) fn decide(world: &Arc<World>, at: usize, verdict: &Verdict) -> Option
     };
     world.decided.notify_waiters();
     let (tell, told) = oneshot::channel();
-    // Whoever made the call that blocks is told by its answer.
+    // The caller of the blocking call gets the decision as its answer.
     if !request.blocking {
         world.spawn(announce(Arc::clone(world), request.clone(), plan, tell));
     }
     Some(Decided { request, told })
 }
 
-/// Waits until a request is decided; none: the simulator stops, or there is no such request.
+/// Waits for the decision of a request. None: the simulator stopped, or no such request exists.
 pub(super) async fn decision(world: &World, at: usize) -> Option<AccountRequest> {
     loop {
         let told = world.decided.notified();
@@ -111,7 +111,7 @@ async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: 
     } else {
         tell_as(&world, id, news, fold, copies.clamp(1, MAX_COPIES)).await
     };
-    // Nobody may be waiting.
+    // The receiver may be gone.
     let _ = told.send(status);
 
     if plan.webhooks.reordered && plan.progress {
@@ -136,7 +136,7 @@ async fn tell(world: &World, body: String, fold: Fold, copies: u32) -> Option<u1
     tell_as(world, world.message_id(), body, fold, copies).await
 }
 
-/// Sends copies of one message at once, each until it is acknowledged; the last status that came back.
+/// Sends concurrent copies of one message, each until acknowledged; returns the last status.
 async fn tell_as(world: &World, id: String, body: String, fold: Fold, copies: u32) -> Option<u16> {
     {
         let mut ledger = world.ledger();
@@ -164,8 +164,8 @@ async fn deliver(world: &World, message: &RawWebhook) -> Option<u16> {
     last
 }
 
-/// Tells of a stranger's account under the id that the true message will have: a receiver that believed it, or that took
-/// note of the id before it checked the signature, gives itself away.
+/// Sends a forged account under the id of the true message. A receiver that believes it, or that records the id before
+/// it checks the signature, is exposed.
 async fn forge(world: &World, id: &str, request: &AccountRequest) {
     let stranger = mint::iban(&request.market, world.seed, &["stranger", id]);
     let lie = AccountRequest {
@@ -197,7 +197,7 @@ fn contradiction(world: &World, mut request: AccountRequest) -> String {
     body(&request, request.status, world.clock.now(), false)
 }
 
-/// The message that a request has had a status since a time. Only the final one carries what was decided.
+/// The webhook's body for a status and its time. Only the final one contains the decision.
 fn body(request: &AccountRequest, status: Status, since: Time, thin: bool) -> String {
     let account = !thin && status == Status::Completed;
     written(&json!({

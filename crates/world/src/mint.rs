@@ -1,7 +1,7 @@
-//! Makes the simulated world's ids and IBANs.
+//! Makes ids and IBANs of the simulated world.
 //!
-//! All are derived from the seed, what they are for and how many of these there were: a run can be compared with another,
-//! and two simulators with different seeds do not hand out the same id or IBAN into one database.
+//! All are derived from the seed, their purpose and a counter. So runs are reproducible, and two simulators with
+//! different seeds never put the same id or IBAN into one database.
 
 use sha2::{Digest, Sha256};
 
@@ -25,7 +25,7 @@ pub(super) fn id(prefix: &str, seed: u64, parts: &[&str]) -> String {
     format!("{prefix}_{}", hex::encode(bytes.get(..12).unwrap_or(&bytes)))
 }
 
-/// The same id, with so much behind it that it is 255 characters long.
+/// The same id, extended to 255 characters.
 pub(super) fn long(id: &str) -> String {
     let filling = hex::encode(Sha256::digest(id)).repeat(4);
     format!("{id}_{filling}").chars().take(255).collect()
@@ -36,7 +36,7 @@ pub(super) fn bic(country: &str) -> String {
     format!("{BANK}{}BB", home(country).0)
 }
 
-/// A valid IBAN of the country; of Germany for a country whose accounts the simulated bank does not know.
+/// A valid IBAN of the country; a German one for countries that the simulated bank does not serve.
 pub(super) fn iban(country: &str, seed: u64, parts: &[&str]) -> String {
     let (country, length) = home(country);
     let mut digits = derive(seed, parts).into_iter().flat_map(|byte| [byte / 16 % 10, byte % 16 % 10]);
@@ -74,7 +74,7 @@ fn home(country: &str) -> (&'static str, usize) {
     LENGTHS.into_iter().find(|(known, _)| *known == country).unwrap_or(("DE", 22))
 }
 
-/// A Belgian account number ends in its own two check digits: the ten before them modulo 97, where 0 is written 97.
+/// A Belgian account number ends in two check digits: its first ten digits modulo 97, where 0 is written as 97.
 fn belgian(digits: &str) -> String {
     let account = digits.get(..10).unwrap_or(digits);
     let check = match mod97(account) {

@@ -1,4 +1,4 @@
-//! What a simulator is started with, and why it may not start.
+//! Options of a simulator and errors of its start.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,31 +10,30 @@ use super::dealer::Planner;
 use super::quota::Timing;
 use super::webhooks::SendError;
 
-/// What a simulator needs to know.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where it listens; port 0 takes a free one.
+    /// The listen address; port 0 picks a free port.
     pub addr: SocketAddr,
     /// The bank's API key, `NEXUSBANK_API_KEY`.
     pub api_key: String,
-    /// The service's webhook URL. None: set later by [`super::Simulator::deliver_to`]; what is told before is retried, then lost.
+    /// The service's webhook URL. None: set later by [`super::Simulator::deliver_to`]; webhooks before that are
+    /// retried, then lost.
     pub webhook_url: Option<String>,
     /// `whsec_…`, one of `NEXUSBANK_WEBHOOK_SECRETS`.
     pub webhook_secret: String,
-    /// The pauses before a webhook that was not acknowledged is sent again; their number is that of the retries.
+    /// Delays before resending an unacknowledged webhook; their number is the number of retries.
     pub webhook_retries: Vec<Duration>,
-    /// The ticket tracker's.
     pub tracker: TrackerOptions,
-    /// What happens to whom.
+    /// The source of plans.
     pub planner: Planner,
-    /// For the times it reports and signs. Pauses and delays are real time.
+    /// For reported and signed times. Delays are real time.
     pub clock: Clock,
-    /// For ids, IBANs and quotas. Two simulators whose accounts end up in one database need different ones.
+    /// Seeds ids, IBANs and quotas. Simulators that feed one database need different seeds.
     pub seed: u64,
 }
 
 impl Options {
-    /// A free port on this machine, honest and clean, with the usual speeds.
+    /// A free local port, no faults, default speeds.
     #[must_use]
     pub fn local(api_key: impl Into<String>, webhook_secret: impl Into<String>) -> Self {
         Self {
@@ -51,19 +50,19 @@ impl Options {
     }
 }
 
-/// The tracker's account where no other is set. The service in production refuses it.
+/// The default account at the tracker. The service refuses it in production.
 pub const DEVELOPMENT_JIRA_EMAIL: &str = "account-opening@tracker.example";
 /// The token of [`DEVELOPMENT_JIRA_EMAIL`].
 pub const DEVELOPMENT_JIRA_API_TOKEN: &str = "jira-development-token";
 
-/// Who may call the ticket tracker, and how far its search lags behind.
+/// Credentials of the ticket tracker and the lag of its search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackerOptions {
-    /// The account, `JIRA_EMAIL`.
+    /// `JIRA_EMAIL`
     pub email: String,
-    /// Its token, `JIRA_API_TOKEN`.
+    /// `JIRA_API_TOKEN`
     pub api_token: String,
-    /// So long an issue is not found by a search.
+    /// How long the search misses a new issue.
     pub lag: TimeDelta,
 }
 
@@ -77,13 +76,12 @@ impl Default for TrackerOptions {
     }
 }
 
-/// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken, or not ours.
+    /// The address is in use or not local.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
-    /// The webhook secret is none, or there is no HTTP client.
+    /// The webhook secret is invalid, or the HTTP client cannot be made.
     #[error(transparent)]
     Webhooks(#[from] SendError),
 }

@@ -1,7 +1,7 @@
-//! What happens to one opening in the simulated world: pure data, no behaviour.
+//! The plan of one opening in the simulated world: data only.
 //!
-//! A plan is dealt to an opening when its reference is first seen, and then only read. The ledger shows it next to what
-//! truly happened, so that a failed test says what it was up against.
+//! A plan is assigned when an opening's reference is first seen, and is then read-only. The ledger shows it beside the
+//! record, so that a failed test shows its faults.
 
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::millis;
 
-/// In a verdict's reason it stands for half of a UTF-16 pair, which no Rust text can hold: on the wire it becomes `\ud83d`.
+/// In a rejection reason this stands for half of a surrogate pair, which a Rust string cannot contain; it is sent as
+/// `\ud83d`.
 pub const HALF_A_CHARACTER: char = '\u{e000}';
 
-/// One call that goes wrong. "Before" means nothing happened; "after" means the effect exists and only its answer is lost,
-/// which is what an idempotency key is for.
+/// A fault of one call. "Before": nothing happened. "After": the effect happened and only its answer is lost, which is
+/// what an idempotency key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
@@ -49,7 +50,7 @@ pub enum Fault {
     Compressed,
 }
 
-/// The body of a refusal.
+/// The form of a refusal's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalForm {
@@ -70,7 +71,7 @@ impl Fault {
         vec![self; n]
     }
 
-    /// Whether nothing happens at the other side.
+    /// Whether the fault precludes the effect.
     #[must_use]
     pub const fn is_before(self) -> bool {
         matches!(self, Self::ErrorBefore { .. } | Self::HangBefore | Self::Throttle { .. } | Self::Refuse { .. })
@@ -83,16 +84,16 @@ impl Fault {
 pub enum Verdict {
     /// The account is open.
     Complete {
-        /// As given, also when it is invalid or already somebody's; none: a valid, fresh one of the opening's market.
+        /// The IBAN to report, even if invalid or already used. None: a valid, fresh one of the opening's market.
         #[serde(default)]
         iban: Option<String>,
-        /// As given; none: the simulated bank's.
+        /// The BIC to report. None: the simulated bank's.
         #[serde(default)]
         bic: Option<String>,
     },
-    /// The bank's final no.
+    /// The bank's final refusal.
     Reject {
-        /// Becomes `rejection_reason`; it may hold [`HALF_A_CHARACTER`].
+        /// Becomes `rejection_reason`; may contain [`HALF_A_CHARACTER`].
         reason: String,
     },
 }
@@ -111,61 +112,60 @@ impl Verdict {
     }
 }
 
-/// Whether and by whom an opening is decided.
+/// Whether and how an opening is decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// The bank never answers.
     Never,
-    /// Waits for [`super::Simulator::decide`]. (Any opening that is still undecided may be decided by hand.)
+    /// Decided by [`super::Simulator::decide`]. (Any undecided opening may be decided manually.)
     ByHand,
-    /// By itself, [`Plan::decide_after`] the submission.
+    /// Automatically, [`Plan::decide_after`] the submission.
     #[serde(untagged)]
     By(Verdict),
 }
 
-/// How the header with the signature arrives: proxies write header lines anew, and RFC 9110 (5.3) lets them.
+/// How the signature header arrives: proxies may rewrite header lines (RFC 9110, 5.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fold {
     /// As the bank sends it.
     #[default]
     AsSent,
-    /// The comma within a signature is taken for one between values: `v1, <signature>`.
+    /// A space after the comma inside a signature, as if it separated values: `v1, <signature>`.
     Spaced,
-    /// A line for each signature, the bank's new key after its old one.
+    /// One line per signature; the bank's new key after its old one.
     Lines,
     /// One line, with commas between the signatures.
     Joined,
 }
 
-/// How the bank tells its decision.
+/// How the bank sends its decision.
 #[expect(clippy::struct_excessive_bools, reason = "faults that combine freely are not the states of one machine")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Webhooks {
-    /// Between the decision and the webhook; meanwhile only a lookup can know.
+    /// Between the decision and its webhook; meanwhile only a lookup returns it.
     #[serde(rename = "delay_ms", with = "millis")]
     pub delay: Duration,
-    /// How often the message is sent at once: same id, same body. 1 is the honest number.
+    /// Concurrent copies of the message, with the same id and body. 1 is normal.
     pub copies: u32,
-    /// The same news once more, this long after the first: a new id and a new timestamp.
+    /// Sends the same news again after this delay, with a new id and timestamp.
     #[serde(rename = "resend_after_ms", with = "millis::optional")]
     pub resend_after: Option<Duration>,
     /// `IN_PROGRESS` is sent after the decision. Needs [`Plan::progress`].
     pub reordered: bool,
-    /// The message about the decision is never sent (a resend still is).
+    /// The decision's message is never sent (a resend still is).
     pub dropped: bool,
-    /// Decided and told before the submission is answered, which is held back until then (at most
-    /// [`super::EARLY_HOLD`]). Needs a [`Decision::By`]; `decide_after` does not count then.
+    /// Decided and sent before the submission is answered; the answer is held back until then (at most
+    /// [`super::EARLY_HOLD`]). Needs a [`Decision::By`]; `decide_after` is ignored.
     pub early: bool,
-    /// First comes a message under the same id that tells of a stranger's IBAN, signed with a wrong secret.
+    /// First sends a message with the same id, a stranger's IBAN and a wrong signature.
     pub forged_first: bool,
-    /// How the signatures of its messages arrive.
     pub fold: Fold,
-    /// Leaves IBAN and BIC out of the message: they must be looked up.
+    /// Omits IBAN and BIC, which then must be looked up.
     pub thin: bool,
-    /// This long after the decision's message the opposite is told. The bank's own record does not change.
+    /// Sends the opposite decision after this delay. The bank's own record does not change.
     #[serde(rename = "contradiction_after_ms", with = "millis::optional")]
     pub contradiction_after: Option<Duration>,
 }
@@ -187,11 +187,11 @@ impl Default for Webhooks {
     }
 }
 
-/// Everything that happens to one opening. The default: no fault, completed at once, one honest webhook.
+/// The plan of an opening. Default: no faults, completed at once, one webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Plan {
-    /// What befalls the first calls of `POST /v1/profiles`, in order; the calls after these go through.
+    /// Faults of the first calls of `POST /v1/profiles`, in order; later calls succeed.
     pub profile: Vec<Fault>,
     /// The same for `POST /v1/account-opening-requests`.
     pub submit: Vec<Fault>,
@@ -201,18 +201,16 @@ pub struct Plan {
     pub lookup: Vec<Fault>,
     /// The same for `POST /v1/virtual-cards`.
     pub card: Vec<Fault>,
-    /// The bank's answer.
     pub decision: Decision,
     /// Real time between the submission and the decision.
     #[serde(rename = "decide_after_ms", with = "millis")]
     pub decide_after: Duration,
-    /// Whether the bank says `IN_PROGRESS` half-way.
+    /// Whether the bank reports `IN_PROGRESS` halfway.
     pub progress: bool,
-    /// It says `ON_HOLD` there instead, which is no word of its contract. Needs [`Plan::progress`].
+    /// Reports `ON_HOLD` instead, which is not in its contract. Needs [`Plan::progress`].
     pub on_hold: bool,
-    /// Whether the ids of profile, request and card are 255 characters long, the most that providers document.
+    /// Whether profile, request and card ids have 255 characters, the documented maximum.
     pub long_ids: bool,
-    /// How the bank tells its decision.
     pub webhooks: Webhooks,
 }
 
@@ -235,7 +233,7 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// No fault, and decided only by [`super::Simulator::decide`]: what most tests want.
+    /// No faults; decided only by [`super::Simulator::decide`], as most tests need.
     #[must_use]
     pub fn by_hand() -> Self {
         Self { decision: Decision::ByHand, ..Self::default() }

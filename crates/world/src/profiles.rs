@@ -18,7 +18,7 @@ pub(super) fn router() -> Router<Arc<World>> {
     Router::new().route("/v1/profiles", post(create))
 }
 
-/// Only what is needed to know whose profile it is; the service's other fields are its own.
+/// The fields that identify the profile's owner; all others are ignored.
 #[derive(Deserialize)]
 struct Profile {
     #[serde(alias = "opening_id")]

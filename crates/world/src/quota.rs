@@ -1,7 +1,7 @@
-//! Deals plans by quota from a seed: of N openings, how many meet which fault is fixed, which ones do is shuffled.
+//! Assigns plans by quota from a seed: of N openings, the number that meets each fault is fixed, and shuffled.
 //!
-//! Pure: the same total, seed and timing give the same plans, so that a bad run can be had again. Drawing each fault by
-//! chance instead would leave a small demo without its rarest faults, which are the reason to watch it.
+//! Pure: equal total, seed and timing give equal plans, so a failed run can be repeated. Independent random draws would
+//! leave a small demo without its rarest faults.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::plan::{Decision, Fault, Fold, HALF_A_CHARACTER, Plan, RefusalForm, Verdict};
 
-/// The speeds of the simulated bank, relative to the service's own schedule.
+/// The speeds of the simulated bank relative to the service's schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// How long the bank takes to decide.
@@ -53,7 +53,7 @@ impl Timing {
         }
     }
 
-    /// A plan without faults, decided within the usual time.
+    /// A plan without faults, decided within the normal time.
     pub(super) fn clean(&self, rng: &mut StdRng) -> Plan {
         let millis = |d: &Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let (from, to) = (millis(self.decide_after.start()), millis(self.decide_after.end()));
@@ -61,26 +61,26 @@ impl Timing {
         Plan { decide_after, progress: rng.random_bool(0.5), ..Plan::default() }
     }
 
-    /// A decision that comes when the service has given up.
+    /// The delay of a decision after the service's deadline.
     fn late(&self) -> Duration {
         self.deadline + self.deadline / 4 + self.poll_interval * 2
     }
 }
 
-/// A share of all openings (per thousand) and what it changes in their plans.
+/// A share of openings (per thousand) and its change of their plans.
 type Class = (usize, fn(&mut Plan, &Timing));
 
-/// What the bank decides; the rest completes in time. These exclude each other.
+/// The bank's decisions; all others complete in time. Mutually exclusive.
 const OUTCOMES: [Class; 4] = [
     (40, |plan, _| plan.decision = Decision::Never),
     (20, |plan, timing| plan.decide_after = timing.late()),
     (60, |plan, _| plan.decision = Decision::By(Verdict::reject("customer_not_eligible"))),
     (20, |plan, _| plan.decision = Decision::By(Verdict::reject(format!("the name ends in {HALF_A_CHARACTER}")))),
 ];
-/// The classes above that are not decided in time.
+/// How many of the classes above are not decided in time.
 const NOT_IN_TIME: usize = 2;
 
-/// How a decision in time is told; the rest by one honest webhook. These exclude each other.
+/// How a timely decision is sent; all others by one normal webhook. Mutually exclusive.
 const DELIVERIES: [Class; 6] = [
     (150, |plan, _| plan.webhooks.dropped = true),
     (150, |plan, _| plan.webhooks.copies = 3),
@@ -93,30 +93,30 @@ const DELIVERIES: [Class; 6] = [
     (40, |plan, timing| plan.webhooks.contradiction_after = Some(timing.contradiction_after)),
 ];
 
-/// A forged copy goes before any kind of decision in time, also before one whose webhook is dropped: nobody must believe it.
+/// A forged copy may precede any timely decision, even one whose webhook is dropped: the service must never believe it.
 const FORGED: [Class; 1] = [(50, |plan, _| plan.webhooks.forged_first = true)];
 
-/// The signature of any kind of decision in time may come through a proxy that writes headers anew.
+/// The signature of any timely decision may pass a proxy that rewrites headers.
 const FOLDED: [Class; 3] = [
     (20, |plan, _| plan.webhooks.fold = Fold::Spaced),
     (20, |plan, _| plan.webhooks.fold = Fold::Lines),
     (20, |plan, _| plan.webhooks.fold = Fold::Joined),
 ];
 
-/// What is said on the way, by a status word that the contract does not have. Not of those told early: they have no way.
+/// An unknown status word on the way. Not for early decisions, which have no progress.
 const WORDS: [Class; 1] = [(40, |plan, _| {
     plan.progress = true;
     plan.on_hold = true;
 })];
 
-/// Ids as long as they may be.
+/// Ids of maximum length.
 const IDS: [Class; 1] = [(50, |plan, _| plan.long_ids = true)];
 
-/// A gateway's answer, and a framework's: neither says what a bank says when it means no.
+/// Refusals by a gateway and by a framework: neither is the bank's decision.
 const GATEWAY: Fault = Fault::Refuse { status: 400, form: RefusalForm::Gateway };
 const FRAMEWORK: Fault = Fault::Refuse { status: 400, form: RefusalForm::Framework };
 
-/// Submissions that go wrong. Not those told early: their answer is held back already.
+/// Faults of submissions. Not for early decisions, whose answer is held back already.
 const SUBMITS: [Class; 9] = [
     (60, |plan, _| plan.submit = Fault::ErrorBefore { status: 500 }.times(2)),
     (30, |plan, _| plan.submit = Fault::ErrorAfter { status: 500 }.times(1)),
@@ -129,7 +129,7 @@ const SUBMITS: [Class; 9] = [
     (20, |plan, _| plan.submit = Fault::Compressed.times(1)),
 ];
 
-/// Profiles that go wrong.
+/// Faults of profiles.
 const PROFILES: [Class; 5] = [
     (20, |plan, _| plan.profile = Fault::ErrorBefore { status: 503 }.times(2)),
     (10, |plan, _| plan.profile = Fault::ErrorAfter { status: 500 }.times(1)),
@@ -138,7 +138,7 @@ const PROFILES: [Class; 5] = [
     (10, |plan, _| plan.profile = Fault::Compressed.times(1)),
 ];
 
-/// Cards that go wrong, of openings that complete in time: the others ask for none.
+/// Faults of cards, for openings that complete in time; others request no card.
 const CARDS: [Class; 5] = [
     (20, |plan, _| plan.card = Fault::ErrorBefore { status: 503 }.times(2)),
     (10, |plan, _| plan.card = Fault::ErrorAfter { status: 500 }.times(1)),
@@ -147,7 +147,7 @@ const CARDS: [Class; 5] = [
     (10, |plan, _| plan.card = Fault::Compressed.times(1)),
 ];
 
-/// Lookups that go wrong, of openings that the service has to poll.
+/// Faults of lookups, for openings that the service must poll.
 const LOOKUPS: [Class; 4] = [
     (30, |plan, _| plan.lookup = Fault::ErrorBefore { status: 500 }.times(1)),
     (10, |plan, _| plan.lookup = Fault::HangBefore.times(1)),
@@ -155,7 +155,7 @@ const LOOKUPS: [Class; 4] = [
     (10, |plan, _| plan.lookup = Fault::Compressed.times(1)),
 ];
 
-/// From here on every class is dealt at least once.
+/// With at least this many openings, every class occurs at least once.
 const EVERY_CLASS_FROM: usize = 40;
 
 /// The plans of `total` openings, in the order in which they arrive.
@@ -190,7 +190,7 @@ struct Deck<'a> {
 }
 
 impl Deck<'_> {
-    /// Deals the classes to some of `to` by chance; the positions of each class, and those that got none.
+    /// Assigns the classes to random members of `to`; returns the indexes of each class and the rest.
     fn hand_out(&mut self, classes: &[Class], mut to: Vec<usize>) -> (Vec<Vec<usize>>, Vec<usize>) {
         to.shuffle(&mut self.rng);
         let total = self.plans.len();

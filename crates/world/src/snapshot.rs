@@ -1,4 +1,4 @@
-//! What truly happened, for others to read: the judge's record, independent of what the service believes.
+//! The ledger for readers: the judge's record, independent of the service's view.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,13 @@ use clock::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
-    /// Received.
     Initiated,
-    /// Being looked at.
     InProgress,
-    /// A word that stands in no contract.
+    /// A word that is in no contract.
     OnHold,
     /// The account is open.
     Completed,
-    /// The bank's final no.
+    /// The bank's final refusal.
     Rejected,
 }
 
@@ -50,15 +48,12 @@ pub struct Counts {
     pub webhooks_given_up: u64,
     /// Messages signed with a wrong secret. Not part of `webhooks_sent`.
     pub forged_sent: u64,
-    /// Those of them that were acknowledged with 2xx, which they never should be.
+    /// Forged messages acknowledged with 2xx; must be 0.
     pub forged_accepted: u64,
-    /// Profiles made.
     pub profiles: u64,
-    /// Account requests made.
     pub account_requests: u64,
     /// Accounts opened: requests that the bank completed.
     pub accounts: u64,
-    /// Cards made.
     pub cards: u64,
     /// Issues made at the ticket tracker.
     pub issues: u64,
@@ -81,13 +76,9 @@ pub struct AccountRequest {
     pub account_opening_request_id: String,
     /// The opening's id, as the service gave it.
     pub reference: String,
-    /// The bank's status.
     pub status: Status,
-    /// Set when completed.
     pub iban: Option<String>,
-    /// Set when completed.
     pub bic: Option<String>,
-    /// Set when rejected.
     pub rejection_reason: Option<String>,
     /// When the status last changed.
     pub updated_at: Time,
@@ -97,11 +88,10 @@ pub struct AccountRequest {
     pub decided_at: Option<Time>,
     /// Where the account is opened.
     pub market: String,
-    /// Asked for with the call that blocks: its caller is told, no webhook is sent, and no lookup knows it.
+    /// Requested with the blocking call: its caller gets the answer, no webhook is sent, and no lookup returns it.
     pub blocking: bool,
 }
 
-/// One virtual card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Card {
     /// The issuer's id, `crd_…`.
@@ -115,13 +105,11 @@ pub struct Card {
 /// One call about an opening.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Call {
-    /// When it arrived.
     pub at: Time,
-    /// Which call.
     pub endpoint: Endpoint,
     /// Its `Idempotency-Key`, if it has one.
     pub key: Option<String>,
-    /// What befell it, if anything did.
+    /// The fault that it met, if any.
     pub fault: Option<Fault>,
 }
 
@@ -132,7 +120,6 @@ pub struct OpeningRecord {
     pub reference: String,
     /// The customer's reference, where a call named it.
     pub customer_reference: Option<String>,
-    /// What was scripted.
     pub plan: Plan,
     /// The profiles made: one is right.
     pub profiles: Vec<String>,
@@ -153,7 +140,6 @@ impl OpeningRecord {
         self.requests.first()
     }
 
-    /// The tracking id.
     #[must_use]
     pub fn tracking_id(&self) -> Option<&str> {
         self.request().map(|request| request.account_opening_request_id.as_str())
@@ -177,7 +163,7 @@ impl OpeningRecord {
         self.calls.get(&endpoint).copied().unwrap_or_default()
     }
 
-    /// What was made more often than once.
+    /// The number of effects beyond the first of each kind.
     #[must_use]
     pub fn double_effects(&self) -> usize {
         [self.profiles.len(), self.requests.len(), self.cards.len()].iter().map(|made| made.saturating_sub(1)).sum()
@@ -187,7 +173,6 @@ impl OpeningRecord {
 /// The whole ledger at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LedgerSnapshot {
-    /// Totals.
     #[serde(flatten)]
     pub counts: Counts,
     /// By the opening's id.

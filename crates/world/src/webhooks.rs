@@ -1,7 +1,6 @@
-//! Sends webhooks as the bank does: signed per Standard Webhooks, and again until acknowledged.
+//! Sends webhooks as the bank does: signed with Standard Webhooks, and retried until acknowledged.
 //!
-//! What is said is decided elsewhere ([`super::life`]); what is sent by hand ([`super::Simulator::send_webhook`]) takes the
-//! same way out.
+//! [`super::life`] decides the content; manual webhooks ([`super::Simulator::send_webhook`]) use the same path.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,20 +17,19 @@ use tokio::sync::Semaphore;
 use super::plan::Fold;
 use clock::Clock;
 
-/// How many deliveries are under way at once.
+/// Maximum concurrent deliveries.
 const AT_ONCE: usize = 64;
 
-/// Of a key that the receiver does not know any more.
+/// A signature by an old key that the receiver does not know.
 const OLD_SIGNATURE: &str = "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// A receiver that takes longer has not acknowledged.
+/// A receiver that takes longer counts as not acknowledged.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A webhook that a test makes up. All that is left out is made properly.
+/// A custom webhook; omitted fields are filled in correctly.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawWebhook {
-    /// Sent as it is.
     pub body: String,
     /// `webhook-id`; none: a fresh one.
     pub id: Option<String>,
@@ -39,7 +37,6 @@ pub struct RawWebhook {
     pub timestamp: Option<i64>,
     /// `whsec_…`; none: the shared one.
     pub secret: Option<String>,
-    /// How the header with the signature arrives.
     pub fold: Fold,
     /// Replace the headers of the same name; an empty value removes the header.
     pub headers: Vec<(String, String)>,
@@ -48,9 +45,8 @@ pub struct RawWebhook {
 /// What the receiver answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WebhookAnswer {
-    /// The HTTP status.
     pub status: u16,
-    /// The header, as it was.
+    /// The `Retry-After` header.
     pub retry_after: Option<String>,
     /// The body, as text.
     pub body: String,
@@ -59,7 +55,7 @@ pub struct WebhookAnswer {
 /// Why a webhook got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// Nobody said where to.
+    /// No webhook URL was configured.
     #[error("no webhook URL is set")]
     NoUrl,
     /// Not `whsec_` and base64.
@@ -68,7 +64,7 @@ pub enum SendError {
     /// Cannot be sent over HTTP.
     #[error("{0:?} is not a header")]
     Header(String),
-    /// The receiver is away, or too slow.
+    /// The receiver is unavailable or too slow.
     #[error("no answer: {0}")]
     Http(#[from] reqwest::Error),
 }
@@ -83,7 +79,7 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(url: Option<String>, secret: &str, clock: Clock) -> Result<Self, SendError> {
-        // Whoever came first has chosen the process's TLS; without any, the client could not be built.
+        // Keep an already installed TLS provider; without any, the client could not be built.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)
@@ -97,12 +93,10 @@ impl Sender {
         *self.url.lock().unwrap_or_else(PoisonError::into_inner) = Some(url);
     }
 
-    /// Whether anybody listens.
     pub(super) fn has_url(&self) -> bool {
         self.url.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// One attempt.
     pub(super) async fn send(&self, id: &str, webhook: &RawWebhook) -> Result<WebhookAnswer, SendError> {
         let url = self.url.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(SendError::NoUrl)?;
         let own = webhook.secret.as_deref().map(key).transpose()?;

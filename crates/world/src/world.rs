@@ -1,4 +1,4 @@
-//! What the simulated systems share: the ledger, the clock, the way out for webhooks, and the tasks that end with it.
+//! State shared by the simulated systems: ledger, clock, webhook sender, and tasks that end with it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,11 +23,11 @@ pub(super) struct World {
     pub(super) sender: Sender,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
-    /// Tells those who wait for a decision that one was made.
+    /// Notified at every decision.
     pub(super) decided: Notify,
     ledger: Mutex<Ledger>,
     messages: AtomicU64,
-    /// Part of every message id: a simulator that was started again must not reuse the ids of its former life.
+    /// Part of every message id: a restarted simulator must not reuse ids.
     started: Time,
 }
 
@@ -56,12 +56,12 @@ impl World {
         }
     }
 
-    /// The ledger, for the moment: never held across a wait.
+    /// Locks the ledger; never held across an await.
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs something until it ends or the simulator stops.
+    /// Runs a task until it ends or the simulator stops.
     pub(super) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
@@ -72,7 +72,6 @@ impl World {
         });
     }
 
-    /// A fresh `webhook-id`.
     pub(super) fn message_id(&self) -> String {
         let n = self.messages.fetch_add(1, Ordering::Relaxed);
         mint::id("msg", self.seed, &[&self.started.timestamp_micros().to_string(), &n.to_string()])

@@ -32,7 +32,6 @@ const FOUND: u32 = 10;
 pub enum Category {
     /// Open or in progress.
     Open,
-    /// Nobody has to look any more.
     Done,
 }
 

@@ -1,22 +1,23 @@
-//! P19: what was asked was answered. A service that refuses honest requests, or answers few of them, keeps no promise worth
-//! having, however well its database looks.
+//! P19: requests were answered. A service that refuses valid requests or answers few of them is broken, however
+//! consistent its database is.
 
 use std::collections::BTreeMap;
 
 use super::Run;
 use super::report::{Kind, Report, Violation};
 
-/// Percent of the requests to one replica below which a run proves nothing: faults take some, and no more than that.
+/// Minimum percent of answered requests per replica, else the run proves nothing: faults cause some failures, but not
+/// more.
 const MIN_PERCENT: f64 = 50.0;
-/// With fewer requests a share says nothing.
+/// Fewer requests are too few for a share.
 const ENOUGH: u32 = 20;
 /// A request that took too long to arrive.
 const TOO_SLOW: u16 = 408;
 
-/// Requests by replica: how many, and how many were answered well.
+/// Requests and good answers, by replica.
 type Shares = BTreeMap<usize, (u32, u32)>;
 
-/// Refusals of honest requests; at the end, also how many were answered.
+/// Refusals of valid requests; at the end, also the share of answers.
 pub fn check(run: &Run, report: &mut Report) {
     refused(run, report);
     if run.drained {

@@ -1,4 +1,4 @@
-//! Every opening says what the outside world decided about it, and about no other.
+//! Every opening has the outside world's decision about it, and of no other.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,10 +9,10 @@ use super::report::{Kind, Report, Violation};
 use super::rules::WEBHOOKS;
 use super::{Run, or_none};
 
-/// What stands for a reason that the bank did not give.
+/// The text for a missing reason.
 const NO_REASON: &str = "the provider gave no reason";
 
-/// Each anchor against its page of the ledger, and against the other anchors.
+/// Each anchor against its page of the ledger and against the other anchors.
 pub fn check(run: &Run, report: &mut Report) {
     let owners = owners(run);
     let nothing = Page::default();
@@ -29,14 +29,14 @@ pub fn check(run: &Run, report: &mut Report) {
     other_openings(run, report);
 }
 
-/// To whom the bank gave each IBAN.
+/// The opening of each IBAN.
 fn owners(run: &Run) -> HashMap<String, &str> {
     let all =
         run.ledger.pages.iter().flat_map(|(reference, page)| page.decisions.iter().map(move |it| (reference, it)));
     all.filter_map(|(reference, it)| Some((plain(it.iban.as_deref()?), reference.as_str()))).collect()
 }
 
-/// As it is stored: the bank may print it in groups, or in small letters.
+/// Normalised, since the bank may print it in groups or in lower case.
 fn plain(text: &str) -> String {
     text.chars().filter(|it| !it.is_whitespace()).map(|it| it.to_ascii_uppercase()).collect()
 }
@@ -61,7 +61,7 @@ fn effects(anchor: &Anchor, page: &Page) -> Vec<Violation> {
     wrong
 }
 
-/// What an effect was asked for with must be what the opening holds.
+/// The request of an effect must match the opening.
 fn made_for(anchor: &Anchor, what: &str, effect: &Effect) -> Vec<Violation> {
     let pairs = [("profile", &effect.profile_id, &anchor.profile_id), ("IBAN", &effect.iban, &anchor.iban)];
     let differ = pairs.into_iter().filter(|(_, made, held)| made.is_some() && held.is_some() && made != held);
@@ -129,7 +129,7 @@ fn held_twice(run: &Run, what: &str, of: impl Fn(&Anchor) -> Option<&str>, repor
     }
 }
 
-/// The opening that a caller was told of is that caller's.
+/// An opening returned to a caller belongs to that caller.
 fn other_customers(run: &Run, report: &mut Report) {
     for answer in run.seen.acked_openings() {
         let anchor = answer.id.as_ref().and_then(|id| run.dump.anchors.get(id));
@@ -141,7 +141,7 @@ fn other_customers(run: &Run, report: &mut Report) {
     }
 }
 
-/// A webhook that was settled was settled on the opening that it speaks of.
+/// A settled webhook was settled on the opening that it names.
 fn other_openings(run: &Run, report: &mut Report) {
     let about = references(run);
     let settled = run.dump.inbox.iter().filter(|it| it.consumer_group == WEBHOOKS && it.settled_at.is_some());

@@ -1,4 +1,4 @@
-//! P10: a step and what it brings were committed together: command, event, deliveries, and the caller's key.
+//! P10: a step was committed together with its command, event, deliveries and the caller's key.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use super::report::{Kind, Report, Violation};
 use super::rules::{CONTRADICTION, DELIVERY, STATES, State, state};
 use super::{Run, grouped, or_none};
 
-/// Histories against outbox and events, and back.
+/// Histories against outbox and events, and the reverse.
 pub fn check(run: &Run, report: &mut Report) {
     let dump = &run.dump;
     let works = grouped(&dump.outbox, |it| (it.opening_id.as_str(), it.topic.as_str()));
@@ -92,7 +92,7 @@ fn told_steps(steps: &[Step], events: &[&Event]) -> Vec<Violation> {
     wrong
 }
 
-/// What is wrong with an event that no step brought, or that shows another opening than the one that there was.
+/// The problem of an event without a step, or with another snapshot of the opening.
 fn untold(event: &Event, steps: &[Step]) -> Option<Violation> {
     let step = steps.iter().find(|it| it.version == event.version);
     let brought = step.and_then(|it| state(&it.to_state)).and_then(|it| it.event);
@@ -109,7 +109,7 @@ fn untold(event: &Event, steps: &[Step]) -> Option<Violation> {
     })
 }
 
-/// Each event has one delivery for each subscriber; a run has at least one.
+/// Each event has one delivery per subscriber; a run has at least one.
 fn deliveries(run: &Run, report: &mut Report) {
     let mut works: BTreeMap<&str, Vec<&Work>> = BTreeMap::new();
     let mut subscribers = BTreeSet::new();
@@ -135,7 +135,7 @@ fn deliveries(run: &Run, report: &mut Report) {
     }
 }
 
-/// A key without an opening and an opening without its key do not exist. (Keys that were promised are judged as lost.)
+/// No key without an opening, and no opening without its key. (Acknowledged keys are checked as lost.)
 fn keys(run: &Run, report: &mut Report) {
     for held in run.dump.keys.iter().filter(|it| !run.dump.anchors.contains_key(&it.opening_id)) {
         let violation = Violation::of("a key has no opening", "an anchor", "none").key(&held.key);
@@ -152,7 +152,7 @@ fn keys(run: &Run, report: &mut Report) {
     }
 }
 
-/// What was made was asked for by a row of the outbox, under its id. (What was made twice is judged as such.)
+/// Every effect was requested by an outbox row with its id. (Double effects are checked elsewhere.)
 fn effects(run: &Run, report: &mut Report) {
     let works: HashMap<&str, &Work> = run.dump.outbox.iter().map(|it| (it.id.as_str(), it)).collect();
     for (reference, page) in &run.ledger.pages {

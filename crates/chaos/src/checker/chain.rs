@@ -1,4 +1,4 @@
-//! P22: the keyed chain over each history, computed again over bytes of our own making.
+//! P22: recomputes the hash chain of each history over independently built bytes.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -8,7 +8,7 @@ use super::Run;
 use super::dump::Step;
 use super::report::{Kind, Report, Violation};
 
-/// Every link again, and the last one against the anchor's.
+/// Every link, and the last one against the anchor's.
 pub fn check(run: &Run, report: &mut Report) {
     for (opening, steps) in &run.dump.history {
         let mut previous = Vec::new();
@@ -21,7 +21,7 @@ pub fn check(run: &Run, report: &mut Report) {
                 let violation = Violation::of(what, hex::encode(&expected), hex::encode(&found));
                 report.add(Kind::BrokenChains, violation.opening(opening));
             }
-            // Each link is judged on what stands before it: one edit is one break, or two.
+            // Each link is checked against its stored predecessor: one edit breaks one link or two.
             previous = found;
         }
         let head = run.dump.anchors.get(opening).map(|anchor| bytes(&anchor.head_hash));
@@ -38,7 +38,7 @@ fn bytes(text: &str) -> Vec<u8> {
     text.strip_prefix("\\x").and_then(|digits| hex::decode(digits).ok()).unwrap_or_default()
 }
 
-/// HMAC-SHA256 over the link before and the row. None: the row cannot be one.
+/// HMAC-SHA256 over the previous link and the row. None: the row is invalid.
 pub fn link(key: &[u8; 32], previous: &[u8], step: &Step) -> Option<Vec<u8>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     mac.update(previous);

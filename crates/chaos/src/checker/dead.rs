@@ -1,5 +1,5 @@
-//! P15: what was given up is before a person. The load sends nothing that cannot be read, so a fact is never rightly dead;
-//! a command may be, when the other side answered with garbage until the attempts were used up.
+//! P15: dead work has a ticket. The load sends nothing unreadable, so a dead fact is always wrong; a command may die
+//! after the other side's unusable answers have used up its attempts.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -24,7 +24,7 @@ pub fn check(run: &Run, report: &mut Report) {
     for work in run.dump.outbox.iter().filter(|it| it.status == "dead") {
         let cause = or_none(work.outcome.as_deref());
         *letters.entry(format!("outbox: {}: {cause}", work.topic)).or_default() += 1;
-        // The ticket follows the death by way of the inbox: judged when that is empty.
+        // The ticket follows through the inbox, so it is checked once the inbox is empty.
         let command = super::rules::STATES.iter().any(|state| state.command == Some(&work.topic));
         if run.drained && !(command && explained.contains(work.opening_id.as_str())) {
             let what = format!("{} was given up and no ticket says so", work.topic);

@@ -1,4 +1,4 @@
-//! P3, P9: nothing is made, opened or applied twice.
+//! P3, P9: no effect happens twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub fn check(run: &Run, report: &mut Report) {
             report.add(Kind::DoubleEffects, violation.opening(reference));
         }
     }
-    // The restored database may lack an opening: its caller asks again and is given another one.
+    // The restored database may lack an opening; its caller repeats the request and gets another one.
     if !run.restored {
         openings_per_key(run, report);
     }
@@ -38,7 +38,7 @@ fn openings_per_key(run: &Run, report: &mut Report) {
     for answer in run.seen.acked_openings() {
         answers.entry(&answer.key).or_default().extend(answer.id.as_deref());
     }
-    // What a key stands for is an answer too: the next repeat will be given it.
+    // The stored answer of a key counts as an answer: the next repeat gets it.
     for held in &run.dump.keys {
         if let Some(ids) = answers.get_mut(held.key.as_str()) {
             ids.insert(&held.opening_id);
@@ -65,7 +65,7 @@ fn facts_stored_twice(run: &Run, report: &mut Report) {
     }
 }
 
-/// The first time that a body moves an opening is the last: what it says is true from then on.
+/// A body can move an opening only once.
 fn facts_applied_twice(run: &Run, report: &mut Report) {
     let mut rows: BTreeMap<&str, Vec<&super::dump::Fact>> = BTreeMap::new();
     let applied = |it: &&super::dump::Fact| it.consumer_group == WEBHOOKS && it.outcome.as_deref() == Some("applied");

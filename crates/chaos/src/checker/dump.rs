@@ -1,4 +1,4 @@
-//! What the database held, in one snapshot.
+//! The content of the database in one snapshot.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::lines;
 use super::rules::ESCALATION;
 use crate::record::Row;
 
-/// The rows, sorted so that what is reported does not depend on their order in the file.
+/// The rows, sorted so that the report does not depend on their order in the file.
 #[derive(Default)]
 pub struct Dump {
     pub anchors: BTreeMap<String, Anchor>,
@@ -149,8 +149,7 @@ impl<'de> Deserialize<'de> for Time {
 }
 
 impl Dump {
-    /// The deadlines that passed when openings were escalated, by opening: as the event of it says, since every step gives an
-    /// opening a new one.
+    /// The passed deadlines of escalated openings, from the escalation event; every later step sets a new deadline.
     pub fn passed_deadlines(&self) -> HashMap<&str, Time> {
         let escalations = self.events.iter().filter(|it| it.kind == ESCALATION);
         let told = |event: &Event| Time::deserialize(&event.data["deadline_at"]).ok();
@@ -158,13 +157,13 @@ impl Dump {
         escalations.filter_map(|it| Some((it.opening_id.as_str(), told(it).or_else(|| held(it))?))).collect()
     }
 
-    /// Reads the dump; beside it, what is wrong with the file.
+    /// Reads the dump and the problems of the file.
     ///
     /// # Errors
-    /// When it cannot be opened or read.
+    /// If it cannot be opened or read.
     pub fn read(path: &Path) -> anyhow::Result<(Self, Vec<String>)> {
         let mut dump = Self::default();
-        // Whatever the moment, a dump is whole: it was finished before it was handed over.
+        // A dump is always complete: it is finished before it is passed on.
         let broken = lines::each(path, "dump", false, |row| dump.take(row))?;
         for steps in dump.history.values_mut() {
             steps.sort_by_key(|step| step.version);

@@ -1,4 +1,4 @@
-//! P1, P2: what was acknowledged is there, and nothing is there that was not sent, asked for or made.
+//! P1, P2: everything acknowledged exists, and everything that exists was sent, requested or made.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use super::measures::Count;
 use super::report::{Kind, Report, Violation};
 use super::rules::WEBHOOKS;
 
-/// The longest event id that is stored as it is.
+/// Longer event ids are stored as a hash.
 const LONGEST: usize = 200;
 
 /// Acknowledgements against the database, and the database against what was sent.
@@ -78,7 +78,7 @@ fn lost_openings(run: &Run, report: &mut Report) {
     }
 }
 
-/// A burst duplicate is answered for by the row of the first copy: any row with the same body is enough.
+/// For a burst duplicate the first copy's row counts: any row with the same body is enough.
 fn lost_webhooks(run: &Run, report: &mut Report) {
     let held: HashSet<&str> = webhooks(run).map(|it| it.body_sha256.as_str()).collect();
     let acked: BTreeSet<(&str, &str)> =
@@ -139,7 +139,7 @@ fn unexpected_openings(run: &Run, report: &mut Report) {
     }
 }
 
-/// An effect is asked for after the commit that wants it: its opening must be there.
+/// An effect is requested after the commit that wants it, so its opening must exist.
 fn effects_for_nobody(run: &Run, report: &mut Report) {
     for reference in run.ledger.pages.keys().filter(|it| !run.dump.anchors.contains_key(*it)) {
         let what = "the outside world made something for an opening that is not there";
@@ -159,19 +159,19 @@ fn webhooks(run: &Run) -> impl Iterator<Item = &Fact> {
     run.dump.inbox.iter().filter(|it| it.consumer_group == WEBHOOKS)
 }
 
-/// The id that a webhook's row has; a conflict has the body's hash behind it.
+/// The webhook id of a row; a conflict has the body's hash appended.
 pub fn sender_id(fact: &Fact) -> &str {
     let conflict = fact.event_id.strip_suffix(&fact.body_sha256).and_then(|it| it.strip_suffix('!'));
     conflict.unwrap_or(&fact.event_id)
 }
 
-/// The id under which a message is stored: an id with marks of our own keys, or too long for the index, is hashed.
+/// The stored form of an id: hashed if it contains our own marks or is too long for the index.
 pub fn stored_id(webhook_id: &str) -> String {
     let plain = webhook_id.len() <= LONGEST && !webhook_id.contains(['!', '#']) && !webhook_id.starts_with("sha256:");
     if plain { webhook_id.to_owned() } else { format!("sha256:{}", hex::encode(Sha256::digest(webhook_id.as_bytes()))) }
 }
 
-/// Which opening each stored body is about, by what the load says.
+/// The opening of each stored body, according to the load.
 pub fn references(run: &Run) -> HashMap<(String, &str), &str> {
     let messages = run.seen.messages.iter();
     messages.map(|it| ((stored_id(&it.webhook_id), it.sha256.as_str()), it.reference.as_str())).collect()

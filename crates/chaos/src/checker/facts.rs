@@ -1,4 +1,4 @@
-//! P10: a fact was settled in the commit of the steps that it brought.
+//! P10: a fact was settled in the commit of its steps.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,12 +6,12 @@ use super::dump::{Fact, Step};
 use super::report::{Kind, Report, Violation};
 use super::{Run, or_none};
 
-/// What a fact may have turned out to be that brought a step: a case, or a word that nobody knows, stays visible on it.
+/// Outcomes of a fact that made a step. A case or an unknown status word stays visible on its fact.
 const MOVING: [&str; 3] = ["applied", "conflict", "unknown"];
-/// Outcomes of facts that were taken in.
+/// Outcomes of facts that were decided.
 const TAKEN_IN: [&str; 3] = ["applied", "recorded", "conflict"];
 
-/// Histories against the inbox, and back.
+/// Histories against the inbox, and the reverse.
 pub fn check(run: &Run, report: &mut Report) {
     let facts: HashMap<&str, &Fact> = run.dump.inbox.iter().map(|it| (it.id.as_str(), it)).collect();
     let mut moved: HashSet<&str> = HashSet::new();
@@ -33,7 +33,7 @@ pub fn check(run: &Run, report: &mut Report) {
     }
 }
 
-/// What is wrong with the fact behind a step.
+/// The problems of the fact behind a step.
 fn behind(step: &Step, facts: &HashMap<&str, &Fact>) -> Vec<Violation> {
     let what = |why: &str| format!("version {} ({}): {why}", step.version, step.event);
     let Some(id) = &step.inbox_id else {
@@ -62,8 +62,8 @@ fn behind(step: &Step, facts: &HashMap<&str, &Fact>) -> Vec<Violation> {
     wrong.into_iter().map(|it| it.webhook(&fact.event_id)).collect()
 }
 
-/// What is wrong with a fact by itself. `applied` means that it moved its opening; `recorded` that nothing moved, though
-/// the bank's last word may have been noted.
+/// The problem of a fact by itself. `applied` means that it moved its opening; `recorded` that nothing moved, although
+/// the bank's status word may have been saved.
 fn wrong(fact: &Fact, moved: &HashSet<&str>, cases: &HashSet<&str>) -> Option<Violation> {
     let outcome = fact.outcome.as_deref().unwrap_or_default();
     let settled = ["applied", "ignored"].contains(&fact.status.as_str());

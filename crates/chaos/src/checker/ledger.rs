@@ -1,5 +1,5 @@
-//! What the outside world truly did, by what is asked of it. Its lines are on disk before an effect is answered for, and it is
-//! read last: whatever the service knows of an effect stands here.
+//! The outside world's ledger, indexed. Its lines are on disk before an effect is answered, and it is read last, so
+//! every effect known to the service is in it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -7,16 +7,15 @@ use std::path::Path;
 use super::lines;
 use crate::record::{Did, Fault};
 
-/// The ledger.
 #[derive(Default)]
 pub struct Ledger {
-    /// By our reference, which is the opening's id.
+    /// By our reference, the opening's id.
     pub pages: BTreeMap<String, Page>,
-    /// How often calls met a fault, by its kind.
+    /// Calls with a fault, by kind.
     pub suffered: HashMap<Fault, u64>,
 }
 
-/// What was made for one opening, oldest first.
+/// The effects for one opening, oldest first.
 #[derive(Default)]
 pub struct Page {
     pub profiles: Vec<Effect>,
@@ -28,7 +27,7 @@ pub struct Page {
 /// A profile, an account request or a card.
 pub struct Effect {
     pub at: i64,
-    /// The Idempotency-Key that it was made under.
+    /// The Idempotency-Key of the request.
     pub key: String,
     pub id: String,
     /// Of the account, where it says so.
@@ -48,10 +47,10 @@ pub struct Decision {
 }
 
 impl Ledger {
-    /// Reads the ledger; beside it, what is wrong with the file.
+    /// Reads the ledger and the problems of the file.
     ///
     /// # Errors
-    /// When it cannot be opened or read.
+    /// If it cannot be opened or read.
     pub fn read(path: &Path, growing: bool) -> anyhow::Result<(Self, Vec<String>)> {
         let mut ledger = Self::default();
         let broken = lines::each(path, "ledger", growing, |line: Did| {

@@ -1,4 +1,4 @@
-//! Reads a file of one JSON object per line. What cannot be read is told with its place, never passed over in silence.
+//! Reads a file of JSON lines. An unreadable line is reported with its place.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -7,14 +7,14 @@ use std::path::Path;
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 
-/// Places told of one file; a file that is broken throughout needs no more.
+/// Maximum reported places per file.
 const TOLD: usize = 5;
 
-/// Hands each line of `path` to `take`, in order, and returns what is wrong with the file. `growing`: the file was copied
-/// while it was written, so that its last line may be cut short.
+/// Passes each line of `path` to `take`, in order; returns the problems of the file. `growing`: the file was copied
+/// while it was written, so its last line may be incomplete.
 ///
 /// # Errors
-/// When the file cannot be opened or read.
+/// If the file cannot be opened or read.
 pub fn each<T: DeserializeOwned>(
     path: &Path,
     name: &str,

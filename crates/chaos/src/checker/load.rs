@@ -1,4 +1,4 @@
-//! Whether the load was what it was meant to be: a service that was not asked for much has not proved much.
+//! Checks that the load was as planned: a service with little load has proved little.
 
 use std::collections::HashSet;
 
@@ -8,14 +8,14 @@ use super::report::Report;
 use super::seen::Seen;
 use crate::record::Plan;
 
-/// Percent of a planned rate below which the run is invalid.
+/// Minimum percent of a planned rate, else the run is invalid.
 const MIN_PERCENT: f64 = 90.0;
-/// How far a share may be from its plan, relative to it.
+/// Maximum relative deviation of a share.
 const FAR: f64 = 0.4;
 /// Microseconds in a second.
 const SECOND: f64 = 1e6;
 
-/// What was planned of each share, in percent.
+/// The planned shares in percent.
 const PLANNED: Shares = Shares { duplicated: 20.0, reordered: 20.0, dropped: 10.0, forged: 2.0, hung_up: 5.0 };
 
 /// Measures the load; at the end, judges it.
@@ -49,24 +49,24 @@ fn measured(seen: &Seen, plan: &Plan, began: i64) -> Load {
     let ended = seen.ended.or(last).unwrap_or(began);
     let during = |at: i64| (began..=ended).contains(&at);
     let window = number(usize::try_from(ended - began).unwrap_or(0)) / SECOND;
-    // At the end: a load that was cut short fell behind its plan, and so did one that took longer over it.
+    // At the end: an interrupted or delayed load counts as behind its plan.
     let seconds = match seen.ended {
         Some(_) => number(usize::try_from(plan.seconds).unwrap_or(usize::MAX)).max(window),
         None => window,
     };
     let openings = seen.opens.iter().filter(|it| it.first && during(it.at)).count();
     let sends: Vec<_> = seen.sends.values().filter(|it| during(it.at)).collect();
-    // Whenever it left: a message that is held back may leave when no new ones are made up any more.
+    // At any time: a delayed message may leave after the last new one.
     let sent: HashSet<&str> = seen.sends.values().filter(|it| !it.forged).map(|it| it.webhook_id.as_str()).collect();
     let broken_off: HashSet<&str> =
         seen.sends.values().filter(|it| it.hang_up).map(|it| it.webhook_id.as_str()).collect();
-    // A message that was made up and never left is no load, unless it was to be dropped.
+    // A message that never left is no load, unless it was to be dropped.
     let is_out = |it: &&super::seen::Message| it.dropped || sent.contains(it.webhook_id.as_str());
     let messages: Vec<_> = seen.messages.iter().filter(|it| during(it.at)).filter(is_out).collect();
     let reads = seen.reads.values().flatten().filter(|it| during(it.at)).count();
     let unread = seen.unread.iter().filter(|it| during(it.at)).count();
     let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { 100.0 * number(part) / number(whole) };
-    // Of first copies: repeats are as many as the service fails to answer, and nobody hangs up on those.
+    // Only of first copies: the number of repeats depends on the service, and the load never hangs up on repeats.
     let hung_up = messages.iter().filter(|it| broken_off.contains(it.webhook_id.as_str())).count()
         + seen.opens.iter().filter(|it| it.first && it.hang_up && during(it.at)).count();
     Load {

@@ -9,7 +9,7 @@ pub struct Count {
     pub webhooks: u64,
 }
 
-/// How often a fault was to show, was struck, and did show.
+/// How often a fault was planned, struck and observed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Strikes {
     pub least: u64,
@@ -19,7 +19,7 @@ pub struct Strikes {
     pub calls: u64,
 }
 
-/// A load as it was planned and as it came about.
+/// A planned and an actual rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Rate {
     pub planned: f64,

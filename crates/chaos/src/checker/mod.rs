@@ -1,12 +1,11 @@
-//! The judge of a chaos run: reads what the load saw, what the outside world did and what the database held, and says what
-//! does not agree.
+//! The judge of a chaos run: compares what the load saw, what the outside world did and what the database contains.
 //!
-//! It uses none of the service's code. What the service promises is written here a second time, from the promises and the
-//! design, so that a mistake there is not repeated here.
+//! It uses none of the service's code. The promises are implemented here a second time, so that a bug of the service is
+//! not repeated here.
 //!
-//! The three files are taken one after the other: the length of the history first, then the database in one snapshot, then
-//! the ledger. So what the load knows is older than the dump, and what the dump knows stands in the ledger. What could be
-//! wrong for a moment in a service that is right is judged only when the run has drained.
+//! The three files are taken in order: first the length of the history, then the database in one snapshot, then the
+//! ledger. So everything in the history precedes the dump, and everything in the dump is in the ledger. Conditions that
+//! a correct service may violate for a moment are checked only after the run has drained.
 
 mod answered;
 mod answers;
@@ -47,15 +46,14 @@ use self::ledger::Ledger;
 pub use self::report::{Kind, Report};
 use self::seen::Seen;
 
-/// What is judged.
 pub struct Inputs<'a> {
-    /// What the load did and saw.
+    /// The load's history.
     pub history: &'a Path,
-    /// What the outside world did.
+    /// The outside world's ledger.
     pub ledger: &'a Path,
-    /// What the database held.
+    /// The database's dump.
     pub dump: &'a Path,
-    /// The key of the history's chain.
+    /// The key of the history's hash chain.
     pub history_key: [u8; 32],
     /// When the dump was taken.
     pub moment: Moment,
@@ -65,27 +63,26 @@ pub struct Inputs<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
-    /// In the middle of it: judged is only what may never be wrong.
+    /// During the run: only conditions that must always hold are checked.
     Running,
-    /// When the faults had stopped and the backlog had drained: judged is everything.
+    /// After the faults stopped and the backlog drained: everything is checked.
     Drained,
-    /// The same after the database was taken back to a dump of its past: not judged is what was acknowledged since.
+    /// The same after the database was restored from a dump: data acknowledged after the dump is not checked.
     Restored,
 }
 
-/// What was read.
 struct Run {
     seen: Seen,
     ledger: Ledger,
     dump: Dump,
     drained: bool,
-    /// The database was restored from a dump: facts that the load saw after the dump may be missing.
+    /// The database was restored from a dump: facts seen after the dump may be missing.
     restored: bool,
     history_key: [u8; 32],
 }
 
 impl Run {
-    /// Whether a fact is about an opening that went with what came after the dump: nothing can be made of it.
+    /// Whether a fact is about an opening that was lost with the restore: it cannot be decided.
     fn is_gone(&self, fact: &dump::Fact) -> bool {
         let is_held = |id: &String| self.dump.anchors.contains_key(id);
         self.restored && !fact.opening_id.as_ref().is_some_and(is_held)
@@ -95,7 +92,7 @@ impl Run {
 /// Judges a run.
 ///
 /// # Errors
-/// When a file cannot be opened or read. What is wrong inside a file makes the report invalid instead.
+/// If a file cannot be opened or read. Problems inside a file make the report invalid instead.
 pub fn check(inputs: &Inputs<'_>) -> anyhow::Result<Report> {
     let growing = inputs.moment == Moment::Running;
     let (seen, mut broken) = Seen::read(inputs.history, growing)?;
@@ -134,7 +131,7 @@ fn judge(run: &Run, report: &mut Report) {
     stuck::check(run, report);
 }
 
-/// Rows by what they have in common.
+/// Groups rows by a key.
 fn grouped<'a, T, K: Hash + Eq>(rows: &'a [T], key: impl Fn(&'a T) -> K) -> HashMap<K, Vec<&'a T>> {
     let mut groups: HashMap<K, Vec<&'a T>> = HashMap::new();
     for row in rows {
@@ -143,7 +140,7 @@ fn grouped<'a, T, K: Hash + Eq>(rows: &'a [T], key: impl Fn(&'a T) -> K) -> Hash
     groups
 }
 
-/// How many rows there are of each word.
+/// Counts rows by word.
 fn tally<'a>(words: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for word in words {
@@ -152,7 +149,7 @@ fn tally<'a>(words: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
     counts
 }
 
-/// A value that may be missing, for people.
+/// An optional value, for people.
 fn or_none(value: Option<&str>) -> &str {
     value.unwrap_or("none")
 }

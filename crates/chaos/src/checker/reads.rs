@@ -1,4 +1,4 @@
-//! P6: what readers saw of an opening is what its history holds, and never goes backwards.
+//! P6: readers saw only committed versions, and never went backwards.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,12 @@ use super::report::{Kind, Report, Violation};
 use super::rules::is_terminal;
 use super::seen::Reading;
 
-/// How long an answer may be under way, in microseconds: as long as the load waits for one. Only when it arrived is known,
-/// and a service that is paused, or whose database is slow, answers late with what it read before. An older state that
-/// arrives within this time of a newer one may have been read before it.
+/// How long an answer may be in flight, in microseconds: the load's time limit. Only its arrival is known, and a paused
+/// service, or one with a slow database, may answer late with an older read. An older state that arrives within this
+/// time of a newer one may have been read before it.
 const UNDER_WAY: i64 = 10_000_000;
 
-/// Every reading against the history, and against the readings before it, at whichever replica.
+/// Every reading against the history and against earlier readings at any replica.
 pub fn check(run: &Run, report: &mut Report) {
     for (opening, readings) in &run.seen.reads {
         let steps = run.dump.history.get(opening).map(Vec::as_slice).unwrap_or_default();
@@ -28,7 +28,7 @@ fn shown(reading: &Reading) -> String {
     format!("{} at {} by replica {}", reading.state, reading.version, reading.replica)
 }
 
-/// What was read was committed, and so is there for good.
+/// A version that was read was committed, so it must exist.
 fn unheld(reading: &Reading, held: &HashMap<i64, &str>) -> Option<Violation> {
     let state = held.get(&reading.version).copied();
     (state != Some(&reading.state)).then(|| {
@@ -37,7 +37,7 @@ fn unheld(reading: &Reading, held: &HashMap<i64, &str>) -> Option<Violation> {
     })
 }
 
-/// Readings that show less than one that was answered well before them.
+/// Readings older than a reading that was answered long before them.
 fn backwards(readings: &[Reading]) -> Vec<Violation> {
     let mut sorted: Vec<&Reading> = readings.iter().collect();
     sorted.sort_by_key(|reading| reading.at);
@@ -58,7 +58,7 @@ fn backwards(readings: &[Reading]) -> Vec<Violation> {
     wrong
 }
 
-/// Readings of anything newer than a terminal state: there is none, in whichever order they came.
+/// Readings newer than a terminal state, in any order.
 fn left_an_end(readings: &[Reading]) -> Vec<Violation> {
     let Some(end) = readings.iter().filter(|it| is_terminal(&it.state)).min_by_key(|it| it.version) else {
         return Vec::new();

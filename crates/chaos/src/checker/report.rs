@@ -1,4 +1,4 @@
-//! What the checker found: violations with where they are, what makes the run invalid, and the run in numbers.
+//! The checker's result: violations with their place, reasons why the run is invalid, and its numbers.
 
 use std::collections::BTreeMap;
 
@@ -8,36 +8,36 @@ use super::Moment;
 use super::measures::{Count, Load, Strikes};
 use crate::record::Fault;
 
-/// Located examples kept of each kind; the count goes on.
+/// Examples kept per kind; all are counted.
 const EXAMPLES: usize = 10;
 
 /// A kind of violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Acknowledged or made, and not there.
+    /// Acknowledged or made, but missing.
     Lost,
-    /// There, and never sent, asked for or made.
+    /// Present, but never sent, requested or made.
     Unexpected,
     /// Made, opened or applied twice.
     DoubleEffects,
     /// Another answer than the outside world's.
     WrongAnswers,
-    /// Steps outside the table; readings that went backwards.
+    /// Illegal transitions; readings that went backwards.
     IllegalTransitions,
-    /// A history that somebody edited.
+    /// An edited history.
     BrokenChains,
-    /// Parts of one commit without the others.
+    /// A partial commit.
     Atomicity,
-    /// Finished by one and again by another.
+    /// Settled by two workers.
     SettledTwice,
-    /// Events that a reader or the subscriber was never given.
+    /// Events that a reader or the subscriber never received.
     SkippedEvents,
-    /// Work or openings that nobody looks after.
+    /// Work or openings that no worker will process.
     Stuck,
-    /// Dead letters that no ticket explains.
+    /// Dead letters without a ticket.
     Dead,
-    /// Decided at the bank in time, neither decided nor escalated with us.
+    /// Decided at the bank in time, but neither decided nor escalated in the service.
     LostDecisions,
     /// More than one ticket of a kind for one opening.
     DoubleTickets,
@@ -115,26 +115,25 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     pub moment: Moment,
-    /// Why the run proves nothing, whatever was found. Empty: it is valid.
+    /// Why the run proves nothing, regardless of violations. Empty: it is valid.
     pub invalid: Vec<String>,
     pub total: u64,
     pub found: BTreeMap<Kind, Found>,
     pub acked: Count,
-    /// Requests with no answer, or one of 5xx: either may be true of them.
+    /// Requests without an answer or with 5xx, which may or may not have taken effect.
     pub unknown: Count,
-    /// Requests refused with 4xx that were no forgeries.
+    /// Valid requests refused with 4xx.
     pub refused: Count,
-    /// Openings by state.
     pub states: BTreeMap<String, u64>,
-    /// Dead letters by queue and cause, explained ones too.
+    /// Dead letters by queue and cause, including explained ones.
     pub dead_letters: BTreeMap<String, u64>,
     pub tickets: BTreeMap<String, u64>,
     pub cases: BTreeMap<String, u64>,
     pub faults: BTreeMap<Fault, Strikes>,
-    /// Events given to each reader.
+    /// Events received by each reader.
     pub readers: BTreeMap<usize, u64>,
     pub load: Load,
-    /// Openings of a restored database for which something had been made since its dump.
+    /// Openings of a restored database with effects made after its dump.
     pub again: u64,
 }
 

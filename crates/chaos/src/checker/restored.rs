@@ -1,8 +1,7 @@
-//! P9, P11 over a database that was taken back to a dump: what it did not know any more was not done a second time, and no
-//! reader missed an event.
+//! P9, P11 for a database restored from a dump: lost knowledge caused no second effect, and no reader missed an event.
 //!
-//! What was acknowledged after the dump is gone, so that nothing here asks for it. All that the restored database holds must
-//! agree with itself and with the outside world, as in any other run.
+//! Everything acknowledged after the dump is gone and not checked. The restored database must agree with itself and
+//! with the outside world, as in any other run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +10,10 @@ use super::ledger::{Effect, Page};
 use super::report::{Kind, Report, Violation};
 use super::rules::CONTRADICTION;
 
-/// So many openings must have been taken back from more than the database knew, else the run proves nothing.
+/// The minimum number of openings with lost knowledge, else the run proves nothing.
 const MIN_OPENINGS: u64 = 5;
 
-/// Whether there was something to do twice; and the events that were told twice.
+/// Whether there were effects to repeat; and events that were sent twice.
 pub fn check(run: &Run, report: &mut Report) {
     let Some(restored) = &run.seen.restored else {
         report.invalid.push("the history does not say that the database was taken back".to_owned());
@@ -36,7 +35,7 @@ pub fn check(run: &Run, report: &mut Report) {
     events_told_twice(run, report);
 }
 
-/// What a step is told by is one event, whenever it is told: a reader that knows the id acts once.
+/// A step always has the same event id, so a reader that knows the id acts once.
 fn events_told_twice(run: &Run, report: &mut Report) {
     for (reader, told) in &run.seen.told {
         let mut ids: BTreeMap<(&str, &str, i64), BTreeSet<&str>> = BTreeMap::new();

@@ -1,9 +1,8 @@
-//! The machine of states as the design has it: which steps there are, and what entering a state brings.
+//! The state machine as the design defines it: allowed steps, and what entering a state writes.
 
-/// A state.
 pub struct State {
     pub name: &'static str,
-    /// The states that may follow. None: it is never left.
+    /// The allowed next states. None: terminal.
     pub next: &'static [&'static str],
     /// The command that entering it writes.
     pub command: Option<&'static str>,
@@ -15,20 +14,19 @@ pub struct State {
 
 /// The first state of every opening.
 pub const FIRST: &str = "creating_profile";
-/// An event that no step brings, but a case.
+/// An event caused by a case instead of a step.
 pub const CONTRADICTION: &str = "account_opening.contradiction";
 /// The event of an escalation.
 pub const ESCALATION: &str = "account_opening.escalated";
 /// The ticket of an escalation.
 pub const NO_WEBHOOK: &str = "AccountOpeningWebhookNotReceived";
-/// The ticket of a step that does not get on.
+/// The ticket of a stuck step.
 pub const STEP_FAILED: &str = "AccountOpeningStepFailed";
 /// The topic of a delivery to a subscriber.
 pub const DELIVERY: &str = "deliver_event";
 /// Where the bank's webhooks are stored.
 pub const WEBHOOKS: &str = "webhook:nexusbank";
 
-/// The states.
 pub const STATES: [State; 8] = [
     State {
         name: "creating_profile",

@@ -1,4 +1,4 @@
-//! What the load did and saw: its history, sorted by what is asked of it.
+//! The load's history, indexed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -21,19 +21,18 @@ pub struct Seen {
     pub reads: BTreeMap<String, Vec<Reading>>,
     /// Readings without an answer of 200.
     pub unread: Vec<Unread>,
-    /// By reader.
     pub told: BTreeMap<usize, Vec<Told>>,
     /// The webhook ids that reached the subscriber.
     pub delivered: HashSet<String>,
-    /// Each strike, and whether something shows it.
+    /// Each strike, and whether there is evidence of it.
     pub faults: Vec<(Fault, bool)>,
-    /// When the database was taken back, if it was.
+    /// When the database was restored, if it was.
     pub restored: Option<Restored>,
-    /// What a load cannot have written.
+    /// Lines that a load cannot have written.
     pub odd: Vec<String>,
 }
 
-/// The database was taken back to a dump.
+/// The restore of the database from a dump.
 pub struct Restored {
     pub at: i64,
     pub dumped_at: i64,
@@ -95,7 +94,7 @@ pub struct Unread {
     pub status: u16,
 }
 
-/// An event as a reader was given it.
+/// An event as received by a reader.
 pub struct Told {
     pub id: String,
     pub kind: String,
@@ -104,10 +103,10 @@ pub struct Told {
 }
 
 impl Seen {
-    /// Reads the history; beside it, what is wrong with the file.
+    /// Reads the history and the problems of the file.
     ///
     /// # Errors
-    /// When it cannot be opened or read.
+    /// If it cannot be opened or read.
     pub fn read(path: &Path, growing: bool) -> anyhow::Result<(Self, Vec<String>)> {
         let mut seen = Self::default();
         let broken = lines::each(path, "history", growing, |line: Line| {

@@ -1,12 +1,12 @@
-//! P12: what one worker has finished, no other finishes again.
+//! P12: work settled by one worker is not settled again by another.
 
 use super::Run;
 use super::dump::Work;
 use super::report::{Kind, Report, Violation};
 
-/// Entries after which there is none.
+/// Attempts that must be the last one.
 const FINAL: [&str; 3] = ["delivered", "cancelled", "discard"];
-/// Entries that are a person's, not a claim's.
+/// Attempts of an operator instead of a claim.
 const BY_HAND: [&str; 2] = ["redrive", "discard"];
 
 /// The attempts of every row of the outbox.

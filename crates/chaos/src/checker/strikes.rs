@@ -1,11 +1,11 @@
-//! Whether the faults struck: a run in which nothing went wrong has proved nothing.
+//! Whether the faults happened: a run without faults has proved nothing.
 
 use super::Run;
 use super::measures::Strikes;
 use super::report::Report;
 use crate::record::Fault;
 
-/// Counts the strikes of each kind; at the end, judges whether there were enough of which something shows.
+/// Counts the strikes of each kind; at the end, checks that enough have evidence.
 pub fn count(run: &Run, report: &mut Report) {
     let planned = run.seen.plan.iter().flat_map(|plan| &plan.faults);
     for (fault, least) in planned {
@@ -16,7 +16,7 @@ pub fn count(run: &Run, report: &mut Report) {
         struck.struck += 1;
         struck.with_evidence += u64::from(*evident);
     }
-    // The outside world writes down itself what it did to a call.
+    // The outside world records its own faults of calls.
     for (fault, times) in run.ledger.suffered.iter().map(|(fault, times)| (*fault, *times)).chain(in_the_data(run)) {
         report.faults.entry(fault).or_default().calls = times;
     }
@@ -28,7 +28,7 @@ pub fn count(run: &Run, report: &mut Report) {
         let found = format!("{} of {} strikes show, {} are the least", it.with_evidence, it.struck, it.least);
         (it.with_evidence < it.least && !dealt.contains(fault)).then(|| format!("{fault:?}: {found}"))
     };
-    // The outside world has a ledger of its own: a strike there that met no call was none.
+    // The outside world has its own ledger: a strike there without a call does not count.
     let outside = [
         Fault::ProviderError,
         Fault::ProviderHang,
@@ -47,12 +47,12 @@ pub fn count(run: &Run, report: &mut Report) {
 
 /// The longest id that providers document.
 const LONGEST_ID: usize = 255;
-/// Stands for half a character.
+/// Stands for a lone surrogate.
 const REPLACEMENT: char = '\u{fffd}';
-/// A word that the contract does not know.
+/// A status word outside the contract.
 const UNKNOWN_WORD: &str = "ON_HOLD";
 
-/// Faults that are never struck, because what the outside world makes and says has them: how often it had each.
+/// Faults contained in the outside world's data, with their number.
 fn in_the_data(run: &Run) -> impl Iterator<Item = (Fault, u64)> {
     let pages = || run.ledger.pages.values();
     let effects = pages().flat_map(|it| it.profiles.iter().chain(&it.requests).chain(&it.cards));

@@ -1,4 +1,4 @@
-//! P13, P21: once the faults have stopped, nothing is left to do, and every opening is at its end or before a person.
+//! P13, P21: after the faults stopped, no work is left, and every opening is terminal, escalated or has a ticket.
 
 use std::collections::HashSet;
 
@@ -7,15 +7,15 @@ use super::dump::Anchor;
 use super::report::{Kind, Report, Violation};
 use super::rules::{NO_WEBHOOK, STEP_FAILED, is_terminal, state};
 
-/// How long before the deadline the bank must have decided for us to know it in time, in microseconds.
+/// How long before the deadline the bank must have decided to count as in time, in microseconds.
 const IN_TIME: i64 = 5_000_000;
 
-/// Three polls of a run, and the longest fault: so long before the deadline, nothing may keep us from learning a decision.
+/// Three poll intervals plus the longest fault: a decision this long before the deadline must be learnt.
 const REPAIRED_WITHIN: i64 = 15_000_000;
 /// The words of a decision.
 const FINAL: [&str; 3] = ["COMPLETED", "SUCCEEDED", "REJECTED"];
 
-/// Queues, openings, timers and the bank's decisions. Only a drained run is judged.
+/// Queues, openings, timers and the bank's decisions; only for a drained run.
 pub fn check(run: &Run, report: &mut Report) {
     if !run.drained {
         return;
@@ -57,7 +57,7 @@ fn forgotten(run: &Run, anchor: &Anchor, open: &HashSet<(&str, &str)>) -> Vec<Vi
     }
     let right = match state {
         _ if is_terminal(state) => timer.is_none(),
-        // Its polling has stopped; the row keeps the number of the last one.
+        // Polling has stopped; the row keeps the number of polls.
         "escalated" => timer.is_some(),
         _ => timer.is_some_and(Option::is_some),
     };
@@ -69,7 +69,7 @@ fn forgotten(run: &Run, anchor: &Anchor, open: &HashSet<(&str, &str)>) -> Vec<Vi
     wrong
 }
 
-/// The bank's decisions, as it made them and as it told us of them.
+/// The bank's decisions, as made and as sent to the service.
 fn lost_decisions(run: &Run, report: &mut Report) {
     untold(run, report);
     if !run.restored {
@@ -87,7 +87,7 @@ fn lost_decisions(run: &Run, report: &mut Report) {
     }
 }
 
-/// A decision that we acknowledged to the bank is one that we know.
+/// A decision that the service acknowledged must be known to it.
 fn untold(run: &Run, report: &mut Report) {
     let acked: HashSet<(&str, &str)> =
         run.seen.acked_sends().filter(|it| !it.forged).map(|it| (it.webhook_id.as_str(), it.sha256.as_str())).collect();
@@ -102,7 +102,7 @@ fn untold(run: &Run, report: &mut Report) {
     }
 }
 
-/// A decision that was made long before the deadline was learnt by a webhook or by a poll: nobody had to be told.
+/// A decision long before the deadline was learnt by webhook or poll, without an escalation.
 fn unrepaired(run: &Run, report: &mut Report) {
     for (reference, deadline) in run.dump.passed_deadlines() {
         let decisions = run.ledger.pages.get(reference).into_iter().flat_map(|it| &it.decisions);

@@ -1,4 +1,4 @@
-//! P11: every event reaches every reader and the subscriber; nobody is told what is not there.
+//! P11: every event reaches every reader and the subscriber, and only committed events do.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use super::dump::Event;
 use super::report::{Kind, Report, Violation};
 use super::rules::DELIVERY;
 
-/// Events against those who were given them.
+/// Events against their readers.
 pub fn check(run: &Run, report: &mut Report) {
     let events: HashMap<&str, &Event> = run.dump.events.iter().map(|it| (it.id.as_str(), it)).collect();
     if !run.restored {
@@ -19,7 +19,7 @@ pub fn check(run: &Run, report: &mut Report) {
     }
 }
 
-/// An event that somebody was given was committed, and so is there for good.
+/// An event that a reader received was committed, so it must exist.
 fn unheld(run: &Run, events: &HashMap<&str, &Event>, report: &mut Report) {
     for (reader, told) in &run.seen.told {
         report.readers.insert(*reader, u64::try_from(told.len()).unwrap_or(u64::MAX));
@@ -46,7 +46,7 @@ fn unheld(run: &Run, events: &HashMap<&str, &Event>, report: &mut Report) {
 
 fn unread(run: &Run, report: &mut Report) {
     let readers = run.seen.plan.as_ref().map_or(0, |plan| plan.replicas);
-    // One that was given nothing at all is a reader too.
+    // A reader without any event counts, too.
     let readers: BTreeSet<usize> = (0..readers).chain(run.seen.told.keys().copied()).collect();
     for reader in readers {
         let told = run.seen.told.get(&reader).into_iter().flatten();
@@ -59,7 +59,7 @@ fn unread(run: &Run, report: &mut Report) {
     }
 }
 
-/// A delivery carries the event's id as its webhook id.
+/// A delivery's webhook id is the event's id.
 fn undelivered(run: &Run, report: &mut Report) {
     let sent = run.dump.outbox.iter().filter(|it| it.topic == DELIVERY && it.status == "delivered");
     for work in sent.filter(|it| it.outcome.as_deref() != Some("no_longer_subscribed")) {

@@ -1,5 +1,5 @@
-//! The positive controls: the same run against builds in which one defence is taken out. Each must be caught, and by a check
-//! that is about it; a checker that misses one proves nothing.
+//! The positive controls: the same run against builds with one defence removed. Each must be caught by a check about
+//! that defence; a checker that misses one proves nothing.
 //!
 //! ```text
 //! table.rs    the controls, what makes each defence matter, and its signs
@@ -25,14 +25,15 @@ use crate::checker::Kind;
 use crate::program;
 use crate::run::say;
 
-/// The same build and the same looks while it runs, with every defence in: what is found there would be the judge's mistake.
+/// The same build and checks with every defence in place; a finding would be the judge's mistake.
 pub const INTACT: &str = "none";
-/// What `--control` takes.
+/// The names for `--control`.
 pub fn names() -> impl Iterator<Item = &'static str> {
     CONTROLS.iter().map(|it| it.name).chain([INTACT])
 }
 
-/// A control that is not caught within this many tries is not caught; each try has a seed of its own. A try deals until the
+/// Maximum tries per control, each with its own seed. A try continues until the missing defence has mattered, so a
+/// second one is only for runs that failed to start.
 /// missing defence has mattered, so that a second one is for a run that could not be played.
 const TRIES: u64 = 3;
 
@@ -41,14 +42,14 @@ pub struct Caught {
     pub control: &'static str,
     /// The violations that showed, by kind.
     pub by: Vec<String>,
-    /// How often the missing defence mattered, as far as that is seen from outside.
+    /// How often the missing defence mattered, as far as visible from outside.
     pub met: u64,
     pub passed: bool,
     pub seed: u64,
     pub seconds: f64,
 }
 
-/// Builds and runs them all, one after the other.
+/// Builds and runs all controls in sequence.
 pub async fn run_all(seed: u64, seconds: u64, folder: &Path) -> anyhow::Result<Vec<Caught>> {
     let service = program::without_defences().await?;
     let mut all = vec![intact(&service, (seed, seconds), folder).await?];
@@ -98,7 +99,7 @@ async fn catch(
     Ok(caught)
 }
 
-/// The kinds of violations that one run shows, and how often its missing defence mattered.
+/// The violations of one run by kind, and how often its missing defence mattered.
 async fn signs_of(
     service: &Path,
     control: &str,
@@ -113,13 +114,13 @@ async fn signs_of(
     let log = folder.with_extension("log");
     std::fs::write(&log, &output.stderr).context("a control's log")?;
     let Ok(outcome) = serde_json::from_slice::<Value>(&output.stdout) else {
-        // It could not be played: that is no sign of anything, and the next try may go better.
+        // The run failed to start: no sign of anything, and the next try may succeed.
         return Ok((vec![format!("no outcome, {}: see {}", output.status, log.display())], 0));
     };
     let found = |report: &str, kind: &Kind| outcome[report]["found"][kind.name()]["count"].as_u64().unwrap_or_default();
     let shows = |kind: &&Kind| found("report", kind) + found("restored", kind) > 0;
     let kinds = Kind::ALL.iter().filter(shows).map(|kind| kind.name());
-    // What no file shows: a service that ended by itself, a backlog that stayed.
+    // Problems outside the files: a service that exited by itself, a backlog that stayed.
     let others = outcome["also_wrong"].as_array().cloned().unwrap_or_default();
     let signs = kinds.chain(others.into_iter().map(|it| it.to_string())).collect();
     Ok((signs, outcome["met"].as_u64().unwrap_or_default()))

@@ -1,4 +1,5 @@
-//! One run of a control: the usual load and faults, and what makes the missing defence matter, until a sign shows.
+//! One run of a control: the normal load and faults, plus the faults that make the missing defence matter, until a sign
+//! shows.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,13 +17,13 @@ use crate::strikes::{PAUSE, Targets, shows_since};
 use crate::world::{REPLICAS, World};
 use crate::{sql, strikes};
 
-/// A run lasts up to so many times as long as it was asked to, while the missing defence has not mattered.
+/// The maximum extension of a run while the missing defence has not mattered.
 const LONGER: u64 = 4;
-/// Once it has, and the run has lasted as long as it was asked to, so many more looks must show a sign.
+/// After it mattered and the planned time passed, this many checks must show a sign.
 const LOOKS: u32 = 3;
-/// How often a control is looked at while it runs.
+/// The interval of checks during a control.
 const LOOK: Duration = Duration::from_secs(5);
-/// Between two deals.
+/// The pause between two deals.
 const BREATH: Duration = Duration::from_millis(500);
 /// How long a table is locked.
 const LOCKED: Duration = Duration::from_secs(1);
@@ -40,7 +41,7 @@ pub struct Played {
     pub met: u64,
 }
 
-/// Plays until a sign shows, or the time is over: the time that was asked for if the missing defence has mattered by then.
+/// Runs until a sign shows or the time is over: the planned time, extended until the missing defence has mattered.
 pub async fn play(world: &World, asked: &Asked, control: &Control) -> anyhow::Result<Played> {
     let bound = asked.seconds * LONGER;
     let config = crate::load::Config { many_hang_up: control.deal == Deal::HangUp, ..asked.load(bound) };
@@ -52,7 +53,7 @@ pub async fn play(world: &World, asked: &Asked, control: &Control) -> anyhow::Re
     let (began, mut looks) = (Instant::now(), 0);
     loop {
         sleep(LOOK).await;
-        // While Postgres is down there is nothing to look at.
+        // Postgres is down; check again later.
         let Ok(report) = run::judge(world, Moment::Running).await else { continue };
         let met = met.load(Ordering::SeqCst) + told(&world.folder);
         looks += u32::from(met > 0);
@@ -64,7 +65,7 @@ pub async fn play(world: &World, asked: &Asked, control: &Control) -> anyhow::Re
     }
 }
 
-/// How often the services say that the missing defence mattered.
+/// How often the services logged that the missing defence mattered.
 fn told(folder: &Path) -> u64 {
     let logs = (0..REPLICAS).filter_map(|it| std::fs::read_to_string(folder.join(format!("service-{it}.log"))).ok());
     logs.map(|log| u64::try_from(log.matches(MATTERED).count()).unwrap_or_default()).sum()
@@ -80,7 +81,7 @@ async fn deal_on(targets: Arc<Targets>, deal: Deal, met: Arc<AtomicU64>) {
 }
 
 impl Targets {
-    /// Deals it once. Whether the missing defence mattered, where that is seen from outside a service.
+    /// Deals once. Returns whether the missing defence mattered, if visible from outside.
     async fn deal(&self, deal: Deal, round: usize) -> bool {
         let number = self.one_that_runs(round % REPLICAS).await;
         let (replica, proxy) = (&self.replicas[number], &self.proxies[number]);
@@ -110,7 +111,7 @@ impl Targets {
             Deal::HangUp => {
                 proxy.delay(SLOW.1);
                 sleep(SLOW.0).await;
-                // Else the next transaction on a connection commits what was written on it while one was left open.
+                // Otherwise the next transaction on a connection commits statements written while one was left open.
                 replica.kill(BREATH).await;
                 proxy.delay(Duration::ZERO);
             }
@@ -118,7 +119,7 @@ impl Targets {
         false
     }
 
-    /// Every call hangs, so that the replica holds leases when it is stopped; the others find a world that answers.
+    /// Every call hangs, so that the replica holds leases when it is paused; the other replicas then get answers.
     async fn sleep_over_a_lease(&self, number: usize) {
         let _one_at_a_time = self.provider_is_struck.lock().await;
         self.provider.strike(Some(Fault::ProviderHang), 1.0);

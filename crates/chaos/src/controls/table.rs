@@ -1,39 +1,38 @@
-//! The controls: what is taken out, what is dealt until it has mattered, and what shows that it did.
+//! The controls: the removed defence, the faults dealt until it mattered, and its signs.
 //!
-//! A sign stands here with the reason for which the missing defence brings it about. A violation without such a reason is not
-//! a sign, whatever came with it.
+//! Each sign is listed with the reason why the missing defence causes it. A violation without such a reason is not a
+//! sign.
 
 use crate::checker::Kind;
 
-/// A defence that is taken out.
 pub struct Control {
-    /// As `BROKEN` names it.
+    /// Its name in `BROKEN`.
     pub name: &'static str,
     pub deal: Deal,
-    /// Of which at least one must show.
+    /// At least one of these must show.
     pub signs: &'static [Kind],
 }
 
-/// What is dealt again and again, beside the usual faults, until the missing defence has mattered.
+/// Dealt repeatedly, beside the normal faults, until the missing defence has mattered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deal {
     /// Nothing: the load itself meets it within a second.
     Load,
-    /// The inbox is locked, and a replica is killed while its writers wait for the lock.
+    /// Locks the inbox and kills a replica while its writers wait for the lock.
     KillInALock,
-    /// The outside world hangs, and a replica that waits for it is stopped until its leases are over.
+    /// The outside world hangs, and a replica waiting for it is paused beyond its leases.
     SleepOverALease,
-    /// The inbox is locked for a moment: copies of a message that come meanwhile are looked for at once when it ends.
+    /// Locks the inbox for a moment: copies of a message that arrive meanwhile are looked up at the same time
+    /// afterwards.
     LookAtOnce,
-    /// Replicas are killed.
     Kill,
-    /// The answer to a COMMIT that started an opening is lost.
+    /// Loses the answer to a COMMIT that started an opening.
     LoseAStart,
-    /// The way to the database is slow, and half of the messages are hung up on before their transaction has begun.
+    /// Slows the connection to the database; half of the clients hang up before their transaction has begun.
     HangUp,
-    /// The proxy of one replica ignores the options of its sessions, as in every run.
+    /// The proxy of one replica ignores session options, as in every run.
     IgnoreOptions,
-    /// The database is taken back to a dump: a run of its own.
+    /// Restores the database from a dump; a separate run.
     TakeBack,
 }
 
@@ -41,70 +40,70 @@ pub const CONTROLS: [Control; 10] = [
     Control {
         name: "ack-before-commit",
         deal: Deal::KillInALock,
-        // What waits in the memory of a process that is killed was acknowledged, and is nowhere.
+        // Messages in the memory of a killed process were acknowledged but are lost.
         signs: &[Kind::Lost],
     },
     Control {
         name: "no-lease-token",
         deal: Deal::SleepOverALease,
-        // The sleeper writes its failure over the delivery of the worker that took over: something follows a final attempt. A
-        // row whose opening went on without it, and which was cancelled, it makes pending in a state that was left.
+        // The sleeping worker overwrites the delivery of the worker that took over: an attempt follows a final one. It
+        // also makes a cancelled row pending again, although its opening left that state.
         signs: &[Kind::SettledTwice, Kind::Atomicity],
     },
     Control {
         name: "no-unique-key",
         deal: Deal::LookAtOnce,
-        // Two writers that look at once store a message twice; the second row acts again: a second card, whose command no step
-        // brought.
+        // Two writers that look up at the same time store a message twice. The second row acts again: a second card,
+        // with a command that no step wrote.
         signs: &[Kind::DoubleEffects, Kind::Atomicity],
     },
     Control {
         name: "dedup-only-in-memory",
         deal: Deal::Load,
-        // A copy at another replica finds no entry in that one's memory, and is stored beside the first.
+        // A copy at another replica is not in that replica's memory and is stored again.
         signs: &[Kind::DoubleEffects],
     },
     Control {
         name: "outbox-outside-the-transaction",
         deal: Deal::Kill,
-        // Between the two commits a look finds a step without its command and its event without deliveries; a replica that is
+        // Between the two commits a check finds a step without its command and an event without deliveries; a replica
         // killed there leaves it so.
         signs: &[Kind::Atomicity],
     },
     Control {
         name: "blind-repeat-after-unknown-commit",
         deal: Deal::LoseAStart,
-        // The COMMIT took effect, and the repeat is a second opening for one caller: two are there. Where it did not take
-        // effect, the opening that is acknowledged stands under the repeat's key, and the caller's own is not there: asked
-        // again under it, the service would open another account.
+        // If the COMMIT took effect, the repeat creates a second opening for one caller. If not, the acknowledged
+        // opening is stored under the repeat's key and the caller's own key is missing: a repeat would open another
+        // account.
         signs: &[Kind::DoubleEffects, Kind::Lost],
     },
     Control {
         name: "no-pool-guard",
         deal: Deal::HangUp,
-        // Work on a connection whose transaction was left open is acknowledged and seen by nobody else. What another request
-        // reads on such a connection, an opening or an event, is not there for anybody else either.
+        // Work on a connection with a leftover open transaction is acknowledged but visible to no other session. Reads
+        // on such a connection return openings and events that no other session can see.
         signs: &[Kind::Lost, Kind::Unexpected, Kind::IllegalTransitions],
     },
     Control {
         name: "trusted-startup-options",
         deal: Deal::IgnoreOptions,
-        // The sessions of one replica begin in another cell of the same database. What it acknowledges is there, and not where the
-        // other replicas, and the next start of this one, look for it; what is read from it is that cell's.
+        // The sessions of one replica use another cell of the same database. Its acknowledged data exists, but not
+        // where the other replicas and its own restart look for it; its reads come from that cell.
         signs: &[Kind::Lost, Kind::Unexpected, Kind::IllegalTransitions],
     },
     Control {
         name: "random-effect-keys",
         deal: Deal::TakeBack,
-        // The restored database asks once more for what was made after the dump, under another key: a second card. It tells
-        // of the same step under another id: a reader acts twice.
+        // The restored database repeats effects made after the dump under another key: a second card. It sends the
+        // event of the same step under another id: a reader acts twice.
         signs: &[Kind::DoubleEffects],
     },
     Control {
         name: "events-by-transaction",
         deal: Deal::TakeBack,
-        // The other cluster's transactions have lower numbers than the cursors that readers have kept, and than those of the
-        // events that came with the dump: nothing new is shown.
+        // The other cluster's transaction ids are lower than the readers' cursors and those of the restored events: new
+        // events stay hidden.
         signs: &[Kind::SkippedEvents],
     },
 ];

@@ -1,11 +1,11 @@
-//! What a supervisor tells the load, and what the load tells it.
+//! The load's configuration and its progress.
 
 use std::collections::BTreeMap;
 
 /// What is asked of the load.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What everything drawn is drawn from.
+    /// The seed of all random choices.
     pub seed: u64,
     /// How long new work is begun.
     pub seconds: u64,
@@ -15,7 +15,7 @@ pub struct Config {
     pub messages_per_second: f64,
     /// Readings of openings per second.
     pub reads_per_second: f64,
-    /// Whether half of the bank's messages are hung up on, while their work is under way.
+    /// Whether the client hangs up on half of the messages while they are processed.
     pub many_hang_up: bool,
     /// The bearer token of the internal API.
     pub token: String,
@@ -32,10 +32,8 @@ pub struct Replica {
     pub internal: String,
 }
 
-/// Counts so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Openings asked for.
     pub openings: u64,
     /// Of these, acknowledged with 202.
     pub acked: u64,
@@ -45,7 +43,6 @@ pub struct Progress {
     pub sent: u64,
     /// Messages not acknowledged after their last repeat.
     pub given_up: u64,
-    /// Readings of openings.
     pub reads: u64,
     /// Events that the followers saw, each at each follower.
     pub events: u64,

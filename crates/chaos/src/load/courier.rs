@@ -1,5 +1,5 @@
-//! Carries one message of the bank: late, in several copies, beside a forgery, and again until it is acknowledged or given
-//! up.
+//! Delivers one message of the bank: delayed, in several copies, beside a forgery, and repeatedly until it is
+//! acknowledged or given up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::files::now;
 use crate::provider::{ID, SIGNATURE, Secret, TIMESTAMP};
 use crate::record::Seen;
 
-/// When a message that is not acknowledged is sent again; then the bank gives it up, and it is for us to ask.
+/// When an unacknowledged message is sent again; after the last one the bank gives up and the service must poll.
 const REPEATS: [u64; 3] = [1_000, 3_000, 7_000];
 
 /// A message as it is sent: the same id and body each time, signed anew.
@@ -31,7 +31,6 @@ pub struct Letter {
     pub fold: Fold,
 }
 
-/// Who carries it.
 pub struct Courier {
     pub run: Arc<Run>,
     pub rng: StdRng,
@@ -56,7 +55,7 @@ impl Courier {
         }
     }
 
-    /// Sends the copies and the forgery, each once.
+    /// Sends the copies and the forgery once each.
     fn beside(&mut self, letter: &Letter, lie: Option<Letter>) {
         let copies = (0..self.fate.copies.count).map(|_| (letter.clone(), self.fate.copied_after(&mut self.rng)));
         let copies: Vec<_> = copies.chain(lie.map(|lie| (lie, Duration::ZERO))).collect();
@@ -80,13 +79,13 @@ impl Courier {
 
     fn hung_up_after(&mut self) -> Duration {
         let drawn = self.rng.random::<f64>();
-        // Most of them while the work is under way, which takes few milliseconds when all is well. Where many are to hang up,
-        // the way to the database is slow, and so is the work.
+        // Usually while the work is in progress, which takes a few milliseconds. For many hang-ups the connection to
+        // the database is slowed, and so is the work.
         Duration::from_secs_f64(if self.run.config.many_hang_up { 0.15 * drawn } else { 0.02 * drawn.powi(3) })
     }
 }
 
-/// Sends a message once; whether it was acknowledged.
+/// Sends a message once. Returns whether it was acknowledged.
 async fn post(run: &Run, letter: &Letter, replica: usize, hang_up: Option<Duration>) -> bool {
     let number = count(&run.counts.sent);
     let at = now();

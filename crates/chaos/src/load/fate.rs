@@ -1,6 +1,6 @@
-//! What befalls the bank's messages on their way, dealt from a deck of a hundred: 10 are lost, 20 copied, 20 overtaken (4 of
-//! them copied, too), 6 hung up on (5 % of all requests, since copies and repeats are not), 2 have a forgery beside them, and
-//! of 6 a proxy writes the signature anew.
+//! The fates of the bank's messages, dealt from a deck of a hundred: 10 are lost, 20 copied, 20 overtaken (4 of these
+//! are also copied), 6 hung up on (5 % of all requests, since copies and repeats are not), 2 accompanied by a forgery,
+//! and 6 pass a proxy that rewrites the signature header.
 
 use std::time::Duration;
 
@@ -9,13 +9,12 @@ use rand::rngs::StdRng;
 
 use crate::provider::Deck;
 
-/// One message's fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fate {
     /// It is never sent.
     pub dropped: bool,
     pub copies: Copies,
-    /// Younger ones overtake it.
+    /// Later messages overtake it.
     pub reordered: bool,
     /// The bank closes the connection of the first sending.
     pub hang_up: bool,

@@ -1,4 +1,4 @@
-//! Follows the events at one replica from the first on, with the cursor it was given, across whatever fails.
+//! Follows the events at one replica from the first one, by cursor, across all failures.
 
 use std::sync::Arc;
 use std::time::Duration;

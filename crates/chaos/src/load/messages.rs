@@ -1,5 +1,5 @@
-//! The bank's messages: what its scripts say, and at the rate that is asked for further progress about any request, also one
-//! that is long decided.
+//! The bank's messages: those of its scripts and, at the planned rate, further progress about any request, even a
+//! decided one.
 
 use std::sync::Arc;
 
@@ -20,7 +20,6 @@ use crate::files::now;
 use crate::provider::{Deck, STRANGER, Secret, Word, bic, iban, rng, sent};
 use crate::record::Seen;
 
-/// Makes up messages.
 pub struct Messages {
     run: Arc<Run>,
     pace: Pace,

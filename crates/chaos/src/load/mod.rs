@@ -1,7 +1,7 @@
-//! The load: callers who open accounts, the bank's messages, readers, and a follower of the events at each replica.
+//! The load: callers that open accounts, the bank's messages, readers, and a follower of the events at each replica.
 //!
-//! Rates are held whatever the service does: a slow answer delays no other request. What is not acknowledged is repeated, as
-//! callers and banks do; what is sent is recorded before its bytes leave, what is answered after the answer is here.
+//! Rates are independent of the service: a slow answer delays no other request. Unacknowledged requests are repeated,
+//! as callers and banks do. A request is recorded before its bytes are sent, an answer after it arrived.
 
 mod config;
 mod courier;
@@ -110,7 +110,6 @@ impl Load {
         Ok(behind)
     }
 
-    /// Counts so far.
     pub fn progress(&self) -> Progress {
         self.run.progress()
     }

@@ -1,5 +1,5 @@
-//! The way to the replicas: connections are kept and used again, a request has a deadline, what is outstanding is bounded, and
-//! some callers hang up. A request is sent once, whatever becomes of it: repeating is for those who sent it.
+//! HTTP connections to the replicas: reused, with a deadline per request and a bound on outstanding requests; some
+//! callers hang up. A request is sent once; repeats are the sender's task.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,9 +17,9 @@ use super::wire::{Call, Listener, Reply, bytes, exchange};
 
 /// How long an answer is waited for.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How many requests may wait for their answer; one more is not sent, and counts as unanswered.
+/// Maximum outstanding requests; one more is not sent and counts as unanswered.
 const OUTSTANDING: usize = 2_000;
-/// How long a connection is kept that nobody uses: less than any server does.
+/// How long an unused connection is kept: less than any server keeps it.
 const IDLE: Duration = Duration::from_secs(3);
 /// How many are kept for each listener.
 const KEPT: usize = 64;
@@ -31,13 +31,12 @@ pub struct Net {
     pub answers: Answers,
 }
 
-/// A listener, and the connections to it that nobody uses at the moment.
+/// A listener and its unused connections.
 struct Target {
     host: String,
     idle: Mutex<Vec<(TcpStream, Instant)>>,
 }
 
-/// Answers by class.
 #[derive(Default)]
 pub struct Answers {
     pub ok: AtomicU64,
@@ -86,7 +85,7 @@ impl Net {
         reply
     }
 
-    /// Sends a whole request and closes the connection `after` that, whatever was answered.
+    /// Sends a complete request and closes the connection after `after`, whether or not it was answered.
     pub async fn hang_up(&self, replica: usize, call: &Call, after: Duration) {
         if let (Ok(_permit), Some(target)) = (self.outstanding.try_acquire(), self.target(replica, call.listener)) {
             let _ = tokio::time::timeout(TIMEOUT, target.ask_and_close(call, after)).await;
@@ -129,7 +128,7 @@ impl Target {
 
     async fn connection(&self) -> std::io::Result<TcpStream> {
         while let Some((stream, since)) = self.kept().pop() {
-            // Something to read before anything was asked is the other side's farewell.
+            // Data before any request means that the other side is closing.
             let quiet = stream.try_read(&mut [0]).is_err_and(|it| it.kind() == std::io::ErrorKind::WouldBlock);
             if quiet && since.elapsed() < IDLE {
                 return Ok(stream);

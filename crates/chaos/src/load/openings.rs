@@ -1,4 +1,5 @@
-//! Callers who open accounts: each asks under its own key until it is told 202, also after it hung up or lost the answer.
+//! Callers that open accounts: each repeats its request with its key until it gets 202, also after a hang-up or a lost
+//! answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,6 @@ pub struct Openings {
     asked_again: Deck<bool>,
 }
 
-/// One caller.
 struct Caller {
     run: Arc<Run>,
     rng: StdRng,

@@ -1,18 +1,18 @@
-//! A held rate: how much is due by now, whatever became of what was sent before.
+//! A constant rate: how much is due now, independent of earlier results.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What could not be sent, because there was nothing to send about, is made up for later, up to this much.
+/// The maximum backlog to make up for, if there was nothing to send about.
 const KEPT: Duration = Duration::from_secs(5);
-/// What was sent beyond the rate is taken off what follows, up to this much: no later second falls short for it.
+/// The maximum excess to subtract from the following seconds.
 const OVERDRAWN: Duration = Duration::from_millis(50);
 
 /// Sums of fractions end a hair below the whole.
 const ROUNDING: f64 = 1e-6;
 
-/// So many times as fast as the rate is what is behind made up for: a burst would be another load.
+/// The maximum speed of making up, as a multiple of the rate: a burst would be another load.
 const CATCH_UP: f64 = 2.0;
 
 /// A rate, and how far behind it we are.

@@ -1,4 +1,4 @@
-//! What all parts of a running load share.
+//! State shared by the parts of a load.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,6 @@ use super::{Config, Progress};
 use crate::files::Recorder;
 use crate::provider::World;
 
-/// A running load.
 pub struct Run {
     pub config: Config,
     pub history: Recorder,
@@ -27,7 +26,6 @@ pub struct Run {
     pub ended: CancellationToken,
     /// The service is at rest: the followers read to the end.
     pub finishing: CancellationToken,
-    /// Everything ends.
     pub abort: CancellationToken,
     pub counts: Counts,
     /// The openings that were acknowledged.
@@ -47,7 +45,6 @@ pub struct Counts {
     pub pending: AtomicU64,
 }
 
-/// Adds one.
 pub fn count(counter: &AtomicU64) -> u64 {
     counter.fetch_add(1, Ordering::Relaxed)
 }
@@ -78,7 +75,6 @@ impl Run {
         });
     }
 
-    /// Any replica.
     pub fn replica(&self, rng: &mut impl Rng) -> usize {
         rng.random_range(0..self.net.replicas())
     }

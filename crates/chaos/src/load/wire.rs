@@ -1,5 +1,5 @@
-//! As much of HTTP/1.1 as the load needs, over connections it holds itself: a library's client takes most of a core in a
-//! build without optimisation, and may send a request again without telling us.
+//! A minimal HTTP/1.1 client over its own connections: a library's client uses most of a core in a debug build, and may
+//! repeat a request silently.
 
 use std::io;
 
@@ -10,10 +10,8 @@ use tokio::net::TcpStream;
 
 /// The longest head of an answer.
 const MAX_HEAD: usize = 64 * 1_024;
-/// The longest answer.
 const MAX_BODY: usize = 64 * 1_024 * 1_024;
 
-/// A request.
 #[derive(Clone)]
 pub struct Call {
     pub listener: Listener,

@@ -1,5 +1,5 @@
-//! The way of every call from the service: it meets its fault, is done, and is answered after a moment. It is done to its
-//! end also when the caller has hung up.
+//! The path of every call from the service: apply its fault, execute it, answer after a moment. A call is executed
+//! completely even if the caller hangs up.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use super::world::{Answer, World};
 use crate::files::now;
 use crate::record::{Did, Fault};
 
-/// A call that asks for an effect: its key, and what is asked.
+/// A request for an effect: its key and its body.
 pub struct Asked<T> {
     pub key: String,
     pub digest: [u8; 32],
     pub body: T,
 }
 
-/// Reads a call that asks for an effect.
+/// Parses a request for an effect.
 pub fn read<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<Asked<T>, Answer> {
     let key = headers.get("idempotency-key").and_then(|it| it.to_str().ok()).filter(|it| !it.is_empty());
     let key = key.ok_or_else(|| refusal(StatusCode::BAD_REQUEST, "missing_idempotency_key"))?.to_owned();
@@ -32,7 +32,7 @@ pub fn read<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &[u8]) ->
     Ok(Asked { key, digest, body })
 }
 
-/// An answer that says no.
+/// A refusal.
 pub fn refusal(status: StatusCode, code: &str) -> Answer {
     (status, json!({ "code": code, "message": code }))
 }
@@ -64,7 +64,7 @@ async fn on_time(world: &World, work: impl Future<Output = Answer>, compressed: 
     wire::answer(status, &body, compressed)
 }
 
-/// Writes down that a call met a fault.
+/// Records that a call met a fault.
 pub fn suffered(world: &World, endpoint: &'static str, fault: Fault) {
     world.state().counts.suffered += 1;
     world.ledger.record(&Did::Suffered { at: now(), endpoint: endpoint.to_owned(), fault });

@@ -1,12 +1,12 @@
-//! Decks: shares that hold in short runs too. What befalls a request is not drawn by chance but dealt from a shuffled deck
-//! that holds each fate as often as it is planned.
+//! Decks: planned shares that hold even in short runs. Fates are dealt from a shuffled deck with the planned number of
+//! each, instead of drawn at random.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use sha2::{Digest, Sha256};
 
-/// A generator of its own for each purpose and number.
+/// An independent generator per purpose and number.
 pub fn rng(seed: u64, purpose: &str, number: u64) -> StdRng {
     let mut hash = Sha256::new();
     hash.update(seed.to_be_bytes());
@@ -15,7 +15,7 @@ pub fn rng(seed: u64, purpose: &str, number: u64) -> StdRng {
     StdRng::from_seed(hash.finalize().into())
 }
 
-/// Cards that are dealt in an order of their own each time the deck is used up.
+/// A deck that is reshuffled whenever it is used up.
 pub struct Deck<T> {
     seed: u64,
     purpose: &'static str,
@@ -30,13 +30,13 @@ impl<T: Clone> Deck<T> {
         Self { seed, purpose, cards, order: Vec::new(), shuffled: 0 }
     }
 
-    /// A deck with each card as often as the number beside it says.
+    /// A deck with the given number of each card.
     pub fn of(seed: u64, purpose: &'static str, cards: &[(usize, T)]) -> Self {
         let cards = cards.iter().flat_map(|(times, card)| std::iter::repeat_n(card.clone(), *times));
         Self::new(seed, purpose, cards.collect())
     }
 
-    /// The next card; none of an empty deck.
+    /// The next card. None: the deck is empty.
     pub fn deal(&mut self) -> Option<T> {
         if self.order.is_empty() {
             self.order = self.shuffle(self.shuffled);
@@ -45,7 +45,7 @@ impl<T: Clone> Deck<T> {
         self.order.pop().and_then(|at| self.cards.get(at).cloned())
     }
 
-    /// The card in this place of an endless row of decks, whatever was dealt before.
+    /// The card at this position of an endless sequence of decks, independent of earlier deals.
     pub fn at(&self, place: u64) -> Option<T> {
         let size = u64::try_from(self.cards.len()).ok()?;
         let order = self.shuffle(place.checked_div(size)?);

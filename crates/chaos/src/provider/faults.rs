@@ -1,4 +1,4 @@
-//! The outside world's bad times: which calls meet the fault that is struck, and how such a call ends.
+//! The outside world's faults: which calls are affected, and how such a call ends.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,24 +13,24 @@ use tokio::sync::watch;
 use super::deck::Deck;
 use crate::record::Fault;
 
-/// The longest that a call hangs.
+/// Maximum duration of a hanging call.
 const HANG: Duration = Duration::from_secs(20);
-/// The share of the calls that suffer holds among this many in a row.
+/// The share of affected calls holds within this many consecutive calls.
 const DECK: usize = 20;
 
-/// What a call meets.
+/// The fault of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Met {
     pub fault: Fault,
-    /// Whether what was asked is done all the same.
+    /// Whether the effect happens all the same.
     pub after_effect: bool,
 }
 
-/// The fault that is struck now.
+/// The current fault.
 pub struct Faults {
     seed: u64,
     now: Mutex<Struck>,
-    /// Counts the strikes: a call that hangs is let go by the next one.
+    /// Counts strikes; the next strike releases hanging calls.
     strikes: watch::Sender<u64>,
 }
 
@@ -53,7 +53,7 @@ impl Faults {
         self.strikes.send_replace(round);
     }
 
-    /// What the next call meets.
+    /// The fault of the next call.
     pub fn meet(&self) -> Option<Met> {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let (fault, deck) = now.mode.as_mut()?;
@@ -63,7 +63,7 @@ impl Faults {
         hit.then_some(Met { fault, after_effect: half })
     }
 
-    /// Ends a call badly.
+    /// Ends a call with a fault.
     pub async fn suffer(&self, fault: Fault) -> Response {
         match fault {
             Fault::ProviderHang => {
@@ -75,7 +75,7 @@ impl Faults {
                 let body = Json(json!({ "code": "too_many_requests", "message": "slow down" }));
                 (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1")], body).into_response()
             }
-            // A gateway's, and a framework's: neither says what a bank says when it means no.
+            // From a gateway and from a framework; neither is the bank's refusal.
             Fault::ProviderGateway => {
                 let framework = json!({ "status": 400, "error": "Bad Request", "message": "" });
                 let second = self.strikes.borrow().is_multiple_of(4);

@@ -1,4 +1,4 @@
-//! The life of an account request after it was taken: its script runs, and the bank's words go to the load.
+//! The life of an accepted account request: its script runs, and the bank's messages go to the load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::world::{Request, World};
 use crate::files::now;
 use crate::record::Did;
 
-/// Silence ends within this time.
+/// Silent requests are decided within this time, in milliseconds.
 const SOON: u64 = 2_000;
 
-/// Runs the script of the request in this place.
+/// Runs the script of the request at this index.
 pub fn begin(world: &Arc<World>, at: usize, script: Script) {
     let world = Arc::clone(world);
     tokio::spawn(async move {
@@ -49,7 +49,7 @@ fn progress(world: &World, at: usize, status: &'static str) {
     state.say(said);
 }
 
-/// The decision: first in the ledger, then known, then said. Only the first call for a request decides.
+/// Decides: first in the ledger, then visible, then sent. Only the first call for a request decides.
 async fn decide(world: &World, at: usize) {
     let Some((said, updated_at)) = world.state().requests.get_mut(at).and_then(take_decision) else { return };
     let decided = Did::Decided {
@@ -74,7 +74,7 @@ async fn decide(world: &World, at: usize) {
     state.say(said);
 }
 
-/// What the bank decides, unless somebody is deciding it already.
+/// Takes the decision of a request, unless another call has taken it.
 fn take_decision(request: &mut Request) -> Option<(super::Word, i64)> {
     if std::mem::replace(&mut request.deciding, true) {
         return None;
@@ -95,7 +95,7 @@ fn is_decided(request: &Request) -> bool {
     matches!(request.word.status, "COMPLETED" | "REJECTED")
 }
 
-/// Lets those who speak late speak; how many of them there are.
+/// Lets late requests be decided; returns their number.
 pub fn finish_silent(world: &Arc<World>) -> usize {
     let late: Vec<(usize, Duration)> = {
         let mut state = world.state();

@@ -1,15 +1,15 @@
-//! The outside world's ids, IBANs and BICs. An IBAN is unique in its run and valid in the opening's market: it is made from
-//! the number of the opening, and of the account among those of that opening.
+//! Ids, IBANs and BICs of the outside world. An IBAN is unique in its run and valid in the opening's market: it is
+//! derived from the opening's number and the account's index.
 
 use sha2::{Digest, Sha256};
 
-/// Account numbers are this many: ten digits.
+/// The number of account numbers: ten digits.
 const NUMBERS: u64 = 10_000_000_000;
-/// Numbers kept for the openings of one place; above it, those of the next account of the same opening.
+/// Numbers reserved for the first account of each opening; the next accounts follow above.
 const OPENINGS: u64 = 100_000_000;
-/// Neither even nor a multiple of five, so that neighbours get numbers far apart and none gets another's.
+/// Coprime to ten, so that neighbours get distant numbers and no two get the same.
 const STRIDE: u64 = 2_718_281_829;
-/// The place of the accounts that no bank has: the lies of forgeries.
+/// The index of nonexistent accounts, used in forgeries.
 pub const STRANGER: u64 = 99;
 
 /// An id such as `prf_5f0c…`: the same for the same seed, opening and number.
@@ -22,16 +22,16 @@ pub fn id(prefix: &str, seed: u64, reference: &str, number: u64) -> String {
     format!("{prefix}_{}", hex::encode(hash.finalize().get(..12).unwrap_or_default()))
 }
 
-/// The longest id that providers document.
+/// The documented maximum length of ids.
 pub const LONGEST: usize = 255;
 
-/// An id made longer until it is as long as any.
+/// Extends an id to the maximum length.
 pub fn long(id: &str) -> String {
     let filling = hex::encode(Sha256::digest(id)).repeat(4);
     format!("{id}_{filling}").chars().take(LONGEST).collect()
 }
 
-/// The number of an opening: what stands at the end of its customer's reference, or one made from it.
+/// The number of an opening: the digits at the end of its customer's reference, or a derived one.
 pub fn number(customer_reference: &str) -> u64 {
     let stated = customer_reference.rsplit('-').next().and_then(|it| it.parse().ok());
     let made = || {
@@ -46,7 +46,7 @@ pub fn bic(market: &str) -> String {
     format!("NEXU{}BB", country(market))
 }
 
-/// A valid IBAN of the market (of Germany, for a market that is not served) for the opening's `place`-th account.
+/// A valid IBAN of the market (of Germany for unserved markets) for the opening's account at index `place`.
 pub fn iban(market: &str, opening: u64, place: u64) -> String {
     let plain = (place * OPENINGS + opening) % NUMBERS;
     let account = u64::try_from(u128::from(plain) * u128::from(STRIDE) % u128::from(NUMBERS)).unwrap_or_default();
@@ -68,7 +68,7 @@ fn country(market: &str) -> &'static str {
     }
 }
 
-/// The two digits that end a Belgian account number: the ten before them modulo 97, where 0 is written 97.
+/// The two check digits of a Belgian account number: its first ten digits modulo 97, where 0 is written as 97.
 fn belgian(account: u64) -> u64 {
     if account.is_multiple_of(97) { 97 } else { account % 97 }
 }

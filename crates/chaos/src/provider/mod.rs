@@ -1,8 +1,8 @@
-//! The outside world: the bank, the profile service, the card issuer and a subscriber, on one listener.
+//! The outside world: bank, profile service, card issuer and a subscriber, on one listener.
 //!
-//! It is the measure of what truly happened. An effect is made once per Idempotency-Key, as the contract has it, and is in
-//! the ledger on disk before anybody hears of it; another key for the same opening makes a second effect, which the ledger
-//! shows. Scripts depend on the seed and the opening's number alone, so that a run can be compared with another.
+//! It is the reference for what happened. An effect is made once per Idempotency-Key, as in the contract, and is in the
+//! ledger on disk before it is answered; another key for the same opening makes a second effect, which the ledger
+//! shows. Scripts depend only on the seed and the opening's number, so that runs can be compared.
 
 mod bank;
 mod calls;
@@ -34,18 +34,17 @@ pub use self::world::{Word, World};
 use crate::files::Recorder;
 use crate::record::Fault;
 
-/// What the outside world is told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens; none: a free port of 127.0.0.1.
+    /// The port. None: a free port of 127.0.0.1.
     pub port: Option<u16>,
-    /// What the scripts are made from.
+    /// The seed of the scripts.
     pub seed: u64,
-    /// What the service signs events with: `whsec_…`.
+    /// The secret of the service's events: `whsec_…`.
     pub event_secret: String,
 }
 
-/// The outside world; a clone is the same one.
+/// The outside world; clones share it.
 #[derive(Clone)]
 pub struct Provider {
     address: SocketAddr,
@@ -53,24 +52,18 @@ pub struct Provider {
     world: Arc<World>,
 }
 
-/// What happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Profiles made.
     pub profiles: u64,
-    /// Account requests taken.
     pub requests: u64,
-    /// Of these, completed.
     pub completed: u64,
-    /// Of these, rejected.
     pub rejected: u64,
-    /// Cards issued.
     pub cards: u64,
     /// Calls that met a fault.
     pub suffered: u64,
-    /// Events that the subscriber took.
+    /// Events acknowledged by the subscriber.
     pub delivered: u64,
-    /// Events that the subscriber refused, because their signature is wrong.
+    /// Events refused for a wrong signature.
     pub badly_signed: u64,
 }
 
@@ -99,29 +92,26 @@ impl Provider {
         format!("{}/events|{}", self.url(), self.event_secret)
     }
 
-    /// From now on this share (0 to 1) of the calls meets the fault, which is one of the provider's; none ends it, and lets
-    /// go of the calls that hang.
+    /// Applies the fault to this share (0 to 1) of the calls. None ends the fault and releases hanging calls.
     pub fn strike(&self, fault: Option<Fault>, share: f64) {
         self.world.faults.strike(fault, share);
     }
 
-    /// Lets the bank decide, within two seconds, half of what it is silent about; the other half stays silent for ever. How
-    /// many are decided.
+    /// Decides, within two seconds, half of the silent requests; the other half stays undecided. Returns how many are
+    /// decided.
     pub fn finish_silent(&self) -> usize {
         life::finish_silent(&self.world)
     }
 
-    /// What happened so far.
     pub fn counts(&self) -> Counts {
         self.world.state().counts
     }
 
-    /// Ends the listener and the scripts.
     pub fn stop(&self) {
         self.world.stop.cancel();
     }
 
-    /// What the load speaks for: the bank's words, and its requests.
+    /// The world, for the load, which sends the bank's messages.
     pub fn world(&self) -> Arc<World> {
         Arc::clone(&self.world)
     }

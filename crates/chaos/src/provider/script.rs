@@ -1,4 +1,4 @@
-//! What the bank will do about an account request: made from the seed and the opening's number, never from timing.
+//! The script of an account request at the bank, derived from the seed and the opening's number, never from timing.
 
 use std::time::Duration;
 
@@ -7,49 +7,44 @@ use rand::rngs::StdRng;
 
 use super::deck::{Deck, rng};
 
-/// Why the bank says no. The last one is cut in the middle of a character ([`super::wire::CUT`]).
+/// Reasons of refusals. The last one is cut within a character ([`super::wire::CUT`]).
 const REASONS: [&str; 4] =
     ["risk policy", "documents not readable", "customer unknown to the register", "the name ends in \u{fffd}"];
-/// A word that the contract does not know, and a bank may use all the same.
+/// A status word outside the contract.
 pub const UNKNOWN: &str = "ON_HOLD";
 
-/// How a request ends.
+/// The end of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// With an account.
     Completed,
-    /// With a no.
     Rejected,
-    /// With an account, but only when the silence is ended.
+    /// Completed, but only once the silence is ended.
     Late,
-    /// Never.
     Silent,
 }
 
-/// What happens to one request, each at its time after it was taken.
+/// The events of one request, timed from its acceptance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Messages of progress, `INITIATED`, `IN_PROGRESS` or `ON_HOLD`, in the order of time.
+    /// Progress messages `INITIATED`, `IN_PROGRESS` or `ON_HOLD`, in order of time.
     pub progress: Vec<(Duration, &'static str)>,
-    /// When the bank decides, unless it is silent.
+    /// The delay of the decision, unless the bank is silent.
     pub decide_after: Duration,
-    /// How.
     pub ending: Ending,
-    /// Why, if it says no.
+    /// The reason of a refusal.
     pub reason: &'static str,
 }
 
-/// Makes scripts.
 pub struct Scripts {
     seed: u64,
     endings: Deck<Ending>,
-    /// The requests that are put on hold with a status word that the contract does not have.
+    /// Requests with a status word outside the contract.
     holds: Deck<bool>,
 }
 
 impl Scripts {
     pub fn new(seed: u64) -> Self {
-        // Of 100: 87, 10, and 3 that are silent, of which half speak late.
+        // Of 100: 87, 10, and 3 silent ones, half of which are decided late.
         let cards = [(174, Ending::Completed), (20, Ending::Rejected), (3, Ending::Late), (3, Ending::Silent)];
         let holds = Deck::of(seed, "holds", &[(1, true), (9, false)]);
         Self { seed, endings: Deck::of(seed, "endings", &cards), holds }

@@ -1,5 +1,5 @@
-//! Standard Webhooks, written a second time: `v1,` base64 of HMAC-SHA256 over `id.timestamp.body`. The judge signs the bank's
-//! messages and checks the service's events with its own hand.
+//! An independent implementation of Standard Webhooks (`v1,` base64 of HMAC-SHA256 over `id.timestamp.body`). It signs
+//! the bank's messages and checks the service's events.
 
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -14,19 +14,17 @@ pub const TIMESTAMP: &str = "webhook-timestamp";
 /// The header with the signature.
 pub const SIGNATURE: &str = "webhook-signature";
 
-/// A shared key.
 #[derive(Clone)]
 pub struct Secret(Hmac<Sha256>);
 
 impl Secret {
-    /// Reads `whsec_…`.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let encoded = text.strip_prefix("whsec_").context("a webhook secret does not start with whsec_")?;
         let key = STANDARD.decode(encoded).context("a webhook secret is not base64")?;
         Ok(Self(Hmac::new_from_slice(&key).context("a webhook secret cannot be a key")?))
     }
 
-    /// A key that nobody else has: what a forger signs with.
+    /// A key unknown to the service, for forgeries.
     pub fn wrong() -> anyhow::Result<Self> {
         Ok(Self(Hmac::new_from_slice(b"a forger's own key").context("a key")?))
     }

@@ -1,4 +1,4 @@
-//! A subscriber to the service's events: it believes what is signed, and writes down each event that it took.
+//! A subscriber: accepts signed events and records each.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::world::World;
 use crate::files::now;
 use crate::record::{Fault, Seen};
 
-/// How far the signed time may be from ours, in seconds.
+/// Maximum difference between signed time and ours, in seconds.
 const TOLERANCE: i64 = 300;
 
 #[derive(Deserialize)]
@@ -27,8 +27,8 @@ pub fn router() -> Router<Arc<World>> {
     Router::new().route("/events", routing::post(receive))
 }
 
-/// A subscriber that hangs or fails after it took an event says so as little as any other. It has only the faults that are
-/// no acknowledgement: garbage with a 200 would be one, and so would an answer that is compressed.
+/// Only faults that are no acknowledgement are applied, because the event is recorded before: garbage with a 200 and a
+/// compressed answer would acknowledge it.
 async fn receive(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes) -> Response {
     let refuses = [Fault::ProviderError, Fault::ProviderHang, Fault::ProviderThrottle];
     let met = world.faults.meet().filter(|it| refuses.contains(&it.fault));

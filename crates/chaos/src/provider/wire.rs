@@ -1,5 +1,5 @@
-//! How the bank's answers and messages look on the wire: a text that was cut in the middle of a character, and an answer that
-//! is compressed although the request did not ask for that.
+//! The wire format of the bank's answers and messages: texts cut within a character, and compression that was not
+//! requested.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -7,12 +7,12 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-/// Stands in a text for the character of which only one half is sent. A reader of the wire has to come to the same: half a
-/// character can be replaced, and not be read.
+/// Stands in a text for a character of which only the first half is sent. A correct reader replaces it, so it reads the
+/// same.
 pub const CUT: char = '\u{fffd}';
 /// The first half of a character beyond U+FFFF, as JSON writes it.
 const HALF: &str = "\\ud83d";
-/// The most that one uncompressed block holds.
+/// The maximum size of an uncompressed block.
 const BLOCK: usize = 0xffff;
 
 /// A JSON text as it is sent.
@@ -20,7 +20,6 @@ pub fn sent(json: &str) -> String {
     json.replace(CUT, HALF)
 }
 
-/// An answer.
 pub fn answer(status: StatusCode, body: &Value, compressed: bool) -> Response {
     let text = body.to_string();
     match (compressed, text.contains(CUT)) {
@@ -34,7 +33,7 @@ fn json_in(encoding: &'static str) -> [(axum::http::HeaderName, &'static str); 2
     [(CONTENT_TYPE, "application/json"), (CONTENT_ENCODING, encoding)]
 }
 
-/// RFC 1952 around uncompressed blocks (RFC 1951, 3.2.4): to any reader it is as compressed as any other.
+/// RFC 1952 around uncompressed blocks (RFC 1951, 3.2.4), which every reader accepts as gzip.
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let mut blocks = body.chunks(BLOCK).peekable();

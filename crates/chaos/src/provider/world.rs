@@ -1,6 +1,6 @@
-//! What the outside world holds: what was made under which key, and the bank's requests as they stand.
+//! The state of the outside world: effects by key, and the bank's requests.
 //!
-//! Only what is in the ledger on disk is held here: what can be looked up, or heard in a message, has been written down.
+//! It contains only what is in the ledger on disk: a lookup or a message shows only recorded facts.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -20,13 +20,13 @@ use super::signature::Secret;
 use super::{Counts, mint};
 use crate::files::Recorder;
 
-/// One id in so many is as long as they may be.
+/// One id in this many has the maximum length.
 const ONE_LONG_IN: u64 = 20;
 
-/// What the bank says about a request, or could say.
+/// A message of the bank about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// Our opening id, as the bank knows it.
+    /// Our reference, the opening's id.
     pub reference: String,
     pub tracking_id: String,
     pub market: String,
@@ -42,20 +42,19 @@ pub struct Request {
     pub word: Word,
     /// The number of the opening.
     pub opening: u64,
-    /// Its place among the requests for the same opening.
+    /// Its index among the requests of the same opening.
     pub place: u64,
     pub ending: Ending,
-    /// Why, if it is rejected.
+    /// The reason of a refusal.
     pub reason: &'static str,
-    /// Whether the decision is made, or being written down.
+    /// Whether the decision is made or being recorded.
     pub deciding: bool,
     pub updated_at: i64,
 }
 
-/// What is answered.
 pub type Answer = (StatusCode, Value);
 
-/// The first answer under a key, and the digest of what was asked.
+/// The first answer under a key and the digest of its request.
 type First = Arc<OnceCell<([u8; 32], Answer)>>;
 
 pub struct World {
@@ -73,12 +72,12 @@ pub struct State {
     pub counts: Counts,
     pub requests: Vec<Request>,
     pub by_id: HashMap<String, usize>,
-    /// Whether the silence is over for those who speak late.
+    /// Whether late requests may be decided.
     pub late_speak: bool,
     pub rng: StdRng,
     firsts: HashMap<(&'static str, String), First>,
     made: HashMap<(&'static str, String), u64>,
-    /// How many ids were given, by what they begin with.
+    /// The number of ids per prefix.
     named: HashMap<&'static str, u64>,
     listener: Option<mpsc::UnboundedSender<Word>>,
 }
@@ -112,7 +111,7 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an effect once per key: those who ask while it is being made wait for the same answer.
+    /// Makes an effect once per key. Concurrent calls with the same key wait for the same answer.
     pub async fn once<F>(&self, kind: &'static str, key: &str, digest: [u8; 32], make: F) -> Answer
     where
         F: Future<Output = std::io::Result<Answer>>,
@@ -122,12 +121,12 @@ impl World {
         match answered {
             Ok((of, answer)) if *of == digest => answer.clone(),
             Ok(_) => super::calls::refusal(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
-            // Not on disk: it has not happened.
+            // Not on disk, so it has not happened.
             Err(_) => super::calls::refusal(StatusCode::INTERNAL_SERVER_ERROR, "ledger"),
         }
     }
 
-    /// A new id for what is made for an opening, and its place among those of its kind.
+    /// A new id for an effect of an opening, and its index among those of its kind.
     pub fn name(&self, prefix: &'static str, reference: &str) -> (String, u64) {
         let mut state = self.state();
         let made = state.made.entry((prefix, reference.to_owned())).or_default();
@@ -138,14 +137,13 @@ impl World {
         (if is_long { mint::long(&id) } else { id }, place)
     }
 
-    /// From now on, the words of the bank go to whoever holds the other end.
+    /// Sends the bank's messages to the returned receiver from now on.
     pub fn listen(&self) -> mpsc::UnboundedReceiver<Word> {
         let (words, listener) = mpsc::unbounded_channel();
         self.state().listener = Some(words);
         listener
     }
 
-    /// Any request, as it stands.
     pub fn any_request(&self, rng: &mut impl Rng) -> Option<Word> {
         let state = self.state();
         let at = (!state.requests.is_empty()).then(|| rng.random_range(0..state.requests.len()))?;
@@ -154,7 +152,6 @@ impl World {
 }
 
 impl State {
-    /// Tells the load.
     pub fn say(&self, word: Word) {
         if let Some(listener) = &self.listener {
             let _ = listener.send(word);

@@ -1,19 +1,19 @@
-//! The client's side of the Postgres protocol, as far as the [proxy](super::Proxy) must read it: the first message with its
-//! parameters, COMMITs, and the statements that ran before a COMMIT.
+//! The client side of the Postgres protocol, as far as the [proxy](super::Proxy) needs it: the first message with its
+//! parameters, COMMITs, and the statements before a COMMIT.
 //!
-//! PostgreSQL manual, "Message Formats": a type byte and a length, but for the first message, which has the length alone.
+//! PostgreSQL manual, "Message Formats": a type byte and a length; the first message has only the length.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The longest first message that Postgres itself takes (`MAX_STARTUP_PACKET_LENGTH`).
+/// The maximum length of the first message in Postgres (`MAX_STARTUP_PACKET_LENGTH`).
 const MAX_STARTUP: usize = 10_000;
-/// Length and protocol version before the parameters of a first message.
+/// Length and protocol version, before the parameters of the first message.
 const BEFORE_PARAMETERS: usize = 8;
 
-/// Reads the first message of a connection, whole.
+/// Reads the complete first message of a connection.
 pub(super) async fn first_message(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let length = client.read_u32().await?;
     let rest = usize::try_from(length).ok().and_then(|it| it.checked_sub(4)).filter(|it| *it <= MAX_STARTUP);
@@ -24,7 +24,7 @@ pub(super) async fn first_message(client: &mut (impl AsyncRead + Unpin)) -> io::
     Ok(message)
 }
 
-/// The same first message without its parameter `options`; none if it has no such parameter.
+/// The first message without its parameter `options`. None: it has no such parameter.
 pub(super) fn without_options(message: &[u8]) -> Option<Vec<u8>> {
     let parameters = message.get(BEFORE_PARAMETERS..)?;
     let texts: Vec<&[u8]> = parameters.split(|byte| *byte == 0).collect();
@@ -35,23 +35,23 @@ pub(super) fn without_options(message: &[u8]) -> Option<Vec<u8>> {
     (stripped.len() < message.len()).then_some(stripped)
 }
 
-/// A COMMIT, with the statements that ran in its transaction, by the `module::function` of their first line.
+/// A COMMIT with the statements of its transaction, named by the `module::function` of their first line.
 pub(super) struct Commit(HashSet<String>);
 
 impl Commit {
-    /// Whether the statement of that name ran in the transaction.
+    /// Whether the named statement ran in the transaction.
     pub(super) fn holds(&self, statement: &str) -> bool {
         self.0.contains(statement)
     }
 }
 
-/// The client's messages after the first, found in a stream that comes in pieces of any length.
+/// Finds the client's later messages in a stream of arbitrary pieces.
 #[derive(Default)]
 pub(super) struct Frames {
     message: Vec<u8>,
-    /// What each prepared statement is called in the source.
+    /// The `module::function` of each prepared statement.
     prepared: HashMap<Vec<u8>, String>,
-    /// What ran since the last BEGIN.
+    /// Statements since the last BEGIN.
     ran: HashSet<String>,
 }
 
@@ -88,7 +88,7 @@ impl Frames {
         None
     }
 
-    /// The length of the next message, if it is here whole.
+    /// The length of the next message, if it is complete.
     fn next_length(&self) -> Option<usize> {
         let length = self.message.get(1..5)?;
         let length = u32::from_be_bytes(length.try_into().ok()?);

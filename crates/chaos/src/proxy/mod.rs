@@ -1,7 +1,7 @@
-//! A proxy in front of Postgres: cuts connections, delays what they carry, half-closes them, loses the answer to a COMMIT
-//! that took effect, ignores what a session asks for when it begins, and can be led to another Postgres.
+//! A proxy in front of Postgres. It cuts, delays and half-closes connections, loses the answer to a COMMIT that took
+//! effect, ignores session options, and can switch to another Postgres.
 //!
-//! It reads just enough of the protocol for that ([`frames`]). The URL that leads here says `sslmode=disable`.
+//! It parses as little of the protocol as that needs ([`frames`]). Clients must use `sslmode=disable`.
 
 mod frames;
 
@@ -19,44 +19,39 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::frames::{Commit, Frames, first_message, without_options};
 
-/// Where Postgres is.
 #[derive(Clone, Debug)]
 pub enum Link {
-    /// A socket in a folder, by its whole path.
+    /// The path of a socket.
     Socket(PathBuf),
-    /// A port.
     Port(SocketAddr),
 }
 
-/// How connections are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// Both sides at once.
+    /// Closes both sides.
     Both,
-    /// The service is told that nothing more comes; Postgres is not told that nobody listens.
+    /// Closes the service's read side; Postgres still sees an open connection.
     Half,
 }
 
-/// What has truly been done to connections so far.
+/// Counts of faults that happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Accepted.
     pub connections: u64,
     /// Cut, on both sides.
     pub cut: u64,
-    /// Half-closed.
     pub half_closed: u64,
-    /// Pieces that were held back.
+    /// Delayed pieces.
     pub delayed: u64,
-    /// COMMITs that Postgres confirmed and of which the service was never told.
+    /// COMMITs confirmed by Postgres whose answer the service never received.
     pub commits_lost: u64,
-    /// Of these, those of the transactions that [`Proxy::lose_commits_of`] asked for.
+    /// Of these, COMMITs chosen by [`Proxy::lose_commits_of`].
     pub chosen_commits_lost: u64,
-    /// Sessions whose `options` were ignored.
+    /// Sessions that lost their `options`.
     pub options_ignored: u64,
 }
 
-/// A running proxy; it ends, and cuts everything, when it is dropped.
+/// A running proxy; it closes all connections on drop.
 pub struct Proxy {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -65,25 +60,25 @@ pub struct Proxy {
 
 struct Shared {
     target: Mutex<Link>,
-    /// How long each piece is held back.
+    /// The delay of each piece.
     delay: Mutex<Duration>,
-    /// The COMMITs that are still to be lost.
+    /// COMMITs still to be lost.
     to_lose: Mutex<ToLose>,
     ignores_options: AtomicBool,
-    /// The number of the last cut, and how.
+    /// The number and kind of the last cut.
     cut: watch::Sender<(u64, Cut)>,
     seen: Mutex<Seen>,
 }
 
-/// How many COMMITs are still to be lost.
+/// COMMITs still to be lost.
 #[derive(Default)]
 struct ToLose {
     of_any: u64,
-    /// Of transactions in which this statement ran.
+    /// Of transactions that ran this statement.
     chosen: Option<(&'static str, u64)>,
 }
 
-/// How a COMMIT was chosen to be lost.
+/// The reason why a COMMIT is lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Losing {
     Any,
@@ -91,10 +86,10 @@ enum Losing {
 }
 
 impl Proxy {
-    /// Listens on a free port of this machine.
+    /// Listens on a free local port.
     ///
     /// # Errors
-    /// When there is none.
+    /// If no port is available.
     pub async fn start(target: Link) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
@@ -111,28 +106,27 @@ impl Proxy {
         Ok(Self { addr, shared, _stop: stop.drop_guard() })
     }
 
-    /// Where it listens.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Holds back everything for so long from now on; zero ends it.
+    /// Delays every piece from now on; zero ends it.
     pub fn delay(&self, by: Duration) {
         *lock(&self.shared.delay) = by;
     }
 
-    /// Leads connections that begin from now on to another Postgres.
+    /// Sends future connections to another Postgres.
     pub fn lead_to(&self, target: Link) {
         *lock(&self.shared.target) = target;
     }
 
-    /// From now on, sessions begin without the `options` that they ask for, as behind a pooler that ignores them.
+    /// Removes the `options` of future sessions, like a pooler that ignores them.
     pub fn ignore_options(&self) {
         self.shared.ignores_options.store(true, Ordering::SeqCst);
     }
 
-    /// Cuts every connection that is open.
+    /// Cuts every open connection.
     pub fn cut(&self, how: Cut) {
         self.shared.cut.send_modify(|(number, last)| {
             *number += 1;
@@ -140,18 +134,17 @@ impl Proxy {
         });
     }
 
-    /// Sends the next so many COMMITs on, keeps their answers to itself, and cuts their connections.
+    /// Forwards the next `count` COMMITs, drops their answers and cuts their connections.
     pub fn lose_commits(&self, count: u64) {
         lock(&self.shared.to_lose).of_any = count;
     }
 
-    /// The same for the next so many COMMITs of transactions in which a statement ran; it is named as in its first line,
+    /// The same for the next `count` COMMITs of transactions that ran a statement, named by its first line,
     /// `module::function`.
     pub fn lose_commits_of(&self, statement: &'static str, count: u64) {
         lock(&self.shared.to_lose).chosen = Some((statement, count));
     }
 
-    /// What has been done.
     #[must_use]
     pub fn seen(&self) -> Seen {
         *lock(&self.shared.seen)
@@ -188,7 +181,7 @@ impl Shared {
         Some(Losing::Any)
     }
 
-    /// The first message as it is passed on.
+    /// The first message to forward.
     fn passed_on(&self, first: Vec<u8>) -> Vec<u8> {
         let stripped = self.ignores_options.load(Ordering::SeqCst).then(|| without_options(&first)).flatten();
         self.count(|seen| seen.options_ignored += u64::from(stripped.is_some()));
@@ -202,7 +195,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
         let _ = client.set_nodelay(true);
         let (shared, stop) = (Arc::clone(&shared), stop.clone());
         tokio::spawn(async move {
-            // A connection that breaks is what this is for.
+            // Broken connections are expected here.
             let _ = stop.run_until_cancelled(carry(client, &shared)).await;
         });
     }
@@ -239,7 +232,7 @@ async fn pump(client: TcpStream, server: impl AsyncRead + AsyncWrite + Unpin, sh
                 }
                 shared.count(|seen| seen.half_closed += 1);
                 to_client.shutdown().await?;
-                // Until the client hangs up, Postgres sees a peer that says nothing.
+                // Until the client hangs up, Postgres sees a silent peer.
                 while from_client.read(&mut up).await? > 0 {}
                 return Ok(());
             }

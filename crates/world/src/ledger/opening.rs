@@ -1,4 +1,4 @@
-//! The ledger's page about one opening.
+//! The ledger's record of one opening.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,7 +10,7 @@ use super::super::snapshot::{Call, Card};
 pub(super) struct Opening {
     pub(super) customer_reference: Option<String>,
     pub(super) plan: Plan,
-    /// Those still to come.
+    /// The remaining faults.
     pub(super) faults: BTreeMap<Endpoint, VecDeque<Fault>>,
     pub(super) profiles: Vec<String>,
     pub(super) requests: Vec<usize>,
@@ -34,14 +34,14 @@ impl Opening {
         }
     }
 
-    /// An id of what is made for it.
+    /// An id for one of its objects.
     pub(super) fn id(&self, prefix: &str, seed: u64, parts: &[&str]) -> String {
         let id = mint::id(prefix, seed, parts);
         if self.plan.long_ids { mint::long(&id) } else { id }
     }
 }
 
-/// A plan's faults, each used up by the call that meets it.
+/// A plan's faults; each is used up by one call.
 pub(super) fn faults(plan: &Plan) -> BTreeMap<Endpoint, VecDeque<Fault>> {
     [
         (Endpoint::CreateProfile, &plan.profile),

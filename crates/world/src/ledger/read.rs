@@ -1,4 +1,4 @@
-//! Reading the ledger; and scripting what is left to happen.
+//! Reads of the ledger, and scripting of the future.
 
 use super::super::plan::Plan;
 use super::super::snapshot::{AccountRequest, LedgerSnapshot, OpeningRecord};
@@ -30,12 +30,12 @@ impl Ledger {
         self.openings.contains_key(reference)
     }
 
-    /// The requests changed at or after a place in the order of their last change.
+    /// The requests changed at or after a position in the order of their last change.
     pub(crate) fn changed_since(&self, from: (Time, usize)) -> impl Iterator<Item = (Time, usize, &AccountRequest)> {
         self.by_update.range(from..).filter_map(|(time, at)| Some((*time, *at, self.requests.get(*at)?)))
     }
 
-    /// A plan for the customer's openings to come, and for what is left of the present ones.
+    /// Sets a plan for the customer's future openings and the rest of present ones.
     pub(crate) fn set_plan(&mut self, customer_reference: String, plan: Plan) {
         let present = |opening: &&mut Opening| opening.customer_reference.as_deref() == Some(&*customer_reference);
         for opening in self.openings.values_mut().filter(present) {

@@ -1,4 +1,4 @@
-//! The legacy call: it blocks until the decision, which is told to its caller and to nobody else.
+//! The legacy call: it blocks until the decision, which only its caller receives.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The APIs: effects are made once per key, counted when made twice, and faults wear off.
+//! The APIs: one effect per key, double effects are counted, and faults are used up.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The simulator over real HTTP on loopback: it judges others, so it is judged first.
+//! The simulator over real HTTP on loopback.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,14 +20,13 @@ mod webhooks;
 pub(super) const KEY: &str = "bank-key";
 pub(super) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// A simulator and a client of it.
 pub(super) struct World {
     pub(super) sim: Simulator,
     http: reqwest::Client,
 }
 
 impl World {
-    /// All openings share a plan.
+    /// All openings have the same plan.
     pub(super) async fn fixed(plan: Plan) -> Self {
         Self::with(|options| options.planner = Planner::Fixed(plan)).await
     }
@@ -50,7 +49,7 @@ impl World {
         self.post("/v1/account-opening-requests", key, &submission(reference)).await
     }
 
-    /// Submits, and expects the bank to accept; the tracking id.
+    /// Submits, expects acceptance and returns the tracking id.
     pub(super) async fn accepted(&self, reference: &str) -> String {
         let answer = self.submit(reference, reference).await;
         assert_eq!(answer.status(), 202);
@@ -90,7 +89,8 @@ impl Received {
         text(&self.data(), "status")
     }
 
-    /// By the published library, not by our own. It reads one line with spaces between the signatures: folded ones are put back.
+    /// Verified by the published library, not by our own code. It reads one line with spaces between signatures, so
+    /// folded headers are restored first.
     pub(super) fn is_genuine(&self) -> bool {
         let lines = self.headers.get_all("webhook-signature").iter().filter_map(|it| it.to_str().ok());
         let line = lines.collect::<Vec<_>>().join(" ").replace(", v1,", " v1,").replace("v1, ", "v1,");
@@ -100,7 +100,7 @@ impl Received {
     }
 }
 
-/// Someone to whom webhooks are sent: refuses the first `refusals`, shows all.
+/// A webhook receiver that refuses the first `refusals` requests and forwards all to the channel.
 pub(super) async fn receiver(refusals: usize) -> (String, mpsc::UnboundedReceiver<Received>) {
     let (show, shown) = mpsc::unbounded_channel();
     let left = Arc::new(AtomicUsize::new(refusals));

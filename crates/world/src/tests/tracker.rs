@@ -1,4 +1,4 @@
-//! The ticket tracker: as strict as Jira, lagging, and a judge of doubles.
+//! The ticket tracker: as strict as Jira, with a lagging search, and counting double tickets.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn issue(label: &str) -> Value {
                       "description": document("It is late."), "labels": ["account-opening", "Late", label]}})
 }
 
-/// As somebody who may, unless said otherwise.
+/// Calls the tracker with the given token.
 async fn ask(world: &World, path: &str, body: Option<&Value>, token: &str) -> (u16, Value) {
     let url = format!("{}/rest/api/3{path}", world.sim.base_url());
     let request = body.map_or_else(|| world.http.get(&url), |body| world.http.post(&url).json(body));

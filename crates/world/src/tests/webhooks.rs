@@ -1,4 +1,4 @@
-//! Webhooks: genuine ones verify, and each kind of unreliability is what it is called.
+//! Webhooks: genuine ones verify, and each kind of fault does what its name says.
 
 use std::time::Duration;
 

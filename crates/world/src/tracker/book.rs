@@ -1,4 +1,4 @@
-//! The tracker's issues, and the calls that it has had. The judge of whether a ticket was made twice.
+//! The tracker's issues and calls; counts tickets that were created twice.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,29 +13,26 @@ use super::super::snapshot::Call;
 use super::{refusal, wrong_field};
 use clock::Time;
 
-/// The types of issue that its projects have.
+/// The issue types of every project.
 const TYPES: [&str; 3] = ["Bug", "Story", "Task"];
-/// The longest summary.
+/// The maximum length of a summary.
 const SUMMARY: usize = 255;
-/// What a label begins with that only one issue may have.
+/// The prefix of labels that only one issue may have.
 const OF_ONE: &str = "account-opening-";
 
-/// Where an issue stands.
+/// The status of an issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IssueStatus {
-    /// Nobody looks yet.
     ToDo,
-    /// Somebody looks.
     InProgress,
-    /// Nobody has to look any more.
     Done,
 }
 
 impl IssueStatus {
     pub(super) const ALL: [Self; 3] = [Self::ToDo, Self::InProgress, Self::Done];
 
-    /// The id of the transition that leads there.
+    /// The id of the transition that leads to this status.
     pub(super) const fn way(self) -> &'static str {
         match self {
             Self::ToDo => "11",
@@ -52,7 +49,7 @@ impl IssueStatus {
         }
     }
 
-    /// As it is shown. The names are in another language on purpose: nobody may go by them.
+    /// The status as JSON. Its name is in another language on purpose: clients must use the category.
     pub(super) fn shown(self) -> Value {
         let category = match self {
             Self::ToDo => "new",
@@ -63,35 +60,29 @@ impl IssueStatus {
     }
 }
 
-/// One issue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IssueRecord {
-    /// Its number.
     pub id: u64,
-    /// What it is called: the project's key and a number.
+    /// The project's key and a number.
     pub key: String,
-    /// The project.
     pub project: String,
-    /// The type of issue, as it was asked for.
+    /// The requested issue type.
     pub issue_type: String,
-    /// Its title.
     pub summary: String,
-    /// Its text, a document.
+    /// The text, a document.
     pub description: Value,
-    /// As they were given.
     pub labels: Vec<String>,
-    /// Where it stands.
     pub status: IssueStatus,
-    /// The texts of its comments, documents, oldest first.
+    /// The comments, documents, oldest first.
     pub comments: Vec<Value>,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: Time,
-    /// Each move, and when.
+    /// Each transition with its time.
     pub moves: Vec<(Time, IssueStatus)>,
 }
 
 impl IssueRecord {
-    /// The label that no other issue may have.
+    /// The label that only this issue may have.
     #[must_use]
     pub fn own_label(&self) -> Option<&str> {
         self.labels.iter().map(String::as_str).find(|it| it.starts_with(OF_ONE))
@@ -101,14 +92,14 @@ impl IssueRecord {
 #[derive(Default)]
 pub(crate) struct Book {
     issues: Vec<IssueRecord>,
-    /// Issues so far, deleted ones too: no number is given twice.
+    /// Issues created so far, including deleted ones: no number is reused.
     made: u64,
-    /// Those still to come.
+    /// The remaining faults.
     faults: BTreeMap<Endpoint, VecDeque<Fault>>,
     log: Vec<Call>,
 }
 
-/// What came of a creation.
+/// The result of a creation.
 pub(super) struct Made {
     pub(super) id: u64,
     pub(super) key: String,
@@ -116,7 +107,7 @@ pub(super) struct Made {
 }
 
 impl Book {
-    /// Scripts what befalls the next calls.
+    /// Scripts faults of the next calls.
     pub(crate) fn fail_next(&mut self, endpoint: Endpoint, faults: impl IntoIterator<Item = Fault>) {
         self.faults.entry(endpoint).or_default().extend(faults);
     }
@@ -129,7 +120,7 @@ impl Book {
         &self.log
     }
 
-    /// Takes note of a call; the fault that it meets. An outage uses up none of what is scripted.
+    /// Records a call; returns its fault. An outage uses up no scripted fault.
     pub(super) fn arrive(&mut self, endpoint: Endpoint, at: Time, outage: Option<Fault>) -> Option<Fault> {
         let fault = outage.or_else(|| self.faults.get_mut(&endpoint).and_then(VecDeque::pop_front));
         if self.log.len() < super::super::TRACKER_CALLS_KEPT {
@@ -177,7 +168,7 @@ impl Book {
         Ok(Made { id, key, is_double })
     }
 
-    /// The issues of a label that were made by then, oldest first.
+    /// The issues with a label that were created by then, oldest first.
     pub(super) fn find(&self, project: &str, label: &str, by: Time) -> impl Iterator<Item = &IssueRecord> {
         self.issues
             .iter()
@@ -192,14 +183,13 @@ impl Book {
         self.issues.iter_mut().find(|it| it.key == key).ok_or_else(not_there)
     }
 
-    /// Deletes an issue; whether there was such an issue.
+    /// Deletes an issue. Returns whether it existed.
     pub(crate) fn delete(&mut self, key: &str) -> bool {
         let before = self.issues.len();
         self.issues.retain(|it| it.key != key);
         self.issues.len() < before
     }
 
-    /// The comment's number.
     pub(super) fn comment(&mut self, key: &str, body: &Value) -> Result<usize, Answer> {
         check_document("comment", body)?;
         let issue = self.get_mut(key)?;
@@ -222,7 +212,7 @@ fn not_there() -> Answer {
     refusal(StatusCode::NOT_FOUND, "Issue does not exist or you do not have permission to see it.")
 }
 
-/// A document, and no text in it that is empty.
+/// Checks that a value is a document without empty texts.
 fn check_document(field: &str, document: &Value) -> Result<(), Answer> {
     let wrong =
         || wrong_field(field, "Operation value must be an Atlassian Document (see the Atlassian Document Format)");

@@ -1,5 +1,5 @@
-//! The simulated ticket tracker, in Jira Cloud's language (REST v3): as strict about what it takes, without any key against
-//! doubles, and with a search that lags behind.
+//! The simulated ticket tracker with Jira Cloud's REST v3 API: equally strict, without idempotency keys, and with a
+//! search that lags behind.
 
 mod book;
 
@@ -59,7 +59,7 @@ async fn create(State(world): State<Arc<World>>, body: Bytes) -> Response {
     .await
 }
 
-/// The old search was removed in 2025.
+/// Jira removed the old search in 2025.
 async fn gone(State(world): State<Arc<World>>) -> Response {
     let message = "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API.";
     calls::reply(&world, Err(refusal(StatusCode::GONE, message))).await
@@ -81,7 +81,7 @@ async fn search_by_query(
     act(&world, Endpoint::SearchIssues, &body, |ledger, body, now| found(&world, ledger, body, now)).await
 }
 
-/// Without `fields` there is nothing but ids, as there.
+/// Without `fields` the search returns only ids, as Jira does.
 fn found(world: &World, ledger: &Ledger, body: &Value, now: Time) -> Result<Answer, Answer> {
     let jql = body["jql"].as_str().unwrap_or_default();
     let unbounded = || refusal(StatusCode::BAD_REQUEST, "Error in the JQL Query.");
@@ -96,13 +96,13 @@ fn found(world: &World, ledger: &Ledger, body: &Value, now: Time) -> Result<Answ
     Ok((StatusCode::OK, json!({"issues": issues.collect::<Vec<_>>(), "isLast": true})))
 }
 
-/// The project and the label of `project = "…" AND labels = "…"`, in this order; it may be followed by an order.
+/// Parses `project = "…" AND labels = "…"`, in this order, optionally followed by an order.
 fn asked(jql: &str) -> Option<(&str, &str)> {
     let (project, label) = jql.split(" ORDER BY ").next()?.split_once(" AND ")?;
     Some((quoted(project, "project")?, quoted(label, "labels")?))
 }
 
-/// What a field must be.
+/// The quoted value of a field.
 fn quoted<'a>(clause: &'a str, field: &str) -> Option<&'a str> {
     let value = clause.trim().strip_prefix(field)?.trim_start().strip_prefix('=')?.trim();
     value.strip_prefix('"')?.strip_suffix('"').filter(|it| !it.is_empty())
@@ -123,7 +123,7 @@ async fn read(State(world): State<Arc<World>>, Path(key): Path<String>) -> Respo
     .await
 }
 
-/// Newest first, if so asked; else oldest first.
+/// Newest first if requested, else oldest first.
 async fn comments(
     State(world): State<Arc<World>>,
     Path(key): Path<String>,
@@ -169,7 +169,7 @@ async fn transition(State(world): State<Arc<World>>, Path(key): Path<String>, bo
     .await
 }
 
-/// The way every call to the tracker takes: it meets its fault, does what is asked, and is answered.
+/// The path of every call to the tracker: apply its fault, execute it, answer it.
 async fn act(
     world: &World,
     endpoint: Endpoint,
@@ -187,7 +187,7 @@ async fn act(
             *response.status_mut() = StatusCode::NO_CONTENT;
             response
         }
-        // An error of its own is in its own words.
+        // The tracker's own error has the tracker's format.
         Ok(Taken::Fault(Fault::ErrorBefore { status } | Fault::ErrorAfter { status })) => {
             let answer = refusal(calls::status_of(status), "This is a rehearsal.");
             calls::reply(world, Ok(Taken::Answer(answer))).await
@@ -216,17 +216,17 @@ fn take(
     Ok(Taken::ended(fault, answer))
 }
 
-/// An answer that explains itself, in this system's own way.
+/// A refusal in the tracker's format.
 fn refusal(status: StatusCode, message: &str) -> Answer {
     (status, json!({"errorMessages": [message], "errors": {}}))
 }
 
-/// The same about a field.
+/// A refusal about a field.
 fn wrong_field(field: &str, message: &str) -> Answer {
     (StatusCode::BAD_REQUEST, json!({"errorMessages": [], "errors": {field: message}}))
 }
 
-/// What the tracker holds, for people.
+/// The tracker's issues, for people.
 pub(super) async fn shown(State(world): State<Arc<World>>) -> Json<Vec<IssueRecord>> {
     Json(world.ledger().tracker.issues().to_vec())
 }

@@ -1,4 +1,4 @@
-//! A clean run is clean, and whatever is put wrong in it is found, located, and nothing else is.
+//! A clean run is clean, and every seeded problem is found and located, with no other finding.
 
 mod files;
 mod opening;

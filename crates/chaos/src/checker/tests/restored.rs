@@ -1,12 +1,11 @@
-//! A database that was taken back: what it does not know any more is not asked for, and whatever it did or told a second time is
-//! found.
+//! A restored database: lost data is not demanded, and a second effect or event is found.
 
 use super::super::{Kind, Moment};
 use super::opening::at;
 use super::world::{BEGAN, SECOND, World, opening};
 use crate::record::{Did, Seen};
 
-/// The clean run, in which all that was made after the tenth second was made after the dump.
+/// The clean run; everything after its tenth second was made after the dump.
 fn taken_back() -> World {
     let mut world = World::clean();
     let (dumped_at, restored_at) = (BEGAN + 10 * SECOND, BEGAN + 60 * SECOND);
@@ -14,7 +13,7 @@ fn taken_back() -> World {
     world
 }
 
-/// What an opening leaves in the database, its events told, is gone with the dump.
+/// An opening's rows and events are lost with the restore.
 fn forget(world: &mut World, n: usize) {
     for table in ["account_openings", "opening_history", "outbox", "events", "timers", "idempotency_keys"] {
         let column = if table == "account_openings" { "id" } else { "opening_id" };

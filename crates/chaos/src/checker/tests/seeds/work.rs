@@ -29,7 +29,7 @@ pub const SEEDS: &[Seed] = &[
         opening_of(FIRST_ESCALATED)
     }),
     ("a conflict of event ids", Kind::Dead, |world| {
-        // The same id with another body: it is kept beside the first, and nobody ought to have sent it.
+        // The same id with another body: stored as a conflict, although the load never sent it.
         world.send("msg-4-0", &body("other"), BEGAN + SECOND, false, Some(200));
         let id = format!("msg-4-0!{}", body("other"));
         world.fact(4, "webhook", &id, "superseded", BEGAN);
