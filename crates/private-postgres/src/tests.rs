@@ -260,7 +260,7 @@ async fn victim() {
 /// Starts a victim; returns the process, its postmaster's pid and its data directory.
 fn start_victim(data_dir: Option<&Path>) -> (std::process::Child, u32, String) {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "embedded::tests::victim", "--ignored", "--nocapture"]);
+    command.args(["--exact", "tests::victim", "--ignored", "--nocapture"]);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     if let Some(data_dir) = data_dir {
         command.env("VICTIM_DATA_DIR", data_dir);
