@@ -236,7 +236,7 @@ impl<'a> Effects<'a> {
         }
         #[cfg(feature = "broken")]
         if crate::faults::broken::lacks(crate::faults::broken::Defence::OutboxInside) {
-            crate::faults::broken::insert_later(std::mem::take(&mut self.work), now);
+            outbox::broken::insert_later(std::mem::take(&mut self.work), now);
         }
         outbox::insert(connection, &self.work, now).await?;
         outbox::cancel(connection, &self.cancelled).await?;

@@ -1,7 +1,7 @@
 //! `outbox`: calls and deliveries to others, written with the state change that caused them.
 
 #[cfg(feature = "broken")]
-mod broken;
+pub(super) mod broken;
 mod claim;
 mod settle;
 mod waiting;

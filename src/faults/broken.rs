@@ -1,18 +1,15 @@
-//! The service with one defence removed, for the chaos run's positive controls: a checker that does not catch these
-//! proves nothing.
+//! The register of the service's defences, each of which a build for the chaos run's controls can remove.
 //!
-//! Compiled only with the feature `broken`, which compiles only if `ACCOUNT_OPENING_BROKEN` is set for the build. The
-//! variable `BROKEN` of the process selects the defence, and production refuses to start. Other builds contain none of
-//! this. The replacement of a defence is here, or beside the defence in a file of this name.
+//! A judge that does not notice a missing defence proves nothing. So the feature `broken` compiles a replacement for each defence,
+//! which stands beside the defence: in its file, or in a file `broken.rs` next to it. The variable `BROKEN` of the process chooses
+//! one defence to remove. The feature compiles only where `ACCOUNT_OPENING_BROKEN` is set for the build, and such a build refuses
+//! to start in production. No other build contains any of this.
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use sqlx::PgPool;
 
-use crate::clock::Time;
 use crate::db::inbox::{NewFact, Stored};
-use crate::db::outbox;
 use crate::domain::text::string_enum;
 use crate::domain::{Command, Decision, Effect, Outcome, StateName, Topic};
 use crate::ingest::Unavailable;
@@ -68,7 +65,7 @@ pub fn keep(pool: &PgPool) {
     let _ = POOL.set(pool.clone());
 }
 
-fn pool() -> sqlx::Result<&'static PgPool> {
+pub fn pool() -> sqlx::Result<&'static PgPool> {
     POOL.get().ok_or(sqlx::Error::PoolClosed)
 }
 
@@ -93,21 +90,7 @@ pub async fn store(facts: &[NewFact]) -> Result<Stored, Unavailable> {
     storing.await.map_err(|_| Unavailable("the database is away"))
 }
 
-/// Writes work a moment after the commit that it belongs to, if the process is still alive.
-pub fn insert_later(work: Vec<outbox::NewWork>, now: Time) {
-    tokio::spawn(async move {
-        for _ in 0..20 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            let Ok(pool) = pool() else { return };
-            let Ok(mut connection) = pool.acquire().await else { continue };
-            if outbox::insert(&mut connection, &work, now).await.is_ok() {
-                return;
-            }
-        }
-    });
-}
-
-/// Makes a duplicate act like a first fact if only its key would have revealed it.
+/// Acts on a duplicate as on a first one, where nothing but its key would tell.
 #[must_use]
 pub fn acted_again(mut decision: Decision) -> Decision {
     let twice = decision.outcome == Outcome::Duplicate && decision.opening.state_name() == StateName::IssuingCard;

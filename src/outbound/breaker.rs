@@ -36,7 +36,7 @@ string_enum!(
 );
 
 string_enum!(
-    /// An operator's override, which holds whatever the calls say.
+    /// An operator's override; it counts for more than the calls.
     Forced {
         /// Refuse all calls.
         Open = "open",

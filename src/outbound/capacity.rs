@@ -31,7 +31,7 @@ impl GatedWork {
     }
 }
 
-/// How many rows may be claimed now, at most `most`. A row whose own gate has no capacity may be among them; its call is
+/// How many rows may be claimed now, at most `most`. A row behind a gate without capacity may be among them; its call is
 /// deferred. Work without a gate is not bounded.
 #[must_use]
 pub fn of(work: &[GatedWork], most: usize) -> usize {

@@ -45,7 +45,7 @@ impl Client {
         Ok(Self { http, timeout, read_refusal })
     }
 
-    /// The same client for a system whose refusals have another form.
+    /// The same client for a system with another form of refusal.
     #[must_use]
     pub fn refused_as(self, read_refusal: ReadRefusal) -> Self {
         Self { read_refusal, ..self }

@@ -60,7 +60,7 @@ struct State {
 pub struct Closing {
     /// Since when the system had not answered, where that is known.
     pub away_since: Option<Time>,
-    /// An operator forced the breaker closed: all of its work becomes due, whatever it waits for.
+    /// An operator forced the breaker closed: all of its work becomes due, for any reason that it waits.
     pub by_operator: bool,
 }
 
@@ -207,7 +207,7 @@ impl Gate {
         self.with(|state, _| state.closing.take())
     }
 
-    /// Returns a closing whose work is not all due yet.
+    /// Returns a closing before all of its work is due.
     pub fn put_back(&self, closing: Closing) {
         self.with(|state, _| state.add(closing));
     }

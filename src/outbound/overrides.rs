@@ -20,7 +20,7 @@ pub struct BreakerOverrides {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OverridesRead {
-    /// Gates whose override changed.
+    /// Gates with a changed override.
     pub changed: usize,
 }
 

@@ -37,7 +37,7 @@ pub struct Recovery {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Gates whose calls pass again.
+    /// Gates that permit calls again.
     pub closed: usize,
     /// Rows that became due.
     pub made_due: u64,

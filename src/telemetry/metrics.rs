@@ -247,7 +247,7 @@ const WEBHOOK_OUTCOMES: [&str; 10] = [
     "timeout",
 ];
 
-/// Sets the counters whose labels are known beforehand to zero: a rate over a counter that appears with its first increment
+/// Sets the counters with known labels to zero: a rate over a counter that appears with its first increment
 /// misses that increment, and an alert on an absent counter never fires. The counters of a market begin with
 /// [`escalations_of`].
 pub fn begin_at_zero(providers: &[&'static str], sweeps: &[&'static str]) {

@@ -1,18 +1,20 @@
-//! Settling without a lease: only in a build for the controls of the chaos run.
+//! Settling without a lease, and work that is written after the commit of its step: only in a build for the chaos run's controls.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::{NewWork, insert};
 use crate::clock::Time;
-use crate::faults::broken::{Defence, mattered};
+use crate::faults::broken::{Defence, mattered, pool};
 
 /// Ids, statuses, outcomes, times of the next try, counted attempts, entries of the log.
 type Columns<'a> =
     (&'a [Uuid], &'a [&'static str], &'a [Option<&'a str>], &'a [Option<Time>], &'a [i32], &'a [serde_json::Value]);
 
-/// Settles whatever stands there.
+/// Settles rows without a look at their lease.
 ///
 /// # Errors
 /// When the database is away.
@@ -52,4 +54,18 @@ pub async fn settle(
     .execute(connection)
     .await?;
     Ok(ids.iter().copied().collect())
+}
+
+/// Inserts work a moment after the commit of its step, if the process lives that long.
+pub fn insert_later(work: Vec<NewWork>, now: Time) {
+    tokio::spawn(async move {
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let Ok(pool) = pool() else { return };
+            let Ok(mut connection) = pool.acquire().await else { continue };
+            if insert(&mut connection, &work, now).await.is_ok() {
+                return;
+            }
+        }
+    });
 }

@@ -230,7 +230,7 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// P16: whatever the order of calls, ends, pauses and operators' words.
+    /// P16: in any order of calls, ends, pauses and overrides.
     #[test]
     fn it_keeps_its_rules_whatever_happens(acts in acts(), failures in 1..6_u32, probes in 1..4_usize) {
         let mut it = Calls::new(failures, probes);

@@ -58,7 +58,7 @@ fn no_more_calls_run_at_once_than_may_and_one_that_ends_makes_room() {
     assert_eq!(gate.under_way(), 0);
 }
 
-/// A call that hangs is given up by whoever waits for it, often before its own deadline: that is how it shows.
+/// The caller of a call that hangs gives it up, often before the call's own deadline.
 #[test]
 fn calls_that_are_given_up_are_failures_and_free_their_place() {
     let (gates, clock) = gates(3, 10);
