@@ -6,6 +6,7 @@
 //! | folder | what is there |
 //! |---|---|
 //! | [`domain`] | the business logic, pure: states, facts, decisions |
+//! | [`acts`] | what people and callers do: a file per act |
 //! | [`db`] | all SQL, a file per table |
 //! | [`heard`] | when each provider was last heard of, and how answers were learnt |
 //! | [`http`] | the edge: webhooks on the public listener, REST on the internal one |
@@ -17,6 +18,7 @@
 //! | [`services`] | profile service, card issuer, subscribers |
 //! | [`faults`] | where tests bring in the other faults |
 //! | [`app`], [`cli`], [`config`] | starting, commands, settings |
+pub mod acts;
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -32,6 +34,7 @@ pub mod provider;
 pub mod refused_webhooks;
 pub mod services;
 pub mod settings;
+pub mod shell;
 pub mod telemetry;
 pub mod token_bucket;
 pub mod workers;

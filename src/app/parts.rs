@@ -8,6 +8,9 @@ use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::acts::Acts;
+use crate::acts::flags::Flags;
+use crate::acts::start::StartBatcher;
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::advance::EffectContext;
@@ -16,14 +19,13 @@ use crate::domain::chain::HistoryKey;
 use crate::faults::FaultPoint;
 use crate::heard::Heard;
 use crate::http::AppState;
-use crate::http::internal::flags::Flags;
-use crate::http::internal::openings::{Lookout, Starts};
 use crate::ingest::{Backlog, Bounds, Ingest, Lanes, Shared};
 use crate::outbound::{Client, Gates, PollBudget};
 use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers, SecretUses};
 use crate::refused_webhooks::RefusedWebhooks;
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
+use crate::shell::{Cell, Outside, Shell};
 use crate::telemetry;
 use crate::workers::sweeper::SWEEPS;
 use crate::workers::{Context, Wakers};
@@ -59,26 +61,18 @@ impl Parts {
         );
         let (refused_webhooks, refused_webhooks_task) =
             RefusedWebhooks::start(pool.clone(), ids.clone(), faults.clone(), settings.rejected_max_bytes);
-        let state = AppState {
+        let acts = Acts {
             settings: Arc::new(settings),
-            starts: Starts::default(),
-            lookout: Lookout::new(pool.clone()),
-            pool,
-            clock,
-            ids,
-            effect_context,
-            providers,
-            gates,
-            heard,
+            shell: Shell { clock, ids, faults },
+            cell: Cell { pool, effect_context, wakers },
+            outside: Outside { providers, gates },
             ingest,
-            refused_webhooks,
             secret_uses,
-            wakers,
-            faults,
-            metrics,
             flags: Flags::default(),
+            starts: StartBatcher::default(),
             stopping: CancellationToken::new(),
         };
+        let state = AppState { acts, heard, refused_webhooks, metrics };
         Ok(Self { state, context, ingest: ingest_task, refused_webhooks: refused_webhooks_task })
     }
 }

@@ -156,17 +156,39 @@ pub async fn act(
     why: &str,
     now: Time,
 ) -> sqlx::Result<Acted> {
-    let Some(whole) = get(connection, id).await? else { return Ok(Acted::NotFound) };
+    let letter = match look(connection, id, act).await? {
+        Ok(letter) => letter,
+        Err(acted) => return Ok(acted),
+    };
+    let entry = json!([{"at": now, "class": act.as_str(), "by": who, "cause": why}]);
+    let changed = match letter.queue.as_str() {
+        "inbox" => act_on_inbox(connection, id, act, &entry, now).await?,
+        _ => act_on_outbox(connection, id, act, &entry, now).await?,
+    };
+    Ok(if changed { Acted::Done } else { Acted::WrongState("another operator acted on it just now") })
+}
+
+/// What [`act`] would come to; nothing is written.
+///
+/// # Errors
+/// When the database is away.
+pub async fn check(connection: &mut PgConnection, id: Uuid, act: Act) -> sqlx::Result<Acted> {
+    Ok(look(connection, id, act).await?.map_or_else(|acted| acted, |_| Acted::Done))
+}
+
+/// The letter that may be acted on, or what an act on it comes to.
+async fn look(connection: &mut PgConnection, id: Uuid, act: Act) -> sqlx::Result<Result<Letter, Acted>> {
+    let Some(whole) = get(connection, id).await? else { return Ok(Err(Acted::NotFound)) };
     if whole.status != "dead" {
         let last = whole.attempt_log.as_array().and_then(|log| {
             log.iter().rev().filter_map(|entry| entry["class"].as_str()).find(|it| ["redrive", "discard"].contains(it))
         });
-        // A repeated act is reported as done, whatever the row's state by now.
+        // The same act again, however far the letter has come since: it was done.
         let again = last == Some(act.as_str());
-        return Ok(if again { Acted::Already } else { Acted::WrongState("it is not dead any more") });
+        return Ok(Err(if again { Acted::Already } else { Acted::WrongState("it is not dead any more") }));
     }
     if act == Act::Redrive && whole.erased_at.is_some() {
-        return Ok(Acted::WrongState(ERASED));
+        return Ok(Err(Acted::WrongState(ERASED)));
     }
     if act == Act::Redrive && whole.letter.queue == "outbox" {
         let topic: Option<Topic> = whole.letter.kind.parse().ok();
@@ -174,15 +196,10 @@ pub async fn act(
         if let Some(topic) = topic
             && !outbox::is_of_use(connection, opening, topic).await?
         {
-            return Ok(Acted::WrongState("its opening has moved on: the command is obsolete"));
+            return Ok(Err(Acted::WrongState("its opening has moved on: the command is obsolete")));
         }
     }
-    let entry = json!([{"at": now, "class": act.as_str(), "by": who, "cause": why}]);
-    let changed = match whole.letter.queue.as_str() {
-        "inbox" => act_on_inbox(connection, id, act, &entry, now).await?,
-        _ => act_on_outbox(connection, id, act, &entry, now).await?,
-    };
-    Ok(if changed { Acted::Done } else { Acted::WrongState("somebody else acted on it just now") })
+    Ok(Ok(whole.letter))
 }
 
 async fn act_on_inbox(

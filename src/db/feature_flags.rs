@@ -24,7 +24,7 @@ pub struct Change {
 #[derive(Clone, Debug)]
 pub struct NewChange {
     pub id: Uuid,
-    pub flag: &'static str,
+    pub flag: String,
     pub rule: Rule,
     pub reason: String,
     pub who: String,

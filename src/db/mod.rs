@@ -40,11 +40,13 @@ pub mod timers;
 mod url;
 pub mod webhook_marks;
 pub mod webhook_secrets;
+mod work;
 
 pub use error::{Fault, classify, describe};
 pub use pool::{PoolOptions, WITHIN, acquire, conclude, connect, connect_alone, connect_for_migrations, refusal};
 pub use session::Unfit;
 pub use url::{WrongUrl, read_url};
+pub use work::{PATIENCE, WorkError, in_one_commit, on, once};
 
 /// One page of a list: at most `limit` rows after the key `after`.
 #[derive(Clone, Copy, Debug)]

@@ -52,7 +52,7 @@ pub async fn live() -> &'static str {
 
 /// Requests can be served, durably: the database answers, takes a write, and its clock is ours.
 async fn ready(State(state): State<AppState>, Extension(heart): Extension<Heart>) -> Response {
-    let problems = known_problems(state, heart).await;
+    let problems = problems(&state, &heart).await;
     if problems.is_empty() {
         return Json(json!({"ready": true})).into_response();
     }
@@ -60,15 +60,9 @@ async fn ready(State(state): State<AppState>, Extension(heart): Extension<Heart>
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "2")], body).into_response()
 }
 
-/// In a task of its own: a machine that hangs up leaves neither the connection nor the heart in the middle of something.
-async fn known_problems(state: AppState, heart: Heart) -> Vec<String> {
-    let problems = tokio::spawn(async move { problems(&state, &heart).await }).await;
-    problems.unwrap_or_else(|_| vec!["looking at the database failed".to_owned()])
-}
-
 async fn problems(state: &AppState, heart: &Heart) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
-    let looked = match acquired(&state.pool, deadline).await {
+    let looked = match acquired(&state.cell.pool, deadline).await {
         Ok(mut connection) => {
             let result = timeout_at(deadline, look(&mut connection, state, heart)).await;
             conclude(connection, result)
@@ -99,7 +93,7 @@ async fn acquired(pool: &PgPool, deadline: Instant) -> sqlx::Result<PoolConnecti
 
 async fn look(connection: &mut PgConnection, state: &AppState, heart: &Heart) -> sqlx::Result<Vec<&'static str>> {
     let server = gauges::server(connection).await?;
-    let skew = (state.clock.now() - server.now).abs();
+    let skew = (state.shell.clock.now() - server.now).abs();
     let takes_no_writes = server.is_standby || server.read_only;
     let checks = [
         (server.is_standby, "the database is a standby"),
@@ -107,7 +101,10 @@ async fn look(connection: &mut PgConnection, state: &AppState, heart: &Heart) ->
         (!server.fsync, "the database runs with fsync off"),
         (!server.synchronous_commit, "the database runs with synchronous_commit off"),
         (skew > MAX_SKEW, "our clock is over 5 s away from the database's"),
-        (!takes_no_writes && !heart.beats(connection, state.clock.now()).await, "the database does not take a write"),
+        (
+            !takes_no_writes && !heart.beats(connection, state.shell.clock.now()).await,
+            "the database does not take a write",
+        ),
     ];
     Ok(checks.into_iter().filter(|(wrong, _)| *wrong).map(|(_, problem)| problem).collect())
 }
@@ -118,9 +115,9 @@ async fn metrics(
     Extension(seen): Extension<Seen>,
     Extension(heart): Extension<Heart>,
 ) -> Response {
-    state.heard.show(state.clock.now());
+    state.heard.show(state.shell.clock.now());
     let gauging = tokio::time::timeout(PATIENCE, gauge(&state, &seen));
-    let (problems, gauged) = tokio::join!(known_problems(state.clone(), heart), gauging);
+    let (problems, gauged) = tokio::join!(problems(&state, &heart), gauging);
     metrics::ready(problems.is_empty());
     match gauged {
         Ok(Ok(())) => {}
@@ -132,8 +129,8 @@ async fn metrics(
 }
 
 async fn gauge(state: &AppState, seen: &Seen) -> sqlx::Result<()> {
-    let now = state.clock.now();
-    let mut connection = state.pool.acquire().await?;
+    let now = state.shell.clock.now();
+    let mut connection = state.cell.pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     gauges::by_index(&mut transaction).await?;
     let age = |since: Option<Time>| since.map_or(TimeDelta::zero(), |since| (now - since).max(TimeDelta::zero()));

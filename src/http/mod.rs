@@ -7,66 +7,48 @@ mod heart;
 pub mod internal;
 pub mod listener;
 mod outgoing;
+mod own_task;
 pub mod problem;
 pub mod public;
 pub mod request_id;
 
-use std::sync::Arc;
+use std::ops::Deref;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::PgPool;
-use tokio_util::sync::CancellationToken;
+use sqlx::PgConnection;
 
-use crate::clock::{Clock, Ids};
-use crate::config::Settings;
-use crate::db::advance::EffectContext;
-use crate::faults::FaultPoint;
+use self::problem::ApiError;
+use crate::acts::Acts;
+use crate::db;
 use crate::heard::Heard;
-use crate::http::internal::flags::Flags;
-use crate::http::internal::openings::{Lookout, Starts};
-use crate::ingest::Ingest;
-use crate::outbound::Gates;
-use crate::provider::{Providers, SecretUses};
 use crate::refused_webhooks::RefusedWebhooks;
-use crate::workers::Wakers;
 
-/// What handlers need.
+/// What handlers need: what acts work with, and the listeners' own.
 #[derive(Clone)]
 pub struct AppState {
-    /// The settings.
-    pub settings: Arc<Settings>,
-    /// The database.
-    pub pool: PgPool,
-    /// The time.
-    pub clock: Clock,
-    /// Ids.
-    pub ids: Ids,
-    /// Writes decisions.
-    pub effect_context: EffectContext,
-    /// The banks.
-    pub providers: Providers,
-    /// What stands before each call out.
-    pub gates: Gates,
+    pub acts: Acts,
     /// When providers were last heard of.
     pub heard: Heard,
-    /// The way in for messages.
-    pub ingest: Ingest,
-    /// The way in for what is refused.
+    /// The way in for refused webhooks.
     pub refused_webhooks: RefusedWebhooks,
-    /// Which secrets verify webhooks.
-    pub secret_uses: SecretUses,
-    /// Wakes workers.
-    pub wakers: Wakers,
-    /// Where tests let steps fail.
-    pub faults: FaultPoint,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
-    /// The flag's rules, as this process knows them.
-    pub flags: Flags,
-    /// Openings that wait to be written.
-    pub starts: Starts,
-    /// Who waits for an opening to be decided.
-    pub lookout: Lookout,
-    /// Cancelled when the service stops: nobody is kept waiting.
-    pub stopping: CancellationToken,
+}
+
+impl Deref for AppState {
+    type Target = Acts;
+
+    fn deref(&self) -> &Acts {
+        &self.acts
+    }
+}
+
+impl AppState {
+    /// Reads from the database, with tries.
+    ///
+    /// # Errors
+    /// 503 when the database is away, too busy or does not answer in time, 500 when it refuses the statement.
+    pub async fn read<T>(&self, work: impl AsyncFn(&mut PgConnection) -> sqlx::Result<T>) -> Result<T, ApiError> {
+        Ok(db::on(&self.cell.pool, work).await?)
+    }
 }

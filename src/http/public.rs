@@ -83,7 +83,7 @@ async fn receive(
 ) -> Response {
     let started = Instant::now();
     // A name that is no text is no provider's either.
-    let Some(provider) = name.ok().and_then(|Path(name)| state.providers.get(&name).cloned()) else {
+    let Some(provider) = name.ok().and_then(|Path(name)| state.outside.providers.get(&name).cloned()) else {
         return unknown_provider(State(state), request).await;
     };
     let patience = patience(state.settings.ack_timeout);
@@ -118,13 +118,13 @@ async fn unknown_provider(State(state): State<AppState>, request: Request) -> Re
 /// Keeps such a POST, with its body if that comes within a moment. Where its path ends in a provider's name, it is kept as that
 /// provider's, so that it can be verified again.
 async fn keep_unaddressed(state: &AppState, request: Request) {
-    let (started, received_at) = (Instant::now(), state.clock.now());
+    let (started, received_at) = (Instant::now(), state.shell.clock.now());
     let (head, body) = request.into_parts();
     let within = UNKNOWN_BODY.min(body_within(state.settings.ack_timeout));
     let read = tokio::time::timeout(within, read(&head.headers, body, state.settings.webhook_max_bytes)).await;
     let body = read.ok().and_then(Result::ok);
     let left = patience(state.settings.ack_timeout).saturating_sub(started.elapsed());
-    let provider = state.providers.get(refused_webhooks::addressee(head.uri.path())).map(AsRef::as_ref);
+    let provider = state.outside.providers.get(refused_webhooks::addressee(head.uri.path())).map(AsRef::as_ref);
     keep(state, provider, Refused { cause: Cause::UnknownProvider, head, body, received_at }, left).await;
 }
 
@@ -137,7 +137,7 @@ async fn keep(state: &AppState, provider: Option<&dyn Provider>, refused: Refuse
 
 async fn handle(state: &AppState, provider: &dyn Provider, request: Request) -> Told {
     // Judged as it arrives, however long its body takes.
-    let received_at = state.clock.now();
+    let received_at = state.shell.clock.now();
     let (head, body) = request.into_parts();
     if head.method != Method::POST {
         let allow = [("allow", "POST")];

@@ -5,21 +5,27 @@
 
 use axum::http::Method;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::db::inbox::Stored;
 use crate::db::refused_webhooks::{Believed, Candidate, StillRefused};
 use crate::ingest::{Ingest, Message, Receipt, Unavailable};
 use crate::provider::{Headers, Incoming, Provider, Providers, SecretUses, VerifyError};
 
-/// What came of looking again.
-#[derive(Debug)]
-pub enum Again {
-    /// It was the provider's, and is in the inbox.
-    Believed(Believed),
-    /// It is still refused.
+/// What looking again at a request says.
+pub enum Again<'a> {
+    /// It is the provider's.
+    Believed(Believable<'a>),
     Refused(VerifyError, StillRefused),
-    /// There is no such provider.
     UnknownProvider,
+}
+
+/// A request that was refused and is the provider's, not yet in the inbox.
+pub struct Believable<'a> {
+    id: Uuid,
+    provider: &'a dyn Provider,
+    secret: usize,
+    message: Message,
 }
 
 /// What each provider verifies by today, as a short word: as long as it stays the same, so do the answers.
@@ -34,17 +40,10 @@ fn check(provider: &dyn Provider) -> String {
     hex::encode(&Sha256::digest(words.as_bytes())[..6])
 }
 
-/// Looks at a request again and takes it in if it is the provider's.
-///
-/// # Errors
-/// When it is, and could not be stored.
-pub async fn look_again(
-    candidate: Candidate,
-    providers: &Providers,
-    ingest: &Ingest,
-    uses: &SecretUses,
-) -> Result<Again, Unavailable> {
-    let Some(provider) = providers.get(&candidate.provider) else { return Ok(Again::UnknownProvider) };
+/// Looks at a request again, and changes nothing.
+#[must_use]
+pub fn look_again(candidate: Candidate, providers: &Providers) -> Again<'_> {
+    let Some(provider) = providers.get(&candidate.provider).map(AsRef::as_ref) else { return Again::UnknownProvider };
     let headers: Headers = serde_json::from_value(candidate.headers).unwrap_or_default();
     let headers = headers.to_map();
     let incoming = Incoming {
@@ -54,19 +53,28 @@ pub async fn look_again(
         body: &candidate.body,
         received_at: candidate.received_at,
     };
-    let verified = match provider.verify(&incoming) {
-        Ok(verified) => verified,
-        Err(error) => {
-            let still = StillRefused { id: candidate.id, by: check(provider.as_ref()) };
-            return Ok(Again::Refused(error, still));
+    match provider.verify(&incoming) {
+        Ok(verified) => {
+            let secret = verified.secret;
+            let message = Message::read(provider, &incoming, verified);
+            Again::Believed(Believable { id: candidate.id, provider, secret, message })
         }
-    };
-    let secret = verified.secret;
-    let message = Message::read(provider.as_ref(), &incoming, verified);
-    let event_id = message.key();
-    let receipt = ingest.receive(message).await?;
-    uses.count(provider.as_ref(), secret, candidate.received_at);
-    Ok(Again::Believed(Believed { id: candidate.id, event_id, outcome: outcome(receipt) }))
+        Err(error) => Again::Refused(error, StillRefused { id: candidate.id, by: check(provider) }),
+    }
+}
+
+impl Believable<'_> {
+    /// Takes it in, as every webhook is.
+    ///
+    /// # Errors
+    /// When it could not be stored.
+    pub async fn take_in(self, ingest: &Ingest, uses: &SecretUses) -> Result<Believed, Unavailable> {
+        let Self { id, provider, secret, message } = self;
+        let (event_id, received_at) = (message.key(), message.received_at);
+        let receipt = ingest.receive(message).await?;
+        uses.count(provider, secret, received_at);
+        Ok(Believed { id, event_id, outcome: outcome(receipt) })
+    }
 }
 
 const fn outcome(receipt: Receipt) -> &'static str {

@@ -21,7 +21,7 @@ use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-pub use self::again::{Again, checks, look_again};
+pub use self::again::{Again, Believable, checks, look_again};
 pub use self::request::{Refused, addressee};
 use self::writer::{Waiting, Writer};
 use crate::clock::Ids;

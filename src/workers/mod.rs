@@ -17,11 +17,8 @@ pub mod sweeper;
 pub mod timeline;
 mod together;
 
-use std::sync::Arc;
-
 use chrono::TimeDelta;
 use sqlx::PgPool;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
@@ -35,6 +32,7 @@ use crate::ingest::{Backlog, Lanes};
 use crate::outbound::{Gates, PollBudget};
 use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
+pub use crate::shell::Wakers;
 
 /// What every worker needs.
 #[derive(Clone)]
@@ -106,40 +104,6 @@ impl Context {
         match topic {
             Topic::OpenAccount => self.blocking_call_timeout,
             _ => self.call_timeout,
-        }
-    }
-}
-
-/// Wake-ups in process: a speed-up, since every worker also looks by itself.
-#[derive(Clone, Debug, Default)]
-pub struct Wakers {
-    /// There are facts to decide.
-    pub inbox: Arc<Notify>,
-    /// A timer may be due.
-    pub poller: Arc<Notify>,
-    /// There is a list to pull.
-    pub backfill: Arc<Notify>,
-    create_profile: Arc<Notify>,
-    submit_request: Arc<Notify>,
-    open_account: Arc<Notify>,
-    issue_card: Arc<Notify>,
-    deliver_event: Arc<Notify>,
-    open_ticket: Arc<Notify>,
-    close_ticket: Arc<Notify>,
-}
-
-impl Wakers {
-    /// Wakes the relay of a topic.
-    #[must_use]
-    pub const fn relay(&self, topic: Topic) -> &Arc<Notify> {
-        match topic {
-            Topic::CreateProfile => &self.create_profile,
-            Topic::SubmitRequest => &self.submit_request,
-            Topic::OpenAccount => &self.open_account,
-            Topic::IssueCard => &self.issue_card,
-            Topic::DeliverEvent => &self.deliver_event,
-            Topic::OpenTicket => &self.open_ticket,
-            Topic::CloseTicket => &self.close_ticket,
         }
     }
 }

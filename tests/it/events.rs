@@ -233,7 +233,7 @@ async fn a_reader_misses_none_while_many_write() {
         // Writes its event before the others and commits it when they have long been read.
         let slow = async {
             let mut transaction = app.pool.begin().await.unwrap();
-            let (id, kind) = (app.state.ids.next(), EventType::Contradiction);
+            let (id, kind) = (app.state.shell.ids.next(), EventType::Contradiction);
             let event = NewEvent { id, opening_id: opening, kind, version: 1, data: json!({}) };
             events::insert(&mut transaction, &[event], app.now()).await.unwrap();
             eventually("twenty profiles", async || (app.world.counts().profiles >= 20).then_some(())).await;

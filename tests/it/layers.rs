@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["provider", "services", "sinks"],
     &["config"],
     &["inbox", "outbox", "refused_webhooks", "ingest", "heard"],
+    &["shell"],
     &["workers", "acts", "reconciliation"],
     &["http", "dashboard"],
     &["app"],

@@ -9,7 +9,7 @@ use account_opening::db::advance::{self, Advance};
 use account_opening::domain::{
     CustomerType, Flow, OpeningId, ProviderRef, Report, Request, Verdict, start as start_opening,
 };
-use account_opening::http::{AppState, public};
+use account_opening::http::public;
 use account_opening::outbound::CallError;
 use account_opening::provider::{
     Ack, BicSource, Capabilities, Headers, Idempotency, Incoming, Parsed, Provider, Providers, Submission, Verified,
@@ -134,7 +134,8 @@ async fn with_thin_bank(app: &mut TestApp) -> (Arc<ThinBank>, String) {
     let shared: Arc<dyn Provider> = Arc::<ThinBank>::clone(&bank);
     let providers = Providers::new([shared]);
     app.context.providers = providers.clone();
-    let state = AppState { providers, ..app.state.clone() };
+    let mut state = app.state.clone();
+    state.acts.outside.providers = providers;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/webhooks/thinbank", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, public::router(state)).await });
@@ -154,12 +155,12 @@ async fn start_on(app: &TestApp, flow: Flow) -> String {
         provider: "thinbank".to_owned(),
         customer_reference: "cus_thin".to_owned(),
     };
-    let id = OpeningId(app.state.ids.next());
+    let id = OpeningId(app.state.shell.ids.next());
     let decision = start_opening(id, request, &app.context.policy, app.now());
     let customer = json!({"reference": "cus_thin", "name": "N", "email": "e@x.example", "country": "DE"});
     let mut transaction = app.pool.begin().await.unwrap();
     let started = (Advance::started(decision), customer);
-    advance::start(&mut transaction, &app.state.effect_context, &[started], app.now()).await.unwrap();
+    advance::start(&mut transaction, &app.state.cell.effect_context, &[started], app.now()).await.unwrap();
     transaction.commit().await.unwrap();
     id.to_string()
 }
@@ -248,7 +249,7 @@ async fn a_fact_over_which_the_adapter_panics_is_dead_after_ten_tries_and_its_ne
              values ($1, 'thinbank', $2, $3, 'thinbank', $4, sha256($4), '{\"x-thin-type\": \"CHANGED\"}', $5, $6, $6,
                      'pending', $6)",
         )
-        .bind(app.state.ids.next())
+        .bind(app.state.shell.ids.next())
         .bind(event)
         .bind(source)
         .bind(body)

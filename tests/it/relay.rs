@@ -63,7 +63,7 @@ async fn an_opening_that_is_older_than_the_database_server_is_looked_for_before_
 async fn a_worker_that_slept_past_its_lease_settles_nothing() {
     let app = TestApp::start().await;
     let id = app.open().start().await;
-    let sleeper = app.state.ids.next();
+    let sleeper = app.state.shell.ids.next();
     let claimed = claim(&app, Topic::CreateProfile, sleeper).await;
     assert_eq!(claimed.len(), 1);
     app.pass(LEASE - TimeDelta::seconds(1));
@@ -101,7 +101,7 @@ async fn a_worker_that_slept_past_its_lease_settles_nothing() {
 async fn a_lease_that_was_taken_over_is_the_others_alone() {
     let app = TestApp::start().await;
     app.open().start().await;
-    let (sleeper, other) = (app.state.ids.next(), app.state.ids.next());
+    let (sleeper, other) = (app.state.shell.ids.next(), app.state.shell.ids.next());
     let first = claim(&app, Topic::CreateProfile, sleeper).await;
     assert!(claim(&app, Topic::CreateProfile, other).await.is_empty());
     app.pass(LEASE);
@@ -125,7 +125,7 @@ async fn what_a_dead_worker_had_claimed_is_done_again_after_its_lease() {
     let app = TestApp::start().await;
     let id = app.open().start().await;
     for topic in [Topic::CreateProfile, Topic::SubmitRequest, Topic::IssueCard] {
-        let claimed = claim(&app, topic, app.state.ids.next()).await;
+        let claimed = claim(&app, topic, app.state.shell.ids.next()).await;
         assert_eq!(claimed.len(), 1, "{topic}");
         app.settle().await;
         assert_eq!(row(&app, claimed[0].id).await["status"], "pending", "{topic}");

@@ -31,7 +31,7 @@ async fn run(app: &TestApp, sql: &str) {
 
 async fn verified(app: &TestApp, key: &HistoryKey, only: Option<Uuid>) -> (Totals, Vec<Finding>, Vec<Head>) {
     let (mut findings, mut heads) = (Vec::new(), Vec::new());
-    let totals = verify::histories(&app.state.pool, key, only, |_, verified| {
+    let totals = verify::histories(&app.state.cell.pool, key, only, |_, verified| {
         findings.extend(verified.findings);
         heads.extend(verified.head);
         Ok(())
@@ -234,7 +234,9 @@ async fn what_was_removed_whole_or_set_back_is_found_by_the_exported_heads() {
     let (.., heads) = verified(&app, &key, None).await;
     let compared = async || {
         let mut findings = Vec::new();
-        verify::heads(&app.state.pool, &heads, |it| findings.push((it.opening, it.version, it.flaw))).await.unwrap();
+        verify::heads(&app.state.cell.pool, &heads, |it| findings.push((it.opening, it.version, it.flaw)))
+            .await
+            .unwrap();
         findings
     };
     assert_eq!(compared().await, []);

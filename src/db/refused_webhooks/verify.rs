@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::Cause;
 use crate::clock::Time;
 
 /// Which refused requests are meant.
@@ -15,7 +16,7 @@ pub struct ReverifyFilter {
     /// Of this provider.
     pub provider: Option<String>,
     /// Refused for this.
-    pub cause: Option<&'static str>,
+    pub cause: Option<Cause>,
     /// That came at this time or later.
     pub since: Option<Time>,
     /// That came before this time.
@@ -82,7 +83,7 @@ pub async fn candidates(
         &providers,
         &checks,
         asked.provider,
-        asked.cause,
+        asked.cause.map(Cause::as_str),
         asked.since,
         asked.until,
         after,
@@ -113,7 +114,7 @@ pub async fn remaining(
         &providers,
         &checks,
         asked.provider,
-        asked.cause,
+        asked.cause.map(Cause::as_str),
         asked.since,
         asked.until,
     )

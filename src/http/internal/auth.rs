@@ -1,7 +1,6 @@
-//! Who is asking, and what they may do: bearer tokens, and roles of which each may do all that those before it may.
+//! Bearer tokens: the principal of a request, and the proofs of its role that acts ask for.
 //!
-//! Every token is compared in constant time and all of them each time, by their digests, so that neither the time nor the
-//! length tells how close a guess was.
+//! A guess is compared with every token, by digests and in constant time: neither the time nor the length tells how close it was.
 
 use std::sync::Arc;
 
@@ -14,24 +13,14 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::config::{Role, Token};
+use crate::acts::{Admin, Caller, Forbidden, Operator, Principal};
+use crate::config::Token;
 use crate::http::problem::{ApiError, Kind};
 
-/// Somebody whose token was right.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// The token's name: it stands in logs and in the record of acts.
-    pub name: Arc<str>,
-    /// What they may do.
-    pub role: Role,
-}
-
-/// The tokens that there are.
 #[derive(Clone)]
 pub struct Keyring(Arc<[([u8; 32], Principal)]>);
 
 impl Keyring {
-    /// These tokens.
     #[must_use]
     pub fn new(tokens: &[Token]) -> Self {
         let entry = |token: &Token| {
@@ -58,7 +47,7 @@ fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// The layer: nobody passes without a token, to whatever path.
+/// The layer: no request passes without a token, whether or not its path exists.
 pub async fn authenticate(State(keyring): State<Keyring>, mut request: Request, next: Next) -> Response {
     let Some(principal) = bearer(request.headers()).and_then(|token| keyring.find(token)).cloned() else {
         return ApiError::new(Kind::Unauthenticated).into_response();
@@ -73,31 +62,17 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Somebody who may start openings.
-#[derive(Clone, Debug)]
-pub struct Caller(pub Principal);
-
-/// Somebody who may act on openings and dead letters.
-#[derive(Clone, Debug)]
-pub struct Operator(pub Principal);
+/// The proof of a role, from the principal of the request. Readers need none: every token has at least that role.
+fn proven<Proof: TryFrom<Principal, Error = Forbidden>>(parts: &Parts) -> Result<Proof, ApiError> {
+    let principal: &Principal = parts.extensions.get().ok_or(ApiError::new(Kind::Unauthenticated))?;
+    Proof::try_from(principal.clone()).map_err(|Forbidden| ApiError::new(Kind::Forbidden))
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        allowed(parts, Role::Caller).map(Self)
-    }
-}
-
-/// Somebody who may set flags.
-#[derive(Clone, Debug)]
-pub struct Admin(pub Principal);
-
-impl<S: Send + Sync> FromRequestParts<S> for Admin {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        allowed(parts, Role::Admin).map(Self)
+        proven(parts)
     }
 }
 
@@ -105,14 +80,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        allowed(parts, Role::Operator).map(Self)
+        proven(parts)
     }
 }
 
-/// Readers need no check of their own: every token has at least that role.
-fn allowed(parts: &Parts, least: Role) -> Result<Principal, ApiError> {
-    let principal: &Principal = parts.extensions.get().ok_or(ApiError::new(Kind::Unauthenticated))?;
-    if principal.role >= least { Ok(principal.clone()) } else { Err(ApiError::new(Kind::Forbidden)) }
+impl<S: Send + Sync> FromRequestParts<S> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        proven(parts)
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +97,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::config::Role;
 
     fn keyring() -> Keyring {
         let token = |name: &str, secret: &str, role| Token { name: name.into(), secret: secret.into(), role };
@@ -142,16 +120,13 @@ mod tests {
     }
 
     #[test]
-    fn each_role_may_do_all_that_those_before_it_may() {
-        for (index, role) in Role::ALL.iter().enumerate() {
-            let (mut parts, ()) = Request::builder().body(()).unwrap().into_parts();
-            parts.extensions.insert(Principal { name: "x".into(), role: *role });
-            for (other, least) in Role::ALL.iter().enumerate() {
-                let kind = allowed(&parts, *least).map_err(|error| error.kind()).map(|_| ());
-                assert_eq!(kind, if index >= other { Ok(()) } else { Err(Kind::Forbidden) }, "{role} {least}");
-            }
+    fn a_role_is_proven_by_a_principal_that_has_it() {
+        let mut parts = Request::builder().body(()).unwrap().into_parts().0;
+        let refused = |parts: &Parts| proven::<Operator>(parts).map(drop).map_err(|error| error.kind());
+        assert_eq!(refused(&parts), Err(Kind::Unauthenticated));
+        for (role, proof) in [(Role::Caller, Err(Kind::Forbidden)), (Role::Operator, Ok(()))] {
+            parts.extensions.insert(Principal { name: "x".into(), role });
+            assert_eq!(refused(&parts), proof);
         }
-        let (parts, ()) = Request::builder().body(()).unwrap().into_parts();
-        assert_eq!(allowed(&parts, Role::Reader).map_err(|error| error.kind()), Err(Kind::Unauthenticated));
     }
 }

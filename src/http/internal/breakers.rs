@@ -1,5 +1,4 @@
-//! `GET /v1/breakers` and `PUT /v1/breakers/{provider}/{operation}`: what stands before the calls to other systems, and an
-//! operator's hand on it.
+//! `GET /v1/breakers` and `PUT /v1/breakers/{provider}/{operation}`.
 
 use std::sync::Arc;
 
@@ -8,18 +7,16 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
-use sqlx::Connection as _;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::auth::Operator;
 use super::fields::{self, Wrong};
 use super::json::JsonObject;
 use super::page::{Listing, Params};
 use super::reason::{self, ReasonText};
-use super::work::{Connection, database};
+use crate::acts::Operator;
+use crate::acts::force_breaker::{self, ForceBreakerRequest};
 use crate::db::breakers::{self, Row};
-use crate::db::operator_actions::{self, Action};
 use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
 use crate::outbound::Gate;
@@ -90,13 +87,13 @@ pub struct Force {
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Breaker>>, ApiError> {
     params.only(&[])?;
-    let rows = database(&state.pool, |mut connection| async move { breakers::all(&mut connection).await }).await?;
+    let rows = state.read(async |connection| breakers::all(connection).await).await?;
     let row = |gate: &Gate| rows.iter().find(|row| row.is_of(gate.system(), gate.operation())).cloned();
-    let items = state.gates.all().iter().map(|gate| Breaker::new(gate, row(gate))).collect();
+    let items = state.outside.gates.all().iter().map(|gate| Breaker::new(gate, row(gate))).collect();
     Ok(Json(Listing { items, next_cursor: None }))
 }
 
-/// Makes a breaker open or closed whatever the calls say, or leaves it to them again. Every replica follows within 2 s.
+/// Forces a circuit breaker open or closed, or returns it to automatic control. Every replica follows within 2 s.
 #[utoipa::path(
     put,
     path = "/v1/breakers/{provider}/{operation}",
@@ -113,52 +110,17 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
 )]
 pub async fn force(
     State(state): State<Arc<AppState>>,
-    Operator(operator): Operator,
+    operator: Operator,
     path: Result<Path<(String, String)>, PathRejection>,
     JsonObject(body): JsonObject,
 ) -> Result<Json<Breaker>, ApiError> {
     let Path((system, operation)) = path.map_err(|_| ApiError::new(Kind::NotFound))?;
-    let is_it = |gate: &Gate| gate.system() == system && gate.operation() == operation;
-    let gate = state.gates.all().into_iter().find(is_it).ok_or(ApiError::new(Kind::NotFound))?;
-    let (forced, reason) = wanted(&body)?;
-    let (at, who) = (state.clock.now(), operator.name.to_string());
-    let subject = format!("{system}/{operation}");
-    let detail = json!({ "forced": forced });
-    let row = forced.map(|it| {
-        let (forced, who, reason) = (it.to_string(), who.clone(), reason.clone());
-        Row { system: system.clone(), operation: operation.clone(), forced, who, reason, at }
-    });
-    let action = Action {
-        id: state.ids.next(),
-        at,
-        who,
-        action: "force_breaker".into(),
-        subject,
-        opening_id: None,
-        reason,
-        detail,
-    };
-    let decision = Arc::new((row.clone(), action, (system, operation)));
-    let work = move |mut connection: Connection| {
-        let decision = Arc::clone(&decision);
-        async move {
-            let (row, action, (system, operation)) = &*decision;
-            let mut transaction = connection.begin().await?;
-            match row {
-                Some(row) => breakers::set(&mut transaction, row).await?,
-                None => breakers::release(&mut transaction, system, operation).await?,
-            }
-            operator_actions::insert(&mut transaction, action).await?;
-            transaction.commit().await
-        }
-    };
-    database(&state.pool, work).await?;
-    // At once on this replica; the others read the row within a second.
-    gate.decide(forced);
+    let gate = force_breaker::gate(&state.acts, &system, &operation)?;
+    let row = force_breaker::run(&state.acts, &operator, &gate, read(&body)?).await?;
     Ok(Json(Breaker::new(&gate, row)))
 }
 
-fn wanted(body: &Map<String, Value>) -> Result<(Option<Forced>, String), ApiError> {
+fn read(body: &Map<String, Value>) -> Result<ForceBreakerRequest, ApiError> {
     fields::refuse_unknown(&[("", body, &["forced", "reason"])])?;
     let mut wrong = Wrong::default();
     let forced = wrong.optional("", body, "forced", fields::word::<Forced>);
@@ -166,21 +128,24 @@ fn wanted(body: &Map<String, Value>) -> Result<(Option<Forced>, String), ApiErro
         wrong.add("", "forced", "is required: open, closed or null");
     }
     let reason = wrong.required("", body, "reason", reason::reason);
-    wrong.or(reason).map(|reason| (forced, reason))
+    wrong.or(reason).map(|reason| ForceBreakerRequest { forced, reason })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_decision_is_open_closed_or_null_and_has_a_reason() {
-        let read = |body: Value| wanted(body.as_object().unwrap()).map_err(|error| error.kind());
+        let read = |body: Value| read(body.as_object().unwrap()).map_err(|error| error.kind());
         let reason = "maintenance".to_owned();
         for (forced, read_as) in
             [(json!("open"), Some(Forced::Open)), (json!("closed"), Some(Forced::Closed)), (json!(null), None)]
         {
-            assert_eq!(read(json!({"forced": forced, "reason": reason})), Ok((read_as, reason.clone())));
+            let request = ForceBreakerRequest { forced: read_as, reason: reason.clone() };
+            assert_eq!(read(json!({"forced": forced, "reason": reason})), Ok(request));
         }
         for wrong in [
             json!({"reason": "x"}),

@@ -9,6 +9,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,7 +18,6 @@ use uuid::Uuid;
 use super::fields;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
-use super::work::{Connection, database};
 use crate::db::cases;
 use crate::domain::CaseKind;
 use crate::domain::text::string_enum;
@@ -105,12 +105,12 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Case>>, ApiError> {
     params.only(&["status", "opening_id"])?;
-    let status = params.read("status", fields::word)?.map(CaseStatus::as_str);
+    let status: Option<CaseStatus> = params.read("status", fields::word)?;
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
     let page = params.page()?;
-    let work = move |mut connection: Connection| async move {
-        cases::list(&mut connection, status, opening, one_more(page)).await
+    let work = async move |connection: &mut PgConnection| {
+        cases::list(connection, status.map(CaseStatus::as_str), opening, one_more(&page)).await
     };
-    let rows = database(&state.pool, work).await?;
+    let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, Case::from)))
 }

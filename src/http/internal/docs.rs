@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::schema::{AdditionalProperties, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{self, Components, Content, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
@@ -75,8 +75,21 @@ fn close_body(operation: &mut Operation, components: &mut Components) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     for content in body.content.values_mut() {
         if let RefOr::T(Content { schema: Some(schema), .. }) = content {
+            remove_null(schema);
             close(schema, components);
         }
+    }
+}
+
+/// The generator describes a body that may be left out as null or an object; a body of null is refused.
+fn remove_null(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::OneOf(one)) = schema else { return };
+    one.items
+        .retain(|it| !matches!(it, RefOr::T(Schema::Object(it)) if it.schema_type == SchemaType::Type(Type::Null)));
+    if one.items.len() == 1
+        && let Some(only) = one.items.pop()
+    {
+        *schema = only;
     }
 }
 

@@ -9,11 +9,11 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use super::cursor::Key;
 use super::page::{PageQuery, Params};
-use super::work::{Connection, database};
 use crate::db::events;
 use crate::http::AppState;
 use crate::http::problem::ApiError;
@@ -44,12 +44,12 @@ pub struct Events {
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Events>, ApiError> {
     params.only(&[])?;
     let page = params.page::<i64>()?;
-    let now = state.clock.now();
-    let work = move |mut connection: Connection| async move {
-        events::place(&mut connection, now).await?;
-        events::list(&mut connection, page).await
+    let now = state.shell.clock.now();
+    let work = async move |connection: &mut PgConnection| {
+        events::place(connection, now).await?;
+        events::list(connection, page).await
     };
-    let rows = database(&state.pool, work).await?;
+    let rows = state.read(work).await?;
     let last = rows.last().map(|(position, _)| *position).or(page.after).unwrap_or_default();
     Ok(Json(Events { items: rows.iter().map(|(_, event)| cloud_event(event)).collect(), next_cursor: last.write() }))
 }

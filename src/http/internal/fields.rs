@@ -2,6 +2,7 @@
 
 use chrono::DateTime;
 use serde_json::{Map, Value};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{KnownFormat, SchemaFormat};
 
 use crate::clock::Time;
@@ -19,7 +20,10 @@ const MAX_LABEL: usize = 63;
 /// The most percent.
 pub const MAX_PERCENT: u8 = 100;
 
-/// Why a value is not taken: what it must be. Constant, so that no value is echoed.
+/// The largest version: every language reads numbers up to it exactly.
+const MAX_VERSION: i64 = (1 << 53) - 1;
+
+/// What a value must be. Constant, so that no value is echoed.
 pub type Takes = String;
 
 /// Refuses fields that are not among `known`. Each object is given with its pointer (the body's is empty).
@@ -81,6 +85,16 @@ impl Wrong {
         None
     }
 
+    /// The `expected_version` of an act on an opening, which may be left out; null is the same as nothing.
+    pub fn version(&mut self, body: &Map<String, Value>) -> Option<i64> {
+        let value = body.get("expected_version").filter(|it| !it.is_null())?;
+        let version = whole(value).filter(|it| (1..=MAX_VERSION).contains(it));
+        if version.is_none() {
+            self.add("", "expected_version", format!("must be a whole number from 1 to {MAX_VERSION}"));
+        }
+        version
+    }
+
     /// A text that must be there.
     pub fn required<T>(
         &mut self,
@@ -127,10 +141,22 @@ pub fn currency(text: &str) -> Result<String, Takes> {
     }
 }
 
-/// A whole number from 0 to 100, also where it is written as `50.0`.
+/// A whole number from 0 to 100.
 #[must_use]
 pub fn percentage(value: &Value) -> Option<u8> {
-    (0..=MAX_PERCENT).find(|percent| value.as_f64() == Some(f64::from(*percent)))
+    u8::try_from(whole(value)?).ok().filter(|it| *it <= MAX_PERCENT)
+}
+
+/// A whole number, also where it is written as `50.0`.
+fn whole(value: &Value) -> Option<i64> {
+    let written = || value.as_f64().filter(|it| it.fract() == 0.0).and_then(|it| format!("{it:.0}").parse().ok());
+    value.as_i64().or_else(written)
+}
+
+/// What [`Wrong::version`] takes.
+pub fn version() -> ObjectBuilder {
+    let type_ = utoipa::openapi::schema::SchemaType::from_iter([Type::Integer, Type::Null]);
+    ObjectBuilder::new().schema_type(type_).minimum(Some(1)).maximum(Some(MAX_VERSION))
 }
 
 /// The shape of an address: whether it exists, only a message to it would show. Letters of every script may stand in it.

@@ -23,12 +23,32 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
         if !body::may_be_json(request.headers()) {
             return Err(ApiError::new(Kind::UnsupportedMediaType));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match &rejection {
-            rejection if body::is_too_large(rejection) => ApiError::new(Kind::PayloadTooLarge),
-            rejection if body::is_too_slow(rejection) => ApiError::new(Kind::RequestTimeout),
-            _ => ApiError::because(Kind::InvalidJson, "the body ended early"),
-        })?;
-        parse(&bytes).map(Self)
+        parse(&bytes(request, state).await?).map(Self)
+    }
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match &rejection {
+        rejection if body::is_too_large(rejection) => ApiError::new(Kind::PayloadTooLarge),
+        rejection if body::is_too_slow(rejection) => ApiError::new(Kind::RequestTimeout),
+        _ => ApiError::because(Kind::InvalidJson, "the body ended early"),
+    })
+}
+
+/// The body of a request that may be left out: then an empty object.
+pub struct MaybeJsonObject(pub Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for MaybeJsonObject {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let is_json = body::may_be_json(request.headers());
+        let bytes = bytes(request, state).await?;
+        match bytes.is_empty() {
+            true => Ok(Self(Map::new())),
+            false if is_json => parse(&bytes).map(Self),
+            false => Err(ApiError::new(Kind::UnsupportedMediaType)),
+        }
     }
 }
 

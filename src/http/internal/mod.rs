@@ -1,8 +1,7 @@
 //! The internal listener: REST for callers and operators, its description, and health for machines.
 //!
-//! Handlers read and check, run their database work in a task of its own (`work`), and wake whoever has work after the
-//! commit. Business logic is the domain's. A crash in a handler leaves either nothing or something that the caller's
-//! repeat finds.
+//! Handlers extract a request, call an act (`crate::acts`) or read, and answer. Each request runs in a task of its own
+//! (`own_task`).
 
 pub mod auth;
 mod breakers;
@@ -26,19 +25,19 @@ mod sandbox;
 mod tickets;
 mod unmatched;
 mod webhook_secrets;
-pub mod work;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::auth::Keyring;
+use super::own_task::own_task;
 use super::problem::{method_not_allowed, not_found};
 use super::request_id::with_request_id;
 use super::{AppState, health};
@@ -62,7 +61,7 @@ impl Accepted {
 
 /// Everything that the internal listener serves.
 pub fn router(state: AppState) -> Router {
-    let (keyring, ids) = (Keyring::new(&state.settings.api_tokens), state.ids.clone());
+    let (keyring, ids) = (Keyring::new(&state.settings.api_tokens), state.shell.ids.clone());
     let health = health::router(state.clone());
     let (api, description) = api(state.settings.environment).split_for_parts();
     let api = api
@@ -72,7 +71,7 @@ pub fn router(state: AppState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(keyring, auth::authenticate));
     let open = docs::router(description).merge(health).method_not_allowed_fallback(method_not_allowed);
-    with_request_id(api.merge(open), ids)
+    with_request_id(api.merge(open).layer(from_fn(own_task)), ids)
 }
 
 /// The routes that need a token. The sandbox does not exist in production.

@@ -7,12 +7,12 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
-use super::work::{Connection, database};
 use crate::db::operator_actions::{self, Action};
 use crate::http::AppState;
 use crate::http::problem::ApiError;
@@ -66,9 +66,8 @@ pub async fn list(
     params.only(&["opening_id"])?;
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
     let page = params.page()?;
-    let work = move |mut connection: Connection| async move {
-        operator_actions::list(&mut connection, opening, one_more(page)).await
-    };
-    let rows = database(&state.pool, work).await?;
+    let work =
+        async move |connection: &mut PgConnection| operator_actions::list(connection, opening, one_more(&page)).await;
+    let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, OperatorAction::from)))
 }

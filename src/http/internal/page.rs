@@ -121,8 +121,8 @@ impl Params {
 
 /// What to ask the database for: one row more than the page has.
 #[must_use]
-pub fn one_more<Key>(page: Page<Key>) -> Page<Key> {
-    Page { limit: page.limit + 1, after: page.after }
+pub fn one_more<Key: Clone>(page: &Page<Key>) -> Page<Key> {
+    Page { limit: page.limit + 1, after: page.after.clone() }
 }
 
 /// The page that these rows make: those asked for with [`one_more`].

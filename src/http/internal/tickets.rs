@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::fields;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
-use super::work::{Connection, database};
 use crate::db::tickets;
 use crate::domain::TicketKind;
 use crate::domain::text::string_enum;
@@ -86,12 +86,12 @@ impl Ticket {
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Ticket>>, ApiError> {
     params.only(&["status", "opening_id"])?;
-    let status = params.read("status", fields::word)?.map(TicketStatus::as_str);
+    let status: Option<TicketStatus> = params.read("status", fields::word)?;
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
     let page = params.page()?;
-    let work = move |mut connection: Connection| async move {
-        tickets::list(&mut connection, status, opening, one_more(page)).await
+    let work = async move |connection: &mut PgConnection| {
+        tickets::list(connection, status.map(TicketStatus::as_str), opening, one_more(&page)).await
     };
-    let rows = database(&state.pool, work).await?;
+    let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, |row| Ticket::new(row, state.settings.tracker.as_ref()))))
 }

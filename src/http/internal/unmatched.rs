@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::page::{Listing, PageQuery, Params, listing, one_more};
-use super::work::{Connection, database};
 use crate::db::inbox::{self, Unmatched};
 use crate::http::AppState;
 use crate::http::problem::ApiError;
@@ -74,7 +74,7 @@ pub async fn list(
 ) -> Result<Json<Listing<UnmatchedFact>>, ApiError> {
     params.only(&[])?;
     let page = params.page()?;
-    let work = move |mut connection: Connection| async move { inbox::unmatched(&mut connection, one_more(page)).await };
-    let rows = database(&state.pool, work).await?;
+    let work = async move |connection: &mut PgConnection| inbox::unmatched(connection, one_more(&page)).await;
+    let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, UnmatchedFact::from)))
 }

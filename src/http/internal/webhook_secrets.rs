@@ -7,10 +7,10 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use super::page::{Listing, PageQuery, Params, listing, one_more};
-use super::work::{Connection, database};
 use crate::db::webhook_secrets::{self, Active, Row};
 use crate::http::AppState;
 use crate::http::problem::ApiError;
@@ -61,13 +61,10 @@ pub async fn list(
 ) -> Result<Json<Listing<WebhookSecretUse>>, ApiError> {
     params.only(&[])?;
     let page = params.page::<(String, String)>()?;
-    let (limit, active) = (page.limit, active(&state.providers));
-    let page = Arc::new(one_more(page));
-    let work = move |mut connection: Connection| {
-        let (page, active) = (Arc::clone(&page), active.clone());
-        async move { webhook_secrets::list(&mut connection, &active, (*page).clone()).await }
-    };
-    let rows = database(&state.pool, work).await?;
+    let (limit, active) = (page.limit, active(&state.outside.providers));
+    let work =
+        async move |connection: &mut PgConnection| webhook_secrets::list(connection, &active, one_more(&page)).await;
+    let rows = state.read(work).await?;
     let key = |row: &Row| (row.provider.clone(), row.fingerprint.clone());
     Ok(Json(listing(rows, limit, key, WebhookSecretUse::from)))
 }

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 pub use self::kind::Kind;
 use super::body::closing;
+use crate::acts::ActError;
 use crate::db::{Fault, classify, describe};
 
 /// The media type of every refusal.
@@ -138,6 +139,21 @@ impl From<sqlx::Error> for ApiError {
         match classify(&error) {
             Fault::Contention | Fault::Unavailable => Self::unavailable(describe(&error)),
             Fault::Permanent => Self::internal(describe(&error)),
+        }
+    }
+}
+
+impl From<ActError> for ApiError {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::NotFound => Self::new(Kind::NotFound),
+            ActError::Moved { .. } => {
+                Self::because(Kind::WrongState, "the opening has moved since the expected_version: read it again")
+            }
+            ActError::WrongState(why) => Self::because(Kind::WrongState, why),
+            ActError::Unavailable(cause) => Self::unavailable(cause),
+            ActError::Internal(cause) => Self::internal(cause),
+            ActError::Database(error) => error.into(),
         }
     }
 }

@@ -27,7 +27,7 @@ const BACKFILLS: &str = "/v1/providers/nexusbank/backfills";
 /// The workers of a process that has just started on the app's database: it remembers nothing.
 fn started(app: &TestApp) -> Context {
     let settings = (*app.state.settings).clone();
-    Parts::new(settings, app.state.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap().context
+    Parts::new(settings, app.state.cell.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap().context
 }
 
 /// Ends the app's process, as far as its memory goes, and starts another.

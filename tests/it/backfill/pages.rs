@@ -256,7 +256,7 @@ async fn a_list_under_our_reference_whose_places_come_round_again_is_left_too() 
     let page = |next: &str| (200, json!({"items": [], "next_cursor": next}));
     let script = Script::of(&mut app, ["A", "B", "A", "B", "A", "B"].map(page)).await;
     let bank = Arc::clone(app.context.providers.get("nexusbank").unwrap());
-    assert_eq!(bank.recover(OpeningId(app.state.ids.next())).await.unwrap(), []);
+    assert_eq!(bank.recover(OpeningId(app.state.shell.ids.next())).await.unwrap(), []);
     let place = |it: &str| Some(it.to_owned());
     assert_eq!(script.asked(), [None, place("A"), place("B")]);
     app.finish().await;
@@ -291,7 +291,7 @@ async fn a_backfill_that_slept_past_its_lease_moves_nothing() {
     let app = TestApp::start().await;
     let id = ask_for(&app.context, "nexusbank", Cause::Operator, None).await.unwrap().unwrap();
     let mut connection = app.pool.acquire().await.unwrap();
-    let (sleeper, now) = (app.state.ids.next(), app.now());
+    let (sleeper, now) = (app.state.shell.ids.next(), app.now());
     let providers = ["nexusbank".to_owned()];
     let lease = now + TimeDelta::seconds(40);
     assert!(backfills::claim(&mut connection, &providers, sleeper, now, lease).await.unwrap().is_some());

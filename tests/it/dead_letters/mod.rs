@@ -168,7 +168,7 @@ async fn an_act_needs_a_letter_a_reason_and_an_operator() {
     refused(&app).await;
     let (letter, whole) = only_letter(&app).await;
     for what in ["redrive", "discard"] {
-        let unknown = app.state.ids.next().to_string();
+        let unknown = app.state.shell.ids.next().to_string();
         problem(act(&app, &unknown, what, "x").await, 404, "not-found").await;
         let pointers = problem(act(&app, &letter, what, "").await, 422, "validation-failed").await;
         assert_eq!(pointers, ["/reason"]);

@@ -54,7 +54,7 @@ async fn a_message_that_cannot_be_read_is_dead_at_once_and_again_when_it_is_redr
 
 /// Puts a row into the inbox that is due before everything else.
 async fn insert(app: &TestApp, opening: &str, body: &str) -> uuid::Uuid {
-    let id = uuid::Uuid::from_u128(app.state.ids.next().as_u128() & u128::from(u64::MAX));
+    let id = uuid::Uuid::from_u128(app.state.shell.ids.next().as_u128() & u128::from(u64::MAX));
     let early = app.now() - TimeDelta::minutes(1);
     sqlx::query(
         "insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, opening_id,
@@ -141,7 +141,7 @@ async fn a_batch_is_halved_until_what_fails_in_it_stands_alone() {
     let last = insert(&app, &stuck[1], body).await;
     sqlx::query("update inbox set id = $2 where id = $1")
         .bind(last)
-        .bind(app.state.ids.next())
+        .bind(app.state.shell.ids.next())
         .execute(&app.pool)
         .await
         .unwrap();

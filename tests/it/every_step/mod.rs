@@ -11,7 +11,7 @@ mod stories;
 use std::collections::BTreeSet;
 
 use account_opening::faults::{Place, Step, When};
-use account_opening::http::{AppState, internal, public};
+use account_opening::http::{internal, public};
 use account_opening::ingest::{Bounds, Ingest, Shared};
 use chrono::TimeDelta;
 
@@ -44,16 +44,17 @@ impl Stage {
         let (mut app, fault) = (building.start().await, Fault::new(failure));
         let settings = &app.state.settings;
         let (ingest, _) = Ingest::start(
-            app.state.pool.clone(),
+            app.state.cell.pool.clone(),
             app.clock.clone(),
-            app.state.ids.clone(),
-            Shared { wake: app.state.wakers.inbox.clone(), ..Shared::default() },
+            app.state.shell.ids.clone(),
+            Shared { wake: app.state.cell.wakers.inbox.clone(), ..Shared::default() },
             Bounds { messages: settings.ingest_queue, bytes: settings.ingest_queue_bytes },
             settings.burst_dedup_ttl,
             fault.point(),
         );
         app.context.faults = fault.point();
-        app.state = AppState { ingest, faults: fault.point(), ..app.state.clone() };
+        app.state.acts.ingest = ingest;
+        app.state.acts.shell.faults = fault.point();
         app.public = listen(public::router(app.state.clone())).await;
         app.internal = listen(internal::router(app.state.clone())).await;
         app.world.deliver_to(format!("{}/webhooks/nexusbank", app.public));

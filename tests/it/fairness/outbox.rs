@@ -37,7 +37,7 @@ const TWO: &str = "https://two.example";
 async fn deliveries(app: &TestApp) {
     let opening = app.open().start().await.parse().unwrap();
     let work = |subscriber: &str, lane: &str| NewWork {
-        id: app.state.ids.next(),
+        id: app.state.shell.ids.next(),
         opening_id: OpeningId(opening),
         topic: Topic::DeliverEvent,
         lane: lane.to_owned(),
@@ -65,7 +65,7 @@ async fn one_subscribers_deliveries_delay_no_others() {
     deliveries(&app).await;
     let claim = async |shut: &[&str], limit: i64| {
         let shut: Vec<String> = shut.iter().map(|it| (*it).to_owned()).collect();
-        let (token, until) = (app.state.ids.next(), app.now() + TimeDelta::minutes(1));
+        let (token, until) = (app.state.shell.ids.next(), app.now() + TimeDelta::minutes(1));
         let mut connection = app.pool.acquire().await.unwrap();
         let claimed = outbox::claim(&mut connection, Topic::DeliverEvent, token, app.now(), until, &shut, limit);
         by_subscriber(&claimed.await.unwrap())

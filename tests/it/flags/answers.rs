@@ -171,7 +171,7 @@ async fn a_client_that_hangs_up_does_not_lose_the_answer() {
 async fn the_answer_comes_also_when_the_workers_of_another_replica_do_the_work() {
     let app = TestApp::start().await;
     let settings = (*app.state.settings).clone();
-    let parts = Parts::new(settings, app.state.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap();
+    let parts = Parts::new(settings, app.state.cell.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap();
     let limits = Limits::inside(&parts.state.settings);
     let mut other = listen_as(internal::router(parts.state), limits).await;
     let own = app.internal.clone();
@@ -218,7 +218,7 @@ async fn while_a_breaker_is_open_it_is_refused_at_once_and_nothing_is_left() {
     let first = answered(&app, sync(&app).key("old").customer("cus_1").plan(Plan::default())).await;
     assert_eq!(first.status, 201);
     for (system, operation) in [("nexusbank", "open"), ("profiles", "create")] {
-        let gate = app.state.gates.gate(system, operation);
+        let gate = app.state.outside.gates.gate(system, operation);
         gate.decide(Some(Forced::Open));
         let response = sync(&app).key("new").customer("cus_2").send().await;
         let after: u32 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
@@ -230,15 +230,15 @@ async fn while_a_breaker_is_open_it_is_refused_at_once_and_nothing_is_left() {
         assert_eq!((again.status, again.replayed), (201, true), "what was answered is answered again");
         gate.decide(None);
     }
-    let other = app.state.gates.gate("nexusbank", "submit");
+    let other = app.state.outside.gates.gate("nexusbank", "submit");
     other.decide(Some(Forced::Open));
     let second = answered(&app, sync(&app).key("new").customer("cus_2").plan(Plan::default())).await;
     assert_eq!(second.status, 201, "the refused key is free, and another operation's breaker is of no concern");
     other.decide(None);
-    app.state.gates.gate("nexusbank", "open").decide(Some(Forced::Open));
+    app.state.outside.gates.gate("nexusbank", "open").decide(Some(Forced::Open));
     let third = app.open().send().await;
     assert_eq!(third.status(), 202, "the asynchronous flow waits by itself");
-    app.state.gates.gate("nexusbank", "open").decide(None);
+    app.state.outside.gates.gate("nexusbank", "open").decide(None);
     app.finish().await;
 }
 
@@ -246,7 +246,7 @@ async fn while_a_breaker_is_open_it_is_refused_at_once_and_nothing_is_left() {
 #[tokio::test]
 async fn retry_after_is_what_is_left_of_the_breakers_time() {
     let app = TestApp::with().settings(|it| it.breaker_open_for = "30s".to_owned()).start().await;
-    let gate = Arc::new(app.state.gates.gate("nexusbank", "open"));
+    let gate = Arc::new(app.state.outside.gates.gate("nexusbank", "open"));
     for _ in 0..5 {
         let failing = async { Err::<(), _>(account_opening::outbound::CallError::timeout()) };
         gate.pass(failing).await.unwrap_err();

@@ -191,7 +191,7 @@ async fn a_flip_touches_no_opening_under_way() {
 async fn another_replica_sees_a_flip_within_a_second() {
     let mut app = app().await;
     let settings = (*app.state.settings).clone();
-    let parts = Parts::new(settings, app.state.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap();
+    let parts = Parts::new(settings, app.state.cell.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap();
     let limits = Limits::inside(&parts.state.settings);
     let (here, other) = (app.internal.clone(), listen_as(internal::router(parts.state), limits).await);
     app.internal.clone_from(&other);

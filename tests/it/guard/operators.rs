@@ -15,7 +15,7 @@ use world::Endpoint;
 /// Another replica on the same database: it knows what that holds, and nothing else.
 fn replica(app: &TestApp) -> Parts {
     let key = HistoryKey::new(&KEY);
-    Parts::new((*app.state.settings).clone(), app.state.pool.clone(), key, app.clock.clone()).unwrap()
+    Parts::new((*app.state.settings).clone(), app.state.cell.pool.clone(), key, app.clock.clone()).unwrap()
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn every_replica_follows_and_one_that_starts_knows_before_its_first_call()
         let mut settings = (*app.state.settings).clone();
         settings.public_addr = "127.0.0.1:0".parse().unwrap();
         settings.internal_addr = "127.0.0.1:0".parse().unwrap();
-        Parts::new(settings, app.state.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap()
+        Parts::new(settings, app.state.cell.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap()
     };
     let gate_of_started = gate(&started);
     let running = started.run().await.unwrap();

@@ -6,7 +6,9 @@ mod erasure;
 mod orders;
 mod outbox;
 mod races;
+mod rehearsals;
 mod resolve;
+mod versions;
 
 use reqwest::Method;
 use serde_json::{Value, json};

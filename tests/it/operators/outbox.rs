@@ -114,7 +114,7 @@ async fn a_discard_and_the_relay_that_holds_the_row_settle_it_once() {
         let (app, _subscriber) = subscribed().await;
         with_deliveries(&app).await;
         app.pass(TimeDelta::minutes(16));
-        let token = app.state.ids.next();
+        let token = app.state.shell.ids.next();
         let mut connection = app.pool.acquire().await.unwrap();
         let until = app.now() + TimeDelta::minutes(1);
         let claimed =

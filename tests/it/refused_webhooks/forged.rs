@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use account_opening::domain::{OpeningId, ProviderRef, Report};
 use account_opening::http::listener::Limits;
-use account_opening::http::{AppState, public};
+use account_opening::http::public;
 use account_opening::outbound::CallError;
 use account_opening::provider::signature::Fingerprint;
 use account_opening::provider::{
@@ -74,9 +74,10 @@ impl Provider for Counting {
 /// The app, its bank counted at, and how often it parsed.
 async fn counting(app: &mut TestApp) -> Arc<AtomicUsize> {
     let parsed = Arc::new(AtomicUsize::new(0));
-    let bank = Arc::clone(app.state.providers.get("nexusbank").unwrap());
+    let bank = Arc::clone(app.state.outside.providers.get("nexusbank").unwrap());
     let counting: Arc<dyn Provider> = Arc::new(Counting { bank, parsed: Arc::clone(&parsed) });
-    let state = AppState { providers: Providers::new([counting]), ..app.state.clone() };
+    let mut state = app.state.clone();
+    state.acts.outside.providers = Providers::new([counting]);
     app.public = listen_as(public::router(state), Limits::outside(&app.state.settings)).await;
     parsed
 }

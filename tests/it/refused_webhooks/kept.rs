@@ -194,6 +194,6 @@ async fn a_list_has_no_bodies_and_no_headers_and_pages_go_from_new_to_old() {
     let get = |path: String| app.request(reqwest::Method::GET, &path).send();
     problem(get(format!("{REJECTED}?cause=other")).await.unwrap(), 422, "validation-failed").await;
     problem(get(format!("{REJECTED}?status=x")).await.unwrap(), 400, "unknown-field").await;
-    problem(get(format!("{REJECTED}/{}", app.state.ids.next())).await.unwrap(), 404, "not-found").await;
+    problem(get(format!("{REJECTED}/{}", app.state.shell.ids.next())).await.unwrap(), 404, "not-found").await;
     app.finish().await;
 }

@@ -66,7 +66,7 @@ async fn successor(app: &TestApp, change: impl FnOnce(&mut Settings)) -> Success
     let mut settings = (*app.state.settings).clone();
     change(&mut settings);
     let key = HistoryKey::new(&KEY);
-    let parts = Parts::new(settings, app.state.pool.clone(), key, app.clock.clone()).unwrap();
+    let parts = Parts::new(settings, app.state.cell.pool.clone(), key, app.clock.clone()).unwrap();
     let (outside, inside) = (Limits::outside(&parts.state.settings), Limits::inside(&parts.state.settings));
     let public = listen_as(public::router(parts.state.clone()), outside).await;
     let internal = listen_as(internal::router(parts.state.clone()), inside).await;

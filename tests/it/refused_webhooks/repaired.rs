@@ -154,7 +154,7 @@ async fn one_is_taken_in_once_marked_and_recorded_and_what_cannot_be_is_told_why
         let path = format!("{REJECTED}/{id}/reverify");
         problem(service.post(&app, &path, &json!({"reason": "x"})).await, 409, "wrong-state").await;
     }
-    let unknown = format!("{REJECTED}/{}/reverify", app.state.ids.next());
+    let unknown = format!("{REJECTED}/{}/reverify", app.state.shell.ids.next());
     problem(service.post(&app, &unknown, &json!({"reason": "x"})).await, 404, "not-found").await;
     for path in [path, format!("{REJECTED}/reverify")] {
         assert_eq!(problem(service.post(&app, &path, &json!({})).await, 422, "validation-failed").await, ["/reason"]);

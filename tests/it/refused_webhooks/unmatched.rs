@@ -12,7 +12,7 @@ async fn what_matches_no_opening_is_listed_until_it_does() {
     let app = TestApp::start().await;
     app.open().waiting().await;
     assert_eq!(app.items(UNMATCHED).await, Vec::<Value>::new());
-    let claimed = app.state.ids.next().to_string();
+    let claimed = app.state.shell.ids.next().to_string();
     let data = json!({"account_opening_request_id": "aor_unknown", "reference": claimed, "status": "REJECTED",
                       "rejection_reason": "canary"});
     app.webhook().data(data).acknowledged().await;

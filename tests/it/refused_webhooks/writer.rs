@@ -18,7 +18,7 @@ use crate::support::{TestApp, eventually};
 
 fn row(app: &TestApp, n: u8) -> NewRefusedWebhook {
     NewRefusedWebhook {
-        id: app.state.ids.next(),
+        id: app.state.shell.ids.next(),
         provider: "nexusbank".to_owned(),
         cause: Cause::SignatureWrong,
         received_at: app.now(),
@@ -41,7 +41,7 @@ async fn rows(pool: &PgPool) -> i64 {
 async fn the_same_request_twice_is_kept_and_counted_once() {
     let app = TestApp::start().await;
     let (one, two) = (row(&app, 1), row(&app, 2));
-    let mut connection = app.state.pool.acquire().await.unwrap();
+    let mut connection = app.state.cell.pool.acquire().await.unwrap();
     for batch in [vec![&one], vec![&one, &two], vec![&two, &one]] {
         insert(&mut connection, &batch).await.unwrap();
     }
@@ -55,7 +55,7 @@ async fn the_same_request_twice_is_kept_and_counted_once() {
 async fn a_row_that_somebody_holds_is_passed_over_when_room_is_made() {
     let app = TestApp::start().await;
     let kept: Vec<NewRefusedWebhook> = (0..4).map(|_| row(&app, 1)).collect();
-    let mut connection = app.state.pool.acquire().await.unwrap();
+    let mut connection = app.state.cell.pool.acquire().await.unwrap();
     insert(&mut connection, &kept.iter().collect::<Vec<_>>()).await.unwrap();
     let mut holder = app.pool.begin().await.unwrap();
     sqlx::query("select 1 from rejected_requests where id = $1 for update")
@@ -90,7 +90,7 @@ async fn a_batch_that_the_database_refuses_is_kept_one_by_one() {
         })
     });
     let (refused_webhooks, writer) =
-        RefusedWebhooks::start(app.state.pool.clone(), app.state.ids.clone(), faults, MIN_BYTES);
+        RefusedWebhooks::start(app.state.cell.pool.clone(), app.state.shell.ids.clone(), faults, MIN_BYTES);
     let keep = async || {
         let head = Request::post("/webhooks/x").body(()).unwrap().into_parts().0;
         let (cause, body) = (Cause::UnknownProvider, Some(b"{}".to_vec()));

@@ -19,7 +19,7 @@ const TEXTS: [&str; 8] = [
 ];
 
 async fn send(app: &TestApp, verb: Method, path: &str, body: Vec<u8>) -> Option<StatusCode> {
-    let key = app.state.ids.next().to_string();
+    let key = app.state.shell.ids.next().to_string();
     let request = app.request(verb, path).header("idempotency-key", key).header("content-type", "application/json");
     // A body that is refused half-way may end with its connection.
     let response = request.body(body).send().await.ok()?;

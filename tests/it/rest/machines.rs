@@ -176,7 +176,7 @@ async fn after_a_journey_every_metric_is_there_with_its_labels() {
     let stop = CancellationToken::new();
     let rhythm = Rhythm::new(Arc::default(), Duration::from_millis(50), 1);
     let driver =
-        tokio::spawn(drive(InboxWorker::new(app.context.clone()), rhythm, app.state.ids.clone(), stop.clone()));
+        tokio::spawn(drive(InboxWorker::new(app.context.clone()), rhythm, app.state.shell.ids.clone(), stop.clone()));
     eventually("the driver's tick", async || (app.opening(&id).await["state"] == "issuing_card").then_some(())).await;
     stop.cancel();
     driver.await.unwrap();

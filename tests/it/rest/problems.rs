@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use account_opening::db::{PoolOptions, connect};
-use account_opening::http::{AppState, internal};
+use account_opening::http::internal;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -139,7 +139,8 @@ async fn without_its_database_every_route_is_unavailable_and_explains_nothing() 
         max_connections: 2,
         acquire_timeout: Duration::from_millis(300),
     };
-    let state = AppState { pool: connect(&options).unwrap(), ..app.state.clone() };
+    let mut state = app.state.clone();
+    state.acts.cell.pool = connect(&options).unwrap();
     let url = listen(internal::router(state)).await;
     let id = format!("{OPENINGS}/{id}");
     let paths = [OPENINGS, "/v1/cases", "/v1/tickets", "/v1/dead-letters", "/v1/events", &id];

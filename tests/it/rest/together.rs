@@ -9,7 +9,7 @@ use sqlx::{Postgres, Transaction};
 use crate::support::{TestApp, eventually, problem};
 
 /// How many batches are written at once.
-const PENS: i64 = 2;
+const PERMITS: i64 = 2;
 
 /// Nobody writes an opening until this transaction ends.
 async fn hold(app: &TestApp) -> Transaction<'static, Postgres> {
@@ -28,16 +28,16 @@ async fn held_up(app: &TestApp, writers: i64) {
     .await;
 }
 
-/// Sends requests that wait for a pen, since others hold them all, and then go on together.
+/// Sends requests that wait for a permit, since other starts hold both, and then go on together.
 async fn together(app: &TestApp, requests: impl IntoIterator<Item = (String, &str)>) -> Vec<reqwest::Response> {
     let lock = hold(app).await;
-    let others = join_all((0..PENS).map(|n| async move {
-        // One after the other, so that each takes a pen.
+    let others = join_all((0..PERMITS).map(|n| async move {
+        // One after the other, so that each takes a permit.
         held_up(app, n).await;
         app.open().send().await
     }));
     let queue = async {
-        held_up(app, PENS).await;
+        held_up(app, PERMITS).await;
         let requests: Vec<_> = requests.into_iter().collect();
         let queued = requests.len();
         let mut sent = Vec::new();
@@ -78,7 +78,7 @@ async fn starts_that_wait_together_share_a_commit() {
         .fetch_one(&app.pool)
         .await
         .unwrap();
-    assert!(commits <= PENS + 2, "{commits} commits");
+    assert!(commits <= PERMITS + 2, "{commits} commits");
     app.finish().await;
 }
 

@@ -76,7 +76,7 @@ async fn a_crash_at_any_step_of_a_move_loses_nothing_and_doubles_nothing() {
 
 /// Puts many settled facts about an opening into the inbox, as of now.
 async fn many(app: &TestApp, opening: &str, count: usize) {
-    let ids: Vec<_> = (0..count).map(|_| app.state.ids.next()).collect();
+    let ids: Vec<_> = (0..count).map(|_| app.state.shell.ids.next()).collect();
     sqlx::query(
         "insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, opening_id, received_at,
                 retry_from, status, outcome, next_attempt_at, settled_at)
@@ -142,7 +142,7 @@ async fn the_database_lets_nothing_go_that_is_not_in_its_archive() {
     completed(&app, "msg_1", IBAN).await;
     let refused = async |table: &str| {
         let sql = format!("delete from {table}");
-        let done = sqlx::query(AssertSqlSafe(sql)).execute(&app.state.pool).await;
+        let done = sqlx::query(AssertSqlSafe(sql)).execute(&app.state.cell.pool).await;
         done.err().and_then(|it| it.as_database_error()?.code().map(std::borrow::Cow::into_owned))
     };
     for table in ["inbox", "outbox", "inbox_archive", "outbox_archive"] {

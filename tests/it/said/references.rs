@@ -125,7 +125,7 @@ async fn a_webhook_is_about_our_opening_whichever_form_our_reference_has() {
     assert_eq!(outcomes, vec!["recorded"; forms(&id).len() * 2]);
     assert!(app.items("/v1/cases").await.is_empty());
 
-    let other = app.state.ids.next().to_string();
+    let other = app.state.shell.ids.next().to_string();
     for reference in forms(&other) {
         let data = json!({"account_opening_request_id": tracking_id, "reference": reference, "status": "IN_PROGRESS"});
         app.webhook().data(data).acknowledged().await;

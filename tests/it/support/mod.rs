@@ -229,7 +229,7 @@ impl TestApp {
     pub async fn replica(&self) -> String {
         let key = HistoryKey::new(&KEY);
         let parts =
-            Parts::new((*self.state.settings).clone(), self.state.pool.clone(), key, self.clock.clone()).unwrap();
+            Parts::new((*self.state.settings).clone(), self.state.cell.pool.clone(), key, self.clock.clone()).unwrap();
         let limits = Limits::outside(&parts.state.settings);
         listen_as(public::router(parts.state), limits).await
     }

@@ -16,7 +16,7 @@ pub struct OpeningBuilder<'a> {
 
 impl<'a> OpeningBuilder<'a> {
     pub fn new(app: &'a TestApp) -> Self {
-        let customer = format!("cus_{}", app.state.ids.next());
+        let customer = format!("cus_{}", app.state.shell.ids.next());
         let body = json!({
             "market": "BE", "customer_type": "company", "currency": "EUR",
             "customer": {"reference": customer, "name": "Acme BV", "email": "ops@acme.example", "country": "BE"},

@@ -31,7 +31,7 @@ impl<'a> Webhook<'a> {
             app,
             public: app.public.clone(),
             path: "/webhooks/nexusbank".to_owned(),
-            id: format!("msg_{}", app.state.ids.next()),
+            id: format!("msg_{}", app.state.shell.ids.next()),
             body: Vec::new(),
             secret: secret(),
             signed_ago: TimeDelta::zero(),

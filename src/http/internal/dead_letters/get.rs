@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -16,7 +17,6 @@ use super::Queue;
 use crate::db::dead_letters::{self, Letter, Whole};
 use crate::http::AppState;
 use crate::http::internal::path::Id;
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind};
 
 /// A dead letter with everything that is known about it.
@@ -93,8 +93,8 @@ fn readable(payload: &[u8]) -> Value {
     ),
 )]
 pub async fn get(State(state): State<Arc<AppState>>, Id(id): Id) -> Result<Json<WholeDeadLetter>, ApiError> {
-    let work = move |mut connection: Connection| async move { dead_letters::get(&mut connection, id).await };
-    let whole = database(&state.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let work = async move |connection: &mut PgConnection| dead_letters::get(connection, id).await;
+    let whole = state.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?;
     Ok(Json(whole.into()))
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{DeadLetter, Queue};
@@ -11,7 +12,6 @@ use crate::db::dead_letters;
 use crate::http::AppState;
 use crate::http::internal::fields;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
 
 /// Lists dead letters, newest first: facts by when they came, work by when its opening started.
@@ -27,11 +27,11 @@ use crate::http::problem::ApiError;
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<DeadLetter>>, ApiError> {
     params.only(&["queue"])?;
-    let queue = params.read("queue", fields::word)?.map(Queue::as_str);
+    let queue: Option<Queue> = params.read("queue", fields::word)?;
     let page = params.page()?;
-    let work = move |mut connection: Connection| async move {
-        dead_letters::list(&mut connection, queue, one_more(page)).await
+    let work = async move |connection: &mut PgConnection| {
+        dead_letters::list(connection, queue.map(Queue::as_str), one_more(&page)).await
     };
-    let rows = database(&state.pool, work).await?;
+    let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, DeadLetter::from)))
 }

@@ -9,8 +9,8 @@ use super::{Flag, FlagName, FlagRule};
 use crate::db::feature_flags;
 use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
+use sqlx::PgConnection;
 
 /// Lists the changes of a flag, newest first.
 #[utoipa::path(
@@ -29,10 +29,9 @@ pub async fn changes(
     params: Params,
 ) -> Result<Json<Listing<FlagRule>>, ApiError> {
     params.only(&[])?;
-    let page = params.page()?;
-    let work = move |mut connection: Connection| async move {
-        feature_flags::changes(&mut connection, flag, one_more(page)).await
-    };
-    let rows = database(&state.pool, work).await?;
+    let (page, flag) = (params.page()?, flag.to_owned());
+    let work =
+        async move |connection: &mut PgConnection| feature_flags::changes(connection, &flag, one_more(&page)).await;
+    let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.number, FlagRule::from)))
 }

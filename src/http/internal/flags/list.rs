@@ -10,8 +10,8 @@ use crate::db::feature_flags::{self, Change, ScopeKey};
 use crate::domain::flag::ASYNC_ACCOUNT_OPENING;
 use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
+use sqlx::PgConnection;
 
 /// Lists the rules that hold, those for all first. The narrowest match decides; without one the flag is on.
 #[utoipa::path(
@@ -28,10 +28,9 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
     params.only(&[])?;
     let page = params.page()?;
     let limit = page.limit;
-    let work = move |mut connection: Connection| {
-        let page = one_more(page.clone());
-        async move { feature_flags::list(&mut connection, ASYNC_ACCOUNT_OPENING, page).await }
+    let work = async move |connection: &mut PgConnection| {
+        feature_flags::list(connection, ASYNC_ACCOUNT_OPENING, one_more(&page)).await
     };
-    let rows = database(&state.pool, work).await?;
+    let rows = state.read(work).await?;
     Ok(Json(listing(rows, limit, Change::scope_key, FlagRule::from)))
 }

@@ -1,9 +1,5 @@
-//! The feature flag `async-account-opening`: what holds, who set it and why, and what this process knows of it.
-//!
-//! A change is a row that is never altered. Every replica reads the rules with the start of an opening when what it knows
-//! is older than a second: so a change holds everywhere within two. A crash loses nothing but that knowledge.
+//! The feature flag `async-account-opening`: the rules that hold, and their changes.
 
-mod cache;
 mod changes;
 mod list;
 mod set;
@@ -18,7 +14,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use self::cache::Flags;
 use crate::db::feature_flags::Change;
 use crate::domain::CustomerType;
 use crate::domain::flag::ASYNC_ACCOUNT_OPENING;

@@ -1,24 +1,21 @@
-//! `PUT /v1/feature-flags/{flag}`: an admin decides for a scope, and says why.
+//! `PUT /v1/feature-flags/{flag}`.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Map, Value, json};
-use sqlx::Connection as _;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Flag, FlagName, FlagRule};
-use crate::db::feature_flags::{self, NewChange};
-use crate::db::operator_actions::{self, Action};
+use crate::acts::Admin;
+use crate::acts::set_flag::{self, SetFlagRequest};
 use crate::domain::CustomerType;
 use crate::domain::flag::{Rule, Scope};
 use crate::http::AppState;
-use crate::http::internal::auth::Admin;
 use crate::http::internal::fields::{self, Country, MAX_PERCENT, Wrong};
 use crate::http::internal::json::JsonObject;
 use crate::http::internal::reason::{self, ReasonText};
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
 
 const FIELDS: [&str; 5] = ["market", "customer_type", "enabled", "percentage", "reason"];
@@ -59,47 +56,13 @@ pub struct FlagSetting {
 )]
 pub async fn set(
     State(state): State<Arc<AppState>>,
-    Admin(admin): Admin,
+    admin: Admin,
     Flag(flag): Flag,
     JsonObject(body): JsonObject,
 ) -> Result<Json<FlagRule>, ApiError> {
     let (rule, reason) = read(&body)?;
-    let (id, who, at) = (state.ids.next(), admin.name.to_string(), state.clock.now());
-    let change = Arc::new(NewChange { id, flag, rule, reason, who, at });
-    let work = move |mut connection: Connection| {
-        let change = Arc::clone(&change);
-        async move {
-            let mut transaction = connection.begin().await?;
-            feature_flags::insert(&mut transaction, &change).await?;
-            operator_actions::insert(&mut transaction, &action(&change)).await?;
-            let holds = feature_flags::get(&mut transaction, flag, &change.rule.scope).await?;
-            transaction.commit().await?;
-            Ok(holds)
-        }
-    };
-    let done = database(&state.pool, work).await;
-    // Also when its commit was not answered: it may hold.
-    state.flags.forget();
-    let holds = done?.ok_or_else(|| ApiError::internal("a flag's change is not there"))?;
-    tracing::info!(flag, "an admin set a flag");
+    let holds = set_flag::run(&state.acts, &admin, SetFlagRequest { flag, rule, reason }).await?;
     Ok(Json(holds.into()))
-}
-
-fn action(change: &NewChange) -> Action {
-    let NewChange { id, flag, rule: Rule { scope, enabled, percentage }, reason, who, at } = change;
-    let Scope { market, customer_type } = scope;
-    Action {
-        id: *id,
-        at: *at,
-        who: who.clone(),
-        action: "set_flag".to_owned(),
-        subject: (*flag).to_owned(),
-        opening_id: None,
-        reason: reason.clone(),
-        detail: json!({
-            "market": market, "customer_type": customer_type, "enabled": enabled, "percentage": percentage,
-        }),
-    }
 }
 
 fn read(body: &Map<String, Value>) -> Result<(Rule, String), ApiError> {
@@ -128,6 +91,8 @@ fn read(body: &Map<String, Value>) -> Result<(Rule, String), ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::domain::CustomerType;
     use crate::http::problem::Kind;

@@ -10,8 +10,8 @@ use crate::domain::OpeningId;
 use crate::domain::resource::Resource;
 use crate::http::AppState;
 use crate::http::internal::path::Id;
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind};
+use sqlx::PgConnection;
 
 /// Reads an account opening.
 #[utoipa::path(
@@ -25,7 +25,7 @@ use crate::http::problem::{ApiError, Kind};
     ),
 )]
 pub async fn get(State(state): State<Arc<AppState>>, Id(id): Id) -> Result<Json<Resource>, ApiError> {
-    let work = move |mut connection: Connection| async move { openings::get(&mut connection, OpeningId(id)).await };
-    let opening = database(&state.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let work = async move |connection: &mut PgConnection| openings::get(connection, OpeningId(id)).await;
+    let opening = state.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?;
     Ok(Json(Resource::from(&opening)))
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use crate::db::history::{self, Transition};
@@ -14,7 +15,6 @@ use crate::domain::{OpeningId, Source, StateName};
 use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::path::Id;
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind};
 
 /// A transition.
@@ -68,12 +68,10 @@ pub async fn history(
 ) -> Result<Json<Listing<Item>>, ApiError> {
     params.only(&[])?;
     let page = params.page()?;
-    let work = move |mut connection: Connection| async move {
-        match openings::get(&mut connection, OpeningId(id)).await? {
-            Some(opening) => history::list(&mut connection, opening.id, one_more(page)).await.map(Some),
-            None => Ok(None),
-        }
+    let work = async move |connection: &mut PgConnection| match openings::get(connection, OpeningId(id)).await? {
+        Some(opening) => history::list(connection, opening.id, one_more(&page)).await.map(Some),
+        None => Ok(None),
     };
-    let rows = database(&state.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let rows = state.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?;
     Ok(Json(listing(rows, page.limit, |row| row.version, Item::from)))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::db::openings::{self, Filter};
@@ -13,7 +14,6 @@ use crate::http::AppState;
 use crate::http::internal::cursor::Key;
 use crate::http::internal::fields::{self, Country, CustomerText, MAX_TEXT};
 use crate::http::internal::page::{Listing, PageQuery, Params};
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
 
 /// Lists account openings, newest first. A page of a narrow search among many may hold fewer than `limit`, or none, and have a
@@ -42,11 +42,8 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
         customer_reference: params.read("customer_reference", |text| fields::text(text, MAX_TEXT))?,
     };
     let page = params.page()?;
-    let work = move |mut connection: Connection| {
-        let filter = filter.clone();
-        async move { openings::list(&mut connection, &filter, page).await }
-    };
-    let listed = database(&state.pool, work).await?;
+    let work = async move |connection: &mut PgConnection| openings::list(connection, &filter, page).await;
+    let listed = state.read(work).await?;
     let items = listed.openings.iter().map(Resource::from).collect();
     Ok(Json(Listing { items, next_cursor: listed.next.as_ref().map(Key::write) }))
 }

@@ -4,22 +4,17 @@ mod erase;
 mod get;
 mod history;
 mod list;
-mod lookout;
 mod poll;
 mod request;
 mod resolve;
 mod start;
-mod starts;
 mod timeline;
-mod wait;
 
 use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use self::lookout::Lookout;
-pub use self::starts::Starts;
 use crate::http::AppState;
 
 /// The routes.

@@ -1,19 +1,17 @@
-//! What a caller asks for, read from the body with all that is wrong with it at once.
+//! The body of a start, read with all that is wrong with it at once.
 
-use serde::Serialize;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::domain::{Customer, CustomerType, Flow, Request};
+use crate::acts::start::StartRequest;
+use crate::domain::{Customer, CustomerType, Flow};
 use crate::http::internal::fields::{self, Country, Currency, CustomerText, Email, MAX_TEXT, Wrong};
 use crate::http::problem::ApiError;
-use crate::provider::nexusbank;
 
-/// What an account is asked for with.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = NewAccountOpening)]
-pub struct StartRequest {
+/// A new account opening.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the body, which is read field by field")]
+pub struct NewAccountOpening {
     /// Where the account is opened: ISO 3166 alpha-2.
     #[schema(value_type = Country)]
     market: String,
@@ -24,9 +22,8 @@ pub struct StartRequest {
     currency: String,
     /// `async`, or `sync`: the legacy flow, whose answer waits up to `SYNC_WAIT`. Left out, the feature flag decides.
     flow: Option<Flow>,
-    /// Who it is for.
-    #[schema(value_type = NewCustomer)]
-    customer: Customer,
+    /// The customer that it is for.
+    customer: NewCustomer,
 }
 
 /// The customer of a new opening.
@@ -50,90 +47,49 @@ pub struct NewCustomer {
 const FIELDS: [&str; 5] = ["market", "customer_type", "currency", "flow", "customer"];
 const CUSTOMER: [&str; 4] = ["reference", "name", "email", "country"];
 
-impl StartRequest {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// 400 `unknown-field` before 422 `validation-failed`, each with all the fields that it is about.
-    pub fn read(body: &Map<String, Value>) -> Result<Self, ApiError> {
-        let customer = body.get("customer").and_then(Value::as_object);
-        match customer {
-            Some(customer) => {
-                fields::refuse_unknown(&[("", body, &FIELDS), ("/customer", customer, &CUSTOMER)])?;
-            }
-            None => fields::refuse_unknown(&[("", body, &FIELDS)])?,
+/// Reads the body.
+///
+/// # Errors
+/// 400 `unknown-field` before 422 `validation-failed`, each with all the fields that it is about.
+pub fn read(body: &Map<String, Value>) -> Result<StartRequest, ApiError> {
+    let customer = body.get("customer").and_then(Value::as_object);
+    match customer {
+        Some(customer) => fields::refuse_unknown(&[("", body, &FIELDS), ("/customer", customer, &CUSTOMER)])?,
+        None => fields::refuse_unknown(&[("", body, &FIELDS)])?,
+    }
+    let mut wrong = Wrong::default();
+    let request = read_fields(body, customer, &mut wrong);
+    wrong.or(request)
+}
+
+/// Every field is read before the first missing one ends it.
+fn read_fields(
+    body: &Map<String, Value>,
+    customer: Option<&Map<String, Value>>,
+    wrong: &mut Wrong,
+) -> Option<StartRequest> {
+    let market = wrong.required("", body, "market", fields::country);
+    let customer_type = wrong.required("", body, "customer_type", fields::word);
+    let currency = wrong.required("", body, "currency", fields::currency);
+    let flow = wrong.optional("", body, "flow", fields::word);
+    let customer = match (customer, body.get("customer")) {
+        (Some(customer), _) => read_customer(customer, wrong),
+        (None, None | Some(Value::Null)) => {
+            wrong.add("", "customer", "is required");
+            None
         }
-        let mut wrong = Wrong::default();
-        let asked = Self::fields(body, customer, &mut wrong);
-        wrong.or(asked)
-    }
-
-    /// Every field is read before the first missing one ends it.
-    fn fields(body: &Map<String, Value>, customer: Option<&Map<String, Value>>, wrong: &mut Wrong) -> Option<Self> {
-        let market = wrong.required("", body, "market", fields::country);
-        let customer_type = wrong.required("", body, "customer_type", fields::word);
-        let currency = wrong.required("", body, "currency", fields::currency);
-        let flow = wrong.optional("", body, "flow", fields::word);
-        let customer = match (customer, body.get("customer")) {
-            (Some(customer), _) => read_customer(customer, wrong),
-            (None, None | Some(Value::Null)) => {
-                wrong.add("", "customer", "is required");
-                None
-            }
-            (None, Some(_)) => {
-                wrong.add("", "customer", "must be an object");
-                None
-            }
-        };
-        Some(Self { market: market?, customer_type: customer_type?, currency: currency?, flow, customer: customer? })
-    }
-
-    /// Of the request as it was understood: neither spaces nor the order of fields nor a default that is spelt out make it
-    /// another one. What the flag makes of it is not part of it, or a flip would make a repeat another request.
-    #[must_use]
-    pub fn digest(&self) -> Vec<u8> {
-        // A flow that was left out stands in it as `async`: so it did before there was a flag, and the answers of then are
-        // found again, also by a version that knows no flag.
-        let canonical = Self { flow: Some(self.flow.unwrap_or(Flow::Async)), ..self.clone() };
-        Sha256::digest(serde_json::to_vec(&canonical).unwrap_or_default()).to_vec()
-    }
-
-    /// The customer as the anchor keeps it.
-    #[must_use]
-    pub fn customer(&self) -> Value {
-        serde_json::to_value(&self.customer).unwrap_or_default()
-    }
-
-    /// The flow that the caller wants; none: whichever the flag says.
-    #[must_use]
-    pub const fn flow(&self) -> Option<Flow> {
-        self.flow
-    }
-
-    /// Where.
-    #[must_use]
-    pub fn market(&self) -> &str {
-        &self.market
-    }
-
-    /// For whom.
-    #[must_use]
-    pub const fn customer_type(&self) -> CustomerType {
-        self.customer_type
-    }
-
-    /// The request as it is opened, on this flow.
-    #[must_use]
-    pub fn request(&self, flow: Flow) -> Request {
-        Request {
-            market: self.market.clone(),
-            customer_type: self.customer_type,
-            currency: self.currency.clone(),
-            flow,
-            provider: nexusbank::NAME.to_owned(),
-            customer_reference: self.customer.reference.clone(),
+        (None, Some(_)) => {
+            wrong.add("", "customer", "must be an object");
+            None
         }
-    }
+    };
+    Some(StartRequest {
+        market: market?,
+        customer_type: customer_type?,
+        currency: currency?,
+        flow,
+        customer: customer?,
+    })
 }
 
 fn read_customer(customer: &Map<String, Value>, wrong: &mut Wrong) -> Option<Customer> {
@@ -158,7 +114,7 @@ mod tests {
     }
 
     fn read(body: &Value) -> Result<StartRequest, (Kind, Vec<String>)> {
-        StartRequest::read(body.as_object().unwrap())
+        super::read(body.as_object().unwrap())
             .map_err(|error| (error.kind(), error.errors().iter().map(|it| it.pointer.clone()).collect()))
     }
 
@@ -211,7 +167,7 @@ mod tests {
         other["flow"] = json!("sync");
         let sync = read(&other).unwrap();
         assert_ne!(sync.digest(), plain.digest());
-        assert_eq!((plain.flow(), sync.flow()), (None, Some(Flow::Sync)));
+        assert_eq!((plain.flow, sync.flow), (None, Some(Flow::Sync)));
         other = body();
         other["customer"]["name"] = json!("Acme  BV");
         assert_ne!(read(&other).unwrap().digest(), plain.digest());

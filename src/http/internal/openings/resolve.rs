@@ -1,36 +1,26 @@
-//! `POST /v1/account-openings/{id}/resolve`: a person ends an opening that no machine brings further.
-//!
-//! The decision is a fact like any other: it goes through the inbox, and `decide` has the last word, for an answer of the
-//! provider may come first. Fact and record commit together; a crash before that leaves neither.
+//! `POST /v1/account-openings/{id}/resolve`.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Map, Value, json};
-use sqlx::Connection as _;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use uuid::Uuid;
 
-use crate::clock::Time;
-use crate::db::operator_actions::{self, Action};
-use crate::db::{inbox, openings};
+use crate::acts::Operator;
+use crate::acts::resolve::{self, ResolveRequest};
 use crate::domain::bank::{Bic, Iban};
-use crate::domain::ids::ActId;
 use crate::domain::text::{self as forms, string_enum};
-use crate::domain::{Fact, Opening, OpeningId, ProviderRef, Resolution, Source};
+use crate::domain::{OpeningId, ProviderRef, Resolution};
 use crate::http::AppState;
 use crate::http::internal::Accepted;
-use crate::http::internal::auth::Operator;
 use crate::http::internal::fields::{self, Takes, Wrong};
 use crate::http::internal::json::JsonObject;
 use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, EvidenceText, ReasonText};
-use crate::http::internal::work::{Connection, database};
-use crate::http::problem::{ApiError, Kind};
-use crate::workers::facts;
+use crate::http::problem::ApiError;
 
 string_enum!(
     /// How an opening ends.
@@ -75,6 +65,9 @@ pub struct WithoutAccount {
     bic: Option<()>,
     #[schema(schema_with = null)]
     provider_reference: Option<()>,
+    /// The version that the operator saw: 409 `wrong-state` if the opening has moved since.
+    #[schema(schema_with = fields::version)]
+    expected_version: Option<i64>,
 }
 
 /// An opening whose account is open.
@@ -96,6 +89,9 @@ pub struct WithAccount {
     bic: Bic,
     /// The provider's tracking id, needed where none is known yet.
     provider_reference: Option<ProviderRef>,
+    /// The version that the operator saw: 409 `wrong-state` if the opening has moved since.
+    #[schema(schema_with = fields::version)]
+    expected_version: Option<i64>,
 }
 
 fn without_account() -> ObjectBuilder {
@@ -110,123 +106,34 @@ fn null() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Null)
 }
 
-/// Ends an account opening: as rejected, as failed, or with an account that is open. The first final answer counts, so one
-/// that the provider gives in the meantime goes before it.
+/// Ends an account opening: as rejected, as failed, or with an account that is open.
+///
+/// The first final answer counts: if the provider's comes in the meantime, the opening ends as the provider says.
 #[utoipa::path(
     post,
     path = "/v1/account-openings/{id}/resolve",
     operation_id = "resolve_account_opening",
     tag = "Account openings",
-    params(("id" = Uuid, Path, description = "Its id")),
+    params(("id" = Uuid, Path, description = "The opening's id")),
     request_body = Decision,
     responses(
         (status = 202, description = "It will be decided so, unless the provider's answer comes first", body = Accepted),
-        (status = 409, description = "`wrong-state`: decided already, or it cannot end so from where it is"),
+        (status = 409, description = "`wrong-state`: the opening is decided already, cannot end so from its state, or is not in \
+            the `expected_version`"),
     ),
 )]
 pub async fn resolve(
     State(state): State<Arc<AppState>>,
-    Operator(operator): Operator,
+    operator: Operator,
     Id(id): Id,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let asked = Arc::new(read(&body)?);
-    let outcome = asked.resolution.state();
-    // The same in every try, so that one act is one fact and one record.
-    let (act, shared, who) = (state.ids.next(), Arc::clone(&state), operator.name);
-    let work = move |mut connection: Connection| {
-        let (state, asked, who) = (Arc::clone(&shared), Arc::clone(&asked), who.to_string());
-        async move {
-            if operator_actions::is_recorded(&mut connection, act).await? {
-                return Ok(Answer::Taken);
-            }
-            let Some(opening) = openings::get(&mut connection, OpeningId(id)).await? else {
-                return Ok(Answer::NotFound);
-            };
-            if let Some(why) = asked.refused_by(&opening) {
-                return Ok(Answer::WrongState(why));
-            }
-            let now = state.clock.now();
-            let mut fact = facts::new(
-                &state.ids,
-                Source::Operator,
-                &opening.request.provider,
-                format!("resolve:{act}"),
-                id,
-                &asked.fact(ActId(act)),
-                now,
-            );
-            fact.headers = json!({"by": who});
-            let mut transaction = connection.begin().await?;
-            inbox::insert(&mut transaction, &[fact]).await?;
-            operator_actions::insert(&mut transaction, &asked.action(act, id, who, now)).await?;
-            transaction.commit().await?;
-            Ok(Answer::Taken)
-        }
-    };
-    match database(&state.pool, work).await? {
-        Answer::NotFound => Err(ApiError::new(Kind::NotFound)),
-        Answer::WrongState(why) => Err(ApiError::because(Kind::WrongState, why)),
-        Answer::Taken => {
-            state.wakers.inbox.notify_one();
-            tracing::info!(opening.id = %id, act.id = %act, to = %outcome, "an operator resolved an opening");
-            Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
-        }
-    }
+    resolve::run(&state.acts, &operator, OpeningId(id), read(&body)?).await?;
+    Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
 }
 
-/// What becomes of the request.
-enum Answer {
-    Taken,
-    NotFound,
-    WrongState(&'static str),
-}
-
-/// What the operator asks for, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct ResolveRequest {
-    resolution: Resolution,
-    reason: String,
-    evidence: String,
-}
-
-impl ResolveRequest {
-    /// What can be seen at once; `decide` looks again, under the lock.
-    fn refused_by(&self, opening: &Opening) -> Option<&'static str> {
-        let held = opening.state.reference();
-        match &self.resolution {
-            Resolution::Completed { provider_reference: Some(said), .. }
-                if !opening.state_name().is_terminal() && held.is_some_and(|held| held != said) =>
-            {
-                Some("it waits under another provider_reference")
-            }
-            resolution => resolution.refused_by(&opening.state),
-        }
-    }
-
-    fn fact(&self, act: ActId) -> Fact {
-        let Self { resolution, reason, evidence } = self.clone();
-        Fact::Resolved { act, resolution, reason, evidence }
-    }
-
-    fn action(&self, id: Uuid, opening: Uuid, who: String, at: Time) -> Action {
-        let mut detail = serde_json::to_value(&self.resolution).unwrap_or_default();
-        detail["evidence"] = self.evidence.as_str().into();
-        Action {
-            id,
-            at,
-            who,
-            action: "resolve_opening".to_owned(),
-            subject: opening.to_string(),
-            opening_id: Some(opening),
-            reason: self.reason.clone(),
-            detail,
-        }
-    }
-}
-
-const FIELDS: [&str; 6] = ["outcome", "reason", "evidence", "iban", "bic", "provider_reference"];
-/// What only an account has.
+const FIELDS: [&str; 7] = ["outcome", "reason", "evidence", "iban", "bic", "provider_reference", "expected_version"];
+/// Fields of an account.
 const ACCOUNT: [&str; 3] = ["iban", "bic", "provider_reference"];
 
 fn read(body: &Map<String, Value>) -> Result<ResolveRequest, ApiError> {
@@ -235,8 +142,14 @@ fn read(body: &Map<String, Value>) -> Result<ResolveRequest, ApiError> {
     let resolution = resolution(body, &mut wrong);
     let reason = wrong.required("", body, "reason", reason::reason);
     let evidence = wrong.required("", body, "evidence", reason::evidence);
-    let asked = resolution.zip(reason).zip(evidence);
-    wrong.or(asked.map(|((resolution, reason), evidence)| ResolveRequest { resolution, reason, evidence }))
+    let expected_version = wrong.version(body);
+    let request = resolution.zip(reason).zip(evidence);
+    wrong.or(request.map(|((resolution, reason), evidence)| ResolveRequest {
+        resolution,
+        reason,
+        evidence,
+        expected_version,
+    }))
 }
 
 fn resolution(body: &Map<String, Value>, wrong: &mut Wrong) -> Option<Resolution> {
@@ -269,6 +182,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::problem::Kind;
 
     const IBAN: &str = "BE68539007547034";
 
@@ -280,8 +194,8 @@ mod tests {
     #[test]
     fn a_decision_is_read_as_it_stands_and_an_account_in_electronic_form() {
         let body = json!({"outcome": "failed", "reason": "gone", "evidence": "a letter"});
-        let asked = read(body.as_object().unwrap()).unwrap();
-        assert_eq!((asked.resolution, asked.reason.as_str()), (Resolution::Failed, "gone"));
+        let request = read(body.as_object().unwrap()).unwrap();
+        assert_eq!((request.resolution, request.reason.as_str()), (Resolution::Failed, "gone"));
         let body = json!({"outcome": "completed", "reason": "r", "evidence": "e", "iban": "be68 5390 0754 7034",
                           "bic": "nexubebb", "provider_reference": "aor_1"});
         let expected = Resolution::Completed {

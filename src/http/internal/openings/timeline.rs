@@ -7,6 +7,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use crate::clock::Time;
@@ -16,7 +17,6 @@ use crate::domain::OpeningId;
 use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::path::Id;
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind};
 use crate::workers::timeline;
 
@@ -57,17 +57,12 @@ pub async fn timeline(
     params.only(&[])?;
     let page = params.page::<(Time, i32, String)>()?;
     let limit = page.limit;
-    let shared = Arc::clone(&state);
-    let work = move |mut connection: Connection| {
-        let (page, state) = (one_more(page.clone()), Arc::clone(&shared));
-        async move {
-            match openings::get(&mut connection, OpeningId(id)).await? {
-                Some(opening) => timeline::list(&mut connection, &state.providers, &opening, page).await.map(Some),
-                None => Ok(None),
-            }
-        }
+    let providers = state.outside.providers.clone();
+    let work = async move |connection: &mut PgConnection| match openings::get(connection, OpeningId(id)).await? {
+        Some(opening) => timeline::list(connection, &providers, &opening, one_more(&page)).await.map(Some),
+        None => Ok(None),
     };
-    let rows = database(&state.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let rows = state.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?;
     let item = |row: Row| Item { at: row.at, kind: row.kind, id: row.id, detail: row.detail };
     Ok(Json(listing(rows, limit, |row| (row.at, row.rank, row.id.clone()), item)))
 }

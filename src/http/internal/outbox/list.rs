@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -14,7 +15,6 @@ use crate::domain::Topic;
 use crate::http::AppState;
 use crate::http::internal::fields;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
 
 /// A call to another system that has not been made, or not been answered.
@@ -64,8 +64,7 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
     params.only(&["topic"])?;
     let topic: Option<Topic> = params.read("topic", fields::word)?;
     let page = params.page::<Place>()?;
-    let work =
-        move |mut connection: Connection| async move { outbox::list(&mut connection, topic, one_more(page)).await };
-    let rows = database(&state.pool, work).await?;
+    let work = async move |connection: &mut PgConnection| outbox::list(connection, topic, one_more(&page)).await;
+    let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| (row.next_attempt_at, row.id), WaitingWork::from)))
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Backfill, Named};
 use crate::db::backfills;
 use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
 
 /// Lists how catching up with a provider went, and goes, newest first.
@@ -31,10 +31,8 @@ pub async fn list(
     params: Params,
 ) -> Result<Json<Listing<Backfill>>, ApiError> {
     params.only(&[])?;
-    let page = params.page()?;
-    let work = move |mut connection: Connection| async move {
-        backfills::list(&mut connection, provider, one_more(page)).await
-    };
-    let rows = database(&state.pool, work).await?;
+    let (page, provider) = (params.page()?, provider.to_owned());
+    let work = async move |connection: &mut PgConnection| backfills::list(connection, &provider, one_more(&page)).await;
+    let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, Backfill::from)))
 }

@@ -91,7 +91,7 @@ impl FromRequestParts<Arc<AppState>> for Named {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
         let name: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
-        let provider = name.ok().and_then(|Path(name)| state.providers.get(&name));
+        let provider = name.ok().and_then(|Path(name)| state.outside.providers.get(&name));
         provider.map(|it| Self(it.name())).ok_or(ApiError::new(Kind::NotFound))
     }
 }

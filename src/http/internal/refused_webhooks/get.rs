@@ -8,13 +8,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use super::RefusedWebhook;
 use crate::db::refused_webhooks::{self, Whole};
 use crate::http::AppState;
 use crate::http::internal::path::Id;
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::{ApiError, Kind};
 
 /// A refused request with all that was kept of it.
@@ -57,7 +57,7 @@ impl From<Whole> for WholeRefusedWebhook {
     ),
 )]
 pub async fn get(State(state): State<Arc<AppState>>, Id(id): Id) -> Result<Json<WholeRefusedWebhook>, ApiError> {
-    let work = move |mut connection: Connection| async move { refused_webhooks::get(&mut connection, id).await };
-    let whole = database(&state.pool, work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let work = async move |connection: &mut PgConnection| refused_webhooks::get(connection, id).await;
+    let whole = state.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?;
     Ok(Json(whole.into()))
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ProviderName, RefusedWebhook, cause, provider};
+use super::{ProviderName, RefusedWebhook, provider};
 use crate::db::refused_webhooks::{self, Cause};
 use crate::http::AppState;
+use crate::http::internal::fields;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
-use crate::http::internal::work::{Connection, database};
 use crate::http::problem::ApiError;
 
 /// Lists webhook requests that were refused, newest first, without their bodies.
@@ -33,12 +34,12 @@ pub async fn list(
     params: Params,
 ) -> Result<Json<Listing<RefusedWebhook>>, ApiError> {
     params.only(&["provider", "cause"])?;
-    let (provider, cause) = (params.read("provider", provider)?, params.read("cause", cause)?);
+    let provider = params.read("provider", provider)?;
+    let cause: Option<Cause> = params.read("cause", fields::word)?;
     let page = params.page()?;
-    let work = move |mut connection: Connection| {
-        let provider = provider.clone();
-        async move { refused_webhooks::list(&mut connection, provider.as_deref(), cause, one_more(page)).await }
+    let work = async move |connection: &mut PgConnection| {
+        refused_webhooks::list(connection, provider.as_deref(), cause.map(Cause::as_str), one_more(&page)).await
     };
-    let rows = database(&state.pool, work).await?;
+    let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, RefusedWebhook::from)))
 }

@@ -77,11 +77,6 @@ impl From<Row> for RefusedWebhook {
     }
 }
 
-/// The name of a cause.
-fn cause(text: &str) -> Result<&'static str, Takes> {
-    fields::word::<Cause>(text).map(Cause::as_str)
-}
-
 /// What [`provider`] takes.
 pub enum ProviderName {}
 form!(ProviderName, forms::line(MAX_NAME).examples(["nexusbank"]));

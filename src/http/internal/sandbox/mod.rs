@@ -11,14 +11,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::request::SetStatus;
-use super::auth::Operator;
 use super::json::JsonObject;
 use super::path::uuid;
-use super::work::{Connection, database};
+use crate::acts::Operator;
 use crate::db::openings;
 use crate::domain::{Opening, OpeningId, ProviderRef, Source};
 use crate::http::AppState;
@@ -48,16 +48,17 @@ pub struct Sent {
 )]
 pub async fn set_status(
     State(state): State<Arc<AppState>>,
-    Operator(operator): Operator,
+    operator: Operator,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Sent>), ApiError> {
     let asked = SetStatus::read(&body)?;
     let opening = find(&state, &asked.account_opening_request_id).await?.ok_or(ApiError::new(Kind::NotFound))?;
     let name = opening.request.provider.clone();
-    let provider = state.providers.get(&name).ok_or_else(|| ApiError::internal("the opening's provider is unknown"))?;
+    let provider =
+        state.outside.providers.get(&name).ok_or_else(|| ApiError::internal("the opening's provider is unknown"))?;
     let body = provider.simulate(&asked.report(&opening));
-    let message_id = state.ids.next();
-    let headers = Headers::of([("by", operator.name.as_ref())]);
+    let message_id = state.shell.ids.next();
+    let headers = Headers::of([("by", &*operator.name())]);
     let message = Message {
         source: Source::Sandbox,
         provider: name,
@@ -65,7 +66,7 @@ pub async fn set_status(
         parsed: provider.parse(&headers, &body),
         body,
         headers,
-        received_at: state.clock.now(),
+        received_at: state.shell.clock.now(),
     };
     state.ingest.receive(message).await.map_err(|error| ApiError::unavailable(error.to_string()))?;
     Ok((StatusCode::ACCEPTED, Json(Sent { message_id })))
@@ -75,16 +76,14 @@ pub async fn set_status(
 async fn find(state: &AppState, id: &str) -> Result<Option<Opening>, ApiError> {
     // What cannot be a tracking id is not asked for: the database takes no U+0000.
     let Ok(reference) = ProviderRef::new(id) else { return Ok(None) };
-    let work = move |mut connection: Connection| {
+    let work = async move |connection: &mut PgConnection| {
         let reference = reference.to_string();
-        async move {
-            let ours = uuid(&reference);
-            let held = openings::by_reference(&mut connection, &[nexusbank::NAME.to_owned()], &[reference]).await?;
-            match held.first().map(|(.., id)| *id).or(ours) {
-                Some(id) => openings::get(&mut connection, OpeningId(id)).await,
-                None => Ok(None),
-            }
+        let ours = uuid(&reference);
+        let held = openings::by_reference(connection, &[nexusbank::NAME.to_owned()], &[reference]).await?;
+        match held.first().map(|(.., id)| *id).or(ours) {
+            Some(id) => openings::get(connection, OpeningId(id)).await,
+            None => Ok(None),
         }
     };
-    database(&state.pool, work).await
+    state.read(work).await
 }

@@ -337,7 +337,7 @@ async fn an_event_that_is_delivered_after_the_erasure_carries_nothing_personal()
 #[tokio::test]
 async fn the_services_role_may_change_only_what_people_act_on() {
     let app = TestApp::start().await;
-    let pool = &app.state.pool;
+    let pool = &app.state.cell.pool;
     for (allowed, sql) in [
         (true, "update events set data = data"),
         (false, "update events set version = version"),

@@ -231,7 +231,7 @@ async fn a_sweep_holds_the_letters_that_it_empties() {
     told(&app, "msg_1", &tracking_id, &json!({"status": "REJECTED", "rejection_reason": "x"})).await;
     told(&app, "msg_1", &tracking_id, &json!({"status": "REJECTED", "rejection_reason": "y"})).await;
     let sweep = async || {
-        let mut connection = app.state.pool.acquire().await.unwrap();
+        let mut connection = app.state.cell.pool.acquire().await.unwrap();
         inbox::erase_late(&mut connection, app.now(), 10).await.unwrap()
     };
     assert_eq!(sweep().await, 0, "nothing was erased");

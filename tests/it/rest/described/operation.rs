@@ -18,6 +18,7 @@ pub struct Operation {
     pub parameters: Vec<Value>,
     /// The schema of its body.
     pub body: Option<Value>,
+    pub body_required: bool,
     pub responses: Value,
 }
 
@@ -64,12 +65,12 @@ impl Description {
 impl Operation {
     fn new(path: &str, method: &str, described: &Value) -> Self {
         let body = &described["requestBody"];
-        assert!(body.is_null() || body["required"] == true, "{path}: a body that may be left out");
         Self {
             method: method.to_uppercase(),
             path: path.to_owned(),
             parameters: described["parameters"].as_array().cloned().unwrap_or_default(),
             body: body.pointer("/content/application~1json/schema").cloned(),
+            body_required: body["required"] == true,
             responses: described["responses"].clone(),
         }
     }
@@ -94,7 +95,8 @@ impl Operation {
                 other => panic!("a parameter in the {other}"),
             }
         }
-        request.body = self.body.as_ref().map(|schema| values.of(schema));
+        let schema = self.body.as_ref().filter(|_| self.body_required || values.flips());
+        request.body = schema.map(|schema| values.of(schema));
         request
     }
 

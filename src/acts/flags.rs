@@ -1,4 +1,5 @@
-//! The rules as this process knows them: read again by whoever starts an opening and finds them old.
+//! The rules of the flag as this process knows them. A start reads them again when they are older than a second, so that a change
+//! holds on every replica within two.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,17 +10,16 @@ use crate::clock::Time;
 use crate::db::feature_flags;
 use crate::domain::flag::{ASYNC_ACCOUNT_OPENING, Rules};
 
-/// How long they are taken for granted.
+/// How long rules are used without another read.
 const FRESH: TimeDelta = TimeDelta::seconds(1);
 
-/// What this process knows.
 #[derive(Clone, Debug, Default)]
 pub struct Flags(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
     rules: Option<(Time, Arc<Rules>)>,
-    /// Raised by each change made here: what was read before it is not kept.
+    /// Raised by each change made here: rules that were read before it are not kept.
     generation: u64,
 }
 
@@ -47,7 +47,7 @@ impl Flags {
         Ok(rules)
     }
 
-    /// A change was made here.
+    /// Drops the rules, after a change was made here.
     pub fn forget(&self) {
         let mut known = self.known();
         known.generation += 1;

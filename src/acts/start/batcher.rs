@@ -1,9 +1,10 @@
-//! Starts that are written together. Whatever came while the last commits ran goes into the next one: batches grow with the
-//! load, and no timer holds anything back.
+//! Group commit of starts, without a writer task: a waiting request takes one of two permits and commits the queued batch for
+//! all.
 //!
-//! There is no task that writes: of those who wait, one takes a pen and writes for all. A batch waits for nobody: a key that
-//! somebody else writes this moment is written, or found, by a commit of its own. Invariant: who waits is answered, or
-//! comes to a pen. A crash leaves what is committed, and each caller's repeat finds it under its key.
+//! Starts that come while the last commits run share the next one: batches grow with the load, and no timer delays a start. A
+//! batch waits for no other transaction: a start whose key another transaction is writing gets a commit of its own. Invariant:
+//! each queued start is answered, or its request comes to a permit. A crash leaves the committed starts, and each caller's repeat
+//! finds its own under its key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,94 +15,120 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::start::{Found, Start};
+use super::{Start, UnderKey};
+use crate::acts::{ActError, Acts};
 use crate::clock::Time;
 use crate::db::advance::{self, Advance};
 use crate::db::idempotency::{self, Answer, Key, Under};
+use crate::db::{self, Fault, PATIENCE, classify, describe};
 use crate::domain::Flow;
 use crate::faults::Step;
-use crate::http::AppState;
-use crate::http::internal::work::{Connection, PATIENCE, database};
-use crate::http::problem::{ApiError, Kind};
 
 /// Batches at once: one is written while the other is flushed.
-const PENS: usize = 2;
-/// Starts at once that wait for somebody else's commit of their key.
+const PERMITS: usize = 2;
+/// Starts at once that wait for another transaction on their key.
 const ALONE: usize = 4;
 /// The most starts in one commit.
 const MAX_BATCH: usize = 64;
-/// The most starts that wait. Beyond it callers are told to come again, sooner than they would be after a longer wait.
+/// The most starts that wait. Callers beyond it are told to try again, sooner than a longer queue would answer them.
 const MAX_WAITING: usize = 1_024;
-/// How often it is looked what stands under the keys of a batch: once before it is written, once after another writer was
-/// faster, and once more for a key that is in it several times.
+/// How often the keys of a batch are read: before the first write, after another writer was faster, and for a key that stands in
+/// the batch several times.
 const LOOKS: usize = 3;
 
-/// Those who wait for their start to be written.
+/// The queue of starts that wait for a commit.
 #[derive(Clone)]
-pub struct Starts {
+pub struct StartBatcher {
     waiting: Arc<Mutex<Vec<Waiting>>>,
-    pens: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     alone: Arc<Semaphore>,
 }
 
 struct Waiting {
     start: Arc<Start>,
-    answer: oneshot::Sender<Result<Found, ApiError>>,
+    answer: oneshot::Sender<Result<UnderKey, NotWritten>>,
 }
 
-impl Default for Starts {
-    fn default() -> Self {
-        Self { waiting: Arc::default(), pens: Arc::new(Semaphore::new(PENS)), alone: Arc::new(Semaphore::new(ALONE)) }
+/// Why a batch was not written, for each request in it.
+#[derive(Clone, Debug)]
+enum NotWritten {
+    /// The database is away or busy.
+    Unavailable(String),
+    /// The database refuses it for good.
+    Refused(String),
+}
+
+impl From<sqlx::Error> for NotWritten {
+    fn from(error: sqlx::Error) -> Self {
+        match classify(&error) {
+            Fault::Permanent => Self::Refused(describe(&error)),
+            Fault::Contention | Fault::Unavailable => Self::Unavailable(describe(&error)),
+        }
     }
 }
 
-impl Starts {
-    /// Returns after the commit that holds the start, or with what stands under its key. To be called in a task that nobody
-    /// drops: it may come to write for others.
-    pub(super) async fn write(&self, start: Arc<Start>) -> Result<Found, ApiError> {
-        let (answer, mut told) = oneshot::channel();
+impl From<NotWritten> for ActError {
+    fn from(error: NotWritten) -> Self {
+        match error {
+            NotWritten::Unavailable(cause) => Self::Unavailable(cause),
+            NotWritten::Refused(cause) => Self::Internal(cause),
+        }
+    }
+}
+
+impl Default for StartBatcher {
+    fn default() -> Self {
+        let (permits, alone) = (Arc::new(Semaphore::new(PERMITS)), Arc::new(Semaphore::new(ALONE)));
+        Self { waiting: Arc::default(), permits, alone }
+    }
+}
+
+impl StartBatcher {
+    /// Returns after the commit that holds the start, or with the answer that stands under its key.
+    pub(super) async fn write(&self, start: Arc<Start>) -> Result<UnderKey, ActError> {
+        let (answer, mut answered) = oneshot::channel();
         self.queue(Waiting { start: Arc::clone(&start), answer })?;
         let written = async {
-            // A pen in hand writes for those who came first: who is not among them comes to one again.
+            // The holder of a permit commits the oldest of the queue: its own start may not be among them yet.
             while self.waits(&start) {
                 tokio::select! {
                     biased;
-                    found = &mut told => return found,
-                    pen = Arc::clone(&self.pens).acquire_owned() => if let Ok(pen) = pen { self.begin(pen) },
+                    found = &mut answered => return found,
+                    permit = Arc::clone(&self.permits).acquire_owned() => if let Ok(permit) = permit { self.begin(permit) },
                 }
             }
-            told.await
+            answered.await
         };
         let found = timeout(PATIENCE, written).await;
-        let found = found.map_err(|_| ApiError::unavailable("the starts before it were not written in time"))?;
-        found.unwrap_or_else(|_| Err(ApiError::internal("writing a batch of starts panicked")))
+        let found = found.map_err(|_| ActError::Unavailable("earlier starts were not written in time".to_owned()))?;
+        Ok(found.map_err(|_| ActError::Internal("writing a batch of starts panicked".to_owned()))??)
     }
 
-    fn queue(&self, one: Waiting) -> Result<(), ApiError> {
+    fn queue(&self, one: Waiting) -> Result<(), ActError> {
         let mut waiting = self.waiting();
         if waiting.len() >= MAX_WAITING {
-            return Err(ApiError::unavailable("too many starts wait to be written"));
+            return Err(ActError::Unavailable("too many starts wait to be written".to_owned()));
         }
         waiting.push(one);
         Ok(())
     }
 
-    /// Whether nobody has begun to write it.
+    /// Whether it is still in the queue.
     fn waits(&self, start: &Arc<Start>) -> bool {
         self.waiting().iter().any(|it| Arc::ptr_eq(&it.start, start))
     }
 
-    /// How many wait for a pen.
+    /// How many starts wait for a permit.
     #[must_use]
     pub fn waiting_now(&self) -> usize {
         self.waiting().len()
     }
 
-    /// Writes what waits; nothing if somebody else does.
-    fn begin(&self, pen: OwnedSemaphorePermit) {
+    /// Commits the oldest of the queue, in a task of its own: the request that took the permit may end first.
+    fn begin(&self, permit: OwnedSemaphorePermit) {
         let batch: Vec<Waiting> = {
             let mut waiting = self.waiting();
-            // Of no use to anybody any more: he was told that it was not written.
+            // Their callers were already told that they were not written.
             waiting.retain(|it| !it.answer.is_closed());
             let some = waiting.len().min(MAX_BATCH);
             waiting.drain(..some).collect()
@@ -109,16 +136,15 @@ impl Starts {
         if batch.is_empty() {
             return;
         }
-        let starts = self.clone();
+        let batcher = self.clone();
         let writing = async move {
-            starts.write_all(batch).await;
-            drop(pen);
+            batcher.write_all(batch).await;
+            drop(permit);
         };
         tokio::spawn(writing.in_current_span());
     }
 
-    /// Writes a batch in one commit. What the database refuses for good is halved until it stands alone, so that one cannot
-    /// fail its neighbours.
+    /// Writes a batch in one commit. A batch that the database refuses for good is halved until the refused start stands alone.
     async fn write_all(&self, batch: Vec<Waiting>) {
         let mut batches = vec![batch];
         while let Some(mut batch) = batches.pop() {
@@ -126,12 +152,12 @@ impl Starts {
                 Ok(found) => {
                     for (waiting, found) in batch.into_iter().zip(found) {
                         match found {
-                            Found::Held => drop(tokio::spawn(self.clone().write_alone(waiting).in_current_span())),
+                            UnderKey::Locked => drop(tokio::spawn(self.clone().write_alone(waiting).in_current_span())),
                             found => drop(waiting.answer.send(Ok(found))),
                         }
                     }
                 }
-                Err(error) if error.kind() == Kind::Internal && batch.len() > 1 => {
+                Err(NotWritten::Refused(_)) if batch.len() > 1 => {
                     let second = batch.split_off(batch.len() / 2);
                     batches.extend([second, batch]);
                 }
@@ -144,14 +170,14 @@ impl Starts {
         }
     }
 
-    /// Writes one start when whoever writes its key has done so, or finds what that wrote.
+    /// Writes one start after the other transaction on its key has ended, or finds the answer that it wrote.
     async fn write_alone(self, waiting: Waiting) {
-        let Ok(_one) = self.alone.acquire().await else { return };
+        let Ok(_permit) = self.alone.acquire().await else { return };
         if waiting.answer.is_closed() {
             return;
         }
         let found = Batch::new(vec![Arc::clone(&waiting.start)], true).write().await;
-        let _ = waiting.answer.send(found.map(|mut it| it.pop().unwrap_or(Found::Gone)));
+        let _ = waiting.answer.send(found.map(|mut it| it.pop().unwrap_or(UnderKey::Gone)));
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
@@ -162,21 +188,21 @@ impl Starts {
 /// Starts that are written in one commit, the same in each try.
 struct Batch {
     starts: Vec<Arc<Start>>,
-    /// Whether it waits for others who write its keys.
+    /// Whether it waits for other transactions on its keys.
     waits: bool,
     #[cfg(feature = "broken")]
     tried: std::sync::atomic::AtomicU32,
 }
 
-/// What came of those of a batch of which it is known, by their places in it.
-type Known = HashMap<usize, Found>;
+/// The starts of a batch whose result is known, by their places in it.
+type Known = HashMap<usize, UnderKey>;
 
 /// What is written for one start.
 struct Fresh<'a> {
     /// Its place in the batch.
     at: usize,
     start: &'a Start,
-    /// The opening as it begins, and for whom.
+    /// The opening as it begins, and its customer.
     started: (Advance, Value),
     answer: Answer,
 }
@@ -185,25 +211,25 @@ impl<'a> Fresh<'a> {
     fn new(at: usize, start: &'a Start, flow: Flow, now: Time) -> Self {
         let advance = start.decide(flow, now);
         let answer = start.first_answer(&advance, flow, now);
-        Self { at, start, started: (advance, start.asked.customer()), answer }
+        Self { at, start, started: (advance, start.request.customer()), answer }
     }
 }
 
-/// Writes them and commits. Where one of the keys was taken by another although nothing stood under it, nothing is written.
+/// Writes them and commits. Where another request took one of the keys since they were read, nothing is written.
 async fn write(
-    state: &AppState,
+    acts: &Acts,
     mut transaction: Transaction<'_, Postgres>,
     fresh: Vec<Fresh<'_>>,
     mut known: Known,
     now: Time,
 ) -> sqlx::Result<Known> {
-    let AppState { settings, effect_context, faults, .. } = state;
+    let (writer, faults) = (&acts.cell.effect_context, &acts.shell.faults);
     let (started, answers): (Vec<_>, Vec<_>) =
         fresh.into_iter().map(|it| (it.started, (it.at, it.start, it.answer))).unzip();
     let keys: Vec<(Key<'_>, &Answer)> = answers.iter().map(|(_, start, answer)| (start.key(), answer)).collect();
     let write = async {
-        advance::start(&mut transaction, effect_context, &started, now).await?;
-        idempotency::insert(&mut transaction, &keys, now, now + settings.idempotency_ttl).await
+        advance::start(&mut transaction, writer, &started, now).await?;
+        idempotency::insert(&mut transaction, &keys, now, now + acts.settings.idempotency_ttl).await
     };
     if faults.around("start", Step::Settle, write).await? < keys.len() {
         transaction.rollback().await?;
@@ -224,55 +250,53 @@ impl Batch {
         }
     }
 
-    /// What came of each, in their order.
-    async fn write(self) -> Result<Vec<Found>, ApiError> {
-        let Some(state) = self.starts.first().map(|it| Arc::clone(&it.state)) else { return Ok(Vec::new()) };
-        let batch = Arc::new(self);
-        let at = Arc::clone(&state);
-        database(&state.pool, move |connection| Arc::clone(&batch).run(Arc::clone(&at), connection)).await
+    /// The result of each, in their order.
+    async fn write(self) -> Result<Vec<UnderKey>, NotWritten> {
+        let Some(acts) = self.starts.first().map(|it| it.acts.clone()) else { return Ok(Vec::new()) };
+        let pool = acts.cell.pool.clone();
+        let work = async move |connection: &mut PgConnection| {
+            #[cfg(feature = "broken")]
+            if let Some(again) = self.blindly_again() {
+                return again.look(&acts, connection).await;
+            }
+            self.look(&acts, connection).await
+        };
+        Ok(db::on(&pool, work).await?)
     }
 
-    async fn run(self: Arc<Self>, state: Arc<AppState>, mut connection: Connection) -> sqlx::Result<Vec<Found>> {
-        #[cfg(feature = "broken")]
-        if let Some(again) = self.blindly_again() {
-            return again.look(&state, &mut connection).await;
-        }
-        self.look(&state, &mut connection).await
-    }
-
-    /// Looks what stands under the keys, and writes where nothing does.
-    async fn look(&self, state: &AppState, connection: &mut Connection) -> sqlx::Result<Vec<Found>> {
-        let mut found: Vec<Option<Found>> = self.starts.iter().map(|_| None).collect();
+    /// Reads what stands under the keys, and writes where nothing does.
+    async fn look(&self, acts: &Acts, connection: &mut PgConnection) -> sqlx::Result<Vec<UnderKey>> {
+        let mut found: Vec<Option<UnderKey>> = self.starts.iter().map(|_| None).collect();
         for _ in 0..LOOKS {
             let left: Vec<usize> = (0..found.len()).filter(|at| found[*at].is_none()).collect();
             if left.is_empty() {
                 break;
             }
-            for (at, it) in self.look_once(state, connection, &left).await? {
+            for (at, it) in self.look_once(acts, connection, &left).await? {
                 found[at] = Some(it);
             }
         }
-        let found: Vec<Found> = found.into_iter().map(|it| it.unwrap_or(Found::Gone)).collect();
+        let found: Vec<UnderKey> = found.into_iter().map(|it| it.unwrap_or(UnderKey::Gone)).collect();
         // Nothing fails from here on: the try that comes here is the last.
-        for (start, _) in self.starts.iter().zip(&found).filter(|(_, found)| matches!(found, Found::Ours(_))) {
+        for (start, _) in self.starts.iter().zip(&found).filter(|(_, found)| matches!(found, UnderKey::Ours(_))) {
             start.committed();
         }
         Ok(found)
     }
 
-    /// One transaction: what came of those that are `left`, as far as it is known.
-    async fn look_once(&self, state: &AppState, connection: &mut Connection, left: &[usize]) -> sqlx::Result<Known> {
-        let now = state.clock.now();
+    /// One transaction for the starts that are `left`; those that it does not decide are left for the next one.
+    async fn look_once(&self, acts: &Acts, connection: &mut PgConnection, left: &[usize]) -> sqlx::Result<Known> {
+        let now = acts.shell.clock.now();
         let mut transaction = connection.begin().await?;
         let (known, fresh) = self.sort(&mut transaction, left, now).await?;
         if fresh.is_empty() {
             transaction.rollback().await?;
             return Ok(known);
         }
-        write(state, transaction, fresh, known, now).await
+        write(acts, transaction, fresh, known, now).await
     }
 
-    /// Sorts them: those of which it is known what they come to, and those that are to be written.
+    /// Sorts them into those whose result is known and those that are to be written.
     async fn sort(
         &self,
         connection: &mut PgConnection,
@@ -286,13 +310,13 @@ impl Batch {
             let start = &*self.starts[at];
             match under {
                 Under::Answer(answer) => drop(known.insert(at, start.judge(answer, now))),
-                Under::Held => drop(known.insert(at, Found::Held)),
-                // Of several with one key the first is written: the others find its answer.
+                Under::Held => drop(known.insert(at, UnderKey::Locked)),
+                // The first of several with one key is written: the others find its answer.
                 Under::Nothing if !firsts.insert(start.key()) => {}
                 Under::Nothing => {
                     let flow = start.flow(connection, now).await?;
                     match start.refused_for().filter(|_| flow == Flow::Sync) {
-                        Some(wait) => drop(known.insert(at, Found::Refused(wait))),
+                        Some(wait) => drop(known.insert(at, UnderKey::BreakerOpen(wait))),
                         None => fresh.push(Fresh::new(at, start, flow, now)),
                     }
                 }

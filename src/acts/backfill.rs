@@ -1,0 +1,81 @@
+//! Pulls a provider's list and feeds it through the inbox: an item of it counts like a webhook.
+//!
+//! It is a row first, and a worker pulls: neither a crash nor an outage of the provider loses it.
+
+use chrono::{DurationRound, TimeDelta};
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{ActError, Acts, Operator};
+use crate::clock::Time;
+use crate::db::backfills::Cause;
+use crate::db::operator_actions::Action;
+use crate::db::{self, operator_actions};
+use crate::workers::backfill::{self, request as insert};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackfillRequest {
+    pub provider: &'static str,
+    pub reason: String,
+    /// None: from the provider's last webhook, less the overlap.
+    pub since: Option<Time>,
+}
+
+/// The id of the backfill that does it, which may be one that was asked for before and has not begun.
+///
+/// # Errors
+/// When the provider has no list, `since` is in the future, or the database is away.
+pub async fn run(acts: &Acts, operator: &Operator, request: BackfillRequest) -> Result<Uuid, ActError> {
+    let BackfillRequest { provider, reason, since } = request;
+    let action = acts.record(&operator.name(), "backfill_provider", provider, reason.clone());
+    let since = since.map(|since| from(since, action.at)).transpose()?;
+    if !acts.outside.providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
+        return Err(ActError::WrongState("this provider has no list"));
+    }
+    let by = Some((action.who.clone(), reason));
+    let (id, provider) = (acts.shell.ids.next(), provider.to_owned());
+    let asked = backfill::BackfillRequest { id, provider, since, away_since: None, cause: Cause::Operator, by };
+    let overlap = acts.settings.catch_up_overlap;
+    let work = async move |connection: &mut PgConnection| {
+        let id = insert(connection, &asked, overlap, action.at).await?;
+        let action = Action { detail: json!({"backfill_id": id, "since": asked.since}), ..action.clone() };
+        operator_actions::insert(connection, &action).await?;
+        Ok::<_, sqlx::Error>(id)
+    };
+    let id = db::in_one_commit(&acts.cell.pool, work).await?;
+    let id = id.ok_or_else(|| ActError::Internal("an operator's backfill was not taken".to_owned()))?;
+    acts.cell.wakers.backfill.notify_one();
+    tracing::info!(provider = request.provider, backfill.id = %id, "an operator asked for a backfill");
+    Ok(id)
+}
+
+/// In the microseconds that the database keeps, and not before 1970. A time in the future is refused: a list from then on would
+/// be empty, and hide that nothing was looked for.
+fn from(since: Time, now: Time) -> Result<Time, ActError> {
+    if since > now {
+        return Err(ActError::WrongState("since is in the future"));
+    }
+    let since = since.max(Time::UNIX_EPOCH);
+    since.duration_trunc(TimeDelta::microseconds(1)).map_err(|error| ActError::Internal(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_has_not_come_is_refused_and_one_before_1970_is_1970() {
+        let now: Time = "2026-01-01T00:00:00Z".parse().unwrap();
+        let from = |text: &str| from(chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc(), now);
+        for since in ["2025-12-31T23:59:59Z", "2026-01-01T01:59:59.0000001+02:00", "2026-01-01T00:00:00Z"] {
+            assert!(from(since).unwrap() <= now, "{since}");
+        }
+        for since in ["2026-01-01T00:00:01Z", "9999-12-31T23:59:59-23:59"] {
+            assert!(matches!(from(since), Err(ActError::WrongState(_))), "{since}");
+        }
+        for since in ["1969-12-31T23:59:59Z", "0000-01-01T00:00:00Z"] {
+            assert_eq!(from(since).unwrap(), Time::UNIX_EPOCH, "{since}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Erases the personal data of an opening that has ended, everywhere it stands.
+//!
+//! State, version and history stay, and the history still verifies.
+
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::{ActError, Acts, Operator, about_opening, locked, seen};
+use crate::db::{self, erasure, operator_actions};
+use crate::domain::{Opening, OpeningId};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EraseRequest {
+    pub reason: String,
+    pub expected_version: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erased {
+    Now,
+    /// It was erased before. A repeat empties messages about it that came since, and is not recorded.
+    Already,
+}
+
+/// # Errors
+/// When there is no such opening, it has moved or has not ended, or the database is away.
+pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: EraseRequest) -> Result<(), ActError> {
+    let EraseRequest { reason, expected_version } = request;
+    let action = acts.record(&operator.name(), "erase_opening", id, reason);
+    let action = about_opening(action, id.0, json!({}));
+    let work = async move |connection: &mut PgConnection| {
+        let opening = locked(connection, id, expected_version).await?;
+        let erased = check(&opening)?;
+        match erased {
+            Erased::Already => erasure::again(connection, &opening, action.at).await?,
+            Erased::Now => {
+                erasure::erase(connection, &opening, action.at).await?;
+                // After the erasure, which empties what earlier acts said.
+                operator_actions::insert(connection, &action).await?;
+            }
+        }
+        Ok::<_, ActError>(erased)
+    };
+    if db::in_one_commit(&acts.cell.pool, work).await? == Erased::Now {
+        tracing::info!(opening.id = %id, "an operator erased the personal data of an opening");
+    }
+    Ok(())
+}
+
+/// # Errors
+/// As [`run`].
+pub async fn rehearse(acts: &Acts, _: &Operator, id: OpeningId, request: EraseRequest) -> Result<Erased, ActError> {
+    let work = async move |connection: &mut PgConnection| check(&seen(connection, id, request.expected_version).await?);
+    db::on(&acts.cell.pool, work).await
+}
+
+fn check(opening: &Opening) -> Result<Erased, ActError> {
+    if opening.state.erased_at().is_some() {
+        return Ok(Erased::Already);
+    }
+    if opening.state_name().is_terminal() {
+        return Ok(Erased::Now);
+    }
+    Err(ActError::WrongState("the opening has not ended: its data is still needed"))
+}

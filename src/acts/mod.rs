@@ -1,0 +1,108 @@
+//! What people and callers do: a file per act. REST handlers and pages extract a request, call the act, and answer.
+//!
+//! `run` does it: state, follow-up and the record of the act commit together, and the ids are the same in every try of the
+//! commit, so that one call is one act. `rehearse` makes the same reads and the same decision, and writes nothing. A crash leaves
+//! either nothing or a whole act, which the caller's repeat finds.
+
+pub mod backfill;
+mod dead_letter;
+pub mod discard;
+pub mod discard_work;
+pub mod erase;
+mod error;
+pub mod flags;
+pub mod force_breaker;
+pub mod poll;
+pub mod principal;
+pub mod redrive;
+pub mod resolve;
+pub mod resolve_case;
+pub mod reverify;
+pub mod reverify_all;
+pub mod set_flag;
+pub mod start;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use self::error::ActError;
+pub use self::principal::{Admin, Caller, Forbidden, Operator, Principal};
+use crate::config::Settings;
+use crate::db::inbox::NewFact;
+use crate::db::openings;
+use crate::db::operator_actions::Action;
+use crate::domain::{Fact, Opening, OpeningId, Source};
+use crate::ingest::Ingest;
+use crate::provider::SecretUses;
+use crate::shell::{Cell, Outside, Shell};
+use crate::workers::facts;
+
+/// What acts work with.
+#[derive(Clone)]
+pub struct Acts {
+    pub settings: Arc<Settings>,
+    pub shell: Shell,
+    pub cell: Cell,
+    pub outside: Outside,
+    /// The way of messages into the inbox.
+    pub ingest: Ingest,
+    /// Which secrets verify webhooks.
+    pub secret_uses: SecretUses,
+    /// The flag's rules, as this process knows them.
+    pub flags: flags::Flags,
+    /// Starts that wait for a commit.
+    pub starts: start::StartBatcher,
+    /// Cancelled when the service stops: no caller is kept waiting.
+    pub stopping: CancellationToken,
+}
+
+impl Acts {
+    /// The record of an act. Make it before the work, so that every try records the same act.
+    fn record(&self, who: &str, action: &str, subject: impl ToString, reason: String) -> Action {
+        Action {
+            id: self.shell.ids.next(),
+            at: self.shell.clock.now(),
+            who: who.to_owned(),
+            action: action.to_owned(),
+            subject: subject.to_string(),
+            opening_id: None,
+            reason,
+            detail: json!({}),
+        }
+    }
+
+    /// An act on an opening as a fact for its inbox, under a key that is the same in every try.
+    fn fact(&self, opening: &Opening, kind: &str, action: &Action, fact: &Fact) -> NewFact {
+        let (provider, event_id) = (&opening.request.provider, format!("{kind}:{}", action.id));
+        let new = facts::new(&self.shell.ids, Source::Operator, provider, event_id, opening.id.0, fact, action.at);
+        NewFact { headers: json!({"by": action.who}), ..new }
+    }
+}
+
+fn about_opening(action: Action, opening: Uuid, detail: Value) -> Action {
+    Action { opening_id: Some(opening), detail, ..action }
+}
+
+/// Reads the opening that an act is about, under its lock, and holds it to the version that the operator saw.
+async fn locked(connection: &mut PgConnection, id: OpeningId, expected: Option<i64>) -> Result<Opening, ActError> {
+    let anchor = openings::lock(connection, &[id.0]).await?.pop().ok_or(ActError::NotFound)?;
+    as_expected(anchor.opening, expected)
+}
+
+/// Reads the same without its lock, for a rehearsal.
+async fn seen(connection: &mut PgConnection, id: OpeningId, expected: Option<i64>) -> Result<Opening, ActError> {
+    as_expected(openings::get(connection, id).await?.ok_or(ActError::NotFound)?, expected)
+}
+
+fn as_expected(opening: Opening, expected: Option<i64>) -> Result<Opening, ActError> {
+    match expected {
+        Some(version) if version != opening.version => {
+            Err(ActError::Moved { version: opening.version, state: opening.state_name() })
+        }
+        _ => Ok(opening),
+    }
+}

@@ -1,0 +1,27 @@
+//! Makes a dead letter pending again, with all its attempts.
+
+use uuid::Uuid;
+
+use super::{ActError, Acts, Operator, dead_letter};
+use crate::db::dead_letters::{Act, Letter};
+use crate::domain::Topic;
+
+/// # Errors
+/// When there is no such dead letter, it went on otherwise or is of no use any more, or the database is away.
+pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> Result<(), ActError> {
+    let letter = dead_letter::run(acts, operator, id, Act::Redrive, reason).await?;
+    let wakers = &acts.cell.wakers;
+    match letter.kind.parse::<Topic>() {
+        Ok(topic) if letter.queue == "outbox" => wakers.relay(topic).notify_one(),
+        _ => wakers.inbox.notify_one(),
+    }
+    Ok(())
+}
+
+/// The letter that would be tried again.
+///
+/// # Errors
+/// As [`run`].
+pub async fn rehearse(acts: &Acts, _: &Operator, id: Uuid) -> Result<Letter, ActError> {
+    dead_letter::rehearse(acts, id, Act::Redrive).await
+}

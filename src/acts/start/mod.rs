@@ -1,0 +1,210 @@
+//! Starts an opening: one for each Idempotency-Key, also when requests are repeated, raced or lost.
+//!
+//! The anchor, its first command and the key commit together (`batcher`). A crash before the commit leaves nothing; after it, the
+//! caller's repeat finds the first answer under the key. So does the next try after a lost reply to COMMIT, which begins by
+//! reading the key. On the synchronous flow the caller then waits (`wait`).
+
+mod batcher;
+mod request;
+mod wait;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sqlx::PgConnection;
+
+pub use self::batcher::StartBatcher;
+pub use self::request::StartRequest;
+use super::{ActError, Acts, Caller};
+use crate::clock::{MAX_SKEW, Time};
+use crate::db;
+use crate::db::advance::Advance;
+use crate::db::idempotency::{Answer, Key};
+use crate::domain::resource::Resource;
+use crate::domain::{Flow, OpeningId, Source, StateName, Topic};
+use crate::provider::nexusbank;
+use crate::services::ProfileService;
+use crate::telemetry::metrics;
+
+/// HTTP statuses, kept with the body under the key: a repeat is given both again.
+const OK: i32 = 200;
+const CREATED: i32 = 201;
+const ACCEPTED: i32 = 202;
+
+/// The answer to the caller.
+#[derive(Clone, Debug)]
+pub struct Started {
+    pub answer: Answer,
+    /// It is the first answer again.
+    pub replayed: bool,
+}
+
+/// Why an opening was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("another request has this key")]
+    KeyReused,
+    /// On the synchronous flow.
+    #[error("a request with this key still waits for its answer")]
+    InProgress,
+    #[error("the breaker of a call that the caller would wait for is open")]
+    BreakerOpen(TimeDelta),
+    #[error(transparent)]
+    Failed(#[from] ActError),
+}
+
+/// # Errors
+/// When the key is another request's or in progress, a breaker is open for the synchronous flow, or the database is away.
+pub async fn run(acts: &Acts, caller: &Caller, key: String, request: StartRequest) -> Result<Started, StartError> {
+    let id = OpeningId(acts.shell.ids.next());
+    let (digest, token) = (request.digest(), caller.name());
+    let start = Arc::new(Start { id, digest, request, key, token, acts: acts.clone() });
+    match acts.starts.write(Arc::clone(&start)).await? {
+        UnderKey::Ours(answer) => Ok(Started { answer: start.waited(answer).await?, replayed: false }),
+        UnderKey::First(answer) => Ok(Started { answer, replayed: true }),
+        UnderKey::Other => Err(StartError::KeyReused),
+        UnderKey::Waits => Err(StartError::InProgress),
+        // The answer given now becomes the first one.
+        UnderKey::Overdue(answer) => Ok(Started { answer: start.conclude(answer).await?, replayed: true }),
+        UnderKey::Gone | UnderKey::Locked => {
+            Err(ActError::Unavailable("other requests were writing the key".to_owned()).into())
+        }
+        UnderKey::BreakerOpen(wait) => Err(StartError::BreakerOpen(wait)),
+    }
+}
+
+/// What stands under the key in the end.
+enum UnderKey {
+    /// The answer to this very request.
+    Ours(Answer),
+    /// The first answer, to an equal request before.
+    First(Answer),
+    /// The answer to another request.
+    Other,
+    /// An equal request that still waits for its answer.
+    Waits,
+    /// The answer to an equal request whose time to wait is over.
+    Overdue(Answer),
+    /// Other requests wrote it at each try, and it was free again.
+    Gone,
+    /// Another transaction is writing it.
+    Locked,
+    /// Nothing, and nothing was written: the calls that it takes are not let through for so long.
+    BreakerOpen(TimeDelta),
+}
+
+/// One request to start, the same in each of its tries.
+struct Start {
+    id: OpeningId,
+    request: StartRequest,
+    digest: Vec<u8>,
+    key: String,
+    token: Arc<str>,
+    acts: Acts,
+}
+
+impl Start {
+    /// The answer that the caller is given in the end.
+    async fn waited(self: &Arc<Self>, answer: Answer) -> Result<Answer, ActError> {
+        let Some(until) = answer.waits_until else { return Ok(answer) };
+        wait::wait(&self.acts, self.id, until).await;
+        self.conclude(answer).await
+    }
+
+    async fn conclude(self: &Arc<Self>, answer: Answer) -> Result<Answer, ActError> {
+        let start = Arc::clone(self);
+        let work = async move |connection: &mut PgConnection| {
+            wait::conclude(connection, start.key(), &answer, start.acts.shell.clock.now()).await
+        };
+        Ok(db::on(&self.acts.cell.pool, work).await?)
+    }
+
+    fn key(&self) -> Key<'_> {
+        (&self.token, &self.key)
+    }
+
+    /// The caller's wish, else the flag's decision.
+    async fn flow(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<Flow> {
+        if let Some(flow) = self.request.flow {
+            return Ok(flow);
+        }
+        let rules = self.acts.flags.rules(connection, now).await?;
+        Ok(rules.flow(self.id, &self.request.market, self.request.customer_type))
+    }
+
+    /// For how long the calls that a waiting caller would wait for are not let through.
+    fn refused_for(&self) -> Option<TimeDelta> {
+        let gates = &self.acts.outside.gates;
+        let bank = gates.gate(nexusbank::NAME, nexusbank::OPEN).refused_for();
+        bank.max(ProfileService::gate_of(gates).refused_for())
+    }
+
+    /// The opening as it begins.
+    fn decide(&self, flow: Flow, now: Time) -> Advance {
+        let policy = &self.acts.settings.policy;
+        Advance::started(crate::domain::start(self.id, self.request.on_flow(flow), policy, now))
+    }
+
+    /// The answer that is kept under the key with the opening.
+    fn first_answer(&self, advance: &Advance, flow: Flow, now: Time) -> Answer {
+        let body = serde_json::to_string(&Resource::from(&advance.opening)).unwrap_or_default();
+        let waits_until = (flow == Flow::Sync).then(|| now + self.acts.settings.sync_wait);
+        Answer { digest: self.digest.clone(), status: ACCEPTED, body, opening_id: self.id.0, waits_until }
+    }
+
+    /// What a committed answer under the key is to this request.
+    fn judge(&self, answer: Answer, now: Time) -> UnderKey {
+        if answer.opening_id == self.id.0 {
+            return UnderKey::Ours(answer);
+        }
+        if answer.digest != self.digest {
+            return UnderKey::Other;
+        }
+        match answer.waits_until {
+            None => UnderKey::First(answer),
+            Some(until) if still_waits(until, now, self.acts.settings.sync_wait) => UnderKey::Waits,
+            Some(_) => UnderKey::Overdue(answer),
+        }
+    }
+
+    /// Counts and logs the start and wakes the relays, once.
+    fn committed(&self) {
+        metrics::transition(None, StateName::CreatingProfile, Source::Api.as_str(), &self.request.market);
+        tracing::info!(opening.id = %self.id, "an opening was started");
+        self.acts.cell.wakers.relay(Topic::CreateProfile).notify_one();
+        self.acts.cell.wakers.relay(Topic::DeliverEvent).notify_one();
+    }
+
+    /// As if it had never been tried.
+    #[cfg(feature = "broken")]
+    fn under_another_key(&self, tried: u32) -> Self {
+        Self {
+            id: OpeningId(self.acts.shell.ids.next()),
+            request: self.request.clone(),
+            digest: self.digest.clone(),
+            key: format!("{}-{tried}", self.key),
+            token: Arc::clone(&self.token),
+            acts: self.acts.clone(),
+        }
+    }
+}
+
+/// Whether a caller still waits. No caller waits for longer than `sync_wait`: a time further away was written under a clock that
+/// has been set back since.
+fn still_waits(until: Time, now: Time, sync_wait: Duration) -> bool {
+    (until - MAX_SKEW * 2 - now).to_std().map_or(now < until, |left| left <= sync_wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_caller_waits_for_longer_than_sync_wait_whatever_the_clock_said() {
+        let (now, wait) = (Time::UNIX_EPOCH, Duration::from_secs(10));
+        assert!(still_waits(now + wait, now, wait) && still_waits(now + TimeDelta::milliseconds(1), now, wait));
+        assert!(!still_waits(now, now, wait) && !still_waits(now + wait + TimeDelta::minutes(1), now, wait));
+        assert!(still_waits(now + wait + MAX_SKEW, now, wait), "another replica's clock may be a little ahead");
+    }
+}

@@ -1,0 +1,117 @@
+//! Runs work on a connection of the pool: once for workers, with tries for requests.
+//!
+//! A request's work is done again after contention or a lost connection, so it must be safe to repeat: after a lost reply to
+//! COMMIT, only a read inside the work can tell whether the first try took effect. A connection whose work did not end is closed.
+//! It may hang, or hold an open transaction, and the next caller of the pool would meet both.
+
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+use tokio::time::timeout;
+
+use super::{Fault, WITHIN, classify, describe};
+
+/// Tries of a request's work: the first, and three more.
+const TRIES: usize = 4;
+
+/// The longest that a request waits for the database, just below the default of `ACK_TIMEOUT`. The caller is then told 503, and
+/// the work is given up: its repeat finds a commit that took effect all the same.
+pub const PATIENCE: Duration = Duration::from_millis(4_500);
+
+/// An error that work may end with: the database's, or a refusal of its own, which is never tried again.
+pub trait WorkError: From<sqlx::Error> {
+    /// The database's error, if it is one.
+    fn of_database(&self) -> Option<&sqlx::Error>;
+}
+
+impl WorkError for sqlx::Error {
+    fn of_database(&self) -> Option<&sqlx::Error> {
+        Some(self)
+    }
+}
+
+/// A connection that goes back to the pool only if its work has ended.
+struct Lent {
+    pooled: PoolConnection<Postgres>,
+    ended: bool,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.pooled.close_on_drop();
+        }
+    }
+}
+
+impl Lent {
+    fn new(pooled: PoolConnection<Postgres>) -> Self {
+        Self { pooled, ended: false }
+    }
+
+    async fn run<T, E>(mut self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
+        let done = work(&mut self.pooled).await;
+        self.ended = true;
+        done
+    }
+}
+
+/// Runs `work` on a connection, one time, for at most [`WITHIN`].
+///
+/// # Errors
+/// The work's, or the database's when it is away or does not answer in time.
+pub async fn once<T, E: From<sqlx::Error>>(
+    pool: &PgPool,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let lent = Lent::new(pool.acquire().await?);
+    timeout(WITHIN, lent.run(work)).await.unwrap_or_else(|_| Err(late().into()))
+}
+
+/// Runs a request's `work` on a connection, with tries, for at most [`PATIENCE`].
+///
+/// # Errors
+/// The work's, or the database's when it is away, too busy or does not answer in time.
+pub async fn on<T, E: WorkError>(pool: &PgPool, work: impl AsyncFn(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
+    timeout(PATIENCE, tries(pool, work)).await.unwrap_or_else(|_| Err(late().into()))
+}
+
+/// Runs a request's `work` in a transaction and commits it, with tries, for at most [`PATIENCE`]. An error of the work rolls back.
+///
+/// # Errors
+/// The work's, or the database's when it is away, too busy or does not answer in time.
+pub async fn in_one_commit<T, E: WorkError>(
+    pool: &PgPool,
+    work: impl AsyncFn(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let in_transaction = async move |connection: &mut PgConnection| {
+        let mut transaction = connection.begin().await?;
+        let done = work(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
+    };
+    on(pool, in_transaction).await
+}
+
+async fn tries<T, E: WorkError>(pool: &PgPool, work: impl AsyncFn(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
+    let (started, mut tried) = (Instant::now(), 1);
+    loop {
+        // The pool waits for a free connection nearly as long as a request may: that is not tried again.
+        let lent = Lent::new(pool.acquire().await?);
+        match lent.run(&work).await {
+            Err(error) if tried < TRIES && started.elapsed() < PATIENCE && is_momentary(&error) => tried += 1,
+            done => return done,
+        }
+    }
+}
+
+fn is_momentary(error: &impl WorkError) -> bool {
+    let Some(error) = error.of_database().filter(|it| classify(it) != Fault::Permanent) else { return false };
+    tracing::debug!(cause = describe(error), "database work is done again");
+    true
+}
+
+fn late() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer in time"))
+}

@@ -1,0 +1,154 @@
+//! A rehearsal says what the act would do, and writes nothing. (P34)
+
+use std::collections::BTreeMap;
+
+use account_opening::acts::erase::{self, EraseRequest, Erased};
+use account_opening::acts::poll::{self, PollRequest};
+use account_opening::acts::resolve::{self, ResolveRequest};
+use account_opening::acts::set_flag::{self, SetFlagRequest};
+use account_opening::acts::{ActError, Acts, Admin, Operator, Principal, discard, redrive, reverify};
+use account_opening::config::Role;
+use account_opening::domain::flag::{Rule, Scope};
+use account_opening::domain::{OpeningId, Resolution, StateName};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+use world::{Fault, Plan};
+
+use super::{IBAN, OTHER_IBAN, resolve as resolved, taken};
+use crate::support::TestApp;
+
+fn principal(role: Role) -> Principal {
+    Principal { name: "desk".into(), role }
+}
+
+fn operator() -> Operator {
+    Operator::try_from(principal(Role::Operator)).unwrap()
+}
+
+/// The rows of every table, counted and hashed.
+async fn rows(app: &TestApp) -> BTreeMap<String, (i64, i64)> {
+    let tables: Vec<String> =
+        sqlx::query_scalar("select tablename::text from pg_tables where schemaname = current_schema()")
+            .fetch_all(&app.pool)
+            .await
+            .unwrap();
+    let mut all = BTreeMap::new();
+    for table in tables {
+        let sql = format!("select count(*), coalesce(sum(hashtext(t::text)::bigint), 0)::bigint from {table} t");
+        let counted: (i64, i64) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&app.pool).await.unwrap();
+        all.insert(table, counted);
+    }
+    all
+}
+
+fn completed(iban: &str) -> ResolveRequest {
+    ResolveRequest {
+        resolution: Resolution::Completed {
+            iban: iban.to_owned(),
+            bic: "NEXUBEBB".to_owned(),
+            provider_reference: None,
+        },
+        reason: "seen at the bank".to_owned(),
+        evidence: "their letter".to_owned(),
+        expected_version: None,
+    }
+}
+
+fn opening(id: &str) -> OpeningId {
+    OpeningId(id.parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_rehearsed_resolution_shows_where_the_act_then_leads() {
+    let app = TestApp::start().await;
+    let (id, _) = app.open().waiting().await;
+    let (acts, before): (&Acts, _) = (&app.state.acts, rows(&app).await);
+    let shown = resolve::rehearse(acts, &operator(), opening(&id), completed(IBAN)).await.unwrap();
+    assert_eq!(rows(&app).await, before);
+    assert_eq!(shown.opening.state_name(), StateName::IssuingCard);
+    assert!(!shown.effects.is_empty(), "the card is sent for");
+    resolve::run(acts, &operator(), opening(&id), completed(IBAN)).await.unwrap();
+    app.settle().await;
+    assert_eq!(app.opening(&id).await["state"], "completed");
+    app.finish().await;
+}
+
+/// An account that another opening holds is known to a rehearsal as to the decision.
+#[tokio::test]
+async fn a_rehearsed_resolution_knows_whose_account_it_is() {
+    let app = TestApp::start().await;
+    let (holder, _) = app.open().waiting().await;
+    let acts = &app.state.acts;
+    resolve::run(acts, &operator(), opening(&holder), completed(OTHER_IBAN)).await.unwrap();
+    app.settle().await;
+    let (id, _) = app.open().waiting().await;
+    let shown = resolve::rehearse(acts, &operator(), opening(&id), completed(OTHER_IBAN)).await.unwrap();
+    assert_eq!(shown.opening.state_name(), StateName::AwaitingProvider);
+    resolve::run(acts, &operator(), opening(&id), completed(OTHER_IBAN)).await.unwrap();
+    app.settle().await;
+    assert_eq!(app.opening(&id).await["state"], "awaiting_provider");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn no_rehearsal_writes_anything() {
+    let app = TestApp::start().await;
+    let acts = &app.state.acts;
+    let (waiting, _) = app.open().waiting().await;
+    let (ended, _) = app.open().waiting().await;
+    assert_eq!(resolved(&app, &ended, "failed").await, 202);
+    let plan = Plan { profile: vec![Fault::ErrorBefore { status: 422 }], ..Plan::by_hand() };
+    app.open().plan(plan).start().await;
+    app.settle().await;
+    let letter: Uuid = app.items("/v1/dead-letters").await[0]["id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(app.webhook().without("webhook-signature").answered().await, 401);
+    let refused: Uuid = app.items("/v1/rejected-requests").await[0]["id"].as_str().unwrap().parse().unwrap();
+    let before = rows(&app).await;
+
+    let poll = poll::rehearse(acts, &operator(), opening(&waiting), PollRequest::default()).await;
+    assert!(poll.is_ok());
+    let poll = poll::rehearse(acts, &operator(), opening(&ended), PollRequest::default()).await;
+    assert!(matches!(poll, Err(ActError::WrongState(_))));
+    let erase = async |id: &str, expected_version| {
+        let request = EraseRequest { reason: "asked".to_owned(), expected_version };
+        erase::rehearse(acts, &operator(), opening(id), request).await
+    };
+    assert_eq!(erase(&ended, None).await.unwrap(), Erased::Now);
+    assert!(matches!(erase(&ended, Some(99)).await, Err(ActError::Moved { state: StateName::Failed, .. })));
+    assert!(matches!(erase(&waiting, None).await, Err(ActError::WrongState(_))));
+    assert_eq!(redrive::rehearse(acts, &operator(), letter).await.unwrap().id, letter);
+    assert_eq!(discard::rehearse(acts, &operator(), letter).await.unwrap().id, letter);
+    assert!(matches!(redrive::rehearse(acts, &operator(), refused).await, Err(ActError::NotFound)));
+    assert!(matches!(reverify::rehearse(acts, &operator(), refused).await, Err(ActError::WrongState(_))));
+    assert_eq!(rows(&app).await, before);
+
+    taken(&app, &format!("/v1/dead-letters/{letter}/discard"), &json!({"reason": "of no use"})).await;
+    assert!(matches!(redrive::rehearse(acts, &operator(), letter).await, Err(ActError::WrongState(_))));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_rehearsed_flag_counts_the_openings_that_would_change_their_flow() {
+    let app = TestApp::start().await;
+    for market in ["BE", "BE", "NL"] {
+        app.open().market(market).start().await;
+    }
+    app.settle().await;
+    let before = rows(&app).await;
+    let scope = Scope { market: Some("BE".to_owned()), customer_type: None };
+    let rule = Rule { scope, enabled: false, percentage: 100 };
+    let request = SetFlagRequest { flag: "async-account-opening", rule, reason: "an outage".to_owned() };
+    let admin = Admin::try_from(principal(Role::Admin)).unwrap();
+    let shown = set_flag::rehearse(&app.state.acts, &admin, request).await.unwrap();
+    assert_eq!((shown.openings, shown.async_now, shown.async_then, shown.moved), (3, 3, 1, 2));
+    assert_eq!(rows(&app).await, before);
+    app.finish().await;
+}
+
+/// P35: there is no act without its role, wherever the call comes from.
+#[test]
+fn a_lower_role_proves_no_higher_one() {
+    assert!(Operator::try_from(principal(Role::Caller)).is_err());
+    assert!(Admin::try_from(principal(Role::Operator)).is_err());
+}
