@@ -1,8 +1,8 @@
-//! `events`: what subscribers are told, read by a position so that none is skipped.
+//! `events`: events for subscribers, read by position so that none is skipped.
 //!
-//! An event is given its position after its commit, by one statement at a time ([`place`]). So commits that overtake each other
-//! hide none, and a reader's place stands for the same events wherever the cell is restored. A crash leaves events without a
-//! position, which the next read or sweep gives them.
+//! An event gets its position after its commit, by one statement at a time ([`place`]). So commits that overtake each
+//! other hide no event, and a reader's position means the same events after the cell is restored elsewhere. A crash
+//! leaves events without a position; the next read or sweep assigns it.
 
 #[cfg(feature = "broken")]
 mod broken;
@@ -16,22 +16,18 @@ use super::Page;
 use crate::clock::{MAX_SKEW, Time};
 use crate::domain::{EventType, OpeningId};
 
-/// An event to be written.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    /// The same on every delivery, also where it is decided once more after its commit was lost.
+    /// The same for every delivery, and for a repeated decision after a lost commit.
     pub id: Uuid,
-    /// The opening that it is about.
     pub opening_id: OpeningId,
-    /// What happened.
     pub kind: EventType,
-    /// The opening's version: it gives the order.
+    /// The opening's version, which orders its events.
     pub version: i64,
-    /// The opening as it was then.
+    /// The opening as of that version.
     pub data: Value,
 }
 
-/// An event as it is read back.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub id: Uuid,
@@ -41,16 +37,13 @@ pub struct Event {
     pub at: Time,
 }
 
-/// Events that are given a position by one statement, at most.
+/// Maximum events that one statement places.
 pub const MAX_PLACED: u64 = 10_000;
-/// How far positions leap ahead on a server that started anew: it may lack what another one had given out, by a clock that was
-/// ahead of ours.
+/// The minimum lead of positions on a server that has restarted: its predecessor may have assigned higher ones with a
+/// clock ahead of ours.
 const LEAP: TimeDelta = TimeDelta::seconds(MAX_SKEW.num_seconds() * 12);
 
-/// Inserts events, each among those without a position.
-///
-/// # Errors
-/// When the database is away.
+/// Inserts events without a position.
 pub async fn insert(connection: &mut PgConnection, events: &[NewEvent], now: Time) -> sqlx::Result<()> {
     if events.is_empty() {
         return Ok(());
@@ -82,14 +75,11 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewEvent], now: Tim
     Ok(())
 }
 
-/// Gives positions to events that are committed and have none, at most [`MAX_PLACED`]; how many. Call it outside a
-/// transaction: what is read after it must be committed. Nothing where another does it at this moment.
+/// Assigns positions to at most [`MAX_PLACED`] committed events without one; returns their number. Call it outside a
+/// transaction: a read after it must see committed events only. Does nothing while another replica places events.
 ///
-/// A position is greater than every one before, and not less than the time in microseconds. So positions that were given by a
-/// server whose last commits are lost, and that readers have seen, are not given again to other events.
-///
-/// # Errors
-/// When the database is away.
+/// A position is greater than all earlier ones and at least the current time in microseconds. So positions of a server
+/// that lost its last commits, which readers may have seen, are not reused for other events.
 pub async fn place(connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
     let placed = sqlx::query_scalar!(
         r#"-- events::place
@@ -124,16 +114,13 @@ pub async fn place(connection: &mut PgConnection, now: Time) -> sqlx::Result<u64
     Ok(placed.unsigned_abs())
 }
 
-/// A page of events beyond a position, each with its own.
-///
-/// # Errors
-/// When the database is away.
+/// A page of events after a position, each with its own.
 pub async fn list(connection: &mut PgConnection, page: Page<i64>) -> sqlx::Result<Vec<(i64, Event)>> {
     #[cfg(feature = "broken")]
     if crate::faults::broken::lacks(crate::faults::broken::Defence::EventOrder) {
         return broken::by_transaction(connection, page).await;
     }
-    // The limit within keeps the planner from reading all events for a join: it looks each up by its id.
+    // Plan: the inner limit makes the planner look each event up by id instead of reading all events for a join.
     let rows = sqlx::query!(
         r#"-- events::list
         select p.position, e.id, e.opening_id, e.type as kind, e.data, e.at
@@ -152,10 +139,6 @@ pub async fn list(connection: &mut PgConnection, page: Page<i64>) -> sqlx::Resul
     Ok(events.collect())
 }
 
-/// Reads events by their ids.
-///
-/// # Errors
-/// When the database is away.
 pub async fn get(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Event>> {
     sqlx::query_as!(
         Event,
@@ -167,10 +150,7 @@ pub async fn get(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Ve
     .await
 }
 
-/// Takes what is personal out of an opening's events: who reads them later is told that it was erased.
-///
-/// # Errors
-/// When the database is away.
+/// Erases personal data in an opening's events; later readers see that it was erased.
 pub async fn erase(connection: &mut PgConnection, opening: OpeningId, scrub: &Value) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- events::erase

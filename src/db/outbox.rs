@@ -1,4 +1,4 @@
-//! `outbox`: calls and deliveries to others, written with the state change that caused them.
+//! `outbox`: calls and deliveries to other systems, written with the state change that caused them.
 
 #[cfg(feature = "broken")]
 pub(super) mod broken;
@@ -16,25 +16,19 @@ pub use self::waiting::{Discarded, Place, Waiting, discard, give_up_tracker_work
 use crate::clock::Time;
 use crate::domain::{OpeningId, StateName, Topic};
 
-/// Work for the relay.
 #[derive(Clone, Debug)]
 pub struct NewWork {
-    /// The Idempotency-Key: the same on every repeat.
+    /// The Idempotency-Key, the same for every repeat.
     pub id: Uuid,
-    /// The opening that it is for.
     pub opening_id: OpeningId,
-    /// What it is.
     pub topic: Topic,
-    /// Whose work it must not delay: the market, or the subscriber that it is for. Empty: nobody's in particular.
+    /// The lane, which isolates it from other work: the market, or the subscriber. Empty: none.
     pub lane: String,
-    /// What it needs beside the opening.
+    /// Data that is not in the opening.
     pub payload: Value,
 }
 
-/// Inserts work, due at once.
-///
-/// # Errors
-/// When the database is away.
+/// Inserts work that is due at once.
 pub async fn insert(connection: &mut PgConnection, work: &[NewWork], now: Time) -> sqlx::Result<()> {
     if work.is_empty() {
         return Ok(());
@@ -62,11 +56,8 @@ pub async fn insert(connection: &mut PgConnection, work: &[NewWork], now: Time) 
     Ok(())
 }
 
-/// Cancels the unsent work of openings that left the state in which it was of use. Work that is being sent right now is
-/// cancelled too: its result is a fact like any other.
-///
-/// # Errors
-/// When the database is away.
+/// Cancels unsent work of openings that left the state in which it is useful. Work being sent is cancelled, too; its
+/// result is a fact like any other.
 pub async fn cancel(connection: &mut PgConnection, left: &[(OpeningId, Topic)]) -> sqlx::Result<()> {
     if left.is_empty() {
         return Ok(());
@@ -95,27 +86,24 @@ pub async fn cancel(connection: &mut PgConnection, left: &[(OpeningId, Topic)]) 
     Ok(())
 }
 
-/// Work that was claimed.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// The Idempotency-Key.
     pub id: Uuid,
-    /// The opening that it is for.
     pub opening_id: Uuid,
-    /// What it needs beside the opening.
+    /// Data that is not in the opening.
     pub payload: Value,
     /// Unusable answers and errors of our own so far.
     pub attempts: i32,
-    /// The number of this claim; from the second on, the call may have been made already.
+    /// The number of this claim; from the second claim on, the call may have been made already.
     pub claims: i32,
-    /// What became of the earlier ones; a claim without an entry ended in a crash.
+    /// The results of earlier claims; a claim without an entry ended in a crash.
     pub attempt_log: Value,
-    /// What `RETRY_FOR` counts from: when it was written, or redriven.
+    /// The start of `RETRY_FOR`: when it was written or redriven.
     pub retry_from: Time,
 }
 
 impl Claimed {
-    /// Whether an earlier claim may have had its effect: all but those of which it is known that nothing was sent.
+    /// Whether an earlier claim may have taken effect: all except those known to have sent nothing.
     #[must_use]
     pub fn may_have_taken_effect(&self) -> bool {
         let log = self.attempt_log.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -124,11 +112,9 @@ impl Claimed {
     }
 }
 
-/// Makes work of one topic due that waits because the other side was out of order or asked for time: what was held, and what was
-/// tried and not answered. A pause that the other side asked for is kept by the gate before its calls. `all`: whatever it waits
-/// for. `subscribers`: of these alone. How much was made due, at most `limit`: then there may be more.
-///
-/// # Errors
+/// Makes work of one topic due that waits because of an outage: deferred work, and work whose call failed. The gate
+/// still enforces a pause that the other side asked for. `all`: any waiting work. `subscribers`: only of these. Returns
+/// the number, at most `limit`; if equal, there may be more.
 /// When the database is away.
 pub async fn make_due(
     connection: &mut PgConnection,
@@ -164,10 +150,7 @@ pub async fn make_due(
     Ok(done.rows_affected())
 }
 
-/// Whether a command would still be of use: its opening is in the state that it serves.
-///
-/// # Errors
-/// When the database is away.
+/// Whether a command is still useful: its opening is in the state that it serves.
 pub async fn is_of_use(connection: &mut PgConnection, opening: Uuid, topic: Topic) -> sqlx::Result<bool> {
     let Some(wanted) = topic.state() else { return Ok(true) };
     let state = sqlx::query_scalar!(
@@ -180,11 +163,8 @@ pub async fn is_of_use(connection: &mut PgConnection, opening: Uuid, topic: Topi
     Ok(state.and_then(|state| state.parse::<StateName>().ok()) == Some(wanted))
 }
 
-/// Empties what people said about an opening's commands, and the payload of those that are over. What still has to be sent
-/// keeps its own: it holds no personal data.
-///
-/// # Errors
-/// When the database is away.
+/// Erases texts of people from an opening's commands, and the payload of finished ones. Unsent work keeps its payload,
+/// which contains no personal data.
 pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- outbox::erase

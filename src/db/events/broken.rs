@@ -8,9 +8,6 @@ use super::Event;
 
 /// A page of events of transactions after one, and before every one that still runs. The numbers are those of a cluster: in
 /// another one they begin anew.
-///
-/// # Errors
-/// When the database is away.
 pub async fn by_transaction(connection: &mut PgConnection, page: Page<i64>) -> sqlx::Result<Vec<(i64, Event)>> {
     type Columns = (i64, uuid::Uuid, uuid::Uuid, String, serde_json::Value, crate::clock::Time);
     let rows: Vec<Columns> = sqlx::query_as(

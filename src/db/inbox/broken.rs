@@ -1,4 +1,4 @@
-//! An inbox without its key: only in a build for the controls of the chaos run.
+//! An inbox without its unique key; only in builds for the chaos run's controls.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,7 @@ use super::NewFact;
 use crate::domain::Source;
 use crate::faults::broken::{Defence, lacks, mattered};
 
-/// Stores facts without a key that would be unique.
-///
-/// # Errors
-/// When the database is away.
+/// Stores facts without a unique key.
 pub async fn insert(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashSet<Uuid>> {
     let mut fresh = Vec::new();
     for fact in facts {
@@ -22,7 +19,7 @@ pub async fn insert(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
                 .bind(&fact.event_id)
                 .fetch_one(&mut *connection)
                 .await?;
-        // Our own facts have no other defence than the key; what is to be shown is that of the bank's.
+        // Our own facts have no defence but the key; the control is about the bank's facts.
         let looks = lacks(Defence::UniqueKey) || fact.source == Source::Command;
         if known && !looks {
             mattered(Defence::DurableDedup);
@@ -31,7 +28,7 @@ pub async fn insert(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::
             fresh.push(*fact);
         }
     }
-    // From the look to here, another replica may have looked, too.
+    // Between lookup and insert, another replica may have looked, too.
     for fact in &fresh {
         insert_one(connection, fact).await?;
     }

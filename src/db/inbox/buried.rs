@@ -10,9 +10,6 @@ use crate::clock::Time;
 
 /// Unreadable facts of our own making and items of a provider's list: no stranger wrote them, so if we can read one, it was
 /// buried by a version that could not. At most `limit` of those since `since`, newest first.
-///
-/// # Errors
-/// When the database is away.
 pub async fn buried(connection: &mut PgConnection, since: Time, limit: i64) -> sqlx::Result<Vec<Pending>> {
     sqlx::query_as!(
         Pending,
@@ -31,9 +28,6 @@ pub async fn buried(connection: &mut PgConnection, since: Time, limit: i64) -> s
 }
 
 /// Makes facts pending again that were buried as unreadable. Returns how many.
-///
-/// # Errors
-/// When the database is away.
 pub async fn dig_up(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::Result<u64> {
     if ids.is_empty() {
         return Ok(0);

@@ -18,9 +18,6 @@ pub const MAX_BYTES: usize = 8 * 1_024 * 1_024;
 ///
 /// The lanes are found by going from the head of one to the head of the next, so that their number counts and not their
 /// length. The limits are sub-selects: a plan that is made for the numbers would be made anew for each claim.
-///
-/// # Errors
-/// When the database is away.
 pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<Vec<Pending>> {
     let mut claimed = sqlx::query_as!(
         Pending,
@@ -77,9 +74,6 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
 }
 
 /// How many facts are due, counted as far as `most`. From the index alone: it does not ask what they are.
-///
-/// # Errors
-/// When the database is away.
 pub async fn due(connection: &mut PgConnection, now: Time, most: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"-- inbox::due
@@ -93,9 +87,6 @@ pub async fn due(connection: &mut PgConnection, now: Time, most: i64) -> sqlx::R
 }
 
 /// Claims these facts, as far as they still are due and nobody holds them.
-///
-/// # Errors
-/// When the database is away.
 pub async fn claim_these(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::Result<Vec<Pending>> {
     sqlx::query_as!(
         Pending,

@@ -1,6 +1,6 @@
-//! Facts about openings whose personal data was erased: what they said goes, that they came stays.
+//! Erases facts about openings whose personal data is erased: their content goes, their arrival stays recorded.
 //!
-//! The digest of a body stays too, so that the same event again is known as a copy (P4).
+//! The body's digest stays, so that the same event is still recognised as a duplicate (P4).
 
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
@@ -9,11 +9,9 @@ use crate::clock::Time;
 use crate::db::mentions::Mentions;
 use crate::domain::{Opening, ProviderRef};
 
-/// Empties every fact about an opening that is being erased, and settles those that wait: they mean nothing any more. One
-/// that a worker holds this moment is left to it, for it waits for the anchor that the caller has locked, and empties the
-/// fact when it settles it. Returned are the ids of what was emptied.
-///
-/// # Errors
+/// Empties every fact about an opening, and settles waiting ones, which have no meaning any more. Skips facts locked by
+/// a worker: the worker waits for the anchor, which the caller has locked, and empties the fact when it settles it.
+/// Returns the ids of emptied facts.
 /// When the database is away.
 pub async fn erase(
     connection: &mut PgConnection,
@@ -38,7 +36,7 @@ pub async fn erase(
     )
     .execute(&mut *connection)
     .await?;
-    // Locked in the order of their keys, as those who count copies lock them.
+    // Lock order: by key, as inserts that count duplicates.
     sqlx::query_scalar!(
         r#"-- inbox::erase
         select id from inbox
@@ -49,8 +47,8 @@ pub async fn erase(
     )
     .fetch_all(&mut *connection)
     .await?;
-    // The ingest keeps a repeat beside the fact that it repeats, and holds that fact's lock until its commit. Now that these facts
-    // are locked, every repeat that was stored meanwhile shows, and no further repeat is stored.
+    // Ingest stores a repeat beside its original under the original's lock. With these facts locked, all stored repeats
+    // are visible and no further one is stored.
     let ids = found(connection, opening, mentions).await?;
     empty(connection, &ids, now).await?;
     Ok(ids)
@@ -64,9 +62,9 @@ async fn found(connection: &mut PgConnection, opening: &Opening, mentions: &Ment
     Ok(ids)
 }
 
-/// The facts that were found to be about an opening, or say so by its tracking id. Not those that name it by our id and
-/// another by the tracking id: they are about that one. One that was discarded before the tracking id was known names no
-/// opening. And what nobody could read, or is of no concern, where it holds one of the opening's ids.
+/// Facts linked to the opening, or that name its tracking id. Not facts that name it by our id but another one by
+/// tracking id: those are about the other. A fact discarded before the tracking id was known names no opening. Also
+/// unreadable and ignored facts that contain one of the opening's ids.
 async fn about(connection: &mut PgConnection, opening: &Opening, mentions: &Mentions) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"-- inbox::about
@@ -93,9 +91,9 @@ async fn about(connection: &mut PgConnection, opening: &Opening, mentions: &Ment
     .await
 }
 
-/// The facts that mention a customer and are about no opening that exists: of an unknown type, unreadable, or with the ids of
-/// nobody. The indexes of what names nobody, is dead, or was discarded lead to them; the rest of the inbox is not read. What
-/// waits with a tracking id that is not known yet is left: it may be another opening's answer.
+/// Facts that mention a customer but no existing opening: unknown types, unreadable facts, foreign ids. Plan: partial
+/// indexes of unlinked, dead and discarded facts, so the rest of the inbox is not read. A waiting fact with an unknown
+/// tracking id is skipped: it may be another opening's answer.
 async fn about_customer(connection: &mut PgConnection, customer: &str) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"-- inbox::about_customer
@@ -117,11 +115,8 @@ async fn about_customer(connection: &mut PgConnection, customer: &str) -> sqlx::
     .await
 }
 
-/// Empties what other openings were told of an account that was this one's: the evidence of the `cases` about it, and what said
-/// the same again. Returned are the ids of what was emptied.
-///
-/// # Errors
-/// When the database is away.
+/// Empties facts that told other openings about this one's account: the evidence of `cases`, and repeats of it. Returns
+/// the ids of emptied facts.
 pub async fn erase_evidence(
     connection: &mut PgConnection,
     opening: &Opening,
@@ -146,10 +141,7 @@ pub async fn erase_evidence(
     Ok(ids)
 }
 
-/// Empties facts that are settled or dead. What people said of them goes as well.
-///
-/// # Errors
-/// When the database is away.
+/// Empties settled or dead facts, including operators' texts about them.
 pub async fn empty(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::Result<()> {
     if ids.is_empty() {
         return Ok(());
@@ -170,13 +162,10 @@ pub async fn empty(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sq
     Ok(())
 }
 
-/// Empties dead letters that came, or died, after their opening was erased, at most `limit`. Returns how many. It is a
-/// transaction of its own, so that nobody redrives a letter between our look and its end.
-///
-/// # Errors
-/// When the database is away.
+/// Empties dead letters that arrived or died after their opening was erased, at most `limit`; returns the number. Runs
+/// in its own transaction, so that no letter is redriven between lookup and update.
 pub async fn erase_late(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<u64> {
-    // Nearly always: nothing was ever erased, or nothing is dead.
+    // Usually nothing was erased, or nothing is dead.
     let may_be = sqlx::query_scalar!(
         r#"-- inbox::may_be_late
         select exists (select from account_openings where erased_at is not null)

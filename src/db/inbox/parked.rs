@@ -1,4 +1,4 @@
-//! Facts that match nothing yet: put aside, looked at again, and in the end before a person.
+//! Parked facts, which match nothing yet: retried, and dead in the end.
 
 use serde_json::json;
 use sqlx::PgConnection;
@@ -6,10 +6,7 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 
-/// Puts facts that match nothing yet aside until the given times.
-///
-/// # Errors
-/// When the database is away.
+/// Parks facts until the given times.
 pub async fn park(connection: &mut PgConnection, parked: &[(Uuid, Time)]) -> sqlx::Result<()> {
     if parked.is_empty() {
         return Ok(());
@@ -29,12 +26,9 @@ pub async fn park(connection: &mut PgConnection, parked: &[(Uuid, Time)]) -> sql
     Ok(())
 }
 
-/// Makes parked facts due that may match now: those about a tracking id that was just stored, and those about an opening
-/// that just moved. Returns how many. Call it after that commit, since one that is parked meanwhile looks for itself
-/// ([`unpark_matched`]). A speed-up only: they would be looked at again anyway.
-///
-/// # Errors
-/// When the database is away.
+/// Makes parked facts due that may match now, by a newly stored tracking id or a moved opening; returns the number.
+/// Call it after the commit; a fact parked concurrently checks for itself ([`unpark_matched`]). Only a speed-up: parked
+/// facts are retried anyway.
 pub async fn unpark(
     connection: &mut PgConnection,
     openings: &[Uuid],
@@ -88,10 +82,7 @@ pub async fn unpark(
     Ok(done.rows_affected())
 }
 
-/// Makes facts due that were parked in the caller's last commit although what they wait for was stored meanwhile.
-///
-/// # Errors
-/// When the database is away.
+/// Makes facts due that the caller's last commit parked although their match was stored meanwhile.
 pub async fn unpark_matched(connection: &mut PgConnection, parked: &[Uuid], now: Time) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         r#"-- inbox::unpark_matched
@@ -107,23 +98,18 @@ pub async fn unpark_matched(connection: &mut PgConnection, parked: &[Uuid], now:
     Ok(done.rows_affected())
 }
 
-/// What to look for when asking for facts still unread.
+/// The query for an older unread fact.
 #[derive(Clone, Debug)]
 pub struct Unread {
-    /// Older than this fact.
+    /// The fact's id; only older ones count.
     pub than: Uuid,
-    /// About this opening.
     pub opening_id: Uuid,
-    /// Its provider.
     pub provider: String,
-    /// The opening's tracking id.
     pub provider_ref: String,
 }
 
-/// For which of these an older fact about the same opening waits to be read, leaving out those in `hands` (claimed by the
-/// caller and already considered) and those parked for later: what matches nothing holds nothing up.
-///
-/// # Errors
+/// Which of these have an older unread fact about the same opening. Ignores facts in `hands` (claimed and considered by
+/// the caller) and facts parked for later: an unmatched fact holds nothing up.
 /// When the database is away.
 pub async fn older_unread(
     connection: &mut PgConnection,
@@ -162,10 +148,7 @@ pub async fn older_unread(
     .await
 }
 
-/// Makes parked facts that came before `cutoff` dead letters, at most `limit`. Returns how many.
-///
-/// # Errors
-/// When the database is away.
+/// Makes parked facts received before `cutoff` dead letters, at most `limit`; returns the number.
 pub async fn expire_parked(connection: &mut PgConnection, cutoff: Time, now: Time, limit: i64) -> sqlx::Result<u64> {
     let entry = json!([{"at": now, "class": "expired", "cause": "matched no opening within PARKED_TTL"}]);
     let done = sqlx::query!(

@@ -1,4 +1,4 @@
-//! Facts that match no opening: those that wait for one, and those that nobody waits for any more.
+//! Facts that match no opening, waiting or dead.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -6,7 +6,6 @@ use uuid::Uuid;
 use crate::clock::Time;
 use crate::db::Page;
 
-/// A fact that matches no opening.
 #[derive(Clone, Debug)]
 pub struct Unmatched {
     pub id: Uuid,
@@ -19,11 +18,8 @@ pub struct Unmatched {
     pub next_attempt_at: Time,
 }
 
-/// A page of them, newest first. One that is parked although there is its opening waits for that one's time, not for a match,
-/// and is left out. Each half by an index of its own: facts that wait are few, and so are the dead.
-///
-/// # Errors
-/// When the database is away.
+/// A page of them, newest first. A fact parked until its time although its opening exists is left out. Plan: one
+/// partial index each for waiting and dead facts.
 pub async fn unmatched(connection: &mut PgConnection, page: Page<Uuid>) -> sqlx::Result<Vec<Unmatched>> {
     sqlx::query_as!(
         Unmatched,

@@ -1,4 +1,4 @@
-//! Deciding facts: each is settled in the transaction that claimed it.
+//! Decides facts: each is settled in the transaction that claimed it.
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -7,48 +7,35 @@ use uuid::Uuid;
 use crate::clock::Time;
 use crate::domain::Outcome;
 
-/// A fact that waits to be decided, locked by the transaction that claimed it.
+/// A waiting fact, locked by the transaction that claimed it.
 #[derive(Clone, Debug)]
 pub struct Pending {
-    /// Its id.
     pub id: Uuid,
-    /// Where it came from.
     pub source: String,
-    /// The provider that it is about.
     pub provider: String,
-    /// Which event of the body.
+    /// The index of the event in the body.
     pub part: i32,
-    /// As it came.
     pub body: Vec<u8>,
-    /// As they were kept.
     pub headers: Value,
-    /// The opening that it names by our id.
+    /// The opening that our id in it names.
     pub opening_id: Option<Uuid>,
-    /// The opening that it names by the provider's id.
+    /// The tracking id in it.
     pub provider_ref: Option<String>,
-    /// When it came.
     pub received_at: Time,
-    /// What its patience counts from: when it came, or was redriven.
+    /// The start of its retries: when it was received or redriven.
     pub retry_from: Time,
     /// Errors of our own so far.
     pub attempts: i32,
 }
 
-/// A fact that was decided.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// The fact.
     pub id: Uuid,
-    /// What it turned out to be.
     pub outcome: Outcome,
-    /// The opening that it was about.
     pub opening_id: Uuid,
 }
 
-/// Settles facts that were decided. They were claimed in the same transaction, so each is one row.
-///
-/// # Errors
-/// When the database is away.
+/// Settles decided facts. They were claimed in the same transaction, so each is exactly one row.
 pub async fn settle(connection: &mut PgConnection, settled: &[Settlement], now: Time) -> sqlx::Result<()> {
     if settled.is_empty() {
         return Ok(());
@@ -78,11 +65,8 @@ pub async fn settle(connection: &mut PgConnection, settled: &[Settlement], now: 
     if done.rows_affected() == ids.len() as u64 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
-/// Notes an error of our own on a fact: it is tried again at `next`, or is dead when that is none. Contention does not
-/// count: it says nothing about the fact.
-///
-/// # Errors
-/// When the database is away.
+/// Records an error of our own: the fact is retried at `next`, or dead if None. Contention does not count, because it
+/// says nothing about the fact.
 pub async fn fail(
     connection: &mut PgConnection,
     id: Uuid,
@@ -111,10 +95,7 @@ pub async fn fail(
     Ok(())
 }
 
-/// Makes a fact dead that cannot be understood: a person must see it.
-///
-/// # Errors
-/// When the database is away.
+/// Makes an unreadable fact a dead letter, for an operator.
 pub async fn bury(connection: &mut PgConnection, id: Uuid, cause: &str, now: Time) -> sqlx::Result<()> {
     let entry = json!([{"at": now, "class": "unreadable", "cause": cause}]);
     sqlx::query!(
@@ -129,10 +110,7 @@ pub async fn bury(connection: &mut PgConnection, id: Uuid, cause: &str, now: Tim
     Ok(())
 }
 
-/// How many errors of our own a fact has met.
-///
-/// # Errors
-/// When the database is away.
+/// The number of our own errors with a fact.
 pub async fn attempts(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<i32> {
     let attempts = sqlx::query_scalar!(
         r#"-- inbox::attempts

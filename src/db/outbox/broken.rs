@@ -1,4 +1,5 @@
-//! Settling without a lease, and work that is written after the commit of its step: only in a build for the chaos run's controls.
+//! Settling without a lease token, and work written after the commit of its step; only in builds for the chaos run's
+//! controls.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,14 +11,11 @@ use super::{NewWork, insert};
 use crate::clock::Time;
 use crate::faults::broken::{Defence, mattered, pool};
 
-/// Ids, statuses, outcomes, times of the next try, counted attempts, entries of the log.
+/// Ids, statuses, outcomes, next attempts, counted attempts, log entries.
 type Columns<'a> =
     (&'a [Uuid], &'a [&'static str], &'a [Option<&'a str>], &'a [Option<Time>], &'a [i32], &'a [serde_json::Value]);
 
-/// Settles rows without a look at their lease.
-///
-/// # Errors
-/// When the database is away.
+/// Settles rows whatever their lease.
 pub async fn settle(
     connection: &mut PgConnection,
     token: Uuid,

@@ -12,9 +12,6 @@ use crate::domain::Topic;
 /// each lane an equal share, and what some leave goes to the others. Only who holds `token` can settle it. What is for one
 /// of the subscribers that are `shut` stays as it is, and due: claimed only to be held, it would keep others waiting. Their
 /// lanes are passed over, however much is in them; what an older version wrote has no lane, and is told by its payload.
-///
-/// # Errors
-/// When the database is away.
 pub async fn claim(
     connection: &mut PgConnection,
     topic: Topic,
@@ -86,9 +83,6 @@ pub async fn claim(
 
 /// The same for tickets at the tracker, of which each is worked on one after the other: in the order of what happened to it,
 /// and never twice at the same time. What is dead blocks nothing.
-///
-/// # Errors
-/// When the database is away.
 pub async fn claim_in_turn(
     connection: &mut PgConnection,
     topic: Topic,

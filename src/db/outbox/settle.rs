@@ -1,4 +1,4 @@
-//! Settling work under the lease that it was claimed with.
+//! Settles work under the lease of its claim.
 
 use std::collections::HashSet;
 
@@ -9,63 +9,56 @@ use uuid::Uuid;
 use crate::clock::Time;
 use crate::domain::retry::Nature;
 
-/// What became of one call.
+/// The result of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// It was answered for good.
+    /// Answered for good.
     Delivered {
-        /// What the answer was.
+        /// The answer's meaning.
         outcome: &'static str,
     },
-    /// Not yet: once more at `at`.
+    /// Failed; try again at `at`.
     Retry {
-        /// When.
         at: Time,
         /// The class of the failure.
         class: &'static str,
-        /// For people.
         cause: String,
         /// Whether it counts towards `MAX_ATTEMPTS`.
         counts: bool,
-        /// What the failure says about the next try.
+        /// The failure's nature, which bounds the next try.
         nature: Nature,
     },
     /// Given up: a dead letter.
     Dead {
         /// The class of the failure.
         class: &'static str,
-        /// What the failure says about another try.
+        /// The failure's nature.
         nature: Nature,
-        /// For people.
         cause: String,
     },
-    /// Of no use any more.
-    Cancelled {
-        /// Why.
-        cause: &'static str,
-    },
-    /// Not made, since something stood before it: it waits, and it was as if it had not been claimed.
+    /// No longer useful.
+    Cancelled { cause: &'static str },
+    /// Not sent: breaker, pause or permits deferred it. It waits as if it had not been claimed.
     Held {
-        /// Until when.
         at: Time,
-        /// What it was: `breaker_open`, `probing`, `throttled` or `crowded`.
+        /// The reason: `breaker_open`, `probing`, `throttled` or `crowded`.
         class: &'static str,
     },
-    /// Not begun (shutdown): the lease is given back.
+    /// Not started because of a shutdown: the lease is released.
     Released,
 }
 
-/// What the row of a settled call is to hold.
+/// The new values of a settled row.
 struct Columns<'a> {
     status: &'static str,
     outcome: Option<&'a str>,
-    /// When it is due again. None: that stays as it is.
+    /// The next due time. None: unchanged.
     next: Option<Time>,
     /// Whether it counts towards `MAX_ATTEMPTS`.
     counts: bool,
-    /// What is added to its log.
+    /// The new entry of its log.
     log: Value,
-    /// Whether the claim was as none: nothing was sent, and no fact has its number.
+    /// Whether the claim does not count: nothing was sent, and no fact has its number.
     unclaimed: bool,
 }
 
@@ -94,7 +87,7 @@ impl Settled {
                 Columns { counts: true, ..ended("dead", *class, entry) }
             }
             Self::Cancelled { cause } => ended("cancelled", *cause, entry("cancelled", cause)),
-            // What it waits for stands in its outcome until it is tried.
+            // The outcome shows the reason for waiting until the next try.
             Self::Held { at, class } => {
                 Columns { outcome: Some(*class), unclaimed: true, ..waits(Some(*at), json!([])) }
             }
@@ -107,10 +100,8 @@ impl Settled {
     }
 }
 
-/// Settles claimed rows: the ids of those that were. Of the others somebody else holds the lease by now, or the work was
-/// cancelled; of them nothing changed.
-///
-/// # Errors
+/// Settles claimed rows; returns the ids of those settled. The others are unchanged: another worker holds the lease, or
+/// the work was cancelled.
 /// When the database is away.
 pub async fn settle(
     connection: &mut PgConnection,

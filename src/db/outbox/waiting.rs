@@ -1,4 +1,4 @@
-//! Work that waits: read and ended by people, and given up where there is no tracker for it.
+//! Waiting work: listed and discarded by operators, and cancelled if no ticket tracker is configured.
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -8,13 +8,12 @@ use crate::clock::Time;
 use crate::db::Page;
 use crate::domain::Topic;
 
-/// Work that waits, as it is listed.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     pub id: Uuid,
     pub topic: String,
     pub opening_id: Uuid,
-    /// What holds it back, or the class of its last failure. None: it has not been tried.
+    /// The reason for waiting, or the class of the last failure. None: not tried yet.
     pub waits_for: Option<String>,
     pub attempts: i32,
     pub claims: i32,
@@ -22,27 +21,23 @@ pub struct Waiting {
     pub created_at: Time,
 }
 
-/// The place of a row among what waits: when it is due, and its id, by which its topic and lane are known.
+/// The position of a row in the list: due time and id, which determine its topic and lane.
 pub type Place = (Time, Uuid);
 
-/// What came of a discard.
+/// The result of a discard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Discarded {
-    /// It is cancelled now; what it was for, and its topic.
+    /// Cancelled now; its opening and topic.
     Now(Uuid, String),
-    /// It was discarded before.
+    /// Discarded earlier.
     Already,
-    /// It waits no longer: it was done, given up, or is a dead letter.
+    /// Not waiting: done, given up or dead.
     WaitsNoLonger,
-    /// There is no such work.
     NotFound,
 }
 
-/// A page of the work that waits, of one topic or all, in the order of the index of what waits: by topic and lane, the next due
-/// first. However much waits, a page reads as many rows as it has. What is put off between two pages may be on both.
-///
-/// # Errors
-/// When the database is away.
+/// A page of waiting work, of one topic or all, by topic and lane, next due first (the order of its index). A page
+/// reads only as many rows as it returns. A row postponed between two pages may appear on both.
 pub async fn list(
     connection: &mut PgConnection,
     topic: Option<Topic>,
@@ -74,12 +69,9 @@ pub async fn list(
     .await
 }
 
-/// Ends work that waits, for a person who says why. A relay that holds it loses its lease: what it settles later changes nothing
-/// here, and the result of its call is a fact like any other. One row is locked, so that it meets relays and decisions, which
-/// lock theirs in the order of ids, in no circle.
-///
-/// # Errors
-/// When the database is away.
+/// Ends waiting work with the operator's reason. A relay that holds the row loses its lease: its settlement changes
+/// nothing, and its call's result is a fact like any other. Locks a single row, so it cannot deadlock with relays and
+/// decisions, which lock in the order of ids.
 pub async fn discard(
     connection: &mut PgConnection,
     id: Uuid,
@@ -121,10 +113,7 @@ pub async fn discard(
     })
 }
 
-/// Cancels work for the tracker that has waited since before `since`, at most `limit`; not what a relay holds. Returns how much.
-///
-/// # Errors
-/// When the database is away.
+/// Cancels tracker work waiting since before `since`, at most `limit`, except claimed rows; returns the number.
 pub async fn give_up_tracker_work(
     connection: &mut PgConnection,
     since: Time,

@@ -1,13 +1,10 @@
-//! Refused requests that speak of an opening whose personal data is erased, or of its customer: they go, whoever sent them.
+//! Deletes refused webhooks that mention an erased opening or its customer, from any sender.
 
 use sqlx::PgConnection;
 
 use crate::db::mentions::Mentions;
 
-/// Deletes those whose body, headers or path mention either. Nothing of them was ever parsed, so the bytes are searched.
-///
-/// # Errors
-/// When the database is away.
+/// Deletes rows whose body, headers or path match. They were never parsed, so their bytes are searched.
 pub async fn erase(connection: &mut PgConnection, mentions: &Mentions) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- refused_webhooks::erase

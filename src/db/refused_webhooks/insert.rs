@@ -1,4 +1,4 @@
-//! Keeping refused requests, and letting the oldest go. Both in one transaction, so that no commit is over the bound.
+//! Stores refused webhooks and deletes the oldest in the same transaction, so that no commit exceeds the bound.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -7,16 +7,15 @@ use uuid::Uuid;
 use super::Cause;
 use crate::clock::Time;
 
-/// Rows that are looked at in the first statement; each further one looks at twice as many. A commit that displaces a few
-/// rows must not lock a thousand.
+/// Rows that the first statement examines; each further one examines twice as many. A commit that displaces a few rows
+/// must not lock a thousand.
 const FIRST: i64 = 32;
-/// The most rows that one statement looks at.
+/// Maximum rows examined by one statement.
 const BATCH: i64 = 1_000;
-/// Statements in one transaction: far more than what one batch of inserts displaces. Only a bound that was lowered needs more
-/// than one transaction.
+/// Statements per transaction: far more than a batch of inserts displaces. Only a lowered bound needs more than one
+/// transaction.
 const ROUNDS: usize = 100;
 
-/// A refused request to be kept.
 #[derive(Clone, Debug)]
 pub struct NewRefusedWebhook {
     pub id: Uuid,
@@ -32,12 +31,9 @@ pub struct NewRefusedWebhook {
     pub bytes: i64,
 }
 
-/// Keeps these. The same id again changes nothing. Call it in a transaction, and [`trim`] after it.
-///
-/// # Errors
-/// When the database is away.
+/// Stores rows; idempotent by id. Call it in a transaction, followed by [`trim`].
 pub async fn insert(connection: &mut PgConnection, rows: &[&NewRefusedWebhook]) -> sqlx::Result<()> {
-    // Before any row is touched: who holds this waits for nobody who waits for it.
+    // Lock order: this lock precedes all row locks, so its holder waits for no transaction that waits for it.
     sqlx::query!(
         r"-- refused_webhooks::lock
         select 1 as one from rejected_total for update",
@@ -79,11 +75,8 @@ pub async fn insert(connection: &mut PgConnection, rows: &[&NewRefusedWebhook]) 
     Ok(())
 }
 
-/// Lets the oldest go until no source of `sources` holds more than half of `most` bytes, and all together no more than
-/// `most`. Returns how many went.
-///
-/// # Errors
-/// When the database is away.
+/// Deletes the oldest rows until no source of `sources` holds more than half of `most` bytes, and all together at most
+/// `most`. Returns the number.
 pub async fn trim(connection: &mut PgConnection, sources: &[String], most: i64) -> sqlx::Result<u64> {
     let half = most / 2;
     let over = sqlx::query!(
@@ -107,7 +100,7 @@ pub async fn trim(connection: &mut PgConnection, sources: &[String], most: i64) 
     Ok(gone + evict(connection, None, total - most).await?)
 }
 
-/// Lets the oldest go, of one source or of all, until `excess` bytes are free.
+/// Deletes the oldest rows, of one source or of all, until `excess` bytes are free.
 async fn evict(connection: &mut PgConnection, source: Option<&str>, mut excess: i64) -> sqlx::Result<u64> {
     let (mut gone, mut batch) = (0, FIRST);
     for _ in 0..ROUNDS {
@@ -128,8 +121,7 @@ async fn evict(connection: &mut PgConnection, source: Option<&str>, mut excess: 
     Ok(gone)
 }
 
-/// Rows that somebody else holds (an erasure deletes them, a person looks at them again) are passed over, so that nobody waits
-/// for us who holds what we wait for.
+/// SKIP LOCKED: an erasure or a repeated verification may hold these rows and wait for ours (deadlock).
 async fn oldest(connection: &mut PgConnection, excess: i64, batch: i64) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
         r#"-- refused_webhooks::oldest

@@ -1,12 +1,12 @@
-//! `rejected_requests`: what the webhook listener refused, kept within a bound.
+//! `rejected_requests`: requests that the webhook listener refused, within a bound of bytes.
 //!
 //! ```text
-//! insert.rs   kept, and the oldest let go        read.rs     listed and shown
-//! verify.rs   looked at again, and marked         erase.rs   gone, with the opening that they speak of
+//! insert.rs   stored, and the oldest deleted     read.rs    listed and shown
+//! verify.rs   verified again, and marked         erase.rs   deleted with an erased opening
 //! ```
 //!
-//! Triggers keep what is held of each source and in all (`0011_rejected_requests.sql`): whoever deletes rows, an erasure too,
-//! leaves the counters right.
+//! Triggers count the bytes per source and in total (`0011_rejected_requests.sql`), so any delete, even by an erasure,
+//! keeps the counters right.
 
 mod erase;
 mod insert;
@@ -22,17 +22,17 @@ use crate::domain::text::string_enum;
 string_enum!(
     /// Why a request was refused.
     Cause {
-        /// No signature, or not all that it needs.
+        /// The signature or a part of it is missing.
         SignatureMissing = "signature_missing",
-        /// None of the active secrets made it.
+        /// No active secret matches.
         SignatureWrong = "signature_wrong",
-        /// Signed at a time too far from ours.
+        /// The signed time differs too much from ours.
         SignatureStale = "signature_stale",
         /// Longer than `WEBHOOK_MAX_BYTES`.
         TooLarge = "too_large",
-        /// Its path is no provider's.
+        /// The path names no provider.
         UnknownProvider = "unknown_provider",
-        /// It says that it is not JSON.
+        /// The content type is not JSON.
         ContentType = "content_type",
     }
 );

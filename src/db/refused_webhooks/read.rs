@@ -1,4 +1,4 @@
-//! Reading refused requests.
+//! Reads refused webhooks.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -7,7 +7,6 @@ use uuid::Uuid;
 use crate::clock::Time;
 use crate::db::Page;
 
-/// A refused request as it is listed.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub id: Uuid,
@@ -24,21 +23,15 @@ pub struct Row {
     pub outcome: Option<String>,
 }
 
-/// A refused request with all that was kept of it.
 #[derive(Clone, Debug)]
 pub struct Whole {
-    /// As it is listed.
     pub row: Row,
-    /// As they came, without credentials.
+    /// As received, without credentials.
     pub headers: Value,
-    /// As it came.
     pub body: Option<Vec<u8>>,
 }
 
-/// A page of refused requests, newest first.
-///
-/// # Errors
-/// When the database is away.
+/// A page of refused webhooks, newest first.
 pub async fn list(
     connection: &mut PgConnection,
     provider: Option<&str>,
@@ -64,10 +57,6 @@ pub async fn list(
     .await
 }
 
-/// One refused request.
-///
-/// # Errors
-/// When the database is away.
 pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Whole>> {
     let row = sqlx::query!(
         r#"-- refused_webhooks::get

@@ -1,7 +1,7 @@
-//! Looking at refused requests again, and marking what came of it.
+//! Selects refused webhooks for another verification and marks the result.
 //!
-//! One that is still refused is marked with what it was looked at by (`checked_by`): the same secrets would refuse it again, so
-//! a run passes over it, and runs that are cut short come to an end all the same.
+//! A webhook that is still refused is marked with the secrets that were tried (`checked_by`): the same secrets would
+//! refuse it again, so later runs skip it, and interrupted runs still make progress.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -10,20 +10,17 @@ use uuid::Uuid;
 use super::Cause;
 use crate::clock::Time;
 
-/// Which refused requests are meant.
+/// The filter of a verification run.
 #[derive(Clone, Debug, Default)]
 pub struct ReverifyFilter {
-    /// Of this provider.
     pub provider: Option<String>,
-    /// Refused for this.
     pub cause: Option<Cause>,
-    /// That came at this time or later.
+    /// Received at this time or later.
     pub since: Option<Time>,
-    /// That came before this time.
+    /// Received before this time.
     pub until: Option<Time>,
 }
 
-/// What it takes to look at one again.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     pub id: Uuid,
@@ -35,30 +32,25 @@ pub struct Candidate {
     pub body: Vec<u8>,
 }
 
-/// One that was believed and taken in.
+/// A webhook that verified and was stored in the inbox.
 #[derive(Clone, Debug)]
 pub struct Believed {
-    /// Which.
     pub id: Uuid,
-    /// Its key in the inbox.
     pub event_id: String,
-    /// What the inbox made of it.
+    /// What the inbox did with it.
     pub outcome: &'static str,
 }
 
-/// One that is still refused.
+/// A webhook that is still refused.
 #[derive(Clone, Debug)]
 pub struct StillRefused {
-    /// Which.
     pub id: Uuid,
-    /// By what it was looked at.
+    /// The secrets that were tried.
     pub by: String,
 }
 
-/// Those that are worth looking at again, oldest first: with a body, of a provider of `by`, and not refused already by what
-/// that provider verifies by now.
-///
-/// # Errors
+/// Webhooks worth another verification, oldest first: with a body, of a provider in `by`, and not yet refused by that
+/// provider's current secrets.
 /// When the database is away.
 pub async fn candidates(
     connection: &mut PgConnection,
@@ -93,10 +85,7 @@ pub async fn candidates(
     .await
 }
 
-/// How many of those are left.
-///
-/// # Errors
-/// When the database is away.
+/// The number of those left.
 pub async fn remaining(
     connection: &mut PgConnection,
     asked: &ReverifyFilter,
@@ -122,10 +111,7 @@ pub async fn remaining(
     .await
 }
 
-/// Marks what came of looking again. What was believed stays so: the first mark counts.
-///
-/// # Errors
-/// When the database is away.
+/// Marks the results. The first success is final.
 pub async fn mark(
     connection: &mut PgConnection,
     believed: &[Believed],

@@ -83,7 +83,10 @@ async fn the_service_and_the_simulator_open_an_account_together() {
         .env("SIMULATOR_ADDR", simulator_addr.as_str())
         .env("WEBHOOK_URL", format!("{}/webhooks/nexusbank", service.public))
         .spawn();
-    eventually("the simulator is there", WITHIN, async || simulator.stderr().contains("simulator started").then_some(())).await;
+    eventually("the simulator is there", WITHIN, async || {
+        simulator.stderr().contains("simulator started").then_some(())
+    })
+    .await;
     let ask = service.client.post(format!("http://{simulator_addr}/v1/profiles")).json(&serde_json::json!({}));
     assert!(ask.send().await.unwrap().status().is_client_error(), "an empty profile is refused");
 

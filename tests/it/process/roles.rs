@@ -179,7 +179,10 @@ async fn a_service_in_production_works_on_the_role_that_migrate_granted_to() {
         .env("NEXUSBANK_API_KEY", KEY)
         .env("NEXUSBANK_WEBHOOK_SECRETS", SECRET)
         .spawn();
-    eventually("the simulator is there", WITHIN, async || simulator.stderr().contains("simulator started").then_some(())).await;
+    eventually("the simulator is there", WITHIN, async || {
+        simulator.stderr().contains("simulator started").then_some(())
+    })
+    .await;
 
     let (status, _, opening) = service.open("order-1").await;
     assert_eq!(status, 202, "{opening}");
