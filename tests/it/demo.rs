@@ -76,7 +76,7 @@ async fn without_json_a_person_gets_a_table_and_a_timeline_and_the_demo_stays_up
         let row = |line: &str| line.trim_start().starts_with(name) && line.split_whitespace().count() > 2;
         assert!(text.lines().any(row), "{name}: {text}");
     }
-    assert!(text.contains("timeline") && text.contains("issuing_card → completed"), "{text}");
+    assert!(text.contains("Timeline of opening") && text.contains("issuing_card → completed"), "{text}");
     assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_err()), "JSON among it: {text}");
     assert!(process.lives());
 

@@ -38,7 +38,7 @@ async fn a_demo_whose_log_filter_cannot_be_read_is_wrong_configuration() {
     let ended = Program::new(&["demo"]).env("DEMO_LOG", "a=b=c").run().await;
     assert_eq!(ended.code(), Some(2), "{}", ended.stderr);
     let line = ended.line_about("DEMO_LOG");
-    assert!(line.contains("a=b=c") && line.contains("takes"), "{line}");
+    assert!(line.contains("a=b=c") && line.contains("; expected "), "{line}");
     assert_eq!(ended.lines().len(), 1, "{}", ended.stderr);
 }
 
