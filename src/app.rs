@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 pub use self::database::{Database, OpenError, unfit};
 pub use self::key::{KeyError, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
+use crate::driver::tick;
 use crate::http::listener::{Limits, serve};
 use crate::http::{internal, public};
-use crate::workers::driver::tick;
 use crate::workers::{Context, secret_uses};
 
 /// Time limit for emptying the ingest queue after the last request.

@@ -12,7 +12,8 @@
 //! | [`http`] | the edge: webhooks on the public listener, REST on the internal one |
 //! | [`ingest`] | how a message gets into the inbox: burst dedup, queue, one commit for many |
 //! | [`refused_webhooks`] | what the webhook listener refused, kept within a bound and verified again |
-//! | [`workers`] | inbox, relay, poller, sweeper, and the loop that runs them |
+//! | [`driver`] | the loop that runs a worker, and the wakers |
+//! | [`workers`] | inbox, relay, poller, sweeper |
 //! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
 //! | [`outbound`] | every call to another system: client, breaker, bulkhead, errors by meaning |
 //! | [`services`] | profile service, card issuer, subscribers |
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod domain;
+pub mod driver;
 pub mod faults;
 pub mod heard;
 pub mod http;

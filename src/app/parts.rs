@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::db::advance::EffectContext;
 use crate::db::timers::Fronts;
 use crate::domain::chain::HistoryKey;
+use crate::driver::Wakers;
 use crate::faults::FaultPoint;
 use crate::heard::Heard;
 use crate::http::AppState;
@@ -27,8 +28,8 @@ use crate::refused_webhooks::RefusedWebhooks;
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::shell::{Cell, Outside, Shell};
 use crate::telemetry;
+use crate::workers::Context;
 use crate::workers::sweeper::SWEEPS;
-use crate::workers::{Context, Wakers};
 
 pub struct Parts {
     /// The state of the listeners' handlers.

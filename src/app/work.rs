@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Topic;
+use crate::driver::{Schedule, Worker, drive};
 use crate::workers::Context;
 use crate::workers::backfill::Backfill;
 use crate::workers::backlog::BacklogWatch;
-use crate::workers::driver::{Rhythm, Worker, drive};
 use crate::workers::inbox::InboxWorker;
 use crate::workers::marks::Marks;
 use crate::workers::poller::Poller;
@@ -45,15 +45,15 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
     let mut tasks = JoinSet::new();
     let wakers = &context.wakers;
     let mut spawn = Spawn { tasks: &mut tasks, context, stop };
-    spawn.worker(InboxWorker::new(context.clone()), rhythm_of_decisions(Arc::clone(&wakers.inbox)));
-    spawn.worker(Poller(context.clone()), Rhythm::new(Arc::clone(&wakers.poller), LOOK, POLLS));
+    spawn.worker(InboxWorker::new(context.clone()), decision_schedule(Arc::clone(&wakers.inbox)));
+    spawn.worker(Poller(context.clone()), Schedule::new(Arc::clone(&wakers.poller), LOOK, POLLS));
     for topic in Topic::ALL.iter().copied() {
         // A tick lasts as long as its slowest call, and work that arrives one by one uses a tick per call. Only the
         // permits of the operations may limit concurrent calls, not the number of ticks.
-        let rhythm = Rhythm::new(Arc::clone(wakers.relay(topic)), LOOK, context.gates.at_once());
-        spawn.worker(Relay { context: context.clone(), topic }, rhythm);
+        let schedule = Schedule::new(Arc::clone(wakers.relay(topic)), LOOK, context.gates.at_once());
+        spawn.worker(Relay { context: context.clone(), topic }, schedule);
     }
-    let alone = |wake, idle| Rhythm::new(wake, idle, 1);
+    let alone = |wake, idle| Schedule::new(wake, idle, 1);
     spawn.worker(context.recovery(), alone(context.gates.closed(), LOOK));
     spawn.worker(Backfill(context.clone()), alone(Arc::clone(&wakers.backfill), LOOK));
     spawn.worker(BacklogWatch::new(context.clone()), alone(Arc::default(), BEHIND));
@@ -67,10 +67,10 @@ pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &Cancell
 
 /// How facts are decided: one concurrent batch per two cores; one per core for a backlog while nothing new arrives.
 /// More batches on a busy machine decide faster but delay acknowledgements.
-fn rhythm_of_decisions(wake: Arc<Notify>) -> Rhythm {
+fn decision_schedule(wake: Arc<Notify>) -> Schedule {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let at_once = |batches: usize| batches.clamp(1, MAX_BATCHES);
-    Rhythm { rest: REST, on_backlog: at_once(cores), ..Rhythm::new(wake, LOOK, at_once(cores / 2)) }
+    Schedule { rest: REST, on_backlog: at_once(cores), ..Schedule::new(wake, LOOK, at_once(cores / 2)) }
 }
 
 struct Spawn<'a> {
@@ -80,8 +80,8 @@ struct Spawn<'a> {
 }
 
 impl Spawn<'_> {
-    fn worker<W: Worker>(&mut self, worker: W, rhythm: Rhythm) {
-        self.tasks.spawn(drive(worker, rhythm, self.context.ids.clone(), self.stop.clone()));
+    fn worker<W: Worker>(&mut self, worker: W, schedule: Schedule) {
+        self.tasks.spawn(drive(worker, schedule, self.context.ids.clone(), self.stop.clone()));
     }
 }
 

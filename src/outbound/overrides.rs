@@ -9,8 +9,8 @@ use sqlx::PgPool;
 
 use super::{Gate, Gates};
 use crate::db::{WITHIN, breakers, conclude};
+use crate::driver::{Counts, TickError, Worker};
 use crate::faults::{FaultPoint, Step};
-use crate::workers::driver::{Counts, TickError, Worker};
 
 pub struct BreakerOverrides {
     pub pool: PgPool,

@@ -17,8 +17,8 @@ use super::capacity::GatedWork;
 use super::{Closing, Gate, Gates};
 use crate::clock::{Clock, Time};
 use crate::db::{WITHIN, conclude, outbox};
+use crate::driver::{Counts, TickError, Worker};
 use crate::faults::{FaultPoint, Step};
-use crate::workers::driver::{Counts, TickError, Worker};
 
 /// Rows in one commit. Each commit reads from the head of the queue, past all rows that are due already.
 const BATCH: u16 = 2_000;

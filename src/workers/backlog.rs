@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::Context;
-use super::driver::{Counts, TickError, Worker};
 use crate::db::{WITHIN, acquire, conclude, inbox};
+use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
 
 /// The part of the time that looks take: one in so many.

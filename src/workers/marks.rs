@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use sqlx::Connection;
 
 use super::Context;
-use super::driver::{Counts, TickError, Worker};
 use crate::clock::MAX_SKEW;
 use crate::db::{WITHIN, conclude, webhook_marks};
+use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
 
 /// The worker.

@@ -5,7 +5,6 @@
 
 pub mod backfill;
 pub mod backlog;
-pub mod driver;
 pub mod facts;
 mod gated_work;
 pub mod inbox;
@@ -15,7 +14,6 @@ pub mod relay;
 pub mod secret_uses;
 pub mod sweeper;
 pub mod timeline;
-mod together;
 
 use chrono::TimeDelta;
 use sqlx::PgPool;
@@ -26,13 +24,13 @@ use crate::db::advance::EffectContext;
 use crate::db::timers::Fronts;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
+use crate::driver::Wakers;
 use crate::faults::FaultPoint;
 use crate::heard::Heard;
 use crate::ingest::{Backlog, Lanes};
 use crate::outbound::{Gates, PollBudget};
 use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
-pub use crate::shell::Wakers;
 
 /// What every worker needs.
 #[derive(Clone)]

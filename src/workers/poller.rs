@@ -11,14 +11,14 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::driver::{Counts, TickError, Worker};
-use super::{Context, facts, together};
+use super::{Context, facts};
 use crate::clock::Time;
 use crate::db::inbox;
 use crate::db::inbox::NewFact;
 use crate::db::timers::{self, Due, Room};
 use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
+use crate::driver::{Counts, TickError, Worker, next_completed};
 use crate::faults::Step;
 use crate::outbound::CallError;
 use crate::telemetry::metrics;
@@ -72,7 +72,7 @@ impl Worker for Poller {
         let mut counts = Polled { claimed: due.len() as u64, ..Polled::default() };
         let mut asked = self.begin(due, now);
         let mut failed = None;
-        while let Some(done) = together::done(&mut asked).await {
+        while let Some(done) = next_completed(&mut asked).await {
             let mut facts: Vec<NewFact> = Vec::with_capacity(done.len());
             for answer in done {
                 match answer {

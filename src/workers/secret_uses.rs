@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use sqlx::PgPool;
 
 use super::Context;
-use super::driver::{Counts, TickError, Worker};
 use crate::db::{WITHIN, conclude, webhook_secrets};
+use crate::driver::{Counts, TickError, Worker};
 use crate::faults::{FaultPoint, Step};
 use crate::provider::SecretUses;
 

@@ -15,11 +15,11 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::Context;
-use super::driver::{Counts, TickError, Worker};
 use super::inbox::is_readable;
 use crate::clock::Time;
 use crate::db::archive::{self, Moved};
 use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox, timers};
+use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
 use crate::telemetry::metrics;
 

@@ -4,7 +4,7 @@
 use account_opening::clock::Time;
 use account_opening::db::gauges;
 use account_opening::db::timers::{self, Due, Fronts, Room};
-use account_opening::workers::driver::tick;
+use account_opening::driver::tick;
 use account_opening::workers::poller::Poller;
 use chrono::TimeDelta;
 use serde_json::json;

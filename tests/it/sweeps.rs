@@ -1,6 +1,6 @@
 //! The sweeper's parts stand by themselves: what one of them meets holds up none of the others.
 
-use account_opening::workers::driver::{Counts as _, tick};
+use account_opening::driver::{Counts as _, tick};
 use account_opening::workers::sweeper::Sweeper;
 use chrono::TimeDelta;
 use sqlx::{AssertSqlSafe, Executor};

@@ -20,12 +20,12 @@ use uuid::Uuid;
 
 pub use self::request::{BackfillRequest, request, request_for};
 use super::Context;
-use super::driver::{Counts, TickError, Worker};
 use crate::clock::Time;
 use crate::db::backfills::{self, Cause, Claimed, Settled, Then};
 use crate::db::inbox::{self, Arrival, NewFact, Stored};
 use crate::db::{WITHIN, conclude};
 use crate::domain::retry::Next;
+use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
 use crate::outbound::CallError;
 use crate::provider::{LIST, ListPage};

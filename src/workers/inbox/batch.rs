@@ -15,11 +15,11 @@ use crate::db::advance::{self, Advance};
 use crate::db::inbox::{self, Pending, Settlement};
 use crate::db::{WITHIN, conclude, describe};
 use crate::domain::{Fact, Outcome, Source, Verdict, decide};
+use crate::driver::{TickError, Worker};
 use crate::faults::Step;
 use crate::outbound::json::place;
 use crate::provider::{Headers, Parsed, Providers};
 use crate::workers::Context;
-use crate::workers::driver::{TickError, Worker};
 
 /// What to claim.
 #[derive(Clone, Copy)]

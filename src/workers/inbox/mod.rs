@@ -17,12 +17,12 @@ use self::batch::Which;
 pub use self::batch::{is_readable, read_one};
 use self::pace::Pace;
 use super::Context;
-use super::driver::{Counts, TickError, Worker};
 use crate::clock::Time;
 use crate::db::advance::Advance;
 use crate::db::{Fault, classify, describe, inbox};
 use crate::domain::retry::Next;
 use crate::domain::{Effect, OpeningId, Outcome, Request, StateName, Topic};
+use crate::driver::{Counts, TickError, Worker};
 use crate::heard::Heard;
 use crate::telemetry::metrics;
 

@@ -20,13 +20,13 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use self::calls::Attempt;
-use super::driver::{Counts, TickError, Worker};
-use super::{Context, facts, together};
+use super::{Context, facts};
 use crate::clock::Time;
 use crate::db::inbox::{self, NewFact};
 use crate::db::outbox::{self, Claimed, Settled};
 use crate::db::{Fault, WITHIN, classify, conclude, describe};
 use crate::domain::{Fact, Source, Topic};
+use crate::driver::{Counts, TickError, Worker, next_completed};
 use crate::faults::Step;
 use crate::outbound::{CallError, capacity};
 use crate::telemetry::metrics;
@@ -114,7 +114,7 @@ impl Worker for Relay {
         let mut counts = Relayed { claimed: claimed.len() as u64, may_be_more, ..Relayed::default() };
         let mut attempts = self.begin(claimed, &mut known, lease);
         let mut failed = None;
-        while let Some(done) = together::done(&mut attempts).await {
+        while let Some(done) = next_completed(&mut attempts).await {
             let mut answered = Vec::with_capacity(done.len());
             for attempt in done {
                 match attempt {

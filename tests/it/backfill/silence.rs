@@ -1,7 +1,7 @@
 //! When a provider was last heard of.
 
 use account_opening::clock::Time;
-use account_opening::workers::driver::{Counts, tick};
+use account_opening::driver::{Counts, tick};
 use account_opening::workers::marks::Marks;
 use chrono::TimeDelta;
 use serde_json::json;

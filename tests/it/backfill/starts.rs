@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use account_opening::clock::Time;
 use account_opening::db::backfills::Cause;
+use account_opening::driver::tick;
 use account_opening::faults::{FaultPoint, Step, When};
-use account_opening::workers::driver::tick;
 use account_opening::workers::marks::Marks;
 use chrono::TimeDelta;
 use futures::future::join_all;

@@ -1,6 +1,6 @@
 //! Poison goes to the dead letters after its attempts and blocks nothing behind it (P15).
 
-use account_opening::workers::driver::Worker as _;
+use account_opening::driver::Worker as _;
 use account_opening::workers::inbox::InboxWorker;
 use chrono::TimeDelta;
 use serde_json::{Value, json};

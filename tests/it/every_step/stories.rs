@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use account_opening::db::backfills::Cause;
 use account_opening::domain::Topic;
+use account_opening::driver::{Worker, tick};
 use account_opening::workers::backfill::{Backfill, request_for};
-use account_opening::workers::driver::{Worker, tick};
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::marks::Marks;
 use account_opening::workers::poller::Poller;

@@ -6,7 +6,7 @@ mod lanes;
 mod outbox;
 mod room;
 
-use account_opening::workers::driver::Worker;
+use account_opening::driver::Worker;
 use account_opening::workers::inbox::{Decided, InboxWorker};
 use futures::future::join_all;
 use serde_json::json;

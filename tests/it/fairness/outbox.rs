@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use account_opening::db::outbox::{self, Claimed, NewWork};
 use account_opening::domain::{OpeningId, Topic};
-use account_opening::workers::driver::Worker;
+use account_opening::driver::Worker;
 use account_opening::workers::relay::Relay;
 use chrono::TimeDelta;
 use serde_json::json;

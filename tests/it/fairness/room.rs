@@ -1,7 +1,7 @@
 //! What finds no room is told to come again, and nothing grows without end. (P19)
 
+use account_opening::driver::Worker;
 use account_opening::workers::backlog::BacklogWatch;
-use account_opening::workers::driver::Worker;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde_json::json;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use account_opening::domain::Topic;
 use account_opening::domain::retry::Nature;
+use account_opening::driver::tick;
 use account_opening::faults::{FaultPoint, Step};
-use account_opening::workers::driver::tick;
 use chrono::TimeDelta;
 use serde_json::json;
 use world::{Api, Fault, Plan};

@@ -2,7 +2,7 @@
 
 use account_opening::app::Parts;
 use account_opening::domain::chain::HistoryKey;
-use account_opening::workers::driver::tick;
+use account_opening::driver::tick;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use account_opening::driver::tick;
 use account_opening::faults::{FaultPoint, Step, When};
 use account_opening::outbound::breaker::Phase;
-use account_opening::workers::driver::tick;
 use account_opening::workers::poller::Poller;
 use chrono::TimeDelta;
 use serde_json::json;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use account_opening::workers::driver::{Rhythm, drive};
+use account_opening::driver::{Schedule, drive};
 use account_opening::workers::inbox::InboxWorker;
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -174,9 +174,9 @@ async fn after_a_journey_every_metric_is_there_with_its_labels() {
     }
     // The driver is what times a tick.
     let stop = CancellationToken::new();
-    let rhythm = Rhythm::new(Arc::default(), Duration::from_millis(50), 1);
+    let schedule = Schedule::new(Arc::default(), Duration::from_millis(50), 1);
     let driver =
-        tokio::spawn(drive(InboxWorker::new(app.context.clone()), rhythm, app.state.shell.ids.clone(), stop.clone()));
+        tokio::spawn(drive(InboxWorker::new(app.context.clone()), schedule, app.state.shell.ids.clone(), stop.clone()));
     eventually("the driver's tick", async || (app.opening(&id).await["state"] == "issuing_card").then_some(())).await;
     stop.cancel();
     driver.await.unwrap();

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use account_opening::driver::tick;
 use account_opening::faults::FaultPoint;
-use account_opening::workers::driver::tick;
 use account_opening::workers::sweeper::{Archived, Sweeper};
 use chrono::TimeDelta;
 use sqlx::AssertSqlSafe;

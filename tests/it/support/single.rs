@@ -1,7 +1,7 @@
 //! One step at a time, and one request as somebody in particular.
 
 use account_opening::domain::Topic;
-use account_opening::workers::driver::tick;
+use account_opening::driver::tick;
 use account_opening::workers::inbox::InboxWorker;
 use account_opening::workers::relay::{Relay, Relayed};
 

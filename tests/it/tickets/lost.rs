@@ -1,8 +1,8 @@
 //! Answers that get lost, and crashes: what may have been made is waited for and looked for before it is made again.
 
 use account_opening::domain::Topic;
+use account_opening::driver::tick;
 use account_opening::faults::{FaultPoint, Place, Step, When};
-use account_opening::workers::driver::tick;
 use account_opening::workers::relay::Relay;
 use chrono::TimeDelta;
 use futures::future::join_all;

@@ -1,0 +1,179 @@
+//! Ticks of a scripted worker under each schedule, and the arithmetic of rests.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
+
+use std::collections::VecDeque;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::clock::Clock;
+
+/// A tick that took something, and left some or not.
+#[derive(Debug)]
+struct Took {
+    left: bool,
+}
+
+impl Counts for Took {
+    fn found_work(&self) -> bool {
+        true
+    }
+
+    fn may_be_more(&self) -> bool {
+        self.left
+    }
+
+    fn record(&self) {}
+}
+
+/// Ends a tick that has begun.
+type End = oneshot::Sender<Took>;
+
+/// Tells of each tick that begins, which ends as it is told.
+struct Scripted(mpsc::UnboundedSender<End>);
+
+#[async_trait]
+impl Worker for Scripted {
+    type Counts = Took;
+
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    async fn tick(&self) -> Result<Took, TickError> {
+        let (end, ended) = oneshot::channel();
+        let _ = self.0.send(end);
+        Ok(ended.await.unwrap_or(Took { left: false }))
+    }
+}
+
+/// A scripted worker that looks of its own accord when it starts, and not again.
+struct Driven {
+    wake: Arc<Notify>,
+    begun: mpsc::UnboundedReceiver<End>,
+    running: VecDeque<End>,
+    stop: CancellationToken,
+    driver: JoinHandle<()>,
+}
+
+impl Driven {
+    fn start(at_once: usize, on_backlog: usize) -> Self {
+        let (tell, begun) = mpsc::unbounded_channel();
+        let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let schedule = Schedule { on_backlog, ..Schedule::new(Arc::clone(&wake), Duration::from_hours(1), at_once) };
+        let driver = drive(Scripted(tell), schedule, Ids::new(Clock::system()), stop.clone());
+        Self { wake, begun, running: VecDeque::new(), stop, driver: tokio::spawn(driver) }
+    }
+
+    /// Waits until so many more ticks have begun.
+    async fn begins(&mut self, ticks: usize) {
+        for _ in 0..ticks {
+            let end = timeout(Duration::from_secs(10), self.begun.recv()).await.expect("a tick begins").unwrap();
+            self.running.push_back(end);
+        }
+    }
+
+    /// Ends the tick that has been running longest.
+    fn end(&mut self, left: bool) {
+        self.running.pop_front().unwrap().send(Took { left }).unwrap();
+    }
+
+    /// Ends all of them and stops; how many more had begun.
+    async fn stop(mut self) -> usize {
+        self.stop.cancel();
+        self.running.clear();
+        let mut more = 0;
+        while self.begun.recv().await.is_some() {
+            more += 1;
+        }
+        self.driver.await.unwrap();
+        more
+    }
+}
+
+#[tokio::test]
+async fn what_has_piled_up_is_worked_off_by_more_ticks_at_once() {
+    for at_once in [1, 3] {
+        let mut driven = Driven::start(at_once, 3);
+        driven.begins(1).await;
+        driven.end(true);
+        driven.begins(2).await;
+        driven.end(true);
+        driven.begins(2).await;
+        assert_eq!(driven.stop().await, 0, "three at once");
+    }
+}
+
+#[tokio::test]
+async fn who_is_given_no_more_ticks_for_it_follows_one_by_the_other() {
+    let mut driven = Driven::start(3, 0);
+    driven.begins(1).await;
+    driven.end(true);
+    driven.begins(1).await;
+    assert_eq!(driven.stop().await, 0);
+}
+
+#[tokio::test]
+async fn a_wake_up_during_a_tick_begins_one_whatever_that_leaves() {
+    for left in [true, false] {
+        let mut driven = Driven::start(1, 3);
+        driven.begins(1).await;
+        driven.wake.notify_one();
+        driven.end(left);
+        driven.begins(1).await;
+        assert_eq!(driven.stop().await, 0);
+    }
+}
+
+const REST: Duration = Duration::from_millis(8);
+
+/// Something comes at each of `times`, in order, and a tick takes all that came and `takes` ms, whatever it is; when each
+/// tick began, in ms, and how much it took.
+fn ticks(takes: u64, rest: Duration, times: &[u64]) -> Vec<(u64, usize)> {
+    let (begin, takes) = (Instant::now(), Duration::from_millis(takes));
+    let mut times = times.iter().map(|it| begin + Duration::from_millis(*it)).peekable();
+    let mut look = Look::now(begin);
+    let mut ticks = Vec::new();
+    while let Some(first) = times.peek().copied() {
+        // It is woken by the first that it has not taken, which may have come during its last tick.
+        look.at = first + Duration::from_hours(1);
+        let free_at = ticks.last().map_or(begin, |(began, _)| *began + takes);
+        look.wake(first.max(free_at));
+        let mut count = 0;
+        while times.next_if(|it| *it <= look.at).is_some() {
+            count += 1;
+        }
+        ticks.push((look.at, count));
+        look.rest(look.at + takes, takes, rest);
+    }
+    let millis = |at: Instant| u64::try_from((at - begin).as_millis()).unwrap();
+    ticks.into_iter().map(|(at, count)| (millis(at), count)).collect()
+}
+
+#[test]
+fn what_comes_one_by_one_shares_a_tick_with_what_comes_while_the_worker_rests() {
+    let one_each_5_ms: Vec<u64> = (0..6).map(|n| n * 5).collect();
+    assert_eq!(ticks(5, Duration::ZERO, &one_each_5_ms), [(0, 1), (5, 1), (10, 1), (15, 1), (20, 1), (25, 1)]);
+    assert_eq!(ticks(5, REST, &one_each_5_ms), [(0, 1), (10, 2), (20, 2), (30, 1)]);
+}
+
+#[test]
+fn what_comes_alone_waits_for_nothing() {
+    assert_eq!(ticks(5, REST, &[0, 10, 50]), [(0, 1), (10, 1), (50, 1)]);
+}
+
+#[test]
+fn a_long_tick_makes_no_long_rest() {
+    assert_eq!(ticks(1_000, REST, &[0, 500, 900]), [(0, 1), (1_008, 2)]);
+}
+
+#[test]
+fn a_rest_puts_off_no_look_that_was_to_be_sooner() {
+    let now = Instant::now();
+    let mut look = Look::now(now);
+    look.rest(now, REST, REST);
+    look.wake(now);
+    assert_eq!(look.at, now);
+}
