@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 pub use self::database::{Database, OpenError, unfit};
 pub use self::key::{KeyError, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
-use crate::driver::tick;
 use crate::http::listener::{Limits, serve};
 use crate::http::{internal, public};
 use crate::workers::{Context, secret_uses};
@@ -61,9 +60,9 @@ impl Parts {
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
         let (stop_listening, stop_working) = (state.stopping.clone(), CancellationToken::new());
         let abort_calls = context.abort_calls.clone();
-        // Before the first call, so that a breaker forced open stays open after a restart. If this fails, a worker
+        // Before the first call, so that a breaker forced open stays open after a restart. If this fails, a task
         // reads the overrides soon.
-        if let Err(error) = tick(&context.breaker_overrides()).await {
+        if let Err(error) = context.breaker_overrides().read().await {
             tracing::warn!(%error, "breaker overrides could not be read at the start; retrying in the background");
         }
         let metrics = state.metrics.clone();
@@ -117,7 +116,7 @@ impl App {
         }
         aborting.abort();
         let Context { pool, secret_uses, faults, .. } = &self.context;
-        let _ = timeout_at(deadline, secret_uses::keep(pool, secret_uses, faults)).await;
+        let _ = timeout_at(deadline, secret_uses::write(pool, secret_uses, faults)).await;
         tracing::info!("stopped");
     }
 }

@@ -33,5 +33,5 @@ pub use self::budget::PollBudget;
 pub use self::client::Client;
 pub use self::error::CallError;
 pub use self::gate::{Closing, Gate, Gates};
-pub use self::overrides::{BreakerOverrides, OverridesRead};
+pub use self::overrides::BreakerOverrides;
 pub use self::recovery::{OnReturn, Recovered, Recovery};

@@ -4,12 +4,11 @@
 //! `breakers`, which each replica reads twice a second and before its first call. While the database is away, the last read
 //! holds. A read that raced with a decision of this process is dropped for that gate ([`Gate::follow`]). A crash loses nothing.
 
-use async_trait::async_trait;
 use sqlx::PgPool;
 
 use super::{Gate, Gates};
 use crate::db::{WITHIN, breakers, conclude};
-use crate::driver::{Counts, TickError, Worker};
+use crate::driver::TickError;
 use crate::faults::{FaultPoint, Step};
 
 pub struct BreakerOverrides {
@@ -18,40 +17,18 @@ pub struct BreakerOverrides {
     pub faults: FaultPoint,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OverridesRead {
-    /// Gates with a changed override.
-    pub changed: usize,
-}
-
-impl Counts for OverridesRead {
-    /// One read shows all there is.
-    fn found_work(&self) -> bool {
-        false
-    }
-
-    fn record(&self) {}
-}
-
-#[async_trait]
-impl Worker for BreakerOverrides {
-    type Counts = OverridesRead;
-
-    fn name(&self) -> &'static str {
-        "breakers"
-    }
-
-    async fn tick(&self) -> Result<OverridesRead, TickError> {
+impl BreakerOverrides {
+    /// Reads the overrides once, and returns how many gates changed.
+    pub async fn read(&self) -> Result<usize, TickError> {
         let before: Vec<(Gate, u64)> = self.gates.all().into_iter().map(|it| (it.clone(), it.decisions())).collect();
         let mut connection = self.pool.acquire().await?;
-        let reading = self.faults.around(self.name(), Step::Claim, breakers::all(&mut connection));
+        let reading = self.faults.around("breakers", Step::Claim, breakers::all(&mut connection));
         let result = tokio::time::timeout(WITHIN, reading).await;
         let rows = conclude(connection, result)?;
         let forced = |gate: &Gate| {
             let row = rows.iter().find(|row| row.is_of(gate.system(), gate.operation()));
             row.and_then(|row| row.forced.parse().ok())
         };
-        let changed = before.iter().filter(|(gate, decisions)| gate.follow(forced(gate), *decisions)).count();
-        Ok(OverridesRead { changed })
+        Ok(before.iter().filter(|(gate, decisions)| gate.follow(forced(gate), *decisions)).count())
     }
 }

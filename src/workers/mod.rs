@@ -1,19 +1,20 @@
-//! The work behind the edge: the inbox worker decides, the relay calls others, the poller asks the provider, the catch-up
-//! pulls its list, recovery makes due what a breaker held up, the sweeper tidies; small ones keep marks of when a provider
-//! was last heard of, look at what operators made breakers do, and see whether the inbox is full. Each is a `tick()` that takes
-//! no input, is safe to run twice, and returns what it did as typed counts; one driver loop runs them all.
+//! The work behind the edge. The inbox worker decides, the relay calls other systems, the poller asks the provider, the catch-up
+//! pulls its list, recovery makes due what a breaker held up, the sweeper tidies; a few periodic tasks keep memory and database
+//! in step.
+//!
+//! A worker is a `tick()` that takes no input, is safe to run twice, and returns typed counts; `crate::driver` runs it.
 
 pub mod backfill;
 pub mod backlog;
 pub mod facts;
 mod gated_work;
 pub mod inbox;
-pub mod marks;
 pub mod poller;
 pub mod relay;
 pub mod secret_uses;
 pub mod sweeper;
 pub mod timeline;
+pub mod webhook_marks;
 
 use chrono::TimeDelta;
 use sqlx::PgPool;

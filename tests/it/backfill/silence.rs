@@ -1,8 +1,7 @@
 //! When a provider was last heard of.
 
 use account_opening::clock::Time;
-use account_opening::driver::{Counts, tick};
-use account_opening::workers::marks::Marks;
+use account_opening::workers::webhook_marks;
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -69,7 +68,7 @@ async fn marks_are_written_a_tick_later_only_when_they_moved_and_never_go_back()
     let (_, tracking_id) = app.open().waiting().await;
     in_progress(&app, &tracking_id).await;
     let first = marks(&app).await;
-    assert_eq!(tick(&Marks(app.context.clone())).await.unwrap().moved, 0);
+    assert_eq!(webhook_marks::exchange(&app.context).await.unwrap(), 0);
     // Another replica has heard of the bank since.
     let later = app.now() + TimeDelta::minutes(3);
     sqlx::query("update webhook_marks set last_received_at = $1").bind(later).execute(&app.pool).await.unwrap();
@@ -81,8 +80,8 @@ async fn marks_are_written_a_tick_later_only_when_they_moved_and_never_go_back()
     assert_eq!(marks(&app).await[0].2, later);
     assert!(first[0].2 < later);
     restart(&mut app);
-    let marked = tick(&Marks(app.context.clone())).await.unwrap();
-    assert!(marked.moved == 0 && !marked.found_work());
+    let marked = webhook_marks::exchange(&app.context).await.unwrap();
+    assert_eq!(marked, 0);
     assert_eq!(app.context.heard.unstored(), []);
     app.settle().await;
     app.finish().await;
@@ -120,7 +119,7 @@ async fn a_start_learns_the_marks_of_before_and_goes_on_from_them() {
     complete(&app, &ids);
     app.pass(TimeDelta::hours(1));
     restart(&mut app);
-    tick(&Marks(app.context.clone())).await.unwrap();
+    webhook_marks::exchange(&app.context).await.unwrap();
     app.context.heard.show(app.now());
     let text = app.state.metrics.render();
     assert!(text.contains("{provider=\"nexusbank\",market=\"LT\"} 3600"), "{text}");
@@ -145,7 +144,7 @@ async fn a_market_that_was_never_heard_of_is_silent_since_its_first_opening_wait
     assert_eq!(shown(&app).await.as_deref(), Some("180"));
     // What its successor on the same database knows.
     restart(&mut app);
-    tick(&Marks(app.context.clone())).await.unwrap();
+    webhook_marks::exchange(&app.context).await.unwrap();
     app.pass(TimeDelta::minutes(1));
     app.context.heard.show(app.now());
     let text = app.state.metrics.render();

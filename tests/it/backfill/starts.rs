@@ -8,7 +8,7 @@ use account_opening::clock::Time;
 use account_opening::db::backfills::Cause;
 use account_opening::driver::tick;
 use account_opening::faults::{FaultPoint, Step, When};
-use account_opening::workers::marks::Marks;
+use account_opening::workers::webhook_marks;
 use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -190,7 +190,7 @@ async fn a_start_that_the_database_did_not_let_ask_asks_again_and_from_where_it_
             .acknowledged()
             .await;
         tick(&account_opening::workers::inbox::InboxWorker::new(app.context.clone())).await.unwrap();
-        tick(&Marks(app.context.clone())).await.unwrap();
+        webhook_marks::exchange(&app.context).await.unwrap();
         app.pass(TimeDelta::minutes(1));
     }
     away.store(false, Ordering::SeqCst);

@@ -7,10 +7,10 @@ use account_opening::domain::Topic;
 use account_opening::driver::{Worker, tick};
 use account_opening::workers::backfill::{Backfill, request_for};
 use account_opening::workers::inbox::InboxWorker;
-use account_opening::workers::marks::Marks;
 use account_opening::workers::poller::Poller;
 use account_opening::workers::relay::Relay;
 use account_opening::workers::sweeper::Sweeper;
+use account_opening::workers::webhook_marks;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use world::{IssueStatus, Verdict};
@@ -42,7 +42,9 @@ impl Stage {
     }
 
     async fn mark(&self) {
-        self.tick(&Marks(self.app.context.clone())).await;
+        if let Err(error) = webhook_marks::exchange(&self.app.context).await {
+            assert!(self.fault.has_struck(), "{error}");
+        }
     }
 
     /// Pulls the bank's list, as after an outage, and decides what it brings.

@@ -76,7 +76,7 @@ async fn what_is_verified_again_counts_for_the_time_at_which_it_came() {
     assert_eq!(successor.reverify_all(&app, &json!({"reason": "x"})).await, (1, 0));
     // It is written with the replica's next tick; here by hand.
     let (pool, faults) = (&successor.state.cell.pool, &successor.state.shell.faults);
-    let kept = account_opening::workers::secret_uses::keep(pool, &successor.state.secret_uses, faults).await;
+    let kept = account_opening::workers::secret_uses::write(pool, &successor.state.secret_uses, faults).await;
     assert_eq!(kept.unwrap(), 1);
     let used = secret(&app, OTHER_SECRET).await;
     assert_eq!(

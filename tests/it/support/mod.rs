@@ -32,17 +32,15 @@ use account_opening::config::RawSettings;
 use account_opening::db::{PoolOptions, connect};
 use account_opening::domain::Topic;
 use account_opening::domain::chain::HistoryKey;
-use account_opening::driver::{Counts, Worker, tick};
+use account_opening::driver::{Counts, TickError, Worker, tick};
 use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{AppState, internal, public};
-use account_opening::workers::Context;
 use account_opening::workers::backfill::Backfill;
 use account_opening::workers::inbox::InboxWorker;
-use account_opening::workers::marks::Marks;
 use account_opening::workers::poller::Poller;
 use account_opening::workers::relay::Relay;
-use account_opening::workers::secret_uses::SecretUseKeeper;
 use account_opening::workers::sweeper::Sweeper;
+use account_opening::workers::{Context, secret_uses, webhook_marks};
 use chaos::Proxy;
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -137,12 +135,11 @@ impl TestApp {
             found |= self.tick(&Relay { context: self.context.clone(), topic }).await;
         }
         found |= self.tick(&Poller(self.context.clone())).await;
-        found |= self.tick(&self.context.breaker_overrides()).await;
+        self.context.breaker_overrides().read().await.unwrap();
         found |= self.tick(&self.context.recovery()).await;
         found |= self.tick(&Backfill(self.context.clone())).await;
-        found |= self.tick(&Marks(self.context.clone())).await;
         found |= self.tick(&Sweeper(self.context.clone())).await;
-        found |= self.tick(&SecretUseKeeper(self.context.clone())).await;
+        self.try_upkeep().await.unwrap();
         found
     }
 
@@ -153,11 +150,18 @@ impl TestApp {
             let _ = tick(&Relay { context: self.context.clone(), topic }).await;
         }
         let _ = tick(&Poller(self.context.clone())).await;
-        let _ = tick(&self.context.breaker_overrides()).await;
+        let _ = self.context.breaker_overrides().read().await;
         let _ = tick(&self.context.recovery()).await;
         let _ = tick(&Backfill(self.context.clone())).await;
-        let _ = tick(&Marks(self.context.clone())).await;
-        let _ = tick(&SecretUseKeeper(self.context.clone())).await;
+        let _ = self.try_upkeep().await;
+    }
+
+    /// Exchanges webhook marks with the database and writes secret uses, as the periodic tasks do.
+    async fn try_upkeep(&self) -> Result<(), TickError> {
+        let Context { pool, secret_uses, faults, .. } = &self.context;
+        webhook_marks::exchange(&self.context).await?;
+        secret_uses::write(pool, secret_uses, faults).await?;
+        Ok(())
     }
 
     async fn tick<W: Worker>(&self, worker: &W) -> bool {
