@@ -20,7 +20,7 @@ use crate::driver::Wakers;
 use crate::faults::FaultPoint;
 use crate::heard::Heard;
 use crate::http::AppState;
-use crate::ingest::{Backlog, Bounds, Ingest, Lanes, Shared};
+use crate::ingest::{Backlog, Bounds, Ingest, Shared};
 use crate::outbound::{Client, Gates, PollBudget};
 use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers, SecretUses};
@@ -104,7 +104,6 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         lease_margin: settings.lease_margin,
         parked_ttl: settings.parked_ttl,
         backlog: Backlog::default(),
-        lanes: Lanes::default(),
         most_waiting: settings.inbox_backlog,
         archive_after: settings.archive_after,
         inbox_keys_for: settings.inbox_keys_for,
@@ -118,8 +117,8 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
     })
 }
 
-fn shared(Context { wakers, backlog, lanes, .. }: &Context) -> Shared {
-    Shared { wake: Arc::clone(&wakers.inbox), backlog: backlog.clone(), lanes: lanes.clone() }
+fn shared(Context { wakers, backlog, .. }: &Context) -> Shared {
+    Shared { wake: Arc::clone(&wakers.inbox), backlog: backlog.clone() }
 }
 
 fn effect_context(settings: &Settings, ids: Ids, key: HistoryKey) -> EffectContext {

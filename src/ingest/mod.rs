@@ -5,8 +5,6 @@
 
 mod burst;
 mod hot;
-mod lanes;
-mod markets;
 mod queue;
 mod room;
 
@@ -19,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use self::burst::{Burst, Entry, Ticket};
-pub use self::lanes::Lanes;
+use self::hot::Hot;
 use self::queue::{Queue, Writer};
 use self::room::Room;
 pub use self::room::{Backlog, Bounds};
@@ -102,15 +100,13 @@ pub struct Shared {
     pub wake: Arc<Notify>,
     /// Whether the inbox takes anything more.
     pub backlog: Backlog,
-    /// What is known of its lanes.
-    pub lanes: Lanes,
 }
 
 /// The way in.
 #[derive(Clone)]
 pub struct Ingest {
     burst: Arc<Burst>,
-    lanes: Lanes,
+    hot: Arc<Hot>,
     room: Room,
     queue: Queue,
     ids: Ids,
@@ -129,11 +125,18 @@ impl Ingest {
         burst_ttl: TimeDelta,
         faults: FaultPoint,
     ) -> (Self, JoinHandle<()>) {
-        let Shared { wake, backlog, lanes } = shared;
+        let Shared { wake, backlog } = shared;
         let (queue, writer) = Queue::new(bounds.messages);
         let handle = tokio::spawn(Writer::new(pool, wake, faults).run(writer));
         (
-            Self { burst: Arc::new(Burst::new(burst_ttl)), lanes, room: Room::new(bounds, backlog), queue, ids, clock },
+            Self {
+                burst: Arc::new(Burst::new(burst_ttl)),
+                hot: Arc::default(),
+                room: Room::new(bounds, backlog),
+                queue,
+                ids,
+                clock,
+            },
             handle,
         )
     }
@@ -166,7 +169,7 @@ impl Ingest {
     async fn store(&self, mut facts: Vec<NewFact>, ticket: Option<Ticket>) -> Result<Receipt, Unavailable> {
         let now = self.clock.now();
         for fact in &mut facts {
-            fact.lane = self.lanes.of(fact, now);
+            fact.lane = self.hot.note(fact, now).map(|lane| format!("hot/{lane}"));
         }
         #[cfg(feature = "broken")]
         if broken::lacks(broken::Defence::PoolGuard) {

@@ -28,7 +28,7 @@ use crate::domain::{Policy, Topic};
 use crate::driver::Wakers;
 use crate::faults::FaultPoint;
 use crate::heard::Heard;
-use crate::ingest::{Backlog, Lanes};
+use crate::ingest::Backlog;
 use crate::outbound::{Gates, PollBudget};
 use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
@@ -80,8 +80,6 @@ pub struct Context {
     pub parked_ttl: TimeDelta,
     /// Whether the inbox takes anything more from outside.
     pub backlog: Backlog,
-    /// What is known of its lanes.
-    pub lanes: Lanes,
     /// How many facts may be due before it takes nothing more.
     pub most_waiting: i64,
     /// How long after their end facts and work stay beside those that are not done with.

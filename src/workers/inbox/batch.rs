@@ -39,7 +39,7 @@ impl InboxWorker {
     }
 
     async fn transaction(&self, which: Which<'_>, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
-        let Context { pool, clock, lanes, heard, .. } = &self.context;
+        let Context { pool, clock, heard, .. } = &self.context;
         let now = clock.now();
         let mut connection = pool.acquire().await?;
         let started = Instant::now();
@@ -64,11 +64,8 @@ impl InboxWorker {
             }
             Err(_elapsed) => {}
         }
-        let Committed { decided, advances, .. } = conclude(connection, result)?;
+        let Committed { decided, .. } = conclude(connection, result)?;
         decided.tell(heard, now);
-        for advance in &advances {
-            lanes.learn(&advance.opening);
-        }
         Ok(decided)
     }
 
