@@ -100,6 +100,8 @@ pub struct Claimed {
     pub attempt_log: Value,
     /// The start of `RETRY_FOR`: when it was written or redriven.
     pub retry_from: Time,
+    /// Whether the claim took as much of its lane as the lane's share: more may be due there.
+    pub fills_share: bool,
 }
 
 impl Claimed {

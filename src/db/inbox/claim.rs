@@ -1,7 +1,7 @@
-//! Claiming facts that are due: a share of every lane, so that nobody's flood stands before others' facts.
+//! Claiming facts that are due: of every lane a share, so that a flood in one lane does not delay the facts of others.
 //!
-//! A fact is claimed by locking its row until the end of the transaction: what another worker holds is passed over, and a
-//! worker that dies leaves nothing behind.
+//! A fact is claimed by locking its row until the end of the transaction. SKIP LOCKED passes over facts that another worker
+//! holds, and a crashed worker leaves nothing behind.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -9,18 +9,24 @@ use uuid::Uuid;
 use super::Pending;
 use crate::clock::Time;
 
-/// The most bytes of bodies in one claim, of which a larger one stands alone: what is read at once is held in memory.
-pub const MAX_BYTES: usize = 8 * 1_024 * 1_024;
+/// The most bytes of bodies in one claim, which is held in memory. A larger body is claimed alone.
+const MAX_BYTES: i64 = 8 * 1_024 * 1_024;
 
-/// Claims facts that are due, at most `limit` and [`MAX_BYTES`] of bodies: of each lane that has any an equal share, one at
-/// the least, in the order of time; what some lanes leave goes to those that have more. With more lanes than `limit` it is the
-/// turn of other lanes each time. Beyond the bytes, lanes are cut off whose turn is another time: they are begun with by chance.
+/// What a claim took.
+pub struct Claim {
+    /// In the order of receipt.
+    pub facts: Vec<Pending>,
+    /// Whether more may be due: a lane filled its share, or the bytes ended the claim.
+    pub may_be_more: bool,
+}
+
+/// Claims facts that are due, at most `limit` and [`MAX_BYTES`] of bodies: of each lane an equal share, at least one fact, in the
+/// order of time. Lanes take turns by a hash that changes with time, so that those cut off by limit or bytes differ each time.
 ///
-/// The lanes are found by going from the head of one to the head of the next, so that their number counts and not their
-/// length. The limits are sub-selects: a plan that is made for the numbers would be made anew for each claim.
-pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<Vec<Pending>> {
-    let mut claimed = sqlx::query_as!(
-        Pending,
+/// The recursion goes from the head of one lane to the head of the next, so that the number of lanes counts and not their
+/// length. The limits are sub-selects: with numbers, Postgres would plan each claim anew.
+pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<Claim> {
+    let rows = sqlx::query!(
         r#"-- inbox::claim
         with recursive heads (lane, at) as (
             (select i.lane, i.next_attempt_at from inbox i
@@ -34,59 +40,66 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
                                    order by i.lane, i.next_attempt_at
                                    limit 1) as next)
         ), due as materialized (
-            select lane, at, greatest(1, $2 / count(*) over ()) as share from heads
+            select lane, at, greatest(1, $2 / count(*) over ()) as share,
+                   row_number() over (order by hashtextextended(lane, $3)) as turn
+              from heads
              where at <= $1
-             order by hashtextextended(lane, $3)
         )
         select id as "id!", source as "source!", provider as "provider!", part as "part!", body as "body!",
                headers as "headers!", opening_id, provider_ref, received_at as "received_at!",
-               retry_from as "retry_from!", attempts as "attempts!"
-          from (select *, sum(octet_length(body)) over (rows unbounded preceding) - octet_length(body) as before from (
-                select mine.* from due
-                 cross join lateral (select i.* from inbox i
-                                      where i.status = 'pending' and i.lane = due.lane
-                                        and i.next_attempt_at between due.at and $1
-                                      order by i.next_attempt_at, i.id
-                                      limit due.share
-                                        for update skip locked) as mine
-                 union all
-                -- Read only if the shares left room.
-                select more.* from due
-                 cross join lateral (select i.* from inbox i
-                                      where i.status = 'pending' and i.lane = due.lane
-                                        and i.next_attempt_at between due.at and $1
-                                      order by i.next_attempt_at, i.id
-                                     offset due.share limit (select $2)
-                                        for update skip locked) as more
-                 limit (select $2)) as locked) as claimed
-         where before < $4"#,
+               retry_from as "retry_from!", attempts as "attempts!", fills_share as "fills_share!",
+               before + octet_length(body) >= $4 as "ends_claim!"
+          from (select locked.*, count(*) over (partition by turn) >= share as fills_share,
+                       sum(octet_length(body)) over (order by turn, next_attempt_at, id rows unbounded preceding)
+                           - octet_length(body) as before
+                  from (select mine.*, due.share, due.turn from (select * from due order by turn) as due
+                         cross join lateral (select i.* from inbox i
+                                              where i.status = 'pending' and i.lane = due.lane
+                                                and i.next_attempt_at between due.at and $1
+                                              order by i.next_attempt_at, i.id
+                                              limit due.share
+                                                for update skip locked) as mine
+                         limit (select $2)) as locked) as claimed
+         where before < $4
+         order by id"#,
         now,
         limit,
         now.timestamp_micros(),
-        i64::try_from(MAX_BYTES).unwrap_or(i64::MAX),
+        MAX_BYTES,
     )
     .fetch_all(connection)
     .await?;
-    // In the order of receipt. One that another worker let go while this ran could stand in a share and behind it.
-    claimed.sort_unstable_by_key(|it| it.id);
-    claimed.dedup_by_key(|it| it.id);
-    Ok(claimed)
+    let may_be_more = rows.iter().any(|row| row.fills_share || row.ends_claim);
+    let facts = rows.into_iter().map(|row| Pending {
+        id: row.id,
+        source: row.source,
+        provider: row.provider,
+        part: row.part,
+        body: row.body,
+        headers: row.headers,
+        opening_id: row.opening_id,
+        provider_ref: row.provider_ref,
+        received_at: row.received_at,
+        retry_from: row.retry_from,
+        attempts: row.attempts,
+    });
+    Ok(Claim { facts: facts.collect(), may_be_more })
 }
 
-/// How many facts are due, counted as far as `most`. From the index alone: it does not ask what they are.
-pub async fn due(connection: &mut PgConnection, now: Time, most: i64) -> sqlx::Result<i64> {
+/// Counts the facts that are due, as far as `max`, from the index alone.
+pub async fn due(connection: &mut PgConnection, now: Time, max: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"-- inbox::due
         select count(*) as "count!"
           from (select from inbox where status = 'pending' and next_attempt_at <= $1 limit (select $2::bigint)) as due"#,
         now,
-        most,
+        max,
     )
     .fetch_one(connection)
     .await
 }
 
-/// Claims these facts, as far as they still are due and nobody holds them.
+/// Claims those of these facts that are still due and not locked.
 pub async fn claim_these(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::Result<Vec<Pending>> {
     sqlx::query_as!(
         Pending,

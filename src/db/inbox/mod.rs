@@ -18,7 +18,7 @@ mod unmatched;
 mod work;
 
 pub use self::buried::{buried, dig_up};
-pub use self::claim::{MAX_BYTES, claim, claim_these, due};
+pub use self::claim::{Claim, claim, claim_these, due};
 pub use self::erase::{empty, erase, erase_evidence, erase_late};
 pub use self::insert::{Arrival, Digest, NewFact, Stored, event_key, insert, meaning};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};

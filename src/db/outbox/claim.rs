@@ -1,5 +1,5 @@
-//! Claiming work under a lease: a share of every lane, so that neither a market's flood nor a subscriber that is out of order
-//! stands before the others' work.
+//! Claiming work under a lease: a share of every lane, so that neither a market's flood nor a subscriber that fails delays the
+//! work of others.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -8,10 +8,9 @@ use super::Claimed;
 use crate::clock::Time;
 use crate::domain::Topic;
 
-/// Claims due work of one topic under a lease, at most `limit`, in the way of [`inbox::claim`](crate::db::inbox::claim): of
-/// each lane an equal share, and what some leave goes to the others. Only who holds `token` can settle it. What is for one
-/// of the subscribers that are `shut` stays as it is, and due: claimed only to be held, it would keep others waiting. Their
-/// lanes are passed over, however much is in them; what an older version wrote has no lane, and is told by its payload.
+/// Claims due work of one topic under a lease, at most `limit`: an equal share of each lane, as
+/// [`inbox::claim`](crate::db::inbox::claim) does. Only the holder of `token` can settle it. Work in `shut` lanes stays as it is,
+/// and due: claimed only to be held, it would keep other work waiting. A lane whose due work is all under a lease has no share.
 pub async fn claim(
     connection: &mut PgConnection,
     topic: Topic,
@@ -26,13 +25,14 @@ pub async fn claim(
         r#"-- outbox::claim
         with recursive heads (lane, at) as (
             (select o.lane, o.next_attempt_at from outbox o
-              where o.topic = $1 and o.status = 'pending'
+              where o.topic = $1 and o.status = 'pending' and (o.lease_until is null or o.lease_until <= $3)
               order by o.lane, o.next_attempt_at
               limit 1)
              union all
             (select next.lane, next.next_attempt_at from heads
               cross join lateral (select o.lane, o.next_attempt_at from outbox o
                                    where o.topic = $1 and o.status = 'pending' and o.lane > heads.lane
+                                     and (o.lease_until is null or o.lease_until <= $3)
                                    order by o.lane, o.next_attempt_at
                                    limit 1) as next)
         ), open as materialized (
@@ -40,35 +40,23 @@ pub async fn claim(
              where at <= $3 and lane <> all ($6)
              order by hashtextextended(lane, $7)
         ), due as materialized (
-            select id from (
-                select mine.id from open
-                 cross join lateral (select o.id from outbox o
-                                      where o.topic = $1 and o.status = 'pending' and o.lane = open.lane
-                                        and o.next_attempt_at between open.at and $3
-                                        and (o.lease_until is null or o.lease_until <= $3)
-                                        and (o.lane <> '' or coalesce(o.payload ->> 'subscriber', '') <> all ($6))
-                                      order by o.next_attempt_at, o.id
-                                      limit open.share
-                                        for update skip locked) as mine
-                 union all
-                -- Read only if the shares left room.
-                select more.id from open
-                 cross join lateral (select o.id from outbox o
-                                      where o.topic = $1 and o.status = 'pending' and o.lane = open.lane
-                                        and o.next_attempt_at between open.at and $3
-                                        and (o.lease_until is null or o.lease_until <= $3)
-                                        and (o.lane <> '' or coalesce(o.payload ->> 'subscriber', '') <> all ($6))
-                                      order by o.next_attempt_at, o.id
-                                     offset open.share limit (select $5)
-                                        for update skip locked) as more
-            ) as claimed
-             limit (select $5)
+            select id, count(*) over (partition by lane) >= share as fills_share
+              from (select mine.id, open.lane, open.share from open
+                     cross join lateral (select o.id from outbox o
+                                          where o.topic = $1 and o.status = 'pending' and o.lane = open.lane
+                                            and o.next_attempt_at between open.at and $3
+                                            and (o.lease_until is null or o.lease_until <= $3)
+                                          order by o.next_attempt_at, o.id
+                                          limit open.share
+                                            for update skip locked) as mine
+                     limit (select $5)) as locked
         )
         update outbox o
            set lease_token = $2, lease_until = $4, claims = o.claims + 1
           from due
          where o.id = due.id
-        returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.attempt_log, o.retry_from"#,
+        returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.attempt_log, o.retry_from,
+                  due.fills_share as "fills_share!""#,
         topic.as_str(),
         token,
         now,
@@ -81,8 +69,8 @@ pub async fn claim(
     .await
 }
 
-/// The same for tickets at the tracker, of which each is worked on one after the other: in the order of what happened to it,
-/// and never twice at the same time. What is dead blocks nothing.
+/// Claims work on tickets at the tracker: of each ticket one row at a time, in the order of its revisions. Dead letters block
+/// nothing.
 pub async fn claim_in_turn(
     connection: &mut PgConnection,
     topic: Topic,
@@ -114,7 +102,8 @@ pub async fn claim_in_turn(
            set lease_token = $2, lease_until = $4, claims = o.claims + 1
           from due
          where o.id = due.id
-        returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.attempt_log, o.retry_from"#,
+        returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.attempt_log, o.retry_from,
+                  false as "fills_share!""#,
         topic.as_str(),
         token,
         now,

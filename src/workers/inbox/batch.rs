@@ -12,7 +12,7 @@ use super::correlate::{self, Correlated, Readable};
 use super::{Decided, Failure, InboxWorker};
 use crate::clock::Time;
 use crate::db::advance::{self, Advance};
-use crate::db::inbox::{self, Pending, Settlement};
+use crate::db::inbox::{self, Claim, Pending, Settlement};
 use crate::db::{WITHIN, conclude, describe};
 use crate::domain::{Fact, Outcome, Source, Verdict, decide};
 use crate::driver::{TickError, Worker};
@@ -48,9 +48,9 @@ impl InboxWorker {
         let work = async { work.await.unwrap_or(Err(TickError::Panicked)) };
         let mut result = tokio::time::timeout(WITHIN, work).await;
         if let Which::Due(limit) = which {
-            // Also of one that failed: if it took too long, the next is to be smaller.
-            let claimed = result.as_ref().ok().and_then(|it| it.as_ref().ok()).map_or(0, |it| it.decided.claimed);
-            self.pace.learn(limit, claimed, started.elapsed());
+            // Also from a batch that failed: if it took too long, the next one is to be smaller.
+            let was_full = matches!(&result, Ok(Ok(it)) if it.decided.may_be_more);
+            self.pace.learn(limit, was_full, started.elapsed());
         }
         match &mut result {
             Ok(Ok(committed)) => {
@@ -81,16 +81,18 @@ impl InboxWorker {
         let claim = async {
             match which {
                 Which::Due(limit) => inbox::claim(&mut transaction, now, limit.into()).await,
-                Which::These(ids) => inbox::claim_these(&mut transaction, ids, now).await,
+                Which::These(ids) => {
+                    let facts = inbox::claim_these(&mut transaction, ids, now).await?;
+                    Ok(Claim { facts, may_be_more: false })
+                }
             }
         };
-        let pending = faults.around(self.name(), Step::Claim, claim).await?;
+        let Claim { facts: pending, may_be_more } = faults.around(self.name(), Step::Claim, claim).await?;
         if pending.is_empty() {
             return Ok(Committed::default());
         }
         claimed.extend(pending.iter().map(|it| it.id));
-        let mut decided =
-            Decided { claimed: pending.len() as u64, may_be_more: is_full(which, &pending), ..Decided::default() };
+        let mut decided = Decided { claimed: pending.len() as u64, may_be_more, ..Decided::default() };
 
         let (facts, unreadable) = read(&self.context.providers, pending);
         decided.buried = unreadable.len() as u64;
@@ -177,12 +179,6 @@ impl InboxWorker {
         verdicts.advances = anchors.into_values().collect();
         Ok(verdicts)
     }
-}
-
-/// Whether a batch took as much as it may.
-fn is_full(which: Which<'_>, pending: &[Pending]) -> bool {
-    let bytes: usize = pending.iter().map(|it| it.body.len()).sum();
-    matches!(which, Which::Due(limit) if pending.len() as u64 >= limit.into() || bytes >= inbox::MAX_BYTES)
 }
 
 /// What a commit did.

@@ -106,7 +106,7 @@ impl Worker for Relay {
         let until = now + self.context.timeout_of(self.topic) + self.context.lease_margin;
         let lease = Lease { token: self.context.ids.next(), until };
         let (claimed, mut known) = self.claim(lease, now, room).await?;
-        let may_be_more = claimed.len() == room;
+        let may_be_more = claimed.len() == room || claimed.iter().any(|it| it.fills_share);
         if may_be_more {
             // There may be more, for another tick beside this one.
             self.context.wakers.relay(self.topic).notify_one();
