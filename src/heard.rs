@@ -1,21 +1,17 @@
-//! When each provider was last heard of, and how the answers of the last hour were learnt: what silence is seen by.
+//! When each provider last sent a webhook about each market: by this, silence is seen.
 //!
 //! Kept in memory, so that a webhook costs no write more; the worker `marks` writes it down every few seconds. Only webhooks
 //! that found their opening count: the market is known by then, and what a catch-up goes back to is never too late. A crash
 //! forgets seconds of it, which the overlap of a catch-up covers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 
 use crate::clock::Time;
 use crate::db::webhook_marks::Mark;
-use crate::domain::Source;
 use crate::telemetry::metrics;
-
-/// Over how many minutes the share of answers that polls had to find is taken.
-const WINDOW: i64 = 60;
 
 /// What was heard.
 #[derive(Clone, Default)]
@@ -25,7 +21,6 @@ pub struct Heard(Arc<Mutex<Inner>>);
 struct Inner {
     /// By provider and market.
     marks: BTreeMap<(String, String), Last>,
-    answers: Answers,
     /// Whether this process has asked for what it missed before it started.
     has_asked: bool,
 }
@@ -59,11 +54,6 @@ impl Heard {
     pub fn waits(&self, provider: &str, market: &str, at: Time) {
         let first = Last { waits_since: Some(at), ..Last::default() };
         self.locked().marks.entry((provider.to_owned(), market.to_owned())).or_insert(first);
-    }
-
-    /// The answer to a request was learnt this way.
-    pub fn answer(&self, source: &str, now: Time) {
-        self.locked().answers.note(source == Source::Poll.as_str(), now);
     }
 
     /// This process has asked for what it missed.
@@ -105,13 +95,12 @@ impl Heard {
 
     /// Sets the gauges as of now. A market of which no webhook has come is as old as its first wait.
     pub fn show(&self, now: Time) {
-        let mut inner = self.locked();
+        let inner = self.locked();
         for ((provider, market), last) in &inner.marks {
             if let Some(since) = last.at.or(last.waits_since) {
                 metrics::last_webhook_age(provider, market, (now - since).max(TimeDelta::zero()));
             }
         }
-        metrics::terminal_by_poll_ratio(inner.answers.by_poll(now));
     }
 
     fn locked(&self) -> MutexGuard<'_, Inner> {
@@ -122,49 +111,6 @@ impl Heard {
 fn mark(provider: &str, market: &str, last: &Last) -> Mark {
     let Last { at: last_received_at, waits_since, .. } = *last;
     Mark { provider: provider.to_owned(), market: market.to_owned(), last_received_at, waits_since }
-}
-
-/// The answers of the last hour, by the minute.
-#[derive(Default)]
-struct Answers(VecDeque<Minute>);
-
-struct Minute {
-    number: i64,
-    all: u32,
-    by_poll: u32,
-}
-
-impl Answers {
-    fn note(&mut self, by_poll: bool, now: Time) {
-        self.forget(now);
-        let number = minute(now);
-        if self.0.back().is_none_or(|last| last.number != number) {
-            self.0.push_back(Minute { number, all: 0, by_poll: 0 });
-        }
-        if let Some(last) = self.0.back_mut() {
-            last.all = last.all.saturating_add(1);
-            last.by_poll = last.by_poll.saturating_add(by_poll.into());
-        }
-    }
-
-    /// The part that was learnt by poll; 0 where there was no answer at all.
-    fn by_poll(&mut self, now: Time) -> f64 {
-        self.forget(now);
-        let sum = |part: fn(&Minute) -> u32| self.0.iter().map(|it| f64::from(part(it))).sum::<f64>();
-        let all = sum(|it| it.all);
-        if all > 0.0 { sum(|it| it.by_poll) / all } else { 0.0 }
-    }
-
-    fn forget(&mut self, now: Time) {
-        let first = minute(now) - WINDOW;
-        while self.0.front().is_some_and(|it| it.number <= first) {
-            self.0.pop_front();
-        }
-    }
-}
-
-fn minute(at: Time) -> i64 {
-    at.timestamp().div_euclid(TimeDelta::minutes(1).num_seconds())
 }
 
 #[cfg(test)]
@@ -220,19 +166,5 @@ mod tests {
         heard.waits("bank", "BE", at(4));
         let both = Mark { last_received_at: Some(at(3)), ..waiting(at(1)) };
         assert_eq!(heard.unstored(), [both]);
-    }
-
-    #[test]
-    fn the_share_of_polls_is_that_of_the_last_hour() {
-        let mut answers = Answers::default();
-        assert!(answers.by_poll(at(0)).abs() < f64::EPSILON);
-        answers.note(true, at(0));
-        for minute in [0, 1, 30] {
-            answers.note(false, at(minute));
-        }
-        assert!((answers.by_poll(at(59)) - 0.25).abs() < f64::EPSILON);
-        assert!(answers.by_poll(at(60)).abs() < f64::EPSILON);
-        answers.note(true, at(91));
-        assert!((answers.by_poll(at(91)) - 1.0).abs() < f64::EPSILON);
     }
 }

@@ -8,7 +8,7 @@
 //! | [`domain`] | the business logic, pure: states, facts, decisions |
 //! | [`acts`] | what people and callers do: a file per act |
 //! | [`db`] | all SQL, a file per table |
-//! | [`heard`] | when each provider was last heard of, and how answers were learnt |
+//! | [`heard`] | when each provider last sent a webhook |
 //! | [`http`] | the edge: webhooks on the public listener, REST on the internal one |
 //! | [`ingest`] | how a message gets into the inbox: burst dedup, queue, one commit for many |
 //! | [`refused_webhooks`] | what the webhook listener refused, kept within a bound and verified again |

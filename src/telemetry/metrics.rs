@@ -72,22 +72,8 @@ const LAST_WEBHOOK: Metric = (
     "Time since the last webhook that matched an opening; before the first one, since an opening began to wait",
 );
 
-const TERMINAL_BY_POLL: Metric = (
-    "account_opening_terminal_by_poll_ratio",
-    "Share of this process's final answers of the last hour that polls found",
-);
-
-const GAUGES: [Metric; 9] = [
-    READY,
-    BREAKER_STATE,
-    QUEUE_DEPTH,
-    QUEUE_OLDEST,
-    EVENTS_UNSHOWN,
-    OPENINGS,
-    DEAD_LETTERS,
-    LAST_WEBHOOK,
-    TERMINAL_BY_POLL,
-];
+const GAUGES: [Metric; 8] =
+    [READY, BREAKER_STATE, QUEUE_DEPTH, QUEUE_OLDEST, EVENTS_UNSHOWN, OPENINGS, DEAD_LETTERS, LAST_WEBHOOK];
 
 const WEBHOOK_ACK: Metric = ("account_opening_webhook_ack_seconds", "Time from a webhook request to its answer");
 const PROCESSING: Metric = ("account_opening_processing_seconds", "Duration of a worker's tick");
@@ -213,18 +199,13 @@ pub fn last_webhook_age(provider: &str, market: &str, age: TimeDelta) {
     gauge!(LAST_WEBHOOK.0, "provider" => provider.to_owned(), "market" => market.to_owned()).set(age.as_seconds_f64());
 }
 
-pub fn terminal_by_poll_ratio(ratio: f64) {
-    gauge!(TERMINAL_BY_POLL.0).set(ratio);
-}
-
 #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
 const fn float(count: i64) -> f64 {
     count as f64
 }
 
 /// The answer to the request that entering a state is, if it is one.
-#[must_use]
-pub const fn answer(to: StateName) -> Option<&'static str> {
+const fn answer(to: StateName) -> Option<&'static str> {
     match to {
         StateName::IssuingCard => Some("completed"),
         StateName::Rejected => Some("rejected"),

@@ -100,11 +100,6 @@ impl Decided {
         for (provider, market) in &self.waits {
             memory.waits(provider, market, now);
         }
-        for (_, to, source, _) in &self.transitions {
-            if metrics::answer(*to).is_some() {
-                memory.answer(source, now);
-            }
-        }
     }
 
     fn advanced(&mut self, advance: &Advance) {

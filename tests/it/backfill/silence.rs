@@ -106,7 +106,6 @@ async fn the_metrics_tell_how_long_each_market_has_been_silent_also_while_the_da
     };
     let text = shown().await;
     assert_eq!((age(&text, "LU"), age(&text, "MT")), ("120".to_owned(), "30".to_owned()));
-    assert!(text.contains("account_opening_terminal_by_poll_ratio "), "{text}");
     app.finish().await;
 }
 

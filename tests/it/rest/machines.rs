@@ -50,7 +50,7 @@ const ROUTES: &[(&str, &str)] = &[
 ];
 
 /// The metrics of contract §8 with their labels, but for the breaker's.
-const METRICS: [(&str, &[&str]); 19] = [
+const METRICS: [(&str, &[&str]); 18] = [
     ("webhooks_total", &["provider", "outcome"]),
     ("webhook_ack_seconds", &[]),
     ("burst_duplicates_total", &[]),
@@ -69,7 +69,6 @@ const METRICS: [(&str, &[&str]); 19] = [
     ("catch_up_pages_total", &["provider", "outcome"]),
     ("catch_up_items_total", &["provider", "outcome"]),
     ("last_webhook_age_seconds", &["provider", "market"]),
-    ("terminal_by_poll_ratio", &[]),
 ];
 
 async fn text(app: &TestApp, path: &str) -> String {
