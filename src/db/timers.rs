@@ -45,7 +45,7 @@ pub struct Timer<'a> {
 }
 
 impl<'a> Timer<'a> {
-    /// The timer of an opening. None: it has ended. [`fill_in`] says the same in SQL.
+    /// The timer of an opening. None: it has ended.
     #[must_use]
     pub fn of(opening: &'a Opening) -> Option<Self> {
         let Opening { due_at, deadline_at, polls_before_wait, .. } = *opening;
@@ -118,7 +118,7 @@ pub struct Room {
 /// those that cannot wait, at most `limit` of them. A claim moves the timer by its lease only: if whoever claimed it dies, it is
 /// due again after that, and no interval is lost.
 ///
-/// A provider without a room (a newer neighbour's) is asked by nobody here until the deadline.
+/// A provider without a room is asked by no poller here until the deadline: only a newer version knows its adapter.
 ///
 /// # Errors
 /// When the database is away; then none is claimed, or all are due again after the lease.
@@ -220,32 +220,4 @@ async fn lease(connection: &mut PgConnection, ids: &BTreeSet<Uuid>, until: Time)
     )
     .fetch_all(connection)
     .await
-}
-
-/// Fills in what an older neighbour left out of timers, at most `limit`: until then no line has them. Returns how many.
-///
-/// # Errors
-/// When the database is away.
-pub async fn fill_in(connection: &mut PgConnection, limit: i64) -> sqlx::Result<u64> {
-    let done = sqlx::query!(
-        r#"-- timers::fill_in
-        update timers t
-           set asks = case when o.state = 'escalated' or (o.state = 'awaiting_provider' and t.due_at < o.deadline_at)
-                           then o.provider end,
-               urgent_from = case o.state when 'escalated' then null
-                                          when 'awaiting_provider' then o.deadline_at
-                                          else least(t.due_at, o.deadline_at) end
-          from account_openings o
-         where o.id = t.opening_id
-           and t.opening_id = any(array(
-               select opening_id from timers
-                where due_at is not null and asks is null and (urgent_from is null or due_at < urgent_from)
-                order by opening_id
-                limit $1
-                  for update skip locked))"#,
-        limit,
-    )
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected())
 }

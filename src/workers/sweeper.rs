@@ -1,24 +1,21 @@
-//! The sweeper: expired idempotency keys go, facts that matched nothing for too long become dead letters, dead letters about an
-//! opening that was erased before they came are emptied, facts that an older neighbour buried are dug up, timers that it wrote
-//! are filled in, changes of how many openings there are are added up, events are given their positions, a new start of the
-//! database server is noticed, work for a tracker that was unset is given up, and what is done with moves to the archives.
+//! The sweeper deletes expired idempotency keys, makes facts that matched no opening for too long dead letters, empties dead
+//! letters about openings that were erased before they came, adds up changes of the opening counts, gives events their positions,
+//! notices a new start of the database server, cancels work for a tracker that is no longer configured, and moves finished work
+//! to the archives.
 //!
-//! Invariant: each sweep has a connection and commits of its own, so that one that fails, whatever it meets, holds up none of the
-//! others. A crash leaves whole sweeps undone; the next tick does them.
+//! Invariant: each sweep has a connection and commits of its own, so that a failing sweep holds up none of the others. A crash
+//! leaves whole sweeps undone; the next tick does them.
 
 use std::panic::AssertUnwindSafe;
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
 use futures::FutureExt as _;
 use sqlx::{Connection as _, PgConnection};
-use uuid::Uuid;
 
 use super::Context;
-use super::inbox::is_readable;
 use crate::clock::Time;
 use crate::db::archive::{self, Moved};
-use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox, timers};
+use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox};
 use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
 use crate::telemetry::metrics;
@@ -28,16 +25,11 @@ const BATCH: i64 = 500;
 /// Changes of counts in one commit: a few come with every batch of the inbox.
 const CHANGES: i64 = 10_000;
 
-/// Two versions run beside each other for less than this.
-const UPGRADE: TimeDelta = TimeDelta::days(7);
-
 /// The sweeps, as logs and metrics name them.
-pub const SWEEPS: [&str; 12] = [
+pub const SWEEPS: [&str; 10] = [
     "idempotency_keys",
     "parked_facts",
     "late_letters",
-    "buried_facts",
-    "unfilled_timers",
     "opening_counts",
     "event_positions",
     "database_starts",
@@ -59,10 +51,6 @@ pub struct Swept {
     pub parked: u64,
     /// Dead letters that were emptied.
     pub erased: u64,
-    /// Facts that an older version could not read.
-    pub dug_up: u64,
-    /// Timers that an older version wrote.
-    pub timers: u64,
     /// Changes of how many openings there are that were added up.
     pub counted: u64,
     /// Work for the tracker that was given up, since none is configured.
@@ -97,7 +85,7 @@ impl Counts for Swept {
     fn may_be_more(&self) -> bool {
         let Archived { facts, keys, work } = self.archived;
         // Changes come all the time: only a full batch is a reason to go round again at once.
-        self.keys + self.parked + self.erased + self.dug_up + self.timers + self.given_up > 0
+        self.keys + self.parked + self.erased + self.given_up > 0
             || self.counted >= CHANGES.unsigned_abs()
             || self.placed >= events::MAX_PLACED
             || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
@@ -133,15 +121,13 @@ impl Worker for Sweeper {
         let since = now - *parked_ttl;
         let parked = round.sweep("parked_facts", async |it| inbox::expire_parked(it, since, now, BATCH).await).await?;
         let erased = round.sweep("late_letters", async |it| inbox::erase_late(it, now, BATCH).await).await?;
-        let dug_up = round.sweep("buried_facts", async |it| self.dig_up(it, now).await).await?;
-        let timers = round.sweep("unfilled_timers", async |it| timers::fill_in(it, BATCH).await).await?;
         let counted = round.sweep("opening_counts", async |it| opening_counts::add_up(it, CHANGES).await).await?;
         let placed = round.sweep("event_positions", async |it| events::place(it, now).await).await?;
         let starts = round.sweep("database_starts", async |it| database_starts::notice(it, now).await).await?;
         let given_up = round.sweep("tracker_work", async |it| self.give_up_tracker_work(it, now).await).await?;
         let archived = self.archive(&mut round, now).await?;
         let failed = round.failed;
-        Ok(Swept { keys, parked, erased, dug_up, timers, counted, given_up, placed, starts, archived, failed })
+        Ok(Swept { keys, parked, erased, counted, given_up, placed, starts, archived, failed })
     }
 }
 
@@ -217,17 +203,5 @@ impl Sweeper {
             tracing::warn!(tickets = given_up, "no tracker is configured; work for it that was too old is cancelled");
         }
         Ok(given_up)
-    }
-
-    async fn dig_up(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
-        let Context { providers, wakers, .. } = &self.0;
-        let buried = inbox::buried(connection, now - UPGRADE, BATCH).await?;
-        let ours: Vec<Uuid> = buried.iter().filter(|it| is_readable(providers, it)).map(|it| it.id).collect();
-        let dug_up = inbox::dig_up(connection, &ours, now).await?;
-        if dug_up > 0 {
-            tracing::warn!(facts = dug_up, "facts that an older version could not read are decided after all");
-            wakers.inbox.notify_one();
-        }
-        Ok(dug_up)
     }
 }

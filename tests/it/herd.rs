@@ -212,37 +212,3 @@ async fn who_becomes_due_in_front_of_the_herd_is_found() {
     herd.goes().await;
     app.finish().await;
 }
-
-/// P23: what the version before wrote is polled when it is due, and what this one wrote the version before finds.
-#[tokio::test]
-async fn an_older_neighbours_timers_are_found_in_time() {
-    let app = TestApp::start().await;
-    let (new, _) = app.open().waiting().await;
-    let (moved, _) = app.open().waiting().await;
-    let started = app.open().start().await;
-    let upsert = "insert into timers (opening_id, due_at, claims_before_wait) select $1::uuid, due_at, 0 from timers
-                   where opening_id = $1::uuid
-                  on conflict (opening_id) do update
-                     set due_at = excluded.due_at, claims_before_wait = excluded.claims_before_wait";
-    // One that it has made, and one that this version has made and it has moved to the wait.
-    let made = "update timers set asks = null, urgent_from = null where opening_id = $1::uuid";
-    let begun = "update timers set asks = null, urgent_from = $2 where opening_id = $1::uuid";
-    sqlx::query(made).bind(&new).execute(&app.pool).await.unwrap();
-    let deadline = app.now() + TimeDelta::hours(12);
-    sqlx::query(begun).bind(&moved).bind(deadline).execute(&app.pool).await.unwrap();
-    for id in [&new, &moved] {
-        sqlx::query(upsert).bind(id).execute(&app.pool).await.unwrap();
-    }
-    app.pass(TimeDelta::minutes(30));
-    app.settle().await;
-    for id in [&new, &moved] {
-        assert_eq!(app.world.opening(id).unwrap().calls(Endpoint::Lookup), 1, "{id}");
-    }
-
-    let sql = "select t.opening_id::text from timers t join account_openings o on o.id = t.opening_id
-                where t.due_at <= $1 and o.state = 'awaiting_provider' order by t.due_at for update of t skip locked";
-    let found: Vec<String> =
-        sqlx::query_scalar(sql).bind(app.now() + TimeDelta::hours(1)).fetch_all(&app.pool).await.unwrap();
-    assert!([&new, &moved, &started].iter().all(|id| found.contains(id)), "{found:?}");
-    app.finish().await;
-}

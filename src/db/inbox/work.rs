@@ -95,11 +95,11 @@ pub async fn fail(
     Ok(())
 }
 
-/// Makes an unreadable fact a dead letter, for an operator.
-pub async fn bury(connection: &mut PgConnection, id: Uuid, cause: &str, now: Time) -> sqlx::Result<()> {
+/// Makes a fact that cannot be read a dead letter.
+pub async fn mark_unreadable(connection: &mut PgConnection, id: Uuid, cause: &str, now: Time) -> sqlx::Result<()> {
     let entry = json!([{"at": now, "class": "unreadable", "cause": cause}]);
     sqlx::query!(
-        r#"-- inbox::bury
+        r#"-- inbox::mark_unreadable
         update inbox set status = 'dead', outcome = 'unreadable', attempt_log = attempt_log || $2
          where id = $1 and status is not distinct from 'pending'"#,
         id,

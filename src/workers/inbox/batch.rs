@@ -95,8 +95,8 @@ impl InboxWorker {
         let mut decided = Decided { claimed: pending.len() as u64, may_be_more, ..Decided::default() };
 
         let (facts, unreadable) = read(&self.context.providers, pending);
-        decided.buried = unreadable.len() as u64;
-        bury(&mut transaction, &unreadable, now).await?;
+        decided.unreadable = unreadable.len() as u64;
+        mark_unreadable(&mut transaction, &unreadable, now).await?;
 
         let correlated = correlate::correlate(&mut transaction, facts, now).await?;
         let Verdicts { advances, settled, erased, parked } = self.judge(correlated, now, &mut decided)?;
@@ -216,12 +216,6 @@ fn read(providers: &Providers, pending: Vec<Pending>) -> (Vec<Readable>, Vec<Unr
     (facts, unreadable)
 }
 
-/// Whether this version can read a fact.
-#[must_use]
-pub fn is_readable(providers: &Providers, row: &Pending) -> bool {
-    read_one(providers, row).is_ok()
-}
-
 /// What a fact says, and where it came from.
 ///
 /// # Errors
@@ -250,10 +244,10 @@ pub fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), 
     }
 }
 
-async fn bury(connection: &mut PgConnection, unreadable: &[Unreadable], now: Time) -> sqlx::Result<()> {
+async fn mark_unreadable(connection: &mut PgConnection, unreadable: &[Unreadable], now: Time) -> sqlx::Result<()> {
     for (id, cause) in unreadable {
         tracing::warn!(inbox.id = %id, cause, "a fact could not be read");
-        inbox::bury(connection, *id, cause, now).await?;
+        inbox::mark_unreadable(connection, *id, cause, now).await?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::batch::Which;
-pub use self::batch::{is_readable, read_one};
+pub use self::batch::read_one;
 use self::pace::Pace;
 use super::Context;
 use crate::clock::Time;
@@ -50,8 +50,8 @@ pub struct Decided {
     pub claimed: u64,
     /// Facts by what they turned out to be.
     pub outcomes: BTreeMap<Outcome, u64>,
-    /// Facts that could not be understood.
-    pub buried: u64,
+    /// Facts that no adapter could read.
+    pub unreadable: u64,
     /// Facts that failed, and were put off or given up.
     pub failed: u64,
     /// The statuses that no adapter knows, with the openings that they were said of.
@@ -70,7 +70,7 @@ impl Decided {
     /// Adds another tick's counts.
     fn add(&mut self, other: Self) {
         self.claimed += other.claimed;
-        self.buried += other.buried;
+        self.unreadable += other.unreadable;
         self.failed += other.failed;
         self.may_be_more |= other.may_be_more;
         self.transitions.extend(other.transitions);
@@ -127,7 +127,7 @@ impl Counts for Decided {
             metrics::transition(*from, *to, source, market);
         }
         metrics::failures("processing", self.failed);
-        metrics::failures("unreadable", self.buried);
+        metrics::failures("unreadable", self.unreadable);
         for (opening, word) in &self.unknown {
             tracing::warn!(opening.id = %opening, provider.status = word, "unknown provider status; it moves nothing");
             metrics::failures("unknown_status", 1);

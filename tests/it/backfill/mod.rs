@@ -1,7 +1,6 @@
 //! Catching up: what a provider decided while nobody listened is learnt from its list, through the inbox like anything else.
 
 mod asked;
-mod neighbours;
 mod pages;
 mod polls;
 mod process;
