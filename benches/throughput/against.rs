@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::cell::Cell;
+use crate::flood;
 use crate::openings::Openings;
 use crate::options::Options;
 use crate::phase::Phase;
@@ -42,6 +43,7 @@ pub async fn run(world: &World, options: &Options, other: &Path) -> Result<bool,
                     Phase::Limit(_) | Phase::Batched(_) | Phase::LimitSteady => unreachable!("refused above"),
                     Phase::Ours(connections) => setting.ours(&at_once(connections), count).await,
                     Phase::Steady => setting.ours(&STEADY, count).await,
+                    Phase::Flood => flood::run(setting, count).await,
                     Phase::Openings => openings.run(count).await,
                 };
                 results.add(round, &format!("{phase}, {name}"), outcome);

@@ -14,6 +14,7 @@
 //! rows.rs      its rows; fill.rs writes them         openings.rs  the phase from start to card
 //! webhooks.rs  its webhook                           limit.rs     pgbench, with limit.sql
 //! load.rs      sends requests, over connection.rs    check.rs     applied exactly once?
+//! flood.rs     very many about one opening
 //! watch.rs     from the ack to the opening           usage.rs     processor, memory, disk
 //! stats.rs     percentiles, medians                  report.rs    tables, with targets.rs
 //! ```
@@ -26,6 +27,7 @@ mod check;
 mod claims;
 mod connection;
 mod fill;
+mod flood;
 mod growth;
 mod limit;
 mod load;

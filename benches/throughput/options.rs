@@ -17,7 +17,7 @@ pub struct Options {
     /// Webhooks in each of the quickest phases; the others have a half or a sixteenth
     #[arg(long, default_value_t = 40_000)]
     pub count: u64,
-    /// Only these phases, comma-separated: pg8, pg32, batched8, ours1, ours16, ours64, ours256, pgsteady, steady, openings
+    /// Only these phases, comma-separated: pg8, pg32, batched8, ours1, ours16, ours64, ours256, pgsteady, steady, flood, openings
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["growth", "claims", "replicas", "soak"])]
     pub only: Vec<Phase>,
     /// A setting of the private Postgres, for all modes; can be given more than once

@@ -15,12 +15,14 @@ pub enum Phase {
     Ours(usize),
     /// Ours, at a pace that leaves it idle most of the time.
     Steady,
+    /// Ours, where most webhooks are about one opening.
+    Flood,
     /// Openings that are started and go all the way to their card.
     Openings,
 }
 
 impl Phase {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Limit(8),
         Self::Limit(32),
         Self::Batched(8),
@@ -30,6 +32,7 @@ impl Phase {
         Self::Ours(256),
         Self::LimitSteady,
         Self::Steady,
+        Self::Flood,
         Self::Openings,
     ];
 
@@ -37,7 +40,7 @@ impl Phase {
     /// many as those that are compared with it: after a checkpoint the first writes to a page cost more.
     pub const fn openings(self, count: u64) -> u64 {
         let share = match self {
-            Self::Limit(_) | Self::Batched(_) | Self::Ours(64 | 256) => 1,
+            Self::Limit(_) | Self::Batched(_) | Self::Ours(64 | 256) | Self::Flood => 1,
             Self::Ours(16) => 2,
             Self::Ours(_) | Self::LimitSteady | Self::Steady | Self::Openings => 16,
         };
@@ -55,6 +58,7 @@ impl Display for Phase {
             Self::LimitSteady => f.write_str("pgsteady"),
             Self::Ours(connections) => write!(f, "ours{connections}"),
             Self::Steady => f.write_str("steady"),
+            Self::Flood => f.write_str("flood"),
             Self::Openings => f.write_str("openings"),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::cell::Cell;
+use crate::flood;
 use crate::limit::{BATCH, Calls};
 use crate::openings::Openings;
 use crate::options::Options;
@@ -25,7 +26,8 @@ batched8: the same with 64 webhooks a call and commit. Neither has the event, th
 ours writes too. pgsteady: one a call, 200 a second with 16 clients, at times that are independent of each other; a call that
 begins late counts from when it was to begin. ours1 to ours256: signed webhooks over so many connections, as fast as they are
 acknowledged; steady: 200 a second, one every 5 ms. applied/s counts until no fact is pending. The inbox workers run all the time; the breaker of the card issuer is
-forced open, so that nothing else does. openings: started over REST at 64 connections; applied means that they have
+forced open, so that nothing else does. flood: all but one in 64 webhooks are about one opening, and ack to applied is that of
+others of its market. openings: started over REST at 64 connections; applied means that they have
 their card; the simulated world runs in the process of the load. Costs are for one webhook, of `openings` for one
 opening. CPU of others is of whoever has no part in it: where it is not small, the round was disturbed. What was written
 is what reached the disk, whoever wrote it.
@@ -55,6 +57,7 @@ pub async fn run(world: &World, options: &Options) -> bool {
                 }
                 Phase::Ours(connections) => setting.ours(&at_once(connections), count).await,
                 Phase::Steady => setting.ours(&STEADY, count).await,
+                Phase::Flood => flood::run(&mut setting, count).await,
                 Phase::Openings => {
                     let openings = match &mut openings {
                         Some(openings) => openings,

@@ -7,6 +7,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::cell::Cell;
+use crate::connection::Request;
 use crate::limit::Calls;
 use crate::load::Load;
 use crate::report::Results;
@@ -83,11 +84,18 @@ impl<'a> Setting<'a> {
 
     /// Completes openings that are there.
     pub async fn send(&mut self, way: &Way, first: u64, count: u64) -> Outcome {
+        let figures = self.load(way, webhooks::make(first, count)).await;
+        (figures, check::applied_once(&mut self.cell.connection, first, count).await)
+    }
+
+    /// Sends webhooks until all are applied.
+    pub async fn load(&mut self, way: &Way, requests: Vec<Request>) -> Figures {
+        let count = requests.len() as u64;
         let watcher = PgConnection::connect(&self.cell.url).await.expect("Postgres answers");
         let (tell, told) = unbounded_channel();
         let load = Load {
             to: self.services.iter().map(|it| it.public).collect(),
-            requests: webhooks::make(first, count),
+            requests,
             taken: 200,
             connections: way.connections,
             beat: way.beat,
@@ -107,7 +115,7 @@ impl<'a> Setting<'a> {
         figures.extend(memory.map(|it| (Figure::Memory, it)));
         figures.extend(percentile(&to_applied, 0.99).map(|it| (Figure::ToApplied, millis(it))));
         figures.insert(Figure::Applied, per_second(count, applied_after));
-        (figures, check::applied_once(&mut self.cell.connection, first, count).await)
+        figures
     }
 
     /// Before anything is measured: first connections, first pages.
@@ -117,7 +125,8 @@ impl<'a> Setting<'a> {
         results.judge("warm-up", &wrong);
     }
 
-    async fn fresh(&mut self, count: u64) -> u64 {
+    /// Adds openings that wait for the bank; the number of the first.
+    pub async fn fresh(&mut self, count: u64) -> u64 {
         let first = self.cell.fill(count).await;
         self.cell.settle().await;
         first

@@ -13,6 +13,9 @@ use crate::numbers::{self, Kind};
 static SECRET: LazyLock<WebhookSecret> =
     LazyLock::new(|| WebhookSecret::parse(DEVELOPMENT_WEBHOOK_SECRET).expect("the development secret"));
 
+/// Above the numbers of all openings.
+const EVENTS_FROM: u64 = 1 << 40;
+
 type Headers = [(&'static str, String); 6];
 
 /// What says that opening number n is completed.
@@ -53,14 +56,31 @@ pub fn stored(headers: &Headers) -> String {
 
 /// One request for each of the openings `first..first + count`.
 pub fn make(first: u64, count: u64) -> Vec<Request> {
-    let make = |n| {
-        let (body, now) = (body(n), Clock::system().now());
-        let mut text = "POST /webhooks/nexusbank HTTP/1.1\r\n".to_owned();
-        for (name, value) in headers(n, &body, now, &sign(n, &body, now)) {
-            text.extend([name, ": ", &value, "\r\n"]);
-        }
-        text.extend(["\r\n", &body]);
-        Request { n, bytes: text.into_bytes() }
-    };
-    (first..first + count).map(make).collect()
+    (first..first + count).map(completed).collect()
+}
+
+/// A request that completes opening number n.
+pub fn completed(n: u64) -> Request {
+    request(n, n, &body(n))
+}
+
+/// A request that moves nothing: opening number n is in progress, says event number `event`.
+pub fn in_progress(n: u64, event: u64) -> Request {
+    let body = json!({
+        "type": "account_opening_request.status_changed",
+        "timestamp": Clock::system().now(),
+        "data": {"account_opening_request_id": numbers::reference(n), "status": "IN_PROGRESS", "event": event},
+    });
+    // Event ids of their own: those of completions are their openings' numbers.
+    request(n, event + EVENTS_FROM, &body.to_string())
+}
+
+fn request(n: u64, event: u64, body: &str) -> Request {
+    let now = Clock::system().now();
+    let mut text = "POST /webhooks/nexusbank HTTP/1.1\r\n".to_owned();
+    for (name, value) in headers(event, body, now, &sign(event, body, now)) {
+        text.extend([name, ": ", &value, "\r\n"]);
+    }
+    text.extend(["\r\n", body]);
+    Request { n, bytes: text.into_bytes() }
 }
