@@ -8,7 +8,7 @@
 //! | [`domain`] | the business logic, pure: states, facts, decisions |
 //! | [`acts`] | what people and callers do: a file per act |
 //! | [`db`] | all SQL, a file per table |
-//! | [`heard`] | when each provider last sent a webhook |
+//! | [`webhook_activity`] | when each provider last sent a webhook |
 //! | [`http`] | the edge: webhooks on the public listener, REST on the internal one |
 //! | [`ingest`] | how a message gets into the inbox: burst dedup, queue, one commit for many |
 //! | [`refused_webhooks`] | what the webhook listener refused, kept within a bound and verified again |
@@ -28,7 +28,6 @@ pub mod db;
 pub mod domain;
 pub mod driver;
 pub mod faults;
-pub mod heard;
 pub mod http;
 pub mod ingest;
 pub mod outbound;
@@ -39,4 +38,5 @@ pub mod settings;
 pub mod shell;
 pub mod telemetry;
 pub mod token_bucket;
+pub mod webhook_activity;
 pub mod workers;

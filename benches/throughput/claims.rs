@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use account_opening::clock::Clock;
-use account_opening::db::timers::{Fronts, Room, claim};
+use account_opening::db::timers::{ClaimCursor, Room, claim};
 use chrono::TimeDelta;
 use sqlx::{Connection, PgConnection};
 
@@ -88,9 +88,9 @@ impl Claims {
             connections.push(PgConnection::connect(&self.cell.url).await.expect("Postgres answers"));
         }
         let began = Instant::now();
-        let fronts = Fronts::default();
+        let cursor = ClaimCursor::default();
         for connection in connections {
-            workers.spawn(work(connection, fronts.clone(), each));
+            workers.spawn(work(connection, cursor.clone(), each));
         }
         let claimed: u64 = workers.join_all().await.into_iter().sum();
         per_second(claimed, began.elapsed())
@@ -101,7 +101,8 @@ impl Claims {
         self.cell.settle().await;
         let (early, began) = (Clock::system().now() - EARLY, Instant::now());
         for _ in 0..LOOKS {
-            let found = claim(&mut self.cell.connection, &Fronts::default(), early, early, &ROOMS, BATCH.into()).await;
+            let found =
+                claim(&mut self.cell.connection, &ClaimCursor::default(), early, early, &ROOMS, BATCH.into()).await;
             assert!(found.expect("Postgres answers").is_empty(), "nothing is due");
         }
         millis(began.elapsed() / LOOKS.into())
@@ -109,11 +110,11 @@ impl Claims {
 }
 
 /// Claims about so many, as a poller does; how many there were.
-async fn work(mut connection: PgConnection, fronts: Fronts, most: u64) -> u64 {
+async fn work(mut connection: PgConnection, cursor: ClaimCursor, most: u64) -> u64 {
     let mut claimed = 0;
     while claimed < most {
         let now = Clock::system().now();
-        let due = claim(&mut connection, &fronts, now, now + LEASE, &ROOMS, BATCH.into()).await;
+        let due = claim(&mut connection, &cursor, now, now + LEASE, &ROOMS, BATCH.into()).await;
         let due = due.expect("Postgres answers");
         if due.is_empty() {
             break;

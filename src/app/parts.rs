@@ -14,11 +14,10 @@ use crate::acts::start::StartBatcher;
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::advance::EffectContext;
-use crate::db::timers::Fronts;
+use crate::db::timers::ClaimCursor;
 use crate::domain::chain::HistoryKey;
 use crate::driver::Wakers;
 use crate::faults::FaultPoint;
-use crate::heard::Heard;
 use crate::http::AppState;
 use crate::ingest::{Backlog, Bounds, Ingest, Shared};
 use crate::outbound::{Client, Gates, PollBudget};
@@ -28,6 +27,7 @@ use crate::refused_webhooks::RefusedWebhooks;
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::shell::{Cell, Outside, Shell};
 use crate::telemetry;
+use crate::webhook_activity::WebhookActivity;
 use crate::workers::Context;
 use crate::workers::sweeper::SWEEPS;
 
@@ -50,7 +50,8 @@ impl Parts {
         let metrics = telemetry::recorder().map_err(anyhow::Error::msg).context("the metrics")?;
         let context = context(&settings, &pool, key, &clock)?;
         telemetry::metrics::begin_at_zero(&context.providers.names().collect::<Vec<_>>(), &SWEEPS);
-        let Context { ids, effect_context, providers, gates, heard, secret_uses, wakers, faults, .. } = context.clone();
+        let Context { ids, effect_context, providers, gates, webhook_activity, secret_uses, wakers, faults, .. } =
+            context.clone();
         let (ingest, ingest_task) = Ingest::start(
             pool.clone(),
             clock.clone(),
@@ -73,7 +74,7 @@ impl Parts {
             starts: StartBatcher::default(),
             stopping: CancellationToken::new(),
         };
-        let state = AppState { acts, heard, refused_webhooks, metrics };
+        let state = AppState { acts, webhook_activity, refused_webhooks, metrics };
         Ok(Self { state, context, ingest: ingest_task, refused_webhooks: refused_webhooks_task })
     }
 }
@@ -109,9 +110,9 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         inbox_keys_for: settings.inbox_keys_for,
         secret_uses: SecretUses::default(),
         gates,
-        fronts: Fronts::default(),
-        heard: Heard::default(),
-        catch_up_overlap: settings.catch_up_overlap,
+        claim_cursor: ClaimCursor::default(),
+        webhook_activity: WebhookActivity::default(),
+        backfill_overlap: settings.catch_up_overlap,
         wakers: Wakers::default(),
         faults: FaultPoint::default(),
     })

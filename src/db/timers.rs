@@ -4,15 +4,15 @@
 //! in one of their own. A claim reads the head of a line and as much as it takes, however long the line is and whatever
 //! stands in others. Columns of the timer say in which lines it stands; what is to be done is read from the anchor.
 
-mod fronts;
+mod claim_cursor;
 
 use std::collections::BTreeSet;
 
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-pub use self::fronts::Fronts;
-use self::fronts::{Line, Place};
+pub use self::claim_cursor::ClaimCursor;
+use self::claim_cursor::{Line, Place};
 use crate::clock::Time;
 use crate::domain::{Opening, StateName};
 
@@ -124,7 +124,7 @@ pub struct Room {
 /// When the database is away; then none is claimed, or all are due again after the lease.
 pub async fn claim(
     connection: &mut PgConnection,
-    fronts: &Fronts,
+    cursor: &ClaimCursor,
     now: Time,
     lease_until: Time,
     rooms: &[Room],
@@ -136,7 +136,7 @@ pub async fn claim(
     let (mut ids, mut read) = (BTreeSet::new(), Vec::with_capacity(lines.len()));
     let mut transaction = connection.begin().await?;
     for (line, most) in lines {
-        let after = fronts.begin(line, now);
+        let after = cursor.begin(line, now);
         let places = match line {
             Line::Urgent => lock_urgent(&mut transaction, now, after, most).await?,
             Line::Polls(provider) => lock_polls(&mut transaction, provider, now, after, most).await?,
@@ -148,7 +148,7 @@ pub async fn claim(
     let due = if ids.is_empty() { Vec::new() } else { lease(&mut transaction, &ids, lease_until).await? };
     transaction.commit().await?;
     for (line, place) in read {
-        fronts.end(line, now, place);
+        cursor.end(line, now, place);
     }
     Ok(due)
 }

@@ -115,7 +115,7 @@ async fn metrics(
     Extension(seen): Extension<Seen>,
     Extension(heart): Extension<Heart>,
 ) -> Response {
-    state.heard.show(state.shell.clock.now());
+    state.webhook_activity.show(state.shell.clock.now());
     let gauging = tokio::time::timeout(PATIENCE, gauge(&state, &seen));
     let (problems, gauged) = tokio::join!(problems(&state, &heart), gauging);
     metrics::ready(problems.is_empty());

@@ -20,15 +20,15 @@ use sqlx::PgConnection;
 use self::problem::ApiError;
 use crate::acts::Acts;
 use crate::db;
-use crate::heard::Heard;
 use crate::refused_webhooks::RefusedWebhooks;
+use crate::webhook_activity::WebhookActivity;
 
 /// What handlers need: what acts work with, and the listeners' own.
 #[derive(Clone)]
 pub struct AppState {
     pub acts: Acts,
-    /// When providers were last heard of.
-    pub heard: Heard,
+    /// When each provider last sent a webhook.
+    pub webhook_activity: WebhookActivity,
     /// The way in for refused webhooks.
     pub refused_webhooks: RefusedWebhooks,
     /// Renders the metrics.

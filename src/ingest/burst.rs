@@ -41,11 +41,11 @@ pub(super) enum Entry {
     /// A copy is being stored: wait for what becomes of it, and share its failure.
     BeingStored(BeingStored),
     /// Store it and say what became of it.
-    First(Ticket),
+    First(InFlightGuard),
 }
 
 /// The duty to say what became of a message. Dropped without a word, those who wait are told that it was not stored.
-pub(super) struct Ticket {
+pub(super) struct InFlightGuard {
     burst: Arc<Burst>,
     key: Key,
     answer: Option<oneshot::Sender<Result>>,
@@ -73,7 +73,7 @@ impl Burst {
         let wait =
             wait.map(|answer| answer.unwrap_or(Err(Unavailable("the first copy was not stored")))).boxed().shared();
         being_stored.insert(key.clone(), wait);
-        Entry::First(Ticket { burst: Arc::clone(self), key, answer: Some(answer) })
+        Entry::First(InFlightGuard { burst: Arc::clone(self), key, answer: Some(answer) })
     }
 
     pub fn forget(&self) {
@@ -90,7 +90,7 @@ fn weight(key: &String, _: &(Digest, Time)) -> u32 {
     u32::try_from(key.len()).unwrap_or(u32::MAX).saturating_add(AN_ENTRY)
 }
 
-impl Ticket {
+impl InFlightGuard {
     pub fn finish(mut self, result: Result, now: Time) {
         if result.is_ok() {
             self.burst.known.insert(self.key.0.clone(), (self.key.1, now));
@@ -101,7 +101,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.burst.lock().remove(&self.key);
     }
@@ -115,9 +115,9 @@ mod tests {
         Time::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
-    fn first(burst: &Arc<Burst>, digest: u8, now: Time) -> Ticket {
+    fn first(burst: &Arc<Burst>, digest: u8, now: Time) -> InFlightGuard {
         match burst.enter("key".to_owned(), [digest; 32], now) {
-            Entry::First(ticket) => ticket,
+            Entry::First(guard) => guard,
             Entry::Known => panic!("known"),
             Entry::BeingStored(_) => panic!("being stored"),
         }
@@ -142,9 +142,9 @@ mod tests {
     #[tokio::test]
     async fn copies_that_come_while_the_first_is_stored_share_its_failure() {
         let burst = Arc::new(Burst::new(TimeDelta::minutes(15)));
-        let ticket = first(&burst, 1, at(0));
+        let guard = first(&burst, 1, at(0));
         let Entry::BeingStored(wait) = burst.enter("key".to_owned(), [1; 32], at(0)) else { panic!("not waiting") };
-        ticket.finish(Err(Unavailable("full")), at(0));
+        guard.finish(Err(Unavailable("full")), at(0));
         assert_eq!(wait.await, Err(Unavailable("full")));
         // The next copy is a first one again.
         let dropped = first(&burst, 1, at(1));
@@ -159,8 +159,8 @@ mod tests {
         let burst = Arc::new(Burst::new(TimeDelta::minutes(15)));
         for n in 0..40_000 {
             let key = format!("{n:01000}");
-            let Entry::First(ticket) = burst.enter(key, [1; 32], at(0)) else { panic!("not the first") };
-            ticket.finish(Ok(Stored::New), at(0));
+            let Entry::First(guard) = burst.enter(key, [1; 32], at(0)) else { panic!("not the first") };
+            guard.finish(Ok(Stored::New), at(0));
         }
         burst.known.run_pending_tasks();
         assert!(burst.known.weighted_size() <= MAX_BYTES);

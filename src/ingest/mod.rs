@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use self::burst::{Burst, Entry, Ticket};
+use self::burst::{Burst, Entry, InFlightGuard};
 use self::hot::Hot;
 use self::queue::{Queue, Writer};
 use self::room::Room;
@@ -159,14 +159,14 @@ impl Ingest {
             Entry::BeingStored(first) => {
                 first.await?;
             }
-            Entry::First(ticket) => return self.store(facts, Some(ticket)).await,
+            Entry::First(guard) => return self.store(facts, Some(guard)).await,
         }
         metrics::burst_duplicate();
         Ok(Receipt::BurstDuplicate)
     }
 
     /// In a task of its own: a client that hangs up drops the future of its handler, and must not drop this.
-    async fn store(&self, mut facts: Vec<NewFact>, ticket: Option<Ticket>) -> Result<Receipt, Unavailable> {
+    async fn store(&self, mut facts: Vec<NewFact>, guard: Option<InFlightGuard>) -> Result<Receipt, Unavailable> {
         let now = self.clock.now();
         for fact in &mut facts {
             fact.lane = self.hot.note(fact, now).map(|lane| format!("hot/{lane}"));
@@ -174,8 +174,8 @@ impl Ingest {
         #[cfg(feature = "broken")]
         if broken::lacks(broken::Defence::PoolGuard) {
             let stored = broken::store(&facts).await;
-            if let Some(ticket) = ticket {
-                ticket.finish(stored, self.clock.now());
+            if let Some(guard) = guard {
+                guard.finish(stored, self.clock.now());
             }
             return stored.map(Receipt::Stored);
         }
@@ -185,8 +185,8 @@ impl Ingest {
                 Ok(_held) => queue.store(facts).await,
                 Err(full) => Err(full),
             };
-            if let Some(ticket) = ticket {
-                ticket.finish(stored, clock.now());
+            if let Some(guard) = guard {
+                guard.finish(stored, clock.now());
             }
             stored
         });

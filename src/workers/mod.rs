@@ -22,16 +22,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::db::advance::EffectContext;
-use crate::db::timers::Fronts;
+use crate::db::timers::ClaimCursor;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
 use crate::driver::Wakers;
 use crate::faults::FaultPoint;
-use crate::heard::Heard;
 use crate::ingest::Backlog;
 use crate::outbound::{Gates, PollBudget};
 use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
+use crate::webhook_activity::WebhookActivity;
 
 /// What every worker needs.
 #[derive(Clone)]
@@ -63,11 +63,11 @@ pub struct Context {
     /// How many polls a minute each provider takes.
     pub poll_budget: PollBudget,
     /// How far the poller has read what is due.
-    pub fronts: Fronts,
-    /// When providers were last heard of.
-    pub heard: Heard,
+    pub claim_cursor: ClaimCursor,
+    /// When each provider last sent a webhook.
+    pub webhook_activity: WebhookActivity,
     /// How far before the last webhook a catch-up begins.
-    pub catch_up_overlap: TimeDelta,
+    pub backfill_overlap: TimeDelta,
     /// The deadline of each call out, but of the legacy call that blocks.
     pub call_timeout: TimeDelta,
     /// The deadline of that one.

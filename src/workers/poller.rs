@@ -104,11 +104,11 @@ impl Poller {
     /// Claims no more than may be asked about now: what the budget has left over for a claim that failed, or that found
     /// less, is given back.
     async fn claim(&self, now: Time) -> Result<Vec<Due>, TickError> {
-        let Context { pool, call_timeout, lease_margin, fronts, faults, .. } = &self.0;
+        let Context { pool, call_timeout, lease_margin, claim_cursor, faults, .. } = &self.0;
         let lease_until = now + *call_timeout + *lease_margin;
         let mut connection = pool.acquire().await?;
         let rooms = self.rooms(now);
-        let claim = timers::claim(&mut connection, fronts, now, lease_until, &rooms, BATCH.into());
+        let claim = timers::claim(&mut connection, claim_cursor, now, lease_until, &rooms, BATCH.into());
         let claiming = faults.around(self.name(), Step::Claim, claim);
         let result = tokio::time::timeout(WITHIN, claiming).await;
         let due: sqlx::Result<Vec<Due>> = conclude(connection, result);

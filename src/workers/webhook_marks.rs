@@ -14,9 +14,9 @@ const NAME: &str = "marks";
 
 /// Exchanges marks with the database and returns how many of ours moved.
 pub async fn exchange(context: &Context) -> Result<usize, TickError> {
-    let Context { pool, heard, faults, clock, .. } = context;
+    let Context { pool, webhook_activity, faults, clock, .. } = context;
     let now = clock.now();
-    let mut moved = heard.unstored();
+    let mut moved = webhook_activity.unstored();
     // Our clock may have been set back after a webhook came.
     moved.retain(|it| it.last_received_at.max(it.waits_since) <= Some(now));
     let mut connection = pool.acquire().await?;
@@ -28,6 +28,6 @@ pub async fn exchange(context: &Context) -> Result<usize, TickError> {
         webhook_marks::all(&mut connection).await
     };
     let result = tokio::time::timeout(WITHIN, writing).await;
-    heard.learn(&conclude(connection, result)?, now + MAX_SKEW * 2);
+    webhook_activity.learn(&conclude(connection, result)?, now + MAX_SKEW * 2);
     Ok(moved.len())
 }

@@ -3,7 +3,7 @@
 
 use account_opening::clock::Time;
 use account_opening::db::gauges;
-use account_opening::db::timers::{self, Due, Fronts, Room};
+use account_opening::db::timers::{self, ClaimCursor, Due, Room};
 use account_opening::driver::tick;
 use account_opening::workers::poller::Poller;
 use chrono::TimeDelta;
@@ -57,8 +57,8 @@ impl Herd<'_> {
     }
 }
 
-async fn claim(connection: &mut PgConnection, fronts: &Fronts, now: Time, rooms: &[Room]) -> Vec<Due> {
-    timers::claim(connection, fronts, now, now + TimeDelta::seconds(15), rooms, BATCH as i64).await.unwrap()
+async fn claim(connection: &mut PgConnection, cursor: &ClaimCursor, now: Time, rooms: &[Room]) -> Vec<Due> {
+    timers::claim(connection, cursor, now, now + TimeDelta::seconds(15), rooms, BATCH as i64).await.unwrap()
 }
 
 /// Entries of the indexes and rows of the table that this connection has read, since some time before the transaction.
@@ -98,14 +98,14 @@ async fn a_look_does_not_read_over_those_that_are_not_due_nor_over_other_provide
     herd.waits(10_000, "another", earlier, later).await;
     let mut transaction = app.pool.begin().await.unwrap();
     let before = pages(&mut transaction).await;
-    let due = claim(&mut transaction, &Fronts::default(), now, OPEN).await;
+    let due = claim(&mut transaction, &ClaimCursor::default(), now, OPEN).await;
     let read = pages(&mut transaction).await - before;
     assert!(due.is_empty() && read <= FEW, "a look at 30,000 that wait read {read} pages for {} due", due.len());
     transaction.rollback().await.unwrap();
 
     herd.waits(BATCH, "nexusbank", earlier, later).await;
     let mut transaction = app.pool.begin().await.unwrap();
-    assert_eq!(claim(&mut transaction, &Fronts::default(), now, OPEN).await.len(), BATCH);
+    assert_eq!(claim(&mut transaction, &ClaimCursor::default(), now, OPEN).await.len(), BATCH);
     transaction.rollback().await.unwrap();
     herd.goes().await;
     app.finish().await;
@@ -121,17 +121,17 @@ async fn a_look_reads_what_it_takes_and_no_more() {
     herd.waits(20_000, "nexusbank", due, now + TimeDelta::hours(5)).await;
     let mut transaction = app.pool.begin().await.unwrap();
     let before = read(&mut transaction).await;
-    assert!(claim(&mut transaction, &Fronts::default(), now, SHUT).await.is_empty());
+    assert!(claim(&mut transaction, &ClaimCursor::default(), now, SHUT).await.is_empty());
     assert_eq!(read(&mut transaction).await, before, "none of those that wait for room");
     transaction.rollback().await.unwrap();
 
     herd.waits(1_000, "nexusbank", due, due).await;
     for (rooms, most) in [(OPEN, 2 * BATCH), (SHUT, BATCH)] {
         let mut transaction = app.pool.begin().await.unwrap();
-        let fronts = Fronts::default();
+        let cursor = ClaimCursor::default();
         let mut before = read(&mut transaction).await;
         for look in 1..=25 {
-            assert_eq!(claim(&mut transaction, &fronts, now, rooms).await.len(), most, "look {look}");
+            assert_eq!(claim(&mut transaction, &cursor, now, rooms).await.len(), most, "look {look}");
             let after = read(&mut transaction).await;
             // An entry to find each, one to claim it and one of a claim that was rolled back, and one where a line's scan ends.
             assert!(after - before <= 3 * most as i64 + 2, "look {look} of {most} read {}", after - before);
@@ -178,14 +178,14 @@ async fn a_poll_is_claimed_in_the_next_tick_whoever_else_is_due() {
     let (id, _) = app.open().waiting().await;
     app.pass(TimeDelta::minutes(30));
     let mut connection = app.pool.acquire().await.unwrap();
-    let claimed = claim(&mut connection, &Fronts::default(), app.now(), OPEN).await;
+    let claimed = claim(&mut connection, &ClaimCursor::default(), app.now(), OPEN).await;
     let ours = |it: &&Due| it.opening_id.to_string() == id;
     assert_eq!((claimed.len(), claimed.iter().filter(ours).count()), (BATCH + 1, 1));
     // Nobody here knows the other bank: not even its deadline is before ours, and it is seen all the same.
     herd.goes().await;
     herd.waits(1, "otherbank", due, due).await;
     herd.waits(1, "otherbank", due, later).await;
-    let claimed = claim(&mut connection, &Fronts::default(), app.now(), OPEN).await;
+    let claimed = claim(&mut connection, &ClaimCursor::default(), app.now(), OPEN).await;
     assert_eq!(claimed.iter().map(|it| it.deadline_at).collect::<Vec<_>>(), [due]);
     drop(connection);
     herd.goes().await;
@@ -202,12 +202,12 @@ async fn who_becomes_due_in_front_of_the_herd_is_found() {
     let (herd, now) = (Herd(&app), app.now());
     let (due, later) = (now - TimeDelta::minutes(5), now + TimeDelta::hours(5));
     herd.waits(500, "nexusbank", due, later).await;
-    let (fronts, mut connection) = (Fronts::default(), app.pool.acquire().await.unwrap());
-    assert_eq!(claim(&mut connection, &fronts, now, OPEN).await.len(), BATCH);
+    let (cursor, mut connection) = (ClaimCursor::default(), app.pool.acquire().await.unwrap());
+    assert_eq!(claim(&mut connection, &cursor, now, OPEN).await.len(), BATCH);
     herd.waits(1, "nexusbank", due - TimeDelta::minutes(1), later - TimeDelta::minutes(1)).await;
     let first = |claimed: &[Due]| claimed.iter().filter(|it| it.deadline_at < later).count();
-    assert_eq!(first(&claim(&mut connection, &fronts, now + TimeDelta::seconds(1), OPEN).await), 0);
-    assert_eq!(first(&claim(&mut connection, &fronts, now + TimeDelta::seconds(5), OPEN).await), 1);
+    assert_eq!(first(&claim(&mut connection, &cursor, now + TimeDelta::seconds(1), OPEN).await), 0);
+    assert_eq!(first(&claim(&mut connection, &cursor, now + TimeDelta::seconds(5), OPEN).await), 1);
     drop(connection);
     herd.goes().await;
     app.finish().await;

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["outbound"],
     &["provider", "services", "sinks"],
     &["config"],
-    &["inbox", "outbox", "refused_webhooks", "ingest", "heard"],
+    &["inbox", "outbox", "refused_webhooks", "ingest", "webhook_activity"],
     &["shell"],
     &["workers", "acts", "reconciliation"],
     &["http", "dashboard"],
@@ -27,8 +27,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Known breaks, `from → to`. The list only shrinks: a break that is gone must leave it.
-const BREAKS: &[(&str, &str)] =
-    &[("faults", "db"), ("faults", "ingest"), ("outbound", "workers"), ("services", "config")];
+const BREAKS: &[(&str, &str)] = &[("faults", "db"), ("faults", "ingest"), ("services", "config")];
 
 /// A path that names something outside its own folder.
 #[derive(Debug)]

@@ -96,8 +96,8 @@ impl Worker for Backfill {
 impl Backfill {
     /// Once for each process.
     async fn ask_at_start(&self) -> sqlx::Result<()> {
-        let Context { pool, providers, heard, .. } = &self.0;
-        if heard.has_asked() {
+        let Context { pool, providers, webhook_activity, .. } = &self.0;
+        if webhook_activity.has_asked() {
             return Ok(());
         }
         let mut connection = pool.acquire().await?;
@@ -109,7 +109,7 @@ impl Backfill {
         };
         let result = tokio::time::timeout(WITHIN, asking).await;
         conclude(connection, result)?;
-        heard.asked();
+        webhook_activity.asked();
         Ok(())
     }
 

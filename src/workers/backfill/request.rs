@@ -68,14 +68,14 @@ pub async fn request_for(
     cause: Cause,
     away_since: Option<Time>,
 ) -> sqlx::Result<Option<Uuid>> {
-    let Context { providers, ids, clock, catch_up_overlap, faults, wakers, .. } = context;
+    let Context { providers, ids, clock, backfill_overlap, faults, wakers, .. } = context;
     if !providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
         return Ok(None);
     }
     let asked =
         BackfillRequest { id: ids.next(), provider: provider.to_owned(), since: None, away_since, cause, by: None };
     let mut transaction = connection.begin().await?;
-    let request = request(&mut transaction, &asked, *catch_up_overlap, clock.now());
+    let request = request(&mut transaction, &asked, *backfill_overlap, clock.now());
     let id = faults.around(super::NAME, Step::Settle, request).await?;
     faults.around(super::NAME, Step::Commit, transaction.commit()).await?;
     if let Some(id) = id {

@@ -39,7 +39,7 @@ impl InboxWorker {
     }
 
     async fn transaction(&self, which: Which<'_>, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
-        let Context { pool, clock, heard, .. } = &self.context;
+        let Context { pool, clock, webhook_activity, .. } = &self.context;
         let now = clock.now();
         let mut connection = pool.acquire().await?;
         let started = Instant::now();
@@ -65,7 +65,7 @@ impl InboxWorker {
             Err(_elapsed) => {}
         }
         let Committed { decided, .. } = conclude(connection, result)?;
-        decided.tell(heard, now);
+        decided.tell(webhook_activity, now);
         Ok(decided)
     }
 
@@ -142,7 +142,7 @@ impl InboxWorker {
         let Correlated { facts, mut anchors, mut holders } = correlated;
         let mut verdicts = Verdicts::default();
         for fact in facts {
-            let (id, retry_from, heard) = (fact.id, fact.retry_from, fact.heard());
+            let (id, retry_from, webhook) = (fact.id, fact.retry_from, fact.webhook());
             let judged = match holders.opening_of(&fact).and_then(|opening| anchors.get_mut(&opening)) {
                 None => (Outcome::Parked, None),
                 Some(advance) => {
@@ -157,7 +157,7 @@ impl InboxWorker {
                     let decision = crate::faults::broken::acted_again(decision);
                     let outcome = decision.outcome;
                     advance.push(decision);
-                    decided.heard(heard, &advance.opening.request.market);
+                    decided.saw(webhook, &advance.opening.request.market);
                     decided.unknown.extend(unknown.filter(|_| outcome != Outcome::Parked));
                     holders.learn(&advance.opening);
                     (outcome, Some(advance.opening.id.0))

@@ -48,7 +48,7 @@ impl Readable {
     }
 
     /// Which provider said it by webhook, and when.
-    pub fn heard(&self) -> Option<(String, Time)> {
+    pub fn webhook(&self) -> Option<(String, Time)> {
         (self.source == Source::Webhook).then(|| (self.provider.clone(), self.received_at))
     }
 

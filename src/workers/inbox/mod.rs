@@ -23,8 +23,8 @@ use crate::db::{Fault, classify, describe, inbox};
 use crate::domain::retry::Next;
 use crate::domain::{Effect, OpeningId, Outcome, Request, StateName, Topic};
 use crate::driver::{Counts, TickError, Worker};
-use crate::heard::Heard;
 use crate::telemetry::metrics;
+use crate::webhook_activity::WebhookActivity;
 
 /// How often a batch is tried again at once after contention.
 const TRIES: usize = 4;
@@ -85,20 +85,20 @@ impl Decided {
         }
     }
 
-    fn heard(&mut self, heard: Option<(String, Time)>, market: &str) {
-        if let Some((provider, at)) = heard {
+    fn saw(&mut self, webhook: Option<(String, Time)>, market: &str) {
+        if let Some((provider, at)) = webhook {
             let last = self.webhooks.entry((provider, market.to_owned())).or_insert(at);
             *last = at.max(*last);
         }
     }
 
     /// What a commit has shown of the providers.
-    fn tell(&self, memory: &Heard, now: Time) {
+    fn tell(&self, activity: &WebhookActivity, now: Time) {
         for ((provider, market), at) in &self.webhooks {
-            memory.webhook(provider, market, *at);
+            activity.webhook(provider, market, *at);
         }
         for (provider, market) in &self.waits {
-            memory.waits(provider, market, now);
+            activity.waits(provider, market, now);
         }
     }
 
@@ -153,7 +153,7 @@ impl Worker for InboxWorker {
                     Fault::Contention if tries < TRIES => tries += 1,
                     // One of them fails every time, or they keep colliding.
                     Fault::Contention | Fault::Permanent if failure.claimed.is_empty() => return Err(failure.error),
-                    Fault::Contention | Fault::Permanent => return self.apart(&failure.claimed).await,
+                    Fault::Contention | Fault::Permanent => return self.bisect(&failure.claimed).await,
                 },
             }
         }
@@ -195,7 +195,7 @@ impl Failure {
 impl InboxWorker {
     /// Tries the halves of a batch that failed, and theirs, until those that fail stand alone: the others of it, and those
     /// of other lanes or behind it, have nothing to do with them, and one among a thousand costs twenty tries.
-    async fn apart(&self, batch: &[Uuid]) -> Result<Decided, TickError> {
+    async fn bisect(&self, batch: &[Uuid]) -> Result<Decided, TickError> {
         // Of what else is due nothing is known.
         let mut all = Decided { may_be_more: true, ..Decided::default() };
         let mut left = halves(batch);

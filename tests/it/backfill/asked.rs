@@ -154,7 +154,7 @@ async fn when_a_breaker_closes_the_list_is_pulled_since_the_bank_was_last_heard_
     let done = &backfills(&app).await[0];
     assert_eq!((&done["cause"], &done["since"]), (&json!("breaker"), &json!(began - TimeDelta::minutes(10))));
 
-    // Heard of again before its breaker closed: what it decided while it was away lies before that.
+    // WebhookActivity of again before its breaker closed: what it decided while it was away lies before that.
     let (_, tracking_id) = app.open().waiting().await;
     app.webhook().status(&tracking_id, "IN_PROGRESS").acknowledged().await;
     app.settle().await;

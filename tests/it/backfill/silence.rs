@@ -82,7 +82,7 @@ async fn marks_are_written_a_tick_later_only_when_they_moved_and_never_go_back()
     restart(&mut app);
     let marked = webhook_marks::exchange(&app.context).await.unwrap();
     assert_eq!(marked, 0);
-    assert_eq!(app.context.heard.unstored(), []);
+    assert_eq!(app.context.webhook_activity.unstored(), []);
     app.settle().await;
     app.finish().await;
 }
@@ -119,7 +119,7 @@ async fn a_start_learns_the_marks_of_before_and_goes_on_from_them() {
     app.pass(TimeDelta::hours(1));
     restart(&mut app);
     webhook_marks::exchange(&app.context).await.unwrap();
-    app.context.heard.show(app.now());
+    app.context.webhook_activity.show(app.now());
     let text = app.state.metrics.render();
     assert!(text.contains("{provider=\"nexusbank\",market=\"LT\"} 3600"), "{text}");
     app.settle().await;
@@ -145,13 +145,13 @@ async fn a_market_that_was_never_heard_of_is_silent_since_its_first_opening_wait
     restart(&mut app);
     webhook_marks::exchange(&app.context).await.unwrap();
     app.pass(TimeDelta::minutes(1));
-    app.context.heard.show(app.now());
+    app.context.webhook_activity.show(app.now());
     let text = app.state.metrics.render();
     assert!(text.contains(&format!("{series}240")), "{text}");
     // The first webhook ends it, whichever opening it is about.
     in_progress(&app, &second).await;
     app.pass(TimeDelta::seconds(10));
-    app.context.heard.show(app.now());
+    app.context.webhook_activity.show(app.now());
     let text = app.state.metrics.render();
     assert!(text.contains(&format!("{series}10")), "{text}");
     assert_eq!(app.opening(&first).await["state"], "awaiting_provider");

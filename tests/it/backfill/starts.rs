@@ -89,7 +89,7 @@ async fn replicas_that_start_at_once_share_one_backfill() {
     complete(&app, &ids);
     let replicas: Vec<_> = (0..4).map(|_| started(&app)).collect();
     for it in &replicas {
-        it.heard.asked();
+        it.webhook_activity.asked();
     }
     let asked = join_all(replicas.iter().map(|it| ask_for(it, "nexusbank", Cause::Start, None))).await;
     let asked: BTreeSet<_> = asked.into_iter().map(|it| it.unwrap().unwrap()).collect();

@@ -39,7 +39,7 @@ const BEGINNING: Place = Place { at: Time::UNIX_EPOCH, opening_id: Uuid::nil() }
 
 /// How far the looks of this process have come. Replicas share nothing, and a crash begins anew.
 #[derive(Clone, Debug, Default)]
-pub struct Fronts(Arc<Mutex<BTreeMap<Line, Front>>>);
+pub struct ClaimCursor(Arc<Mutex<BTreeMap<Line, Front>>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Front {
@@ -48,15 +48,15 @@ struct Front {
     began: Time,
 }
 
-impl Fronts {
+impl ClaimCursor {
     /// Behind which place a look begins.
     pub(super) fn begin(&self, line: Line, now: Time) -> Place {
-        let mut fronts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match fronts.get(&line) {
+        let mut cursor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match cursor.get(&line) {
             // A clock that was set back begins anew.
             Some(front) if front.began <= now && now < front.began + ANEW => front.place,
             _ => {
-                fronts.remove(&line);
+                cursor.remove(&line);
                 BEGINNING
             }
         }
@@ -64,14 +64,14 @@ impl Fronts {
 
     /// How far it came. None: to the end.
     pub(super) fn end(&self, line: Line, now: Time, place: Option<Place>) {
-        let mut fronts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cursor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match place {
             Some(place) => {
-                let front = fronts.entry(line).or_insert(Front { place, began: now });
+                let front = cursor.entry(line).or_insert(Front { place, began: now });
                 front.place = front.place.max(place);
             }
             None => {
-                fronts.remove(&line);
+                cursor.remove(&line);
             }
         }
     }
@@ -91,26 +91,26 @@ mod tests {
 
     #[test]
     fn a_look_goes_on_behind_the_last_one_until_there_is_no_more() {
-        let (fronts, line) = (Fronts::default(), Line::Polls("bank"));
-        assert_eq!(fronts.begin(line, at(100)), BEGINNING);
-        fronts.end(line, at(100), Some(place(7)));
-        assert_eq!((fronts.begin(line, at(101)), fronts.begin(Line::Urgent, at(101))), (place(7), BEGINNING));
+        let (cursor, line) = (ClaimCursor::default(), Line::Polls("bank"));
+        assert_eq!(cursor.begin(line, at(100)), BEGINNING);
+        cursor.end(line, at(100), Some(place(7)));
+        assert_eq!((cursor.begin(line, at(101)), cursor.begin(Line::Urgent, at(101))), (place(7), BEGINNING));
         // Two looks at once end in any order.
-        fronts.end(line, at(101), Some(place(9)));
-        fronts.end(line, at(101), Some(place(8)));
-        assert_eq!(fronts.begin(line, at(102)), place(9));
-        fronts.end(line, at(102), None);
-        assert_eq!(fronts.begin(line, at(102)), BEGINNING);
+        cursor.end(line, at(101), Some(place(9)));
+        cursor.end(line, at(101), Some(place(8)));
+        assert_eq!(cursor.begin(line, at(102)), place(9));
+        cursor.end(line, at(102), None);
+        assert_eq!(cursor.begin(line, at(102)), BEGINNING);
     }
 
     #[test]
     fn a_look_begins_anew_every_few_seconds_and_when_the_clock_is_set_back() {
-        let (fronts, line) = (Fronts::default(), Line::Urgent);
+        let (cursor, line) = (ClaimCursor::default(), Line::Urgent);
         for later in [ANEW, TimeDelta::microseconds(-1)] {
-            fronts.end(line, at(100), Some(place(7)));
-            fronts.end(line, at(103), Some(place(8)));
-            assert_eq!(fronts.begin(line, at(100) + ANEW - TimeDelta::microseconds(1)), place(8));
-            assert_eq!(fronts.begin(line, at(100) + later), BEGINNING);
+            cursor.end(line, at(100), Some(place(7)));
+            cursor.end(line, at(103), Some(place(8)));
+            assert_eq!(cursor.begin(line, at(100) + ANEW - TimeDelta::microseconds(1)), place(8));
+            assert_eq!(cursor.begin(line, at(100) + later), BEGINNING);
         }
     }
 }

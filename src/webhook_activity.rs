@@ -1,8 +1,8 @@
 //! When each provider last sent a webhook about each market: by this, silence is seen.
 //!
-//! Kept in memory, so that a webhook costs no write more; the worker `marks` writes it down every few seconds. Only webhooks
-//! that found their opening count: the market is known by then, and what a catch-up goes back to is never too late. A crash
-//! forgets seconds of it, which the overlap of a catch-up covers.
+//! Kept in memory, so that a webhook costs no additional write; a periodic task exchanges it with `webhook_marks` every few seconds.
+//! Only webhooks that found their opening count: their market is known, and a backfill that starts there misses none. A
+//! crash loses seconds of it, which the overlap of a backfill covers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,15 +13,15 @@ use crate::clock::Time;
 use crate::db::webhook_marks::Mark;
 use crate::telemetry::metrics;
 
-/// What was heard.
+/// The marks of all providers and markets, shared by the workers of this process.
 #[derive(Clone, Default)]
-pub struct Heard(Arc<Mutex<Inner>>);
+pub struct WebhookActivity(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
     /// By provider and market.
     marks: BTreeMap<(String, String), Last>,
-    /// Whether this process has asked for what it missed before it started.
+    /// Whether this process has requested the backfills of its start.
     has_asked: bool,
 }
 
@@ -31,8 +31,9 @@ struct Last {
     at: Option<Time>,
     /// When the first opening began to wait, where no webhook had come before.
     waits_since: Option<Time>,
-    /// What the database has of the first of these, and whether it has a mark at all.
+    /// The database's value of `at`.
     stored: Option<Time>,
+    /// Whether the database has a mark at all.
     is_stored: bool,
 }
 
@@ -42,33 +43,32 @@ impl Last {
     }
 }
 
-impl Heard {
-    /// A webhook of a provider came, about an opening of this market.
+impl WebhookActivity {
+    /// A provider sent a webhook about an opening of this market.
     pub fn webhook(&self, provider: &str, market: &str, at: Time) {
         let mut inner = self.locked();
         let last = inner.marks.entry((provider.to_owned(), market.to_owned())).or_default();
         last.at = last.at.max(Some(at));
     }
 
-    /// An opening of this market waits for a provider. Where nothing is known of the two, silence begins here.
+    /// An opening of this market waits for a provider. Without an earlier mark, silence begins here.
     pub fn waits(&self, provider: &str, market: &str, at: Time) {
         let first = Last { waits_since: Some(at), ..Last::default() };
         self.locked().marks.entry((provider.to_owned(), market.to_owned())).or_insert(first);
     }
 
-    /// This process has asked for what it missed.
+    /// This process has requested the backfills of its start.
     pub fn asked(&self) {
         self.locked().has_asked = true;
     }
 
-    /// Whether it has.
     #[must_use]
     pub fn has_asked(&self) -> bool {
         self.locked().has_asked
     }
 
-    /// What is to be written down. Nothing before this process has asked for what it missed: the first webhook after a start
-    /// would move the mark that tells since when.
+    /// The marks to be written. None before the backfills of the start are requested: the first webhook after a start would
+    /// move the mark that says from when on they read.
     #[must_use]
     pub fn unstored(&self) -> Vec<Mark> {
         let inner = self.locked();
@@ -76,8 +76,8 @@ impl Heard {
         marks.map(|((provider, market), last)| mark(provider, market, last)).collect()
     }
 
-    /// What the database has, also of what other replicas heard. What lies in the future was heard by a clock that ran ahead:
-    /// it is forgotten, here too, so that the next webhook takes its place.
+    /// Takes over the database's marks, also those of other replicas. Marks that lie in the future were made by a clock that ran
+    /// ahead: they are dropped, from memory too, so that the next webhook takes their place.
     pub fn learn(&self, marks: &[Mark], now: Time) {
         let mut inner = self.locked();
         inner.marks.retain(|_, last| last.at.max(last.waits_since) <= Some(now));
@@ -93,7 +93,7 @@ impl Heard {
         }
     }
 
-    /// Sets the gauges as of now. A market of which no webhook has come is as old as its first wait.
+    /// Sets the gauges as of now. A market without a webhook is as old as its first wait.
     pub fn show(&self, now: Time) {
         let inner = self.locked();
         for ((provider, market), last) in &inner.marks {
@@ -127,44 +127,44 @@ mod tests {
 
     #[test]
     fn a_mark_is_written_once_for_each_time_it_moves_and_never_before_the_start_was_asked_for() {
-        let heard = Heard::default();
-        heard.webhook("bank", "BE", at(2));
-        assert!(heard.unstored().is_empty());
-        heard.asked();
-        assert_eq!(heard.unstored(), [mark("bank", "BE", at(2))]);
-        heard.learn(&[mark("bank", "BE", at(2))], at(10));
-        heard.webhook("bank", "BE", at(1));
-        assert!(heard.unstored().is_empty(), "neither again nor back");
-        heard.webhook("bank", "BE", at(3));
-        heard.learn(&[mark("bank", "NL", at(9)), mark("bank", "BE", at(2))], at(10));
-        assert_eq!(heard.unstored(), [mark("bank", "BE", at(3))]);
-        heard.learn(&[mark("bank", "BE", at(5))], at(10));
-        assert!(heard.unstored().is_empty(), "another replica has heard more");
+        let activity = WebhookActivity::default();
+        activity.webhook("bank", "BE", at(2));
+        assert!(activity.unstored().is_empty());
+        activity.asked();
+        assert_eq!(activity.unstored(), [mark("bank", "BE", at(2))]);
+        activity.learn(&[mark("bank", "BE", at(2))], at(10));
+        activity.webhook("bank", "BE", at(1));
+        assert!(activity.unstored().is_empty(), "neither again nor back");
+        activity.webhook("bank", "BE", at(3));
+        activity.learn(&[mark("bank", "NL", at(9)), mark("bank", "BE", at(2))], at(10));
+        assert_eq!(activity.unstored(), [mark("bank", "BE", at(3))]);
+        activity.learn(&[mark("bank", "BE", at(5))], at(10));
+        assert!(activity.unstored().is_empty(), "another replica has seen more");
     }
 
     #[test]
-    fn what_was_heard_in_the_future_gives_way_to_the_next_webhook() {
-        let heard = Heard::default();
-        heard.asked();
-        heard.webhook("bank", "BE", at(500));
-        heard.learn(&[mark("bank", "BE", at(500)), mark("bank", "NL", at(500))], at(10));
-        heard.webhook("bank", "BE", at(11));
-        assert_eq!(heard.unstored(), [mark("bank", "BE", at(11))]);
+    fn a_mark_in_the_future_gives_way_to_the_next_webhook() {
+        let activity = WebhookActivity::default();
+        activity.asked();
+        activity.webhook("bank", "BE", at(500));
+        activity.learn(&[mark("bank", "BE", at(500)), mark("bank", "NL", at(500))], at(10));
+        activity.webhook("bank", "BE", at(11));
+        assert_eq!(activity.unstored(), [mark("bank", "BE", at(11))]);
     }
 
     #[test]
-    fn a_market_waits_from_its_first_opening_until_it_is_heard_of() {
-        let heard = Heard::default();
-        heard.asked();
+    fn a_market_waits_from_its_first_opening_until_its_first_webhook() {
+        let activity = WebhookActivity::default();
+        activity.asked();
         let waiting = |at| super::mark("bank", "BE", &Last { waits_since: Some(at), ..Last::default() });
-        heard.waits("bank", "BE", at(1));
-        heard.waits("bank", "BE", at(2));
-        assert_eq!(heard.unstored(), [waiting(at(1))]);
-        heard.learn(&[waiting(at(1))], at(10));
-        assert!(heard.unstored().is_empty(), "it is written once");
-        heard.webhook("bank", "BE", at(3));
-        heard.waits("bank", "BE", at(4));
+        activity.waits("bank", "BE", at(1));
+        activity.waits("bank", "BE", at(2));
+        assert_eq!(activity.unstored(), [waiting(at(1))]);
+        activity.learn(&[waiting(at(1))], at(10));
+        assert!(activity.unstored().is_empty(), "it is written once");
+        activity.webhook("bank", "BE", at(3));
+        activity.waits("bank", "BE", at(4));
         let both = Mark { last_received_at: Some(at(3)), ..waiting(at(1)) };
-        assert_eq!(heard.unstored(), [both]);
+        assert_eq!(activity.unstored(), [both]);
     }
 }
