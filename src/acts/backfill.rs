@@ -44,9 +44,9 @@ pub async fn run(acts: &Acts, operator: &Operator, request: BackfillRequest) -> 
         Ok::<_, sqlx::Error>(id)
     };
     let id = db::in_one_commit(&acts.cell.pool, work).await?;
-    let id = id.ok_or_else(|| ActError::Internal("an operator's backfill was not taken".to_owned()))?;
+    let id = id.ok_or_else(|| ActError::Internal("a requested backfill was not inserted".to_owned()))?;
     acts.cell.wakers.backfill.notify_one();
-    tracing::info!(provider = request.provider, backfill.id = %id, "an operator asked for a backfill");
+    tracing::info!(provider = request.provider, backfill.id = %id, "an operator requested a backfill");
     Ok(id)
 }
 

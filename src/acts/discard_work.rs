@@ -25,7 +25,7 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> 
     };
     match db::in_one_commit(&acts.cell.pool, work).await? {
         Discarded::Now(opening, topic) => {
-            tracing::info!(opening.id = %opening, outbox.id = %id, topic, "an operator discarded work that waited");
+            tracing::info!(opening.id = %opening, outbox.id = %id, topic, "an operator discarded pending work");
             // Later work on the same ticket may have waited for this.
             if let Ok(topic) = topic.parse::<Topic>() {
                 acts.cell.wakers.relay(topic).notify_one();

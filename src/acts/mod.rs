@@ -41,22 +41,22 @@ use crate::provider::SecretUses;
 use crate::shell::{Cell, Outside, Shell};
 use crate::workers::facts;
 
-/// What acts work with.
+/// State shared by the acts.
 #[derive(Clone)]
 pub struct Acts {
     pub settings: Arc<Settings>,
     pub shell: Shell,
     pub cell: Cell,
     pub outside: Outside,
-    /// The way of messages into the inbox.
+    /// Stores messages in the inbox.
     pub ingest: Ingest,
-    /// Which secrets verify webhooks.
+    /// Counts the webhook secrets in use.
     pub secret_uses: SecretUses,
-    /// The flag's rules, as this process knows them.
+    /// The feature flag's rules, cached in this process.
     pub flags: flags::Flags,
-    /// Starts that wait for a commit.
+    /// Batches starts into common commits.
     pub starts: start::StartBatcher,
-    /// Cancelled when the service stops: no caller is kept waiting.
+    /// Cancelled at shutdown, so that no caller is kept waiting.
     pub stopping: CancellationToken,
 }
 

@@ -35,7 +35,7 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: PollR
     };
     db::in_one_commit(&acts.cell.pool, work).await?;
     acts.cell.wakers.inbox.notify_one();
-    tracing::info!(opening.id = %id, "an operator asked for a poll");
+    tracing::info!(opening.id = %id, "an operator requested a poll");
     Ok(())
 }
 

@@ -26,11 +26,11 @@ pub(super) const TAKEN_WITHIN: Duration = Duration::from_secs(4);
 pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> Result<(), ActError> {
     let believable = look(acts, id).await?;
     let taking = timeout(TAKEN_WITHIN, believable.take_in(&acts.ingest, &acts.secret_uses));
-    let taken = taking.await.unwrap_or(Err(Unavailable("it took too long")));
+    let taken = taking.await.unwrap_or(Err(Unavailable("storing the webhook took too long")));
     let believed = taken.map_err(|error| ActError::Unavailable(error.to_string()))?;
     let detail = json!({"event_id": believed.event_id, "outcome": believed.outcome});
     mark(acts, vec![believed], Vec::new(), record(acts, operator, id.to_string(), reason, detail)).await?;
-    tracing::info!(refused_webhook.id = %id, "a refused request was verified after all");
+    tracing::info!(refused_webhook.id = %id, "a refused webhook verified; its reports are now in the inbox");
     Ok(())
 }
 
@@ -47,7 +47,7 @@ async fn look(acts: &Acts, id: Uuid) -> Result<Believable<'_>, ActError> {
     let whole = db::on(&acts.cell.pool, get).await?.ok_or(ActError::NotFound)?;
     match look_again(candidate(whole)?, &acts.outside.providers) {
         Again::Believed(believable) => Ok(believable),
-        Again::UnknownProvider => Err(ActError::WrongState("there is no such provider")),
+        Again::UnknownProvider => Err(ActError::WrongState("no provider has this name")),
         Again::Refused(error, _) => Err(ActError::WrongState(still_refused(error))),
     }
 }

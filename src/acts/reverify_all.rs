@@ -48,7 +48,7 @@ pub async fn run(acts: &Acts, operator: &Operator, request: ReverifyAllRequest) 
     let action = record(acts, operator, "rejected-requests".to_owned(), reason, detail);
     let by = Arc::new(checks(&acts.outside.providers));
     let done = Run { acts, filter: Arc::new(filter), by, action }.all().await?;
-    tracing::info!(checked = done.checked, verified = done.verified, "refused requests were verified again");
+    tracing::info!(checked = done.checked, verified = done.verified, "refused webhooks verified again");
     Ok(done)
 }
 

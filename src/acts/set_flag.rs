@@ -41,7 +41,7 @@ pub async fn run(acts: &Acts, admin: &Admin, request: SetFlagRequest) -> Result<
     let done = db::in_one_commit(&acts.cell.pool, work).await;
     // Also after a failure: the reply to a commit that took effect may be lost.
     acts.flags.forget();
-    let holds = done?.ok_or_else(|| ActError::Internal("a flag's change is not there".to_owned()))?;
+    let holds = done?.ok_or_else(|| ActError::Internal("a flag's change was not inserted".to_owned()))?;
     tracing::info!(flag, "an admin set a flag");
     Ok(holds)
 }

@@ -61,7 +61,7 @@ pub enum Acted {
 }
 
 /// Why an erased letter cannot be redriven.
-const ERASED: &str = "what it carried was erased with the personal data of its opening";
+const ERASED: &str = "its content was erased with the personal data of its opening";
 
 impl Act {
     #[must_use]
@@ -165,7 +165,7 @@ pub async fn act(
         "inbox" => act_on_inbox(connection, id, act, &entry, now).await?,
         _ => act_on_outbox(connection, id, act, &entry, now).await?,
     };
-    Ok(if changed { Acted::Done } else { Acted::WrongState("another operator acted on it just now") })
+    Ok(if changed { Acted::Done } else { Acted::WrongState("another operator has just acted on it") })
 }
 
 /// What [`act`] would come to; nothing is written.
@@ -185,7 +185,7 @@ async fn look(connection: &mut PgConnection, id: Uuid, act: Act) -> sqlx::Result
         });
         // The same act again, however far the letter has come since: it was done.
         let again = last == Some(act.as_str());
-        return Ok(Err(if again { Acted::Already } else { Acted::WrongState("it is not dead any more") }));
+        return Ok(Err(if again { Acted::Already } else { Acted::WrongState("it is no longer a dead letter") }));
     }
     if act == Act::Redrive && whole.erased_at.is_some() {
         return Ok(Err(Acted::WrongState(ERASED)));

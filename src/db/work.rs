@@ -108,7 +108,7 @@ async fn tries<T, E: WorkError>(pool: &PgPool, work: impl AsyncFn(&mut PgConnect
 
 fn is_momentary(error: &impl WorkError) -> bool {
     let Some(error) = error.of_database().filter(|it| classify(it) != Fault::Permanent) else { return false };
-    tracing::debug!(cause = describe(error), "database work is done again");
+    tracing::debug!(cause = describe(error), "retrying database work");
     true
 }
 

@@ -1,5 +1,4 @@
-//! What both listeners ask about a request's body: whether its type is JSON's, and why it could not be read, found in whatever
-//! wraps it on its way to a handler.
+//! Checks of a request's body for both listeners: JSON content type, and the cause of a failed read.
 
 use std::error::Error;
 
@@ -8,7 +7,7 @@ use axum::response::Response;
 use http_body_util::LengthLimitError;
 use tower_http::timeout::TimeoutError;
 
-/// Whether the body is JSON by its type. A body without a type may be JSON: some clients and proxies leave it out, or empty.
+/// Whether the content type allows JSON. A missing or empty type may be JSON: some clients and proxies omit it.
 #[must_use]
 pub fn may_be_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
@@ -16,24 +15,23 @@ pub fn may_be_json(headers: &HeaderMap) -> bool {
     matches!(essence.as_str(), "" | "application/json" | "text/json") || essence.ends_with("+json")
 }
 
-/// Whether the body was longer than may be.
 #[must_use]
 pub fn is_too_large(error: &(dyn Error + 'static)) -> bool {
     has_cause::<LengthLimitError>(error)
 }
 
-/// Whether the body had not come within the listener's deadline.
+/// Whether the body exceeded the listener's deadline.
 #[must_use]
 pub fn is_too_slow(error: &(dyn Error + 'static)) -> bool {
     has_cause::<TimeoutError>(error)
 }
 
 fn has_cause<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
-    // What wraps it may hold it in a box.
+    // The wrapping error may contain it in a box.
     std::iter::successors(Some(error), |it| (*it).source()).any(|it| it.is::<E>() || it.is::<Box<E>>())
 }
 
-/// The answer to a client that is too slow: what may still come of its body must not be read as another request.
+/// Closes the connection of a slow client: a late rest of its body must not be read as another request.
 #[must_use]
 pub fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -1,8 +1,9 @@
-//! How long a connection waits for a request.
+//! Time limits for a connection's next request.
 //!
-//! The HTTP library has one time-out for the whole wait. Here the wait has two parts: until the first byte of a request the
-//! connection is idle, and after an answer it may be so for as long as a balancer keeps it; from that byte on, the head must come
-//! in time. Where the listener has no place left, the connection that has been idle for longest gives up its own.
+//! The HTTP library has one time-out for the whole wait. Here the wait has two parts. Until the first byte of a request
+//! the connection is idle, and after an answer it may stay idle as long as a load balancer keeps it. From the first
+//! byte, the head must arrive in time. If the listener is full, the connection that has been idle for longest is
+//! closed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep};
 
-/// The timer of one connection, which the HTTP library starts before each head and drops once the head is there.
+/// The timer of one connection. The HTTP library starts it before each head and drops it when the head has arrived.
 #[derive(Clone)]
 pub struct HeadTimer(Arc<Connection>);
 
@@ -23,27 +24,27 @@ struct Connection {
     head_within: Duration,
     idle_within: Duration,
     crowded: Arc<Notify>,
-    /// Whether a head was waited for before.
+    /// Whether a head was awaited before.
     used: AtomicBool,
-    /// Whether bytes came since the wait began.
+    /// Whether bytes arrived since the wait began.
     begun: AtomicBool,
 }
 
 impl HeadTimer {
-    /// The timer of a connection whose heads must come within `head_within`, and which may be idle for `idle_within` after an
-    /// answer. `crowded` ends the wait of the connection that has been idle for longest.
+    /// `head_within`: time limit of a head. `idle_within`: idle time after an answer. `crowded`: closes the connection
+    /// that has been idle for longest.
     #[must_use]
     pub fn new(head_within: Duration, idle_within: Duration, crowded: Arc<Notify>) -> Self {
         let (used, begun) = (AtomicBool::new(false), AtomicBool::new(false));
         Self(Arc::new(Connection { head_within, idle_within, crowded, used, begun }))
     }
 
-    /// Says that bytes came.
+    /// Records that bytes arrived.
     pub fn begin(&self) {
         self.0.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Before its first request a connection has the time of one head for all: only a client that was answered is known to send any.
+    /// A new connection gets only the time limit of a head: its client has not sent a request yet.
     fn wait(&self) -> Wait {
         let Connection { head_within, idle_within, crowded, used, begun } = &*self.0;
         let used = used.swap(true, Ordering::Relaxed);
@@ -57,7 +58,7 @@ impl HeadTimer {
     }
 }
 
-/// The library asks for the time-out of a head and for no other; how long that is, is decided here.
+/// The library uses the timer only for heads; the duration is decided here.
 impl Timer for HeadTimer {
     fn sleep(&self, _within: Duration) -> Pin<Box<dyn Sleep>> {
         Box::pin(self.wait())
@@ -68,13 +69,13 @@ impl Timer for HeadTimer {
     }
 }
 
-/// The wait for one head: it is over when its time is.
+/// The wait for one head; it resolves at the time-out.
 struct Wait {
     connection: Arc<Connection>,
     ends: Pin<Box<tokio::time::Sleep>>,
-    /// What the head has from its first byte on; none: no time of its own.
+    /// The time limit of the head from its first byte. None: no limit of its own.
     head_within: Option<Duration>,
-    /// Its place in the line of idle connections, while it is one.
+    /// Its place in the queue of idle connections, while it is idle.
     displaced: Option<Pin<Box<OwnedNotified>>>,
 }
 

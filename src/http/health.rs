@@ -1,4 +1,4 @@
-//! For machines: is it alive, is it ready, how is it doing.
+//! Liveness, readiness and metrics for machines.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,15 +23,15 @@ use crate::db::gauges::{self, Count};
 use crate::db::{conclude, describe, opening_counts, refusal};
 use crate::telemetry::metrics;
 
-/// The longest that a look at the database may take here.
+/// Time limit for reading from the database.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// After how much of it it is looked why the pool has no connection yet.
+/// After this part of it, look for the reason why the pool has no connection.
 const WONDERS_AFTER: Duration = Duration::from_secs(1);
 
-/// What is said of a database that says nothing.
+/// The reason if the database does not answer.
 const LATE: &str = "the database does not answer in time";
 
-/// Labels that a gauge has had: one whose count became none must say 0, not what it last was.
+/// Label sets that a gauge has had: a count that disappeared must be reported as 0 instead of its last value.
 type Seen = Arc<Mutex<HashSet<(&'static str, String, String)>>>;
 
 /// `/livez`, `/readyz`, `/metrics`.
@@ -45,12 +45,11 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// The process answers.
 pub async fn live() -> &'static str {
     "ok"
 }
 
-/// Requests can be served, durably: the database answers, takes a write, and its clock is ours.
+/// Whether requests can be served durably: the database answers and accepts writes, and its clock agrees.
 async fn ready(State(state): State<AppState>, Extension(heart): Extension<Heart>) -> Response {
     let problems = problems(&state, &heart).await;
     if problems.is_empty() {
@@ -79,7 +78,7 @@ async fn problems(state: &AppState, heart: &Heart) -> Vec<String> {
     }
 }
 
-/// A connection of the pool, or what refuses one: the pool itself tries again and again, and says only that time ran out.
+/// A connection of the pool, or the reason why none can be opened; the pool itself reports only a time-out.
 async fn acquired(pool: &PgPool, deadline: Instant) -> sqlx::Result<PoolConnection<Postgres>> {
     let wondering = async {
         sleep_until(deadline - PATIENCE + WONDERS_AFTER).await;
@@ -109,7 +108,7 @@ async fn look(connection: &mut PgConnection, state: &AppState, heart: &Heart) ->
     Ok(checks.into_iter().filter(|(wrong, _)| *wrong).map(|(_, problem)| problem).collect())
 }
 
-/// Prometheus text. While the database is away, everything but what is counted there.
+/// Metrics in Prometheus' text format. While the database is down, gauges read from it keep their values.
 async fn metrics(
     State(state): State<AppState>,
     Extension(seen): Extension<Seen>,
@@ -121,8 +120,10 @@ async fn metrics(
     metrics::ready(problems.is_empty());
     match gauged {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(cause = describe(&error), "gauges of the database are not current"),
-        Err(_) => tracing::warn!("gauges of the database are not current: no answer in time"),
+        Ok(Err(error)) => {
+            tracing::warn!(cause = describe(&error), "reading gauges from the database failed; metrics show old values")
+        }
+        Err(_) => tracing::warn!("reading gauges from the database timed out; metrics show old values"),
     }
     state.metrics.run_upkeep();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render()).into_response()

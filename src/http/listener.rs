@@ -1,9 +1,9 @@
 //! The accept loop of both listeners.
 //!
-//! `axum::serve` has no time-out for a request's head or body and no bound on connections, so that a handful of clients that
-//! send a byte now and then could hold every one of them. Here head and body must arrive in time, the answer must be read in
-//! time, and an idle connection is closed. A connection beyond the cap takes the place of the one that has been idle for longest;
-//! where none is idle, it waits until another ends.
+//! `axum::serve` has no time-out for a request's head or body and no limit of connections, so a few slow clients could
+//! hold them all. Here head and body must arrive in time, the answer must be read in time, and idle connections are
+//! closed. A connection beyond the limit replaces the one that has been idle for longest; if none is idle, it waits
+//! until another ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,49 +28,47 @@ use super::outgoing::Outgoing;
 use super::public;
 use crate::config::Settings;
 
-/// Where the kernel has no file descriptor left, trying again at once would only spin.
+/// Without a free file descriptor, an immediate retry would only spin.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
-/// The most bytes of a request's head, and of a body that nobody reads.
+/// The maximum size of a request's head, and of an unread body.
 const MAX_BUFFER: usize = 64 * 1_024;
-/// The most connections to one listener: far more than a provider or a fleet of callers opens. The limit of open files may allow
-/// fewer.
+/// The maximum number of connections per listener: far more than a provider or a fleet of callers opens. The limit of
+/// open files may allow fewer.
 pub const CONNECTIONS: usize = 1_024;
-/// How long a head may take on the public listener.
+/// Time limit for a head on the public listener.
 const OUTSIDE_HEAD: Duration = Duration::from_secs(20);
-/// The same on the internal one.
+/// Time limit for a head on the internal listener.
 const INSIDE_HEAD: Duration = Duration::from_mins(1);
-/// How long a body may take on the internal listener: 64 KiB at the most, from machines nearby.
+/// Time limit for a body on the internal listener: at most 64 KiB, from nearby machines.
 const INSIDE_BODY: Duration = Duration::from_secs(10);
-/// How long an answer may wait to be read, on either.
+/// How long an answer may wait to be read.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// What a client may take of a listener.
+/// A client's limits on a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The longest that a request's head may take. Before its first request, a connection is idle for no longer than this.
+    /// Time limit of a request's head; also the idle limit before the first request.
     pub head_within: Duration,
-    /// The longest that a connection may be idle after an answer.
+    /// Idle limit after an answer.
     pub idle_within: Duration,
-    /// The longest that a request's body may take after its head, however it comes. Beyond it the body ends in an error,
-    /// which [`super::body::is_too_slow`] tells.
+    /// Time limit of a request's body after its head. Beyond it, the body ends in an error that
+    /// [`super::body::is_too_slow`] recognises.
     pub body_within: Duration,
-    /// The longest that an answer may wait to be read.
+    /// How long an answer may wait to be read.
     pub answer_within: Duration,
-    /// The most connections at once.
+    /// The maximum number of connections.
     pub connections: usize,
-    /// How long connections may take to end after the stop; what is left then is cut.
+    /// How long connections may take to finish after the stop; the rest is cut.
     pub drain: Duration,
 }
 
 impl Limits {
-    /// Those of the public listener.
     #[must_use]
     pub fn outside(settings: &Settings) -> Self {
         let body_within = public::body_within(settings.ack_timeout);
         Self { head_within: OUTSIDE_HEAD, body_within, ..Self::inside(settings) }
     }
 
-    /// Those of the internal listener.
     #[must_use]
     pub fn inside(settings: &Settings) -> Self {
         Self {
@@ -79,13 +77,13 @@ impl Limits {
             body_within: INSIDE_BODY,
             answer_within: ANSWER,
             connections: CONNECTIONS,
-            // A request that was taken is answered within this time.
+            // An accepted request is answered within this time.
             drain: settings.ack_timeout + Duration::from_secs(1),
         }
     }
 }
 
-/// Serves until `stop`: then accepts nothing more, lets requests under way end, and cuts what is left after
+/// Serves until `stop`. Then accepts no connections, lets requests in progress finish, and cuts the rest after
 /// [`Limits::drain`].
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let slots = Arc::new(Semaphore::new(limits.connections));
@@ -94,16 +92,16 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let mut connections = JoinSet::new();
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &slots, &crowded)).await {
         let Some((stream, peer, slot)) = accepted else { continue };
-        // Answers are small and wait for nothing.
+        // Answers are small and must not be delayed.
         let _ = stream.set_nodelay(true);
         let timer = HeadTimer::new(limits.head_within, limits.idle_within, Arc::clone(&crowded));
         let stream = TokioIo::new(Outgoing::new(stream, limits.answer_within, timer.clone()));
-        // Whom the connection is from, as `axum::serve` would say it.
+        // Adds the peer's address, as `axum::serve` does.
         let service = Extension(ConnectInfo(peer)).layer(router.clone());
         let service = RequestBodyDeadline::new(service, limits.body_within);
         let connection = http1::Builder::new()
             .timer(timer)
-            // Switches the timer on, which has its own times.
+            // Enables the timer, which has its own limits.
             .header_read_timeout(limits.head_within)
             .max_buf_size(MAX_BUFFER)
             .serve_connection(stream, TowerToHyperService::new(service));
@@ -114,7 +112,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             }
             drop(slot);
         });
-        // Those that ended are forgotten as others come.
+        // Drops finished tasks as new ones arrive.
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
@@ -124,8 +122,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
 
-/// The next connection, once there is room for it: where all places are taken, `crowded` asks the connection that has been idle
-/// for longest for its own.
+/// The next connection, once a slot is free. If all are taken, `crowded` makes the connection that has been idle for
+/// longest close.
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>, crowded: &Notify) -> Option<Accepted> {
     let (stream, peer) = match listener.accept().await {
         Ok(accepted) => accepted,
@@ -140,7 +138,7 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>, crowded: &Notify
     }
     crowded.notify_one();
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    // If no connection was idle, the call still stands: the next to be idle must not answer it.
+    // Withdraw the request if no connection was idle, so that a later idle connection does not close for it.
     let _ = crowded.notified().now_or_never();
     Some((stream, peer, slot))
 }

@@ -1,4 +1,4 @@
-//! The edge: the public listener takes webhooks and nothing else, the internal one serves callers, operators and machines.
+//! The HTTP listeners: the public one accepts webhooks only; the internal one serves callers, operators and machines.
 
 pub mod body;
 mod head_timer;
@@ -23,13 +23,13 @@ use crate::db;
 use crate::refused_webhooks::RefusedWebhooks;
 use crate::webhook_activity::WebhookActivity;
 
-/// What handlers need: what acts work with, and the listeners' own.
+/// The handlers' state: that of the acts, and the listeners' own.
 #[derive(Clone)]
 pub struct AppState {
     pub acts: Acts,
-    /// When each provider last sent a webhook.
+    /// The times of the providers' last webhooks.
     pub webhook_activity: WebhookActivity,
-    /// The way in for refused webhooks.
+    /// Stores refused webhooks.
     pub refused_webhooks: RefusedWebhooks,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,

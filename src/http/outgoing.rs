@@ -1,7 +1,7 @@
-//! A stream whose peer must take what is written to it in time, and which tells its timer when bytes come.
+//! A stream whose peer must read answers in time, and that tells its timer when bytes arrive.
 //!
-//! Neither the HTTP library nor the kernel bounds how long an answer may wait for a client that does not read it: such a
-//! client would keep its connection, and the answer in memory, for as long as it likes.
+//! Neither the HTTP library nor the kernel limits how long an answer may wait for a client that does not read. Such a
+//! client would hold its connection and the answer in memory.
 
 use std::io;
 use std::pin::Pin;
@@ -14,17 +14,17 @@ use tokio::time::{Sleep, sleep};
 
 use super::head_timer::HeadTimer;
 
-/// A connection that fails once its peer has left something unread for too long.
+/// A connection that fails if its peer leaves an answer unread for too long.
 pub struct Outgoing {
     stream: TcpStream,
     within: Duration,
     timer: HeadTimer,
-    /// Runs from the first write that had to wait until everything is written: a byte taken now and then wins no time.
+    /// Runs from the first blocked write until everything is written, so that reading single bytes gains no time.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl Outgoing {
-    /// A connection whose peer has `within` for each answer, and the time of `timer` for each head.
+    /// `within`: time limit for reading an answer. `timer`: the time limit of heads.
     #[must_use]
     pub const fn new(stream: TcpStream, within: Duration, timer: HeadTimer) -> Self {
         Self { stream, within, timer, waiting: None }
@@ -72,7 +72,7 @@ impl AsyncWrite for Outgoing {
         self.stream.is_write_vectored()
     }
 
-    /// Called once there is nothing left to write.
+    /// Called when there is nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.waiting = None;

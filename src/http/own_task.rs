@@ -1,7 +1,7 @@
-//! Each request in a task of its own.
+//! Runs each request in its own task.
 //!
-//! The server drops a handler's future when its client hangs up. Work dropped in the middle of `begin` or COMMIT would leave a
-//! connection with an open transaction, so the task goes on, and only its answer is lost.
+//! The server drops a handler's future when its client hangs up. Work dropped during `begin` or COMMIT would leave an
+//! open transaction on its connection, so the task continues and only its answer is lost.
 
 use std::panic::resume_unwind;
 
@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use super::problem::ApiError;
 
-/// The layer. Add it inside the one that catches panics.
+/// The layer; add it inside the layer that catches panics.
 pub async fn own_task(request: Request, next: Next) -> Response {
     match tokio::spawn(next.run(request).in_current_span()).await {
         Ok(response) => response,

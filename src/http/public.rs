@@ -1,8 +1,8 @@
 //! The public listener: webhooks.
 //!
-//! A request is checked in a fixed order (provider, method, size, type, signature), nothing of it is parsed before its
-//! signature has been verified over the raw bytes, and it is answered after the commit that holds it. Business logic runs
-//! after the answer. What is refused is kept ([`crate::refused_webhooks`]), which changes neither the order nor the answers.
+//! A request is checked in a fixed order: provider, method, size, type, signature. Nothing is parsed before the
+//! signature of the raw bytes is verified, and the answer follows the commit. Business logic runs after the answer.
+//! Refused requests are stored ([`crate::refused_webhooks`]), which changes neither order nor answers.
 
 use std::time::{Duration, Instant};
 
@@ -26,12 +26,12 @@ use crate::provider::{Incoming, Parsed, Provider, Verified, VerifyError};
 use crate::refused_webhooks;
 use crate::telemetry::metrics;
 
-/// What remains of `ACK_TIMEOUT` for the answer to travel.
+/// The part of `ACK_TIMEOUT` reserved for sending the answer.
 const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
 
-/// How long a refusal waits until the request that it is about is kept. Whoever is refused is told so in any case.
+/// How long a refusal waits until its request is stored; it is sent in any case.
 const KEPT_WITHIN: Duration = Duration::from_millis(250);
-/// How long the body of a request to an unknown provider may take: most have come with their head.
+/// Time limit for the body of a request to an unknown provider: most arrive with their head.
 const UNKNOWN_BODY: Duration = Duration::from_millis(500);
 
 /// The routes of the public listener.
@@ -41,34 +41,34 @@ pub fn router(state: AppState) -> Router {
         .route("/livez", get(health::live).post(unknown_provider))
         .fallback(unknown_provider)
         .with_state(state)
-        // Without it a panic would close the connection without an answer. Providers come again after a 500.
+        // Without it a panic would close the connection without an answer. Providers retry after a 500.
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
 }
 
-/// What a request has until it must be answered.
+/// Time until a request must be answered.
 fn patience(ack_timeout: Duration) -> Duration {
     ack_timeout.saturating_sub(ANSWER_TRAVELS).max(ack_timeout / 2)
 }
 
-/// How long a body may take: a body that takes longer leaves no time to store it. It is less than the patience with the
-/// whole request, so that a client that is too slow is told that it is (408), and not that we are (503).
+/// Time limit for a body; a slower one leaves no time to store it. Shorter than the limit of the whole request, so that
+/// a slow client gets 408 instead of 503.
 #[must_use]
 pub fn body_within(ack_timeout: Duration) -> Duration {
     patience(ack_timeout).mul_f64(0.9)
 }
 
-/// What became of a request, for the metrics.
+/// The outcome of a request for metrics, and its answer.
 type Answer = (&'static str, Response);
 
-/// What a request is told.
-enum Told {
-    /// This, and nothing is left to do.
+/// The reply to a request.
+enum Reply {
+    /// An answer; nothing else to do.
     Answer(Answer),
-    /// That it is refused; it is kept first, for a moment.
+    /// A refusal; the request is stored first.
     Refused(Answer, Box<Refused>),
 }
 
-/// A refused request, as far as it is kept whoever it was for.
+/// A refused request, as it is stored.
 struct Refused {
     cause: Cause,
     head: Parts,
@@ -82,15 +82,15 @@ async fn receive(
     request: Request,
 ) -> Response {
     let started = Instant::now();
-    // A name that is no text is no provider's either.
+    // A name that is not text is unknown, too.
     let Some(provider) = name.ok().and_then(|Path(name)| state.outside.providers.get(&name).cloned()) else {
         return unknown_provider(State(state), request).await;
     };
     let patience = patience(state.settings.ack_timeout);
     let told = tokio::time::timeout(patience, handle(&state, provider.as_ref(), request)).await;
     let (outcome, response) = match told {
-        Ok(Told::Answer(answer)) => answer,
-        Ok(Told::Refused(answer, refused)) => {
+        Ok(Reply::Answer(answer)) => answer,
+        Ok(Reply::Refused(answer, refused)) => {
             keep(&state, Some(provider.as_ref()), *refused, patience.saturating_sub(started.elapsed())).await;
             answer
         }
@@ -103,8 +103,8 @@ async fn receive(
     response
 }
 
-/// Answers a request to a path that is no provider's. A provider that was told a wrong path sends real webhooks there, so a POST is
-/// kept; a request by another method is no webhook.
+/// Answers a request to an unknown provider. A misconfigured provider sends real webhooks there, so a POST is stored;
+/// other methods are no webhooks.
 async fn unknown_provider(State(state): State<AppState>, request: Request) -> Response {
     let (provider, outcome) = ("unknown", Cause::UnknownProvider.as_str());
     metrics::webhook(provider, outcome);
@@ -115,8 +115,8 @@ async fn unknown_provider(State(state): State<AppState>, request: Request) -> Re
     StatusCode::NOT_FOUND.into_response()
 }
 
-/// Keeps such a POST, with its body if that comes within a moment. Where its path ends in a provider's name, it is kept as that
-/// provider's, so that it can be verified again.
+/// Stores such a POST, with its body if that arrives quickly. If the path ends in a provider's name, it is stored for
+/// that provider and can be verified again.
 async fn keep_unaddressed(state: &AppState, request: Request) {
     let (started, received_at) = (Instant::now(), state.shell.clock.now());
     let (head, body) = request.into_parts();
@@ -128,31 +128,31 @@ async fn keep_unaddressed(state: &AppState, request: Request) {
     keep(state, provider, Refused { cause: Cause::UnknownProvider, head, body, received_at }, left).await;
 }
 
-/// Keeps what is refused. The refusal waits for it no longer than a moment, and not beyond `left`.
+/// Stores a refused request. The refusal waits for it only briefly, and not beyond `left`.
 async fn keep(state: &AppState, provider: Option<&dyn Provider>, refused: Refused, left: Duration) {
     let Refused { cause, head, body, received_at } = refused;
     let refused = refused_webhooks::Refused { cause, provider, head: &head, body, received_at };
     state.refused_webhooks.keep(refused, KEPT_WITHIN.min(left)).await;
 }
 
-async fn handle(state: &AppState, provider: &dyn Provider, request: Request) -> Told {
-    // Judged as it arrives, however long its body takes.
+async fn handle(state: &AppState, provider: &dyn Provider, request: Request) -> Reply {
+    // The signed time is compared with the arrival, however long the body takes.
     let received_at = state.shell.clock.now();
     let (head, body) = request.into_parts();
     if head.method != Method::POST {
         let allow = [("allow", "POST")];
-        return Told::Answer(("method", (StatusCode::METHOD_NOT_ALLOWED, allow).into_response()));
+        return Reply::Answer(("method", (StatusCode::METHOD_NOT_ALLOWED, allow).into_response()));
     }
     let refuse = |cause: Cause, status: StatusCode, head, body| {
-        Told::Refused((cause.as_str(), status.into_response()), Box::new(Refused { cause, head, body, received_at }))
+        Reply::Refused((cause.as_str(), status.into_response()), Box::new(Refused { cause, head, body, received_at }))
     };
     let body = match read(&head.headers, body, state.settings.webhook_max_bytes).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => return refuse(Cause::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, head, None),
         Err(Unread::TooSlow) => {
-            return Told::Answer(("too_slow", body::closing(StatusCode::REQUEST_TIMEOUT.into_response())));
+            return Reply::Answer(("too_slow", body::closing(StatusCode::REQUEST_TIMEOUT.into_response())));
         }
-        Err(Unread::BrokenOff) => return Told::Answer(("broken_off", StatusCode::BAD_REQUEST.into_response())),
+        Err(Unread::BrokenOff) => return Reply::Answer(("broken_off", StatusCode::BAD_REQUEST.into_response())),
     };
     if !body::may_be_json(&head.headers) {
         return refuse(Cause::ContentType, StatusCode::UNSUPPORTED_MEDIA_TYPE, head, Some(body));
@@ -160,7 +160,7 @@ async fn handle(state: &AppState, provider: &dyn Provider, request: Request) -> 
     let path = head.uri.path().to_owned();
     let incoming = Incoming { method: &head.method, path: &path, headers: &head.headers, body: &body, received_at };
     match provider.verify(&incoming) {
-        Ok(verified) => Told::Answer(take(state, provider, &incoming, verified).await),
+        Ok(verified) => Reply::Answer(take(state, provider, &incoming, verified).await),
         Err(error) => {
             tracing::warn!(provider = provider.name(), %error, bytes = body.len(), "webhook refused");
             refuse(cause(error), StatusCode::UNAUTHORIZED, head, Some(body))
@@ -168,19 +168,19 @@ async fn handle(state: &AppState, provider: &dyn Provider, request: Request) -> 
     }
 }
 
-/// Takes in what the provider did send.
+/// Stores a verified message.
 async fn take(state: &AppState, provider: &dyn Provider, incoming: &Incoming<'_>, verified: Verified) -> Answer {
     state.secret_uses.count(provider, verified.secret, incoming.received_at);
     let message = Message::read(provider, incoming, verified);
     let parsed = message.parsed.clone();
     if let Parsed::Unreadable(cause) = &parsed {
-        tracing::warn!(provider = provider.name(), cause, "a signed webhook cannot be read; kept as a dead letter");
+        tracing::warn!(provider = provider.name(), cause, "a signed webhook is unreadable; stored as a dead letter");
     }
     let ack = provider.ack(incoming);
     match state.ingest.receive(message).await {
         Ok(receipt) => (outcome(receipt, &parsed), (ack.status, ack.headers, ack.body).into_response()),
         Err(error) => {
-            tracing::warn!(provider = provider.name(), %error, "webhook not taken");
+            tracing::warn!(provider = provider.name(), %error, "webhook not stored; answered 503");
             ("unavailable", unavailable())
         }
     }
@@ -193,7 +193,7 @@ enum Unread {
     BrokenOff,
 }
 
-/// Reads the body, unless it says or shows that it is too large, or does not come.
+/// Reads the body, unless it is announced or found too large, or does not arrive.
 async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Unread> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse::<u64>().ok());
     if declared.is_some_and(|length| length > most as u64) {

@@ -1,7 +1,8 @@
-//! The request id, the span of a request, and the answer to a panic: what every listener does around its routes.
+//! Request ids, tracing spans and panic answers, for every listener.
 //!
-//! The id is the caller's `X-Request-Id` if it can be one, else ours. It is in the answer, in every problem body, and in
-//! every log line of the request. Paths are logged as routes and queries not at all: they may name people.
+//! The id is the caller's `X-Request-Id` if valid, else a new one. It is in the answer, in every problem body and in
+//! every log line of the request. Paths are logged as route templates and queries not at all: they may contain personal
+//! data.
 
 use std::any::Any;
 use std::time::Instant;
@@ -18,16 +19,16 @@ use tracing::{Instrument, Span};
 use super::problem::{ApiError, Problem};
 use crate::clock::Ids;
 
-/// The header that carries it, both ways.
+/// The request's and answer's header.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id that is taken from a caller, in bytes.
+/// The maximum length of a caller's id, in bytes.
 const MAX_LEN: usize = 128;
 
-/// Routes whose every call is not worth a line: machines ask them all the time.
+/// Routes that machines call frequently: their calls are not logged.
 const QUIET: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
-/// Gives every request to `router` an id and a span, and makes a panic a problem. Add it last.
+/// Adds id, span and panic handling to `router`. Add it last.
 pub fn with_request_id(router: Router, ids: Ids) -> Router {
     router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(ids, around))
 }
@@ -64,7 +65,7 @@ fn log(span: &Span, route: &str, response: &Response, started: Instant) {
     }
 }
 
-/// A problem is written again with the id in it; its other headers stay.
+/// Adds the id to a problem's body; other headers stay.
 fn with_id(mut response: Response, id: &HeaderValue) -> Response {
     let Some(mut problem) = response.extensions_mut().remove::<Problem>() else { return response };
     problem.request_id = id.to_str().ok().map(ToOwned::to_owned);
@@ -87,7 +88,7 @@ fn made(ids: &Ids) -> HeaderValue {
 }
 
 fn panicked(_panic: Box<dyn Any + Send>) -> Response {
-    // What it said may quote data, so nobody repeats it; the panic hook has logged where it was.
+    // A panic's message may quote data; the panic hook has logged its place.
     ApiError::internal("panicked").into_response()
 }
 

@@ -64,7 +64,7 @@ impl Writer {
             // Those whose batch panics are told that it was not stored; the writer goes on.
             let write = AssertUnwindSafe(self.write(std::mem::take(&mut batch))).catch_unwind();
             if write.await.is_err() {
-                tracing::error!("writing a batch of webhooks panicked");
+                tracing::error!("writing a batch of webhooks panicked; they are answered 503");
             }
         }
     }
@@ -83,7 +83,7 @@ impl Writer {
             }
             Err(error) if batch.len() > 1 && classify(&error) == Fault::Permanent => {
                 let (cause, messages) = (describe(&error), batch.len());
-                tracing::warn!(cause, messages, "a batch was refused; storing its messages one by one");
+                tracing::warn!(cause, messages, "the database refused a batch of webhooks; storing them one by one");
                 let mut away = false;
                 for waiting in batch {
                     // Once the database is away, the rest need not find out one by one.
@@ -95,7 +95,11 @@ impl Writer {
                 self.wake.notify_one();
             }
             Err(error) => {
-                tracing::error!(cause = describe(&error), messages = batch.len(), "webhooks not stored");
+                tracing::error!(
+                    cause = describe(&error),
+                    messages = batch.len(),
+                    "webhooks could not be stored; answered 503"
+                );
                 for waiting in batch {
                     answer(waiting, Err(sqlx::Error::WorkerCrashed));
                 }

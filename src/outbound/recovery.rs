@@ -88,7 +88,11 @@ impl Recovery {
         let result = tokio::time::timeout(WITHIN, making_due).await;
         let made_due: MadeDue = conclude(connection, result)?;
         if made_due.complete {
-            tracing::info!(system = gate.system(), operation = gate.operation(), "calls pass again");
+            tracing::info!(
+                system = gate.system(),
+                operation = gate.operation(),
+                "circuit breaker closed; waiting work is due now"
+            );
             (self.on_return)(gate.system().to_owned(), closing.away_since).await?;
         }
         Ok(made_due)

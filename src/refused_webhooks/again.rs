@@ -1,7 +1,8 @@
-//! A refused request is verified again with the secrets of today, its time judged as at receipt, and taken in the way that
-//! every webhook comes.
+//! Verifies a refused webhook again with the current secrets, judging its signed time as of receipt, and stores it like
+//! any webhook.
 //!
-//! It is taken in first and marked after: a crash in between leaves it unmarked, and looking again finds it in the inbox.
+//! It is stored first and marked afterwards. A crash in between leaves it unmarked, and the next verification finds it
+//! in the inbox.
 
 use axum::http::Method;
 use sha2::{Digest, Sha256};
@@ -12,15 +13,15 @@ use crate::db::refused_webhooks::{Believed, Candidate, StillRefused};
 use crate::ingest::{Ingest, Message, Receipt, Unavailable};
 use crate::provider::{Headers, Incoming, Provider, Providers, SecretUses, VerifyError};
 
-/// What looking again at a request says.
+/// The result of another verification.
 pub enum Again<'a> {
-    /// It is the provider's.
+    /// The signature is the provider's.
     Believed(Believable<'a>),
     Refused(VerifyError, StillRefused),
     UnknownProvider,
 }
 
-/// A request that was refused and is the provider's, not yet in the inbox.
+/// A refused webhook that verifies now, but is not in the inbox yet.
 pub struct Believable<'a> {
     id: Uuid,
     provider: &'a dyn Provider,
@@ -28,7 +29,8 @@ pub struct Believable<'a> {
     message: Message,
 }
 
-/// What each provider verifies by today, as a short word: as long as it stays the same, so do the answers.
+/// A short text per provider that identifies its verification (secrets, tolerance): while it is unchanged, so are the
+/// results.
 #[must_use]
 pub fn checks(providers: &Providers) -> Vec<(String, String)> {
     providers.all().map(|it| (it.name().to_owned(), check(it.as_ref()))).collect()
@@ -40,7 +42,7 @@ fn check(provider: &dyn Provider) -> String {
     hex::encode(&Sha256::digest(words.as_bytes())[..6])
 }
 
-/// Looks at a request again, and changes nothing.
+/// Verifies a refused webhook again without changing anything.
 #[must_use]
 pub fn look_again(candidate: Candidate, providers: &Providers) -> Again<'_> {
     let Some(provider) = providers.get(&candidate.provider).map(AsRef::as_ref) else { return Again::UnknownProvider };
@@ -64,10 +66,10 @@ pub fn look_again(candidate: Candidate, providers: &Providers) -> Again<'_> {
 }
 
 impl Believable<'_> {
-    /// Takes it in, as every webhook is.
+    /// Stores it like any webhook.
     ///
     /// # Errors
-    /// When it could not be stored.
+    /// If it could not be stored.
     pub async fn take_in(self, ingest: &Ingest, uses: &SecretUses) -> Result<Believed, Unavailable> {
         let Self { id, provider, secret, message } = self;
         let (event_id, received_at) = (message.key(), message.received_at);

@@ -1,14 +1,14 @@
-//! What the webhook listener refused is kept, so that a mistake of ours loses nothing: a secret that was wrong for a while, a
-//! tolerance that was too narrow, a proxy that changed a type.
+//! Stores webhooks that the listener refused, so that a mistake of ours loses nothing: a wrong secret, a tolerance too
+//! narrow, a proxy that changed the content type.
 //!
 //! ```text
-//! request.rs   what is kept of a request             writer.rs    the queue to the table, and the bound
-//! again.rs     verified again, and taken in
+//! request.rs   the stored parts of a request      writer.rs    the queue to the table, and its bound
+//! again.rs     verified again, and stored
 //! ```
 //!
-//! Whoever is refused is told so whether or not the request could be kept: anybody can send what is refused, and a flood of
-//! it must harm nothing. So the queue is bounded in number and bytes, and what is written in bytes a second; what finds no room is
-//! counted and let go, and one connection at the most writes. A crash loses what was queued, a moment's worth.
+//! A sender gets its refusal whether or not the request is stored: any client can send such requests, and a flood of
+//! them must do no harm. So the queue is bounded in number and bytes, and writes in bytes per second; excess requests
+//! are counted and dropped, and at most one connection writes. A crash loses the queue, a moment's worth.
 
 mod again;
 mod request;
@@ -30,17 +30,17 @@ use crate::faults::FaultPoint;
 use crate::telemetry::metrics;
 use crate::token_bucket::TokenBucket;
 
-/// The most requests that wait to be written.
+/// Maximum queued requests.
 const MAX_WAITING: usize = 1_024;
-/// The most KiB of them together; one that is larger waits alone.
+/// Maximum total size of queued requests in KiB; a larger request is queued alone.
 const MAX_KIB: usize = 8 * 1_024;
 
-/// The bytes written a second, in the long run: a fraction of what a disk takes, and thousands of webhooks.
+/// The long-term write rate in bytes: a fraction of a disk's, and thousands of webhooks.
 const BYTES_A_SECOND: u64 = 8 * 1_024 * 1_024;
-/// The bytes that may be written at once, however little the table holds.
+/// The maximum burst in bytes, for any size of the table.
 const BURST: u64 = 64 * 1_024 * 1_024;
 
-/// The way into the table.
+/// The handle that queues refused webhooks.
 #[derive(Clone)]
 pub struct RefusedWebhooks {
     queue: mpsc::Sender<Waiting>,
@@ -51,8 +51,8 @@ pub struct RefusedWebhooks {
 }
 
 impl RefusedWebhooks {
-    /// Starts the writer, which keeps at most `most` bytes. It ends when every clone of the handle is gone and the queue is
-    /// empty.
+    /// Starts the writer, which keeps at most `most` bytes. It ends when every clone of the handle is dropped and the
+    /// queue is empty.
     #[must_use]
     pub fn start(pool: PgPool, ids: Ids, faults: FaultPoint, most: i64) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
@@ -61,8 +61,8 @@ impl RefusedWebhooks {
         (Self { queue, room, rate, ids, most }, handle)
     }
 
-    /// Keeps a request. Returns once it is durable, or could not be kept, or when `patience` is over: then it is kept if it
-    /// can be, and nobody waits for it.
+    /// Stores a request. Returns once it is durable or was dropped, or after `patience`; the writer then continues
+    /// without a waiting caller.
     pub async fn keep(&self, refused: Refused<'_>, patience: Duration) {
         let row = refused.into_row(self.ids.next(), self.most / 2);
         let (provider, cause) = (label(&row), row.cause);
@@ -83,13 +83,13 @@ impl RefusedWebhooks {
     }
 }
 
-/// How much is written. The table is bounded in what it holds; without this bound, a flood would still rewrite it as fast as the
-/// disk goes, and the inbox's commits wait for the same disk.
+/// The write rate. The table's size is bounded anyway, but without this bound a flood would rewrite it at the disk's
+/// full speed, and the inbox's commits need the same disk.
 fn rate(most: i64) -> TokenBucket {
     TokenBucket::new(BYTES_A_SECOND, u64::try_from(most).unwrap_or_default().max(BURST))
 }
 
-/// Anybody can make up a provider's name; a metric has only those that there are.
+/// A sender can make up provider names; metrics use only existing ones.
 fn label(row: &NewRefusedWebhook) -> String {
     if row.cause == Cause::UnknownProvider { "unknown".to_owned() } else { row.provider.clone() }
 }

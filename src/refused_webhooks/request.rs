@@ -1,4 +1,4 @@
-//! What is kept of a refused request: enough to verify it again, no credentials, and nothing that was parsed.
+//! The stored parts of a refused request: enough to verify it again, no credentials, nothing parsed.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -11,28 +11,24 @@ use crate::clock::Time;
 use crate::db::refused_webhooks::{Cause, NewRefusedWebhook};
 use crate::provider::{Headers, Provider, signature};
 
-/// The longest name and path that are kept, in characters; those of providers that exist are far shorter.
+/// The maximum length of names and paths, in characters; those of real providers are far shorter.
 const MAX_NAME: usize = 64;
 const MAX_PATH: usize = 512;
-/// What a row takes by itself, with its indexes: empty requests are bounded too.
+/// The size of a row with its indexes, so that empty requests are bounded, too.
 const A_ROW: usize = 512;
 
-/// A request that was refused.
 pub struct Refused<'a> {
-    /// Why.
     pub cause: Cause,
-    /// The provider that its path names, if it names any.
+    /// The provider that its path names, if any.
     pub provider: Option<&'a dyn Provider>,
-    /// Its head.
     pub head: &'a Parts,
-    /// Its body, if it came and was not too large.
+    /// Its body, if it arrived and was not too large.
     pub body: Option<Vec<u8>>,
-    /// When it came.
     pub received_at: Time,
 }
 
 impl Refused<'_> {
-    /// The row. A body with which it would count for more than `most` is not kept.
+    /// The row to insert. A body that would make it larger than `most` is left out.
     pub(super) fn into_row(self, id: Uuid, most: i64) -> NewRefusedWebhook {
         let Self { cause, provider, head, body, received_at } = self;
         let signed = provider.map_or(signature::HEADERS, Provider::signed_headers);
@@ -60,7 +56,7 @@ impl Refused<'_> {
     }
 }
 
-/// The name that a path ends in, whatever stands before it and however many slashes are between.
+/// The last segment of a path, ignoring trailing slashes.
 #[must_use]
 pub fn addressee(path: &str) -> &str {
     path.rsplit('/').find(|it| !it.is_empty()).unwrap_or_default()
@@ -74,7 +70,7 @@ fn declared(head: &Parts) -> Option<usize> {
     head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Who is counted. Whoever has an IPv6 address has the 2^64 of its network, so that is counted as one.
+/// The counted source. The holder of an IPv6 address has all 2^64 of its network, so the network counts as one.
 fn source(head: &Parts) -> String {
     let Some(ConnectInfo(peer)) = head.extensions.get::<ConnectInfo<SocketAddr>>() else {
         return "unknown".to_owned();
@@ -135,7 +131,7 @@ mod tests {
         assert_eq!(declared.body_bytes, Some(77));
     }
 
-    /// The least bound that a setting may have leaves each request without its body a place in its source's half.
+    /// Even the smallest allowed bound leaves room for each request without its body in its source's half.
     #[test]
     fn whatever_a_head_holds_what_is_kept_of_it_is_bounded() {
         let long = "\"".repeat(60_000);

@@ -1,4 +1,4 @@
-//! The queue to the table: whatever queued while the last commit ran goes into the next one, and no commit leaves more than the
+//! The queue to the table. Group commit: requests queued during a commit share the next one, and no commit exceeds the
 //! bound.
 
 use std::panic::AssertUnwindSafe;
@@ -13,17 +13,17 @@ use crate::db::{Fault, WITHIN, classify, conclude, describe};
 use crate::faults::{FaultPoint, Step};
 use crate::telemetry::metrics;
 
-/// The most requests in one commit.
+/// Maximum requests per commit.
 const MAX_BATCH: usize = 256;
-/// How often a batch is tried again at once.
+/// Immediate tries per batch.
 const TRIES: usize = 3;
 
-/// A request, and who waits for it.
+/// A request and its waiting caller.
 pub(super) struct Waiting {
     pub row: NewRefusedWebhook,
-    /// Told once it is durable; dropped once it is known not to be.
+    /// Notified once it is durable; dropped if it will not be.
     pub done: oneshot::Sender<()>,
-    /// Its place in memory.
+    /// Its share of the queue's memory.
     pub _room: OwnedSemaphorePermit,
 }
 
@@ -43,18 +43,21 @@ impl Writer {
         while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
             let write = AssertUnwindSafe(self.write(std::mem::take(&mut batch))).catch_unwind();
             if write.await.is_err() {
-                tracing::error!("keeping refused requests panicked");
+                tracing::error!("storing refused webhooks panicked; they are lost");
             }
         }
     }
 
-    /// Writes a batch in one commit; if the database refuses it, each request in its own.
+    /// Writes a batch in one commit; if the database refuses it, each request separately.
     async fn write(&self, batch: Vec<Waiting>) {
         let rows: Vec<&NewRefusedWebhook> = batch.iter().map(|it| &it.row).collect();
         match self.keep(&rows).await {
             Ok(()) => batch.into_iter().for_each(kept),
             Err(error) if batch.len() > 1 && classify(&error) == Fault::Permanent => {
-                tracing::warn!(cause = describe(&error), "refused requests cannot be kept together; one by one");
+                tracing::warn!(
+                    cause = describe(&error),
+                    "the database refused a batch of refused webhooks; storing them one by one"
+                );
                 for waiting in batch {
                     match self.keep(&[&waiting.row]).await {
                         Ok(()) => kept(waiting),
@@ -90,7 +93,7 @@ impl Writer {
             let gone = self.faults.around("rejected", Step::Settle, keep).await?;
             self.faults.around("rejected", Step::Commit, transaction.commit()).await?;
             if gone > 0 {
-                tracing::debug!(gone, "the oldest refused requests made room");
+                tracing::debug!(gone, "deleted the oldest refused webhooks to make room");
             }
             Ok(())
         };
@@ -104,9 +107,13 @@ fn kept(waiting: Waiting) {
     let _ = waiting.done.send(());
 }
 
-/// They were refused and told so; that they are not kept is for the log and the metrics.
+/// The senders have their refusals; the loss is only logged and counted.
 fn lost(batch: Vec<Waiting>, error: &sqlx::Error) {
-    tracing::warn!(cause = describe(error), requests = batch.len(), "refused requests are not kept");
+    tracing::warn!(
+        cause = describe(error),
+        requests = batch.len(),
+        "refused webhooks could not be stored; they are lost"
+    );
     for waiting in batch {
         metrics::refused_webhook(label(&waiting.row), waiting.row.cause.as_str(), false);
     }

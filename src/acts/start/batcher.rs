@@ -118,7 +118,7 @@ impl StartBatcher {
         self.waiting().iter().any(|it| Arc::ptr_eq(&it.start, start))
     }
 
-    /// How many starts wait for a permit.
+    /// The number of starts that wait for a permit.
     #[must_use]
     pub fn waiting_now(&self) -> usize {
         self.waiting().len()

@@ -90,7 +90,7 @@ enum UnderKey {
     Gone,
     /// Another transaction is writing it.
     Locked,
-    /// Nothing, and nothing was written: the calls that it takes are not let through for so long.
+    /// The breaker blocks calls of this flow for so long; nothing was written.
     BreakerOpen(TimeDelta),
 }
 
@@ -124,7 +124,7 @@ impl Start {
         (&self.token, &self.key)
     }
 
-    /// The caller's wish, else the flag's decision.
+    /// The caller's flow if given, else the flag's decision.
     async fn flow(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<Flow> {
         if let Some(flow) = self.request.flow {
             return Ok(flow);
@@ -133,7 +133,7 @@ impl Start {
         Ok(rules.flow(self.id, &self.request.market, self.request.customer_type))
     }
 
-    /// For how long the calls that a waiting caller would wait for are not let through.
+    /// How long the breaker blocks the calls that a waiting caller would need.
     fn refused_for(&self) -> Option<TimeDelta> {
         let gates = &self.acts.outside.gates;
         let bank = gates.gate(nexusbank::NAME, nexusbank::OPEN).refused_for();
@@ -171,12 +171,12 @@ impl Start {
     /// Counts and logs the start and wakes the relays, once.
     fn committed(&self) {
         metrics::transition(None, StateName::CreatingProfile, Source::Api.as_str(), &self.request.market);
-        tracing::info!(opening.id = %self.id, "an opening was started");
+        tracing::info!(opening.id = %self.id, "opening started");
         self.acts.cell.wakers.relay(Topic::CreateProfile).notify_one();
         self.acts.cell.wakers.relay(Topic::DeliverEvent).notify_one();
     }
 
-    /// As if it had never been tried.
+    /// The same start with fresh ids.
     #[cfg(feature = "broken")]
     fn under_another_key(&self, tried: u32) -> Self {
         Self {

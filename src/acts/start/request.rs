@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::domain::{Customer, CustomerType, Flow, Request};
 use crate::provider::nexusbank;
 
-/// A start as the caller asks for it. Its digest is made of its fields in this order.
+/// A caller's start request. Its digest covers its fields in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StartRequest {
     pub market: String,
@@ -19,11 +19,11 @@ pub struct StartRequest {
 }
 
 impl StartRequest {
-    /// Of the request as it was understood: neither spaces nor the order of fields nor a default that is spelt out make it
-    /// another one. The flag's decision is not part of it, or a flip would make a repeat another request.
+    /// The digest of the parsed request: white space, field order and explicit defaults do not change it. The flag's
+    /// decision is excluded, because changing the flag must not make a repeat a different request.
     #[must_use]
     pub fn digest(&self) -> Vec<u8> {
-        // A flow that was left out stands in it as `async`: stored answers are found again by every version.
+        // A missing flow is hashed as `async`, so that stored answers are found by every version.
         let canonical = Self { flow: Some(self.flow.unwrap_or(Flow::Async)), ..self.clone() };
         Sha256::digest(serde_json::to_vec(&canonical).unwrap_or_default()).to_vec()
     }

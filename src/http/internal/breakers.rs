@@ -22,27 +22,27 @@ use crate::http::problem::{ApiError, Kind};
 use crate::outbound::Gate;
 use crate::outbound::breaker::{Forced, Phase};
 
-/// What stands before the calls to one operation of another system.
+/// The circuit breaker of one operation of another system.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Breaker {
-    /// The provider, or another system that is called.
+    /// The provider or other system.
     #[schema(example = "nexusbank")]
     provider: String,
-    /// What is asked of it.
+    /// The operation of that system.
     #[schema(example = "submit")]
     operation: &'static str,
-    /// What the breaker of the replica that answers does.
+    /// The breaker's state on the answering replica.
     state: Phase,
-    /// What an operator has made it do, on every replica. None: the calls decide.
+    /// An operator's override, which holds on every replica. Null: automatic control.
     #[schema(value_type = Option<Forced>)]
     forced: Option<String>,
-    /// How many calls are under way from the replica that answers.
+    /// Calls in flight from the answering replica.
     under_way: usize,
-    /// Who has decided, where somebody has.
+    /// The operator of the override, if any.
     by: Option<String>,
-    /// Why.
+    /// The operator's reason for the override.
     reason: Option<String>,
-    /// When.
+    /// The time of the override.
     at: Option<DateTime<Utc>>,
 }
 
@@ -61,20 +61,20 @@ impl Breaker {
     }
 }
 
-/// What it is to do, and why.
+/// The new override and its reason.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct Force {
-    /// `open`: no call is made. `closed`: every call is made, and all work that waits for it becomes due, also where it is
-    /// forced closed already. Null: the calls decide, and it begins closed.
+    /// `open`: no call is made. `closed`: every call is made, and all work waiting for the operation becomes due, even
+    /// if it was forced closed already. Null: automatic control, beginning closed.
     #[schema(required)]
     forced: Option<Forced>,
-    /// For the record.
+    /// The reason, for the record.
     #[schema(value_type = ReasonText)]
     reason: String,
 }
 
-/// Lists every breaker.
+/// Lists the circuit breakers of all operations.
 #[utoipa::path(
     get,
     path = "/v1/breakers",

@@ -1,4 +1,4 @@
-//! `/v1/cases`: disagreements that a person judges.
+//! `/v1/cases`: disagreements that an operator judges.
 
 mod resolve;
 
@@ -25,43 +25,43 @@ use crate::http::AppState;
 use crate::http::problem::ApiError;
 
 string_enum!(
-    /// Whether a person has judged it.
+    /// Whether an operator has judged a case.
     CaseStatus {
-        /// A person has to judge it.
+        /// Waiting for an operator's judgement.
         Open = "open",
-        /// A person has judged it.
+        /// Judged by an operator.
         Resolved = "resolved",
     }
 );
 
-/// A disagreement.
+/// A disagreement between the service and another side.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Case {
-    /// Its id.
+    /// The case's id.
     id: Uuid,
-    /// What it is about.
+    /// The subject of the disagreement.
     #[schema(value_type = CaseKind)]
     kind: String,
-    /// The opening.
+    /// The opening that it is about.
     opening_id: Uuid,
-    /// What we hold.
+    /// The values that the service holds.
     #[schema(value_type = Object)]
     ours: Value,
-    /// What was said.
+    /// The values of the other side.
     #[schema(value_type = Object)]
     theirs: Value,
-    /// The facts that said it: ids of the inbox.
+    /// The contradicting facts: ids in the inbox.
     evidence: Vec<Uuid>,
-    /// Whether a person has judged it.
+    /// Whether an operator has judged it.
     #[schema(value_type = CaseStatus)]
     status: String,
-    /// Why it was resolved.
+    /// The operator's reason.
     reason: Option<String>,
-    /// Who resolved it.
+    /// The operator who resolved it.
     resolved_by: Option<String>,
-    /// When it was resolved.
+    /// The time of the judgement.
     resolved_at: Option<DateTime<Utc>>,
-    /// When it was opened.
+    /// The time at which it was opened.
     created_at: DateTime<Utc>,
 }
 

@@ -1,7 +1,7 @@
 //! Cursors: the key of a row as text.
 //!
-//! Each kind of key has a form of its own, which the description gives as a pattern: every text of that form is a place in
-//! the list, also where no row stands there. No form takes a character that a URL escapes or the database refuses.
+//! Each kind of key has its own format, described as a pattern. Every text of that format is a valid position, even if
+//! no row is there. No format contains a character that URLs escape or the database refuses.
 
 use chrono::DateTime;
 use utoipa::openapi::schema::ObjectBuilder;
@@ -11,28 +11,26 @@ use super::path::uuid;
 use crate::clock::Time;
 use crate::domain::text;
 
-/// Between the parts of a key that has several.
+/// Separates the parts of a composite key.
 const BETWEEN: char = '~';
 
-/// The longest word in a key, in characters.
+/// The maximum length of a word in a key, in characters.
 const MAX_WORD: usize = 64;
 
-/// The most digits of a number in a key: so every one of them fits.
+/// The maximum number of digits in a key, so that every number fits.
 const MAX_DIGITS: usize = 18;
 
-/// The key of a row in a list.
 pub trait Key: Sized {
-    /// The form that it is written in, as a regular expression.
+    /// Its format, as a regular expression.
     fn pattern() -> String;
 
-    /// The cursor after the row.
     fn write(&self) -> String;
 
-    /// The key that a cursor was made from.
+    /// Parses a cursor.
     fn read(text: &str) -> Option<Self>;
 }
 
-/// The form of a list's cursors, for the description.
+/// The schema of a list's cursors.
 #[must_use]
 pub fn form<K: Key>() -> ObjectBuilder {
     text::matching(&K::pattern())
@@ -68,7 +66,7 @@ impl Key for i64 {
     }
 }
 
-/// One digit: a place among the kinds of items.
+/// A single digit: the rank of an item's kind.
 impl Key for i32 {
     fn pattern() -> String {
         "[0-9]".to_owned()
@@ -83,7 +81,7 @@ impl Key for i32 {
     }
 }
 
-/// In microseconds since 1970: no row is older.
+/// Microseconds since 1970: no row is older.
 impl Key for Time {
     fn pattern() -> String {
         i64::pattern()
@@ -98,7 +96,7 @@ impl Key for Time {
     }
 }
 
-/// A name or an id, or nothing.
+/// A name or an id; may be empty.
 impl Key for String {
     fn pattern() -> String {
         format!("[A-Za-z0-9._-]{{0,{MAX_WORD}}}")

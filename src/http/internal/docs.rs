@@ -1,5 +1,4 @@
-//! The description of the API at `/openapi.json`, and a page to read it at `/docs`: all of it from this program, no script
-//! from elsewhere.
+//! The API description at `/openapi.json` and a page to read it at `/docs`, served completely by this program.
 
 mod refusals;
 
@@ -17,7 +16,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use self::refusals::REFUSALS;
 use crate::http::problem::{Problem, not_found};
 
-/// What the page may load: what stands here.
+/// The page may load only resources of this server.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
 
 #[derive(OpenApi)]
@@ -48,12 +47,12 @@ impl Modify for Bearer {
     }
 }
 
-/// The description before any route.
+/// The description without routes.
 pub fn base() -> openapi::OpenApi {
     Description::openapi()
 }
 
-/// Adds what holds for every operation by rule: refusals, and that a body has no fields but those described.
+/// Adds the common refusals to every operation, and closes bodies to undescribed fields.
 pub fn complete(mut api: openapi::OpenApi) -> openapi::OpenApi {
     let mut components = api.components.take().unwrap_or_default();
     for refusal in REFUSALS {
@@ -70,7 +69,7 @@ pub fn complete(mut api: openapi::OpenApi) -> openapi::OpenApi {
     api
 }
 
-/// Handlers refuse unknown fields (`fields::refuse_unknown`).
+/// Handlers refuse unknown fields (`fields::refuse_unknown`), so the description forbids them.
 fn close_body(operation: &mut Operation, components: &mut Components) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     for content in body.content.values_mut() {
@@ -81,7 +80,7 @@ fn close_body(operation: &mut Operation, components: &mut Components) {
     }
 }
 
-/// The generator describes a body that may be left out as null or an object; a body of null is refused.
+/// The generator describes an optional body as null or an object, but a null body is refused.
 fn remove_null(schema: &mut RefOr<Schema>) {
     let RefOr::T(Schema::OneOf(one)) = schema else { return };
     one.items
@@ -93,12 +92,12 @@ fn remove_null(schema: &mut RefOr<Schema>) {
     }
 }
 
-/// Closes an object, and the objects in it.
+/// Forbids undescribed fields in an object and its nested objects.
 fn close(schema: &mut RefOr<Schema>, components: &mut Components) {
     match schema {
         RefOr::Ref(reference) => {
             let name = reference.ref_location.rsplit('/').next().unwrap_or_default();
-            // Taken out while it is closed, so that one that holds itself ends.
+            // Removed while it is processed, so that recursion ends.
             if let Some((name, mut named)) = components.schemas.remove_entry(name) {
                 close(&mut named, components);
                 components.schemas.insert(name, named);
@@ -113,7 +112,7 @@ fn close(schema: &mut RefOr<Schema>, components: &mut Components) {
     }
 }
 
-/// The description and its page; both are open.
+/// The description and its page; neither needs a token.
 pub fn router(api: openapi::OpenApi) -> Router {
     let config = Config::default().validator_url("none").persist_authorization(false);
     let page = SwaggerUi::new("/docs").url("/openapi.json", complete(api)).config(config);

@@ -1,7 +1,7 @@
-//! `GET /v1/events`: the events that subscribers are sent, none skipped.
+//! `GET /v1/events`: all events for subscribers, without gaps.
 //!
-//! Whoever asks again with the last `next_cursor` goes on where they were, so it is never null: after the last event it
-//! is the place where the next one will be. It is a position ([`events::place`]), which outlives a move of the database.
+//! A reader continues with its last `next_cursor`, which is never null: after the last event it is the position of the
+//! next one. A position ([`events::place`]) stays valid when the database moves.
 
 use std::sync::Arc;
 
@@ -22,15 +22,16 @@ use crate::services::cloud_event;
 /// A page of events.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Events {
-    /// CloudEvents 1.0; `data` is the account opening as it was then.
+    /// CloudEvents 1.0; `data` is the account opening at that time.
     #[schema(value_type = Vec<Object>)]
     items: Vec<Value>,
-    /// Where to go on, now or later.
+    /// The cursor for the next request, now or later.
     next_cursor: String,
 }
 
-/// Lists events in the order in which they became visible; by opening, `data.version` gives the order. A kept cursor stays good when
-/// the database is moved, upgraded or restored. After commits were lost, an event may come again under the same id.
+/// Lists events in the order in which they became visible; within an opening, `data.version` gives the order. A saved
+/// cursor stays valid when the database is moved, upgraded or restored. After lost commits an event may be repeated
+/// with the same id.
 #[utoipa::path(
     get,
     path = "/v1/events",

@@ -1,4 +1,4 @@
-//! Reads the fields of a body, and collects everything that is wrong with them before it refuses.
+//! Parses a body's fields and collects all errors before refusing.
 
 use chrono::DateTime;
 use serde_json::{Map, Value};
@@ -9,27 +9,26 @@ use crate::clock::Time;
 use crate::domain::text::{self as forms, SPACE, form};
 use crate::http::problem::{ApiError, FieldError, Kind};
 
-/// The longest text of a caller's that is kept, in characters.
+/// The maximum length of a caller's text, in characters.
 pub const MAX_TEXT: usize = 200;
-/// The longest e-mail address, in characters.
+/// The maximum length of an e-mail address, in characters.
 const MAX_EMAIL: usize = 254;
-/// The longest part of an e-mail address before its `@`, in characters.
+/// The maximum length of the local part of an e-mail address, in characters.
 const MAX_LOCAL: usize = 64;
-/// The longest label of a domain, in characters.
+/// The maximum length of a domain label, in characters.
 const MAX_LABEL: usize = 63;
-/// The most percent.
 pub const MAX_PERCENT: u8 = 100;
 
-/// The largest version: every language reads numbers up to it exactly.
+/// The largest version: every JSON reader represents smaller integers exactly.
 const MAX_VERSION: i64 = (1 << 53) - 1;
 
-/// What a value must be. Constant, so that no value is echoed.
+/// The requirement for a value. Never contains the value.
 pub type Takes = String;
 
-/// Refuses fields that are not among `known`. Each object is given with its pointer (the body's is empty).
+/// Refuses fields not in `known`. Each object is given with its JSON pointer (the body's is empty).
 ///
 /// # Errors
-/// 400 `unknown-field` with a pointer for each of them.
+/// 400 `unknown-field` with a pointer for each field.
 pub fn refuse_unknown(objects: &[(&str, &Map<String, Value>, &[&str])]) -> Result<(), ApiError> {
     let mut errors = Vec::new();
     for (at, object, known) in objects {
@@ -44,20 +43,19 @@ fn pointer(at: &str, name: &str) -> String {
     format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// What was found wrong so far.
+/// The errors found so far.
 #[derive(Debug, Default)]
 pub struct Wrong(Vec<FieldError>);
 
 impl Wrong {
-    /// Notes a field.
     pub fn add(&mut self, at: &str, name: &str, detail: impl Into<String>) {
         self.0.push(FieldError { pointer: pointer(at, name), detail: detail.into() });
     }
 
-    /// The value, if nothing was wrong.
+    /// The value if there are no errors.
     ///
     /// # Errors
-    /// 422 `validation-failed` with all that was.
+    /// 422 `validation-failed` with all errors.
     pub fn or<T>(self, value: Option<T>) -> Result<T, ApiError> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
@@ -65,7 +63,7 @@ impl Wrong {
         }
     }
 
-    /// A text that may be left out; null is the same as nothing.
+    /// An optional text; null counts as missing.
     pub fn optional<T>(
         &mut self,
         at: &str,
@@ -85,7 +83,7 @@ impl Wrong {
         None
     }
 
-    /// The `expected_version` of an act on an opening, which may be left out; null is the same as nothing.
+    /// The optional `expected_version` of an act on an opening; null counts as missing.
     pub fn version(&mut self, body: &Map<String, Value>) -> Option<i64> {
         let value = body.get("expected_version").filter(|it| !it.is_null())?;
         let version = whole(value).filter(|it| (1..=MAX_VERSION).contains(it));
@@ -95,7 +93,7 @@ impl Wrong {
         version
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub fn required<T>(
         &mut self,
         at: &str,
@@ -111,8 +109,7 @@ impl Wrong {
     }
 }
 
-/// Text for people or of a caller's: 1 to `most` characters, none of them a control character (the database takes no
-/// U+0000), not only spaces.
+/// A text of 1 to `most` characters, without control characters (the database refuses U+0000), not only spaces.
 pub fn text(text: &str, most: usize) -> Result<String, Takes> {
     if text.trim().is_empty() || text.chars().nth(most).is_some() {
         Err(format!("must be 1 to {most} characters long, and not only spaces"))
@@ -123,7 +120,7 @@ pub fn text(text: &str, most: usize) -> Result<String, Takes> {
     }
 }
 
-/// ISO 3166 alpha-2. Kosovo's `XK` is user-assigned and not in it.
+/// ISO 3166 alpha-2. Kosovo's user-assigned `XK` is not included.
 pub fn country(text: &str) -> Result<String, Takes> {
     let form = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
     if form && text != "XK" && celes::Country::from_alpha2(text).is_ok() {
@@ -147,19 +144,19 @@ pub fn percentage(value: &Value) -> Option<u8> {
     u8::try_from(whole(value)?).ok().filter(|it| *it <= MAX_PERCENT)
 }
 
-/// A whole number, also where it is written as `50.0`.
+/// A whole number, also if written as `50.0`.
 fn whole(value: &Value) -> Option<i64> {
     let written = || value.as_f64().filter(|it| it.fract() == 0.0).and_then(|it| format!("{it:.0}").parse().ok());
     value.as_i64().or_else(written)
 }
 
-/// What [`Wrong::version`] takes.
+/// The schema of [`Wrong::version`].
 pub fn version() -> ObjectBuilder {
     let type_ = utoipa::openapi::schema::SchemaType::from_iter([Type::Integer, Type::Null]);
     ObjectBuilder::new().schema_type(type_).minimum(Some(1)).maximum(Some(MAX_VERSION))
 }
 
-/// The shape of an address: whether it exists, only a message to it would show. Letters of every script may stand in it.
+/// Checks the form of an address; only sending to it would show whether it exists. Letters of any script are allowed.
 pub fn email(text: &str) -> Result<String, Takes> {
     let fits = |text: &str, most: usize| !text.is_empty() && text.chars().nth(most).is_none();
     let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || !c.is_ascii();
@@ -175,30 +172,30 @@ pub fn email(text: &str) -> Result<String, Takes> {
     }
 }
 
-/// What [`country`] takes.
+/// The schema of [`country`].
 pub enum Country {}
 form!(Country, forms::one_of(forms::codes(2, |code| country(code).is_ok()).into_iter()).examples(["BE"]));
 
-/// What [`currency`] takes.
+/// The schema of [`currency`].
 pub enum Currency {}
 form!(Currency, forms::one_of(forms::codes(3, |code| currency(code).is_ok()).into_iter()).examples(["EUR"]));
 
-/// What [`text`] takes of a caller.
+/// The schema of a caller's [`text`].
 pub enum CustomerText {}
 form!(CustomerText, forms::line(MAX_TEXT).examples(["Acme BV"]));
 
-/// What [`email`] takes.
+/// The schema of [`email`].
 pub enum Email {}
 form!(Email, forms::matching(&email_pattern()).max_length(Some(MAX_EMAIL)).examples(["ops@acme.example"]));
 
 fn email_pattern() -> String {
-    // All but ASCII's other signs, and spaces.
+    // Everything except ASCII's other signs and spaces.
     let letter = format!(r"[^\u0000-\u002c\u002e\u002f\u003a-\u0040\u005b-\u0060\u007b-\u009f{SPACE}]");
     let label = format!("{letter}{{1,{MAX_LABEL}}}");
     format!(r"[^\u0000-\u001f@\u007f-\u009f{SPACE}]{{1,{MAX_LOCAL}}}@{label}(\.{label})+")
 }
 
-/// A time as RFC 3339 writes it.
+/// A time in RFC 3339.
 pub enum Timestamp {}
 form!(
     Timestamp,
@@ -207,13 +204,13 @@ form!(
         .examples(["2026-01-01T00:00:00Z"])
 );
 
-/// RFC 3339. Its year has four digits, so the database can hold every such time.
+/// RFC 3339. Its year has four digits, so every such time fits the database.
 pub fn timestamp(text: &str) -> Result<Time, Takes> {
     let read = DateTime::parse_from_rfc3339(text).map(|it| it.to_utc());
     read.map_err(|_| "must be an RFC 3339 time, such as 2026-01-01T00:00:00Z".to_owned())
 }
 
-/// One of the fixed words of an enum.
+/// One of an enum's strings.
 pub fn word<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Takes> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
@@ -264,10 +261,10 @@ mod tests {
         assert_eq!(error.errors()[0].pointer, "/customer/a~1b~0c");
     }
 
-    /// The name of a form, whether a text fits its description, and whether its check takes the text.
+    /// A schema's name, its check of a text, and the parser's check.
     type Pair = (&'static str, Box<dyn Fn(&str) -> bool>, fn(&str) -> bool);
 
-    /// Each form beside its check: they take the same texts.
+    /// Each schema beside its parser: both accept the same texts.
     fn pairs() -> Vec<Pair> {
         vec![
             ("text", Box::new(form_of::<CustomerText>()), |it| text(it, MAX_TEXT).is_ok()),

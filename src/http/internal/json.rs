@@ -1,6 +1,6 @@
-//! JSON bodies, read strictly: one object, no name twice, everything that serde refuses refused.
+//! Strict JSON bodies: one object, no duplicate names, no serde leniency.
 //!
-//! A name that stands twice would mean one thing to us and perhaps another to whatever stands before us.
+//! A duplicate name could mean one value to the service and another to a proxy in front of it.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::http::body;
 use crate::http::problem::{ApiError, Kind};
 
-/// The body, a JSON object. Bodies are at most as long as the router's limit.
+/// A JSON object as body; its size is bounded by the router.
 #[derive(Clone, Debug)]
 pub struct JsonObject(pub Map<String, Value>);
 
@@ -35,7 +35,7 @@ async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Api
     })
 }
 
-/// The body of a request that may be left out: then an empty object.
+/// An optional JSON body; missing means an empty object.
 pub struct MaybeJsonObject(pub Map<String, Value>);
 
 impl<S: Send + Sync> FromRequest<S> for MaybeJsonObject {
@@ -62,7 +62,7 @@ fn parse(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
     }
 }
 
-/// Reads any value in which no object has a name twice.
+/// Parses any value without duplicate names in its objects.
 struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {

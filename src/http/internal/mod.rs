@@ -43,13 +43,13 @@ use super::request_id::with_request_id;
 use super::{AppState, health};
 use crate::config::Environment;
 
-/// The longest body that a handler reads, in bytes.
+/// The maximum size of a body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// What is answered when something will be done.
+/// The answer to an accepted request.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Accepted {
-    /// Always true.
+    /// Always `true`: the request was accepted.
     accepted: bool,
 }
 
@@ -59,7 +59,7 @@ impl Accepted {
     }
 }
 
-/// Everything that the internal listener serves.
+/// All routes of the internal listener.
 pub fn router(state: AppState) -> Router {
     let (keyring, ids) = (Keyring::new(&state.settings.api_tokens), state.shell.ids.clone());
     let health = health::router(state.clone());
@@ -74,7 +74,7 @@ pub fn router(state: AppState) -> Router {
     with_request_id(api.merge(open).layer(from_fn(own_task)), ids)
 }
 
-/// The routes that need a token. The sandbox does not exist in production.
+/// The routes that need a token. The sandbox is absent in production.
 fn api(environment: Environment) -> OpenApiRouter<Arc<AppState>> {
     let api = OpenApiRouter::with_openapi(docs::base())
         .merge(openings::router())

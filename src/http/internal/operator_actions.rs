@@ -1,4 +1,4 @@
-//! `GET /v1/operator-actions`: what people did, to what, and why.
+//! `GET /v1/operator-actions`: recorded acts of operators.
 
 use std::sync::Arc;
 
@@ -17,26 +17,26 @@ use crate::db::operator_actions::{self, Action};
 use crate::http::AppState;
 use crate::http::problem::ApiError;
 
-/// Something that a person did.
+/// A recorded act of an operator.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct OperatorAction {
-    /// Its id.
+    /// The act's id.
     id: Uuid,
-    /// When.
+    /// The time of the act.
     at: DateTime<Utc>,
-    /// The name of the token.
+    /// The name of the operator's token.
     #[schema(example = "desk")]
     who: String,
-    /// What.
+    /// The kind of act.
     #[schema(example = "resolve_opening")]
     action: String,
-    /// What it was done to: an id, or a name.
+    /// The id or name of the changed object.
     subject: String,
-    /// The opening that it is about, where there is one.
+    /// The opening that it is about, if any.
     opening_id: Option<Uuid>,
-    /// Why; empty where nobody was asked, or where it was erased.
+    /// The operator's reason; empty if none was required or it was erased.
     reason: String,
-    /// What else was said, evidence for one.
+    /// Further data, such as evidence.
     #[schema(value_type = Object)]
     detail: Value,
 }
@@ -48,7 +48,7 @@ impl From<Action> for OperatorAction {
     }
 }
 
-/// Lists what people did, newest first.
+/// Lists operators' acts, newest first.
 #[utoipa::path(
     get,
     path = "/v1/operator-actions",

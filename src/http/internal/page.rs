@@ -1,7 +1,7 @@
-//! Pages of lists: `limit`, `cursor`, and the query parameters around them.
+//! Pages of lists: `limit`, `cursor`, and filters.
 //!
-//! A cursor is the key of the last row that the reader has, so that rows which come and go do not move the page. One row
-//! more than the page is read: whether there is a next page is known without counting.
+//! A cursor is the key of the last row that the reader has, so that inserted and deleted rows do not shift the page.
+//! One extra row is read to know without counting whether there is a next page.
 
 use std::marker::PhantomData;
 
@@ -18,14 +18,14 @@ use super::fields::Takes;
 use crate::db::Page;
 use crate::http::problem::{ApiError, FieldError, Kind};
 
-/// Rows on a page that asks for no number.
+/// The default page size.
 const DEFAULT: i64 = 50;
-/// The fewest rows that may be asked for.
+/// The minimum page size.
 const MIN: i64 = 1;
-/// The most rows on a page.
+/// The maximum page size.
 const MAX: i64 = 200;
 
-/// The query of every list, in the description of one whose rows have this key.
+/// The query parameters of a list with this key.
 pub struct PageQuery<Key>(PhantomData<Key>);
 
 impl<K: Key> IntoParams for PageQuery<K> {
@@ -50,13 +50,13 @@ impl<K: Key> IntoParams for PageQuery<K> {
 /// A page of a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Listing<Item: ToSchema> {
-    /// The items.
+    /// The items of the page.
     pub items: Vec<Item>,
-    /// What to ask for next. None: this was the last page.
+    /// The cursor of the next page. Null: this was the last page.
     pub next_cursor: Option<String>,
 }
 
-/// The query parameters of a request, none of them twice.
+/// The query parameters of a request, without duplicates.
 #[derive(Clone, Debug, Default)]
 pub struct Params(Vec<(String, String)>);
 
@@ -65,7 +65,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        let Query(pairs) = query.map_err(|_| ApiError::because(Kind::ValidationFailed, "the query cannot be read"))?;
+        let Query(pairs) =
+            query.map_err(|_| ApiError::because(Kind::ValidationFailed, "the query string is invalid"))?;
         Self::new(pairs)
     }
 }
@@ -80,7 +81,7 @@ impl Params {
         Ok(Self(pairs))
     }
 
-    /// Refuses parameters other than `limit`, `cursor` and these.
+    /// Refuses parameters other than `limit`, `cursor` and `names`.
     ///
     /// # Errors
     /// 400 `unknown-field`.
@@ -96,7 +97,7 @@ impl Params {
         self.0.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
     }
 
-    /// A parameter, checked.
+    /// Reads and checks a parameter.
     ///
     /// # Errors
     /// 422 `validation-failed`.
@@ -105,7 +106,7 @@ impl Params {
         self.get(name).map(read).transpose()
     }
 
-    /// Which page is asked for.
+    /// The requested page.
     ///
     /// # Errors
     /// 422 `validation-failed`.
@@ -119,13 +120,13 @@ impl Params {
     }
 }
 
-/// What to ask the database for: one row more than the page has.
+/// The page to read from the database, with one extra row.
 #[must_use]
 pub fn one_more<Key: Clone>(page: &Page<Key>) -> Page<Key> {
     Page { limit: page.limit + 1, after: page.after.clone() }
 }
 
-/// The page that these rows make: those asked for with [`one_more`].
+/// The answer for rows read with [`one_more`].
 pub fn listing<Row, K: Key, Item: ToSchema>(
     mut rows: Vec<Row>,
     limit: i64,

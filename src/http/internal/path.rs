@@ -1,4 +1,4 @@
-//! The id in a path. What cannot be an id names nothing: 404.
+//! The id in a path. An invalid id is answered 404, like an unknown one.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use crate::http::problem::{ApiError, Kind};
 
-/// The `{id}` of the path.
 #[derive(Clone, Copy, Debug)]
 pub struct Id(pub Uuid);
 
@@ -19,7 +18,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// An id in the form that we give them out; UUIDs have others, and each would be another name for the same thing.
+/// An id in the form that the service writes; other forms of a UUID would be second names of the same object.
 #[must_use]
 pub fn uuid(text: &str) -> Option<Uuid> {
     Some(text).filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(text).ok())

@@ -1,4 +1,4 @@
-//! Why somebody acts, and what it rests on: an act without a reason is refused.
+//! Reasons and evidence of acts: an act without a reason is refused.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -7,29 +7,29 @@ use super::fields::{self, Takes, Wrong};
 use crate::domain::text::{self as forms, form};
 use crate::http::problem::ApiError;
 
-/// The longest reason, in characters.
+/// The maximum length of a reason, in characters.
 const MAX_REASON: usize = 500;
-/// The longest evidence, in characters.
+/// The maximum length of evidence, in characters.
 const MAX_EVIDENCE: usize = 2_000;
 
-/// Why.
+/// The body of an act that only needs a reason.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, of which only the text is kept")]
 pub struct Reason {
-    /// For the record.
+    /// The reason, for the record.
     #[schema(value_type = ReasonText)]
     reason: String,
 }
 
-/// What [`reason`] takes.
+/// The schema of [`reason`].
 pub enum ReasonText {}
 form!(ReasonText, forms::line(MAX_REASON).examples(["the provider repaired its answer"]));
 
-/// What [`evidence`] takes.
+/// The schema of [`evidence`].
 pub enum EvidenceText {}
 form!(EvidenceText, forms::lines(MAX_EVIDENCE).examples(["e-mail of the bank of 3 January"]));
 
-/// The body of an act that takes a reason and nothing else.
+/// Parses the body of an act with only a reason.
 ///
 /// # Errors
 /// 400 `unknown-field`, 422 `validation-failed`.
@@ -43,15 +43,15 @@ pub fn read(body: &Map<String, Value>) -> Result<String, ApiError> {
 /// A reason: one line.
 ///
 /// # Errors
-/// What it must be.
+/// The requirement.
 pub fn reason(text: &str) -> Result<String, Takes> {
     fields::text(text, MAX_REASON)
 }
 
-/// Evidence: what was seen or said, in as many lines as it has.
+/// Evidence: one or more lines.
 ///
 /// # Errors
-/// What it must be.
+/// The requirement.
 pub fn evidence(text: &str) -> Result<String, Takes> {
     let lines = text.replace(['\n', '\r', '\t'], " ");
     fields::text(&lines, MAX_EVIDENCE).map(|_| text.to_owned())

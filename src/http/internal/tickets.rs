@@ -1,4 +1,4 @@
-//! `GET /v1/tickets`: where somebody has to look.
+//! `GET /v1/tickets`: openings that an operator must look at.
 
 use std::sync::Arc;
 
@@ -21,42 +21,42 @@ use crate::http::problem::ApiError;
 use crate::services::tracker::TrackerSettings;
 
 string_enum!(
-    /// Whether a person still has to look.
+    /// Whether an operator must still act.
     TicketStatus {
-        /// A person has to look.
+        /// An operator must look at the opening.
         Open = "open",
-        /// The opening went on, or a person ended it.
+        /// The opening moved on, or an operator ended it.
         Closed = "closed",
     }
 );
 
-/// A ticket; there is one per opening and kind.
+/// A ticket; one per opening and kind.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Ticket {
-    /// Its id.
+    /// The ticket's id.
     id: Uuid,
     /// The opening to look at.
     opening_id: Uuid,
-    /// Why.
+    /// The kind of problem.
     #[schema(value_type = TicketKind)]
     kind: String,
-    /// What happened.
+    /// The summary of the problem.
     summary: String,
-    /// Where to look.
+    /// The opening's page on the dashboard.
     link: String,
-    /// Whether a person still has to look.
+    /// Whether the ticket is open.
     #[schema(value_type = TicketStatus)]
     status: String,
-    /// Why it was closed.
+    /// The reason for closing it.
     reason: Option<String>,
-    /// When it was opened first.
+    /// The time at which it was first opened.
     created_at: DateTime<Utc>,
-    /// When it was opened or closed last.
+    /// The time at which it was last opened or closed.
     updated_at: DateTime<Utc>,
-    /// What the tracker calls it, where one is configured and has it.
+    /// The key at the ticket tracker, if one is configured.
     #[schema(example = "OPS-17")]
     tracker_key: Option<String>,
-    /// Where it is at the tracker.
+    /// The URL at the ticket tracker.
     tracker_url: Option<String>,
 }
 

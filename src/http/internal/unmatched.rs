@@ -1,4 +1,4 @@
-//! `GET /v1/unmatched-facts`: what was said about openings that nobody knows.
+//! `GET /v1/unmatched-facts`: facts about unknown openings.
 
 use std::sync::Arc;
 
@@ -18,25 +18,25 @@ use crate::http::problem::ApiError;
 /// A fact that matches no opening.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct UnmatchedFact {
-    /// Its id in the inbox.
+    /// The fact's id in the inbox.
     id: Uuid,
-    /// How it came.
+    /// The source of the fact.
     #[schema(example = "webhook")]
     source: String,
-    /// Who said it.
+    /// The provider's name.
     #[schema(example = "nexusbank")]
     provider: String,
-    /// The tracking id that it names.
+    /// The tracking id in the fact.
     #[schema(example = "aor_1")]
     provider_reference: Option<String>,
-    /// The opening that it claims to be about; there is none.
+    /// Our id in the fact; no such opening exists.
     opening_id: Option<Uuid>,
-    /// When it came.
+    /// The time of receipt.
     received_at: DateTime<Utc>,
-    /// `pending`: it waits for its opening. `dead`: it did so for `PARKED_TTL`, and is a dead letter.
+    /// `pending`: waits for its opening. `dead`: waited for `PARKED_TTL` and is a dead letter.
     #[schema(example = "pending")]
     status: String,
-    /// When it is looked at again; none for a dead one.
+    /// The time of the next try. Null: dead.
     next_attempt_at: Option<DateTime<Utc>>,
 }
 

@@ -1,4 +1,4 @@
-//! `GET /v1/webhook-secrets`: which secrets providers sign with, so that an old one is retired on evidence.
+//! `GET /v1/webhook-secrets`: the use of each webhook secret, which shows when an old one can be retired.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,24 +16,24 @@ use crate::http::AppState;
 use crate::http::problem::ApiError;
 use crate::provider::Providers;
 
-/// A secret that a provider signs webhooks with, or did. Never the secret itself.
+/// A current or former webhook secret, by fingerprint only.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct WebhookSecretUse {
-    /// Whose.
+    /// The provider's name.
     #[schema(example = "nexusbank")]
     provider: String,
-    /// The first 12 hex digits of the SHA-256 of the secret as it stands in the settings.
+    /// The first 12 hex digits of the SHA-256 of the secret as configured.
     #[schema(example = "0f1e2d3c4b5a")]
     fingerprint: String,
-    /// Whether this replica takes it now.
+    /// Whether this replica accepts it now.
     active: bool,
-    /// Its place among those that are active, counted from 0.
+    /// Its index among the active secrets, from 0.
     position: Option<i32>,
-    /// How many webhooks it verified, on all replicas; the last few seconds may be missing.
+    /// The number of webhooks it verified, on all replicas; the last few seconds may be missing.
     uses: i64,
-    /// When first.
+    /// The time of its first use.
     first_used_at: Option<DateTime<Utc>>,
-    /// When last.
+    /// The time of its last use.
     last_used_at: Option<DateTime<Utc>>,
 }
 
@@ -44,7 +44,7 @@ impl From<Row> for WebhookSecretUse {
     }
 }
 
-/// Lists the secrets that are active or ever verified a webhook, by provider and fingerprint.
+/// Lists the webhook secrets that are active or have verified a webhook, by provider and fingerprint.
 #[utoipa::path(
     get,
     path = "/v1/webhook-secrets",
@@ -69,7 +69,7 @@ pub async fn list(
     Ok(Json(listing(rows, limit, key, WebhookSecretUse::from)))
 }
 
-/// Those of the settings. One that stands twice there is one.
+/// The configured secrets, without duplicates.
 fn active(providers: &Providers) -> Vec<Active> {
     let mut seen = HashSet::new();
     let mut active = Vec::new();

@@ -1,31 +1,31 @@
-//! The kinds of refusals: the words that programs may rely on.
+//! The kinds of refusals, which clients may rely on.
 
 use axum::http::StatusCode;
 
 use crate::domain::text::string_enum;
 
 string_enum!(
-    /// What kind of refusal it is: the stable `type` of the problem.
+    /// The kind of refusal: the stable `type` of a problem.
     Kind {
-        /// The body is no JSON object that can be understood.
+        /// The body is not a JSON object.
         InvalidJson = "invalid-json",
-        /// No `Idempotency-Key`, or none that can be one.
+        /// The `Idempotency-Key` is missing or invalid.
         MissingIdempotencyKey = "missing-idempotency-key",
-        /// A field or a query parameter that does not exist.
+        /// A field or a query parameter is unknown.
         UnknownField = "unknown-field",
-        /// No token, or none that we know.
+        /// The token is missing or unknown.
         Unauthenticated = "unauthenticated",
         /// The token's role is too low.
         Forbidden = "forbidden",
-        /// No such path or thing.
+        /// The path or the object does not exist.
         NotFound = "not-found",
-        /// The path takes other methods.
+        /// The path does not support the method.
         MethodNotAllowed = "method-not-allowed",
-        /// The body did not come in time.
+        /// The body did not arrive in time.
         RequestTimeout = "request-timeout",
-        /// A synchronous call with the same key still waits.
+        /// A synchronous request with the same key is still waiting.
         RequestInProgress = "request-in-progress",
-        /// It cannot be done in the state that the thing is in.
+        /// Not possible in the current state.
         WrongState = "wrong-state",
         /// The body is too large.
         PayloadTooLarge = "payload-too-large",
@@ -35,15 +35,14 @@ string_enum!(
         ValidationFailed = "validation-failed",
         /// The key was used with another body.
         IdempotencyKeyReused = "idempotency-key-reused",
-        /// Our own mistake.
+        /// An internal error.
         Internal = "internal",
-        /// The database is away, or there is too much to do.
+        /// The database is unavailable, or the service is overloaded.
         Unavailable = "unavailable",
     }
 );
 
 impl Kind {
-    /// The HTTP status that goes with it.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
@@ -62,26 +61,26 @@ impl Kind {
         }
     }
 
-    /// The same for people.
+    /// The title for people.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
             Self::InvalidJson => "The body is not a JSON object",
-            Self::MissingIdempotencyKey => "An Idempotency-Key is needed",
-            Self::UnknownField => "There are unknown fields",
-            Self::Unauthenticated => "A valid bearer token is needed",
+            Self::MissingIdempotencyKey => "An Idempotency-Key is required",
+            Self::UnknownField => "Unknown fields",
+            Self::Unauthenticated => "A valid bearer token is required",
             Self::Forbidden => "The token's role does not allow this",
-            Self::NotFound => "There is no such thing here",
-            Self::MethodNotAllowed => "The path does not take this method",
-            Self::RequestTimeout => "The body did not come in time",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::RequestTimeout => "The body did not arrive in time",
             Self::RequestInProgress => "A request with this key is still in progress",
-            Self::WrongState => "This cannot be done in the present state",
+            Self::WrongState => "Not possible in the current state",
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body must be JSON",
-            Self::ValidationFailed => "Fields are missing or wrong",
+            Self::ValidationFailed => "Fields are missing or invalid",
             Self::IdempotencyKeyReused => "The Idempotency-Key was used with another body",
-            Self::Internal => "Something went wrong here",
-            Self::Unavailable => "Not possible at the moment, try again",
+            Self::Internal => "Internal error",
+            Self::Unavailable => "Temporarily unavailable, try again",
         }
     }
 }

@@ -1,7 +1,7 @@
-//! How a refusal looks outside: RFC 9457 `application/problem+json`, one shape for every listener.
+//! Refusals as RFC 9457 `application/problem+json`, the same on both listeners.
 //!
-//! A 5xx explains nothing: what went wrong is logged here, once, under the request id that the body carries. No problem
-//! quotes what was sent, since that may be personal data.
+//! A 5xx contains no cause: the cause is logged once, with the request id that the body contains. No problem quotes the
+//! request, which may contain personal data.
 
 mod kind;
 
@@ -20,16 +20,16 @@ use crate::db::{Fault, classify, describe};
 /// The media type of every refusal.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// Seconds after which a caller may try again: an overload or a restart of the database is over in about that time.
+/// Seconds until a retry makes sense: overloads and database restarts usually end within this time.
 const RETRY_AFTER: u64 = 2;
 
-/// What is wrong with one field.
+/// An error of one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// A JSON pointer (RFC 6901) into the body; for a query parameter `/name`.
     #[schema(example = "/customer/email")]
     pub pointer: String,
-    /// What it takes.
+    /// The requirement for the field.
     #[schema(example = "is required")]
     pub detail: String,
 }
@@ -37,88 +37,85 @@ pub struct FieldError {
 /// A problem (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// The kind: stable, for programs.
+    /// The kind of problem, for programs.
     pub r#type: Kind,
-    /// The kind, for people.
+    /// The title of the kind, for people.
     pub title: &'static str,
-    /// The HTTP status.
+    /// The HTTP status of the answer.
     #[schema(example = 422)]
     pub status: u16,
-    /// What it is this time.
+    /// The cause in this case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'static str>,
-    /// The fields that are wrong, all of them.
+    /// All wrong fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// Under which our log tells more.
+    /// The request id, which finds the service's log lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
-/// A refusal.
 #[derive(Clone, Debug)]
 pub struct ApiError {
     kind: Kind,
     detail: Option<&'static str>,
     errors: Vec<FieldError>,
-    /// For the log alone.
+    /// The cause, for the log only.
     cause: Option<String>,
-    /// In whole seconds, where it is known.
+    /// Seconds until a retry, if known.
     retry_after: Option<u64>,
 }
 
 impl ApiError {
-    /// A refusal that its kind says all about.
+    /// A refusal without a detail.
     #[must_use]
     pub const fn new(kind: Kind) -> Self {
         Self { kind, detail: None, errors: Vec::new(), cause: None, retry_after: None }
     }
 
-    /// A refusal with a word on why. Constant text: nothing that was sent can be in it.
+    /// A refusal with a constant detail, which cannot quote the request.
     #[must_use]
     pub const fn because(kind: Kind, detail: &'static str) -> Self {
         Self { kind, detail: Some(detail), errors: Vec::new(), cause: None, retry_after: None }
     }
 
-    /// Fields that are wrong.
+    /// A refusal of several fields.
     #[must_use]
     pub const fn fields(kind: Kind, errors: Vec<FieldError>) -> Self {
         Self { kind, detail: None, errors, cause: None, retry_after: None }
     }
 
-    /// One field or query parameter that is wrong.
+    /// A refusal of one field or query parameter.
     #[must_use]
     pub fn field(pointer: &str, detail: impl Into<String>) -> Self {
         let error = FieldError { pointer: pointer.to_owned(), detail: detail.into() };
         Self::fields(Kind::ValidationFailed, vec![error])
     }
 
-    /// Our own mistake. The cause goes to the log.
+    /// An internal error; the cause is logged.
     #[must_use]
     pub fn internal(cause: impl Into<String>) -> Self {
         Self { cause: Some(cause.into()), ..Self::new(Kind::Internal) }
     }
 
-    /// Not possible now. The cause goes to the log.
+    /// Temporarily unavailable; the cause is logged.
     #[must_use]
     pub fn unavailable(cause: impl Into<String>) -> Self {
         Self { cause: Some(cause.into()), ..Self::new(Kind::Unavailable) }
     }
 
-    /// Not possible for this long, of which a part of a second is a whole one.
+    /// Unavailable for this long, rounded up to seconds.
     #[must_use]
     pub fn unavailable_for(cause: impl Into<String>, wait: TimeDelta) -> Self {
         let seconds = u64::try_from((wait.num_milliseconds() + 999) / 1_000).unwrap_or_default().max(1);
         Self { retry_after: Some(seconds), ..Self::unavailable(cause) }
     }
 
-    /// What kind of refusal it is.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The fields that are wrong.
     #[must_use]
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
@@ -128,7 +125,7 @@ impl ApiError {
         let cause = self.cause.as_deref().unwrap_or_default();
         match self.kind {
             Kind::Internal => tracing::error!(cause, "a request failed"),
-            Kind::Unavailable => tracing::warn!(cause, "a request could not be served now"),
+            Kind::Unavailable => tracing::warn!(cause, "a request was answered 503"),
             _ => {}
         }
     }
@@ -159,7 +156,7 @@ impl From<ActError> for ApiError {
 }
 
 impl Problem {
-    /// The answer that carries it. The layer of `request_id` finds it in the extensions and adds the id.
+    /// The answer. The layer of `request_id` finds the refusal in the extensions and adds the id.
     #[must_use]
     pub fn answer(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -193,12 +190,12 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// What unknown paths are answered.
+/// The answer for unknown paths.
 pub async fn not_found() -> ApiError {
     ApiError::new(Kind::NotFound)
 }
 
-/// What known paths answer to other methods.
+/// The answer for unsupported methods.
 pub async fn method_not_allowed() -> ApiError {
     ApiError::new(Kind::MethodNotAllowed)
 }

@@ -18,19 +18,19 @@ use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, EvidenceText, ReasonText};
 use crate::http::problem::ApiError;
 
-/// How a case was judged.
+/// An operator's judgement of a case.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct Judgement {
-    /// For the record.
+    /// The reason, for the record.
     #[schema(value_type = ReasonText)]
     reason: String,
-    /// What the judgement rests on.
+    /// The evidence for the judgement.
     #[schema(value_type = Option<EvidenceText>)]
     evidence: Option<String>,
 }
 
-/// Closes a case.
+/// Closes a case with an operator's judgement.
 #[utoipa::path(
     post,
     path = "/v1/cases/{id}/resolve",

@@ -14,7 +14,7 @@ use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, Reason};
 use crate::http::problem::ApiError;
 
-/// Makes a dead letter pending again, with all its attempts.
+/// Makes a dead letter pending again and keeps its attempts.
 #[utoipa::path(
     post,
     path = "/v1/dead-letters/{id}/redrive",
@@ -37,7 +37,7 @@ pub async fn redrive(
     Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
 }
 
-/// Ends a dead letter: it is not tried again.
+/// Gives a dead letter up: it is not retried.
 #[utoipa::path(
     post,
     path = "/v1/dead-letters/{id}/discard",

@@ -19,39 +19,39 @@ use crate::http::AppState;
 use crate::http::internal::path::Id;
 use crate::http::problem::{ApiError, Kind};
 
-/// A dead letter with everything that is known about it.
+/// A dead letter with all its data.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct WholeDeadLetter {
-    /// Its id.
+    /// The dead letter's id.
     id: Uuid,
-    /// Which queue it stands in.
+    /// The queue: inbox or outbox.
     #[schema(value_type = Queue)]
     queue: String,
-    /// The source of a fact, or the topic of a command.
+    /// The source of a fact, or the topic of outbox work.
     #[schema(example = "submit_request")]
     kind: String,
-    /// Why it is dead.
+    /// The cause of death.
     cause: Option<String>,
-    /// `[{"at", "class", "cause"}]`, oldest first; acts of people have `by` too.
+    /// `[{"at", "class", "cause"}]`, oldest first; operators' acts also have `by`.
     #[schema(value_type = Vec<Object>)]
     attempts: Value,
-    /// How many of its attempts counted.
+    /// The number of attempts that counted.
     attempts_count: i32,
-    /// The opening that it is about, where that is known.
+    /// The opening that it is about, if known.
     opening_id: Option<Uuid>,
-    /// When it came or was written.
+    /// The time of its receipt or creation.
     at: DateTime<Utc>,
-    /// `dead`, or what became of it since somebody acted.
+    /// `dead`, or its status after an operator acted.
     #[schema(example = "dead")]
     status: String,
-    /// What was sent, or was to be: JSON if it is, else text.
+    /// The received body or the payload to send: JSON if possible, else text.
     payload: Value,
-    /// The same, byte for byte.
+    /// The payload byte for byte, in base64.
     payload_base64: String,
-    /// As they came, without credentials; none of the outbox.
+    /// The received headers without credentials; inbox only.
     #[schema(value_type = Option<Object>)]
     headers: Option<Value>,
-    /// When payload and headers were emptied, with the personal data of its opening.
+    /// The time at which payload and headers were erased with the opening's personal data.
     erased_at: Option<DateTime<Utc>>,
 }
 
@@ -81,7 +81,7 @@ fn readable(payload: &[u8]) -> Value {
     serde_json::from_slice(payload).unwrap_or_else(|_| String::from_utf8_lossy(payload).into_owned().into())
 }
 
-/// Reads a dead letter, or one that was.
+/// Reads a current or former dead letter.
 #[utoipa::path(
     get,
     path = "/v1/dead-letters/{id}",

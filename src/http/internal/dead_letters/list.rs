@@ -14,7 +14,7 @@ use crate::http::internal::fields;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::problem::ApiError;
 
-/// Lists dead letters, newest first: facts by when they came, work by when its opening started.
+/// Lists dead letters, newest first: facts by their receipt, outbox work by the start of its opening.
 #[utoipa::path(
     get,
     path = "/v1/dead-letters",

@@ -18,33 +18,33 @@ use crate::domain::text::string_enum;
 use crate::http::AppState;
 
 string_enum!(
-    /// The queue that a dead letter stands in.
+    /// The queue of a dead letter.
     Queue {
-        /// What came from outside.
+        /// Facts from outside.
         Inbox = "inbox",
-        /// What was to be sent.
+        /// Calls and deliveries to other systems.
         Outbox = "outbox",
     }
 );
 
-/// A dead letter.
+/// A fact or outbox work that was given up.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeadLetter {
-    /// Its id.
+    /// The dead letter's id.
     id: Uuid,
-    /// Which queue it stands in.
+    /// The queue: inbox or outbox.
     #[schema(value_type = Queue)]
     queue: String,
-    /// The source of a fact, or the topic of a command.
+    /// The source of a fact, or the topic of outbox work.
     #[schema(example = "submit_request")]
     kind: String,
-    /// Why it is dead.
+    /// The cause of death.
     cause: Option<String>,
-    /// How many of its attempts counted.
+    /// The number of attempts that counted.
     attempts: i32,
-    /// The opening that it is about, where that is known.
+    /// The opening that it is about, if known.
     opening_id: Option<Uuid>,
-    /// When it came or was written.
+    /// The time of its receipt or creation.
     at: DateTime<Utc>,
 }
 

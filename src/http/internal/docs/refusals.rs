@@ -1,5 +1,5 @@
-//! The refusals that operations share, each described once. A rule says which operations answer it: those with a query, a
-//! body, an id in their path. A refusal with a reason of its own stands at its handler.
+//! The refusals that operations share. Rules assign them: to operations with a query, a body or an id in the path.
+//! Refusals with a reason of their own are described at their handler.
 
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
@@ -12,10 +12,10 @@ use crate::http::problem::CONTENT_TYPE;
 
 const _: () = assert!(MAX_BODY == 64 * 1024, "the refusal of a longer body says so");
 
-/// A refusal that operations share.
+/// A shared refusal.
 pub struct Refusal {
     status: &'static str,
-    /// Its name among the components.
+    /// The name of its component.
     pub name: &'static str,
     description: &'static str,
     of: fn(&Operation, Acts) -> bool,
@@ -24,7 +24,7 @@ pub struct Refusal {
 /// Whether an operation changes something.
 type Acts = bool;
 
-/// All of them. Where two of one status fit an operation, the first does.
+/// All shared refusals. If two of one status apply, the first is used.
 pub const REFUSALS: [Refusal; 11] = [
     Refusal {
         status: "400",
@@ -96,7 +96,6 @@ pub const REFUSALS: [Refusal; 11] = [
 ];
 
 impl Refusal {
-    /// Its description.
     pub fn response(&self) -> Response {
         let mut response = ResponseBuilder::new().description(self.description);
         if let Some((name, header)) = self.header() {
@@ -129,7 +128,7 @@ fn takes(operation: &Operation, place: &ParameterIn) -> bool {
     operation.parameters.as_ref().is_some_and(|all| all.iter().any(is_there))
 }
 
-/// Gives an operation the refusals that the rules say, and completes those that its handler describes.
+/// Adds the refusals that apply to an operation, and completes those that its handler describes.
 pub fn complete(operation: &mut Operation, acts: Acts) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
@@ -143,7 +142,7 @@ pub fn complete(operation: &mut Operation, acts: Acts) {
     }
 }
 
-/// What every answer has: the request's id, and as a refusal the one media type.
+/// Adds the request id to every answer and the media type to every refusal.
 fn complete_response(status: &str, response: &mut Response) {
     if status >= "4" {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();

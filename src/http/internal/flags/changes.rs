@@ -1,4 +1,4 @@
-//! `GET /v1/feature-flags/{flag}/changes`: who set it to what, and why.
+//! `GET /v1/feature-flags/{flag}/changes`: the changes of a flag with operator and reason.
 
 use std::sync::Arc;
 

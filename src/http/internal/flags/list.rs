@@ -1,4 +1,4 @@
-//! `GET /v1/feature-flags`: the rules that hold.
+//! `GET /v1/feature-flags`: the rules in force.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more}
 use crate::http::problem::ApiError;
 use sqlx::PgConnection;
 
-/// Lists the rules that hold, those for all first. The narrowest match decides; without one the flag is on.
+/// Lists the rules in force; rules for all come first. The narrowest matching rule decides; without one the flag is on.
 #[utoipa::path(
     get,
     path = "/v1/feature-flags",

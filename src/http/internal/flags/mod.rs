@@ -1,4 +1,4 @@
-//! The feature flag `async-account-opening`: the rules that hold, and their changes.
+//! The feature flag `async-account-opening`: the rules in force, and their changes.
 
 mod changes;
 mod list;
@@ -27,28 +27,28 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(set::set)).routes(routes!(changes::changes))
 }
 
-/// A rule, with who made it and why.
+/// A rule with its author and reason.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FlagRule {
-    /// The flag.
+    /// The flag's name.
     #[schema(value_type = FlagName)]
     flag: String,
-    /// ISO 3166 alpha-2; null: all.
+    /// ISO 3166 alpha-2. Null: all markets.
     #[schema(value_type = Option<Country>)]
     market: Option<String>,
-    /// What the customers are; null: all.
+    /// The kind of customer. Null: all.
     #[schema(value_type = Option<CustomerType>)]
     customer_type: Option<String>,
-    /// Whether it is on: then openings are started on the asynchronous flow.
+    /// Whether the flag is on: openings then start on the asynchronous flow.
     enabled: bool,
-    /// For how many percent of them.
+    /// The share of openings for which it is on, in percent.
     #[schema(minimum = 0, maximum = 100)]
     percentage: i32,
-    /// Why.
+    /// The reason of the change.
     reason: String,
-    /// The name of the token that set it.
+    /// The token's name of the admin who set it.
     by: String,
-    /// When.
+    /// The time of the change.
     at: DateTime<Utc>,
 }
 
@@ -59,10 +59,9 @@ impl From<Change> for FlagRule {
     }
 }
 
-/// The flag that the path names. There is one.
+/// The flag in the path; only one exists.
 struct Flag(&'static str);
 
-/// The flags that there are.
 pub enum FlagName {}
 form!(FlagName, forms::one_of([ASYNC_ACCOUNT_OPENING].into_iter()));
 

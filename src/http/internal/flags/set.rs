@@ -20,28 +20,28 @@ use crate::http::problem::ApiError;
 
 const FIELDS: [&str; 5] = ["market", "customer_type", "enabled", "percentage", "reason"];
 
-/// What a flag is set to.
+/// The new setting of a flag.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct FlagSetting {
-    /// ISO 3166 alpha-2; null or absent: all.
+    /// ISO 3166 alpha-2. Null or absent: all markets.
     #[schema(value_type = Option<Country>)]
     market: Option<String>,
-    /// What the customers are; null or absent: all.
+    /// The kind of customer. Null or absent: all.
     customer_type: Option<CustomerType>,
-    /// Off: the legacy synchronous flow.
+    /// False: openings start on the legacy synchronous flow.
     enabled: bool,
-    /// For how many percent of the openings it is on, the same ones whenever they are asked about.
+    /// The share of openings for which the flag is on, in percent; an opening's decision never changes.
     #[schema(minimum = 0, maximum = 100, default = 100)]
     percentage: Option<u8>,
-    /// For the record.
+    /// The reason, for the record.
     #[schema(value_type = ReasonText)]
     reason: String,
 }
 
 /// Sets a flag for a market, a customer type, both or all.
 ///
-/// It holds on every replica within two seconds, for openings that are started from then on.
+/// Every replica follows within two seconds; the flag affects openings started from then on.
 #[utoipa::path(
     put,
     path = "/v1/feature-flags/{flag}",

@@ -19,21 +19,21 @@ use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, ReasonText};
 use crate::http::problem::ApiError;
 
-/// A request to erase.
+/// A request to erase personal data.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct Erase {
-    /// For the record.
+    /// The reason, for the record.
     #[schema(value_type = ReasonText)]
     reason: String,
-    /// The version that the operator saw: 409 `wrong-state` if the opening has moved since.
+    /// The version that the operator saw; 409 `wrong-state` if the opening has moved since.
     #[schema(schema_with = fields::version)]
     expected_version: Option<i64>,
 }
 
-/// Erases the personal data of an account opening that has ended.
+/// Erases the personal data of an ended account opening.
 ///
-/// It cannot be undone. A repeat empties messages about the opening that came since, or could not be recognised then.
+/// This cannot be undone. A repeat also erases messages about the opening that arrived, or were recognised, since.
 #[utoipa::path(
     post,
     path = "/v1/account-openings/{id}/erase",

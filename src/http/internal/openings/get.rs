@@ -13,7 +13,7 @@ use crate::http::internal::path::Id;
 use crate::http::problem::{ApiError, Kind};
 use sqlx::PgConnection;
 
-/// Reads an account opening.
+/// Reads an account opening by its id.
 #[utoipa::path(
     get,
     path = "/v1/account-openings/{id}",

@@ -17,29 +17,29 @@ use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more}
 use crate::http::internal::path::Id;
 use crate::http::problem::{ApiError, Kind};
 
-/// A transition.
+/// One transition of an opening.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Transition)]
 pub struct Item {
-    /// The opening's version after it, from 1.
+    /// The opening's version after the transition, from 1.
     version: i64,
-    /// The state before. None: the start.
+    /// The state before. Null: the start.
     #[schema(value_type = Option<StateName>)]
     from: Option<String>,
-    /// The state after.
+    /// The state after the transition.
     #[schema(value_type = StateName)]
     to: String,
-    /// The fact that caused it.
+    /// The kind of fact that caused it.
     #[schema(example = "submission_accepted")]
     event: String,
-    /// How the fact came.
+    /// The source of the fact.
     #[schema(value_type = Source)]
     source: String,
-    /// When.
+    /// The time of the transition.
     at: DateTime<Utc>,
-    /// For people.
+    /// A note for people.
     detail: Option<String>,
-    /// Of this row and all before it, in hexadecimal.
+    /// The hash of this row and all rows before it, in hexadecimal.
     hash: String,
 }
 

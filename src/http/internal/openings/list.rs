@@ -16,8 +16,8 @@ use crate::http::internal::fields::{self, Country, CustomerText, MAX_TEXT};
 use crate::http::internal::page::{Listing, PageQuery, Params};
 use crate::http::problem::ApiError;
 
-/// Lists account openings, newest first. A page of a narrow search among many may hold fewer than `limit`, or none, and have a
-/// `next_cursor` all the same: go on with that one.
+/// Lists account openings, newest first. With a narrow filter a page may hold fewer than `limit` openings, or none, and
+/// still have a `next_cursor`: continue with it.
 #[utoipa::path(
     get,
     path = "/v1/account-openings",
@@ -48,7 +48,7 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
     Ok(Json(Listing { items, next_cursor: listed.next.as_ref().map(Key::write) }))
 }
 
-/// The states that both allow.
+/// The states that match both filters.
 fn states(status: Option<Status>, state: Option<StateName>) -> Option<Vec<StateName>> {
     if status.is_none() && state.is_none() {
         return None;

@@ -19,19 +19,19 @@ use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, ReasonText};
 use crate::http::problem::ApiError;
 
-/// A request to poll. It may be left out.
+/// A request to poll; optional.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct Poll {
-    /// For the record.
+    /// The reason, for the record.
     #[schema(value_type = Option<ReasonText>)]
     reason: Option<String>,
-    /// The version that the operator saw: 409 `wrong-state` if the opening has moved since.
+    /// The version that the operator saw; 409 `wrong-state` if the opening has moved since.
     #[schema(schema_with = fields::version)]
     expected_version: Option<i64>,
 }
 
-/// Asks the provider now, also when the opening is escalated.
+/// Polls the provider now, even for an escalated opening.
 #[utoipa::path(
     post,
     path = "/v1/account-openings/{id}/poll",

@@ -1,4 +1,4 @@
-//! The body of a start, read with all that is wrong with it at once.
+//! The body of a start request, validated completely.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -8,21 +8,22 @@ use crate::domain::{Customer, CustomerType, Flow};
 use crate::http::internal::fields::{self, Country, Currency, CustomerText, Email, MAX_TEXT, Wrong};
 use crate::http::problem::ApiError;
 
-/// A new account opening.
+/// A request for a new account opening.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct NewAccountOpening {
-    /// Where the account is opened: ISO 3166 alpha-2.
+    /// The market of the account: ISO 3166 alpha-2.
     #[schema(value_type = Country)]
     market: String,
-    /// What the customer is.
+    /// The kind of customer.
     customer_type: CustomerType,
-    /// ISO 4217.
+    /// The currency of the account: ISO 4217.
     #[schema(value_type = Currency)]
     currency: String,
-    /// `async`, or `sync`: the legacy flow, whose answer waits up to `SYNC_WAIT`. Left out, the feature flag decides.
+    /// `async`, or `sync`: the legacy flow, which waits up to `SYNC_WAIT` for the answer. If absent, the feature flag
+    /// decides.
     flow: Option<Flow>,
-    /// The customer that it is for.
+    /// The customer of the account.
     customer: NewCustomer,
 }
 
@@ -30,16 +31,16 @@ pub struct NewAccountOpening {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the domain's customer, which knows nothing of the API")]
 pub struct NewCustomer {
-    /// The caller's own name for the customer.
+    /// The caller's reference for the customer.
     #[schema(value_type = CustomerText)]
     reference: String,
-    /// Legal or personal name.
+    /// The legal or personal name.
     #[schema(value_type = CustomerText)]
     name: String,
-    /// Where the customer is written to.
+    /// The customer's e-mail address.
     #[schema(value_type = Email)]
     email: String,
-    /// ISO 3166 alpha-2.
+    /// The country of residence: ISO 3166 alpha-2.
     #[schema(value_type = Country)]
     country: String,
 }
@@ -47,10 +48,10 @@ pub struct NewCustomer {
 const FIELDS: [&str; 5] = ["market", "customer_type", "currency", "flow", "customer"];
 const CUSTOMER: [&str; 4] = ["reference", "name", "email", "country"];
 
-/// Reads the body.
+/// Parses the body.
 ///
 /// # Errors
-/// 400 `unknown-field` before 422 `validation-failed`, each with all the fields that it is about.
+/// 400 `unknown-field`, else 422 `validation-failed`, each with all affected fields.
 pub fn read(body: &Map<String, Value>) -> Result<StartRequest, ApiError> {
     let customer = body.get("customer").and_then(Value::as_object);
     match customer {
@@ -62,7 +63,7 @@ pub fn read(body: &Map<String, Value>) -> Result<StartRequest, ApiError> {
     wrong.or(request)
 }
 
-/// Every field is read before the first missing one ends it.
+/// Reads every field before the first missing one ends it.
 fn read_fields(
     body: &Map<String, Value>,
     customer: Option<&Map<String, Value>>,
@@ -173,7 +174,7 @@ mod tests {
         assert_ne!(read(&other).unwrap().digest(), plain.digest());
     }
 
-    /// P23: of keys that were stored before there was a flag.
+    /// P23: the digest of keys stored before the flag existed.
     #[test]
     fn the_digest_is_what_it_was_before_there_was_a_flag() {
         let digest = "ca70b6de7d57bf1be346ead1af4a7d9cd42d361d1f7ddb1a3d11c57bbf19fd39";

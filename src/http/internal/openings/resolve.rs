@@ -23,9 +23,9 @@ use crate::http::internal::reason::{self, EvidenceText, ReasonText};
 use crate::http::problem::ApiError;
 
 string_enum!(
-    /// How an opening ends.
+    /// The end of an opening.
     Outcome {
-        /// The provider's final no.
+        /// The provider refused for good.
         Rejected = "rejected",
         /// Ended without an answer of the provider.
         Failed = "failed",
@@ -34,29 +34,29 @@ string_enum!(
     }
 );
 
-/// How an opening ends: without an account, or with the account that is open.
+/// The end of an opening: without an account, or with an open account.
 #[derive(ToSchema)]
 #[schema(as = OpeningDecision)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub enum Decision {
-    /// Without an account.
+    /// Ends without an account.
     Ended(WithoutAccount),
-    /// With an account.
+    /// Ends with an account.
     Completed(WithAccount),
 }
 
-/// An opening that ends without an account. The fields of an account may be null.
+/// An end without an account. The account's fields may be null.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct WithoutAccount {
-    /// How it ends.
+    /// The end that the operator chose.
     #[schema(schema_with = without_account)]
     outcome: Outcome,
-    /// For the record; it becomes the opening's own reason.
+    /// The reason, for the record; it becomes the opening's reason.
     #[schema(value_type = ReasonText)]
     reason: String,
-    /// What it rests on.
+    /// The evidence for the decision.
     #[schema(value_type = EvidenceText)]
     evidence: String,
     #[schema(schema_with = null)]
@@ -65,31 +65,32 @@ pub struct WithoutAccount {
     bic: Option<()>,
     #[schema(schema_with = null)]
     provider_reference: Option<()>,
-    /// The version that the operator saw: 409 `wrong-state` if the opening has moved since.
+    /// The version that the operator saw; 409 `wrong-state` if the opening has moved since.
     #[schema(schema_with = fields::version)]
     expected_version: Option<i64>,
 }
 
-/// An opening whose account is open.
+/// An end with an open account.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub struct WithAccount {
-    /// How it ends.
+    /// The end that the operator chose.
     #[schema(schema_with = with_account)]
     outcome: Outcome,
-    /// For the record.
+    /// The reason, for the record.
     #[schema(value_type = ReasonText)]
     reason: String,
-    /// What it rests on.
+    /// The evidence for the decision.
     #[schema(value_type = EvidenceText)]
     evidence: String,
-    /// Where money goes. The printed form with spaces is taken too; wrong check digits are refused (`validation-failed`).
+    /// The account's IBAN. The printed form with spaces is accepted; wrong check digits are refused
+    /// (`validation-failed`).
     iban: Iban,
-    /// At which bank.
+    /// The account's BIC.
     bic: Bic,
-    /// The provider's tracking id, needed where none is known yet.
+    /// The provider's tracking id; required if none is known yet.
     provider_reference: Option<ProviderRef>,
-    /// The version that the operator saw: 409 `wrong-state` if the opening has moved since.
+    /// The version that the operator saw; 409 `wrong-state` if the opening has moved since.
     #[schema(schema_with = fields::version)]
     expected_version: Option<i64>,
 }
@@ -106,9 +107,9 @@ fn null() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Null)
 }
 
-/// Ends an account opening: as rejected, as failed, or with an account that is open.
+/// Ends an account opening: rejected, failed, or completed with an open account.
 ///
-/// The first final answer counts: if the provider's comes in the meantime, the opening ends as the provider says.
+/// The first final answer counts: if the provider's answer arrives first, the opening ends as the provider decided.
 #[utoipa::path(
     post,
     path = "/v1/account-openings/{id}/resolve",
@@ -133,7 +134,7 @@ pub async fn resolve(
 }
 
 const FIELDS: [&str; 7] = ["outcome", "reason", "evidence", "iban", "bic", "provider_reference", "expected_version"];
-/// Fields of an account.
+/// The account's fields.
 const ACCOUNT: [&str; 3] = ["iban", "bic", "provider_reference"];
 
 fn read(body: &Map<String, Value>) -> Result<ResolveRequest, ApiError> {

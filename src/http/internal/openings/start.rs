@@ -16,12 +16,12 @@ use crate::http::AppState;
 use crate::http::internal::json::JsonObject;
 use crate::http::problem::{ApiError, Kind};
 
-/// The header that makes a repeat safe.
+/// The header that makes repeats safe.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// The longest key.
+/// The maximum length of a key.
 const MAX_KEY: usize = 255;
 
-/// The key of the request.
+/// The request's idempotency key.
 pub struct IdempotencyKey(String);
 
 form!(IdempotencyKey, forms::matching("[!-~]+").min_length(Some(1)).max_length(Some(MAX_KEY)));
@@ -46,8 +46,8 @@ fn is_key(text: &str) -> bool {
 
 /// Starts an account opening.
 ///
-/// A repeat of the request under the same key is given the first answer again, with `Idempotent-Replayed: true`. On the
-/// synchronous flow the answer waits for the decision, at most `SYNC_WAIT`.
+/// A repeat with the same key gets the first answer again, with `Idempotent-Replayed: true`. On the synchronous flow
+/// the answer waits for the decision, at most `SYNC_WAIT`.
 #[utoipa::path(
     post,
     path = "/v1/account-openings",

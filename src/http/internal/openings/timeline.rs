@@ -20,25 +20,25 @@ use crate::http::internal::path::Id;
 use crate::http::problem::{ApiError, Kind};
 use crate::workers::timeline;
 
-/// Something that happened.
+/// An item of the timeline.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = TimelineItem)]
 pub struct Item {
-    /// When.
+    /// The time at which it happened.
     at: DateTime<Utc>,
-    /// What: the source of a fact, `transition`, the topic of a command, `ticket` or `case`.
+    /// The kind: the source of a fact, `transition`, the topic of a command, `ticket` or `case`.
     #[schema(example = "webhook")]
     kind: String,
-    /// Of the thing in its own list; of a transition, its version.
+    /// The item's id in its own list; for a transition, its version.
     id: String,
-    /// What is known about it. Of what the provider said: `provider_status`, its word; of a poll or a submission without an answer:
-    /// `failure`, the class of the failure.
+    /// The item's data. For a provider's report `provider_status` is its status word; for an unanswered poll or
+    /// submission `failure` is the class of the failure.
     #[schema(value_type = Object)]
     detail: Value,
 }
 
-/// Lists everything that happened to an account opening, oldest first: webhooks, polls, transitions, commands with their
-/// attempts, tickets, cases, acts of operators.
+/// Lists the timeline of an account opening, oldest first: webhooks, polls, transitions, commands with their attempts,
+/// tickets, cases, operators' acts.
 #[utoipa::path(
     get,
     path = "/v1/account-openings/{id}/timeline",

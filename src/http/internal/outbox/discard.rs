@@ -14,9 +14,9 @@ use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, Reason};
 use crate::http::problem::ApiError;
 
-/// Ends work that waits: it is not tried again.
+/// Ends waiting work: it is not tried again.
 ///
-/// A call that is under way is not called back; its answer counts as ever. An opening whose command is discarded gets a ticket at
+/// A call in flight is not aborted, and its answer still counts. An opening whose command is discarded gets a ticket at
 /// its deadline. A repeat changes nothing.
 #[utoipa::path(
     post,

@@ -17,26 +17,26 @@ use crate::http::internal::fields;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::problem::ApiError;
 
-/// A call to another system that has not been made, or not been answered.
+/// A call to another system that was not made or not answered yet.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct WaitingWork {
-    /// Its id, which is the Idempotency-Key of a command.
+    /// The work's id, which is a command's Idempotency-Key.
     id: Uuid,
-    /// What it is for.
+    /// The kind of work.
     #[schema(value_type = Topic)]
     topic: String,
-    /// The opening that it is for.
+    /// The opening that it belongs to.
     opening_id: Uuid,
-    /// What holds it back, or the class of its last failure; none: it has not been tried.
+    /// The reason for waiting, or the class of the last failure. Null: not tried yet.
     #[schema(example = "breaker_open")]
     waits_for: Option<String>,
-    /// How many unusable answers count towards `MAX_ATTEMPTS`.
+    /// The number of unusable answers that count towards `MAX_ATTEMPTS`.
     attempts: i32,
-    /// How often a relay took it up.
+    /// How often the relay has claimed it.
     tries: i32,
-    /// When it is due.
+    /// The time at which it is due.
     next_attempt_at: DateTime<Utc>,
-    /// When it was written.
+    /// The time of its creation.
     created_at: DateTime<Utc>,
 }
 
@@ -48,8 +48,8 @@ impl From<Waiting> for WaitingWork {
     }
 }
 
-/// Lists the work that waits in the outbox, by topic, the next due first. It changes while it is read: what is put off between two
-/// pages may be on both.
+/// Lists waiting work in the outbox, by topic, next due first. The list changes while it is read: work postponed
+/// between two pages may appear on both.
 #[utoipa::path(
     get,
     path = "/v1/outbox",

@@ -1,4 +1,4 @@
-//! The work that waits in the outbox: read, and ended by an operator.
+//! Waiting work in the outbox: listed and discarded.
 
 mod discard;
 mod list;

@@ -20,26 +20,27 @@ use crate::http::internal::json::JsonObject;
 use crate::http::internal::reason::{self, ReasonText};
 use crate::http::problem::ApiError;
 
-/// What is wanted.
+/// The start of a backfill.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, of which only the text is kept")]
 pub struct Wanted {
-    /// For the record.
+    /// The reason, for the record.
     #[schema(value_type = ReasonText)]
     reason: String,
-    /// From when on; a time before 1970 is taken as 1970. None: from the provider's last webhook, less the overlap.
+    /// Read changes from this time on; a time before 1970 counts as 1970. Null: from the provider's last webhook, less
+    /// the overlap.
     #[schema(value_type = Option<Timestamp>)]
     since: Option<Time>,
 }
 
-/// What will be done.
+/// The backfill that serves the request.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Started {
-    /// Of the backfill that does it: one that has not begun and goes back as far serves this too.
+    /// The backfill's id. A pending backfill that goes back as far serves this request, too.
     id: Uuid,
 }
 
-/// Pulls the provider's list and feeds it through the inbox: what it says counts like a webhook.
+/// Reads the provider's list and puts its items into the inbox, where they count like webhooks.
 #[utoipa::path(
     post,
     path = "/v1/providers/{provider}/backfill",

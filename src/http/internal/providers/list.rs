@@ -13,7 +13,7 @@ use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::problem::ApiError;
 
-/// Lists how catching up with a provider went, and goes, newest first.
+/// Lists a provider's backfills, newest first.
 #[utoipa::path(
     get,
     path = "/v1/providers/{provider}/backfills",

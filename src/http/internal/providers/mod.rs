@@ -1,4 +1,4 @@
-//! Providers as operators see them: catching up with one, and how that goes.
+//! Providers for operators: backfills and their progress.
 
 mod backfill;
 mod list;
@@ -19,42 +19,42 @@ use crate::db::backfills;
 use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
 
-/// The list of a provider, pulled since a time.
+/// A request to read a provider's list from a given time.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Backfill {
-    /// Its id.
+    /// The backfill's id.
     id: Uuid,
-    /// The provider.
+    /// The provider's name.
     #[schema(example = "nexusbank")]
     provider: String,
-    /// What changed there at or after this time is asked for.
+    /// Changes at or after this time are read.
     since: DateTime<Utc>,
     /// `start`, `breaker` or `operator`.
     #[schema(example = "operator")]
     cause: String,
-    /// Who asked for it, where somebody did.
+    /// The operator who requested it, if any.
     who: Option<String>,
-    /// Why they did.
+    /// The operator's reason, if any.
     reason: Option<String>,
     /// `pending`, `done` or `failed`.
     #[schema(example = "done")]
     status: String,
-    /// Pages so far.
+    /// The number of pages read.
     pages: i32,
-    /// Items on them.
+    /// The number of items read.
     items: i64,
-    /// Those of the items that were news.
+    /// The number of items that were new to the inbox.
     new_facts: i64,
-    /// Answers that could not be used.
+    /// The number of unusable answers.
     attempts: i32,
     /// The class of the last failure.
     #[schema(example = "server_error")]
     last_error: Option<String>,
-    /// When the provider is asked next; none: it has ended.
+    /// The time of the next request to the provider. Null: the backfill has ended.
     next_attempt_at: Option<DateTime<Utc>>,
-    /// When it was asked for.
+    /// The time of the request.
     created_at: DateTime<Utc>,
-    /// When it ended.
+    /// The time of its end.
     finished_at: Option<DateTime<Utc>>,
 }
 
@@ -83,7 +83,7 @@ impl From<backfills::Row> for Backfill {
     }
 }
 
-/// The `{provider}` of the path. What is no provider's name names nothing: 404.
+/// The `{provider}` of the path. An unknown name is answered 404.
 pub struct Named(pub &'static str);
 
 impl FromRequestParts<Arc<AppState>> for Named {

@@ -19,40 +19,41 @@ use crate::http::internal::json::JsonObject;
 use crate::http::internal::reason::{self, ReasonText};
 use crate::http::problem::ApiError;
 
-/// Which, and why.
+/// The filter and the reason of a repeated verification.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body, of which only the values are kept")]
 pub struct WhichToVerify {
-    /// For the record.
+    /// The reason, for the record.
     #[schema(value_type = ReasonText)]
     reason: String,
-    /// Only those sent to this provider's path.
+    /// Only requests to this provider's path.
     #[schema(value_type = Option<ProviderName>)]
     provider: Option<String>,
-    /// Only those refused for this.
+    /// Only requests refused for this cause.
     cause: Option<Cause>,
-    /// Only those that came at this time or later.
+    /// Only requests received at this time or later.
     #[schema(value_type = Option<Timestamp>)]
     since: Option<Time>,
-    /// Only those that came before this time.
+    /// Only requests received before this time.
     #[schema(value_type = Option<Timestamp>)]
     until: Option<Time>,
 }
 
-/// What came of it.
+/// The result of a repeated verification.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub struct VerifiedAgain {
-    /// Requests that were looked at.
+    /// The number of requests verified again.
     checked: usize,
-    /// Of those, the provider's: they are in the inbox.
+    /// Of these, now verified: they are in the inbox.
     verified: usize,
-    /// Of those, still refused. The same secrets refuse them again, so the next call passes over them.
+    /// Of these, still refused. The same secrets would refuse them again, so the next call skips them.
     still_refused: usize,
-    /// What is left to be looked at: above zero, call again.
+    /// The number of requests left. Above zero: call again.
     remaining: i64,
 }
 
-/// Verifies refused requests again, with the secrets of today and their time judged as at receipt, and takes them in.
+/// Verifies refused requests again with the current secrets, judging signed times as of receipt, and stores verified
+/// ones in the inbox.
 #[utoipa::path(
     post,
     path = "/v1/rejected-requests/reverify",

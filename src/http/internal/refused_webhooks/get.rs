@@ -17,18 +17,18 @@ use crate::http::AppState;
 use crate::http::internal::path::Id;
 use crate::http::problem::{ApiError, Kind};
 
-/// A refused request with all that was kept of it.
+/// A refused request with all kept data.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct WholeRefusedWebhook {
-    /// As it is listed.
+    /// The request as in the list.
     #[serde(flatten)]
     listed: RefusedWebhook,
-    /// As they came, cut, without credentials. A header that came on several lines is a list of them.
+    /// The received headers, truncated and without credentials. A header on several lines is a list.
     #[schema(value_type = Object)]
     headers: Value,
-    /// Its body as text. Nothing vouches for it.
+    /// The body as text. It is not authenticated.
     body: Option<String>,
-    /// The same, byte for byte.
+    /// The body byte for byte, in base64.
     body_base64: Option<String>,
 }
 
@@ -39,13 +39,13 @@ impl From<Whole> for WholeRefusedWebhook {
             listed: row.into(),
             headers,
             body_base64: body.as_ref().map(|it| STANDARD.encode(it)),
-            // Not parsed, not even to show it.
+            // The body is never parsed, not even for display.
             body: body.map(|it| String::from_utf8_lossy(&it).into_owned()),
         }
     }
 }
 
-/// Reads a request that was refused.
+/// Reads a refused request by its id.
 #[utoipa::path(
     get,
     path = "/v1/rejected-requests/{id}",

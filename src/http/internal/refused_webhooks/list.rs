@@ -14,7 +14,7 @@ use crate::http::internal::fields;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::problem::ApiError;
 
-/// Lists webhook requests that were refused, newest first, without their bodies.
+/// Lists refused webhook requests, newest first, without their bodies.
 #[utoipa::path(
     get,
     path = "/v1/rejected-requests",

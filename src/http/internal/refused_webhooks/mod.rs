@@ -1,4 +1,4 @@
-//! Requests that the webhook listener refused: read, and verified again.
+//! Requests that the webhook listener refused: listed, and verified again.
 
 mod bulk;
 mod get;
@@ -19,40 +19,40 @@ use crate::domain::text::{self as forms, form};
 use crate::http::AppState;
 use crate::http::internal::fields::{self, Takes};
 
-/// The longest name of a provider, in characters.
+/// The maximum length of a provider's name, in characters.
 const MAX_NAME: usize = 64;
 
-/// A request that was refused.
+/// A refused webhook request.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RefusedWebhook {
-    /// Its id.
+    /// The request's id.
     id: Uuid,
-    /// The name in its path, which need not be a provider's.
+    /// The name in its path, which may be unknown.
     #[schema(example = "nexusbank")]
     provider: String,
-    /// Why it was refused.
+    /// The cause of the refusal.
     #[schema(value_type = Cause)]
     cause: String,
-    /// When it came.
+    /// The time of receipt.
     received_at: DateTime<Utc>,
-    /// The address that it came from; the network of an IPv6 address. A proxy before us is what is seen.
+    /// The peer's address; for IPv6, its network. Behind a proxy, the proxy's address.
     #[schema(example = "192.0.2.7")]
     source: String,
-    /// Its method.
+    /// The request's HTTP method.
     #[schema(example = "POST")]
     method: String,
-    /// Its path.
+    /// The request's path.
     #[schema(example = "/webhooks/nexusbank")]
     path: String,
-    /// How long its body was, or said that it was, where that is known.
+    /// The body's size, as received or announced, if known.
     body_bytes: Option<i64>,
-    /// Whether its body was kept: not that of one that is too large, or that did not come.
+    /// Whether the body was kept; bodies that are too large or did not arrive are not.
     body_kept: bool,
-    /// When it was believed after all.
+    /// The time at which it verified after all.
     verified_at: Option<DateTime<Utc>>,
     /// Its key in the inbox since then.
     event_id: Option<String>,
-    /// What the inbox made of it: `stored`, `duplicate`, `burst_duplicate`, `conflict`, or `nothing` to store.
+    /// What the inbox did with it: `stored`, `duplicate`, `burst_duplicate`, `conflict`, or `nothing` to store.
     outcome: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl From<Row> for RefusedWebhook {
     }
 }
 
-/// What [`provider`] takes.
+/// The schema of [`provider`].
 pub enum ProviderName {}
 form!(ProviderName, forms::line(MAX_NAME).examples(["nexusbank"]));
 

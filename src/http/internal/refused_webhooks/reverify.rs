@@ -14,7 +14,8 @@ use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, Reason};
 use crate::http::problem::ApiError;
 
-/// Verifies a refused request again, with the secrets of today and its time judged as at receipt, and takes it in.
+/// Verifies a refused request again with the current secrets, judging its signed time as of receipt, and stores it in
+/// the inbox.
 #[utoipa::path(
     post,
     path = "/v1/rejected-requests/{id}/reverify",

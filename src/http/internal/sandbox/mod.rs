@@ -1,6 +1,6 @@
-//! `POST /company/account-opening/set-status-sandbox`: says what the provider would say.
+//! `POST /company/account-opening/set-status-sandbox`: simulates a message of the provider.
 //!
-//! The message takes the production path from burst dedup on. It carries no time, so that the same call twice is the same
+//! The message takes the production path from burst dedup on. It contains no time, so a repeated call has the same
 //! bytes: a burst duplicate.
 
 mod request;
@@ -27,14 +27,14 @@ use crate::ingest::Message;
 use crate::provider::Headers;
 use crate::provider::nexusbank;
 
-/// The message that was sent.
+/// The simulated message.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Sent {
-    /// Its id.
+    /// The message's id.
     message_id: Uuid,
 }
 
-/// Sends a simulated webhook message. It does not exist in production.
+/// Sends a simulated webhook message. Absent in production.
 #[utoipa::path(
     post,
     path = "/company/account-opening/set-status-sandbox",
@@ -72,9 +72,9 @@ pub async fn set_status(
     Ok((StatusCode::ACCEPTED, Json(Sent { message_id })))
 }
 
-/// By the tracking id, else by our own.
+/// Finds the opening by tracking id, else by our id.
 async fn find(state: &AppState, id: &str) -> Result<Option<Opening>, ApiError> {
-    // What cannot be a tracking id is not asked for: the database takes no U+0000.
+    // An invalid tracking id is not looked up: the database refuses U+0000.
     let Ok(reference) = ProviderRef::new(id) else { return Ok(None) };
     let work = async move |connection: &mut PgConnection| {
         let reference = reference.to_string();

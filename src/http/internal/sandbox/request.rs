@@ -1,4 +1,4 @@
-//! What the sandbox is told to say, checked.
+//! The validated request to the sandbox.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -9,24 +9,24 @@ use crate::domain::{Opening, ProviderRef, Report, Verdict};
 use crate::http::internal::fields::{self, Takes, Wrong};
 use crate::http::problem::ApiError;
 
-/// The BIC that goes with a made-up IBAN.
+/// The BIC of generated IBANs.
 const BIC: &str = "NEXUBEBB";
 
-/// The longest text, in characters. It may be an IBAN that is none: what comes of that is for the service to show.
+/// The maximum length of texts, in characters. An invalid IBAN is allowed, so that integrators can test it.
 const MAX_TEXT: usize = 200;
 
 string_enum!(
-    /// The provider's words.
+    /// The provider's status words.
     SandboxStatus {
-        /// Taken note of.
+        /// Received, not worked on yet.
         Initiated = "INITIATED",
-        /// Being worked on.
+        /// The provider is working on it.
         InProgress = "IN_PROGRESS",
         /// The account is open.
         Completed = "COMPLETED",
-        /// The same.
+        /// A synonym of `COMPLETED`.
         Succeeded = "SUCCEEDED",
-        /// The final no.
+        /// The provider's final refusal.
         Rejected = "REJECTED",
     }
 );
@@ -42,27 +42,27 @@ impl SandboxStatus {
     }
 }
 
-/// What the provider is to say.
+/// The provider's message to simulate.
 #[derive(Clone, Debug, ToSchema)]
 pub struct SetStatus {
-    /// The provider's tracking id, or our id.
+    /// The provider's tracking id, or our id of the opening.
     #[schema(value_type = ProviderRef)]
     pub account_opening_request_id: String,
-    /// The provider's word.
+    /// The provider's status word.
     status: SandboxStatus,
-    /// Made up for a completion if it is left out.
+    /// The IBAN; generated for a completion if absent.
     #[schema(value_type = Option<SandboxText>)]
     iban: Option<String>,
-    /// Made up for a completion if it is left out.
+    /// The BIC; generated for a completion if absent.
     #[schema(value_type = Option<SandboxText>)]
     bic: Option<String>,
-    /// For a rejection.
+    /// The reason of a rejection.
     #[schema(value_type = Option<SandboxText>)]
     rejection_reason: Option<String>,
 }
 
 impl SetStatus {
-    /// Reads the body.
+    /// Parses the body.
     ///
     /// # Errors
     /// 400 `unknown-field`, 422 `validation-failed`.
@@ -84,7 +84,7 @@ impl SetStatus {
         wrong.or(asked)
     }
 
-    /// What the provider would say about `opening`. An empty text is sent as it is: a completion without an account can be tried too.
+    /// The simulated report about `opening`. An empty text is sent unchanged, to test a completion without an account.
     #[must_use]
     pub fn report(self, opening: &Opening) -> Report {
         let completed = self.status.verdict() == Verdict::Completed;
@@ -101,7 +101,7 @@ impl SetStatus {
     }
 }
 
-/// What [`text`] takes.
+/// The schema of [`text`].
 pub enum SandboxText {}
 form!(SandboxText, forms::text().max_length(Some(MAX_TEXT)));
 
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::http::problem::Kind;
 
-    /// Reads the body.
+    /// Parses the body.
     ///
     /// # Errors
     /// 400 `unknown-field`, 422 `validation-failed`.
