@@ -1,4 +1,4 @@
-//! What acts, workers and listeners share: the time, the cell that they work on, and the systems that they call.
+//! State shared by acts, workers and listeners: time and ids, the database, and the other systems.
 
 use sqlx::PgPool;
 
@@ -9,17 +9,17 @@ use crate::faults::FaultPoint;
 use crate::outbound::Gates;
 use crate::provider::Providers;
 
-/// What makes a run repeatable: time, ids and faults are parameters everywhere.
+/// Time, ids and injected faults as parameters, which makes a run repeatable.
 #[derive(Clone)]
 pub struct Shell {
     pub clock: Clock,
-    /// Ids, and the jitter of retries.
+    /// Makes ids and the jitter of retries.
     pub ids: Ids,
-    /// Where tests let steps fail.
+    /// Injected faults of tests.
     pub faults: FaultPoint,
 }
 
-/// The cell: its database, how decisions are written there, and how its workers in this process are woken after a commit.
+/// The cell: its database, the context for writing decisions, and the wake-ups of its workers after a commit.
 #[derive(Clone)]
 pub struct Cell {
     pub pool: PgPool,
@@ -27,7 +27,7 @@ pub struct Cell {
     pub wakers: Wakers,
 }
 
-/// The other systems, and what stands before each call to them.
+/// The other systems and the gates before each call to them.
 #[derive(Clone)]
 pub struct Outside {
     pub providers: Providers,
