@@ -9,10 +9,7 @@ use std::sync::OnceLock;
 
 use sqlx::PgPool;
 
-use crate::db::inbox::{NewFact, Stored};
 use crate::domain::text::string_enum;
-use crate::domain::{Command, Decision, Effect, Outcome, StateName, Topic};
-use crate::ingest::Unavailable;
 
 const _: () = assert!(
     option_env!("ACCOUNT_OPENING_BROKEN").is_some(),
@@ -67,36 +64,4 @@ pub fn keep(pool: &PgPool) {
 
 pub fn pool() -> sqlx::Result<&'static PgPool> {
     POOL.get().ok_or(sqlx::Error::PoolClosed)
-}
-
-/// Stores a message in the task of its request: looks up in a transaction, inserts without one.
-pub async fn store(facts: &[NewFact]) -> Result<Stored, Unavailable> {
-    let storing = async {
-        let looking = pool()?.begin().await?;
-        looking.commit().await?;
-        let mut connection = pool()?.acquire().await?;
-        // A single statement starts its transaction microseconds before it runs; a leftover transaction started at
-        // least a round trip ago.
-        // trip ago at the least.
-        let open: bool = sqlx::query_scalar("select now() < statement_timestamp() - interval '20 ms'")
-            .fetch_one(&mut *connection)
-            .await?;
-        if open {
-            mattered(Defence::PoolGuard);
-        }
-        let known = crate::db::inbox::insert(&mut connection, facts).await?;
-        Ok::<_, sqlx::Error>(known.first().copied().unwrap_or(Stored::New))
-    };
-    storing.await.map_err(|_| Unavailable("the database is away"))
-}
-
-/// Acts on a duplicate as on a first one, where nothing but its key would tell.
-#[must_use]
-pub fn acted_again(mut decision: Decision) -> Decision {
-    let twice = decision.outcome == Outcome::Duplicate && decision.opening.state_name() == StateName::IssuingCard;
-    if twice && lacks(Defence::UniqueKey) {
-        mattered(Defence::UniqueKey);
-        decision.effects.push(Effect::Send(Command(Topic::IssueCard)));
-    }
-    decision
 }

@@ -154,7 +154,7 @@ impl InboxWorker {
                         catch_unwind(AssertUnwindSafe(|| decide(&advance.opening, &event, &self.context.policy, now)))
                             .map_err(|_| TickError::Panicked)?;
                     #[cfg(feature = "broken")]
-                    let decision = crate::faults::broken::acted_again(decision);
+                    let decision = acted_again(decision);
                     let outcome = decision.outcome;
                     advance.push(decision);
                     decided.saw(webhook, &advance.opening.request.market);
@@ -250,4 +250,17 @@ async fn mark_unreadable(connection: &mut PgConnection, unreadable: &[Unreadable
         inbox::mark_unreadable(connection, *id, cause, now).await?;
     }
     Ok(())
+}
+
+/// Acts on a duplicate as on a first fact, where only the inbox key would have told them apart.
+#[cfg(feature = "broken")]
+fn acted_again(mut decision: crate::domain::Decision) -> crate::domain::Decision {
+    use crate::domain::{Command, Effect, StateName, Topic};
+    use crate::faults::broken::{Defence, lacks, mattered};
+    let twice = decision.outcome == Outcome::Duplicate && decision.opening.state_name() == StateName::IssuingCard;
+    if twice && lacks(Defence::UniqueKey) {
+        mattered(Defence::UniqueKey);
+        decision.effects.push(Effect::Send(Command(Topic::IssueCard)));
+    }
+    decision
 }
