@@ -22,7 +22,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::text::string_enum;
 use crate::outbound::breaker::Rules;
 use crate::provider::nexusbank::NexusBankSettings;
-use crate::provider::signature::WebhookSecret;
+use crate::services::Subscriber;
 use crate::services::tracker::TrackerSettings;
 use crate::settings::{Checker, SettingError, duration, given, list_of, to_delta};
 use crate::telemetry::{LogFilter, LogFormat};
@@ -52,14 +52,6 @@ pub struct Database {
     pub pool: u32,
     pub data_dir: PathBuf,
     pub pg_bin_dir: Option<PathBuf>,
-}
-
-/// A subscriber that receives every event.
-#[derive(Clone, Debug)]
-pub struct Subscriber {
-    pub url: String,
-    /// The secret that signs its events.
-    pub secret: WebhookSecret,
 }
 
 /// The validated settings.

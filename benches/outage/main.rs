@@ -3,7 +3,7 @@
 //! `cargo bench --bench outage` runs the release build as a process on a private Postgres, with its default settings but for
 //! frequent polls (`POLL_SCHEDULE=20s`), against the simulated world, for about two minutes: 20 openings and 100 signed
 //! webhooks a second before, during and after an outage of 60 s (`-- --seconds N`). It prints what callers and the bank saw,
-//! and ends with 1 if a limit was not kept. What is counted and not timed is asserted by `tests/it/guard` too.
+//! and ends with 1 if a limit was not kept. What is counted and not timed is asserted by `tests/it/outbound` too.
 
 #![expect(clippy::expect_used, reason = "a measurement that cannot be made ends by saying why")]
 

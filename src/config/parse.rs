@@ -8,12 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-use super::Subscriber;
 use crate::db::read_url;
 use crate::domain::chain::HistoryKey;
 use crate::domain::policy::MAX_JITTER;
 use crate::domain::text::string_enum;
 use crate::provider::signature::WebhookSecret;
+use crate::services::Subscriber;
 use crate::settings::{header_text, http_url, list_of, to_delta};
 use crate::telemetry::LogFilter;
 

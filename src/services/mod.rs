@@ -7,5 +7,5 @@ pub mod tracker;
 
 pub use self::cards::CardIssuer;
 pub use self::profiles::ProfileService;
-pub use self::subscribers::{Subscribers, cloud_event};
+pub use self::subscribers::{Subscriber, Subscribers, cloud_event};
 pub use self::tracker::Tracker;

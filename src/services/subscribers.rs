@@ -3,13 +3,20 @@
 use serde_json::{Value, json};
 
 use crate::clock::Time;
-use crate::config::Subscriber;
 use crate::db::events::Event;
 use crate::outbound::{CallError, Client, Gate, Gates};
-use crate::provider::signature;
+use crate::provider::signature::{self, WebhookSecret};
 
 /// The media type of one `CloudEvent` in structured mode (CloudEvents 1.0, HTTP binding, section 3.2).
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// A subscriber that receives every event.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    pub url: String,
+    /// The secret that signs its events.
+    pub secret: WebhookSecret,
+}
 
 /// The configured subscribers with their gates.
 #[derive(Clone, Debug)]
