@@ -170,7 +170,7 @@ pub async fn drive<W: Worker>(worker: W, schedule: Schedule, ids: Ids, stop: Can
                 (_, Err(error)) => {
                     failures = failures.saturating_add(1);
                     has_backlog = false;
-                    tracing::warn!(worker = worker.name(), %error, failures, "tick failed; trying again");
+                    tracing::warn!(worker = worker.name(), %error, failures, "tick failed; retrying");
                     look.at = Instant::now() + pause(failures, &ids);
                 }
             },

@@ -1,8 +1,8 @@
-//! `timers`: when the poller looks at an opening next.
+//! `timers`: the time of the poller's next look at each opening.
 //!
-//! They stand in lines: what cannot wait (a deadline has passed, or nobody is to be asked) in one, the polls of each provider
-//! in one of their own. A claim reads the head of a line and as much as it takes, however long the line is and whatever
-//! stands in others. Columns of the timer say in which lines it stands; what is to be done is read from the anchor.
+//! Timers form queues: urgent ones (deadline passed, or no provider to ask) in one queue, and the polls of each
+//! provider in a queue of their own. A claim reads only the head of a queue, whatever its length and the other queues.
+//! The timer's columns determine its queue; the work itself is read from the anchor.
 
 mod claim_cursor;
 
@@ -16,36 +16,35 @@ use self::claim_cursor::{Line, Place};
 use crate::clock::Time;
 use crate::domain::{Opening, StateName};
 
-/// A timer that ran out and was claimed.
+/// A claimed timer.
 #[derive(Clone, Debug)]
 pub struct Due {
-    /// The opening.
     pub opening_id: Uuid,
-    /// The number of this claim, raised in its own commit: no two claims of one opening have the same.
+    /// The number of this claim, raised in its own commit: unique per opening.
     pub claim: i32,
-    /// The opening's state when it was claimed.
+    /// The opening's state at the claim.
     pub state: String,
     /// The provider that it waits for.
     pub provider: String,
-    /// The provider's tracking id, where it waits for one.
+    /// The tracking id, if it waits for the provider.
     pub provider_ref: Option<String>,
-    /// From when on a poll is the last.
+    /// From this time on a poll is the last.
     pub deadline_at: Time,
 }
 
-/// The timer of an opening that has not ended, as it is to stand.
+/// The timer of an unfinished opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timer<'a> {
     due_at: Option<Time>,
     claims_before_wait: i32,
-    /// Whom a poll asks, while it may wait for room.
+    /// The provider that a poll asks, as long as the poll may wait for capacity.
     asks: Option<&'a str>,
-    /// From when on it cannot wait. None: it always can.
+    /// From this time on it may not wait for capacity. None: it always may.
     urgent_from: Option<Time>,
 }
 
 impl<'a> Timer<'a> {
-    /// The timer of an opening. None: it has ended.
+    /// The timer of an opening. None: the opening has ended.
     #[must_use]
     pub fn of(opening: &'a Opening) -> Option<Self> {
         let Opening { due_at, deadline_at, polls_before_wait, .. } = *opening;
@@ -64,10 +63,7 @@ impl<'a> Timer<'a> {
     }
 }
 
-/// Writes the timers of openings: inserts, moves, stops (escalated: no time) or removes (terminal).
-///
-/// # Errors
-/// When the database is away.
+/// Writes the timers of openings: inserts, moves, stops (escalated: no time) or deletes (terminal) them.
 pub async fn set(connection: &mut PgConnection, openings: &[&Opening]) -> sqlx::Result<()> {
     let ended: Vec<Uuid> = openings.iter().filter(|it| Timer::of(it).is_none()).map(|it| it.id.0).collect();
     if !ended.is_empty() {
@@ -105,23 +101,19 @@ pub async fn set(connection: &mut PgConnection, openings: &[&Opening]) -> sqlx::
     Ok(())
 }
 
-/// How many openings of a provider may be asked about.
+/// The capacity for polls of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// The provider.
     pub provider: &'static str,
-    /// How many.
+    /// The maximum number of polls.
     pub most: usize,
 }
 
-/// Claims timers that are due, the longest due first: of each provider as many as there is room for, and, whatever the room,
-/// those that cannot wait, at most `limit` of them. A claim moves the timer by its lease only: if whoever claimed it dies, it is
-/// due again after that, and no interval is lost.
+/// Claims due timers, longest due first: of each provider as many as its capacity allows, and at most `limit` urgent
+/// ones regardless of capacity. A claim moves the timer by its lease only: if the process dies, the timer is due again
+/// afterwards and no interval is lost.
 ///
-/// A provider without a room is asked by no poller here until the deadline: only a newer version knows its adapter.
-///
-/// # Errors
-/// When the database is away; then none is claimed, or all are due again after the lease.
+/// A provider without an entry is not polled before the deadline: only a newer version knows its adapter.
 pub async fn claim(
     connection: &mut PgConnection,
     cursor: &ClaimCursor,
@@ -153,8 +145,8 @@ pub async fn claim(
     Ok(due)
 }
 
-/// Locks the head of the line of those that cannot wait; what others hold is passed over. The limit is a sub-select: a plan that is
-/// made for the number would be made anew for each look.
+/// Locks the head of the urgent queue with SKIP LOCKED. Plan: the limit is a sub-select, because a literal number would
+/// be planned anew for each call.
 async fn lock_urgent(connection: &mut PgConnection, now: Time, after: Place, most: i64) -> sqlx::Result<Vec<Place>> {
     sqlx::query_as!(
         Place,
@@ -175,9 +167,9 @@ async fn lock_urgent(connection: &mut PgConnection, now: Time, after: Place, mos
     .await
 }
 
-/// The same of a provider's polls. The provider is compared by itself: where a comparison of rows begins with it, Postgres ends
-/// the scan by that column alone, and reads over all that is not due yet. It is one of a list, so that the order is not
-/// that of `due_at` alone, and no other index serves it, whatever the planner believes.
+/// The same for a provider's polls. Plan: the provider is compared separately, because with a row comparison that
+/// starts with it Postgres ends the scan by that column alone and reads rows that are not due. The comparison with a
+/// list keeps the order different from `due_at` alone, so that no other index qualifies.
 async fn lock_polls(
     connection: &mut PgConnection,
     provider: &str,

@@ -1,7 +1,7 @@
-//! Burst dedup: the copies of a message that come within moments are answered without asking the database.
+//! Burst dedup: recognises duplicates of recent messages without the database.
 //!
-//! It changes no outcome: an entry appears only after the first copy's commit, a hit with another body goes on to the
-//! database, and the inbox key and the state machine decide alike without it. A crash forgets it.
+//! It changes no outcome: an entry appears only after the first copy's commit, another body under the same key goes to
+//! the database, and the inbox key and the state machine decide the same without it. A crash clears it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,20 +16,20 @@ use super::Unavailable;
 use crate::clock::Time;
 use crate::db::inbox::{Digest, Stored};
 
-/// The most bytes of entries: of a usual length, 50,000. A key holds what a provider sent, which may be longer. Copies of what
-/// is forgotten too early are found by their key in the inbox.
+/// Maximum bytes of entries: 50,000 of usual length. A key may contain long texts from a provider. Duplicates of
+/// evicted messages are recognised by their key in the inbox.
 const MAX_BYTES: u64 = 24 * 1_024 * 1_024;
-/// What an entry takes beside its key, with all that the cache keeps for it: the process grew by 470 bytes with each.
+/// The size of an entry beside its key, including the cache's overhead: the process grew by 470 bytes per entry.
 const AN_ENTRY: u32 = 400;
 
 type Result = std::result::Result<Stored, Unavailable>;
 type Key = (String, Digest);
-/// What the first copy's storing will come to.
+/// The future result of storing the first copy.
 pub(super) type BeingStored = Shared<BoxFuture<'static, Result>>;
 
 pub(super) struct Burst {
     ttl: TimeDelta,
-    /// The digest of the body stored last under a key, and when.
+    /// The digest of the body last stored under a key, and its time.
     known: Cache<String, (Digest, Time)>,
     being_stored: Mutex<HashMap<Key, BeingStored>>,
 }
@@ -38,13 +38,13 @@ pub(super) struct Burst {
 pub(super) enum Entry {
     /// A copy was stored within the TTL.
     Known,
-    /// A copy is being stored: wait for what becomes of it, and share its failure.
+    /// A copy is being stored: wait for its result and share its failure.
     BeingStored(BeingStored),
-    /// Store it and say what became of it.
+    /// Store it and report the result.
     First(InFlightGuard),
 }
 
-/// The duty to say what became of a message. Dropped without a word, those who wait are told that it was not stored.
+/// The duty to report the result of a message. If dropped without a report, waiting copies fail as not stored.
 pub(super) struct InFlightGuard {
     burst: Arc<Burst>,
     key: Key,
@@ -54,7 +54,7 @@ pub(super) struct InFlightGuard {
 impl Burst {
     pub fn new(ttl: TimeDelta) -> Self {
         let bound = ttl.to_std().unwrap_or_default();
-        // moka's clock only bounds the memory; what counts is the time beside the digest, judged by ours.
+        // moka's clock only bounds the memory; our clock judges the time beside the digest.
         let known = Cache::builder().weigher(weight).max_capacity(MAX_BYTES).time_to_live(bound).build();
         Self { ttl, known, being_stored: Mutex::default() }
     }
@@ -131,7 +131,7 @@ mod tests {
         first(&burst, 1, at(901));
     }
 
-    /// P5: the same key with another body is not a duplicate for the cache to judge.
+    /// P5: the cache does not judge another body under the same key.
     #[test]
     fn another_body_under_the_same_key_goes_on() {
         let burst = Arc::new(Burst::new(TimeDelta::minutes(15)));
@@ -153,7 +153,7 @@ mod tests {
         assert!(wait.await.is_err());
     }
 
-    /// However long the words are that a provider sends.
+    /// For texts of any length from a provider.
     #[test]
     fn what_is_remembered_is_bounded_in_bytes() {
         let burst = Arc::new(Burst::new(TimeDelta::minutes(15)));

@@ -1,10 +1,9 @@
-//! Which openings very many messages come about at once: theirs go to lanes of the inbox apart, so that they delay nobody
-//! else's, their own market's neither.
+//! Finds openings with very many messages. Their messages go to separate lanes of the inbox, so that they delay neither
+//! other markets nor their own.
 //!
-//! Counted in memory, which is bounded whatever comes: of the openings that are named only those are kept that are named more
-//! often than others. One is never counted too high, and too low only by its share of very many; then its messages are few
-//! among them and no burden. A crash forgets the counts, and a replica knows its own alone: an opening's messages then go to
-//! its market's lane until it is known again.
+//! The counts are in bounded memory: only the most frequent openings are kept. A count is never too high, and too low
+//! only for an opening with a small share of very many messages, which are no burden. A crash clears the counts, and
+//! replicas count separately; until an opening is known, its messages go to its market's lane.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,14 +12,13 @@ use std::sync::{Mutex, PoisonError};
 use crate::clock::Time;
 use crate::db::inbox::NewFact;
 
-/// More messages than these, within a minute or two, are very many: ten times what any opening's life takes.
+/// More messages than this within a minute or two count as very many: ten times an opening's normal total.
 const MANY: u32 = 32;
-/// The most openings that are counted.
+/// Maximum counted openings.
 const MAX_COUNTED: usize = 2_048;
-/// So many lanes share them.
+/// The number of separate lanes.
 const LANES: u64 = 16;
 
-/// The counts.
 #[derive(Default)]
 pub(super) struct Hot(Mutex<Counts>);
 
@@ -31,9 +29,9 @@ struct Counts {
 }
 
 impl Hot {
-    /// Counts a fact. The lane that it goes to if there are very many about its opening.
+    /// Counts a fact; returns the lane if its opening has very many.
     pub fn note(&self, fact: &NewFact, now: Time) -> Option<u64> {
-        // The same in every process and at every start, so that an opening has one lane.
+        // Deterministic across processes and restarts, so that an opening keeps its lane.
         let mut hasher = DefaultHasher::new();
         match (&fact.provider_ref, fact.opening_id) {
             (Some(reference), _) => (&fact.provider, reference).hash(&mut hasher),
@@ -48,7 +46,7 @@ impl Hot {
 }
 
 impl Counts {
-    /// Halves the counts, once for each minute that has passed. A clock that was set back cools nothing.
+    /// Halves the counts for each passed minute. A clock set back changes nothing.
     fn cool(&mut self, now: Time) {
         let since = *self.halved_at.get_or_insert(now);
         let minutes = (now - since).num_minutes();
@@ -75,7 +73,8 @@ impl Counts {
             self.of.insert(opening, 1);
             return 1;
         }
-        // Everybody gives up one, this one its first: what is taken away was counted before, so each message pays for itself.
+        // All counts decrease by one, and the new one is dropped. Every decrement was counted before, so the cost is
+        // amortised.
         self.keep(|count| count - 1);
         0
     }
@@ -141,7 +140,7 @@ mod tests {
             }
             assert!(hot.0.lock().unwrap().of.len() <= MAX_COUNTED);
         }
-        // It is one in twenty: far more than its share of what is counted.
+        // One in twenty messages: far more than its share of the counts.
         assert!(lanes.iter().skip(100).all(Option::is_some));
     }
 }

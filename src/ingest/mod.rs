@@ -1,7 +1,7 @@
-//! How a message from a provider comes in: burst dedup, then the queue to the inbox, then the answer.
+//! The path of a provider's message: burst dedup, then the queue to the inbox, then the answer.
 //!
-//! Invariant: who is told that a message is stored finds it in the inbox after any crash, since the answer follows the
-//! commit. Webhooks and the sandbox take the same way. A crash loses only what nobody was told was stored.
+//! Invariant: an acknowledged message is in the inbox after any crash, because the answer follows the commit. Webhooks
+//! and the sandbox use the same path. A crash loses only unacknowledged messages.
 
 mod burst;
 mod hot;
@@ -30,27 +30,23 @@ use crate::faults::broken;
 use crate::provider::{Headers, Incoming, Parsed, Provider, Verified};
 use crate::telemetry::metrics;
 
-/// A message that was verified, with what it says.
+/// A verified message and its content.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// [`Source::Webhook`] or [`Source::Sandbox`].
     pub source: Source,
-    /// The provider's name.
     pub provider: String,
-    /// The provider's id of the event; without one the body's hash stands for it.
+    /// The provider's event id. None: the body's hash is used.
     pub event_id: Option<String>,
-    /// As it came.
     pub body: Vec<u8>,
-    /// As they came, without credentials.
+    /// The received headers without credentials.
     pub headers: Headers,
-    /// When it came.
     pub received_at: Time,
-    /// What it says.
     pub parsed: Parsed,
 }
 
 impl Message {
-    /// What a verified request says.
+    /// Parses a verified request.
     #[must_use]
     pub fn read(provider: &dyn Provider, incoming: &Incoming<'_>, verified: Verified) -> Self {
         let headers = Headers::kept(incoming.headers);
@@ -66,7 +62,7 @@ impl Message {
         }
     }
 
-    /// Its key in the inbox; where it carries several events, what their keys begin with.
+    /// Its key in the inbox; the prefix of the keys if it contains several events.
     #[must_use]
     pub fn key(&self) -> String {
         self.key_with(&Sha256::digest(&self.body).into())
@@ -77,32 +73,30 @@ impl Message {
     }
 }
 
-/// What became of a message. In every case it need not be sent again.
+/// The result for a message. In every case the sender need not repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
-    /// It is in the inbox.
     Stored(Stored),
-    /// Its copy was stored moments ago.
+    /// A copy was stored moments ago.
     BurstDuplicate,
-    /// It carries nothing to store.
+    /// It contains nothing to store.
     Nothing,
 }
 
-/// It was not stored: the queue or the inbox is full, or the database is away.
+/// Not stored: the queue or the inbox is full, or the database is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not stored: {0}")]
 pub struct Unavailable(pub &'static str);
 
-/// What the way in shares with the workers behind it.
+/// State shared with the workers.
 #[derive(Clone, Default)]
 pub struct Shared {
-    /// Wakes the inbox worker.
     pub wake: Arc<Notify>,
-    /// Whether the inbox takes anything more.
+    /// Whether the inbox accepts more facts.
     pub backlog: Backlog,
 }
 
-/// The way in.
+/// The handle for storing messages.
 #[derive(Clone)]
 pub struct Ingest {
     burst: Arc<Burst>,
@@ -114,7 +108,7 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Starts the writer. It ends when every clone of the handle is gone and the queue is empty.
+    /// Starts the writer. It ends when every clone of the handle is dropped and the queue is empty.
     #[must_use]
     pub fn start(
         pool: PgPool,
@@ -141,10 +135,10 @@ impl Ingest {
         )
     }
 
-    /// Takes a message in and returns once it is durable.
+    /// Stores a message and returns once it is durable.
     ///
     /// # Errors
-    /// When it could not be stored; whether it was is unknown if the database went away at its commit.
+    /// If it could not be stored. After a lost connection during COMMIT it may be stored all the same.
     pub async fn receive(&self, message: Message) -> Result<Receipt, Unavailable> {
         let digest: Digest = Sha256::digest(&message.body).into();
         let facts = self.facts(&message, digest);
@@ -165,7 +159,7 @@ impl Ingest {
         Ok(Receipt::BurstDuplicate)
     }
 
-    /// In a task of its own: a client that hangs up drops the future of its handler, and must not drop this.
+    /// Runs in its own task: a client that hangs up drops its handler's future, but must not drop this.
     async fn store(&self, mut facts: Vec<NewFact>, guard: Option<InFlightGuard>) -> Result<Receipt, Unavailable> {
         let now = self.clock.now();
         for fact in &mut facts {
@@ -198,15 +192,15 @@ impl Ingest {
         Ok(Receipt::Stored(stored))
     }
 
-    /// Forgets all bursts: outcomes must be the same without the cache.
+    /// Clears the burst cache: outcomes must be the same without it.
     pub fn forget_bursts(&self) {
         self.burst.forget();
     }
 
-    /// The rows that a message becomes: one for each event in it, each with the whole body.
+    /// The rows of a message: one per event, each with the whole body.
     fn facts(&self, message: &Message, digest: Digest) -> Vec<NewFact> {
         let base = message.key_with(&digest);
-        // One that was refused at first and verified later has its patience before it, not behind.
+        // The retries of a refused message that verified later start now, not at its receipt.
         let taken_in_at = self.clock.now().max(message.received_at);
         let row = |part: usize, event_id: String, report: Option<&Report>, arrival: Arrival| NewFact {
             id: self.ids.next(),
@@ -240,8 +234,8 @@ impl Ingest {
     }
 }
 
-/// `account_opening_request_id_{aorId}_{status}`, for a message with one report. Where it names no tracking id, our own
-/// id stands for it.
+/// `account_opening_request_id_{aorId}_{status}`, for a message with one report. Without a tracking id, our own id is
+/// used.
 fn burst_key(parsed: &Parsed) -> Option<String> {
     let Parsed::Reports(reports) = parsed else { return None };
     let [report] = reports.as_slice() else { return None };

@@ -1,5 +1,5 @@
-//! The queue to the inbox. Whatever queued while the last commit ran goes into the next one: batches grow with the load
-//! and no timer holds anything back. It is bounded; full means that the sender is told to come again.
+//! The queue to the inbox. Group commit: messages queued during a commit share the next one, so batches grow with the
+//! load and no timer delays a message. The queue is bounded; if it is full, the sender is answered 503.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::db::inbox::{self, NewFact, Stored};
 use crate::db::{Fault, WITHIN, classify, conclude, describe};
 use crate::faults::{FaultPoint, Step};
 
-/// The most messages in one commit.
+/// Maximum messages per commit.
 const MAX_BATCH: usize = 256;
-/// How often a batch is tried again at once.
+/// Immediate tries per batch.
 const TRIES: usize = 3;
 
 type Answer = oneshot::Sender<Result<Stored, Unavailable>>;
 
-/// One message: its rows, and who waits for it.
+/// A message's rows and its waiting caller.
 pub(super) struct Waiting {
     facts: Vec<NewFact>,
     answer: Answer,
@@ -36,7 +36,7 @@ impl Queue {
         (Self(sender), receiver)
     }
 
-    /// Returns after the commit that holds the facts. The answer is the first fact's.
+    /// Returns after the commit of the facts, with the result of the first one.
     pub async fn store(&self, facts: Vec<NewFact>) -> Result<Stored, Unavailable> {
         let (answer, wait) = oneshot::channel();
         self.0.try_send(Waiting { facts, answer }).map_err(|error| match error {
@@ -61,7 +61,7 @@ impl Writer {
     pub async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
-            // Those whose batch panics are told that it was not stored; the writer goes on.
+            // After a panic the callers of the batch fail as not stored, and the writer continues.
             let write = AssertUnwindSafe(self.write(std::mem::take(&mut batch))).catch_unwind();
             if write.await.is_err() {
                 tracing::error!("writing a batch of webhooks panicked; they are answered 503");
@@ -69,8 +69,8 @@ impl Writer {
         }
     }
 
-    /// Writes a batch in one commit; if the database refuses it, each message in its own, so that one cannot fail its
-    /// neighbours.
+    /// Writes a batch in one commit; if the database refuses it, each message separately, so that one cannot fail the
+    /// others.
     async fn write(&self, batch: Vec<Waiting>) {
         match self.store(batch.iter().flat_map(|it| &it.facts)).await {
             Ok(stored) => {
@@ -86,7 +86,7 @@ impl Writer {
                 tracing::warn!(cause, messages, "the database refused a batch of webhooks; storing them one by one");
                 let mut away = false;
                 for waiting in batch {
-                    // Once the database is away, the rest need not find out one by one.
+                    // If the database is down, do not try the remaining messages one by one.
                     let result =
                         if away { Err(sqlx::Error::PoolTimedOut) } else { self.store(waiting.facts.iter()).await };
                     away |= result.as_ref().is_err_and(|error| classify(error) == Fault::Unavailable);
@@ -123,7 +123,7 @@ impl Writer {
             let mut transaction = connection.begin().await?;
             let insert = inbox::insert(&mut transaction, facts);
             let stored = self.faults.around("ingest", Step::Settle, insert).await?;
-            // A lost answer to this commit is an error here: the sender comes again and finds its key taken.
+            // A lost answer to this COMMIT is an error: the sender repeats the message and finds its key taken.
             self.faults.around("ingest", Step::Commit, transaction.commit()).await?;
             Ok(stored)
         };
@@ -134,6 +134,6 @@ impl Writer {
 
 fn answer(waiting: Waiting, result: sqlx::Result<Vec<Stored>>) {
     let result = result.map_err(|_| Unavailable("the database is away"));
-    // Nobody waits any more when the sender hung up; the message is stored all the same.
+    // The receiver is gone if the sender hung up; the message is stored all the same.
     let _ = waiting.answer.send(result.map(|stored| stored.first().copied().unwrap_or(Stored::New)));
 }

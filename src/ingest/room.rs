@@ -1,7 +1,7 @@
-//! How much may wait: messages and their bytes in memory, until they are stored; facts in the inbox, until they are decided.
+//! The capacity for waiting messages: in memory until they are stored, and in the inbox until they are decided.
 //!
-//! What finds no room is told to come again, and nothing of it is kept. Providers do come again; a queue that only grows
-//! answers nobody.
+//! A message beyond the capacity is answered 503 and dropped: providers repeat it, while an unbounded queue would
+//! eventually answer no sender.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,39 +11,38 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Unavailable;
 use crate::db::inbox::NewFact;
 
-/// The bounds of what waits in memory.
+/// The bounds of the queue in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// The most messages in memory.
     pub messages: usize,
-    /// The most bytes of them together; one that is larger waits alone.
+    /// Maximum total bytes; a larger message is queued alone.
     pub bytes: usize,
 }
 
-/// Whether more facts wait in the inbox than it is to take. Looked up now and then, never by who brings one.
+/// Whether the inbox holds too many facts. Updated periodically, never by a webhook.
 #[derive(Clone, Debug, Default)]
 pub struct Backlog(Arc<AtomicBool>);
 
 impl Backlog {
-    /// Says how it is now. Whether it was otherwise before.
+    /// Sets the state; returns whether it changed.
     #[must_use]
     pub fn set(&self, is_full: bool) -> bool {
         self.0.swap(is_full, Ordering::Relaxed) != is_full
     }
 
-    /// Whether the inbox takes nothing more from outside.
+    /// Whether the inbox accepts no more facts from outside.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A KiB is one permit.
+/// One permit per KiB.
 const KIB: usize = 1_024;
-/// What a fact takes beside its body.
+/// The size of a fact beside its body.
 const A_FACT: usize = 2 * KIB;
 
-/// The room that is left.
+/// The remaining capacity.
 #[derive(Clone)]
 pub(super) struct Room {
     free: Arc<Semaphore>,
@@ -57,7 +56,7 @@ impl Room {
         Self { free: Arc::new(Semaphore::new(most)), most, backlog }
     }
 
-    /// Takes the room of a message, for as long as the permit is held.
+    /// Reserves capacity for a message while the permit is held.
     pub fn take(&self, facts: &[NewFact]) -> Result<OwnedSemaphorePermit, Unavailable> {
         if self.backlog.is_full() {
             return Err(Unavailable("the inbox is full"));

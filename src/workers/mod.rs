@@ -1,8 +1,8 @@
-//! The work behind the edge. The inbox worker decides, the relay calls other systems, the poller asks the provider, the catch-up
-//! pulls its list, recovery makes due what a breaker held up, the sweeper tidies; a few periodic tasks keep memory and database
-//! in step.
+//! The background workers. The inbox worker decides facts, the relay calls other systems, the poller asks providers,
+//! backfill reads their lists, recovery makes deferred work due, and the sweeper cleans up; a few periodic tasks
+//! synchronise memory and database.
 //!
-//! A worker is a `tick()` that takes no input, is safe to run twice, and returns typed counts; `crate::driver` runs it.
+//! A worker is a `tick()` that takes no input, may run twice, and returns typed counts; `crate::driver` runs it.
 
 pub mod backfill;
 pub mod backlog;
@@ -33,69 +33,58 @@ use crate::provider::{Providers, SecretUses};
 use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::webhook_activity::WebhookActivity;
 
-/// What every worker needs.
+/// The context of every worker.
 #[derive(Clone)]
 pub struct Context {
-    /// The database.
     pub pool: PgPool,
-    /// The time.
     pub clock: Clock,
-    /// Ids and jitter.
+    /// Makes ids and jitter.
     pub ids: Ids,
-    /// Writes decisions.
     pub effect_context: EffectContext,
-    /// The waiting rules.
     pub policy: Policy,
-    /// The repeating rules.
     pub retry: RetryPolicy,
-    /// The banks.
     pub providers: Providers,
-    /// The profile service.
     pub profiles: ProfileService,
-    /// The card issuer.
     pub cards: CardIssuer,
-    /// Those who are sent every event.
+    /// The subscribers that receive every event.
     pub subscribers: Subscribers,
-    /// The ticket tracker, if there is one.
+    /// The ticket tracker, if configured.
     pub tracker: Option<Tracker>,
-    /// What stands before each call out.
+    /// The gates before each call to another system.
     pub gates: Gates,
-    /// How many polls a minute each provider takes.
     pub poll_budget: PollBudget,
-    /// How far the poller has read what is due.
+    /// The positions of the poller's claims.
     pub claim_cursor: ClaimCursor,
-    /// When each provider last sent a webhook.
+    /// The times of the providers' last webhooks.
     pub webhook_activity: WebhookActivity,
-    /// How far before the last webhook a catch-up begins.
+    /// How far before the last webhook a backfill starts.
     pub backfill_overlap: TimeDelta,
-    /// The deadline of each call out, but of the legacy call that blocks.
+    /// The deadline of each call, except the blocking legacy call.
     pub call_timeout: TimeDelta,
-    /// The deadline of that one.
+    /// The deadline of the blocking legacy call.
     pub blocking_call_timeout: TimeDelta,
-    /// Cancelled when a shutdown can wait no longer for calls under way.
+    /// Cancelled when a shutdown cannot wait longer for calls in flight.
     pub abort_calls: CancellationToken,
-    /// How long a lease outlives the calls that it is for.
+    /// How long a lease lasts beyond its calls.
     pub lease_margin: TimeDelta,
-    /// How long a fact that matches no opening waits for one.
+    /// How long a fact that matches no opening is retried.
     pub parked_ttl: TimeDelta,
-    /// Whether the inbox takes anything more from outside.
+    /// Whether the inbox accepts more facts from outside.
     pub backlog: Backlog,
-    /// How many facts may be due before it takes nothing more.
+    /// The maximum of due facts before it accepts no more.
     pub most_waiting: i64,
-    /// How long after their end facts and work stay beside those that are not done with.
+    /// How long finished facts and work stay in inbox and outbox.
     pub archive_after: TimeDelta,
-    /// How long the inbox knows the key of a fact that was archived.
+    /// How long the inbox keeps the key of an archived fact.
     pub inbox_keys_for: TimeDelta,
-    /// Which secrets verified webhooks since it was last written down.
+    /// Uses of webhook secrets since the last write.
     pub secret_uses: SecretUses,
-    /// Wakes workers after a commit that made work for them.
     pub wakers: Wakers,
-    /// Where tests let steps fail.
+    /// Injected faults of tests.
     pub faults: FaultPoint,
 }
 
 impl Context {
-    /// The deadline of a topic's calls.
     #[must_use]
     pub const fn timeout_of(&self, topic: Topic) -> TimeDelta {
         match topic {

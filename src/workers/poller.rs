@@ -1,7 +1,8 @@
-//! The poller: asks the provider about openings that wait for it, and sees deadlines pass.
+//! The poller: polls providers about waiting openings and reports passed deadlines.
 //!
-//! It claims timers that are due (one commit), asks, and inserts each outcome as a fact. It decides nothing: the inbox
-//! worker does, and moves the timer. A crash in between costs no interval: the claim moved the timer by its lease only.
+//! It claims due timers (one commit), polls, and inserts each result as a fact. It decides nothing: the inbox worker
+//! decides and moves the timer. A crash in between loses no interval, because the claim moved the timer by its lease
+//! only.
 
 use std::sync::Arc;
 
@@ -23,21 +24,19 @@ use crate::faults::Step;
 use crate::outbound::CallError;
 use crate::telemetry::metrics;
 
-/// Timers of each line claimed at once.
+/// Timers claimed per queue at once.
 const BATCH: u8 = 32;
 
-/// The worker.
 #[derive(Clone)]
 pub struct Poller(pub Context);
 
-/// What a tick did.
+/// The result of a tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Polled {
-    /// Timers claimed.
     pub claimed: u64,
     /// Polls by provider and outcome: a verdict, or the class of a failure.
     pub polls: Vec<(String, String)>,
-    /// Deadlines seen to pass outside the wait.
+    /// Passed deadlines outside the wait state.
     pub deadlines: u64,
 }
 
@@ -66,7 +65,7 @@ impl Worker for Poller {
         let now = clock.now();
         let due = self.claim(now).await?;
         if due.len() >= usize::from(BATCH) {
-            // There may be more, for another tick beside this one.
+            // More timers may be due, for a concurrent tick.
             wakers.poller.notify_one();
         }
         let mut counts = Polled { claimed: due.len() as u64, ..Polled::default() };
@@ -84,25 +83,24 @@ impl Worker for Poller {
                     Err(error) => failed = Some(error),
                 }
             }
-            // The calls under way go on: given up, they would count as failures of the provider. What could not be stored is
-            // asked again when its lease is over.
+            // Calls in flight continue: if aborted, they would count as the provider's failures. Results that could not
+            // be stored are polled again after their lease.
             failed = self.store(&facts).await.err().map(TickError::from).or(failed);
         }
         failed.map_or(Ok(counts), Err)
     }
 }
 
-/// What a due timer came to.
+/// The result for a due timer.
 struct Asked {
-    /// None: nobody was asked, and the timer runs out again with its lease.
+    /// None: no poll was made, and the timer is due again after its lease.
     fact: Option<NewFact>,
-    /// The provider and the outcome, if there was a poll.
+    /// The provider and the outcome, if it was polled.
     poll: Option<(String, String)>,
 }
 
 impl Poller {
-    /// Claims no more than may be asked about now: what the budget has left over for a claim that failed, or that found
-    /// less, is given back.
+    /// Claims no more than may be polled now. Unused budget of a failed or smaller claim is returned.
     async fn claim(&self, now: Time) -> Result<Vec<Due>, TickError> {
         let Context { pool, call_timeout, lease_margin, claim_cursor, faults, .. } = &self.0;
         let lease_until = now + *call_timeout + *lease_margin;
@@ -116,13 +114,13 @@ impl Poller {
         Ok(due?)
     }
 
-    /// How many openings of each provider may be asked about now: by the gate before its calls, and by its budget.
+    /// The number of openings that may be polled now, per provider: bounded by gate and budget.
     fn rooms(&self, now: Time) -> Vec<Room> {
         let rooms = self.0.poll_capacity(BATCH.into()).into_iter();
         rooms.map(|it| Room { most: self.0.poll_budget.take(it.provider, it.most, now), ..it }).collect()
     }
 
-    /// What was not claimed may be asked by another tick.
+    /// Returns the budget of unclaimed polls to other ticks.
     fn give_back(&self, rooms: &[Room], due: &[Due]) {
         for room in rooms {
             let used = due.iter().filter(|it| it.provider == room.provider && asked_about(it).is_some()).count();
@@ -130,7 +128,7 @@ impl Poller {
         }
     }
 
-    /// Asks about all of them at once.
+    /// Polls all of them concurrently.
     fn begin(&self, due: Vec<Due>, now: Time) -> JoinSet<sqlx::Result<Asked>> {
         let poller = Arc::new(self.clone());
         let mut asked = JoinSet::new();
@@ -163,7 +161,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Asks the provider about an opening that waits for it.
+    /// Polls the provider about a waiting opening.
     async fn ask(&self, due: Due, asked_at: Time) -> Asked {
         let Some(reference) = asked_about(&due) else {
             let fact = self.fact(&due, Source::Timer, "timer", &Fact::DeadlinePassed { asked_at });
@@ -183,7 +181,7 @@ impl Poller {
             }
             Err(error) => {
                 let class = error.class();
-                tracing::info!(opening.id = %due.opening_id, provider.reference = %reference, class, "poll without an answer");
+                tracing::info!(opening.id = %due.opening_id, provider.reference = %reference, class, "poll failed; the next one follows on schedule");
                 (PollOutcome::Failed { class: class.to_owned() }, class.to_owned())
             }
         };
@@ -198,14 +196,14 @@ impl Poller {
     }
 }
 
-/// What the provider is asked about. None: there is nothing to ask, and all there is to say is that the time has passed.
+/// The tracking id to poll. None: there is nothing to poll, only a passed deadline to report.
 fn asked_about(due: &Due) -> Option<ProviderRef> {
     let waits = [StateName::AwaitingProvider.as_str(), StateName::Escalated.as_str()].contains(&due.state.as_str());
     due.provider_ref.clone().filter(|_| waits).and_then(|it| ProviderRef::new(it).ok())
 }
 
-/// Whether a poll counts whatever it comes to, also if it was not made since the other side was not to be asked: the deadline
-/// has passed. A poll for which we had no room was not made, and is made later.
+/// Whether a poll is final even if it was not made because of the other side: the deadline has passed. A poll deferred
+/// for our own lack of capacity is made later.
 fn is_last(due: &Due, asked_at: Time) -> bool {
     due.deadline_at <= asked_at && due.state == StateName::AwaitingProvider.as_str()
 }

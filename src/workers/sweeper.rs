@@ -156,7 +156,7 @@ impl Round<'_> {
         };
         let result = tokio::time::timeout(WITHIN, work).await;
         Ok(conclude(connection, result).unwrap_or_else(|error: TickError| {
-            tracing::warn!(sweep = name, %error, "a sweep failed; the others go on, and it is tried again");
+            tracing::warn!(sweep = name, %error, "a sweep failed; it is retried with the next round");
             self.failed.push(name);
             T::default()
         }))
@@ -200,7 +200,7 @@ impl Sweeper {
         }
         let given_up = outbox::give_up_tracker_work(connection, now - self.0.retry.retry_for, now, BATCH).await?;
         if given_up > 0 {
-            tracing::warn!(tickets = given_up, "no tracker is configured; work for it that was too old is cancelled");
+            tracing::warn!(tickets = given_up, "no ticket tracker is configured; cancelled its old work");
         }
         Ok(given_up)
     }

@@ -1,8 +1,9 @@
-//! Storing facts: the same key again is counted, with another body it is kept beside. Nothing is lost or overwritten.
+//! Stores facts. A repeated key is counted; the same key with another body is stored beside the first. Nothing is lost
+//! or overwritten.
 //!
-//! Another body under a key is a conflict only if it says something else: providers count their attempts in the body, and lists
-//! change the order of fields. [`NewFact::meaning`] tells a repeat from a conflict; the inbox keeps it after body and headers
-//! have gone to the archive or were erased.
+//! Another body under a key is a conflict only if its content differs: providers count their attempts in the body, and
+//! lists reorder fields. [`NewFact::meaning`] distinguishes a repeat from a conflict; it is kept after body and headers
+//! were archived or erased.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,18 +17,16 @@ use crate::domain::{Outcome, Report, Source};
 /// SHA-256 of a body.
 pub type Digest = [u8; 32];
 
-/// The longest event id that is stored as it is; a longer one would be refused by the unique index after its sender was
-/// promised an answer.
+/// Longer event ids are hashed: the unique index would refuse them after their sender was acknowledged.
 const MAX_EVENT_ID: usize = 200;
 
-/// What a new row starts as.
+/// The initial status of a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// To be decided.
     Pending,
-    /// Understood to be of no concern; kept with the reason.
+    /// Read and known to be irrelevant; kept with the reason.
     Ignored(&'static str),
-    /// Not understood; kept with the cause, for a person.
+    /// Unreadable; kept with the cause, for an operator.
     Dead(&'static str),
 }
 
@@ -42,53 +41,44 @@ impl Arrival {
     }
 }
 
-/// A fact to be stored.
 #[derive(Clone, Debug)]
 pub struct NewFact {
-    /// Ours.
     pub id: Uuid,
-    /// Source and provider, as in `webhook:nexusbank`.
+    /// Source and provider, such as `webhook:nexusbank`.
     pub group: String,
-    /// The key under which it is stored once.
+    /// The key that is unique in its group.
     pub event_id: String,
-    /// Where it came from.
     pub source: Source,
-    /// The provider that it is about.
     pub provider: String,
-    /// Which event of the body.
+    /// The index of the event in the body.
     pub part: i32,
-    /// As it came.
     pub body: Vec<u8>,
-    /// Of the body.
     pub digest: Digest,
-    /// Of what it says, where that was understood ([`meaning`]).
+    /// The digest of its content, if readable ([`meaning`]).
     pub meaning: Option<Digest>,
-    /// As they came, without credentials.
+    /// The received headers without credentials.
     pub headers: Value,
-    /// The opening that it names by our id.
+    /// The opening that our id in it names.
     pub opening_id: Option<Uuid>,
-    /// The opening that it names by the provider's id.
+    /// The tracking id in it.
     pub provider_ref: Option<String>,
-    /// When it came.
     pub received_at: Time,
-    /// What its patience counts from: when it was taken in, which may be long after it came.
+    /// The start of its retries: when it was stored, which may be long after its receipt.
     pub retry_from: Time,
-    /// What it starts as.
     pub arrival: Arrival,
-    /// The lane that it goes to, where it is known. None: that of its opening's market, which is looked up.
+    /// Its lane, if known. None: the lane of its opening's market is looked up.
     pub lane: Option<String>,
 }
 
-/// What became of a fact that was to be stored. In every case it is in the inbox.
+/// The result of storing a fact. In every case it is in the inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// It was new.
     New,
-    /// The same was there already.
+    /// The same body is stored already.
     Duplicate,
-    /// Its id was there with another body that says the same; it is kept beside, settled.
+    /// The key is stored with another body of the same content; stored beside it, settled.
     Repeat,
-    /// Its id was there with another body; it is kept beside, dead.
+    /// The key is stored with another body; stored beside it as a dead letter.
     Conflict,
 }
 
@@ -100,23 +90,23 @@ impl NewFact {
         (&self.group, &self.event_id)
     }
 
-    /// The row under which a second body for the same id is kept.
+    /// The row for a second body with the same key.
     fn beside(&self, arrival: Arrival) -> Self {
         let event_id = format!("{}!{}", self.event_id, hex::encode(self.digest));
         Self { event_id, arrival, ..self.clone() }
     }
 }
 
-/// The digest of what a report says, whichever way it is written.
+/// The digest of a report's content, independent of its spelling.
 #[must_use]
 pub fn meaning(report: &Report) -> Digest {
     use sha2::Digest as _;
-    // Our own type: it always serialises.
+    // Our own type always serialises.
     sha2::Sha256::digest(serde_json::to_vec(&report.canonical()).unwrap_or_default()).into()
 }
 
-/// The key for an event id of any length and form: the id itself, or its hash. An id with a mark that keys of our own making
-/// have (`{id}#{n}`, `{id}!{sha256}`) is hashed too, or a sender could take such a key before its owner comes.
+/// The key of an event id: the id itself, or its hash. An id with the marks of our own keys (`{id}#{n}`,
+/// `{id}!{sha256}`) is hashed, too, so that no sender can occupy such a key.
 #[must_use]
 pub fn event_key(event_id: &str) -> String {
     use sha2::Digest as _;
@@ -128,12 +118,9 @@ pub fn event_key(event_id: &str) -> String {
     }
 }
 
-/// Stores facts under their keys, in the transaction of the caller. The same key again is counted, with another body it is
-/// kept beside the first, as a conflict where it says something else: nothing that was sent is lost or overwritten. The answers
-/// are in the order of `facts`.
-///
-/// # Errors
-/// When the database is away; then nothing of the transaction may be taken as stored.
+/// Stores facts in the caller's transaction; the results are in the order of `facts`. A repeated key is counted; with
+/// another body it is stored beside the first, as a conflict if the content differs. After an error the caller must
+/// roll back.
 pub async fn insert(
     connection: &mut PgConnection,
     facts: impl IntoIterator<Item = &NewFact>,
@@ -143,16 +130,16 @@ pub async fn insert(
     batch.conclude(connection, &new).await
 }
 
-/// Facts to be stored together.
+/// Facts stored in one statement.
 struct Batch<'a> {
     facts: Vec<&'a NewFact>,
     /// The first fact of each key.
     first: HashMap<Key<'a>, &'a NewFact>,
-    /// These, sorted, so that two batches that share keys wait for each other in the same order.
+    /// The same, sorted, so that two batches with common keys lock in the same order.
     firsts: Vec<&'a NewFact>,
 }
 
-/// What the inbox holds under a key.
+/// The stored row of a key.
 #[derive(Clone, Copy)]
 struct Held {
     digest: Digest,
@@ -166,10 +153,10 @@ impl Held {
         Self { digest: fact.digest, meaning: fact.meaning, opening_id: fact.opening_id, erased: false }
     }
 
-    /// Compares a fact with the row that holds its key.
+    /// Compares a fact with the stored row of its key.
     fn judge(&self, fact: &NewFact) -> Stored {
         let says_the_same = fact.meaning.is_some() && fact.meaning == self.meaning;
-        // The bytes of a repeat would bring back what was erased, so the repeat is counted and not kept.
+        // Keeping the repeat's body would restore erased data, so it is only counted.
         if fact.digest == self.digest || (says_the_same && self.erased) {
             Stored::Duplicate
         } else if says_the_same {
@@ -191,8 +178,7 @@ impl<'a> Batch<'a> {
         Self { facts, first, firsts }
     }
 
-    /// Counts those that are there again, and keeps those beside whose key holds another body. `new`: the ids of those that
-    /// were inserted.
+    /// Counts repeats and stores facts whose key has another body. `new`: the ids of inserted facts.
     async fn conclude(&self, connection: &mut PgConnection, new: &HashSet<Uuid>) -> sqlx::Result<Vec<Stored>> {
         if new.len() == self.facts.len() {
             return Ok(vec![Stored::New; self.facts.len()]);
@@ -218,7 +204,7 @@ impl<'a> Batch<'a> {
         Ok(judged.into_iter().map(|(stored, _)| stored).collect())
     }
 
-    /// What becomes of a fact, and the opening that a repeat is about.
+    /// The result for a fact, and the opening of a repeat.
     fn judge(
         &self,
         fact: &NewFact,
@@ -228,8 +214,8 @@ impl<'a> Batch<'a> {
         if new.contains(&fact.id) {
             return (Stored::New, None);
         }
-        // The key is held by an earlier row, or by the first fact of the batch. By neither: the row left the inbox this moment, and the
-        // fact is kept beside it rather than not at all.
+        // The key belongs to an earlier row or to the first fact of the batch. If to neither, the row has just been
+        // archived, and the fact is stored beside it rather than lost.
         let before = held.get(&(fact.group.clone(), fact.event_id.clone())).copied();
         let with_it =
             || self.first.get(&fact.key()).filter(|first| new.contains(&first.id)).map(|first| Held::of(first));
@@ -251,7 +237,7 @@ async fn insert_beside(connection: &mut PgConnection, mut beside: Vec<NewFact>) 
     count_duplicates(connection, &again).await
 }
 
-/// Inserts those whose keys are free and returns their ids.
+/// Inserts facts with free keys and returns their ids.
 async fn insert_new(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashSet<Uuid>> {
     if facts.is_empty() {
         return Ok(HashSet::new());
@@ -321,9 +307,8 @@ async fn insert_rows(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx:
     Ok(new.into_iter().collect())
 }
 
-/// The rows that hold the keys of some facts, locked in the order of keys, as the inserts are. An erasure that was committed before
-/// shows in them, also that of an opening whose fact still waits; a later erasure waits for these locks, and then finds the repeats
-/// that were kept beside.
+/// The stored rows of the facts' keys. Lock order: by key, like inserts. A committed erasure is visible in these rows;
+/// a later erasure waits for these locks and then finds the repeats stored here.
 async fn held(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<HashMap<(String, String), Held>> {
     lock(connection, facts).await?;
     let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
@@ -351,7 +336,7 @@ async fn held(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result
     Ok(held.collect())
 }
 
-/// Counts copies of facts whose rows the caller has locked.
+/// Counts duplicates of facts whose rows the caller has locked.
 async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<()> {
     if facts.is_empty() {
         return Ok(());
@@ -376,7 +361,7 @@ async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> 
     Ok(())
 }
 
-/// Locks rows in the order of their keys, as the inserts do.
+/// Lock order: by key, like inserts.
 async fn lock(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<()> {
     let groups: Vec<&str> = facts.iter().map(|it| it.group.as_str()).collect();
     let event_ids: Vec<&str> = facts.iter().map(|it| it.event_id.as_str()).collect();

@@ -1,9 +1,9 @@
-//! `inbox`: every fact from outside, inserted before anything is made of it.
+//! `inbox`: every fact, stored before it is decided.
 //!
 //! ```text
-//! insert.rs   stored once under its key, byte for byte      claim.rs    taken to be decided, a share of every lane
-//! work.rs     settled, failed, unreadable                     parked.rs   those that wait for what they are about
-//! erase.rs    emptied, when their opening is                unmatched.rs  those that nothing is known of
+//! insert.rs   stored once per key, byte for byte     claim.rs      locked for deciding, a share of every lane
+//! work.rs     settled, failed, unreadable            parked.rs     facts that match nothing yet
+//! erase.rs    emptied with their opening             unmatched.rs  facts without an opening, for operators
 //! ```
 
 #[cfg(feature = "broken")]

@@ -1,10 +1,9 @@
-//! Where each look at a line of timers goes on: behind what the last one took.
+//! Remembers where the next claim in a queue of timers continues: after the last one.
 //!
-//! A claim moves its timers to the back, and what it leaves in the index is dead: until a vacuum has been there, every look from
-//! the beginning reads over all of it, and while an old snapshot is open, over the rows too. So while there is more in a line
-//! than a look takes, the next one goes on behind it. One from the beginning comes as soon as a look took all there was,
-//! and every few seconds in any case: it finds what was left behind, by a claim whose commit failed or a clock that runs
-//! late.
+//! A claim moves its timers to the back and leaves dead index entries at the front. Until a vacuum, every scan from the
+//! front reads all of them, and while an old snapshot is open, their rows, too. So while a queue holds more than a
+//! claim takes, the next claim continues after the last one. A scan from the front follows when a claim reached the
+//! end, and every few seconds: it finds timers left behind by a failed commit or a slow clock.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,46 +13,46 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 
-/// The longest that looks go on without one from the beginning.
+/// The maximum time between two scans from the front.
 const ANEW: TimeDelta = TimeDelta::seconds(5);
 
-/// Timers that are claimed in one order.
+/// A queue of timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Line {
-    /// What cannot wait for room.
+    /// Timers that may not wait for capacity.
     Urgent,
     /// The polls of a provider.
     Polls(&'static str),
 }
 
-/// A place in a line.
+/// A position in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    /// Since when it is due, or cannot wait.
+    /// The time since when it is due, or urgent.
     pub at: Time,
-    /// Tells those of the same time apart.
+    /// Orders timers of the same time.
     pub opening_id: Uuid,
 }
 
 const BEGINNING: Place = Place { at: Time::UNIX_EPOCH, opening_id: Uuid::nil() };
 
-/// How far the looks of this process have come. Replicas share nothing, and a crash begins anew.
+/// The positions of this process. Replicas share nothing, and a crash starts from the front.
 #[derive(Clone, Debug, Default)]
 pub struct ClaimCursor(Arc<Mutex<BTreeMap<Line, Front>>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Front {
     place: Place,
-    /// When the line was last read from its beginning.
+    /// The time of the last scan from the front.
     began: Time,
 }
 
 impl ClaimCursor {
-    /// Behind which place a look begins.
+    /// The position after which a claim starts.
     pub(super) fn begin(&self, line: Line, now: Time) -> Place {
         let mut cursor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match cursor.get(&line) {
-            // A clock that was set back begins anew.
+            // After the clock was set back, start from the front.
             Some(front) if front.began <= now && now < front.began + ANEW => front.place,
             _ => {
                 cursor.remove(&line);
@@ -62,7 +61,7 @@ impl ClaimCursor {
         }
     }
 
-    /// How far it came. None: to the end.
+    /// Records the position that a claim reached. None: the end.
     pub(super) fn end(&self, line: Line, now: Time, place: Option<Place>) {
         let mut cursor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match place {
@@ -95,7 +94,7 @@ mod tests {
         assert_eq!(cursor.begin(line, at(100)), BEGINNING);
         cursor.end(line, at(100), Some(place(7)));
         assert_eq!((cursor.begin(line, at(101)), cursor.begin(Line::Urgent, at(101))), (place(7), BEGINNING));
-        // Two looks at once end in any order.
+        // Concurrent claims end in any order.
         cursor.end(line, at(101), Some(place(9)));
         cursor.end(line, at(101), Some(place(8)));
         assert_eq!(cursor.begin(line, at(102)), place(9));

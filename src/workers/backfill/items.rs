@@ -1,7 +1,7 @@
-//! A page of a provider's list as facts for the inbox.
+//! Converts a page of a provider's list to facts for the inbox.
 //!
-//! Each item is kept as it came, under what it says, of whom, and when that changed: the same again, on whichever page and
-//! after whichever crash, is stored once. One that nobody understands is a dead letter like an unreadable webhook.
+//! Each item is stored byte for byte, under a key of request, status and time of change. So a repeated item, on any
+//! page and after any crash, is stored once. An unreadable item is a dead letter, like an unreadable webhook.
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -23,7 +23,7 @@ fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFa
         Parsed::Reports(mut reports) if reports.len() == 1 => (reports.pop(), Arrival::Pending),
         Parsed::Ignored(why) => (None, Arrival::Ignored(why)),
         Parsed::Handshake => (None, Arrival::Ignored("handshake")),
-        // One request is one report.
+        // A list item must be exactly one report.
         Parsed::Reports(_) | Parsed::Unreadable(_) => (None, Arrival::Dead("unreadable")),
     };
     let (source, name) = (Source::List, provider.name());
@@ -47,8 +47,8 @@ fn fact(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> NewFa
     }
 }
 
-/// `list:{ref}:{status}:{updated_at}`, the time in the provider's own writing. Where it has none that can be kept, or says
-/// nothing that can be understood, the body's hash stands for it.
+/// `list:{ref}:{status}:{updated_at}`, with the time as the provider writes it. Without a usable time or readable
+/// content, the body's hash is used.
 fn event_id(report: Option<&Report>, updated_at: Option<&str>, digest: &Digest) -> String {
     let hash = hex::encode(digest);
     let Some(report) = report else { return format!("list:{hash}") };

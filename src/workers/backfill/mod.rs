@@ -1,12 +1,11 @@
-//! The catch-up: pulls what changed at a provider while we were not listening, or it was not speaking.
+//! The backfill worker: reads changes at a provider that the service missed while it or the provider was down.
 //!
-//! One page a tick: claim (one commit), ask, then the page's facts and the place in the list (one commit). The facts go
-//! through the inbox like any other, and nothing else changes an opening. A crash repeats one page, whose facts are there
-//! already. While the provider's list is away nothing is claimed or it is waited for, until `RETRY_FOR`; a list that does not
-//! come to an end is given up. What no catch-up finds, the polls do.
+//! Each tick handles one page: claim (one commit), call, then store the page's facts and the cursor (one commit). The
+//! facts go through the inbox like all others; nothing else changes an opening. A crash repeats one page, whose facts
+//! are duplicates. While the list is unavailable, nothing is claimed or the call is retried until `RETRY_FOR`; an
+//! endless list is given up. Polls find changes that no backfill finds.
 //!
-//! At a start it first asks for what was missed before, as often as it takes: neither the start nor anything else waits for
-//! it.
+//! After a start the worker first requests the backfills of the downtime, with retries; nothing waits for it.
 
 mod items;
 mod request;
@@ -33,24 +32,23 @@ use crate::telemetry::metrics;
 
 const NAME: &str = "catch_up";
 
-/// More pages than any outage explains.
+/// More pages than any outage causes.
 const MAX_PAGES: i32 = 10_000;
-/// A longer cursor is none that we keep.
+/// A longer cursor is refused.
 const MAX_CURSOR: usize = 4_096;
 
-/// The worker.
 pub struct Backfill(pub Context);
 
-/// What a tick did.
+/// The result of a tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backfilled {
-    /// The provider that was asked, and what came of it: `answered`, or the class of the failure.
+    /// The provider, and `answered` or the class of the failure.
     pub page: Option<(String, &'static str)>,
-    /// The items of the page: `new`, `duplicate`, `conflict` or `unreadable`.
+    /// The results of the page's items: `new`, `duplicate`, `conflict` or `unreadable`.
     pub items: Vec<&'static str>,
-    /// How it ended, if it did: `done`, or why it was given up.
+    /// The end of the backfill, if it ended: `done`, or the reason for giving up.
     pub ended: Option<&'static str>,
-    /// Whether another had the lease by then.
+    /// Whether another replica had taken the lease.
     pub lost_lease: bool,
 }
 
@@ -72,7 +70,7 @@ impl Counts for Backfilled {
 }
 
 const DONE: &str = "done";
-/// How a list ends whose places come round again.
+/// The end of a list whose cursor repeats.
 const REPEATED: &str = "cursor_repeated";
 
 #[async_trait]
@@ -94,7 +92,7 @@ impl Worker for Backfill {
 }
 
 impl Backfill {
-    /// Once for each process.
+    /// Once per process.
     async fn ask_at_start(&self) -> sqlx::Result<()> {
         let Context { pool, providers, webhook_activity, .. } = &self.0;
         if webhook_activity.has_asked() {
@@ -113,7 +111,7 @@ impl Backfill {
         Ok(())
     }
 
-    /// Those whose list can be asked for now: a breaker that is open costs nobody an attempt.
+    /// The providers whose list may be read now: an open breaker costs no attempt.
     fn open(&self) -> Vec<String> {
         let Context { providers, gates, .. } = &self.0;
         let lists = |name: &&str| providers.get(name).is_some_and(|it| it.capabilities().list_since);
@@ -134,7 +132,7 @@ impl Backfill {
         conclude(connection, result)
     }
 
-    /// A panic in an adapter is an answer that cannot be used.
+    /// A panic in an adapter counts as an unusable answer.
     async fn call(&self, claimed: &Claimed) -> Result<ListPage, CallError> {
         let Some(provider) = self.0.providers.get(&claimed.provider) else {
             return Err(CallError::unusable("unknown provider"));
@@ -148,7 +146,8 @@ impl Backfill {
         }
     }
 
-    /// Writes down what came. A page's facts are kept also when another has the lease by now: it will find them there.
+    /// Stores the result. The facts of a page are stored even if another replica has the lease; it will find them as
+    /// duplicates.
     async fn settle(
         &self,
         claimed: &Claimed,
@@ -193,8 +192,8 @@ impl Backfill {
         provider.map(|it| items::facts(&self.0.ids, it.as_ref(), page, now)).unwrap_or_default()
     }
 
-    /// An outage is waited out; an answer that is none counts, and so does a refusal. What is refused may be a place in the
-    /// list that the provider does not know any more: it is begun anew.
+    /// The result of a failed call. An outage is retried; an unusable answer and a refusal count. After a refusal the
+    /// backfill restarts, because the provider may not know the cursor any more.
     fn failed(&self, claimed: &Claimed, error: &CallError, now: Time) -> Settled {
         let Context { retry, ids, .. } = &self.0;
         let (class, anew) = (error.class(), matches!(error, CallError::Rejected { .. }));
@@ -214,13 +213,12 @@ impl Backfill {
     }
 }
 
-/// What a page means for the place in the list. A place that does not move or comes again, or a list without an end, must not be
-/// followed for ever; the polls go on.
+/// The next step after a page. A stuck or repeated cursor and an endless list end the backfill; polls continue.
 fn came(claimed: &Claimed, page: ListPage) -> Settled {
     let items = page.items.len();
     let then = match page.next {
         None => Then::Done,
-        // Some name the end by the place where there will be more one day.
+        // Some providers end a list with a cursor for future items.
         Some(next) if claimed.cursor.as_ref() == Some(&next) && items == 0 => Then::Done,
         Some(next) if claimed.cursor.as_ref() == Some(&next) => Then::Failed("cursor_stuck"),
         Some(next) if claimed.seen.contains(&backfills::place(&next)) => Then::Failed(REPEATED),
@@ -251,13 +249,15 @@ const fn label(fact: &NewFact, stored: Stored) -> &'static str {
 fn log(claimed: &Claimed, settled: &Settled, ended: Option<&'static str>) {
     let (id, provider, page) = (claimed.id, claimed.provider.as_str(), claimed.pages + 1);
     match (settled, ended) {
-        (_, Some(DONE)) => tracing::info!(backfill.id = %id, provider, page, "caught up"),
+        (_, Some(DONE)) => tracing::info!(backfill.id = %id, provider, page, "backfill finished"),
         (_, Some(class @ REPEATED)) => {
-            tracing::warn!(backfill.id = %id, provider, page, class, "the provider's list came back to an earlier place; left");
+            tracing::warn!(backfill.id = %id, provider, page, class, "a cursor of the provider's list repeated; backfill stopped");
         }
-        (_, Some(class)) => tracing::error!(backfill.id = %id, provider, page, class, "catching up was given up"),
+        (_, Some(class)) => {
+            tracing::error!(backfill.id = %id, provider, page, class, "backfill given up; polls find the rest")
+        }
         (Settled::Retry { class, .. }, None) => {
-            tracing::warn!(backfill.id = %id, provider, page, class, "no page of the provider's list; trying again");
+            tracing::warn!(backfill.id = %id, provider, page, class, "reading a page of the provider's list failed; retrying");
         }
         _ => {}
     }

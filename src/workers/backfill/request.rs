@@ -1,6 +1,6 @@
-//! Asking for a provider's list to be pulled: at a start, when a breaker closes, or because a person wants it.
+//! Requests a backfill: at a start, when a breaker closes, or for an operator.
 //!
-//! It is a row before anything is asked of the provider, so that no crash and no outage loses it.
+//! It is a row before the provider is called, so that neither a crash nor an outage loses it.
 
 use chrono::TimeDelta;
 use sqlx::{Connection, PgConnection};
@@ -12,31 +12,26 @@ use crate::db::webhook_marks;
 use crate::faults::Step;
 use crate::workers::Context;
 
-/// What is asked for.
+/// A request for a backfill.
 #[derive(Clone, Debug)]
 pub struct BackfillRequest {
-    /// The id that it has, unless another one serves it. The same when it is asked again.
+    /// Its id, unless a pending backfill serves it. The same for every retry.
     pub id: Uuid,
-    /// The provider.
     pub provider: String,
-    /// From when on. None: from when the provider was last heard of, less the overlap.
+    /// The start of the range. None: the provider's last webhook, less the overlap.
     pub since: Option<Time>,
-    /// When the provider went away, where that is known: it may have been heard of since it came back.
+    /// Since when the provider was unavailable, if known: it may have sent webhooks since its return.
     pub away_since: Option<Time>,
-    /// Why.
     pub cause: Cause,
-    /// The name of the token and the reason, where a person asked.
+    /// The token's name and the reason of an operator's request.
     pub by: Option<(String, String)>,
 }
 
-/// Has a provider's list pulled: the id of what does it. None: there was nothing to catch up on, for the provider was never
-/// heard of and owes no answer. Call it in a transaction.
+/// Inserts a backfill; returns the id of the one that serves the request. None: no webhook of the provider ever arrived
+/// and it owes no answer, so there is nothing to read. Call it in a transaction.
 ///
-/// A market whose webhooks stopped while those of others went on is not caught up on by itself, since the last webhook of any
-/// market counts: its polls find what it misses, and an operator can say since when.
-///
-/// # Errors
-/// When the database is away.
+/// A market whose webhooks stop while others continue triggers no earlier start, because the last webhook of any market
+/// counts: polls repair it, and an operator can give a start.
 pub async fn request(
     connection: &mut PgConnection,
     asked: &BackfillRequest,
@@ -48,7 +43,7 @@ pub async fn request(
         let heard = webhook_marks::heard_until(connection, &asked.provider, now + MAX_SKEW * 2).await?;
         since = heard.map(|at| asked.away_since.map_or(at, |away| away.min(at)).min(now) - overlap);
     }
-    // Nothing is known: a person is believed, and nobody else.
+    // Nothing is known: only an operator's request is served.
     let since = since.or((asked.cause == Cause::Operator).then(|| now - overlap));
     let Some(since) = since else { return Ok(None) };
     let (who, reason) = asked.by.clone().unzip();
@@ -56,11 +51,8 @@ pub async fn request(
     backfills::insert(connection, &new, now).await.map(Some)
 }
 
-/// The same in a transaction of its own on a connection of the caller's, for a start and for a breaker of `provider` that
-/// closed; a name that is no provider's, or one without a list, asks for nothing.
-///
-/// # Errors
-/// When the database is away; then it is to be asked again.
+/// The same in its own transaction on the caller's connection, for a start and for a closed breaker of `provider`. Does
+/// nothing for an unknown provider or one without a list. If it fails, request again.
 pub async fn request_for(
     connection: &mut PgConnection,
     context: &Context,
@@ -79,7 +71,7 @@ pub async fn request_for(
     let id = faults.around(super::NAME, Step::Settle, request).await?;
     faults.around(super::NAME, Step::Commit, transaction.commit()).await?;
     if let Some(id) = id {
-        tracing::info!(provider, backfill.id = %id, cause = %cause, "catching up");
+        tracing::info!(provider, backfill.id = %id, cause = %cause, "backfill requested");
         wakers.backfill.notify_one();
     }
     Ok(id)

@@ -1,4 +1,4 @@
-//! What a page means for the place in the list.
+//! The next step after a page of a list.
 
 use super::*;
 use crate::provider::ListItem;

@@ -21,12 +21,12 @@ use crate::outbound::json::place;
 use crate::provider::{Headers, Parsed, Providers};
 use crate::workers::Context;
 
-/// What to claim.
+/// The facts to claim.
 #[derive(Clone, Copy)]
 pub(super) enum Which<'a> {
-    /// What is due, at most so many.
+    /// At most this many due facts.
     Due(u32),
-    /// These facts and no others.
+    /// Only these facts.
     These(&'a [Uuid]),
 }
 
@@ -43,12 +43,12 @@ impl InboxWorker {
         let now = clock.now();
         let mut connection = pool.acquire().await?;
         let started = Instant::now();
-        // What panics is one of the facts, like one that the database refuses: they are told apart.
+        // A panic is caused by one of the facts, like a refusal by the database: the batch is bisected.
         let work = AssertUnwindSafe(self.commit(&mut connection, which, claimed, now)).catch_unwind();
         let work = async { work.await.unwrap_or(Err(TickError::Panicked)) };
         let mut result = tokio::time::timeout(WITHIN, work).await;
         if let Which::Due(limit) = which {
-            // Also from a batch that failed: if it took too long, the next one is to be smaller.
+            // Also after a failure: if the batch took too long, the next one must be smaller.
             let was_full = matches!(&result, Ok(Ok(it)) if it.decided.may_be_more);
             self.pace.learn(limit, was_full, started.elapsed());
         }
@@ -58,8 +58,8 @@ impl InboxWorker {
                 committed.decided.may_be_more |= self.unpark(&mut connection, committed, now).await;
             }
             Ok(Err(_)) => {
-                // A rollback is sent with what comes next on its connection: before it, who tries again would find these
-                // facts locked, and pass them over.
+                // A dropped transaction's rollback is sent with the next statement. The ping sends it now: the next try
+                // would otherwise find these facts locked and skip them.
                 let _ = tokio::time::timeout(WITHIN, connection.ping()).await;
             }
             Err(_elapsed) => {}
@@ -115,8 +115,9 @@ impl InboxWorker {
         Ok(Committed { decided, advances, parked: parked.into_iter().map(|(id, _)| id).collect() })
     }
 
-    /// Makes parked facts due that match now: those that wait for what moved, and those of this batch whose opening another
-    /// commit brought meanwhile. Whether there were any. If it fails they are looked at in their own time.
+    /// Makes parked facts due that match now: those waiting for what moved, and those of this batch whose opening
+    /// another commit created meanwhile. Returns whether there were any. If it fails, they are retried at their own
+    /// time.
     async fn unpark(&self, connection: &mut PoolConnection<Postgres>, done: &Committed, now: Time) -> bool {
         let unparking = async {
             let mut due = advance::unpark(connection, &done.advances, now).await?;
@@ -133,11 +134,11 @@ impl InboxWorker {
                 "the database did not answer in time".to_owned()
             }
         };
-        tracing::warn!(error = why, "parked facts wait for their own time");
+        tracing::warn!(error = why, "parked facts could not be made due; they are retried at their own time");
         false
     }
 
-    /// Decides each fact in the order of receipt, each on what the one before it left.
+    /// Decides each fact in the order of receipt, on the result of the one before.
     fn judge(&self, correlated: Correlated, now: Time, decided: &mut Decided) -> Result<Verdicts, TickError> {
         let Correlated { facts, mut anchors, mut holders } = correlated;
         let mut verdicts = Verdicts::default();
@@ -149,7 +150,7 @@ impl InboxWorker {
                     let event = holders.event(fact, &advance.opening);
                     let unknown = event.fact.report().filter(|it| it.verdict == Verdict::Unknown);
                     let unknown = unknown.map(|it| (advance.opening.id, it.word.clone()));
-                    // A mistake in a decision must not take the worker down; it is counted against the fact.
+                    // A bug in a decision must not stop the worker; it counts against the fact.
                     let decision =
                         catch_unwind(AssertUnwindSafe(|| decide(&advance.opening, &event, &self.context.policy, now)))
                             .map_err(|_| TickError::Panicked)?;
@@ -181,7 +182,7 @@ impl InboxWorker {
     }
 }
 
-/// What a commit did.
+/// The result of a commit.
 #[derive(Default)]
 struct Committed {
     decided: Decided,
@@ -193,15 +194,15 @@ struct Committed {
 struct Verdicts {
     advances: Vec<Advance>,
     settled: Vec<Settlement>,
-    /// Those of the settled that must not bring back what was erased.
+    /// Settled facts whose content must be erased again.
     erased: Vec<Uuid>,
     parked: Vec<(Uuid, Time)>,
 }
 
-/// A fact that nobody can read, with the cause.
+/// An unreadable fact, with the cause.
 type Unreadable = (Uuid, String);
 
-/// Reads the bodies: the provider's by its adapter, our own as they were written.
+/// Reads the bodies: a provider's by its adapter, our own as they were written.
 fn read(providers: &Providers, pending: Vec<Pending>) -> (Vec<Readable>, Vec<Unreadable>) {
     let mut facts = Vec::with_capacity(pending.len());
     let mut unreadable = Vec::new();
@@ -211,15 +212,15 @@ fn read(providers: &Providers, pending: Vec<Pending>) -> (Vec<Readable>, Vec<Unr
             Err(cause) => unreadable.push((row.id, cause)),
         }
     }
-    // In the order of receipt, whatever order their times of trial had.
+    // In the order of receipt, regardless of the order of their due times.
     facts.sort_by_key(|fact| fact.id);
     (facts, unreadable)
 }
 
-/// What a fact says, and where it came from.
+/// The content and source of a fact.
 ///
 /// # Errors
-/// Why this version cannot read it.
+/// Why it is unreadable.
 pub fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), String> {
     let source: Source = row.source.parse().map_err(|error| format!("source {error}"))?;
     let from_provider = matches!(source, Source::Webhook | Source::Sandbox | Source::List | Source::Report);
@@ -246,7 +247,7 @@ pub fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), 
 
 async fn mark_unreadable(connection: &mut PgConnection, unreadable: &[Unreadable], now: Time) -> sqlx::Result<()> {
     for (id, cause) in unreadable {
-        tracing::warn!(inbox.id = %id, cause, "a fact could not be read");
+        tracing::warn!(inbox.id = %id, cause, "an inbox fact is unreadable; it is a dead letter");
         inbox::mark_unreadable(connection, *id, cause, now).await?;
     }
     Ok(())

@@ -1,7 +1,7 @@
-//! Which opening a fact is about, and what is known around it: by tracking id, else by our reference.
+//! Correlation: finds the opening of each fact, by tracking id, else by our reference, and the knowledge around it.
 //!
-//! Everything is looked up for the whole batch at once, and the anchors are locked in the order of their ids, so that two
-//! batches wait for each other instead of deadlocking.
+//! The whole batch is looked up at once. Lock order: anchors by id, so that two batches wait for each other instead of
+//! deadlocking.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -15,16 +15,16 @@ use crate::db::openings;
 use crate::domain::bank::Iban;
 use crate::domain::{Event, Fact, InboxId, Knowledge, Opening, OpeningId, Source, State};
 
-/// A fact that was read.
+/// A parsed fact.
 pub(super) struct Readable {
     pub id: Uuid,
     pub retry_from: Time,
     received_at: Time,
     source: Source,
     provider: String,
-    /// The opening that it names by our id.
+    /// The opening that our id in it names.
     opening_id: Option<Uuid>,
-    /// The opening that it names by the provider's id: what the body says, else what was noted when it came.
+    /// The tracking id in the body, else the one recorded at receipt.
     reference: Option<String>,
     iban: Option<String>,
     fact: Fact,
@@ -47,12 +47,12 @@ impl Readable {
         }
     }
 
-    /// Which provider said it by webhook, and when.
+    /// The provider and the time, if it came by webhook.
     pub fn webhook(&self) -> Option<(String, Time)> {
         (self.source == Source::Webhook).then(|| (self.provider.clone(), self.received_at))
     }
 
-    /// Facts of our own making name their opening; what a provider says is found by its tracking id first.
+    /// Our own facts name their opening; a provider's report is looked up by tracking id first.
     fn is_ours(&self) -> bool {
         matches!(self.source, Source::Command | Source::Poll | Source::Timer | Source::Operator)
     }
@@ -62,7 +62,7 @@ impl Readable {
     }
 }
 
-/// The facts of a batch with the anchors that they may be about, locked.
+/// The facts of a batch with their locked anchors.
 pub(super) struct Correlated {
     pub facts: Vec<Readable>,
     /// In the order of their ids.
@@ -70,7 +70,7 @@ pub(super) struct Correlated {
     pub holders: Holders,
 }
 
-/// Who holds what, kept current while the batch is decided.
+/// The openings that hold tracking ids and IBANs, updated while the batch is decided.
 pub(super) struct Holders {
     references: HashMap<(String, String), Uuid>,
     ibans: HashMap<String, Uuid>,
@@ -100,7 +100,7 @@ pub(super) async fn correlate(
         locked: anchors.keys().copied().collect(),
         older_unread: HashSet::new(),
     };
-    // Under the lock: what another commit stored since the first look counts.
+    // Under the lock, another commit's changes since the first lookup count.
     for advance in anchors.values() {
         holders.learn(&advance.opening);
     }
@@ -108,7 +108,7 @@ pub(super) async fn correlate(
     Ok(Correlated { facts, anchors, holders })
 }
 
-/// Which last polls have an older fact about the same opening waiting.
+/// The last polls with an older unread fact about the same opening.
 async fn older_unread(
     connection: &mut PgConnection,
     facts: &[Readable],
@@ -134,16 +134,16 @@ async fn older_unread(
 }
 
 impl Holders {
-    /// The opening that a fact is about, if it is one that we know.
+    /// The opening of a fact, if it is known.
     pub fn opening_of(&self, fact: &Readable) -> Option<Uuid> {
         let named = fact.opening_id.filter(|id| self.locked.contains(id));
         let by_reference = fact.key().and_then(|key| self.references.get(&key).copied());
         let found = if fact.is_ours() { named.or(by_reference) } else { by_reference.or(named) };
-        // Stored by another commit a moment ago and not locked by this one: the next look finds it.
+        // Stored by another commit just now and not locked by this one: the next try finds it.
         found.filter(|id| self.locked.contains(id))
     }
 
-    /// The fact with what is known around it.
+    /// The fact with the knowledge around it.
     pub fn event(&self, fact: Readable, about: &Opening) -> Event {
         let other = |holder: Option<&Uuid>| holder.copied().filter(|id| *id != about.id.0).map(OpeningId);
         let knowledge = Knowledge {
@@ -154,7 +154,7 @@ impl Holders {
         Event { inbox_id: InboxId(fact.id), source: fact.source, fact: fact.fact, knowledge }
     }
 
-    /// What an opening holds now.
+    /// Records what an opening holds now.
     pub fn learn(&mut self, opening: &Opening) {
         if let Some(reference) = opening.state.reference() {
             let key = (opening.request.provider.clone(), reference.to_string());

@@ -1,8 +1,8 @@
-//! The inbox worker: claims facts, decides, and settles, all in one transaction.
+//! The inbox worker: claims facts, decides and settles them, in one transaction.
 //!
 //! Invariant: state, history, outbox, timer and the settlement of the fact commit together or not at all; the anchor's
-//! row lock makes one decision about an opening follow the other. A crash leaves the facts pending. A fact that fails
-//! every time is tried alone, so that it blocks nothing behind it, and becomes a dead letter after `MAX_ATTEMPTS`.
+//! row lock serialises decisions about an opening. A crash leaves the facts pending. A fact that fails every time is
+//! tried alone, so that it blocks nothing, and becomes a dead letter after `MAX_ATTEMPTS`.
 
 mod batch;
 mod correlate;
@@ -26,48 +26,45 @@ use crate::driver::{Counts, TickError, Worker};
 use crate::telemetry::metrics;
 use crate::webhook_activity::WebhookActivity;
 
-/// How often a batch is tried again at once after contention.
+/// Immediate tries of a batch after contention.
 const TRIES: usize = 4;
 
-/// The worker.
 pub struct InboxWorker {
     context: Context,
     pace: Pace,
 }
 
 impl InboxWorker {
-    /// A worker that has no pace yet.
     #[must_use]
     pub fn new(context: Context) -> Self {
         Self { context, pace: Pace::default() }
     }
 }
 
-/// What a tick did.
+/// The result of a tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decided {
-    /// Facts claimed.
     pub claimed: u64,
-    /// Facts by what they turned out to be.
+    /// The number of facts by outcome.
     pub outcomes: BTreeMap<Outcome, u64>,
-    /// Facts that no adapter could read.
+    /// The number of unreadable facts.
     pub unreadable: u64,
-    /// Facts that failed, and were put off or given up.
+    /// The number of failed facts, retried or given up.
     pub failed: u64,
-    /// The statuses that no adapter knows, with the openings that they were said of.
+    /// Status words that no adapter knows, with their openings.
     pub unknown: Vec<(OpeningId, String)>,
     /// The transitions: from, to, source, market.
     pub transitions: Vec<(Option<StateName>, StateName, &'static str, String)>,
-    /// The last webhook that found its opening, by provider and market.
+    /// The last webhook that matched an opening, by provider and market.
     pub webhooks: BTreeMap<(String, String), Time>,
-    /// Of which providers and markets an opening waits.
+    /// Providers and markets with a waiting opening.
     pub waits: BTreeSet<(String, String)>,
-    /// Whether others may be due: it took as many as it could, or made some due.
+    /// Whether more facts may be due: it took its maximum, or made some due.
     pub may_be_more: bool,
 }
 
 impl Decided {
-    /// Adds another tick's counts.
+    /// Adds the counts of another tick.
     fn add(&mut self, other: Self) {
         self.claimed += other.claimed;
         self.unreadable += other.unreadable;
@@ -92,7 +89,7 @@ impl Decided {
         }
     }
 
-    /// What a commit has shown of the providers.
+    /// Records the webhooks and the waits of a commit.
     fn tell(&self, activity: &WebhookActivity, now: Time) {
         for ((provider, market), at) in &self.webhooks {
             activity.webhook(provider, market, *at);
@@ -114,7 +111,7 @@ impl Decided {
 
 impl Counts for Decided {
     fn found_work(&self) -> bool {
-        // A batch in which every fact was parked or failed has made progress too: their time is later now.
+        // A batch of parked or failed facts made progress, too: their next try is later.
         self.claimed > 0
     }
 
@@ -129,7 +126,7 @@ impl Counts for Decided {
         metrics::failures("processing", self.failed);
         metrics::failures("unreadable", self.unreadable);
         for (opening, word) in &self.unknown {
-            tracing::warn!(opening.id = %opening, provider.status = word, "unknown provider status; it moves nothing");
+            tracing::warn!(opening.id = %opening, provider.status = word, "unknown provider status; the opening does not move");
             metrics::failures("unknown_status", 1);
         }
     }
@@ -160,7 +157,7 @@ impl Worker for InboxWorker {
     }
 }
 
-/// The first half is the last, to be taken first. One alone stays whole.
+/// Splits the work in halves; the first half is pushed last, to be taken first. A single fact stays whole.
 fn halves(batch: &[Uuid]) -> Vec<&[Uuid]> {
     if let [_] = batch {
         return vec![batch];
@@ -229,7 +226,7 @@ impl InboxWorker {
             Next::Dead => (!counts).then(|| now + retry.cap),
         };
         let cause = failure.cause();
-        tracing::error!(inbox.id = %id, cause, dead = next.is_none(), "a fact could not be decided");
+        tracing::error!(inbox.id = %id, cause, dead = next.is_none(), "deciding a fact failed");
         inbox::fail(&mut transaction, id, &cause, counts, next, now).await?;
         transaction.commit().await?;
         Ok(())

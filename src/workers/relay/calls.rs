@@ -272,11 +272,11 @@ fn log(work: &Claimed, topic: Topic, class: &str, cause: &str, settled: &Settled
     let (opening, outbox) = (work.opening_id, work.id);
     match settled {
         Settled::Dead { .. } => {
-            tracing::error!(opening.id = %opening, outbox.id = %outbox, %topic, class, cause, "given up: a dead letter");
+            tracing::error!(opening.id = %opening, outbox.id = %outbox, %topic, class, cause, "call given up; it is a dead letter");
         }
         // Our own mistake: nothing gets better by waiting, so somebody must see it.
         _ if class == "misconfigured" => {
-            tracing::error!(opening.id = %opening, outbox.id = %outbox, %topic, class, cause, "refused for a misconfiguration of ours; retrying");
+            tracing::error!(opening.id = %opening, outbox.id = %outbox, %topic, class, cause, "call refused because of our configuration; retrying");
         }
         _ => tracing::info!(opening.id = %opening, outbox.id = %outbox, %topic, class, cause, "call failed; retrying"),
     }

@@ -206,7 +206,7 @@ impl Relay {
             match self.settle_once(done, lease.token).await {
                 Ok(kept) => break kept,
                 Err(error) if started.elapsed() < ours && classify(&error) != Fault::Permanent => {
-                    tracing::warn!(error = describe(&error), tries, "a settlement failed; trying again");
+                    tracing::warn!(error = describe(&error), tries, "settling a call failed; retrying");
                     tokio::time::sleep(MAX_PAUSE.min(Duration::from_millis(100) * tries)).await;
                     tries += 1;
                 }

@@ -114,7 +114,7 @@ impl Relay {
         }
         let found = self.find(tracker, ticket).await?;
         if let Some(gone) = known.filter(|key| found.as_deref() != Some(*key)) {
-            tracing::warn!(opening.id = %ticket.opening.id, kind = %ticket.kind, key = gone, "the issue of a ticket was deleted");
+            tracing::warn!(opening.id = %ticket.opening.id, kind = %ticket.kind, key = gone, "the tracker's issue of a ticket was deleted");
             let (opening, kind) = (ticket.tracked.opening_id, ticket.kind);
             self.with_database(async |connection| tracked::forget_key(connection, opening, kind, gone).await).await?;
         }
@@ -133,7 +133,7 @@ impl Relay {
         let mut found = tracker.find(&ticket.label()).await?;
         if found.len() > 1 {
             let opening = ticket.opening.id;
-            tracing::error!(opening.id = %opening, kind = %ticket.kind, keys = ?found, "one ticket was made more than once");
+            tracing::error!(opening.id = %opening, kind = %ticket.kind, keys = ?found, "a ticket exists more than once at the tracker");
             metrics::tracker_duplicate();
         }
         if !found.is_empty() {
@@ -182,7 +182,7 @@ impl Relay {
         if created.as_ref().is_err_and(|error| !error.is_indeterminate()) {
             let clear = self.with_database(async |connection| tracked::clear_mark(connection, id, marked).await);
             if let Err(error) = clear.await {
-                tracing::warn!(outbox.id = %work.id, %error, "the mark of a creation without effect stays: it costs a wait");
+                tracing::warn!(outbox.id = %work.id, %error, "removing the mark of a failed create call failed; the next try waits for the index lag");
             }
         }
         created.map(|key| Answered::Ticket("opened", key))
@@ -269,7 +269,7 @@ pub(super) async fn keep(connection: &mut PgConnection, attempt: &Attempt) -> sq
     let Some((key, kind)) = attempt.ticket.as_ref().zip(kind(&attempt.work)) else { return Ok(()) };
     let opening = attempt.work.opening_id;
     if let Some(other) = tracked::keep_key(connection, opening, kind, key).await? {
-        tracing::error!(opening.id = %opening, %kind, keys = ?[other, key.clone()], "one ticket was made more than once");
+        tracing::error!(opening.id = %opening, %kind, keys = ?[other, key.clone()], "a ticket exists more than once at the tracker");
         metrics::tracker_duplicate();
     }
     Ok(())
