@@ -186,7 +186,7 @@ async fn take(state: &AppState, provider: &dyn Provider, incoming: &Incoming<'_>
     }
 }
 
-/// Why there is no body.
+/// Why the body could not be read.
 enum Unread {
     TooLarge,
     TooSlow,

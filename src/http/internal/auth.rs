@@ -47,7 +47,7 @@ fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// The layer: no request passes without a token, whether or not its path exists.
+/// The layer. No request passes without a token, whether or not its path exists.
 pub async fn authenticate(State(keyring): State<Keyring>, mut request: Request, next: Next) -> Response {
     let Some(principal) = bearer(request.headers()).and_then(|token| keyring.find(token)).cloned() else {
         return ApiError::new(Kind::Unauthenticated).into_response();

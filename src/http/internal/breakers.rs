@@ -81,7 +81,7 @@ pub struct Force {
     operation_id = "list_breakers",
     tag = "Operations",
     responses(
-        (status = 200, description = "All of them, on one page", body = Listing<Breaker>),
+        (status = 200, description = "All breakers, on one page", body = Listing<Breaker>),
         (status = 400, description = "`unknown-field`: a parameter that does not exist"),
     ),
 )]
@@ -100,12 +100,12 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
     operation_id = "force_breaker",
     tag = "Operations",
     params(
-        ("provider" = String, Path, description = "Its provider, as the list names it", example = "nexusbank"),
-        ("operation" = String, Path, description = "Its operation", example = "submit"),
+        ("provider" = String, Path, description = "The breaker's provider, as listed", example = "nexusbank"),
+        ("operation" = String, Path, description = "The breaker's operation, as listed", example = "submit"),
     ),
     request_body = Force,
     responses(
-        (status = 200, description = "As it is now", body = Breaker),
+        (status = 200, description = "The breaker as it is now", body = Breaker),
     ),
 )]
 pub async fn force(

@@ -83,7 +83,6 @@ impl From<cases::Row> for Case {
     }
 }
 
-/// The routes.
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(resolve::resolve))
 }
@@ -95,8 +94,8 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
     operation_id = "list_cases",
     tag = "People",
     params(
-        ("status" = Option<CaseStatus>, Query, description = "Open, or resolved"),
-        ("opening_id" = Option<Uuid>, Query, description = "Of this opening"),
+        ("status" = Option<CaseStatus>, Query, description = "Cases in this status"),
+        ("opening_id" = Option<Uuid>, Query, description = "Cases of this opening"),
         PageQuery<Uuid>,
     ),
     responses(

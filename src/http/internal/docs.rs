@@ -23,8 +23,8 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'
 #[openapi(
     info(
         title = "account-opening",
-        description = "Opens bank accounts at a provider that answers later. Every refusal is a problem (RFC 9457) with a \
-                       stable `type`; a retry with the same `Idempotency-Key` is safe."
+        description = "Opens bank accounts at providers that answer later. Every refusal is a problem (RFC 9457) with a \
+                       stable `type`. A retry with the same `Idempotency-Key` is safe."
     ),
     components(schemas(Problem)),
     modifiers(&Bearer),
@@ -39,7 +39,7 @@ impl Modify for Bearer {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
-                "A token of API_TOKENS: readers read, callers start too, operators act too, admins set flags",
+                "A token of API_TOKENS. Readers read; callers also start openings; operators also act; admins also set flags.",
             ))
             .build();
         let components = api.components.get_or_insert_default();

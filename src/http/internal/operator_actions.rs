@@ -54,7 +54,7 @@ impl From<Action> for OperatorAction {
     path = "/v1/operator-actions",
     operation_id = "list_operator_actions",
     tag = "People",
-    params(("opening_id" = Option<Uuid>, Query, description = "About this opening"), PageQuery<Uuid>),
+    params(("opening_id" = Option<Uuid>, Query, description = "Acts on this opening"), PageQuery<Uuid>),
     responses(
         (status = 200, description = "A page", body = Listing<OperatorAction>),
     ),

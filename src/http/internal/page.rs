@@ -41,7 +41,7 @@ impl<K: Key> IntoParams for PageQuery<K> {
             .maximum(Some(MAX))
             .default(Some(DEFAULT.into()));
         vec![
-            parameter("limit", "At most so many items", limit),
+            parameter("limit", "The most items on the page", limit),
             parameter("cursor", "The `next_cursor` of the page before", cursor::form::<K>()),
         ]
     }

@@ -40,7 +40,7 @@ pub fn read(body: &Map<String, Value>) -> Result<String, ApiError> {
     wrong.or(reason)
 }
 
-/// A reason: one line.
+/// A reason of one line.
 ///
 /// # Errors
 /// The requirement.

@@ -76,8 +76,8 @@ impl Ticket {
     operation_id = "list_tickets",
     tag = "People",
     params(
-        ("status" = Option<TicketStatus>, Query, description = "Open, or closed"),
-        ("opening_id" = Option<Uuid>, Query, description = "Of this opening"),
+        ("status" = Option<TicketStatus>, Query, description = "Tickets in this status"),
+        ("opening_id" = Option<Uuid>, Query, description = "Tickets of this opening"),
         PageQuery<Uuid>,
     ),
     responses(

@@ -31,7 +31,7 @@ string_enum!(
         PayloadTooLarge = "payload-too-large",
         /// The body is not JSON.
         UnsupportedMediaType = "unsupported-media-type",
-        /// Fields are missing or wrong.
+        /// A field or parameter is missing or wrong.
         ValidationFailed = "validation-failed",
         /// The key was used with another body.
         IdempotencyKeyReused = "idempotency-key-reused",

@@ -144,9 +144,10 @@ impl From<ActError> for ApiError {
     fn from(error: ActError) -> Self {
         match error {
             ActError::NotFound => Self::new(Kind::NotFound),
-            ActError::Moved { .. } => {
-                Self::because(Kind::WrongState, "the opening has moved since the expected_version: read it again")
-            }
+            ActError::Moved { .. } => Self::because(
+                Kind::WrongState,
+                "the opening has moved on from the expected_version: read it again before you act",
+            ),
             ActError::WrongState(why) => Self::because(Kind::WrongState, why),
             ActError::Unavailable(cause) => Self::unavailable(cause),
             ActError::Internal(cause) => Self::internal(cause),

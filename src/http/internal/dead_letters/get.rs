@@ -87,7 +87,7 @@ fn readable(payload: &[u8]) -> Value {
     path = "/v1/dead-letters/{id}",
     operation_id = "get_dead_letter",
     tag = "People",
-    params(("id" = Uuid, Path, description = "Its id")),
+    params(("id" = Uuid, Path, description = "The dead letter's id")),
     responses(
         (status = 200, description = "With payload and attempts", body = WholeDeadLetter),
     ),

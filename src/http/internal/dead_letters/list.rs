@@ -20,7 +20,7 @@ use crate::http::problem::ApiError;
     path = "/v1/dead-letters",
     operation_id = "list_dead_letters",
     tag = "People",
-    params(("queue" = Option<Queue>, Query, description = "Which queue it stands in"), PageQuery<Uuid>),
+    params(("queue" = Option<Queue>, Query, description = "Dead letters of this queue"), PageQuery<Uuid>),
     responses(
         (status = 200, description = "A page", body = Listing<DeadLetter>),
     ),

@@ -55,7 +55,6 @@ impl From<dead_letters::Letter> for DeadLetter {
     }
 }
 
-/// The routes.
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(list::list))

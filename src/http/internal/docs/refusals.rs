@@ -21,7 +21,7 @@ pub struct Refusal {
     of: fn(&Operation, Acts) -> bool,
 }
 
-/// Whether an operation changes something.
+/// Whether an operation writes.
 type Acts = bool;
 
 /// All shared refusals. If two of one status apply, the first is used.
@@ -48,7 +48,7 @@ pub const REFUSALS: [Refusal; 11] = [
     Refusal {
         status: "403",
         name: "Forbidden",
-        description: "`forbidden`: the token's role is too low; operators act",
+        description: "`forbidden`: the token's role is too low. Callers start openings, operators act, admins set flags",
         of: |_, acts| acts,
     },
     Refusal {
@@ -84,7 +84,7 @@ pub const REFUSALS: [Refusal; 11] = [
     Refusal {
         status: "500",
         name: "Internal",
-        description: "`internal`: a mistake of the service; its log tells more under the `request_id`",
+        description: "`internal`: a mistake of the service. Its log tells more under the `request_id`",
         of: |_, _| true,
     },
     Refusal {
@@ -128,10 +128,14 @@ fn takes(operation: &Operation, place: &ParameterIn) -> bool {
     operation.parameters.as_ref().is_some_and(|all| all.iter().any(is_there))
 }
 
-/// Adds the refusals that apply to an operation, and completes those that its handler describes.
+/// Adds the headers and refusals that apply to an operation, and completes those that its handler describes.
 pub fn complete(operation: &mut Operation, acts: Acts) {
+    let has_key = takes(operation, &ParameterIn::Header);
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
+            if has_key && status.starts_with('2') {
+                add_replay_headers(response);
+            }
             complete_response(status, response);
         }
     }
@@ -142,12 +146,21 @@ pub fn complete(operation: &mut Operation, acts: Acts) {
     }
 }
 
+/// Adds the headers of answers that are kept under an Idempotency-Key.
+fn add_replay_headers(response: &mut Response) {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let location = header(text(), "The path of the resource");
+    let replayed = header(text(), "`true` where this is the first answer again");
+    response.headers.insert("Location".to_owned(), location.into());
+    response.headers.insert("Idempotent-Replayed".to_owned(), replayed.into());
+}
+
 /// Adds the request id to every answer and the media type to every refusal.
 fn complete_response(status: &str, response: &mut Response) {
     if status >= "4" {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         response.content.insert(CONTENT_TYPE.to_owned(), content.into());
     }
-    let id = header(text::text(), "The request's `X-Request-Id`, or one of the service's; its log tells more under it");
+    let id = header(text::text(), "The request's `X-Request-Id`, or one of the service's. The log tells more under it");
     response.headers.insert("X-Request-Id".to_owned(), id.into());
 }

@@ -22,7 +22,6 @@ use crate::http::AppState;
 use crate::http::internal::fields::Country;
 use crate::http::problem::{ApiError, Kind};
 
-/// The routes.
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(set::set)).routes(routes!(changes::changes))
 }

@@ -50,8 +50,7 @@ pub struct FlagSetting {
     params(("flag" = FlagName, Path, description = "The flag")),
     request_body = FlagSetting,
     responses(
-        (status = 200, description = "What holds now", body = FlagRule),
-        (status = 403, description = "`forbidden`: admins set flags"),
+        (status = 200, description = "The rule in force", body = FlagRule),
     ),
 )]
 pub async fn set(

@@ -19,9 +19,9 @@ use sqlx::PgConnection;
     path = "/v1/account-openings/{id}",
     operation_id = "get_account_opening",
     tag = "Account openings",
-    params(("id" = uuid::Uuid, Path, description = "Its id")),
+    params(("id" = uuid::Uuid, Path, description = "The opening's id")),
     responses(
-        (status = 200, description = "As it is now", body = Resource),
+        (status = 200, description = "The opening as it is now", body = Resource),
     ),
 )]
 pub async fn get(State(state): State<Arc<AppState>>, Id(id): Id) -> Result<Json<Resource>, ApiError> {

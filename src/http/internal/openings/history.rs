@@ -56,7 +56,7 @@ impl From<Transition> for Item {
     path = "/v1/account-openings/{id}/history",
     operation_id = "list_transitions",
     tag = "Account openings",
-    params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery<i64>),
+    params(("id" = uuid::Uuid, Path, description = "The opening's id"), PageQuery<i64>),
     responses(
         (status = 200, description = "A page", body = Listing<Item>),
     ),

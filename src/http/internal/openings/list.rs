@@ -24,10 +24,10 @@ use crate::http::problem::ApiError;
     operation_id = "list_account_openings",
     tag = "Account openings",
     params(
-        ("status" = Option<Status>, Query, description = "What callers are told"),
-        ("state" = Option<StateName>, Query, description = "The state behind the status"),
-        ("market" = Option<Country>, Query, description = "ISO 3166 alpha-2"),
-        ("customer_reference" = Option<CustomerText>, Query, description = "The caller's own name for the customer"),
+        ("status" = Option<Status>, Query, description = "Openings in this status"),
+        ("state" = Option<StateName>, Query, description = "Openings in this state"),
+        ("market" = Option<Country>, Query, description = "Openings in this market: ISO 3166 alpha-2"),
+        ("customer_reference" = Option<CustomerText>, Query, description = "Openings for this customer"),
         PageQuery<Uuid>,
     ),
     responses(

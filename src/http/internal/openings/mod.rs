@@ -17,7 +17,6 @@ use utoipa_axum::routes;
 
 use crate::http::AppState;
 
-/// The routes.
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(list::list, start::start))

@@ -118,7 +118,7 @@ fn null() -> ObjectBuilder {
     params(("id" = Uuid, Path, description = "The opening's id")),
     request_body = Decision,
     responses(
-        (status = 202, description = "It will be decided so, unless the provider's answer comes first", body = Accepted),
+        (status = 202, description = "The opening will end so, unless the provider's answer comes first", body = Accepted),
         (status = 409, description = "`wrong-state`: the opening is decided already, cannot end so from its state, or is not in \
             the `expected_version`"),
     ),

@@ -44,7 +44,7 @@ pub struct Item {
     path = "/v1/account-openings/{id}/timeline",
     operation_id = "list_timeline",
     tag = "Account openings",
-    params(("id" = uuid::Uuid, Path, description = "Its id"), PageQuery<(Time, i32, String)>),
+    params(("id" = uuid::Uuid, Path, description = "The opening's id"), PageQuery<(Time, i32, String)>),
     responses(
         (status = 200, description = "A page", body = Listing<Item>),
     ),

@@ -55,7 +55,7 @@ impl From<Waiting> for WaitingWork {
     path = "/v1/outbox",
     operation_id = "list_waiting_work",
     tag = "People",
-    params(("topic" = Option<Topic>, Query, description = "What it is for"), PageQuery<Place>),
+    params(("topic" = Option<Topic>, Query, description = "Work of this topic"), PageQuery<Place>),
     responses(
         (status = 200, description = "A page", body = Listing<WaitingWork>),
     ),

@@ -10,7 +10,6 @@ use utoipa_axum::routes;
 
 use crate::http::AppState;
 
-/// The routes.
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(discard::discard))
 }

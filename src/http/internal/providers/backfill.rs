@@ -46,12 +46,11 @@ pub struct Started {
     path = "/v1/providers/{provider}/backfill",
     operation_id = "start_backfill",
     tag = "People",
-    params(("provider" = String, Path, description = "Its name", example = "nexusbank")),
+    params(("provider" = String, Path, description = "The provider's name", example = "nexusbank")),
     request_body = Wanted,
     responses(
-        (status = 202, description = "It will be done", body = Started),
-        (status = 404, description = "`not-found`: no such provider"),
-        (status = 409, description = "`wrong-state`: this provider has no list, or `since` has not come yet"),
+        (status = 202, description = "The list will be read", body = Started),
+        (status = 409, description = "`wrong-state`: this provider has no list, or `since` is in the future"),
     ),
 )]
 pub async fn start(

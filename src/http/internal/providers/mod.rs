@@ -96,7 +96,6 @@ impl FromRequestParts<Arc<AppState>> for Named {
     }
 }
 
-/// The routes.
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(backfill::start)).routes(routes!(list::list))
 }

@@ -61,7 +61,7 @@ pub struct VerifiedAgain {
     tag = "People",
     request_body = WhichToVerify,
     responses(
-        (status = 200, description = "As far as it came within a few seconds", body = VerifiedAgain),
+        (status = 200, description = "The result of a few seconds of work", body = VerifiedAgain),
     ),
 )]
 pub async fn reverify_all(

@@ -51,7 +51,7 @@ impl From<Whole> for WholeRefusedWebhook {
     path = "/v1/rejected-requests/{id}",
     operation_id = "get_rejected_request",
     tag = "People",
-    params(("id" = Uuid, Path, description = "Its id")),
+    params(("id" = Uuid, Path, description = "The refused request's id")),
     responses(
         (status = 200, description = "With headers and body", body = WholeRefusedWebhook),
     ),

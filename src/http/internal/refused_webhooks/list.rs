@@ -21,8 +21,8 @@ use crate::http::problem::ApiError;
     operation_id = "list_rejected_requests",
     tag = "People",
     params(
-        ("provider" = Option<ProviderName>, Query, description = "Whose path they were sent to"),
-        ("cause" = Option<Cause>, Query, description = "Why they were refused"),
+        ("provider" = Option<ProviderName>, Query, description = "Requests to this provider's path"),
+        ("cause" = Option<Cause>, Query, description = "Requests with this cause"),
         PageQuery<Uuid>,
     ),
     responses(

@@ -50,7 +50,7 @@ pub struct RefusedWebhook {
     body_kept: bool,
     /// The time at which it verified after all.
     verified_at: Option<DateTime<Utc>>,
-    /// Its key in the inbox since then.
+    /// Its key in the inbox, once verified.
     event_id: Option<String>,
     /// What the inbox did with it: `stored`, `duplicate`, `burst_duplicate`, `conflict`, or `nothing` to store.
     outcome: Option<String>,
@@ -85,7 +85,6 @@ fn provider(text: &str) -> Result<String, Takes> {
     fields::text(text, MAX_NAME)
 }
 
-/// The routes.
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(list::list))

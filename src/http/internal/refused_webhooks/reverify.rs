@@ -21,12 +21,12 @@ use crate::http::problem::ApiError;
     path = "/v1/rejected-requests/{id}/reverify",
     operation_id = "reverify_rejected_request",
     tag = "People",
-    params(("id" = Uuid, Path, description = "Its id")),
+    params(("id" = Uuid, Path, description = "The refused request's id")),
     request_body = Reason,
     responses(
-        (status = 202, description = "It is the provider's, and is in the inbox", body = Accepted),
-        (status = 409, description = "`wrong-state`: it is still refused, was verified already, its body was not kept, or \
-            there is no such provider"),
+        (status = 202, description = "The request is the provider's, and is in the inbox", body = Accepted),
+        (status = 409, description = "`wrong-state`: the request is still refused or was verified already, its body was not kept, \
+            or there is no such provider"),
     ),
 )]
 pub async fn reverify(

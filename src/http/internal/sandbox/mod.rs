@@ -42,7 +42,7 @@ pub struct Sent {
     tag = "Sandbox",
     request_body = SetStatus,
     responses(
-        (status = 202, description = "Sent", body = Sent),
+        (status = 202, description = "The message was sent", body = Sent),
         (status = 404, description = "`not-found`: no opening has this id"),
     ),
 )]
