@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use account_opening::clock::Clock;
-use account_opening::db::timers::{ClaimCursor, Room, claim};
+use account_opening::db::timers::{ClaimCursor, PollCapacity, claim};
 use chrono::TimeDelta;
 use sqlx::{Connection, PgConnection};
 
@@ -16,7 +16,7 @@ use crate::world::World;
 
 /// What the poller claims at once.
 const BATCH: u8 = 32;
-const ROOMS: [Room; 1] = [Room { provider: "nexusbank", most: BATCH as usize }];
+const CAPACITIES: [PollCapacity; 1] = [PollCapacity { provider: "nexusbank", most: BATCH as usize }];
 const WORKERS: usize = 4;
 /// Looks that find nothing.
 const LOOKS: u16 = 200;
@@ -102,7 +102,8 @@ impl Claims {
         let (early, began) = (Clock::system().now() - EARLY, Instant::now());
         for _ in 0..LOOKS {
             let found =
-                claim(&mut self.cell.connection, &ClaimCursor::default(), early, early, &ROOMS, BATCH.into()).await;
+                claim(&mut self.cell.connection, &ClaimCursor::default(), early, early, &CAPACITIES, BATCH.into())
+                    .await;
             assert!(found.expect("Postgres answers").is_empty(), "nothing is due");
         }
         millis(began.elapsed() / LOOKS.into())
@@ -114,7 +115,7 @@ async fn work(mut connection: PgConnection, cursor: ClaimCursor, most: u64) -> u
     let mut claimed = 0;
     while claimed < most {
         let now = Clock::system().now();
-        let due = claim(&mut connection, &cursor, now, now + LEASE, &ROOMS, BATCH.into()).await;
+        let due = claim(&mut connection, &cursor, now, now + LEASE, &CAPACITIES, BATCH.into()).await;
         let due = due.expect("Postgres answers");
         if due.is_empty() {
             break;

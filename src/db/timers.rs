@@ -103,7 +103,7 @@ pub async fn set(connection: &mut PgConnection, openings: &[&Opening]) -> sqlx::
 
 /// The capacity for polls of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct PollCapacity {
     pub provider: &'static str,
     /// The maximum number of polls.
     pub most: usize,
@@ -119,10 +119,10 @@ pub async fn claim(
     cursor: &ClaimCursor,
     now: Time,
     lease_until: Time,
-    rooms: &[Room],
+    capacities: &[PollCapacity],
     limit: i64,
 ) -> sqlx::Result<Vec<Due>> {
-    let polls = rooms.iter().filter(|it| it.most > 0);
+    let polls = capacities.iter().filter(|it| it.most > 0);
     let polls = polls.map(|it| (Line::Polls(it.provider), i64::try_from(it.most).unwrap_or(limit)));
     let lines: Vec<(Line, i64)> = std::iter::once((Line::Urgent, limit)).chain(polls).collect();
     let (mut ids, mut read) = (BTreeSet::new(), Vec::with_capacity(lines.len()));

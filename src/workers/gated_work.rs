@@ -7,7 +7,7 @@ use futures::FutureExt;
 use super::{Context, backfill};
 use crate::clock::Time;
 use crate::db::backfills::Cause;
-use crate::db::timers::Room;
+use crate::db::timers::PollCapacity;
 use crate::db::{WITHIN, conclude};
 use crate::domain::Topic;
 use crate::outbound::capacity::GatedWork;
@@ -40,9 +40,10 @@ impl Context {
 
     /// How many openings of each provider may be polled now, at most `most` of each.
     #[must_use]
-    pub fn poll_capacity(&self, most: usize) -> Vec<Room> {
-        let room = |provider| Room { provider, most: self.gates.gate(provider, "lookup").capacity().min(most) };
-        self.providers.names().map(room).collect()
+    pub fn poll_capacity(&self, most: usize) -> Vec<PollCapacity> {
+        let capacity =
+            |provider| PollCapacity { provider, most: self.gates.gate(provider, "lookup").capacity().min(most) };
+        self.providers.names().map(capacity).collect()
     }
 
     #[must_use]

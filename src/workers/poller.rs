@@ -16,7 +16,7 @@ use super::{Context, facts};
 use crate::clock::Time;
 use crate::db::inbox;
 use crate::db::inbox::NewFact;
-use crate::db::timers::{self, Due, Room};
+use crate::db::timers::{self, Due, PollCapacity};
 use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 use crate::driver::{Counts, TickError, Worker, next_completed};
@@ -105,26 +105,26 @@ impl Poller {
         let Context { pool, call_timeout, lease_margin, claim_cursor, faults, .. } = &self.0;
         let lease_until = now + *call_timeout + *lease_margin;
         let mut connection = pool.acquire().await?;
-        let rooms = self.rooms(now);
-        let claim = timers::claim(&mut connection, claim_cursor, now, lease_until, &rooms, BATCH.into());
+        let capacities = self.capacities(now);
+        let claim = timers::claim(&mut connection, claim_cursor, now, lease_until, &capacities, BATCH.into());
         let claiming = faults.around(self.name(), Step::Claim, claim);
         let result = tokio::time::timeout(WITHIN, claiming).await;
         let due: sqlx::Result<Vec<Due>> = conclude(connection, result);
-        self.give_back(&rooms, due.as_deref().unwrap_or_default());
+        self.give_back(&capacities, due.as_deref().unwrap_or_default());
         Ok(due?)
     }
 
     /// The number of openings that may be polled now, per provider: bounded by gate and budget.
-    fn rooms(&self, now: Time) -> Vec<Room> {
-        let rooms = self.0.poll_capacity(BATCH.into()).into_iter();
-        rooms.map(|it| Room { most: self.0.poll_budget.take(it.provider, it.most, now), ..it }).collect()
+    fn capacities(&self, now: Time) -> Vec<PollCapacity> {
+        let capacities = self.0.poll_capacity(BATCH.into()).into_iter();
+        capacities.map(|it| PollCapacity { most: self.0.poll_budget.take(it.provider, it.most, now), ..it }).collect()
     }
 
     /// Returns the budget of unclaimed polls to other ticks.
-    fn give_back(&self, rooms: &[Room], due: &[Due]) {
-        for room in rooms {
-            let used = due.iter().filter(|it| it.provider == room.provider && asked_about(it).is_some()).count();
-            self.0.poll_budget.give_back(room.provider, room.most.saturating_sub(used));
+    fn give_back(&self, capacities: &[PollCapacity], due: &[Due]) {
+        for capacity in capacities {
+            let used = due.iter().filter(|it| it.provider == capacity.provider && asked_about(it).is_some()).count();
+            self.0.poll_budget.give_back(capacity.provider, capacity.most.saturating_sub(used));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use account_opening::clock::Time;
 use account_opening::db::gauges;
-use account_opening::db::timers::{self, ClaimCursor, Due, Room};
+use account_opening::db::timers::{self, ClaimCursor, Due, PollCapacity};
 use account_opening::driver::tick;
 use account_opening::workers::poller::Poller;
 use chrono::TimeDelta;
@@ -15,8 +15,8 @@ use crate::support::TestApp;
 
 /// As many as the poller claims at once.
 const BATCH: usize = 32;
-const OPEN: &[Room] = &[Room { provider: "nexusbank", most: BATCH }];
-const SHUT: &[Room] = &[Room { provider: "nexusbank", most: 0 }];
+const OPEN: &[PollCapacity] = &[PollCapacity { provider: "nexusbank", most: BATCH }];
+const SHUT: &[PollCapacity] = &[PollCapacity { provider: "nexusbank", most: 0 }];
 
 /// Openings that wait for a provider, of no use but to stand in its line. Their history is missing, so they go before the
 /// invariants are checked.
@@ -57,8 +57,13 @@ impl Herd<'_> {
     }
 }
 
-async fn claim(connection: &mut PgConnection, cursor: &ClaimCursor, now: Time, rooms: &[Room]) -> Vec<Due> {
-    timers::claim(connection, cursor, now, now + TimeDelta::seconds(15), rooms, BATCH as i64).await.unwrap()
+async fn claim(
+    connection: &mut PgConnection,
+    cursor: &ClaimCursor,
+    now: Time,
+    capacities: &[PollCapacity],
+) -> Vec<Due> {
+    timers::claim(connection, cursor, now, now + TimeDelta::seconds(15), capacities, BATCH as i64).await.unwrap()
 }
 
 /// Entries of the indexes and rows of the table that this connection has read, since some time before the transaction.
@@ -126,12 +131,12 @@ async fn a_look_reads_what_it_takes_and_no_more() {
     transaction.rollback().await.unwrap();
 
     herd.waits(1_000, "nexusbank", due, due).await;
-    for (rooms, most) in [(OPEN, 2 * BATCH), (SHUT, BATCH)] {
+    for (capacities, most) in [(OPEN, 2 * BATCH), (SHUT, BATCH)] {
         let mut transaction = app.pool.begin().await.unwrap();
         let cursor = ClaimCursor::default();
         let mut before = read(&mut transaction).await;
         for look in 1..=25 {
-            assert_eq!(claim(&mut transaction, &cursor, now, rooms).await.len(), most, "look {look}");
+            assert_eq!(claim(&mut transaction, &cursor, now, capacities).await.len(), most, "look {look}");
             let after = read(&mut transaction).await;
             // An entry to find each, one to claim it and one of a claim that was rolled back, and one where a line's scan ends.
             assert!(after - before <= 3 * most as i64 + 2, "look {look} of {most} read {}", after - before);

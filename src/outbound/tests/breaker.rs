@@ -239,17 +239,17 @@ proptest! {
         for act in acts {
             let phase = it.phase();
             model.look(phase, false);
-            let room = it.capacity();
+            let capacity = it.capacity();
             match act {
                 Act::Begin => match it.breaker.admit(it.now) {
                     Ok(permit) => {
-                        prop_assert!(room > 0 && phase != Phase::Open);
+                        prop_assert!(capacity > 0 && phase != Phase::Open);
                         model.under_way.push((permit, model.since));
                         prop_assert!(phase != Phase::HalfOpen || model.of_now() <= probes, "more than the probes");
                         prop_assert!(it.breaker.forced().is_some() || model.paused_until <= it.now);
                     }
                     Err((why, until)) => {
-                        prop_assert_eq!(room, 0);
+                        prop_assert_eq!(capacity, 0);
                         prop_assert!(until > it.now && until - it.now <= LONGEST_PAUSE.max(OPEN_FOR));
                         prop_assert!(it.breaker.forced() != Some(Forced::Closed));
                         prop_assert!(phase != Phase::Closed || why == Refusal::Paused);
