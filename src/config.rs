@@ -54,7 +54,6 @@ pub struct Database {
     pub pg_bin_dir: Option<PathBuf>,
 }
 
-/// The validated settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub database: Database,

@@ -52,7 +52,6 @@ pub enum TickError {
     Panicked,
 }
 
-/// Background work.
 #[async_trait]
 pub trait Worker: Send + Sync + 'static {
     type Counts: Counts;

@@ -16,11 +16,9 @@ pub const BEARER: &str = "a bearer key: visible ASCII characters";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}; expected {expected}")]
 pub struct SettingError {
-    /// The environment variable.
     pub name: &'static str,
     /// The problem, with the value unless it is secret.
     pub problem: String,
-    /// The expected value.
     pub expected: String,
 }
 

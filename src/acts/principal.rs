@@ -1,4 +1,4 @@
-//! Who acts, and what their role allows.
+//! Principals and the acts that their roles allow.
 //!
 //! An act takes the proof of its least role as an argument, and the proof is made from a principal with that role alone: an act
 //! passes without its role from no REST handler, page or test.
@@ -45,15 +45,15 @@ macro_rules! proof {
 }
 
 proof!(
-    /// A principal who may start openings.
+    /// A principal that may start openings.
     Caller
 );
 proof!(
-    /// A principal who may act on openings, cases, dead letters, breakers and refused webhooks.
+    /// A principal that may act on openings, cases, dead letters, breakers and refused webhooks.
     Operator
 );
 proof!(
-    /// A principal who may set flags.
+    /// A principal that may set flags.
     Admin
 );
 

@@ -60,7 +60,7 @@ pub fn unfit(name: &'static str, error: &sqlx::Error) -> Option<SettingError> {
 }
 
 impl Database {
-    /// Opens the configured database, whose schema must be current, or starts and migrates a private cluster.
+    /// Opens the configured database (its schema must be current), or starts and migrates a private cluster.
     ///
     /// # Errors
     /// If the database cannot be used.

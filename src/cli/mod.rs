@@ -114,7 +114,7 @@ fn run() -> anyhow::Result<()> {
 }
 
 /// Parses the arguments; missing ones come from the environment, then from `.env` in the working directory. Help,
-/// version and usage errors exit before `.env` is read, whatever it contains.
+/// version and usage errors exit before `.env` is read.
 fn parsed() -> Result<Cli, Misconfigured> {
     let command = Cli::command();
     let given = command.clone().get_matches();

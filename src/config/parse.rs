@@ -42,7 +42,6 @@ string_enum!(
 pub struct Token {
     /// The caller's name, shown in logs and in the records of acts.
     pub name: String,
-    /// The bearer token.
     pub secret: SecretString,
     pub role: Role,
 }

@@ -150,7 +150,6 @@ pub enum Settled {
         items: usize,
         /// Items that were new to the inbox.
         new_facts: usize,
-        /// The next step.
         then: Then,
     },
     /// The call failed; retry at `at`.

@@ -136,7 +136,7 @@ pub async fn resolve(
     Ok(same.map_or(Resolved::NotFound, |same| if same { Resolved::Already } else { Resolved::Otherwise }))
 }
 
-/// Erases the cases of an opening. A cause may be an IBAN, whose hash could be found by trial, so the case's own id,
+/// Erases the cases of an opening. A cause may be an IBAN, and its hash could be found by trial, so the case's own id,
 /// which is unique, replaces it.
 pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::Result<()> {
     sqlx::query!(

@@ -30,7 +30,7 @@ pub struct Count {
 pub const MAX_COUNTED: i64 = 10_000;
 
 /// Restricts the transaction's plans to index scans. Each query has a small limit; for a few rows the planner may
-/// prefer a sequential or bitmap scan, whose cost grows with the table.
+/// prefer a sequential or bitmap scan, at a cost that grows with the table.
 pub async fn by_index(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- gauges::by_index

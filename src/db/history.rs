@@ -54,7 +54,7 @@ pub struct Anchored {
     pub head_hash: Vec<u8>,
 }
 
-/// The remaining traces of a history whose head was exported.
+/// The remaining traces of an exported history.
 #[derive(Clone, Debug)]
 pub struct Remains {
     /// The position of the head in the request, from 1.

@@ -63,7 +63,7 @@ pub async fn list(connection: &mut PgConnection, opening: Option<Uuid>, page: Pa
     .await
 }
 
-/// Whether this act was recorded. True after a commit whose reply was lost.
+/// Whether this act was recorded. True after a commit with a lost reply.
 pub async fn is_recorded(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"-- operator_actions::is_recorded

@@ -45,7 +45,6 @@ const FUNCTIONS: [&str; 2] = ["opening_step_is_legal(text, text)", "room_on_disk
 /// A power that makes a role unfit for the service: it could disable the triggers that defend the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Power {
-    /// A superuser.
     Superuser,
     /// Owner of a table, a trigger's function or the schema.
     Owner,

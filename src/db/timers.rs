@@ -1,7 +1,7 @@
 //! `timers`: the time of the poller's next look at each opening.
 //!
 //! Timers form queues: urgent ones (deadline passed, or no provider to ask) in one queue, and the polls of each
-//! provider in a queue of their own. A claim reads only the head of a queue, whatever its length and the other queues.
+//! provider in a queue of their own. A claim reads only the head of a queue, independent of its length and of other queues.
 //! The timer's columns determine its queue; the work itself is read from the anchor.
 
 mod claim_cursor;
@@ -16,7 +16,6 @@ use self::claim_cursor::{Line, Place};
 use crate::clock::Time;
 use crate::domain::{Opening, StateName};
 
-/// A claimed timer.
 #[derive(Clone, Debug)]
 pub struct Due {
     pub opening_id: Uuid,

@@ -129,7 +129,7 @@ async fn a_wake_up_during_a_tick_begins_one_whatever_that_leaves() {
 
 const REST: Duration = Duration::from_millis(8);
 
-/// Something comes at each of `times`, in order, and a tick takes all that came and `takes` ms, whatever it is; when each
+/// Something comes at each of `times`, in order, and a tick takes all that came and `takes` ms; when each
 /// tick began, in ms, and how much it took.
 fn ticks(takes: u64, rest: Duration, times: &[u64]) -> Vec<(u64, usize)> {
     let (begin, takes) = (Instant::now(), Duration::from_millis(takes));

@@ -21,7 +21,7 @@ string_enum!(
     Defence {
         /// A webhook is acknowledged as soon as it is in memory.
         AckAfterCommit = "ack-before-commit",
-        /// Any worker settles a row, whatever its lease token.
+        /// Any worker settles a row, without checking the lease token.
         LeaseToken = "no-lease-token",
         /// An event's key is looked up before the insert, without a unique index: two writers may look at once, and a
         /// duplicate acts again.

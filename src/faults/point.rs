@@ -8,13 +8,10 @@ use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
-    /// Claims due work.
     Claim,
-    /// Calls another system.
     Call,
     /// Writes the result.
     Settle,
-    /// Commits the transaction.
     Commit,
 }
 

@@ -31,7 +31,6 @@ pub struct AppState {
     pub webhook_activity: WebhookActivity,
     /// Stores refused webhooks.
     pub refused_webhooks: RefusedWebhooks,
-    /// Renders the metrics.
     pub metrics: PrometheusHandle,
 }
 

@@ -1,4 +1,4 @@
-//! A stream whose peer must read answers in time, and that tells its timer when bytes arrive.
+//! A stream that requires its peer to read answers in time, and tells its timer when bytes arrive.
 //!
 //! Neither the HTTP library nor the kernel limits how long an answer may wait for a client that does not read. Such a
 //! client would hold its connection and the answer in memory.

@@ -14,7 +14,6 @@ use crate::db::inbox::NewFact;
 
 /// More messages than this within a minute or two count as very many: ten times an opening's normal total.
 const MANY: u32 = 32;
-/// Maximum counted openings.
 const MAX_COUNTED: usize = 2_048;
 /// The number of separate lanes.
 const LANES: u64 = 16;

@@ -26,11 +26,9 @@ pub struct Rules {
 string_enum!(
     /// Which calls the breaker permits.
     Phase {
-        /// All.
         Closed = "closed",
         /// A few, to learn whether the other system is back.
         HalfOpen = "half_open",
-        /// None.
         Open = "open",
     }
 );

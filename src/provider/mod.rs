@@ -231,7 +231,7 @@ fn is_credential(name: &str) -> bool {
     ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"].contains(&name)
 }
 
-/// A request whose signature proves that the provider sent it.
+/// A request with a valid signature of the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// The provider's event id. None: the provider has none, and the body's hash replaces it.

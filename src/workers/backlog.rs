@@ -11,7 +11,7 @@ use crate::workers::Context;
 /// Counts once, as far as the bound and no further, from an index. Returns the count.
 pub async fn check(context: &Context) -> Result<i64, TickError> {
     let Context { pool, clock, faults, backlog, most_waiting: bound, .. } = context;
-    // `acquire` logs a database that refuses connections. This task needs one every few seconds, whatever the load.
+    // `acquire` logs a database that refuses connections. This task needs one every few seconds at any load.
     let mut connection = acquire(pool).await?;
     let count = faults.around("backlog", Step::Claim, inbox::due(&mut connection, clock.now(), *bound));
     let result = tokio::time::timeout(WITHIN, count).await;

@@ -20,12 +20,12 @@ use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
 use crate::telemetry::metrics;
 
-/// Rows in one commit.
+/// Rows per commit.
 const BATCH: i64 = 500;
-/// Changes of counts in one commit: a few come with every batch of the inbox.
+/// Count changes per commit: every batch of the inbox adds a few.
 const CHANGES: i64 = 10_000;
 
-/// The sweeps, as logs and metrics name them.
+/// The names of the sweeps in logs and metrics.
 pub const SWEEPS: [&str; 10] = [
     "idempotency_keys",
     "parked_facts",
@@ -39,40 +39,38 @@ pub const SWEEPS: [&str; 10] = [
     "archived_work",
 ];
 
-/// The worker.
 pub struct Sweeper(pub Context);
 
-/// What a tick did.
+/// The result of a tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Idempotency keys that expired.
+    /// Expired idempotency keys deleted.
     pub keys: u64,
     /// Parked facts that became dead letters.
     pub parked: u64,
-    /// Dead letters that were emptied.
+    /// Dead letters erased.
     pub erased: u64,
-    /// Changes of how many openings there are that were added up.
+    /// Changes of the opening counts added up.
     pub counted: u64,
-    /// Work for the tracker that was given up, since none is configured.
+    /// Tracker work cancelled because no tracker is configured.
     pub given_up: u64,
-    /// Events that were given a position.
+    /// Events given a position.
     pub placed: u64,
-    /// Starts of the database server that were noticed.
+    /// Starts of the database server recorded.
     pub starts: u64,
-    /// What moved to the archives.
+    /// Rows archived.
     pub archived: Archived,
     /// The sweeps that failed.
     pub failed: Vec<&'static str>,
 }
 
-/// What moved to the archives.
+/// Rows archived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Archived {
-    /// Facts that were copied there and emptied in the inbox.
+    /// Facts copied and emptied in the inbox.
     pub facts: Moved,
-    /// Facts of which the inbox had kept the key, and does no more.
+    /// Keys of archived facts deleted from the inbox.
     pub keys: Moved,
-    /// Deliveries and commands.
     pub work: Moved,
 }
 
@@ -81,10 +79,10 @@ impl Counts for Swept {
         self.may_be_more() || !self.failed.is_empty()
     }
 
-    /// What failed is tried again in its own time.
+    /// Failed sweeps are retried with the next tick.
     fn may_be_more(&self) -> bool {
         let Archived { facts, keys, work } = self.archived;
-        // Changes come all the time: only a full batch is a reason to go round again at once.
+        // Count changes arrive constantly; only a full batch justifies another tick at once.
         self.keys + self.parked + self.erased + self.given_up > 0
             || self.counted >= CHANGES.unsigned_abs()
             || self.placed >= events::MAX_PLACED
@@ -131,15 +129,15 @@ impl Worker for Sweeper {
     }
 }
 
-/// A tick under way.
+/// A tick in progress.
 struct Round<'a> {
     sweeper: &'a Sweeper,
     failed: Vec<&'static str>,
 }
 
 impl Round<'_> {
-    /// Does one sweep on a connection of its own. Whatever that meets is logged and counted, and the next sweep goes on: only a
-    /// database that gives no connection ends the tick.
+    /// Runs one sweep on its own connection. An error is logged and counted, and the next sweep runs; only a database
+    /// without a free connection ends the tick.
     async fn sweep<T: Default>(
         &mut self,
         name: &'static str,
@@ -180,7 +178,7 @@ impl Sweeper {
         Ok(Archived { facts, keys, work: work.await? })
     }
 
-    /// In a commit of its own, so that what is deleted from one table and what was copied to another stand or fall together.
+    /// One commit, so that a delete from one table and its copy in another take effect together.
     async fn in_one_commit(
         &self,
         connection: &mut PgConnection,
@@ -192,8 +190,8 @@ impl Sweeper {
         Ok(moved)
     }
 
-    /// Gives up work for the tracker where none is configured. A replica that has one may still do it (a rolling restart), so it
-    /// waits for as long as an outage of the tracker is waited out.
+    /// Cancels tracker work if no tracker is configured. A replica that has one may still send it (rolling restart), so
+    /// it is kept as long as an outage of the tracker would be waited out.
     async fn give_up_tracker_work(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
         if self.0.tracker.is_some() {
             return Ok(0);

@@ -1,7 +1,7 @@
-//! The timeline of an opening with what each fact said: the provider's word, or why there was none.
+//! The timeline of an opening, with the provider's status word of each fact, or the failure of a poll.
 //!
-//! The inbox keeps bodies, and only an adapter can read them. So the words are read with each page instead of being stored a second
-//! time, where an erasure would have to find them.
+//! The inbox stores bodies, and only an adapter can read them. So the words are read with each page rather than stored
+//! again, where an erasure would have to find them.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,10 +18,7 @@ use crate::db::timeline::{self, Item};
 use crate::domain::{Fact, Opening, PollOutcome};
 use crate::provider::Providers;
 
-/// A page of the timeline, oldest first, with what each fact said.
-///
-/// # Errors
-/// When the database is away.
+/// A page of the timeline, oldest first, with each fact's status word or failure.
 pub async fn list(
     connection: &mut PgConnection,
     providers: &Providers,
@@ -33,10 +30,7 @@ pub async fn list(
     Ok(items)
 }
 
-/// Adds what each fact said to its detail: `provider_status`, or `failure` where the provider was asked and gave no answer.
-///
-/// # Errors
-/// When the database is away.
+/// Adds to each fact's detail `provider_status`, or `failure` for an unanswered poll.
 pub async fn add_words(connection: &mut PgConnection, providers: &Providers, items: &mut [Item]) -> sqlx::Result<()> {
     let facts = timeline::facts(connection, items).await?;
     let said: HashMap<Uuid, (&str, Value)> =
@@ -49,7 +43,7 @@ pub async fn add_words(connection: &mut PgConnection, providers: &Providers, ite
     Ok(())
 }
 
-/// The name and the value that a fact adds. A body over which an adapter panics is shown without.
+/// The name and value that a fact adds. None, if the adapter panics on the body.
 fn said(providers: &Providers, row: &Pending) -> Option<(&'static str, Value)> {
     let read = catch_unwind(AssertUnwindSafe(|| read_one(providers, row))).ok()?;
     match read.ok()?.1 {

@@ -1,6 +1,6 @@
 //! Writes when each provider last sent a webhook, and reads the marks of other replicas.
 //!
-//! One small write every few seconds, whatever the load: no webhook waits for it. A crash loses the marks since the last run.
+//! One small write every few seconds at any load; no webhook waits for it. A crash loses the marks since the last run.
 
 use sqlx::Connection;
 

@@ -32,7 +32,7 @@ async fn ends(app: &TestApp, table: &str) -> i64 {
     sqlx::query_scalar("select last_value from failures").fetch_one(&mut *connection).await.unwrap()
 }
 
-/// Every kind of write meets every momentary error twice, and nobody outside notices.
+/// Every kind of write meets every transient error twice, invisibly to callers.
 #[tokio::test]
 async fn a_momentary_error_is_tried_again_and_noticed_by_nobody() {
     let app = TestApp::start().await;
@@ -62,7 +62,7 @@ async fn a_momentary_error_is_tried_again_and_noticed_by_nobody() {
     app.finish().await;
 }
 
-/// Within bounds: an error that stays is told to whoever waits, and what was refused leaves nothing behind.
+/// Retries are bounded: a permanent error reaches the caller, and a refused write leaves nothing behind.
 #[tokio::test]
 async fn an_error_that_stays_is_told_in_the_end() {
     let app = TestApp::start().await;
@@ -86,7 +86,7 @@ async fn an_error_that_stays_is_told_in_the_end() {
     app.finish().await;
 }
 
-/// A COMMIT took effect and nobody was told: whoever looks finds one opening, one fact, one of everything.
+/// A COMMIT took effect but its reply was lost: exactly one opening, one fact, one of every effect exists.
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_looked_up_and_not_done_twice() {
     let app = TestApp::with().through_proxy().start().await;

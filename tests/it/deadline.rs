@@ -51,7 +51,7 @@ async fn a_word_from_the_bank_every_twenty_minutes_postpones_nothing() {
     app.finish().await;
 }
 
-/// The last poll counts whatever it comes to: here the bank is down the whole time.
+/// The last poll escalates with any result: here the bank is down the whole time.
 #[tokio::test]
 async fn a_bank_that_is_down_is_escalated_all_the_same() {
     let app = TestApp::start().await;

@@ -30,14 +30,14 @@ const FIGURES: [&str; 18] = [
     "seconds",
 ];
 
-/// A demo whose temporary files are in a folder of the test's.
+/// A demo with its temporary files in the test's folder.
 fn demo(arguments: &[&str]) -> (Program, Arc<Folder>) {
     let folder = Folder::new();
     let program = Program::new(&[&["demo"], arguments].concat()).within(&folder);
     (program.env("TMPDIR", folder.path().display().to_string()), folder)
 }
 
-/// Whatever is left of its temporary files, once its Postgres has let go.
+/// The temporary files that remain after its Postgres has exited.
 async fn leaves_nothing(folder: &Folder) {
     let left = || std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().path()).collect::<Vec<_>>();
     eventually("nothing is left", WITHIN, async || left().is_empty().then_some(())).await;

@@ -132,7 +132,7 @@ async fn there_is_always_a_place_to_read_on_from() {
     app.finish().await;
 }
 
-/// G1, P11: another transaction that stays open, in whatever database of the server, holds up no event.
+/// G1, P11: a long transaction in any database of the server delays no event.
 #[tokio::test]
 async fn a_transaction_that_stays_open_holds_up_no_event() {
     let app = TestApp::start().await;
@@ -179,7 +179,7 @@ async fn the_age_of_the_oldest_event_without_a_position_is_measured() {
     app.finish().await;
 }
 
-/// G3: whatever the order in which they are found once more.
+/// G3: in any order of finding them again.
 #[tokio::test]
 async fn contradictions_that_are_found_again_after_a_restored_dump_come_under_the_same_ids() {
     let app = TestApp::start().await;
@@ -210,7 +210,7 @@ async fn contradictions_that_are_found_again_after_a_restored_dump_come_under_th
     app.finish().await;
 }
 
-/// P11: commits overtake each other while somebody reads; none is skipped, none comes twice.
+/// P11: commits overtake each other during reads; no event is skipped or repeated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_reader_misses_none_while_many_write() {
     let app = TestApp::start().await;

@@ -148,7 +148,7 @@ async fn a_look_reads_what_it_takes_and_no_more() {
     app.finish().await;
 }
 
-/// P14: with room and without, whatever else is due and for how long.
+/// P14: with and without capacity, regardless of other due timers.
 #[tokio::test]
 async fn a_deadline_that_passes_behind_two_thousand_polls_is_seen_in_the_next_tick() {
     let app = TestApp::start().await;

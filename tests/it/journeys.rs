@@ -110,7 +110,7 @@ async fn a_correlated_status_proves_that_an_unanswered_submission_was_taken() {
     app.finish().await;
 }
 
-/// P9: a submission whose answer was lost is looked for before it is repeated.
+/// P9: after a lost answer the service looks the submission up before repeating it.
 #[tokio::test]
 async fn an_unanswered_submission_is_recovered_and_not_made_twice() {
     for fault in [Fault::ErrorAfter { status: 500 }, Fault::HangAfter, Fault::Garbage] {

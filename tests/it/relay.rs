@@ -143,7 +143,7 @@ async fn what_a_dead_worker_had_claimed_is_done_again_after_its_lease() {
     app.finish().await;
 }
 
-/// P11: the key is the outbox row's id, whatever went wrong before.
+/// P11: the key is the outbox row's id, after any earlier failure.
 #[tokio::test]
 async fn a_call_has_the_same_idempotency_key_on_every_repeat() {
     let app = TestApp::start().await;

@@ -64,7 +64,7 @@ async fn a_publication_of_all_tables_stops_no_sweep() {
 /// counted under its name.
 #[tokio::test]
 async fn a_sweep_that_fails_holds_up_none_of_the_others() {
-    // The table whose rows the sweep deletes or changes, and the right that it lacks.
+    // The table that the sweep changes, and the right that it lacks.
     for (sweep, right) in [
         ("idempotency_keys", "delete on idempotency_keys"),
         ("opening_counts", "delete on opening_count_changes"),

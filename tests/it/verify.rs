@@ -1,4 +1,4 @@
-//! P22: what somebody did who may switch the triggers off is found, and where.
+//! P22: changes by a role that can disable triggers are found and located.
 //!
 //! Each test forges a history as superuser with the triggers off, asks the verifier, and puts the history back.
 
@@ -11,7 +11,7 @@ use world::Verdict;
 
 use crate::support::{KEY, TestApp};
 
-/// An app with openings in several states; the id of one whose history has five rows.
+/// An app with openings in several states; the id of one with a history of five rows.
 async fn opened() -> (TestApp, Uuid) {
     let app = TestApp::start().await;
     app.open().waiting().await;

@@ -69,7 +69,6 @@ impl Asked {
     }
 }
 
-/// The result.
 #[derive(Serialize)]
 pub struct Outcome {
     pub passed: bool,

@@ -38,7 +38,6 @@ struct Life {
     child: Option<Child>,
     /// When it is started next, while it is down.
     start_at: Option<Instant>,
-    /// Unexpected exits.
     crashes: Vec<String>,
     starts: u64,
 }

@@ -156,7 +156,6 @@ impl World {
         Ok((rows > 0).then(|| format!("{rows} rows stand outside of the cell {}", sql::CELL)))
     }
 
-    /// Unexpected exits.
     pub async fn crashes(&self) -> Vec<String> {
         let mut crashes = Vec::new();
         for replica in &self.targets.replicas {

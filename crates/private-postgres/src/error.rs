@@ -98,7 +98,6 @@ pub enum ClusterError {
     #[error("PostgreSQL on {} did not answer within {seconds} s ({last}); last log lines:\n{log}", .folder.display())]
     NoAnswer {
         folder: PathBuf,
-        /// The time limit.
         seconds: u64,
         /// The error of the last attempt to connect.
         last: String,

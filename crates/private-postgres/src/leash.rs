@@ -1,7 +1,7 @@
 //! A child process that cannot outlive this process, even after SIGKILL.
 //!
-//! The child is a shell. It runs the program in the background and watches its standard input, a pipe whose other end
-//! this process holds. Closing that end stops the program: [`Leash::stop`] closes it on purpose, a drop implicitly, and
+//! The child is a shell. It runs the program in the background and watches its standard input, a pipe; this
+//! process holds the other end. Closing that end stops the program: [`Leash::stop`] closes it on purpose, a drop implicitly, and
 //! the kernel when this process dies. This works wherever a shell exists, and needs no signal to a pid that may belong
 //! to another process by now. The child has its own process group, so that Ctrl-C in the terminal reaches only this
 //! process and Postgres is stopped last.

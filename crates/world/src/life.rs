@@ -1,6 +1,6 @@
 //! The life of an account request at the bank: progress, decision, and the webhooks about both.
 //!
-//! A decision enters the ledger before it is sent, so that the ledger is right whatever happens to the message. All
+//! A decision enters the ledger before it is sent, so that the ledger is right even if the message is lost. All
 //! tasks end when the simulator stops; unsent messages are then lost, as in a crash.
 
 use std::sync::Arc;

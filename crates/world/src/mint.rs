@@ -5,7 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// The bank code in BICs and in the IBANs whose country has letters there.
+/// The bank code in BICs and in the IBANs of countries with letters there.
 const BANK: &str = "NEXU";
 
 /// 32 bytes that depend on the seed and on every part.

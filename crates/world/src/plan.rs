@@ -46,7 +46,7 @@ pub enum Fault {
         /// What the body looks like.
         form: RefusalForm,
     },
-    /// Does what was asked and answers properly, compressed with gzip, whatever the request accepts.
+    /// Does what was asked and answers properly, compressed with gzip, even if the request does not accept it.
     Compressed,
 }
 
@@ -105,7 +105,6 @@ impl Verdict {
         Self::Complete { iban: None, bic: None }
     }
 
-    /// A rejection.
     #[must_use]
     pub fn reject(reason: impl Into<String>) -> Self {
         Self::Reject { reason: reason.into() }

@@ -93,7 +93,7 @@ const DELIVERIES: [Class; 6] = [
     (40, |plan, timing| plan.webhooks.contradiction_after = Some(timing.contradiction_after)),
 ];
 
-/// A forged copy may precede any timely decision, even one whose webhook is dropped: the service must never believe it.
+/// A forged copy may precede any timely decision, even with a dropped webhook: the service must never believe it.
 const FORGED: [Class; 1] = [(50, |plan, _| plan.webhooks.forged_first = true)];
 
 /// The signature of any timely decision may pass a proxy that rewrites headers.
@@ -116,7 +116,7 @@ const IDS: [Class; 1] = [(50, |plan, _| plan.long_ids = true)];
 const GATEWAY: Fault = Fault::Refuse { status: 400, form: RefusalForm::Gateway };
 const FRAMEWORK: Fault = Fault::Refuse { status: 400, form: RefusalForm::Framework };
 
-/// Faults of submissions. Not for early decisions, whose answer is held back already.
+/// Faults of submissions. Not for early decisions: their answer is held back already.
 const SUBMITS: [Class; 9] = [
     (60, |plan, _| plan.submit = Fault::ErrorBefore { status: 500 }.times(2)),
     (30, |plan, _| plan.submit = Fault::ErrorAfter { status: 500 }.times(1)),
@@ -129,7 +129,6 @@ const SUBMITS: [Class; 9] = [
     (20, |plan, _| plan.submit = Fault::Compressed.times(1)),
 ];
 
-/// Faults of profiles.
 const PROFILES: [Class; 5] = [
     (20, |plan, _| plan.profile = Fault::ErrorBefore { status: 503 }.times(2)),
     (10, |plan, _| plan.profile = Fault::ErrorAfter { status: 500 }.times(1)),

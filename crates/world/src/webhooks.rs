@@ -17,7 +17,6 @@ use tokio::sync::Semaphore;
 use super::plan::Fold;
 use clock::Clock;
 
-/// Maximum concurrent deliveries.
 const AT_ONCE: usize = 64;
 
 /// A signature by an old key that the receiver does not know.
@@ -46,7 +45,6 @@ pub struct RawWebhook {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WebhookAnswer {
     pub status: u16,
-    /// The `Retry-After` header.
     pub retry_after: Option<String>,
     /// The body, as text.
     pub body: String,

@@ -194,7 +194,7 @@ struct Batch {
     tried: std::sync::atomic::AtomicU32,
 }
 
-/// The starts of a batch whose result is known, by their places in it.
+/// Known results of a batch, by the index of the start.
 type Known = HashMap<usize, UnderKey>;
 
 /// What is written for one start.
@@ -296,7 +296,7 @@ impl Batch {
         write(acts, transaction, fresh, known, now).await
     }
 
-    /// Sorts them into those whose result is known and those that are to be written.
+    /// Splits the starts into known results and starts to write.
     async fn sort(
         &self,
         connection: &mut PgConnection,

@@ -84,7 +84,7 @@ enum UnderKey {
     Other,
     /// An equal request that still waits for its answer.
     Waits,
-    /// The answer to an equal request whose time to wait is over.
+    /// The answer to an equal request that has waited for its maximum.
     Overdue(Answer),
     /// Other requests wrote it at each try, and it was free again.
     Gone,

@@ -119,7 +119,7 @@ async fn spent(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time) -
     Ok(Seen { due, passed: row.passed, full: row.full })
 }
 
-/// Deletes keys and saves the final duplicate count in the archive. A key whose archive row was removed by hand stays.
+/// Deletes keys and saves the final duplicate count in the archive. A key stays if its archive row was removed by hand.
 async fn forget(connection: &mut PgConnection, ids: &[Uuid], cutoff: Time) -> sqlx::Result<u64> {
     if ids.is_empty() {
         return Ok(0);

@@ -28,7 +28,6 @@ const BATCH: usize = 500;
 /// The result of one step of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// Rows moved.
     pub rows: u64,
     /// Whether the next step may find more immediately.
     pub more: bool,

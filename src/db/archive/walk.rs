@@ -21,7 +21,7 @@ const PATIENCE: TimeDelta = TimeDelta::hours(1);
 const OFTEN: TimeDelta = TimeDelta::seconds(10);
 const SELDOM: TimeDelta = TimeDelta::days(1);
 
-/// A walk whose row the caller's transaction has locked.
+/// A walk; the caller's transaction has locked its row.
 pub struct Walk {
     name: &'static str,
     place: Uuid,

@@ -178,7 +178,7 @@ impl<'a> Batch<'a> {
         Self { facts, first, firsts }
     }
 
-    /// Counts repeats and stores facts whose key has another body. `new`: the ids of inserted facts.
+    /// Counts repeats and stores facts beside a key with another body. `new`: the ids of inserted facts.
     async fn conclude(&self, connection: &mut PgConnection, new: &HashSet<Uuid>) -> sqlx::Result<Vec<Stored>> {
         if new.len() == self.facts.len() {
             return Ok(vec![Stored::New; self.facts.len()]);
@@ -336,7 +336,7 @@ async fn held(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result
     Ok(held.collect())
 }
 
-/// Counts duplicates of facts whose rows the caller has locked.
+/// Counts duplicates; the caller has locked their rows.
 async fn count_duplicates(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx::Result<()> {
     if facts.is_empty() {
         return Ok(());

@@ -15,7 +15,7 @@ use crate::faults::broken::{Defence, mattered, pool};
 type Columns<'a> =
     (&'a [Uuid], &'a [&'static str], &'a [Option<&'a str>], &'a [Option<Time>], &'a [i32], &'a [serde_json::Value]);
 
-/// Settles rows whatever their lease.
+/// Settles rows without checking their lease.
 pub async fn settle(
     connection: &mut PgConnection,
     token: Uuid,

@@ -29,7 +29,6 @@ pub type Place = (Time, Uuid);
 pub enum Discarded {
     /// Cancelled now; its opening and topic.
     Now(Uuid, String),
-    /// Discarded earlier.
     Already,
     /// Not waiting: done, given up or dead.
     WaitsNoLonger,

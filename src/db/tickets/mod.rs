@@ -38,9 +38,7 @@ pub struct Row {
 /// A change of a ticket.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// Opens it.
     Open(NewTicket),
-    /// Closes it.
     Close {
         opening_id: OpeningId,
         kind: TicketKind,

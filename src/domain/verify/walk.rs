@@ -219,7 +219,7 @@ impl<'a> Walk<'a> {
     fn arrive(&mut self) {
         let last = self.expected - 1;
         let appended = self.findings.iter().any(|it| it.flaw == Flaw::Inserted && it.version > self.anchor.version);
-        // An attacker who renumbered the rows may or may not have adjusted the anchor.
+        // An attacker that renumbered the rows may or may not have adjusted the anchor.
         let made = last.saturating_add(self.shift);
         if self.anchor.version > last.max(made) {
             self.found(last + 1, Flaw::Truncated { to: self.anchor.version });

@@ -26,7 +26,6 @@ pub trait Key: Sized {
 
     fn write(&self) -> String;
 
-    /// Parses a cursor.
     fn read(text: &str) -> Option<Self>;
 }
 

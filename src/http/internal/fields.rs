@@ -93,7 +93,6 @@ impl Wrong {
         version
     }
 
-    /// A required text.
     pub fn required<T>(
         &mut self,
         at: &str,

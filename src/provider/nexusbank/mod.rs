@@ -173,7 +173,7 @@ impl Provider for NexusBank {
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError> {
         let mut url =
             reqwest::Url::parse(&self.requests()).map_err(|_| CallError::unusable("NEXUSBANK_BASE_URL is no base"))?;
-        // As one path segment, whatever characters the provider's id contains.
+        // As one path segment; the provider's id may contain any character.
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(reference.as_str());
         }

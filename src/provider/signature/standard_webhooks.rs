@@ -263,7 +263,7 @@ mod tests {
         prop::sample::select(vec![" ", ",", ", ", " ,", ",,", "\t", "\n", ",\n", "\n,"])
     }
 
-    /// A request whose signature header is this list, with a separator after each word.
+    /// A request with this list as its signature header and a separator after each word.
     fn folded(id: &str, time: &str, list: &[[String; 2]], separators: &[&str]) -> HeaderMap {
         let words = list.iter().flatten().zip(separators);
         let text: String = words.flat_map(|(word, separator)| [word.as_str(), *separator]).collect();

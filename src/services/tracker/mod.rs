@@ -27,7 +27,7 @@ const COMMENTS: u32 = 100;
 /// Maximum issues fetched per label.
 const FOUND: u32 = 10;
 
-/// The meaning of a status, whatever its name (Jira's status categories).
+/// The meaning of a status, independent of its name (Jira's status categories).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
     /// Open or in progress.

@@ -70,7 +70,7 @@ impl Counts for Backfilled {
 }
 
 const DONE: &str = "done";
-/// The end of a list whose cursor repeats.
+/// The end of a list with a repeated cursor.
 const REPEATED: &str = "cursor_repeated";
 
 #[async_trait]
@@ -111,7 +111,7 @@ impl Backfill {
         Ok(())
     }
 
-    /// The providers whose list may be read now: an open breaker costs no attempt.
+    /// The providers to read from now: an open breaker costs no attempt.
     fn open(&self) -> Vec<String> {
         let Context { providers, gates, .. } = &self.0;
         let lists = |name: &&str| providers.get(name).is_some_and(|it| it.capabilities().list_since);

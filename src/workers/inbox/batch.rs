@@ -194,7 +194,7 @@ struct Committed {
 struct Verdicts {
     advances: Vec<Advance>,
     settled: Vec<Settlement>,
-    /// Settled facts whose content must be erased again.
+    /// Settled facts to be emptied again.
     erased: Vec<Uuid>,
     parked: Vec<(Uuid, Time)>,
 }

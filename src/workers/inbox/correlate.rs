@@ -15,7 +15,6 @@ use crate::db::openings;
 use crate::domain::bank::Iban;
 use crate::domain::{Event, Fact, InboxId, Knowledge, Opening, OpeningId, Source, State};
 
-/// A parsed fact.
 pub(super) struct Readable {
     pub id: Uuid,
     pub retry_from: Time,

@@ -232,7 +232,7 @@ impl InboxWorker {
         Ok(())
     }
 
-    /// Wakes whoever has work after a commit.
+    /// Wakes the workers that have work after a commit.
     fn wake(&self, advances: &[Advance]) {
         let Context { wakers, effect_context, .. } = &self.context;
         let has_subscribers = !effect_context.subscribers.is_empty();

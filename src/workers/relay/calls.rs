@@ -1,4 +1,4 @@
-//! What each topic calls, and what its answer means for the row and for the opening.
+//! The call of each topic, and the meaning of its answer for row and opening.
 
 use std::collections::HashMap;
 
@@ -17,28 +17,28 @@ use crate::domain::{Fact, Opening, Report, State, Topic};
 use crate::outbound::CallError;
 use crate::provider::{Idempotency, Provider, Submission};
 
-/// What one attempt came to.
+/// The result of one attempt.
 pub(super) struct Attempt {
     pub work: Claimed,
     pub settled: Settled,
     pub fact: Option<Fact>,
-    /// What the tracker calls the ticket.
+    /// The ticket's key at the tracker.
     pub ticket: Option<String>,
-    /// The provider of the opening.
+    /// The opening's provider.
     pub provider: String,
 }
 
-/// What a call needs beside its row, as it was when it was claimed.
+/// The data that a call needs beside its row, as of the claim.
 pub(super) enum Prepared {
     Command {
         opening: Box<Opening>,
         customer: Value,
-        /// It may have been sent by a commit that is lost: the opening is older than the start of the database server.
+        /// A lost commit may have sent it already: the opening is older than the database server's start.
         may_be_known: bool,
     },
     Delivery(events::Event),
     Ticket(Ticket),
-    /// The row that it needs is not there.
+    /// A required row is missing.
     Gone,
 }
 
@@ -51,14 +51,14 @@ impl Prepared {
     }
 }
 
-/// What the calls of a batch need, read at once.
+/// The data for the calls of a batch, read at once.
 #[derive(Default)]
 pub(super) struct Known {
     openings: HashMap<Uuid, Opening>,
     customers: HashMap<Uuid, Value>,
     events: HashMap<Uuid, events::Event>,
     tickets: Vec<Tracked>,
-    /// When the start of the database server was noticed.
+    /// The time at which the database server's start was noticed.
     server_noticed_at: Option<Time>,
 }
 
@@ -111,13 +111,13 @@ fn event_id(work: &Claimed) -> Option<Uuid> {
     work.payload["event_id"].as_str().and_then(|it| Uuid::parse_str(it).ok())
 }
 
-/// A call's good answer: what the row keeps, and what the opening learns.
+/// A good answer: the result for the row and for the opening.
 pub(super) enum Answered {
     Fact(&'static str, Fact),
     Taken(&'static str),
-    /// What the tracker calls the ticket.
+    /// The ticket's key at the tracker.
     Ticket(&'static str, String),
-    /// There was no need to call.
+    /// No call was necessary.
     Obsolete,
 }
 
@@ -126,7 +126,7 @@ impl Relay {
         match prepared {
             Prepared::Ticket(ticket) => Box::pin(self.ticket(work, token, &ticket)).await,
             Prepared::Delivery(event) => self.deliver(work, &event).await,
-            // The state that it serves has been left since it was claimed.
+            // The opening has left the command's state since the claim.
             Prepared::Command { opening, .. } if self.topic.state() != Some(opening.state_name()) => {
                 Ok(Answered::Obsolete)
             }
@@ -137,7 +137,7 @@ impl Relay {
         }
     }
 
-    /// What an answer means for the row and the opening.
+    /// The meaning of an answer for the row and the opening.
     pub(super) fn attempted(&self, work: Claimed, provider: String, result: Result<Answered, CallError>) -> Attempt {
         let ticket = if let Ok(Answered::Ticket(_, key)) = &result { Some(key.clone()) } else { None };
         let (settled, fact) = match result {
@@ -187,7 +187,7 @@ impl Relay {
 
     async fn deliver(&self, work: &Claimed, event: &events::Event) -> Result<Answered, CallError> {
         let url = work.payload["subscriber"].as_str().unwrap_or_default();
-        // Taken off the list since: there is nobody to tell.
+        // The subscriber was removed from the configuration.
         let Some(subscriber) = self.context.subscribers.get(url) else {
             return Ok(Answered::Taken("no_longer_subscribed"));
         };
@@ -195,8 +195,8 @@ impl Relay {
         Ok(Answered::Taken("sent"))
     }
 
-    /// What a failure means: a final no of the provider is an answer, of another system a dead command; an outage is waited
-    /// out; an answer that is none counts.
+    /// The meaning of a failure. A final refusal is the provider's answer, or makes another system's command dead; an
+    /// outage is retried; an unusable answer counts.
     fn failed(&self, work: &Claimed, error: CallError) -> (Settled, Option<Fact>) {
         let retry = &self.context.retry;
         let (now, jitter) = (self.context.clock.now(), self.context.ids.jitter());
@@ -210,13 +210,13 @@ impl Relay {
             Next::Dead => Settled::Dead { class, nature, cause: cause.clone() },
         };
         let (settled, fact) = match error {
-            // Whoever runs next makes it again: it was not the other side that failed.
+            // The next process makes the call again: the other side did not fail.
             CallError::Outage { class: "shutdown", .. } => (after(Next::RetryAt(now), false), fact),
             CallError::Deferred { class, after } => (Settled::Held { at: now + after.min(retry.cap), class }, None),
             CallError::Rejected { code, message } if submits => {
                 (Settled::Delivered { outcome: "rejected" }, Some(Fact::SubmissionRejected { code, message }))
             }
-            // A subscriber's no may be a moment's mistake of theirs: it counts, and is tried again.
+            // A subscriber's refusal may be temporary: it counts and is retried.
             CallError::Rejected { .. } if self.topic == Topic::DeliverEvent => {
                 (after(retry.after_failure(work.attempts + 1, now, jitter), true), None)
             }
@@ -233,8 +233,8 @@ impl Relay {
     }
 }
 
-/// Submits; from the second claim on, and where the trace of an earlier claim may be lost, looks first whether an earlier submission
-/// was taken. Where a provider cannot be asked twice safely, only that look may answer.
+/// Submits. From the second claim on, or if the record of an earlier claim may be lost, first checks whether a
+/// submission was accepted. If the provider cannot repeat submissions safely, only that check may answer.
 async fn submit(
     provider: &dyn Provider,
     work: &Claimed,
@@ -242,10 +242,10 @@ async fn submit(
     may_be_known: bool,
 ) -> Result<Report, CallError> {
     if work.claims > 1 || may_be_known {
-        // A look that fails sent nothing: it leaves what is known of the submission as it was.
+        // A failed lookup sent nothing, so the submission's outcome stays as it was.
         let found = provider.recover(submission.opening_id).await;
         let mut found = found.map_err(CallError::without_effect)?;
-        // The oldest is the one that was first; were there more, the ledger of the other side shows a double effect.
+        // The oldest one was first; more than one is a double effect in the other side's ledger.
         if !found.is_empty() {
             return Ok(found.swap_remove(0));
         }
@@ -256,7 +256,7 @@ async fn submit(
     provider.submit(submission).await
 }
 
-/// Opens with the legacy call, of which nothing can be looked up: only the same key makes a repeat safe.
+/// Makes the legacy call. It has no lookup, so only the same key makes a repeat safe.
 async fn open(provider: &dyn Provider, work: &Claimed, submission: &Submission) -> Result<Report, CallError> {
     if provider.capabilities().idempotency == Idempotency::None && work.may_have_taken_effect() {
         return Err(not_again());
@@ -274,7 +274,7 @@ fn log(work: &Claimed, topic: Topic, class: &str, cause: &str, settled: &Settled
         Settled::Dead { .. } => {
             tracing::error!(opening.id = %opening, outbox.id = %outbox, %topic, class, cause, "call given up; it is a dead letter");
         }
-        // Our own mistake: nothing gets better by waiting, so somebody must see it.
+        // A misconfiguration of ours: waiting does not help, so an operator must see it.
         _ if class == "misconfigured" => {
             tracing::error!(opening.id = %opening, outbox.id = %outbox, %topic, class, cause, "call refused because of our configuration; retrying");
         }

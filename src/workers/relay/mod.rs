@@ -1,9 +1,9 @@
-//! The outbox relay: makes the calls that decisions asked for, and reports what came of them as facts.
+//! The outbox relay: makes the calls that decisions requested, and reports the results as facts.
 //!
-//! Claim (one commit), call, settle (one commit): no transaction is held across the network. The claim is a lease with a
-//! fresh token; who lost it settles nothing, but the fact of a late result goes into the inbox in any case. A crash after
-//! the call and before the settlement repeats the call, under the same key, after looking whether it took effect. A shutdown
-//! that can wait no longer gives calls up: their outcome is unknown, and they are due again at once, for whoever is next.
+//! Claim (one commit), call, settle (one commit): no transaction is open during a call. A claim is a lease with a fresh
+//! token. A worker that lost its lease settles nothing, but stores the fact of a late result. A crash between call and
+//! settlement repeats the call with the same key, after checking whether it took effect. A shutdown at its time limit
+//! aborts calls: their outcome is unknown, and they are due again at once.
 
 mod calls;
 mod tickets;
@@ -31,37 +31,34 @@ use crate::faults::Step;
 use crate::outbound::{CallError, capacity};
 use crate::telemetry::metrics;
 
-/// Work claimed at once, and so the most calls of one loop at once.
+/// Rows per claim, which is also the maximum of concurrent calls per tick.
 const BATCH: u8 = 16;
-/// The longest pause before a settlement is tried again.
+/// The maximum pause before a settlement is retried.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// The worker for one topic: a slow system holds up its own topic alone.
+/// The worker of one topic, so that a slow system delays only its own topic.
 #[derive(Clone)]
 pub struct Relay {
-    /// What it needs.
     pub context: Context,
-    /// What it sends.
     pub topic: Topic,
 }
 
-/// Under what rows were claimed.
+/// The lease of claimed rows.
 #[derive(Clone, Copy)]
 struct Lease {
     token: Uuid,
     until: Time,
 }
 
-/// What a tick did.
+/// The result of a tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relayed {
-    /// Rows claimed.
     pub claimed: u64,
-    /// What became of each: the topic, and `delivered`, `retry`, `dead`, `cancelled`, `held` or `released`, with the class.
+    /// The result of each row: topic; `delivered`, `retry`, `dead`, `cancelled`, `held` or `released`; class.
     pub attempts: Vec<(Topic, &'static str, &'static str)>,
-    /// Settlements that another had the lease for by then.
+    /// Rows that another worker had claimed by the settlement.
     pub lost_leases: u64,
-    /// Whether something may have been left: it claimed as much as it could, or calls of other ticks took the room meanwhile.
+    /// Whether more may be due: it claimed its maximum, or concurrent ticks used the capacity.
     pub may_be_more: bool,
 }
 
@@ -70,8 +67,8 @@ impl Counts for Relayed {
         self.claimed > 0
     }
 
-    /// Also when all of it was held: each row that is held waits for a time to come, so that none is claimed again at once,
-    /// and behind it may be one that is let through.
+    /// True even if all rows were deferred: each waits for a later time, so none is claimed again at once, and a row
+    /// behind them may be permitted.
     fn may_be_more(&self) -> bool {
         self.may_be_more
     }
@@ -97,7 +94,7 @@ impl Worker for Relay {
     }
 
     async fn tick(&self) -> Result<Relayed, TickError> {
-        // What would not be let through stays as it is, and due.
+        // Work without capacity stays unclaimed and due.
         let room = self.capacity();
         if room == 0 || self.lacks_tracker() {
             return Ok(Relayed::default());
@@ -108,7 +105,7 @@ impl Worker for Relay {
         let (claimed, mut known) = self.claim(lease, now, room).await?;
         let may_be_more = claimed.len() == room || claimed.iter().any(|it| it.fills_share);
         if may_be_more {
-            // There may be more, for another tick beside this one.
+            // More rows may be due, for a concurrent tick.
             self.context.wakers.relay(self.topic).notify_one();
         }
         let mut counts = Relayed { claimed: claimed.len() as u64, may_be_more, ..Relayed::default() };
@@ -122,10 +119,10 @@ impl Worker for Relay {
                     Err(error) => failed = Some(error),
                 }
             }
-            // The calls under way go on: what one settlement met, the next may not.
+            // Calls in flight continue: the next settlement may succeed.
             failed = self.settle(&answered, lease, &mut counts).await.err().or(failed);
         }
-        // Others' calls are under way: who looked meanwhile may have found too little room, and this end has made some.
+        // A concurrent tick may have found too little capacity, which this end has freed.
         counts.may_be_more |= counts.claimed > 0 && self.capacity() < BATCH.into();
         failed.map_or(Ok(counts), Err)
     }
@@ -140,7 +137,7 @@ impl Relay {
         self.context.faults.around(self.topic.as_str(), step, work).await
     }
 
-    /// Makes the calls, all at once.
+    /// Makes all calls concurrently.
     fn begin(&self, claimed: Vec<Claimed>, known: &mut calls::Known, lease: Lease) -> JoinSet<sqlx::Result<Attempt>> {
         let relay = Arc::new(self.clone());
         let mut attempts = JoinSet::new();
@@ -175,8 +172,8 @@ impl Relay {
         conclude(connection, result)
     }
 
-    /// Makes the call, unless what is left of the lease would not see it end: then another may have taken it over. All
-    /// that one attempt asks of others shares one deadline, and a panic in it is an answer that cannot be used.
+    /// Makes the call, unless the lease could end before the call: another worker could then have taken the row. All
+    /// requests of one attempt share one deadline, and a panic counts as an unusable answer.
     async fn attempt(&self, work: Claimed, prepared: calls::Prepared, lease: Lease) -> Attempt {
         let timeout = self.context.timeout_of(self.topic);
         if self.context.abort_calls.is_cancelled() || self.context.clock.now() + timeout > lease.until {
@@ -196,8 +193,9 @@ impl Relay {
         self.attempted(work, provider, result)
     }
 
-    /// Settles what was answered, all in one commit. The calls are made, and nobody else may settle them while the lease is
-    /// ours: a database that is away is waited for until then, or its return would find them waiting for their lease to end.
+    /// Settles answered rows in one commit. The calls were made, and only this worker may settle them while it holds
+    /// the lease. So it waits for an unavailable database until then; otherwise the rows would wait for the end of
+    /// their lease.
     async fn settle(&self, done: &[Attempt], lease: Lease, counts: &mut Relayed) -> Result<(), TickError> {
         let (started, ours) = (Instant::now(), lease.until - self.context.clock.now());
         let ours = ours.to_std().unwrap_or_default();
@@ -222,7 +220,7 @@ impl Relay {
             self.context.wakers.inbox.notify_one();
         }
         if self.topic.is_for_tracker() {
-            // What happened to the same tickets next may have waited for this.
+            // The next change of the same tickets may have waited for this one.
             self.context.wakers.relay(Topic::OpenTicket).notify_one();
             self.context.wakers.relay(Topic::CloseTicket).notify_one();
         }
@@ -232,7 +230,7 @@ impl Relay {
     async fn settle_once(&self, done: &[Attempt], token: Uuid) -> sqlx::Result<usize> {
         let Context { pool, clock, .. } = &self.context;
         let now = clock.now();
-        // In the order of their ids, whatever order their answers came in.
+        // In the order of their ids, regardless of the order of answers.
         let mut done: Vec<&Attempt> = done.iter().collect();
         done.sort_unstable_by_key(|attempt| attempt.work.id);
         let rows: Vec<(Uuid, &Settled)> = done.iter().map(|it| (it.work.id, &it.settled)).collect();
@@ -257,8 +255,8 @@ impl Relay {
         conclude(connection, result)
     }
 
-    /// The result is a fact whether or not the lease still was ours; that the command is dead only if it was. A delivery or
-    /// a ticket is no step of its opening: a ticket about a ticket would help nobody.
+    /// The result is a fact whether or not the lease was lost; that a command is dead, only with the lease. Deliveries
+    /// and tickets are no steps of the opening: a ticket about a ticket would help no operator.
     fn facts(&self, attempt: &Attempt, mine: bool, now: Time) -> Vec<NewFact> {
         let Attempt { work, settled, fact, provider, .. } = attempt;
         let new = |suffix: &str, fact: &Fact| {

@@ -1,15 +1,15 @@
-//! Work at the ticket tracker, which knows no Idempotency-Key and whose search lags behind: each ticket is made once all the
-//! same.
+//! Work at the ticket tracker. Jira has no idempotency key and its search lags behind; each ticket is still created
+//! only once.
 //!
-//! A ticket whose key we know is found by it, unless a person deleted its issue. Else our own label is searched, which no other
-//! ticket has. Only where that finds none is one made, and before the creation is sent, a mark of it is committed: after a lost
-//! answer or a crash it stands there, and says until when the ticket may exist and not be found. Until then nothing is made; then
-//! it is searched once more. The mark goes when the answer shows that nothing was made, and the key takes its place in the commit
-//! that settles the work. A database server that started anew may lack mark and key with its last commits: its start counts as a
-//! mark of every ticket.
+//! A ticket with a known key is found by it, unless its issue was deleted. Otherwise the tracker is searched for the
+//! ticket's unique label, and an issue is created only if the search finds none. A mark is committed before the create
+//! call. After a lost answer or a crash the mark remains and limits how long the issue may exist without being found:
+//! until then none is created, then the search is repeated. The mark is removed if the answer shows that nothing was
+//! created; otherwise the commit that settles the work replaces it with the key. A restarted database server may have
+//! lost mark and key with its last commits, so its start counts as a mark of every ticket.
 //!
-//! What happened to one ticket is told in order, one after the other (`outbox::claim_in_turn`), and what is said carries the
-//! id of its work, so that it is not said twice.
+//! The changes of one ticket are sent in order (`outbox::claim_in_turn`), and each comment contains the id of its work,
+//! so that it is not repeated.
 
 use chrono::TimeDelta;
 use sqlx::PgConnection;
@@ -30,14 +30,14 @@ use crate::services::tracker::{Category, Document, Issue, NewIssue, one_line, ti
 use crate::telemetry::metrics;
 use crate::workers::timeline::add_words;
 
-/// How much of what happened a ticket tells.
+/// The number of timeline items that a ticket shows.
 const LATEST: usize = 20;
-/// How much of it is read at once.
+/// Timeline items read per page.
 const PAGE: i64 = 200;
-/// Under which tests with faults know the step that commits the mark of a creation.
+/// The name of the mark's commit in fault tests.
 const MARK: &str = "ticket_mark";
 
-/// A ticket, and what is to be done about it.
+/// A ticket with its work.
 pub(super) struct Ticket {
     pub opening: Box<Opening>,
     tracked: Tracked,
@@ -47,7 +47,7 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    /// What a row is about, if there is such a ticket.
+    /// The ticket of a row, if it exists.
     pub fn of(work: &Claimed, opening: &Opening, tickets: &[Tracked]) -> Option<Self> {
         let kind = kind(work)?;
         let revision = work.payload["revision"].as_i64()?;
@@ -56,25 +56,25 @@ impl Ticket {
         Some(Self { opening: Box::new(opening.clone()), tracked, kind, revision, why })
     }
 
-    /// By which the ticket is found, and no other one.
+    /// The label that identifies the ticket's issue.
     fn label(&self) -> String {
         format!("account-opening-{}-{}", self.opening.id, self.kind)
     }
 
-    /// Something newer happened to it, and was done: this was a dead letter meanwhile.
+    /// A newer change was sent already, while this one was a dead letter.
     fn is_superseded(&self) -> bool {
         self.revision < self.tracked.revision
             && self.tracked.newest_waiting.is_none_or(|newest| newest <= self.revision)
     }
 }
 
-/// Which of an opening's tickets a row is about.
+/// The kind of ticket that a row is about.
 pub(super) fn kind(work: &Claimed) -> Option<TicketKind> {
     work.payload["kind"].as_str()?.parse().ok()
 }
 
 impl Relay {
-    /// Whether there is nobody to send to: then rows, which another replica's configuration wrote, wait for it.
+    /// Whether no tracker is configured; rows written by another replica's configuration then wait for one.
     pub(super) fn lacks_tracker(&self) -> bool {
         self.topic.is_for_tracker() && self.context.tracker.is_none()
     }
@@ -87,7 +87,7 @@ impl Relay {
         match (self.topic, self.issue_of(tracker, ticket).await?) {
             (Topic::OpenTicket, None) => self.create(tracker, work, token, ticket).await,
             (Topic::OpenTicket, Some((key, issue))) => {
-                // Made by this very work: there is nothing to add.
+                // The issue was created by this work: there is nothing to add.
                 if !issue.description.contains(&work.id.to_string()) {
                     tell(tracker, work, ticket, &key, &issue, Category::Open).await?;
                 }
@@ -101,10 +101,11 @@ impl Relay {
         }
     }
 
-    /// The ticket's issue as it stands, with its key; none, if there surely is none, or a person deleted it.
+    /// The ticket's issue and its key. None: certainly no issue exists, or it was deleted.
     ///
-    /// The tracker answers 404 for what it hides from our account too. So a 404 is believed only where the search, which needs the
-    /// project and the account, does not find the issue either; then its key is forgotten, so that another can be made.
+    /// The tracker also answers 404 for issues hidden from our account. So a 404 counts only if the search, which needs
+    /// access to the project, does not find the issue either; its key is then forgotten, so that another issue can be
+    /// created.
     async fn issue_of(&self, tracker: &Tracker, ticket: &Ticket) -> Result<Option<(String, Issue)>, CallError> {
         let known = ticket.tracked.tracker_key.as_deref();
         if let Some(key) = known
@@ -120,14 +121,14 @@ impl Relay {
         }
         let Some(key) = found else { return Ok(None) };
         let issue = tracker.look(&key).await?.ok_or_else(|| {
-            // The search lags behind a deletion too.
+            // The search also lags behind deletions.
             let cause = "the search finds an issue that is not there".to_owned();
             CallError::Outage { class: "busy", cause, after: None, indeterminate: false }
         })?;
         Ok(Some((key, issue)))
     }
 
-    /// The ticket's key by its label; none, if there surely is none.
+    /// The ticket's key by its label. None: certainly no issue exists.
     async fn find(&self, tracker: &Tracker, ticket: &Ticket) -> Result<Option<String>, CallError> {
         let asked = self.context.clock.now();
         let mut found = tracker.find(&ticket.label()).await?;
@@ -140,7 +141,7 @@ impl Relay {
             return Ok(Some(found.swap_remove(0)));
         }
         let Tracked { creation_sent_at, server_noticed_at, .. } = ticket.tracked;
-        // A server's start that has not been noticed yet is as good as now.
+        // A server start that is not recorded yet counts as now.
         let sent = server_noticed_at.unwrap_or(asked).max(creation_sent_at.unwrap_or(Time::UNIX_EPOCH));
         let until = sent + self.hidden(tracker);
         if asked < until {
@@ -149,7 +150,8 @@ impl Relay {
         Ok(None)
     }
 
-    /// How long after a creation was sent the ticket may exist and not be found: it may take effect until its time is up.
+    /// How long after a create call the issue may exist without being found: the deadline of the call plus the lag of
+    /// the search.
     fn hidden(&self, tracker: &Tracker) -> TimeDelta {
         self.context.call_timeout + tracker.index_lag()
     }
@@ -172,7 +174,7 @@ impl Relay {
             Ok(marked.then_some(now))
         };
         let marked = self.context.faults.around(MARK, Step::Commit, self.with_database(mark)).await?;
-        // Somebody else is at it, or we slept and somebody may be: what they did is looked at anew.
+        // Another worker may be creating the issue; search again.
         let overtaken = CallError::Deferred { class: "overtaken", after: TimeDelta::seconds(1) };
         let marked = marked.ok_or_else(|| overtaken.clone())?;
         if clock.now() >= marked + self.context.call_timeout {
@@ -188,7 +190,7 @@ impl Relay {
         created.map(|key| Answered::Ticket("opened", key))
     }
 
-    /// What a person needs to know, without a word about the customer.
+    /// The issue's text for operators, without personal data.
     fn issue(&self, work: &Claimed, ticket: &Ticket, items: &[timeline::Item]) -> NewIssue {
         let Ticket { opening, kind, why, .. } = ticket;
         let reference = opening.state.reference().map_or("none yet", |it| it.as_str());
@@ -212,7 +214,7 @@ impl Relay {
         NewIssue { summary: one_line(&format!("{kind}: opening {}", opening.id)), description, labels }
     }
 
-    /// The end of the timeline.
+    /// The last items of the timeline.
     async fn latest(&self, connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Vec<timeline::Item>> {
         let mut latest = Vec::new();
         let mut after: Option<(Time, i32, String)> = None;
@@ -229,7 +231,7 @@ impl Relay {
         }
     }
 
-    /// Database work in the midst of a call: an outage of ours is waited out like one of theirs.
+    /// Database work within a call: our own outage is handled like one of the tracker.
     async fn with_database<T>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
@@ -243,7 +245,7 @@ impl Relay {
     }
 }
 
-/// Says on a ticket what happened, unless it was said, and moves it to where it belongs, unless it is there.
+/// Adds a comment unless it exists, and moves the issue unless it is in the right status.
 async fn tell(
     tracker: &Tracker,
     work: &Claimed,
@@ -264,7 +266,7 @@ async fn tell(
     Ok(())
 }
 
-/// Keeps a ticket's key, whether or not the lease still was ours: the ticket is there.
+/// Saves a ticket's key even if the lease was lost: the issue exists.
 pub(super) async fn keep(connection: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
     let Some((key, kind)) = attempt.ticket.as_ref().zip(kind(&attempt.work)) else { return Ok(()) };
     let opening = attempt.work.opening_id;
@@ -275,12 +277,13 @@ pub(super) async fn keep(connection: &mut PgConnection, attempt: &Attempt) -> sq
     Ok(())
 }
 
-/// By which we know our own words again.
+/// The text that identifies our own comment.
 fn reference_of(work: &Claimed) -> String {
     format!("Reference: {}", work.id)
 }
 
-/// One thing that happened: when, what, how it ended, and the provider's word or the failure. Nothing else of what it carried.
+/// A timeline item as a line: time, kind, result, and the provider's status word or the failure; nothing else of its
+/// content.
 fn line(item: &timeline::Item) -> String {
     let word = |name: &str| item.detail[name].as_str().unwrap_or("-");
     let what = match item.kind.as_str() {

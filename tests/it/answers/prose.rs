@@ -10,12 +10,12 @@ use crate::support::TestApp;
 /// As it is shown.
 const SHOWN: &str = "the name ends in \u{fffd}";
 
-/// A no whose reason ends in half a character.
+/// A refusal with a reason that ends in a lone surrogate.
 fn cut() -> Verdict {
     Verdict::reject(format!("the name ends in {HALF_A_CHARACTER}"))
 }
 
-/// A bank that tells its decision to nobody.
+/// A bank that never sends its decision.
 fn silent() -> Plan {
     Plan { webhooks: Webhooks { dropped: true, ..Webhooks::default() }, ..Plan::by_hand() }
 }
@@ -66,7 +66,7 @@ async fn an_item_of_the_list_whose_reason_ends_in_half_a_character_rejects_the_o
     app.finish().await;
 }
 
-/// F3, P9: a submission whose answer was lost is found, and not repeated.
+/// F3, P9: a submission with a lost answer is found, and not repeated.
 #[tokio::test]
 async fn a_submission_is_found_again_by_its_reference_though_its_reason_ends_in_half_a_character() {
     let app = TestApp::start().await;

@@ -12,7 +12,7 @@ use crate::support::TestApp;
 const GATEWAY: Fault = Fault::Refuse { status: 400, form: RefusalForm::Gateway };
 const FRAMEWORK: Fault = Fault::Refuse { status: 422, form: RefusalForm::Framework };
 
-/// A service whose synchronous callers are told 202 at once.
+/// A service that answers synchronous callers with 202 at once.
 async fn app() -> TestApp {
     TestApp::with().settings(|it| it.sync_wait = "1ms".to_owned()).start().await
 }

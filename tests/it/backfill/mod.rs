@@ -50,7 +50,7 @@ async fn ask_for(
     request_for(&mut connection, context, provider, cause, away_since).await
 }
 
-/// Openings that wait for the bank, which will tell nobody what it decides.
+/// Openings that wait for a bank that sends no webhooks.
 async fn waiting(app: &TestApp, openings: usize) -> Vec<String> {
     let silent = Plan { webhooks: Webhooks { dropped: true, ..Webhooks::default() }, ..Plan::by_hand() };
     let mut ids = Vec::new();

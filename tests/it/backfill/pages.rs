@@ -106,7 +106,7 @@ async fn a_backfill_that_crashed_goes_on_where_it_was() {
     }
 }
 
-/// P15: an outage is no poison, and P16: while the breaker is open nobody is asked.
+/// P15: an outage does not make work dead. P16: an open breaker blocks calls.
 #[tokio::test]
 async fn a_list_that_is_away_is_waited_for_without_using_up_attempts() {
     let mut app = TestApp::with().settings(|it| it.backoff_cap = "1m".to_owned()).start().await;
@@ -187,7 +187,7 @@ async fn an_item_that_cannot_be_understood_is_a_dead_letter_and_stops_nobody() {
     }
     let done = newest(&app).await;
     assert_eq!((&done["status"], &done["items"]), (&json!("done"), &json!(3)));
-    // Their key is what they say, of whom, and when, in the bank's own writing.
+    // Their key is request, status and time of change, in the bank's own form.
     let keys: Vec<String> =
         sqlx::query_scalar("select event_id from inbox where source = 'list' and status = 'applied'")
             .fetch_all(&app.pool)

@@ -101,7 +101,7 @@ async fn a_budget_bounds_the_polls_of_a_minute_with_the_oldest_first_and_deadlin
     app.finish().await;
 }
 
-/// A deadline that nobody is asked about spends nothing of what there is for polls.
+/// A deadline without a poll uses none of the poll budget.
 #[tokio::test]
 async fn a_deadline_outside_the_wait_leaves_the_budget_to_polls() {
     let app = TestApp::with().settings(|it| it.poll_budget = "1".to_owned()).start().await;

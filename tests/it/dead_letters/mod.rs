@@ -39,7 +39,7 @@ fn classes(letter: &Value) -> Vec<&str> {
     letter["attempts"].as_array().unwrap().iter().map(|it| it["class"].as_str().unwrap()).collect()
 }
 
-/// An opening whose profile was refused for good.
+/// An opening with a profile that was refused for good.
 async fn refused(app: &TestApp) -> String {
     let plan = Plan { profile: vec![Fault::ErrorBefore { status: 422 }], ..Plan::by_hand() };
     let id = app.open().plan(plan).start().await;
@@ -103,7 +103,7 @@ async fn redriving_twice_is_redriving_once() {
     app.finish().await;
 }
 
-/// P15: two people who press the button at the same moment are two people who pressed it.
+/// P15: the same act by two operators at the same moment is recorded for each of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_redrives_at_once_are_one() {
     let app = TestApp::start().await;

@@ -24,7 +24,7 @@ const MANY: usize = 500;
 /// Beyond the longest lease and the longest pause before a repeat of these services.
 const A_WHILE: TimeDelta = TimeDelta::minutes(2);
 
-/// A service whose every step may fail, and a subscriber.
+/// A service with faults at every step, and a subscriber.
 struct Stage {
     app: TestApp,
     fault: Fault,

@@ -117,7 +117,7 @@ impl Stage {
     }
 }
 
-/// A reader of `/v1/events` that keeps its place, whatever befalls the database.
+/// A reader of `/v1/events` that keeps its cursor across all faults of the database.
 #[derive(Default)]
 struct Reader {
     tellings: usize,

@@ -77,7 +77,7 @@ impl Stage {
         }
     }
 
-    /// A message about an opening that nobody knows: it is put aside, and given up in the end.
+    /// A message about an unknown opening: it is parked and dies in the end.
     async fn stray(&self, telling: usize) {
         let data = json!({"account_opening_request_id": format!("aor_{telling}"), "status": "COMPLETED"});
         for _ in 0..3 {

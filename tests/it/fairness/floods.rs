@@ -1,4 +1,4 @@
-//! A flood of one opening's, of one market's, of nobody's.
+//! Floods of facts about one opening, one market, or no opening at all.
 
 use serde_json::json;
 
@@ -90,7 +90,7 @@ async fn a_flood_about_unknown_openings_delays_nobody() {
     app.finish().await;
 }
 
-/// Memory is bounded whatever is sent: a batch takes no more of large bodies than 8 MiB, and the rest is decided after it.
+/// Memory is bounded: a batch takes at most 8 MiB of large bodies, and the rest is decided after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_large_bodies_is_a_small_one() {
     const LARGE: usize = 250_000;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::flood;
 use crate::support::TestApp;
 
-/// Facts of nobody's, so many in each of these lanes.
+/// Facts without an opening, so many in each of these lanes.
 async fn fill(app: &TestApp, lanes: &[(&str, usize)]) {
     let names: Vec<&str> = lanes.iter().flat_map(|(lane, facts)| vec![*lane; *facts]).collect();
     let strangers: Vec<String> = (0..names.len()).map(|n| format!("aor_{n}")).collect();

@@ -88,7 +88,7 @@ async fn what_is_not_decided_in_time_is_answered_202_for_good() {
     app.finish().await;
 }
 
-/// By real time as well: a clock that is set back keeps nobody waiting.
+/// The wait also ends by real time: a clock that is set back keeps no caller waiting.
 #[tokio::test]
 async fn the_wait_ends_also_when_the_clock_stands_still() {
     let app = TestApp::with().settings(|it| it.sync_wait = "50ms".to_owned()).start().await;
@@ -185,7 +185,7 @@ async fn the_answer_comes_also_when_the_workers_of_another_replica_do_the_work()
     app.finish().await;
 }
 
-/// As a killed process leaves it: the key says that somebody waits, and nobody does.
+/// As a killed process leaves it: the key says that a caller waits, but none does.
 #[tokio::test]
 async fn the_repeat_of_a_request_whose_waiter_died_is_told_what_stands_once_the_wait_would_be_over() {
     for decided in [true, false] {

@@ -12,7 +12,7 @@ async fn impatient() -> TestApp {
     app.start().await
 }
 
-/// P9: whatever becomes of its answer, the call is repeated under the same key.
+/// P9: whichever fault hits the answer, the call is repeated with the same key.
 #[tokio::test]
 async fn a_lost_answer_opens_one_account() {
     for (fault, unknown) in [

@@ -13,7 +13,7 @@ use crate::process::external::{connect, migrated};
 use crate::support::process::{WITHIN, eventually};
 use crate::support::service::Service;
 
-/// Whom openings are started for.
+/// The scopes that openings are started for.
 const KINDS: [(&str, &str); 4] = [("NL", "company"), ("NL", "freelancer"), ("BE", "company"), ("BE", "freelancer")];
 /// The time within which a flip is seen everywhere.
 const SEEN: Duration = Duration::from_secs(2);

@@ -61,7 +61,7 @@ impl Stage {
     }
 }
 
-/// Who starts the opening, also while the test does something to the service.
+/// A caller that starts an opening while the test disturbs the service.
 struct Caller {
     client: reqwest::Client,
     url: String,
@@ -82,7 +82,7 @@ impl Caller {
     }
 }
 
-/// P25: a call that may last longer than the grace is given up, and is due at once for whoever comes next.
+/// P25: a call longer than the grace period is aborted, and is due at once for the next process.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_gives_up_a_hanging_call_in_time_and_the_next_start_repeats_it_under_the_same_key() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! The flag over REST: who may set it, what holds, whom it is for, and what a flip leaves alone.
+//! The flag over REST: roles, rules in force, scopes, and what a change leaves alone.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use world::{Endpoint, Plan, Verdict};
 use super::{Answer, FLAG, calls, count, set};
 use crate::support::{KEY, TestApp, keys, listen_as, problem};
 
-/// Nobody is kept waiting: what counts is the flow.
+/// No caller waits here; only the chosen flow counts.
 async fn app() -> TestApp {
     TestApp::with().settings(|it| it.sync_wait = "1ms".to_owned()).start().await
 }

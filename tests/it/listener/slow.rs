@@ -54,7 +54,7 @@ async fn a_head_that_does_not_arrive_in_time_is_cut() {
     listening.end().await;
 }
 
-/// With and without a length; whether somebody reads it or not.
+/// With and without a length; whether or not the handler reads the body.
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_ends_and_its_connection_is_closed() {
     let listening = listen(Limits { head_within: LONG, ..LIMITS }).await;
@@ -84,7 +84,7 @@ async fn a_client_that_does_not_take_its_answer_loses_its_connection() {
         }
     });
     assert!(answer(request(listening.addr, "/").await).await.contains("200 OK"));
-    // Who reads gets all of it, however large.
+    // A client that reads gets the whole answer, however large.
     assert!(answer(request(listening.addr, "/large").await).await.len() > super::LARGE);
     reading.abort();
     drop(idle);

@@ -31,7 +31,7 @@ async fn a_stop_lets_requests_end_and_cuts_what_sends_none() {
     assert_eq!(answer(half).await, "");
 }
 
-/// P25: whatever their time-out, connections that wait for their next request, or their first, are closed at once.
+/// P25: connections that wait for a request are closed at once, regardless of their time-out.
 #[tokio::test]
 async fn a_stop_closes_idle_connections_at_once() {
     let listening = listen(Limits { head_within: Duration::from_mins(5), connections: 3, ..LIMITS }).await;

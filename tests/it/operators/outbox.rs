@@ -33,7 +33,7 @@ fn discard_path(row: &Value) -> String {
     format!("/v1/outbox/{}/discard", row["id"].as_str().unwrap())
 }
 
-/// G15: whatever waits is listed, by topic if that is wanted, page by page.
+/// G15: all waiting work is listed, optionally by topic, page by page.
 #[tokio::test]
 async fn the_work_that_waits_is_listed_with_why_and_until_when() {
     let (app, _subscriber) = subscribed().await;

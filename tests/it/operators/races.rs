@@ -80,7 +80,7 @@ async fn what_was_received_first_counts() {
     app.finish().await;
 }
 
-/// P18: a decision whose COMMIT was answered to nobody is in the inbox once.
+/// P18: a decision with a lost reply to its COMMIT is in the inbox once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_reply_to_the_commit_of_a_decision_leaves_one_fact_and_one_record() {
     let app = TestApp::with().through_proxy().start().await;

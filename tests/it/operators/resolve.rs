@@ -187,7 +187,7 @@ async fn an_iban_or_tracking_id_that_another_opening_holds_is_a_case_and_moves_n
     app.finish().await;
 }
 
-/// P8: the provider's word after ours is one case where it disagrees, whatever we had decided.
+/// P8: a later report of the provider that disagrees with our decision is one case.
 #[tokio::test]
 async fn a_later_answer_of_the_provider_that_disagrees_is_one_case() {
     for (outcome, state, status, iban) in [

@@ -1,4 +1,4 @@
-//! A Postgres whose disk is full: first its tables cannot grow, then its log cannot, and it panics.
+//! A Postgres with a full disk: first its tables cannot grow, then its log cannot, and it panics.
 //!
 //! The disk is a small file system in memory, which takes root to mount. Where it cannot be mounted, the tables say that
 //! the disk is full (the same error, raised by a trigger), and the panic is left out.

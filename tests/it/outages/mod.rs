@@ -103,7 +103,7 @@ impl Scene {
         eventually("an opening that is started now is completed", left(), opened).await;
     }
 
-    /// Whether an opening is in this state; none if not, or if nobody says.
+    /// Whether an opening is in this state. None: it is not, or no replica answers.
     async fn is(&self, id: &str, state: &str) -> Option<()> {
         let path = format!("{}/v1/account-openings/{id}", self.service.internal);
         let (_, body) = self.service.status(reqwest::Method::GET, &path).await;

@@ -53,7 +53,7 @@ async fn only_probes_reach_a_bank_that_hangs_and_all_work_is_done_when_it_is_bac
     }
 }
 
-/// P16: a card issuer, whose work is that of another topic.
+/// P16: a card issuer; its work has another topic.
 #[tokio::test]
 async fn only_probes_reach_a_card_issuer_that_hangs_and_the_others_go_on() {
     let app = impatient(2).await;

@@ -81,7 +81,7 @@ async fn what_waits_for_one_subscriber_keeps_nothing_from_another_and_is_sent_wh
     app.finish().await;
 }
 
-/// Work whose turn is far away, since it has failed often, is due when the breaker closes.
+/// Work with a distant next attempt, after many failures, is due when the breaker closes.
 #[tokio::test]
 async fn a_breaker_that_closes_makes_what_failed_due_at_once() {
     let app = TestApp::start().await;
@@ -130,7 +130,7 @@ async fn a_breaker_that_closes_leaves_alone_what_does_not_wait_for_it() {
     app.finish().await;
 }
 
-/// P18: whatever the database does meanwhile, the work becomes due once; and much of it, in several commits.
+/// P18: the work becomes due once despite faults of the database; much of it in several commits.
 #[tokio::test]
 async fn work_becomes_due_also_when_the_database_was_away_and_when_it_is_much() {
     let mut app = TestApp::start().await;

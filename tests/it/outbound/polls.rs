@@ -141,7 +141,7 @@ async fn a_poll_that_cannot_be_stored_takes_no_other_with_it() {
     app.finish().await;
 }
 
-/// P21: a deadline in a state that asks nobody has nothing to do with the provider's breaker.
+/// P21: a deadline in a state without polls does not depend on the provider's breaker.
 #[tokio::test]
 async fn a_step_that_is_stuck_has_its_ticket_whatever_the_breakers_do() {
     let app = TestApp::start().await;

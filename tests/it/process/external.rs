@@ -8,7 +8,7 @@ use crate::support::cluster::{SERVICE, fresh_cell, fresh_schema, url_as};
 use crate::support::process::{Ended, Program, WITHIN};
 use crate::support::service::ServiceBuilder;
 
-/// A connection whose unqualified names are of this schema.
+/// A connection with this schema as its default.
 pub async fn connect(url: &str, schema: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().unwrap();
     options.options([("search_path", schema)]).connect().await.unwrap()
@@ -49,7 +49,7 @@ pub async fn migrated() -> (ServiceBuilder, String, String) {
 
 #[tokio::test]
 async fn an_empty_database_is_refused_until_migrate_has_run_which_may_run_twice() {
-    // A cluster of its own: the default schema is nobody else's.
+    // A separate cluster, so that the default schema is unused.
     let cluster = Cluster::temporary(None, 60).await.unwrap();
     let serve = ServiceBuilder::new().env("DATABASE_URL", cluster.url());
     let refused = serve.clone().env("LOG", "error").0.run().await;

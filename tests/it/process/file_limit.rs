@@ -1,4 +1,4 @@
-//! The limit of open files: whatever comes from outside, the internal listener answers.
+//! The limit of open files: the internal listener answers despite any number of outside connections.
 
 use std::net::TcpStream;
 use std::time::Duration;

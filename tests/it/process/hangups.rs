@@ -18,7 +18,7 @@ use crate::support::{memory, wire};
 const CLIENTS: usize = 5_000;
 /// At once.
 const CROWD: usize = 100;
-/// For the connections and messages of a crowd; five thousand connections that nobody lets go of would not fit.
+/// For many connections and messages; five thousand connections that stay open would not fit.
 const ENOUGH: u64 = 24 * 1024 * 1024;
 
 /// The same bytes each time it is sent. Every other one is of no concern: nothing but the inbox knows it.

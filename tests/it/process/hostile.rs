@@ -23,7 +23,7 @@ const CROWD: usize = 8;
 const ENOUGH: u64 = 48 * 1024 * 1024;
 const TOO_LARGE: usize = 64 * 1024 * 1024;
 
-/// A request that somebody might send.
+/// A request that a client might send.
 #[derive(Clone, Debug)]
 struct Hostile {
     method: Method,

@@ -55,7 +55,7 @@ async fn kept() -> (ServiceBuilder, Arc<Folder>) {
     (serve, folder)
 }
 
-/// G4: whoever else owns or reads the file can forge a history.
+/// G4: any other user who owns or reads the file can forge a history.
 #[tokio::test]
 async fn a_key_file_that_another_user_owns_or_everybody_reads_is_refused() {
     let (serve, folder) = kept().await;

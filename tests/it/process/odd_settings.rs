@@ -47,7 +47,7 @@ async fn log_filters_that_leave_the_errors_are_taken_also_with_spaces_around_the
     }
 }
 
-/// G13: a password that was pasted in as it is; none of it may be in any output, whatever is logged.
+/// G13: a password pasted in unescaped; no output may contain any of it, at any log level.
 #[tokio::test]
 async fn a_database_url_that_is_misread_or_has_parameters_that_are_none_is_refused_and_not_repeated() {
     for url in [

@@ -1,4 +1,4 @@
-//! What a session must have, whatever stands between the service and Postgres and whatever the role brings along.
+//! Session settings hold behind any pooler and for any role's own settings.
 
 use std::time::Duration;
 

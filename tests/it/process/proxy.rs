@@ -52,7 +52,7 @@ async fn the_demo_ends_well_where_a_proxy_is_set() {
     assert_eq!((ended.code(), proxy.connections()), (Some(0), 0), "{}", ended.stderr);
 }
 
-/// G11: neither what goes to loopback, nor what goes to another host, whose name no resolver knows here.
+/// G11: neither calls to loopback nor calls to another host, with a name that no resolver knows here.
 #[tokio::test]
 async fn the_service_calls_others_directly_where_a_proxy_is_set() {
     let proxy = Proxy::start().await;

@@ -10,7 +10,7 @@ use crate::support::cluster::{create_role, fresh_schema};
 use crate::support::process::WITHIN;
 use crate::support::service::{Service, ServiceBuilder};
 
-/// A service with a role that is nobody else's, with the superuser's URL, the schema and the role.
+/// A service with a separate role, with the superuser's URL, the schema and the role.
 async fn service() -> (Service, String, String, String) {
     let (url, schema) = fresh_schema().await;
     let role = format!("ready_{schema}");

@@ -128,7 +128,7 @@ async fn no_verb_changes_history_neither_for_the_service_nor_for_the_owner() {
             assert!(code.as_deref().is_some_and(|it| expected.contains(&it)), "{code:?}: {verb}");
         }
     }
-    // Who may not grant is warned, and nothing is granted.
+    // A role without the right to grant gets a warning, and nothing is granted.
     let rights = cell.rights().await;
     let itself = format!("grant all on opening_history, account_openings to service_of_{}", cell.schema);
     let mut connection = connect(&cell.service, &cell.schema).await;
@@ -139,7 +139,7 @@ async fn no_verb_changes_history_neither_for_the_service_nor_for_the_owner() {
     assert!(after.starts_with(&before), "{before}\n{after}");
 }
 
-/// P7: the guards read the real history, whatever the session puts in front of it.
+/// P7: the guards read the real history, whichever tables the session puts in front of it.
 #[tokio::test]
 async fn a_temporary_table_or_a_search_path_does_not_lead_the_guards_astray() {
     let cell = Cell::migrated().await;
@@ -170,7 +170,7 @@ async fn a_service_in_production_works_on_the_role_that_migrate_granted_to() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let world = format!("http://{free}");
     let serve = cell.serve(&cell.service).outside_world(&world).env("POLL_SCHEDULE", "1s");
-    // One more relay: nobody takes its deliveries.
+    // One more relay; no subscriber accepts its deliveries.
     let serve = serve.env("EVENT_SUBSCRIBERS", format!("http://127.0.0.1:9/events|{SECRET}"));
     let service = serve.env("LOG", "debug,sqlx=warn,hyper=warn").start().await.with_token(TOKEN);
     let mut simulator = Program::new(&["simulator"])
@@ -286,7 +286,7 @@ const EMPTY: &str = "do $$
         end loop;
     end $$";
 
-/// P23: an older schema that is migrated up, a second run, and rights that somebody gave or took by hand.
+/// P23: an older schema that is migrated, a second run, and rights changed by hand.
 #[tokio::test]
 async fn migrate_grants_what_the_service_needs_and_takes_the_rest_each_time() {
     let cell = Cell::new().await;

@@ -111,7 +111,7 @@ async fn start(format: &str) -> (Service, PgPool) {
     let ended = Program::new(&["migrate"]).env("DATABASE_URL", &*url).env("DATABASE_SCHEMA", &*schema).run().await;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     let world = listen(Router::new().fallback(outside).with_state(World::default())).await;
-    // The cluster trusts its users, whatever password they come with.
+    // The cluster trusts its users, with any password.
     let with_password = url.replacen('@', ":canary-password@", 1);
     assert_ne!(with_password, url);
     let service = ServiceBuilder::on(&with_password, &schema)

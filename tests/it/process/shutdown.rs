@@ -1,4 +1,4 @@
-//! P25: a signal ends the service in order and in time, whatever goes on; a second one ends it at once.
+//! P25: a signal stops the service in order and in time, during any work; a second one stops it at once.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -42,7 +42,7 @@ async fn sigterm_ends_a_service_with_its_private_postgres_in_time() {
     assert_eq!(folder.postmasters(), Vec::<i32>::new());
 }
 
-/// P25: nobody waits longer for a service that is only starting.
+/// P25: a service that is still starting stops at once.
 #[tokio::test]
 async fn sigterm_ends_a_service_that_still_waits_for_its_database() {
     let mut process = ServiceBuilder::on("postgres://user@127.0.0.1:9/x", "public").0.spawn();
@@ -76,7 +76,7 @@ async fn webhooks_acknowledged_before_the_end_are_in_the_inbox() {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let (serve, url, schema) = migrated().await;
         let mut service = serve.start().await;
-        // Eight at once, until nobody answers.
+        // Eight at once, until no connection is answered.
         let send = |sender| service.bank().webhooks((0..).map(move |number: u32| format!("msg_{sender}_{number}")));
         let sending = tokio::spawn(futures::future::join_all((0..8).map(send)));
         eventually("a hundred are stored", WITHIN, async || (stored(&service).await >= 100).then_some(())).await;

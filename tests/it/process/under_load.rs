@@ -1,4 +1,4 @@
-//! P25: SIGTERM in the middle of work: what was acknowledged is there, nothing stays leased, nobody is left hanging.
+//! P25: SIGTERM under load: acknowledged work is there, nothing stays leased, no client is left hanging.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -51,7 +51,7 @@ async fn ends_in_order(outage: Option<Fault>) {
     }
 
     service.process.signal(Signal::SIGTERM);
-    // Whoever comes now is told at once that nobody is there.
+    // New clients are refused at once.
     for listener in [&service.public, &service.internal] {
         let addr = listener.trim_start_matches("http://");
         let connect = async || TcpStream::connect(addr).err().filter(|it| it.kind() == ErrorKind::ConnectionRefused);

@@ -103,7 +103,7 @@ async fn state(app: &TestApp) -> Value {
     json!(state)
 }
 
-/// What the bank would say, what it would never say, and what nobody could read.
+/// Messages that the bank would send, would never send, and unreadable ones.
 fn body(n: usize, tracking_id: &str) -> String {
     let data =
         json!({"account_opening_request_id": tracking_id, "status": "COMPLETED", "iban": IBAN, "bic": "NEXUBEBB"});

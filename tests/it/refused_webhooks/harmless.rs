@@ -1,4 +1,4 @@
-//! Whatever is refused, and whatever becomes of keeping it, is answered in time and leaves signed webhooks alone.
+//! Every refused webhook is answered in time and leaves signed ones alone, whether or not it could be stored.
 
 use std::time::{Duration, Instant};
 

@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::support::{KEY, TestApp, listen_as, secret};
 
-/// Nobody's.
+/// A secret unknown to the service.
 const OTHER_SECRET: &str = "whsec_c29tZWJvZHktZWxzZXMtc2VjcmV0LWtleQ==";
 const REJECTED: &str = "/v1/rejected-requests";
 /// The least that the setting takes.
@@ -44,7 +44,7 @@ fn client_from(address: [u8; 4]) -> Client {
     Client::builder().local_address(IpAddr::from(address)).no_proxy().build().unwrap()
 }
 
-/// A webhook signed by nobody whom we know; the answer's status.
+/// Sends a webhook signed with an unknown secret; returns the status.
 async fn forge(client: &Client, app: &TestApp, id: &str, body: &str) -> u16 {
     let request = client
         .post(format!("{}/webhooks/nexusbank", app.public))

@@ -249,7 +249,7 @@ async fn a_run_that_cannot_take_anything_in_says_so_and_is_done_later() {
     app.finish().await;
 }
 
-/// F11: verified again as it came, whatever lines a proxy made of its signatures.
+/// F11: verified again as received, however a proxy folded its signatures.
 #[tokio::test]
 async fn a_signature_on_the_second_line_is_found_when_it_is_verified_again() {
     let app = with_secrets(OTHER_SECRET).await;

@@ -1,4 +1,4 @@
-//! Several replicas, and whoever else writes: the counters are always those of the rows.
+//! Several replicas and manual changes: the counters always match the rows.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn two_replicas_and_an_erasure_that_write_at_once_keep_the_counters_right(
     });
     assert!(kept.await < 1_200);
     assert!(held(&app).await.iter().map(|(_, bytes)| bytes).sum::<i64>() <= MIN_BYTES);
-    // Whoever empties the table leaves no source behind.
+    // Emptying the table leaves no source behind.
     sqlx::query("truncate rejected_requests").execute(&app.pool).await.unwrap();
     assert_eq!(held(&app).await, []);
     app.finish().await;

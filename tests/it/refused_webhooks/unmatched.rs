@@ -35,7 +35,7 @@ async fn what_matches_no_opening_is_listed_until_it_does() {
     let items = app.items(UNMATCHED).await;
     assert_eq!(items.len(), 2);
     assert!(items.iter().all(|it| it["status"] == "dead" && it["next_attempt_at"].is_null()), "{items:?}");
-    // Whoever looked at one and let it be need not see it again.
+    // A discarded fact is not listed again.
     let letter = items[0]["id"].as_str().unwrap();
     assert_eq!(app.post(&format!("/v1/dead-letters/{letter}/discard"), &json!({"reason": "not ours"})).await.0, 202);
     assert_eq!(app.items(UNMATCHED).await.len(), 1);

@@ -50,7 +50,7 @@ async fn the_same_request_twice_is_kept_and_counted_once() {
     app.finish().await;
 }
 
-/// Somebody holds the oldest row, as an erasure does: who makes room passes over it instead of waiting.
+/// Another transaction holds the oldest row, as an erasure does: the writer skips it instead of waiting.
 #[tokio::test]
 async fn a_row_that_somebody_holds_is_passed_over_when_room_is_made() {
     let app = TestApp::start().await;

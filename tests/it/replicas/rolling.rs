@@ -66,7 +66,7 @@ async fn at_fixed_addresses(serve: &ServiceBuilder) -> (ServiceBuilder, Service)
     (serve, service)
 }
 
-/// A free address whose port the system hands out to nobody while an instance is away.
+/// A free address outside the ephemeral ports, so that it stays free while an instance is away.
 fn address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Other runs of the tests begin elsewhere.

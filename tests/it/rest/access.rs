@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Roles and the routes that they may use.
 
 use reqwest::Method;
 use serde_json::json;

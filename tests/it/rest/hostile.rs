@@ -91,7 +91,7 @@ async fn no_text_in_a_field_breaks_a_route_or_what_comes_after_it() {
             }
         }
     }
-    // Whatever the sandbox was made to say was decided: nothing of it is stuck.
+    // Every simulated message was decided; nothing is stuck.
     let stuck: i64 = sqlx::query_scalar("select count(*) from inbox where status = 'pending' or attempts > 0")
         .fetch_one(&app.pool)
         .await

@@ -1,4 +1,4 @@
-//! One opening for each Idempotency-Key, whatever is repeated or raced.
+//! One opening per Idempotency-Key, under any repeats and races.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The timeline: everything about one opening, for whoever has the customer on the phone.
+//! The timeline: everything about one opening, for support.
 
 use std::collections::BTreeSet;
 

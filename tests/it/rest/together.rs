@@ -11,7 +11,7 @@ use crate::support::{TestApp, eventually, problem};
 /// How many batches are written at once.
 const PERMITS: i64 = 2;
 
-/// Nobody writes an opening until this transaction ends.
+/// Blocks inserts of openings until this transaction ends.
 async fn hold(app: &TestApp) -> Transaction<'static, Postgres> {
     let mut lock = app.pool.begin().await.unwrap();
     sqlx::query("lock table account_openings in share mode").execute(&mut *lock).await.unwrap();
@@ -122,7 +122,7 @@ async fn one_start_that_is_refused_fails_none_of_its_neighbours() {
     app.finish().await;
 }
 
-/// P19: a replica that hangs in the middle of a commit holds up who repeats its key, and nobody else.
+/// P19: a replica that hangs during a commit delays only repeats of its own key.
 #[tokio::test]
 async fn a_key_that_somebody_holds_delays_no_other_start() {
     let app = TestApp::start().await;

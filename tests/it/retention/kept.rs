@@ -87,7 +87,7 @@ async fn nothing_of_an_opening_leaves_before_it_has_ended() {
     let (id, tracking_id) = app.open().waiting().await;
     told(&app, "msg_1", &tracking_id, "").await;
     told(&app, "msg_2", &tracking_id, "").await;
-    // As one is that was discarded before anybody knew whose tracking id it names.
+    // As a fact that was discarded before its tracking id was known.
     sqlx::query(
         "update inbox set opening_id = null, status = 'ignored', outcome = 'discarded' where event_id = 'msg_2'",
     )

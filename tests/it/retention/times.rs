@@ -1,4 +1,4 @@
-//! When things go, and that whoever asks sees what they saw.
+//! The times at which rows are archived; readers see the same before and after.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

@@ -83,7 +83,7 @@ fn forms(id: &str) -> Vec<String> {
     ]
 }
 
-/// F9, P9: a submission whose answer was lost is found in the list.
+/// F9, P9: a submission with a lost answer is found in the list.
 #[tokio::test]
 async fn a_submission_is_found_in_the_list_whichever_form_the_bank_gives_our_reference() {
     for form in 0..forms(&Uuid::nil().to_string()).len() {

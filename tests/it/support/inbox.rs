@@ -49,7 +49,7 @@ impl TestApp {
         .await;
     }
 
-    /// Cuts the connections whose inserts wait for the lock.
+    /// Cuts the connections with inserts that wait for the lock.
     pub async fn cut_waiting_inserts(&self) {
         sqlx::query(
             "select pg_terminate_backend(pid) from pg_locks where relation = 'inbox'::regclass and not granted",

@@ -87,7 +87,7 @@ impl Answer {
     }
 }
 
-/// Who it goes to.
+/// The receiving replica.
 #[derive(Clone)]
 struct Target {
     bank: Bank,

@@ -42,7 +42,7 @@ impl<'a> OpeningBuilder<'a> {
         self
     }
 
-    /// Who calls.
+    /// The caller's token.
     pub fn token(mut self, token: &'static str) -> Self {
         self.token = token;
         self

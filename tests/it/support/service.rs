@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::process::{Ended, Folder, Process, Program, WITHIN, eventually};
 
-/// Nobody listens there: what is sent to the outside world is tried again and again.
+/// An address without a listener: calls to the outside world are retried again and again.
 const NOWHERE: &str = "http://127.0.0.1:9";
 /// The token that a development service takes when none is set.
 const TOKEN: &str = "development-token";
@@ -146,7 +146,7 @@ impl Service {
         (response.status().as_u16(), replayed, response.json().await.unwrap())
     }
 
-    /// Who starts openings.
+    /// The caller that starts openings.
     pub fn caller(&self) -> Caller {
         let url = format!("{}/v1/account-openings", self.internal);
         Caller { client: self.client.clone(), url, token: self.token.clone() }
@@ -181,7 +181,7 @@ impl Service {
     }
 }
 
-/// Who starts openings.
+/// A caller that starts openings.
 #[derive(Clone)]
 pub struct Caller {
     client: Client,
@@ -201,7 +201,7 @@ impl Caller {
     }
 }
 
-/// Who sends webhooks.
+/// A sender of webhooks.
 #[derive(Clone)]
 pub struct Bank {
     client: Client,
@@ -209,12 +209,12 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// Sends a signed webhook about an opening that nobody knows; the answer's status, 0 where there is none.
+    /// Sends a signed webhook about an unknown opening; returns the status, 0 without an answer.
     pub async fn webhook(&self, id: &str) -> u16 {
         self.unknown(id).await.map_or(0, |response| response.status().as_u16())
     }
 
-    /// Sends a signed webhook about an opening that nobody knows.
+    /// Sends a signed webhook about an unknown opening.
     pub async fn unknown(&self, id: &str) -> reqwest::Result<Response> {
         let data = json!({"account_opening_request_id": format!("aor_{id}"), "status": "IN_PROGRESS"});
         self.send(id, &data).await
@@ -238,7 +238,7 @@ impl Bank {
         request.send().await
     }
 
-    /// Sends these one after the other until nobody answers; those that were acknowledged.
+    /// Sends these one after the other until no answer comes; returns the acknowledged ones.
     pub async fn webhooks(self, ids: impl Iterator<Item = String>) -> Vec<String> {
         let mut acknowledged = Vec::new();
         for id in ids {

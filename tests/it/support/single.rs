@@ -1,4 +1,4 @@
-//! One step at a time, and one request as somebody in particular.
+//! Single ticks and single requests with a chosen caller.
 
 use account_opening::domain::Topic;
 use account_opening::driver::tick;
@@ -18,7 +18,7 @@ impl TestApp {
         tick(&Relay { context: self.context.clone(), topic }).await.unwrap()
     }
 
-    /// A request to the internal listener by somebody else.
+    /// A request to the internal listener with another caller's token.
     pub fn request_as(&self, token: &str, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.internal)).bearer_auth(token)
     }

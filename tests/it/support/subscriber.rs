@@ -1,4 +1,4 @@
-//! Somebody who subscribed to events, and may be out of order.
+//! A subscriber of events, which may be out of order.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::sync::watch;
 
-/// What was delivered, whatever was answered.
+/// The deliveries, whatever the answer.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub headers: HeaderMap,

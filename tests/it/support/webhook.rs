@@ -70,7 +70,7 @@ impl<'a> Webhook<'a> {
         self
     }
 
-    /// Signed by somebody else.
+    /// Signed with another secret.
     pub fn signed_with(mut self, secret: &WebhookSecret) -> Self {
         self.secret = secret.clone();
         self

@@ -35,7 +35,7 @@ async fn an_error_and_then_a_lost_answer_leave_exactly_one_ticket_and_a_late_ans
     app.finish().await;
 }
 
-/// P9: whatever befalls the creation, and however long its search does not know of it within `JIRA_INDEX_LAG`.
+/// P9: after any fault of the creation, and for any lag of the search within `JIRA_INDEX_LAG`.
 #[tokio::test]
 async fn a_ticket_that_the_search_does_not_know_of_yet_is_not_made_again() {
     for lost in [Fault::ErrorAfter { status: 500 }, Fault::HangAfter, Fault::Garbage, Fault::ErrorAfter { status: 408 }]
@@ -180,7 +180,7 @@ async fn several_replicas_make_each_ticket_once_and_close_it_after() {
     app.finish().await;
 }
 
-/// A comment whose answer was lost is not said twice, nor is a closed ticket closed again.
+/// A comment with a lost answer is not repeated, and a closed ticket is not closed again.
 #[tokio::test]
 async fn nothing_is_said_or_done_twice_when_the_answers_to_a_closing_are_lost() {
     let app = tracking().start().await;

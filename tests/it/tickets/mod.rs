@@ -17,7 +17,7 @@ use crate::support::{TestApp, TestAppBuilder};
 /// What `JIRA_INDEX_LAG` is by default.
 const INDEX_LAG: TimeDelta = TimeDelta::minutes(2);
 
-/// A service with a tracker, whose hanging calls are given up soon.
+/// A service with a tracker and a short deadline for hanging calls.
 fn tracking() -> TestAppBuilder {
     TestApp::with().tracker().settings(|it| it.provider_timeout = "1s".to_owned())
 }
@@ -35,7 +35,7 @@ async fn answered_late(app: &TestApp, id: &str) {
     assert_eq!(decided.told().await, Some(200));
 }
 
-/// Enough time for whatever waits, with the workers at it.
+/// Enough time for all waiting work.
 async fn a_quarter_of_an_hour(app: &TestApp) {
     app.pass_settling(TimeDelta::minutes(15), TimeDelta::seconds(10)).await;
 }

@@ -86,7 +86,7 @@ async fn a_ticket_that_is_opened_again_is_the_same_one_with_a_comment() {
     app.finish().await;
 }
 
-/// Somebody has dealt with it there: it is told, and not moved.
+/// An operator has closed it at the tracker: a comment is added, and it is not moved.
 #[tokio::test]
 async fn a_ticket_that_a_person_closed_is_only_commented_on() {
     let app = tracking().start().await;

@@ -66,7 +66,7 @@ async fn any_method_but_post_is_not_allowed_whatever_else_is_wrong() {
     app.finish().await;
 }
 
-/// Only the head is sent: who waits for the body waits in vain.
+/// Only the head is sent: a server that waits for the body waits in vain.
 #[tokio::test]
 async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
     let app = TestApp::start().await;
@@ -79,7 +79,7 @@ async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
     app.finish().await;
 }
 
-/// The last chunk never comes: who buffers everything first waits in vain.
+/// The last chunk never arrives: a server that buffers everything first waits in vain.
 #[tokio::test]
 async fn a_body_of_unknown_length_is_refused_as_soon_as_it_is_too_large() {
     let app = TestApp::start().await;

@@ -6,7 +6,7 @@ use crate::support::TestApp;
 
 use super::{IBAN, message, of_no_concern};
 
-/// A completion with something odd in fields that nobody knows.
+/// A completion with odd values in unknown fields.
 fn completed_with(tracking_id: &str, odd: &[u8]) -> Vec<u8> {
     let body = message(tracking_id, "COMPLETED", Some(IBAN));
     let inner = body.replace(r#""status""#, r#""odd":@,"odd":@,"status""#).replacen('{', r#"{"odd":@,"odd":@,"#, 1);

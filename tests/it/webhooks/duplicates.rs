@@ -142,7 +142,7 @@ async fn several_bodies_under_one_event_id_in_one_commit_leave_one_first_and_the
     app.finish().await;
 }
 
-/// P6: whatever comes after the first answer, in whatever number.
+/// P6: any number of any later answers.
 #[tokio::test]
 async fn a_terminal_state_is_left_by_nothing_that_the_bank_says() {
     for (status, state) in [("COMPLETED", "completed"), ("REJECTED", "rejected")] {

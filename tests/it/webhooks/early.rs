@@ -13,7 +13,7 @@ use super::{IBAN, message};
 
 const TRACKING_ID: &str = "aor_known_beforehand";
 
-/// A bank whose tracking id is known before it is asked.
+/// A bank with tracking ids that are known in advance.
 async fn bank() -> String {
     let submit = async |Json(body): Json<Value>| {
         let accepted =

@@ -33,7 +33,7 @@ async fn what_cannot_be_stored_is_told_so_in_time_and_is_taken_when_it_comes_aga
         (response.status().as_u16(), retry_after, started.elapsed())
     };
     let mut lock = app.lock_inbox().await;
-    // One that the writer holds, one that fills the queue, and those for whom there is no place.
+    // One message that the writer holds, one that fills the queue, and those without capacity.
     for (status, retry_after, took) in join_all((0..20).map(&send)).await {
         assert_eq!(status, 503);
         assert!(retry_after.unwrap().parse::<u32>().unwrap() > 0);
@@ -54,7 +54,7 @@ async fn what_cannot_be_stored_is_told_so_in_time_and_is_taken_when_it_comes_aga
     app.finish().await;
 }
 
-/// P19, P1: whoever is told 200 while the queue overflows finds it stored.
+/// P19, P1: every message acknowledged while the queue overflows is stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_queue_overflows_what_is_acknowledged_is_stored_and_the_rest_is_told_to_come_again() {
     let app = TestApp::with()
@@ -135,7 +135,7 @@ async fn copies_that_come_while_the_first_is_being_stored_share_its_failure() {
     app.finish().await;
 }
 
-/// P1, P2: what was sent whole is stored whole or not at all, and nobody else is disturbed.
+/// P1, P2: a completely sent message is stored completely or not at all, and disturbs no other.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_hang_up_leave_whole_messages_or_none_and_a_working_service() {
     let app = TestApp::start().await;
@@ -182,7 +182,7 @@ async fn a_message_whose_sender_hung_up_while_it_was_being_stored_is_stored() {
     app.finish().await;
 }
 
-/// P1: those who wait for the first copy wait for what is stored, and not for its sender.
+/// P1: copies wait until the first copy is stored, and not for its sender.
 #[tokio::test]
 async fn copies_share_the_success_of_a_first_whose_sender_hung_up() {
     let app = TestApp::with().settings(|it| it.ack_timeout = "20s".to_owned()).start().await;

@@ -1,4 +1,4 @@
-//! Who is believed: 401 for everybody else, of whom nothing is read or kept.
+//! Signature checks: 401 for every invalid signature, and nothing of the request is read or stored.
 
 use account_opening::provider::nexusbank::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{WebhookSecret, sign};

@@ -47,11 +47,9 @@ pub use self::report::{Kind, Report};
 use self::seen::Seen;
 
 pub struct Inputs<'a> {
-    /// The load's history.
     pub history: &'a Path,
     /// The outside world's ledger.
     pub ledger: &'a Path,
-    /// The database's dump.
     pub dump: &'a Path,
     /// The key of the history's hash chain.
     pub history_key: [u8; 32],

@@ -32,7 +32,6 @@ pub fn read<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &[u8]) ->
     Ok(Asked { key, digest, body })
 }
 
-/// A refusal.
 pub fn refusal(status: StatusCode, code: &str) -> Answer {
     (status, json!({ "code": code, "message": code }))
 }

@@ -26,7 +26,6 @@ pub struct Met {
     pub after_effect: bool,
 }
 
-/// The current fault.
 pub struct Faults {
     seed: u64,
     now: Mutex<Struck>,

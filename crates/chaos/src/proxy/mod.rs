@@ -41,7 +41,6 @@ pub struct Seen {
     /// Cut, on both sides.
     pub cut: u64,
     pub half_closed: u64,
-    /// Delayed pieces.
     pub delayed: u64,
     /// COMMITs confirmed by Postgres whose answer the service never received.
     pub commits_lost: u64,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::*;
 use super::{Received, World, receiver, submission};
 
-/// A world whose webhooks arrive in `shown`.
+/// A world with a receiver of its webhooks.
 async fn told(plan: Plan) -> (World, tokio::sync::mpsc::UnboundedReceiver<Received>) {
     let (url, shown) = receiver(0).await;
     let world = World::fixed(plan).await;

@@ -12,7 +12,6 @@ use crate::http::problem::CONTENT_TYPE;
 
 const _: () = assert!(MAX_BODY == 64 * 1024, "the refusal of a longer body says so");
 
-/// A shared refusal.
 pub struct Refusal {
     status: &'static str,
     /// The name of its component.

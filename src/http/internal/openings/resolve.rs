@@ -134,7 +134,6 @@ pub async fn resolve(
 }
 
 const FIELDS: [&str; 7] = ["outcome", "reason", "evidence", "iban", "bic", "provider_reference", "expected_version"];
-/// The account's fields.
 const ACCOUNT: [&str; 3] = ["iban", "bic", "provider_reference"];
 
 fn read(body: &Map<String, Value>) -> Result<ResolveRequest, ApiError> {

@@ -24,7 +24,7 @@ const BAD_IBAN: &str = "BE68539007547035";
 const CANARY: &str = "canary";
 const SECRET: &str = "whsec_YSBzZWNyZXQgb2Ygb3VyIG93biE=";
 
-/// Where in the whole schema a text stands: `table.column`, whatever its type.
+/// The columns of the whole schema that contain a text: `table.column`, of any type.
 async fn places(app: &TestApp, text: &str) -> BTreeSet<String> {
     let columns: Vec<(String, String, String)> = sqlx::query_as(
         "select c.table_name::text, c.column_name::text, c.data_type::text from information_schema.columns c
@@ -94,7 +94,7 @@ fn somebodys<'a>(app: &'a TestApp, key: &str) -> crate::support::OpeningBuilder<
     })
 }
 
-/// Everything that happens beside an opening's answer: polls, an escalation, duplicates, a conflict, what nobody can read.
+/// Everything beside an opening's answer: polls, an escalation, duplicates, a conflict, unreadable messages.
 async fn much_happens(app: &TestApp, id: &str, tracking_id: &str) {
     told(app, &format!("{id}-1"), tracking_id, &json!({"status": "IN_PROGRESS"})).await;
     told(app, &format!("{id}-2"), tracking_id, &json!({"status": "COMPLETED", "iban": BAD_IBAN, "bic": "NEXUBEBB"}))
@@ -135,7 +135,7 @@ fn secret_of_nobody() -> WebhookSecret {
     WebhookSecret::parse("whsec_c29tZWJvZHktZWxzZXMtc2VjcmV0LWtleQ==").unwrap()
 }
 
-/// A webhook that is signed by nobody whom we know.
+/// A webhook signed with an unknown secret.
 async fn refused(app: &TestApp, body: Value) {
     let webhook = app.webhook().signed_with(&secret_of_nobody()).body(body.to_string());
     assert_eq!(webhook.answered().await, 401);
@@ -192,7 +192,7 @@ async fn assert_what_is_left(app: &TestApp, id: &str) {
     let reason = if opening["state"] == "rejected" { json!("erased") } else { json!(null) };
     assert_eq!(opening["reason"], reason);
     assert!(app.items("/v1/account-openings").await.contains(&opening));
-    // Who acted, how and when stays; of why, only the erasure's own.
+    // Operator, act and time stay; of the reasons, only the erasure's own.
     let acts = actions(app, id).await;
     let told: Vec<_> = acts.iter().map(|it| (it["action"].as_str().unwrap(), it["reason"].as_str().unwrap())).collect();
     assert_eq!(told[0], ("erase_opening", "the customer asked"));

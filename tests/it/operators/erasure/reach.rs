@@ -89,7 +89,7 @@ async fn a_discarded_letter_is_known_by_its_opening_and_empty_where_that_was_era
         assert_eq!((&letter["cause"], &letter["opening_id"]), (&json!("event_id_conflict"), &json!(null)));
         let letter = letter["id"].as_str().unwrap().to_owned();
         if erased_first {
-            // As one is that came in between: its opening is erased, and nobody has looked at it since.
+            // As for a message that arrived in between: its opening is erased, and it has not been processed since.
             taken(&app, &erase_path(&id), &json!({"reason": "x"})).await;
             sqlx::query("update inbox set body = 'canary', erased_at = null where id = $1::uuid")
                 .bind(&letter)
@@ -116,7 +116,7 @@ async fn a_discarded_letter_is_known_by_its_opening_and_empty_where_that_was_era
     app.finish().await;
 }
 
-/// One that was discarded when nobody knew whose tracking id it names.
+/// A fact that was discarded before its tracking id was known.
 #[tokio::test]
 async fn a_letter_that_was_discarded_before_its_opening_was_known_is_erased_with_it() {
     let app = TestApp::start().await;
@@ -196,7 +196,7 @@ async fn an_erasure_finds_whole_ids_and_leaves_the_neighbours() {
     let neighbours =
         [format!("{tracking_id}3"), format!("x{tracking_id}"), format!("{tracking_id}-b"), format!("y_{tracking_id}")];
     for text in mine.iter().map(|it| format!("mine {it}")).chain(neighbours.iter().map(|it| format!("theirs {it}"))) {
-        // Neither is JSON: a dead letter that names nobody, and a request that is refused.
+        // Neither is JSON: a dead letter without an opening, and a refused request.
         app.webhook().body(text.clone()).acknowledged().await;
         assert_eq!(app.webhook().signed_with(&secret_of_nobody()).body(text).answered().await, 401);
     }

@@ -38,7 +38,7 @@ async fn left(app: &TestApp, table: &str) -> (i64, i64) {
     sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&app.pool).await.unwrap()
 }
 
-/// G7: events of an unknown type, unreadable ones, and refused requests, in whatever way they spell IBAN, e-mail or reference.
+/// G7: unknown event types, unreadable ones and refused requests, with any spelling of IBAN, e-mail or reference.
 #[tokio::test]
 async fn an_erasure_finds_the_customer_in_what_names_no_opening() {
     let app = TestApp::start().await;
@@ -85,7 +85,7 @@ async fn an_erasure_finds_the_customer_in_what_names_no_opening() {
 async fn an_erasure_reaches_dead_letters_archive_and_acts_that_speak_of_the_customer() {
     let app = TestApp::start().await;
     let (id, _) = completed(&app).await;
-    // Archived: of an unknown type, unreadable and discarded, discarded with the tracking id of nobody.
+    // Archived: of an unknown type, unreadable and discarded, discarded with an unknown tracking id.
     let unknown = json!({"type": "customer.noted", "data": {"email": EMAIL, "name": CANARY}});
     app.webhook().body(unknown.to_string()).acknowledged().await;
     app.webhook().body(format!("{CANARY}, not JSON: {IBAN}")).acknowledged().await;
@@ -122,7 +122,7 @@ async fn an_erasure_reaches_dead_letters_archive_and_acts_that_speak_of_the_cust
     app.finish().await;
 }
 
-/// G7: a repeat under a key whose text was erased is known as one.
+/// G7: a repeat with an erased key is recognised.
 #[tokio::test]
 async fn a_repeat_under_an_erased_key_opens_nothing() {
     let app = TestApp::start().await;

@@ -20,7 +20,6 @@ pub const ESCALATED: [Step; 1] = [("escalated", "provider_polled", "poll")];
 
 /// The opening that was escalated and then completed.
 pub const LATE: usize = 14;
-/// The subscriber's URL.
 pub const SUBSCRIBER: &str = "http://localhost/events";
 
 /// The steps of an opening of the clean run.

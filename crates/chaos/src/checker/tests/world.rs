@@ -53,7 +53,6 @@ pub fn body(name: &str) -> String {
 }
 
 impl World {
-    /// The clean run.
     pub fn clean() -> Self {
         Self::scripted(OPENINGS, &[])
     }
