@@ -32,6 +32,7 @@ impl Checker {
     }
 
     /// Whether a setting has no error so far.
+    #[must_use]
     pub fn fits(&self, name: &str) -> bool {
         self.0.iter().all(|error| error.name != name)
     }
@@ -189,6 +190,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if parsed.is_zero() || parsed > longest { Err("out of range".to_owned()) } else { Ok(parsed) }
 }
 
+#[must_use]
 pub fn to_delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }

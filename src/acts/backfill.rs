@@ -28,7 +28,7 @@ pub struct BackfillRequest {
 /// When the provider has no list, `since` is in the future, or the database is away.
 pub async fn run(acts: &Acts, operator: &Operator, request: BackfillRequest) -> Result<Uuid, ActError> {
     let BackfillRequest { provider, reason, since } = request;
-    let action = acts.record(&operator.name(), "backfill_provider", provider, reason.clone());
+    let action = acts.record(&operator.name(), "backfill_provider", &provider, reason.clone());
     let since = since.map(|since| from(since, action.at)).transpose()?;
     if !acts.outside.providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
         return Err(ActError::WrongState("this provider has no list"));

@@ -16,7 +16,7 @@ pub(super) async fn run(
     act: Act,
     reason: String,
 ) -> Result<Letter, ActError> {
-    let action = acts.record(&operator.name(), &format!("{}_dead_letter", act.as_str()), id, reason);
+    let action = acts.record(&operator.name(), &format!("{}_dead_letter", act.as_str()), &id, reason);
     let work = async move |connection: &mut PgConnection| once(connection, id, act, &action).await;
     let letter = db::in_one_commit(&acts.cell.pool, work).await?;
     tracing::info!(dead_letter.id = %id, act = act.as_str(), "an operator acted on a dead letter");

@@ -14,7 +14,7 @@ use crate::domain::Topic;
 /// # Errors
 /// When there is no such work, it waits no longer, or the database is away.
 pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> Result<(), ActError> {
-    let action = acts.record(&operator.name(), "discard_work", id, reason);
+    let action = acts.record(&operator.name(), "discard_work", &id, reason);
     let work = async move |connection: &mut PgConnection| {
         let discarded = outbox::discard(connection, id, &action.who, &action.reason, action.at).await?;
         if let Discarded::Now(opening, topic) = &discarded {

@@ -40,7 +40,7 @@ pub async fn run(
 ) -> Result<Option<Row>, ActError> {
     let ForceBreakerRequest { forced, reason } = request;
     let (system, operation) = (gate.system().to_owned(), gate.operation().to_owned());
-    let action = acts.record(&operator.name(), "force_breaker", format!("{system}/{operation}"), reason);
+    let action = acts.record(&operator.name(), "force_breaker", &format!("{system}/{operation}"), reason);
     let action = Action { detail: json!({ "forced": forced }), ..action };
     let row = forced.map(|it| Row {
         system: system.clone(),

@@ -62,7 +62,7 @@ pub struct Acts {
 
 impl Acts {
     /// The record of an act. Make it before the work, so that every try records the same act.
-    fn record(&self, who: &str, action: &str, subject: impl ToString, reason: String) -> Action {
+    fn record(&self, who: &str, action: &str, subject: &impl ToString, reason: String) -> Action {
         Action {
             id: self.shell.ids.next(),
             at: self.shell.clock.now(),

@@ -22,7 +22,7 @@ pub struct ResolveRequest {
 /// # Errors
 /// When there is no such opening, it has moved or cannot end so, or the database is away.
 pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: ResolveRequest) -> Result<(), ActError> {
-    let action = acts.record(&operator.name(), "resolve_opening", id, request.reason.clone());
+    let action = acts.record(&operator.name(), "resolve_opening", &id, request.reason.clone());
     let action = about_opening(action, id.0, request.detail());
     let (act, outcome) = (ActId(action.id), request.resolution.state());
     let own = acts.clone();
@@ -93,7 +93,8 @@ impl ResolveRequest {
         let other = |holder: Option<uuid::Uuid>| holder.filter(|it| *it != opening.id.0).map(OpeningId);
         let ibans = openings::by_iban(connection, std::slice::from_ref(iban)).await?;
         let references: Vec<String> = provider_reference.iter().map(ToString::to_string).collect();
-        let held = openings::by_reference(connection, &[opening.request.provider.clone()], &references).await?;
+        let provider = std::slice::from_ref(&opening.request.provider);
+        let held = openings::by_reference(connection, provider, &references).await?;
         Ok(Knowledge {
             iban_holder: other(ibans.first().map(|(_, id)| *id)),
             reference_holder: other(held.first().map(|(.., id)| *id)),

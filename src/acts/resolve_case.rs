@@ -20,7 +20,7 @@ pub struct ResolveCaseRequest {
 /// When there is no such case, it was closed otherwise, or the database is away.
 pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, request: ResolveCaseRequest) -> Result<(), ActError> {
     let ResolveCaseRequest { reason, evidence } = request;
-    let action = acts.record(&operator.name(), "resolve_case", id, reason);
+    let action = acts.record(&operator.name(), "resolve_case", &id, reason);
     let detail = evidence.map_or_else(|| json!({}), |evidence| json!({"evidence": evidence}));
     let work = async move |connection: &mut PgConnection| {
         let resolved = cases::resolve(connection, id, &action.who, &action.reason, action.at).await?;

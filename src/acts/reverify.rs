@@ -29,7 +29,7 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> 
     let taken = taking.await.unwrap_or(Err(Unavailable("storing the webhook took too long")));
     let believed = taken.map_err(|error| ActError::Unavailable(error.to_string()))?;
     let detail = json!({"event_id": believed.event_id, "outcome": believed.outcome});
-    mark(acts, vec![believed], Vec::new(), record(acts, operator, id.to_string(), reason, detail)).await?;
+    mark(acts, vec![believed], Vec::new(), record(acts, operator, &id.to_string(), reason, detail)).await?;
     tracing::info!(refused_webhook.id = %id, "a refused webhook verified; its reports are now in the inbox");
     Ok(())
 }
@@ -69,8 +69,8 @@ const fn still_refused(error: VerifyError) -> &'static str {
     }
 }
 
-pub(super) fn record(acts: &Acts, operator: &Operator, subject: String, reason: String, detail: Value) -> Action {
-    Action { detail, ..acts.record(&operator.name(), "reverify_rejected_requests", subject, reason) }
+pub(super) fn record(acts: &Acts, operator: &Operator, subject: &str, reason: String, detail: Value) -> Action {
+    Action { detail, ..acts.record(&operator.name(), "reverify_rejected_requests", &subject, reason) }
 }
 
 /// Marks what looking again said, and records the act, in one commit.

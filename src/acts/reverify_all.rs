@@ -45,7 +45,7 @@ pub async fn run(acts: &Acts, operator: &Operator, request: ReverifyAllRequest) 
     let ReverifyAllRequest { filter, reason } = request;
     let detail =
         json!({"provider": filter.provider, "cause": filter.cause, "since": filter.since, "until": filter.until});
-    let action = record(acts, operator, "rejected-requests".to_owned(), reason, detail);
+    let action = record(acts, operator, "rejected-requests", reason, detail);
     let by = Arc::new(checks(&acts.outside.providers));
     let done = Run { acts, filter: Arc::new(filter), by, action }.all().await?;
     tracing::info!(checked = done.checked, verified = done.verified, "refused webhooks verified again");
@@ -58,7 +58,7 @@ pub async fn run(acts: &Acts, operator: &Operator, request: ReverifyAllRequest) 
 /// When the database is away.
 pub async fn rehearse(acts: &Acts, operator: &Operator, request: ReverifyAllRequest) -> Result<i64, ActError> {
     let ReverifyAllRequest { filter, reason } = request;
-    let action = record(acts, operator, String::new(), reason, json!({}));
+    let action = record(acts, operator, "", reason, json!({}));
     let by = Arc::new(checks(&acts.outside.providers));
     Run { acts, filter: Arc::new(filter), by, action }.remaining().await
 }

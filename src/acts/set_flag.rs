@@ -29,7 +29,7 @@ pub struct SetFlagRequest {
 /// When the database is away.
 pub async fn run(acts: &Acts, admin: &Admin, request: SetFlagRequest) -> Result<Change, ActError> {
     let SetFlagRequest { flag, rule, reason } = request;
-    let action = acts.record(&admin.name(), "set_flag", flag, reason);
+    let action = acts.record(&admin.name(), "set_flag", &flag, reason);
     let action = Action { detail: detail(&rule), ..action };
     let Action { id, at, who, reason, .. } = action.clone();
     let change = NewChange { id, flag: flag.to_owned(), rule, reason, who, at };

@@ -185,7 +185,7 @@ pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
 /// One row that cannot be read must not hide the others.
 fn readable(rows: Vec<Row>) -> Vec<Opening> {
     let note = |error: &sqlx::Error| {
-        tracing::error!(cause = describe(error), "an opening row could not be read; it is left out of the answer")
+        tracing::error!(cause = describe(error), "an opening row could not be read; it is left out of the answer");
     };
     rows.into_iter().filter_map(|row| row.into_anchor().inspect_err(note).ok()).map(|it| it.opening).collect()
 }

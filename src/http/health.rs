@@ -121,7 +121,10 @@ async fn metrics(
     match gauged {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::warn!(cause = describe(&error), "reading gauges from the database failed; metrics show old values")
+            tracing::warn!(
+                cause = describe(&error),
+                "reading gauges from the database failed; metrics show old values"
+            );
         }
         Err(_) => tracing::warn!("reading gauges from the database timed out; metrics show old values"),
     }

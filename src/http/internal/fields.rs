@@ -150,6 +150,7 @@ fn whole(value: &Value) -> Option<i64> {
 }
 
 /// The schema of [`Wrong::version`].
+#[must_use]
 pub fn version() -> ObjectBuilder {
     let type_ = utoipa::openapi::schema::SchemaType::from_iter([Type::Integer, Type::Null]);
     ObjectBuilder::new().schema_type(type_).minimum(Some(1)).maximum(Some(MAX_VERSION))

@@ -254,7 +254,7 @@ fn log(claimed: &Claimed, settled: &Settled, ended: Option<&'static str>) {
             tracing::warn!(backfill.id = %id, provider, page, class, "a cursor of the provider's list repeated; backfill stopped");
         }
         (_, Some(class)) => {
-            tracing::error!(backfill.id = %id, provider, page, class, "backfill given up; polls find the rest")
+            tracing::error!(backfill.id = %id, provider, page, class, "backfill given up; polls find the rest");
         }
         (Settled::Retry { class, .. }, None) => {
             tracing::warn!(backfill.id = %id, provider, page, class, "reading a page of the provider's list failed; retrying");
