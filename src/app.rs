@@ -22,9 +22,10 @@ use tokio_util::sync::CancellationToken;
 pub use self::database::{Database, OpenError, unfit};
 pub use self::key::{KeyError, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
+use crate::context::Context;
 use crate::http::listener::{Limits, serve};
 use crate::http::{internal, public};
-use crate::workers::{Context, secret_uses};
+use crate::workers::secret_uses;
 
 /// Time limit for emptying the ingest queue after the last request.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -65,13 +66,13 @@ impl Parts {
         if let Err(error) = context.breaker_overrides().read().await {
             tracing::warn!(%error, "breaker overrides could not be read at the start; retrying in the background");
         }
-        let metrics = state.metrics.clone();
+        let (metrics, backlog) = (state.metrics.clone(), state.ingest.backlog().clone());
         let mut listeners = JoinSet::new();
         let outside = Limits { connections: most.public, ..Limits::outside(&settings) };
         let inside = Limits { connections: most.internal, ..Limits::inside(&settings) };
         listeners.spawn(serve(public, public::router(state.clone()), outside, stop_listening.clone()));
         listeners.spawn(serve(internal, internal::router(state), inside, stop_listening.clone()));
-        let workers = work::start(&context, metrics, &stop_working);
+        let workers = work::start(&context, backlog, metrics, &stop_working);
         tracing::info!(public = %public_addr, internal = %internal_addr, environment = %settings.environment, "serving");
         Ok(App {
             public_addr,

@@ -10,7 +10,9 @@
 //! | [`db`] | all SQL, a file per table |
 //! | [`webhook_activity`] | when each provider last sent a webhook |
 //! | [`http`] | the edge: webhooks on the public listener, REST on the internal one |
-//! | [`ingest`] | how a message gets into the inbox: burst dedup, queue, one commit for many |
+//! | [`inbox`] | how a fact gets in (burst dedup, queue, one commit for many) and how it is decided |
+//! | [`group_commit`] | a bounded queue whose items share commits |
+//! | [`context`] | what workers share |
 //! | [`refused_webhooks`] | what the webhook listener refused, kept within a bound and verified again |
 //! | [`driver`] | the loop that runs a worker, and the wakers |
 //! | [`workers`] | inbox, relay, poller, sweeper |
@@ -24,12 +26,14 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod context;
 pub mod db;
 pub mod domain;
 pub mod driver;
 pub mod faults;
+pub mod group_commit;
 pub mod http;
-pub mod ingest;
+pub mod inbox;
 pub mod outbound;
 pub mod provider;
 pub mod refused_webhooks;

@@ -36,10 +36,10 @@ use crate::db::inbox::NewFact;
 use crate::db::openings;
 use crate::db::operator_actions::Action;
 use crate::domain::{Fact, Opening, OpeningId, Source};
-use crate::ingest::Ingest;
+use crate::inbox::Ingest;
+use crate::inbox::fact;
 use crate::provider::SecretUses;
 use crate::shell::{Cell, Outside, Shell};
-use crate::workers::facts;
 
 /// State shared by the acts.
 #[derive(Clone)]
@@ -78,7 +78,7 @@ impl Acts {
     /// An act on an opening as a fact for its inbox, under a key that is the same in every try.
     fn fact(&self, opening: &Opening, kind: &str, action: &Action, fact: &Fact) -> NewFact {
         let (provider, event_id) = (&opening.request.provider, format!("{kind}:{}", action.id));
-        let new = facts::new(&self.shell.ids, Source::Operator, provider, event_id, opening.id.0, fact, action.at);
+        let new = fact::ours(&self.shell.ids, Source::Operator, provider, event_id, opening.id.0, fact, action.at);
         NewFact { headers: json!({"by": action.who}), ..new }
     }
 }

@@ -14,7 +14,7 @@ use super::{ActError, Acts, Operator};
 use crate::db::operator_actions::Action;
 use crate::db::refused_webhooks::{self, Believed, Candidate, Row, StillRefused, Whole};
 use crate::db::{self, operator_actions};
-use crate::ingest::Unavailable;
+use crate::inbox::Unavailable;
 use crate::provider::VerifyError;
 use crate::refused_webhooks::{Again, Believable, look_again};
 

@@ -13,13 +13,14 @@ use crate::acts::flags::Flags;
 use crate::acts::start::StartBatcher;
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
+use crate::context::Context;
 use crate::db::advance::EffectContext;
 use crate::db::timers::ClaimCursor;
 use crate::domain::chain::HistoryKey;
 use crate::driver::Wakers;
 use crate::faults::FaultPoint;
 use crate::http::AppState;
-use crate::ingest::{Backlog, Bounds, Ingest, Shared};
+use crate::inbox::{Bounds, Ingest};
 use crate::outbound::{Client, Gates, PollBudget};
 use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers, SecretUses};
@@ -28,7 +29,6 @@ use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 use crate::shell::{Cell, Outside, Shell};
 use crate::telemetry;
 use crate::webhook_activity::WebhookActivity;
-use crate::workers::Context;
 use crate::workers::sweeper::SWEEPS;
 
 pub struct Parts {
@@ -56,7 +56,7 @@ impl Parts {
             pool.clone(),
             clock.clone(),
             ids.clone(),
-            shared(&context),
+            Arc::clone(&wakers.inbox),
             Bounds { messages: settings.ingest_queue, bytes: settings.ingest_queue_bytes },
             settings.burst_dedup_ttl,
             faults.clone(),
@@ -104,7 +104,6 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         abort_calls: CancellationToken::new(),
         lease_margin: settings.lease_margin,
         parked_ttl: settings.parked_ttl,
-        backlog: Backlog::default(),
         most_waiting: settings.inbox_backlog,
         archive_after: settings.archive_after,
         inbox_keys_for: settings.inbox_keys_for,
@@ -116,10 +115,6 @@ fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -
         wakers: Wakers::default(),
         faults: FaultPoint::default(),
     })
-}
-
-fn shared(Context { wakers, backlog, .. }: &Context) -> Shared {
-    Shared { wake: Arc::clone(&wakers.inbox), backlog: backlog.clone() }
 }
 
 fn effect_context(settings: &Settings, ids: Ids, key: HistoryKey) -> EffectContext {

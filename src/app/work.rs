@@ -8,14 +8,15 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::context::Context;
 use crate::domain::Topic;
 use crate::driver::{Schedule, TickError, Worker, drive, every};
+use crate::inbox::{Backlog, InboxWorker};
 use crate::workers::backfill::Backfill;
-use crate::workers::inbox::InboxWorker;
 use crate::workers::poller::Poller;
 use crate::workers::relay::Relay;
 use crate::workers::sweeper::Sweeper;
-use crate::workers::{Context, backlog, secret_uses, webhook_marks};
+use crate::workers::{backlog, secret_uses, webhook_marks};
 
 /// How often a worker looks for work without being woken.
 const LOOK: Duration = Duration::from_millis(500);
@@ -36,11 +37,19 @@ const UPKEEP: Duration = Duration::from_secs(5);
 const POLLS: usize = 16;
 
 /// Starts all of them; they end when `stop` is cancelled.
-pub(super) fn start(context: &Context, metrics: PrometheusHandle, stop: &CancellationToken) -> JoinSet<()> {
+pub(super) fn start(
+    context: &Context,
+    backlog: Backlog,
+    metrics: PrometheusHandle,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let mut spawn = Spawn { tasks: &mut tasks, context, stop };
     spawn_workers(&mut spawn);
-    spawn.every(UPKEEP, "backlog", |context| async move { backlog::check(&context).await });
+    spawn.every(UPKEEP, "backlog", move |context| {
+        let backlog = backlog.clone();
+        async move { backlog::check(&context, &backlog).await }
+    });
     spawn.every(LOOK, "breakers", |context| async move { context.breaker_overrides().read().await });
     spawn.every(UPKEEP, "webhook_marks", |context| async move { webhook_marks::exchange(&context).await });
     spawn.every(UPKEEP, "secret_uses", |Context { pool, secret_uses, faults, .. }| async move {

@@ -21,7 +21,7 @@ use super::{AppState, body, health};
 use crate::clock::Time;
 use crate::db::inbox::Stored;
 use crate::db::refused_webhooks::Cause;
-use crate::ingest::{Message, Receipt};
+use crate::inbox::{Message, Receipt};
 use crate::provider::{Incoming, Parsed, Provider, Verified, VerifyError};
 use crate::refused_webhooks;
 use crate::telemetry::metrics;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::db::inbox::Stored;
 use crate::db::refused_webhooks::{Believed, Candidate, StillRefused};
-use crate::ingest::{Ingest, Message, Receipt, Unavailable};
+use crate::inbox::{Ingest, Message, Receipt, Unavailable};
 use crate::provider::{Headers, Incoming, Provider, Providers, SecretUses, VerifyError};
 
 /// The result of another verification.

@@ -2,7 +2,7 @@
 //! narrow, a proxy that changed the content type.
 //!
 //! ```text
-//! request.rs   the stored parts of a request      writer.rs    the queue to the table, and its bound
+//! request.rs   the stored parts of a request      writer.rs    one commit for many, and the bound
 //! again.rs     verified again, and stored
 //! ```
 //!
@@ -18,15 +18,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 pub use self::again::{Again, Believable, checks, look_again};
 pub use self::request::{Refused, addressee};
-use self::writer::{Waiting, Writer};
+use self::writer::{Keep, Waiting};
 use crate::clock::Ids;
 use crate::db::refused_webhooks::{Cause, NewRefusedWebhook};
 use crate::faults::FaultPoint;
+use crate::group_commit::GroupCommit;
 use crate::telemetry::metrics;
 use crate::token_bucket::TokenBucket;
 
@@ -43,43 +44,42 @@ const BURST: u64 = 64 * 1_024 * 1_024;
 /// The handle that queues refused webhooks.
 #[derive(Clone)]
 pub struct RefusedWebhooks {
-    queue: mpsc::Sender<Waiting>,
-    room: Arc<Semaphore>,
+    queue: GroupCommit<Keep>,
+    memory: Arc<Semaphore>,
     rate: Arc<TokenBucket>,
     ids: Ids,
-    most: i64,
+    max_bytes: i64,
 }
 
 impl RefusedWebhooks {
-    /// Starts the writer, which keeps at most `most` bytes. It ends when every clone of the handle is dropped and the
-    /// queue is empty.
+    /// Starts the writer, which keeps at most `max_bytes`. It ends when every clone of the handle is gone and the queue is empty.
     #[must_use]
-    pub fn start(pool: PgPool, ids: Ids, faults: FaultPoint, most: i64) -> (Self, JoinHandle<()>) {
-        let (queue, waiting) = mpsc::channel(MAX_WAITING);
-        let handle = tokio::spawn(Writer::new(pool, faults, most).run(waiting));
-        let (room, rate) = (Arc::new(Semaphore::new(MAX_KIB)), Arc::new(rate(most)));
-        (Self { queue, room, rate, ids, most }, handle)
+    pub fn start(pool: PgPool, ids: Ids, faults: FaultPoint, max_bytes: i64) -> (Self, JoinHandle<()>) {
+        let (queue, writer) = GroupCommit::start(MAX_WAITING, Keep { pool, faults, max_bytes });
+        let (memory, rate) = (Arc::new(Semaphore::new(MAX_KIB)), Arc::new(rate(max_bytes)));
+        (Self { queue, memory, rate, ids, max_bytes }, writer)
     }
 
-    /// Stores a request. Returns once it is durable or was dropped, or after `patience`; the writer then continues
-    /// without a waiting caller.
+    /// Keeps a request. Returns once it is durable, or could not be kept, or when `patience` is over: then it is written later.
     pub async fn keep(&self, refused: Refused<'_>, patience: Duration) {
-        let row = refused.into_row(self.ids.next(), self.most / 2);
+        let row = refused.into_row(self.ids.next(), self.max_bytes / 2);
         let (provider, cause) = (label(&row), row.cause);
-        let (done, wait) = oneshot::channel();
         let bytes = u64::try_from(row.bytes).unwrap_or_default();
-        let room = (self.rate.take(1, bytes, row.received_at) == 1).then(|| self.room(&row)).flatten();
-        let waiting = room.map(|room| Waiting { row, done, _room: room });
-        if waiting.is_none_or(|waiting| self.queue.try_send(waiting).is_err()) {
-            metrics::refused_webhook(provider, cause.as_str(), false);
-            return;
-        }
-        let _ = tokio::time::timeout(patience, wait).await;
+        let memory = (self.rate.take(1, bytes, row.received_at) == 1).then(|| self.memory(&row)).flatten();
+        let Some(memory) = memory else {
+            return metrics::refused_webhook(provider, cause.as_str(), false);
+        };
+        let queue = self.queue.clone();
+        let writing = tokio::spawn(async move {
+            let kept = queue.write(Waiting { row, _memory: memory }).await.is_ok();
+            metrics::refused_webhook(provider, cause.as_str(), kept);
+        });
+        let _ = tokio::time::timeout(patience, writing).await;
     }
 
-    fn room(&self, row: &NewRefusedWebhook) -> Option<OwnedSemaphorePermit> {
+    fn memory(&self, row: &NewRefusedWebhook) -> Option<OwnedSemaphorePermit> {
         let kib = usize::try_from(row.bytes / 1_024).unwrap_or(MAX_KIB).clamp(1, MAX_KIB);
-        Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(kib).ok()?).ok()
+        Arc::clone(&self.memory).try_acquire_many_owned(u32::try_from(kib).ok()?).ok()
     }
 }
 

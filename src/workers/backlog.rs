@@ -3,15 +3,16 @@
 //! Without the bound, workers that do not keep up would let the inbox grow as long as the disk has room. Facts that come between
 //! two counts go beyond the bound; below it nothing is refused.
 
+use crate::context::Context;
 use crate::db::{WITHIN, acquire, conclude, inbox};
 use crate::driver::TickError;
 use crate::faults::Step;
-use crate::workers::Context;
+use crate::inbox::Backlog;
 
 /// Counts once, as far as the bound and no further, from an index. Returns the count.
-pub async fn check(context: &Context) -> Result<i64, TickError> {
-    let Context { pool, clock, faults, backlog, most_waiting: bound, .. } = context;
-    // `acquire` logs a database that refuses connections. This task needs one every few seconds at any load.
+pub async fn check(context: &Context, backlog: &Backlog) -> Result<i64, TickError> {
+    let Context { pool, clock, faults, most_waiting: bound, .. } = context;
+    // `acquire` logs a database that refuses connections. This task needs one every few seconds, whatever the load.
     let mut connection = acquire(pool).await?;
     let count = faults.around("backlog", Step::Claim, inbox::due(&mut connection, clock.now(), *bound));
     let result = tokio::time::timeout(WITHIN, count).await;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
-use super::{Context, backfill};
+use super::backfill;
 use crate::clock::Time;
+use crate::context::Context;
 use crate::db::backfills::Cause;
 use crate::db::timers::PollCapacity;
 use crate::db::{WITHIN, conclude};

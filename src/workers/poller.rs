@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{Context, facts};
 use crate::clock::Time;
+use crate::context::Context;
 use crate::db::inbox;
 use crate::db::inbox::NewFact;
 use crate::db::timers::{self, Due, PollCapacity};
@@ -21,6 +21,7 @@ use crate::db::{WITHIN, conclude};
 use crate::domain::{Fact, PollOutcome, ProviderRef, Source, StateName};
 use crate::driver::{Counts, TickError, Worker, next_completed};
 use crate::faults::Step;
+use crate::inbox::fact;
 use crate::outbound::CallError;
 use crate::telemetry::metrics;
 
@@ -192,7 +193,7 @@ impl Poller {
     fn fact(&self, due: &Due, source: Source, prefix: &str, fact: &Fact) -> NewFact {
         let opening: Uuid = due.opening_id;
         let event_id = format!("{prefix}:{opening}:{}", due.claim);
-        facts::new(&self.0.ids, source, &due.provider, event_id, opening, fact, self.0.clock.now())
+        fact::ours(&self.0.ids, source, &due.provider, event_id, opening, fact, self.0.clock.now())
     }
 }
 

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use sqlx::{Connection as _, PgConnection};
 
-use super::Context;
 use crate::clock::Time;
+use crate::context::Context;
 use crate::db::archive::{self, Moved};
 use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox};
 use crate::driver::{Counts, TickError, Worker};

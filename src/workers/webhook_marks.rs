@@ -5,10 +5,10 @@
 use sqlx::Connection;
 
 use crate::clock::MAX_SKEW;
+use crate::context::Context;
 use crate::db::{WITHIN, conclude, webhook_marks};
 use crate::driver::TickError;
 use crate::faults::Step;
-use crate::workers::Context;
 
 const NAME: &str = "marks";
 

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use account_opening::context::Context;
 use account_opening::db::outbox::{self, Claimed, Settled};
 use account_opening::domain::Topic;
 use account_opening::domain::retry::Nature;
 use account_opening::driver::{Counts as _, Worker as _};
 use account_opening::faults::{FaultPoint, Step, When};
-use account_opening::workers::Context;
 use account_opening::workers::relay::Relay;
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -12,13 +12,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::domain::{Outcome, Report, Source};
+use crate::domain::{Outcome, Source};
 
 /// SHA-256 of a body.
 pub type Digest = [u8; 32];
-
-/// Longer event ids are hashed: the unique index would refuse them after their sender was acknowledged.
-const MAX_EVENT_ID: usize = 200;
 
 /// The initial status of a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +51,7 @@ pub struct NewFact {
     pub part: i32,
     pub body: Vec<u8>,
     pub digest: Digest,
-    /// The digest of its content, if readable ([`meaning`]).
+    /// The digest of its content, if readable.
     pub meaning: Option<Digest>,
     /// The received headers without credentials.
     pub headers: Value,
@@ -94,27 +91,6 @@ impl NewFact {
     fn beside(&self, arrival: Arrival) -> Self {
         let event_id = format!("{}!{}", self.event_id, hex::encode(self.digest));
         Self { event_id, arrival, ..self.clone() }
-    }
-}
-
-/// The digest of a report's content, independent of its spelling.
-#[must_use]
-pub fn meaning(report: &Report) -> Digest {
-    use sha2::Digest as _;
-    // Our own type always serialises.
-    sha2::Sha256::digest(serde_json::to_vec(&report.canonical()).unwrap_or_default()).into()
-}
-
-/// The key of an event id: the id itself, or its hash. An id with the marks of our own keys (`{id}#{n}`,
-/// `{id}!{sha256}`) is hashed, too, so that no sender can occupy such a key.
-#[must_use]
-pub fn event_key(event_id: &str) -> String {
-    use sha2::Digest as _;
-    let plain = event_id.len() <= MAX_EVENT_ID && !event_id.contains(['!', '#']) && !event_id.starts_with("sha256:");
-    if plain {
-        event_id.to_owned()
-    } else {
-        format!("sha256:{}", hex::encode(sha2::Sha256::digest(event_id.as_bytes())))
     }
 }
 

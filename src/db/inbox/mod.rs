@@ -17,7 +17,7 @@ mod work;
 
 pub use self::claim::{Claim, claim, claim_these, due};
 pub use self::erase::{empty, erase, erase_evidence, erase_late};
-pub use self::insert::{Arrival, Digest, NewFact, Stored, event_key, insert, meaning};
+pub use self::insert::{Arrival, Digest, NewFact, Stored, insert};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};
 pub use self::unmatched::{Unmatched, unmatched};
 pub use self::work::{Pending, Settlement, attempts, fail, mark_unreadable, settle};

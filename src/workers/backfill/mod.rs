@@ -7,7 +7,6 @@
 //!
 //! After a start the worker first requests the backfills of the downtime, with retries; nothing waits for it.
 
-mod items;
 mod request;
 
 use std::panic::AssertUnwindSafe;
@@ -18,14 +17,15 @@ use sqlx::Connection;
 use uuid::Uuid;
 
 pub use self::request::{BackfillRequest, request, request_for};
-use super::Context;
 use crate::clock::Time;
+use crate::context::Context;
 use crate::db::backfills::{self, Cause, Claimed, Settled, Then};
 use crate::db::inbox::{self, Arrival, NewFact, Stored};
 use crate::db::{WITHIN, conclude};
 use crate::domain::retry::Next;
 use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
+use crate::inbox::fact;
 use crate::outbound::CallError;
 use crate::provider::{LIST, ListPage};
 use crate::telemetry::metrics;
@@ -189,7 +189,7 @@ impl Backfill {
 
     fn facts(&self, claimed: &Claimed, page: &ListPage, now: Time) -> Vec<NewFact> {
         let provider = self.0.providers.get(&claimed.provider);
-        provider.map(|it| items::facts(&self.0.ids, it.as_ref(), page, now)).unwrap_or_default()
+        provider.map(|it| fact::of_page(&self.0.ids, it.as_ref(), page, now)).unwrap_or_default()
     }
 
     /// The result of a failed call. An outage is retried; an unusable answer and a refusal count. After a refusal the

@@ -7,10 +7,10 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::clock::{MAX_SKEW, Time};
+use crate::context::Context;
 use crate::db::backfills::{self, Cause, NewBackfill};
 use crate::db::webhook_marks;
 use crate::faults::Step;
-use crate::workers::Context;
 
 /// A request for a backfill.
 #[derive(Clone, Debug)]

@@ -20,14 +20,15 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use self::calls::Attempt;
-use super::{Context, facts};
 use crate::clock::Time;
+use crate::context::Context;
 use crate::db::inbox::{self, NewFact};
 use crate::db::outbox::{self, Claimed, Settled};
 use crate::db::{Fault, WITHIN, classify, conclude, describe};
 use crate::domain::{Fact, Source, Topic};
 use crate::driver::{Counts, TickError, Worker, next_completed};
 use crate::faults::Step;
+use crate::inbox::fact;
 use crate::outbound::{CallError, capacity};
 use crate::telemetry::metrics;
 
@@ -261,7 +262,7 @@ impl Relay {
         let Attempt { work, settled, fact, provider, .. } = attempt;
         let new = |suffix: &str, fact: &Fact| {
             let event_id = format!("cmd:{}:{}{suffix}", work.id, work.claims);
-            facts::new(&self.context.ids, Source::Command, provider, event_id, work.opening_id, fact, now)
+            fact::ours(&self.context.ids, Source::Command, provider, event_id, work.opening_id, fact, now)
         };
         let dead = match settled {
             Settled::Dead { class, cause, .. } if mine && self.topic.state().is_some() => {

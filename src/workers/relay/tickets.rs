@@ -23,12 +23,12 @@ use crate::db::tickets::tracked::{self, Tracked};
 use crate::db::{Page, WITHIN, conclude, timeline};
 use crate::domain::{Opening, TicketKind, Topic};
 use crate::faults::Step;
+use crate::inbox::timeline::add_words;
 use crate::outbound::CallError;
 use crate::outbound::json::sanitize;
 use crate::services::Tracker;
 use crate::services::tracker::{Category, Document, Issue, NewIssue, one_line, time};
 use crate::telemetry::metrics;
-use crate::workers::timeline::add_words;
 
 /// The number of timeline items that a ticket shows.
 const LATEST: usize = 20;

@@ -9,10 +9,10 @@ mod starts;
 
 use account_opening::app::Parts;
 use account_opening::clock::Time;
+use account_opening::context::Context;
 use account_opening::db::backfills::Cause;
 use account_opening::domain::chain::HistoryKey;
 use account_opening::driver::{TickError, tick};
-use account_opening::workers::Context;
 use account_opening::workers::backfill::{Backfill, Backfilled, request_for};
 use serde_json::Value;
 use uuid::Uuid;

@@ -189,7 +189,7 @@ async fn a_start_that_the_database_did_not_let_ask_asks_again_and_from_where_it_
             }))
             .acknowledged()
             .await;
-        tick(&account_opening::workers::inbox::InboxWorker::new(app.context.clone())).await.unwrap();
+        tick(&account_opening::inbox::InboxWorker::new(app.context.clone())).await.unwrap();
         webhook_marks::exchange(&app.context).await.unwrap();
         app.pass(TimeDelta::minutes(1));
     }

@@ -1,7 +1,7 @@
 //! Poison goes to the dead letters after its attempts and blocks nothing behind it (P15).
 
 use account_opening::driver::Worker as _;
-use account_opening::workers::inbox::InboxWorker;
+use account_opening::inbox::InboxWorker;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use world::{Fault, Plan};

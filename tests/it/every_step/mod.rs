@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use account_opening::faults::{Place, Step, When};
 use account_opening::http::{internal, public};
-use account_opening::ingest::{Bounds, Ingest, Shared};
+use account_opening::inbox::{Bounds, Ingest};
 use chrono::TimeDelta;
 
 use self::fault::{Failure, Fault};
@@ -47,7 +47,7 @@ impl Stage {
             app.state.cell.pool.clone(),
             app.clock.clone(),
             app.state.shell.ids.clone(),
-            Shared { wake: app.state.cell.wakers.inbox.clone(), ..Shared::default() },
+            app.state.cell.wakers.inbox.clone(),
             Bounds { messages: settings.ingest_queue, bytes: settings.ingest_queue_bytes },
             settings.burst_dedup_ttl,
             fault.point(),

@@ -7,7 +7,7 @@ mod outbox;
 mod room;
 
 use account_opening::driver::Worker;
-use account_opening::workers::inbox::{Decided, InboxWorker};
+use account_opening::inbox::{Decided, InboxWorker};
 use futures::future::join_all;
 use serde_json::json;
 

@@ -48,7 +48,7 @@ async fn the_queue_is_bounded_in_bytes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_inbox_whose_workers_do_not_keep_up_takes_no_more_until_they_do() {
     let app = TestApp::with().settings(|it| it.inbox_backlog = "100".to_owned()).start().await;
-    let look = async || backlog::check(&app.context).await.unwrap();
+    let look = async || backlog::check(&app.context, app.state.ingest.backlog()).await.unwrap();
     let send = async |n: usize| {
         let data = json!({"account_opening_request_id": format!("aor_of_nobody_{n}"), "status": "IN_PROGRESS"});
         app.webhook().data(data).send().await

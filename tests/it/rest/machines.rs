@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account_opening::driver::{Schedule, drive};
-use account_opening::workers::inbox::InboxWorker;
+use account_opening::inbox::InboxWorker;
 use chrono::TimeDelta;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;

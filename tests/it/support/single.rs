@@ -2,7 +2,7 @@
 
 use account_opening::domain::Topic;
 use account_opening::driver::tick;
-use account_opening::workers::inbox::InboxWorker;
+use account_opening::inbox::InboxWorker;
 use account_opening::workers::relay::{Relay, Relayed};
 
 use super::TestApp;

@@ -18,7 +18,7 @@ use crate::http::AppState;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::path::Id;
 use crate::http::problem::{ApiError, Kind};
-use crate::workers::timeline;
+use crate::inbox::timeline;
 
 /// An item of the timeline.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -23,7 +23,7 @@ use crate::db::openings;
 use crate::domain::{Opening, OpeningId, ProviderRef, Source};
 use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
-use crate::ingest::Message;
+use crate::inbox::Message;
 use crate::provider::Headers;
 use crate::provider::nexusbank;
 

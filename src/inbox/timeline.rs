@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::inbox::read_one;
+use super::read;
 use crate::clock::Time;
 use crate::db::Page;
 use crate::db::inbox::Pending;
@@ -45,7 +45,7 @@ pub async fn add_words(connection: &mut PgConnection, providers: &Providers, ite
 
 /// The name and value that a fact adds. None, if the adapter panics on the body.
 fn said(providers: &Providers, row: &Pending) -> Option<(&'static str, Value)> {
-    let read = catch_unwind(AssertUnwindSafe(|| read_one(providers, row))).ok()?;
+    let read = catch_unwind(AssertUnwindSafe(|| read::fact(providers, row))).ok()?;
     match read.ok()?.1 {
         Fact::Polled { outcome: PollOutcome::Failed { class }, .. } | Fact::SubmissionUnknown { class } => {
             Some(("failure", class.into()))

@@ -12,9 +12,9 @@ use futures::future::{BoxFuture, Shared};
 use moka::sync::Cache;
 use tokio::sync::oneshot;
 
-use super::Unavailable;
 use crate::clock::Time;
 use crate::db::inbox::{Digest, Stored};
+use crate::group_commit::Unavailable;
 
 /// Maximum bytes of entries: 50,000 of usual length. A key may contain long texts from a provider. Duplicates of
 /// evicted messages are recognised by their key in the inbox.

@@ -1,15 +1,15 @@
-//! The capacity for waiting messages: in memory until they are stored, and in the inbox until they are decided.
+//! How much may wait: messages and their bytes in memory until they are stored, facts in the inbox until they are decided.
 //!
-//! A message beyond the capacity is answered 503 and dropped: providers repeat it, while an unbounded queue would
-//! eventually answer no sender.
+//! A message beyond the bounds is refused, and nothing of it is kept. Providers send again; a queue that only grows answers no
+//! sender in time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Unavailable;
 use crate::db::inbox::NewFact;
+use crate::group_commit::Unavailable;
 
 /// The bounds of the queue in memory.
 #[derive(Clone, Copy, Debug)]
@@ -19,18 +19,17 @@ pub struct Bounds {
     pub bytes: usize,
 }
 
-/// Whether the inbox holds too many facts. Updated periodically, never by a webhook.
+/// Whether more facts are due than `INBOX_BACKLOG`. A periodic task counts them; no webhook waits for a count.
 #[derive(Clone, Debug, Default)]
 pub struct Backlog(Arc<AtomicBool>);
 
 impl Backlog {
-    /// Sets the state; returns whether it changed.
+    /// Returns whether the value changed.
     #[must_use]
     pub fn set(&self, is_full: bool) -> bool {
         self.0.swap(is_full, Ordering::Relaxed) != is_full
     }
 
-    /// Whether the inbox accepts no more facts from outside.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -39,30 +38,34 @@ impl Backlog {
 
 /// One permit per KiB.
 const KIB: usize = 1_024;
-/// The size of a fact beside its body.
+/// Memory of a fact beside its body.
 const A_FACT: usize = 2 * KIB;
 
-/// The remaining capacity.
+/// The capacity for messages that are being stored.
 #[derive(Clone)]
-pub(super) struct Room {
+pub(super) struct Capacity {
     free: Arc<Semaphore>,
-    most: usize,
+    max: usize,
     backlog: Backlog,
 }
 
-impl Room {
-    pub fn new(bounds: Bounds, backlog: Backlog) -> Self {
-        let most = bounds.bytes.div_ceil(KIB);
-        Self { free: Arc::new(Semaphore::new(most)), most, backlog }
+impl Capacity {
+    pub fn new(bounds: Bounds) -> Self {
+        let max = bounds.bytes.div_ceil(KIB);
+        Self { free: Arc::new(Semaphore::new(max)), max, backlog: Backlog::default() }
     }
 
-    /// Reserves capacity for a message while the permit is held.
+    pub const fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    /// Takes the capacity that a message needs, for as long as the permit lives.
     pub fn take(&self, facts: &[NewFact]) -> Result<OwnedSemaphorePermit, Unavailable> {
         if self.backlog.is_full() {
             return Err(Unavailable("the inbox is full"));
         }
         let bytes: usize = facts.iter().map(|fact| fact.body.len() + A_FACT).sum();
-        let kib = u32::try_from(bytes.div_ceil(KIB).min(self.most)).unwrap_or(u32::MAX);
+        let kib = u32::try_from(bytes.div_ceil(KIB).min(self.max)).unwrap_or(u32::MAX);
         Arc::clone(&self.free).try_acquire_many_owned(kib).map_err(|_| Unavailable("the queue is full"))
     }
 }

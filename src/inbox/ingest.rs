@@ -3,30 +3,25 @@
 //! Invariant: an acknowledged message is in the inbox after any crash, because the answer follows the commit. Webhooks
 //! and the sandbox use the same path. A crash loses only unacknowledged messages.
 
-mod burst;
-mod hot;
-mod queue;
-mod room;
-
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use self::burst::{Burst, Entry, InFlightGuard};
-use self::hot::Hot;
-use self::queue::{Queue, Writer};
-use self::room::Room;
-pub use self::room::{Backlog, Bounds};
+use super::burst::{Burst, Entry, InFlightGuard};
+use super::capacity::{Backlog, Bounds, Capacity};
+use super::fact;
+use super::hot::Hot;
+use super::queue::StoreMessages;
 use crate::clock::{Clock, Ids, Time};
-use crate::db::inbox::{Arrival, Digest, NewFact, Stored, event_key, meaning};
-use crate::domain::{Report, Source};
+use crate::db::inbox::{Digest, NewFact, Stored};
+use crate::domain::Source;
 use crate::faults::FaultPoint;
 #[cfg(feature = "broken")]
 use crate::faults::broken;
+use crate::group_commit::{GroupCommit, Unavailable};
 use crate::provider::{Headers, Incoming, Parsed, Provider, Verified};
 use crate::telemetry::metrics;
 
@@ -65,11 +60,11 @@ impl Message {
     /// Its key in the inbox; the prefix of the keys if it contains several events.
     #[must_use]
     pub fn key(&self) -> String {
-        self.key_with(&Sha256::digest(&self.body).into())
+        self.key_with(&fact::digest(&self.body))
     }
 
-    fn key_with(&self, digest: &Digest) -> String {
-        self.event_id.as_deref().map_or_else(|| hex::encode(digest), event_key)
+    pub(super) fn key_with(&self, digest: &Digest) -> String {
+        self.event_id.as_deref().map_or_else(|| hex::encode(digest), fact::event_key)
     }
 }
 
@@ -83,26 +78,13 @@ pub enum Receipt {
     Nothing,
 }
 
-/// Not stored: the queue or the inbox is full, or the database is down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not stored: {0}")]
-pub struct Unavailable(pub &'static str);
-
-/// State shared with the workers.
-#[derive(Clone, Default)]
-pub struct Shared {
-    pub wake: Arc<Notify>,
-    /// Whether the inbox accepts more facts.
-    pub backlog: Backlog,
-}
-
 /// The handle for storing messages.
 #[derive(Clone)]
 pub struct Ingest {
     burst: Arc<Burst>,
     hot: Arc<Hot>,
-    room: Room,
-    queue: Queue,
+    capacity: Capacity,
+    queue: GroupCommit<StoreMessages>,
     ids: Ids,
     clock: Clock,
 }
@@ -114,25 +96,20 @@ impl Ingest {
         pool: PgPool,
         clock: Clock,
         ids: Ids,
-        shared: Shared,
+        wake: Arc<Notify>,
         bounds: Bounds,
         burst_ttl: TimeDelta,
         faults: FaultPoint,
     ) -> (Self, JoinHandle<()>) {
-        let Shared { wake, backlog } = shared;
-        let (queue, writer) = Queue::new(bounds.messages);
-        let handle = tokio::spawn(Writer::new(pool, wake, faults).run(writer));
-        (
-            Self {
-                burst: Arc::new(Burst::new(burst_ttl)),
-                hot: Arc::default(),
-                room: Room::new(bounds, backlog),
-                queue,
-                ids,
-                clock,
-            },
-            handle,
-        )
+        let (queue, writer) = GroupCommit::start(bounds.messages, StoreMessages { pool, wake, faults });
+        let (burst, capacity) = (Arc::new(Burst::new(burst_ttl)), Capacity::new(bounds));
+        (Self { burst, hot: Arc::default(), capacity, queue, ids, clock }, writer)
+    }
+
+    /// Whether the inbox takes anything more from outside.
+    #[must_use]
+    pub const fn backlog(&self) -> &Backlog {
+        self.capacity.backlog()
     }
 
     /// Stores a message and returns once it is durable.
@@ -140,8 +117,8 @@ impl Ingest {
     /// # Errors
     /// If it could not be stored. After a lost connection during COMMIT it may be stored all the same.
     pub async fn receive(&self, message: Message) -> Result<Receipt, Unavailable> {
-        let digest: Digest = Sha256::digest(&message.body).into();
-        let facts = self.facts(&message, digest);
+        let digest = fact::digest(&message.body);
+        let facts = fact::of_message(&self.ids, &message, digest, self.clock.now());
         if facts.is_empty() {
             return Ok(Receipt::Nothing);
         }
@@ -173,10 +150,10 @@ impl Ingest {
             }
             return stored.map(Receipt::Stored);
         }
-        let (room, queue, clock) = (self.room.clone(), self.queue.clone(), self.clock.clone());
+        let (capacity, queue, clock) = (self.capacity.clone(), self.queue.clone(), self.clock.clone());
         let storing = tokio::spawn(async move {
-            let stored = match room.take(&facts) {
-                Ok(_held) => queue.store(facts).await,
+            let stored = match capacity.take(&facts) {
+                Ok(_permit) => queue.write(facts).await,
                 Err(full) => Err(full),
             };
             if let Some(guard) = guard {
@@ -195,42 +172,6 @@ impl Ingest {
     /// Clears the burst cache: outcomes must be the same without it.
     pub fn forget_bursts(&self) {
         self.burst.forget();
-    }
-
-    /// The rows of a message: one per event, each with the whole body.
-    fn facts(&self, message: &Message, digest: Digest) -> Vec<NewFact> {
-        let base = message.key_with(&digest);
-        // The retries of a refused message that verified later start now, not at its receipt.
-        let taken_in_at = self.clock.now().max(message.received_at);
-        let row = |part: usize, event_id: String, report: Option<&Report>, arrival: Arrival| NewFact {
-            id: self.ids.next(),
-            group: format!("{}:{}", message.source, message.provider),
-            event_id,
-            source: message.source,
-            provider: message.provider.clone(),
-            part: i32::try_from(part).unwrap_or(i32::MAX),
-            body: message.body.clone(),
-            digest,
-            meaning: report.map(meaning),
-            headers: serde_json::to_value(&message.headers).unwrap_or_default(),
-            opening_id: report.and_then(Report::opening).map(|it| it.0),
-            provider_ref: report.and_then(|it| it.reference.as_ref()).map(ToString::to_string),
-            received_at: message.received_at,
-            retry_from: taken_in_at,
-            arrival,
-            lane: None,
-        };
-        match &message.parsed {
-            Parsed::Handshake => Vec::new(),
-            Parsed::Ignored(why) => vec![row(0, base, None, Arrival::Ignored(why))],
-            Parsed::Unreadable(_) => vec![row(0, base, None, Arrival::Dead("unreadable"))],
-            Parsed::Reports(reports) if reports.len() == 1 => vec![row(0, base, reports.first(), Arrival::Pending)],
-            Parsed::Reports(reports) => reports
-                .iter()
-                .enumerate()
-                .map(|(part, report)| row(part, format!("{base}#{part}"), Some(report), Arrival::Pending))
-                .collect(),
-        }
     }
 }
 

@@ -9,17 +9,17 @@ use sqlx::{Connection, PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::correlate::{self, Correlated, Readable};
-use super::{Decided, Failure, InboxWorker};
+use super::read;
+use super::worker::{Decided, Failure, InboxWorker};
 use crate::clock::Time;
+use crate::context::Context;
 use crate::db::advance::{self, Advance};
 use crate::db::inbox::{self, Claim, Pending, Settlement};
 use crate::db::{WITHIN, conclude, describe};
-use crate::domain::{Fact, Outcome, Source, Verdict, decide};
+use crate::domain::{Outcome, Verdict, decide};
 use crate::driver::{TickError, Worker};
 use crate::faults::Step;
-use crate::outbound::json::place;
-use crate::provider::{Headers, Parsed, Providers};
-use crate::workers::Context;
+use crate::provider::Providers;
 
 /// The facts to claim.
 #[derive(Clone, Copy)]
@@ -207,7 +207,7 @@ fn read(providers: &Providers, pending: Vec<Pending>) -> (Vec<Readable>, Vec<Unr
     let mut facts = Vec::with_capacity(pending.len());
     let mut unreadable = Vec::new();
     for row in pending {
-        match read_one(providers, &row) {
+        match read::fact(providers, &row) {
             Ok((source, fact)) => facts.push(Readable::new(row, source, fact)),
             Err(cause) => unreadable.push((row.id, cause)),
         }
@@ -215,34 +215,6 @@ fn read(providers: &Providers, pending: Vec<Pending>) -> (Vec<Readable>, Vec<Unr
     // In the order of receipt, regardless of the order of their due times.
     facts.sort_by_key(|fact| fact.id);
     (facts, unreadable)
-}
-
-/// The content and source of a fact.
-///
-/// # Errors
-/// Why it is unreadable.
-pub fn read_one(providers: &Providers, row: &Pending) -> Result<(Source, Fact), String> {
-    let source: Source = row.source.parse().map_err(|error| format!("source {error}"))?;
-    let from_provider = matches!(source, Source::Webhook | Source::Sandbox | Source::List | Source::Report);
-    if !from_provider {
-        let fact =
-            serde_json::from_slice(&row.body).map_err(|error| format!("not one of our facts: {}", place(&error)))?;
-        return Ok((source, fact));
-    }
-    let provider = providers.get(&row.provider).ok_or("unknown_provider")?;
-    let headers: Headers = serde_json::from_value(row.headers.clone()).unwrap_or_default();
-    let part = usize::try_from(row.part).unwrap_or(usize::MAX);
-    let parsed = match source {
-        Source::List => provider.parse_item(&row.body),
-        _ => provider.parse(&headers, &row.body),
-    };
-    match parsed {
-        Parsed::Reports(mut reports) if part < reports.len() => {
-            Ok((source, Fact::Reported { report: reports.swap_remove(part) }))
-        }
-        Parsed::Unreadable(cause) => Err(cause),
-        _ => Err("it carries no report".to_owned()),
-    }
 }
 
 async fn mark_unreadable(connection: &mut PgConnection, unreadable: &[Unreadable], now: Time) -> sqlx::Result<()> {

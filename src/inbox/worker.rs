@@ -4,20 +4,15 @@
 //! row lock serialises decisions about an opening. A crash leaves the facts pending. A fact that fails every time is
 //! tried alone, so that it blocks nothing, and becomes a dead letter after `MAX_ATTEMPTS`.
 
-mod batch;
-mod correlate;
-mod pace;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use self::batch::Which;
-pub use self::batch::read_one;
-use self::pace::Pace;
-use super::Context;
+use super::batch::Which;
+use super::pace::Pace;
 use crate::clock::Time;
+use crate::context::Context;
 use crate::db::advance::Advance;
 use crate::db::{Fault, classify, describe, inbox};
 use crate::domain::retry::Next;
@@ -30,8 +25,8 @@ use crate::webhook_activity::WebhookActivity;
 const TRIES: usize = 4;
 
 pub struct InboxWorker {
-    context: Context,
-    pace: Pace,
+    pub(super) context: Context,
+    pub(super) pace: Pace,
 }
 
 impl InboxWorker {
@@ -82,7 +77,7 @@ impl Decided {
         }
     }
 
-    fn saw(&mut self, webhook: Option<(String, Time)>, market: &str) {
+    pub(super) fn saw(&mut self, webhook: Option<(String, Time)>, market: &str) {
         if let Some((provider, at)) = webhook {
             let last = self.webhooks.entry((provider, market.to_owned())).or_insert(at);
             *last = at.max(*last);
@@ -90,7 +85,7 @@ impl Decided {
     }
 
     /// Records the webhooks and the waits of a commit.
-    fn tell(&self, activity: &WebhookActivity, now: Time) {
+    pub(super) fn tell(&self, activity: &WebhookActivity, now: Time) {
         for ((provider, market), at) in &self.webhooks {
             activity.webhook(provider, market, *at);
         }
@@ -99,7 +94,7 @@ impl Decided {
         }
     }
 
-    fn advanced(&mut self, advance: &Advance) {
+    pub(super) fn advanced(&mut self, advance: &Advance) {
         let Request { provider, market, .. } = &advance.opening.request;
         if advance.opening.state_name() == StateName::AwaitingProvider {
             self.waits.insert((provider.clone(), market.clone()));
@@ -167,9 +162,9 @@ fn halves(batch: &[Uuid]) -> Vec<&[Uuid]> {
 }
 
 /// A batch that was rolled back, with the facts that it had claimed.
-struct Failure {
-    error: TickError,
-    claimed: Vec<Uuid>,
+pub(super) struct Failure {
+    pub error: TickError,
+    pub claimed: Vec<Uuid>,
 }
 
 impl Failure {
@@ -233,7 +228,7 @@ impl InboxWorker {
     }
 
     /// Wakes the workers that have work after a commit.
-    fn wake(&self, advances: &[Advance]) {
+    pub(super) fn wake(&self, advances: &[Advance]) {
         let Context { wakers, effect_context, .. } = &self.context;
         let has_subscribers = !effect_context.subscribers.is_empty();
         for effect in advances.iter().flat_map(Advance::effects) {
