@@ -1,7 +1,7 @@
 //! Principals and the acts that their roles allow.
 //!
-//! An act takes the proof of its least role as an argument, and the proof is made from a principal with that role alone: an act
-//! passes without its role from no REST handler, page or test.
+//! An act takes the proof of its least role as an argument, and only a principal with that role can make the proof. So no REST
+//! handler, page or test can act without the role.
 
 use std::sync::Arc;
 
