@@ -1,26 +1,26 @@
 //! account-opening: opens bank accounts at a provider that answers later.
 //!
-//! A request becomes an anchor; what the outside says becomes facts in an inbox; a pure function decides what each means;
-//! what must happen then stands in an outbox. Where to look:
+//! A request becomes an anchor row. Every message from outside becomes a fact in the inbox, a pure function decides each
+//! fact, and the effects of its decision wait in the outbox for the relay. Where to look:
 //!
 //! | folder | what is there |
 //! |---|---|
 //! | [`domain`] | the business logic, pure: states, facts, decisions |
-//! | [`acts`] | what people and callers do: a file per act |
+//! | [`acts`] | acts of callers and operators, a file per act |
 //! | [`db`] | all SQL, a file per table |
 //! | [`webhook_activity`] | when each provider last sent a webhook |
-//! | [`http`] | the edge: webhooks on the public listener, REST on the internal one |
-//! | [`inbox`] | how a fact gets in (burst dedup, queue, one commit for many) and how it is decided |
+//! | [`http`] | the listeners: webhooks on the public one, REST on the internal one |
+//! | [`inbox`] | the path of a fact: burst dedup, queue, group commit, decision |
 //! | [`group_commit`] | a bounded queue whose items share commits |
-//! | [`context`] | what workers share |
-//! | [`refused_webhooks`] | what the webhook listener refused, kept within a bound and verified again |
+//! | [`context`] | the state that workers share |
+//! | [`refused_webhooks`] | webhooks that the listener refused: stored within a bound, verified again |
 //! | [`driver`] | the loop that runs a worker, and the wakers |
 //! | [`workers`] | inbox, relay, poller, sweeper |
 //! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
-//! | [`outbound`] | every call to another system: client, breaker, bulkhead, errors by meaning |
+//! | [`outbound`] | calls to other systems: client, permits, circuit breaker, errors by meaning |
 //! | [`services`] | profile service, card issuer, subscribers |
-//! | [`faults`] | where tests bring in the other faults |
-//! | [`app`], [`cli`], [`config`] | starting, commands, settings |
+//! | [`faults`] | injected faults for tests |
+//! | [`app`], [`cli`], [`config`] | wiring and start, subcommands, settings |
 pub mod acts;
 pub mod app;
 pub mod cli;

@@ -160,7 +160,7 @@ async fn a_mark_in_the_future_hides_nothing_that_was_missed() {
     app.finish().await;
 }
 
-/// A webhook that comes right after the start must not move the mark that says since when to catch up.
+/// A webhook that comes right after the start must not move the mark that says where the backfill starts.
 #[tokio::test]
 async fn a_start_that_the_database_did_not_let_ask_asks_again_and_from_where_it_would_have() {
     let mut app = TestApp::start().await;

@@ -120,7 +120,7 @@ impl Stage {
         .await
     }
 
-    /// From the start to the card, with a poll on the way, and a catch-up and a sweep at the end.
+    /// From the start to the card, with a poll on the way, and a backfill and a sweep at the end.
     async fn a_life(&self, telling: usize) {
         let id = self.start(telling).await;
         for topic in [Topic::CreateProfile, Topic::SubmitRequest] {
