@@ -15,7 +15,7 @@
 //! | [`context`] | the state that workers share |
 //! | [`refused_webhooks`] | webhooks that the listener refused: stored within a bound, verified again |
 //! | [`driver`] | the loop that runs a worker, and the wakers |
-//! | [`workers`] | inbox, relay, poller, sweeper |
+//! | [`workers`] | poller, backfill, sweeper, periodic tasks |
 //! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
 //! | [`outbound`] | calls to other systems: client, permits, circuit breaker, errors by meaning |
 //! | [`services`] | profile service, card issuer, subscribers |
@@ -35,6 +35,7 @@ pub mod group_commit;
 pub mod http;
 pub mod inbox;
 pub mod outbound;
+pub mod outbox;
 pub mod provider;
 pub mod refused_webhooks;
 pub mod services;

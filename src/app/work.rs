@@ -12,9 +12,9 @@ use crate::context::Context;
 use crate::domain::Topic;
 use crate::driver::{Schedule, TickError, Worker, drive, every};
 use crate::inbox::{Backlog, InboxWorker};
+use crate::outbox::Relay;
 use crate::workers::backfill::Backfill;
 use crate::workers::poller::Poller;
-use crate::workers::relay::Relay;
 use crate::workers::sweeper::Sweeper;
 use crate::workers::{backlog, secret_uses, webhook_marks};
 
@@ -71,7 +71,7 @@ fn spawn_workers(spawn: &mut Spawn<'_>) {
         // A tick lasts as long as its slowest call, and work that comes one by one takes a tick for each. So only the gates bound
         // the calls, and never the number of ticks.
         let schedule = Schedule::new(Arc::clone(wakers.relay(topic)), LOOK, context.gates.at_once());
-        spawn.worker(Relay { context: context.clone(), topic }, schedule);
+        spawn.worker(Relay::of(context.clone(), topic), schedule);
     }
     spawn.worker(context.recovery(), Schedule::new(context.gates.closed(), LOOK, 1));
     spawn.worker(Backfill(context.clone()), Schedule::new(Arc::clone(&wakers.backfill), LOOK, 1));

@@ -7,7 +7,6 @@ pub mod backfill;
 pub mod backlog;
 mod gated_work;
 pub mod poller;
-pub mod relay;
 pub mod secret_uses;
 pub mod sweeper;
 pub mod webhook_marks;

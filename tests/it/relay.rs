@@ -10,7 +10,7 @@ use account_opening::domain::Topic;
 use account_opening::domain::retry::Nature;
 use account_opening::driver::{Counts as _, Worker as _};
 use account_opening::faults::{FaultPoint, Step, When};
-use account_opening::workers::relay::Relay;
+use account_opening::outbox::Relay;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
@@ -302,7 +302,7 @@ async fn who_ends_beside_others_looks_once_more_and_who_ends_alone_does_not() {
     let app = TestApp::with().settings(|it| it.provider_concurrency = "16".to_owned()).start().await;
     let abort_calls = CancellationToken::new();
     let context = Context { abort_calls: abort_calls.clone(), ..app.context.clone() };
-    let relay = Relay { context, topic: Topic::CreateProfile };
+    let relay = Relay::of(context, Topic::CreateProfile);
     let hanging = app.open().plan(Plan { profile: Fault::HangBefore.times(1), ..Plan::by_hand() }).start().await;
     let beside = relay.clone();
     let call = tokio::spawn(async move { beside.tick().await.map(|it| it.claimed) });

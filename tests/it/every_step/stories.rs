@@ -6,9 +6,9 @@ use account_opening::db::backfills::Cause;
 use account_opening::domain::Topic;
 use account_opening::driver::{Worker, tick};
 use account_opening::inbox::InboxWorker;
+use account_opening::outbox::Relay;
 use account_opening::workers::backfill::{Backfill, request_for};
 use account_opening::workers::poller::Poller;
-use account_opening::workers::relay::Relay;
 use account_opening::workers::sweeper::Sweeper;
 use account_opening::workers::webhook_marks;
 use chrono::TimeDelta;
@@ -30,7 +30,7 @@ impl Stage {
     }
 
     pub(super) async fn relay(&self, topic: Topic) {
-        self.tick(&Relay { context: self.app.context.clone(), topic }).await;
+        self.tick(&Relay::of(self.app.context.clone(), topic)).await;
     }
 
     pub(super) async fn poll(&self) {

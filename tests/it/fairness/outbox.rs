@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use account_opening::db::outbox::{self, Claimed, NewWork};
 use account_opening::domain::{OpeningId, Topic};
 use account_opening::driver::Worker;
-use account_opening::workers::relay::Relay;
+use account_opening::outbox::Relay;
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ async fn one_markets_commands_delay_no_other_markets() {
         app.open().market("BE").start().await;
     }
     let other = app.open().market("NL").start().await;
-    let relay = Relay { context: app.context.clone(), topic: Topic::CreateProfile };
+    let relay = Relay::of(app.context.clone(), Topic::CreateProfile);
     let relayed = relay.tick().await.unwrap();
     assert!(relayed.claimed < 150, "the flood is longer than a batch: {relayed:?}");
     let sent: String = sqlx::query_scalar("select status from outbox where opening_id = $1")

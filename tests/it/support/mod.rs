@@ -37,9 +37,9 @@ use account_opening::driver::{Counts, TickError, Worker, tick};
 use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{AppState, internal, public};
 use account_opening::inbox::InboxWorker;
+use account_opening::outbox::Relay;
 use account_opening::workers::backfill::Backfill;
 use account_opening::workers::poller::Poller;
-use account_opening::workers::relay::Relay;
 use account_opening::workers::sweeper::Sweeper;
 use account_opening::workers::{secret_uses, webhook_marks};
 use chaos::Proxy;
@@ -133,7 +133,7 @@ impl TestApp {
     pub async fn round(&self) -> bool {
         let mut found = self.tick(&InboxWorker::new(self.context.clone())).await;
         for topic in Topic::ALL.iter().copied() {
-            found |= self.tick(&Relay { context: self.context.clone(), topic }).await;
+            found |= self.tick(&Relay::of(self.context.clone(), topic)).await;
         }
         found |= self.tick(&Poller(self.context.clone())).await;
         self.context.breaker_overrides().read().await.unwrap();
@@ -148,7 +148,7 @@ impl TestApp {
     pub async fn try_round(&self) {
         let _ = tick(&InboxWorker::new(self.context.clone())).await;
         for topic in Topic::ALL.iter().copied() {
-            let _ = tick(&Relay { context: self.context.clone(), topic }).await;
+            let _ = tick(&Relay::of(self.context.clone(), topic)).await;
         }
         let _ = tick(&Poller(self.context.clone())).await;
         let _ = self.context.breaker_overrides().read().await;

@@ -3,7 +3,7 @@
 use account_opening::domain::Topic;
 use account_opening::driver::tick;
 use account_opening::inbox::InboxWorker;
-use account_opening::workers::relay::{Relay, Relayed};
+use account_opening::outbox::{Relay, Relayed};
 
 use super::TestApp;
 
@@ -15,7 +15,7 @@ impl TestApp {
 
     /// Ticks the relay of one topic once; what it did.
     pub async fn relay(&self, topic: Topic) -> Relayed {
-        tick(&Relay { context: self.context.clone(), topic }).await.unwrap()
+        tick(&Relay::of(self.context.clone(), topic)).await.unwrap()
     }
 
     /// A request to the internal listener with another caller's token.

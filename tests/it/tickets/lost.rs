@@ -3,7 +3,7 @@
 use account_opening::domain::Topic;
 use account_opening::driver::tick;
 use account_opening::faults::{FaultPoint, Place, Step, When};
-use account_opening::workers::relay::Relay;
+use account_opening::outbox::Relay;
 use chrono::TimeDelta;
 use futures::future::join_all;
 use world::{Api, Endpoint, Fault, IssueStatus};
@@ -165,7 +165,7 @@ async fn several_replicas_make_each_ticket_once_and_close_it_after() {
     }
     app.settle().await;
     app.world.outage(Api::Tracker, None);
-    let relays = [Topic::OpenTicket, Topic::CloseTicket].map(|topic| Relay { context: app.context.clone(), topic });
+    let relays = [Topic::OpenTicket, Topic::CloseTicket].map(|topic| Relay::of(app.context.clone(), topic));
     for _ in 0..6 {
         app.pass(TimeDelta::minutes(5));
         for result in join_all(relays.iter().cycle().take(8).map(tick)).await {

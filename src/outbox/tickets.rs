@@ -11,16 +11,17 @@
 //! The changes of one ticket are sent in order (`outbox::claim_in_turn`), and each comment contains the id of its work,
 //! so that it is not repeated.
 
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Relay;
-use super::calls::{Answered, Attempt};
+use super::kind::{Answer, Attempt, Claim, Kind};
 use crate::clock::Time;
-use crate::db::outbox::Claimed;
+use crate::context::Context;
+use crate::db::outbox::{self, Claimed};
 use crate::db::tickets::tracked::{self, Tracked};
-use crate::db::{Page, WITHIN, conclude, timeline};
+use crate::db::{Page, WITHIN, conclude, openings, timeline};
 use crate::domain::{Opening, TicketKind, Topic};
 use crate::faults::Step;
 use crate::inbox::timeline::add_words;
@@ -39,7 +40,7 @@ const MARK: &str = "ticket_mark";
 
 /// A ticket with its work.
 pub(super) struct Ticket {
-    pub opening: Box<Opening>,
+    opening: Opening,
     tracked: Tracked,
     kind: TicketKind,
     revision: i64,
@@ -48,12 +49,12 @@ pub(super) struct Ticket {
 
 impl Ticket {
     /// The ticket of a row, if it exists.
-    pub fn of(work: &Claimed, opening: &Opening, tickets: &[Tracked]) -> Option<Self> {
+    fn of(work: &Claimed, opening: &Opening, tickets: &[Tracked]) -> Option<Self> {
         let kind = kind(work)?;
         let revision = work.payload["revision"].as_i64()?;
         let why = sanitize(work.payload["why"].as_str().unwrap_or_default());
         let tracked = tickets.iter().find(|it| it.opening_id == work.opening_id && it.kind == kind.as_str())?.clone();
-        Some(Self { opening: Box::new(opening.clone()), tracked, kind, revision, why })
+        Some(Self { opening: opening.clone(), tracked, kind, revision, why })
     }
 
     /// The label that identifies the ticket's issue.
@@ -69,38 +70,86 @@ impl Ticket {
 }
 
 /// The kind of ticket that a row is about.
-pub(super) fn kind(work: &Claimed) -> Option<TicketKind> {
+fn kind(work: &Claimed) -> Option<TicketKind> {
     work.payload["kind"].as_str()?.parse().ok()
 }
 
-impl Relay {
-    /// Whether no tracker is configured; rows written by another replica's configuration then wait for one.
-    pub(super) fn lacks_tracker(&self) -> bool {
-        self.topic.is_for_tracker() && self.context.tracker.is_none()
+pub(super) struct Tickets {
+    pub context: Context,
+    pub topic: Topic,
+}
+
+#[async_trait]
+impl Kind for Tickets {
+    type Prepared = Ticket;
+    /// The tracker's key of the ticket.
+    type Found = String;
+
+    fn topic(&self) -> Topic {
+        self.topic
     }
 
-    pub(super) async fn ticket(&self, work: &Claimed, token: Uuid, ticket: &Ticket) -> Result<Answered, CallError> {
+    fn has_target(&self) -> bool {
+        self.context.tracker.is_some()
+    }
+
+    async fn claim(&self, connection: &mut PgConnection, claim: Claim<'_>) -> sqlx::Result<Vec<Claimed>> {
+        let Claim { topic, token, now, until, limit, .. } = claim;
+        outbox::claim_in_turn(connection, topic, token, now, until, limit).await
+    }
+
+    async fn prepare(&self, connection: &mut PgConnection, claimed: &[Claimed]) -> sqlx::Result<Vec<Option<Ticket>>> {
+        let ids: Vec<Uuid> = claimed.iter().map(|it| it.opening_id).collect();
+        let openings = openings::read(connection, &ids).await?;
+        let tracked = tracked::read(connection, &ids).await?;
+        let ticket = |work: &Claimed| {
+            let opening = openings.iter().find(|it| it.id.0 == work.opening_id)?;
+            Ticket::of(work, opening, &tracked)
+        };
+        Ok(claimed.iter().map(ticket).collect())
+    }
+
+    async fn call(&self, work: &Claimed, token: Uuid, ticket: Ticket) -> Result<Answer<String>, CallError> {
         let tracker = self.context.tracker.as_ref().ok_or_else(|| CallError::unusable("no tracker is configured"))?;
         if ticket.is_superseded() {
-            return Ok(Answered::Obsolete);
+            return Ok(Answer::Obsolete);
         }
-        match (self.topic, self.issue_of(tracker, ticket).await?) {
-            (Topic::OpenTicket, None) => self.create(tracker, work, token, ticket).await,
+        match (self.topic, self.issue_of(tracker, &ticket).await?) {
+            (Topic::OpenTicket, None) => self.create(tracker, work, token, &ticket).await,
             (Topic::OpenTicket, Some((key, issue))) => {
                 // The issue was created by this work: there is nothing to add.
                 if !issue.description.contains(&work.id.to_string()) {
-                    tell(tracker, work, ticket, &key, &issue, Category::Open).await?;
+                    tell(tracker, work, &ticket, &key, &issue, Category::Open).await?;
                 }
-                Ok(Answered::Ticket("opened", key))
+                Ok(Answer::Taken("opened", Some(key)))
             }
-            (_, None) => Ok(Answered::Taken("nothing_to_close")),
+            (_, None) => Ok(Answer::Taken("nothing_to_close", None)),
             (_, Some((key, issue))) => {
-                tell(tracker, work, ticket, &key, &issue, Category::Done).await?;
-                Ok(Answered::Ticket("closed", key))
+                tell(tracker, work, &ticket, &key, &issue, Category::Done).await?;
+                Ok(Answer::Taken("closed", Some(key)))
             }
         }
     }
 
+    /// Keeps a ticket's key, whether or not the lease still was ours: the ticket is there.
+    async fn keep(&self, connection: &mut PgConnection, attempt: &Attempt<String>) -> sqlx::Result<()> {
+        let Some((key, kind)) = attempt.found.as_ref().zip(kind(&attempt.work)) else { return Ok(()) };
+        let opening = attempt.work.opening_id;
+        if let Some(other) = tracked::keep_key(connection, opening, kind, key).await? {
+            tracing::error!(opening.id = %opening, %kind, keys = ?[other, key.clone()], "a ticket exists more than once at the tracker");
+            metrics::tracker_duplicate();
+        }
+        Ok(())
+    }
+
+    /// The next work on the same tickets may have waited for this.
+    fn settled(&self) {
+        self.context.wakers.relay(Topic::OpenTicket).notify_one();
+        self.context.wakers.relay(Topic::CloseTicket).notify_one();
+    }
+}
+
+impl Tickets {
     /// The ticket's issue and its key. None: certainly no issue exists, or it was deleted.
     ///
     /// The tracker also answers 404 for issues hidden from our account. So a 404 counts only if the search, which needs
@@ -162,7 +211,7 @@ impl Relay {
         work: &Claimed,
         token: Uuid,
         ticket: &Ticket,
-    ) -> Result<Answered, CallError> {
+    ) -> Result<Answer<String>, CallError> {
         let id = (work.opening_id, ticket.kind);
         let items = self.with_database(async |connection| self.latest(connection, &ticket.opening).await).await?;
         let issue = self.issue(work, ticket, &items);
@@ -187,7 +236,7 @@ impl Relay {
                 tracing::warn!(outbox.id = %work.id, %error, "removing the mark of a failed create call failed; the next try waits for the index lag");
             }
         }
-        created.map(|key| Answered::Ticket("opened", key))
+        created.map(|key| Answer::Taken("opened", Some(key)))
     }
 
     /// The issue's text for operators, without personal data.
@@ -266,18 +315,6 @@ async fn tell(
     Ok(())
 }
 
-/// Saves a ticket's key even if the lease was lost: the issue exists.
-pub(super) async fn keep(connection: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
-    let Some((key, kind)) = attempt.ticket.as_ref().zip(kind(&attempt.work)) else { return Ok(()) };
-    let opening = attempt.work.opening_id;
-    if let Some(other) = tracked::keep_key(connection, opening, kind, key).await? {
-        tracing::error!(opening.id = %opening, %kind, keys = ?[other, key.clone()], "a ticket exists more than once at the tracker");
-        metrics::tracker_duplicate();
-    }
-    Ok(())
-}
-
-/// The text that identifies our own comment.
 fn reference_of(work: &Claimed) -> String {
     format!("Reference: {}", work.id)
 }
