@@ -126,7 +126,7 @@ async fn a_fact_that_fails_every_time_is_dead_after_ten_and_its_neighbours_are_n
 /// same tick, in the order of receipt.
 #[tokio::test]
 async fn a_batch_is_halved_until_what_fails_in_it_stands_alone() {
-    const MESSAGES: i64 = 41;
+    const MESSAGES: i64 = 29;
     let app = TestApp::start().await;
     let plan = || Plan { submit: Fault::ErrorBefore { status: 503 }.times(10_000), ..Plan::by_hand() };
     let stuck = [app.open().plan(plan()).start().await, app.open().plan(plan()).start().await];
