@@ -34,7 +34,12 @@ const OF_FORM: [&str; 6] = [
 
 /// A service with something in every list.
 async fn app() -> TestApp {
-    let app = TestApp::with().settings(|it| it.sync_wait = "10ms".to_owned()).start().await;
+    let building = TestApp::with().settings(|it| {
+        it.sync_wait = "10ms".to_owned();
+        // The bank never decides here, and the legacy call waits for as long as it may.
+        it.sync_provider_timeout = "100ms".to_owned();
+    });
+    let app = building.start().await;
     let (_, tracking_id) = app.open().waiting().await;
     app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
     app.webhook().status(&tracking_id, "REJECTED").acknowledged().await;
