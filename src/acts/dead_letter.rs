@@ -47,7 +47,7 @@ pub(super) async fn rehearse(acts: &Acts, id: Uuid, act: Act) -> Result<Letter, 
         act_result(dead_letters::check(connection, id, act).await?)?;
         Ok(letter)
     };
-    db::on(&acts.cell.pool, work).await
+    db::with_retries(&acts.cell.pool, work).await
 }
 
 const fn act_result(acted: Acted) -> Result<Acted, ActError> {

@@ -51,7 +51,7 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: Erase
 /// As [`run`].
 pub async fn rehearse(acts: &Acts, _: &Operator, id: OpeningId, request: EraseRequest) -> Result<Erased, ActError> {
     let work = async move |connection: &mut PgConnection| check(&seen(connection, id, request.expected_version).await?);
-    db::on(&acts.cell.pool, work).await
+    db::with_retries(&acts.cell.pool, work).await
 }
 
 fn check(opening: &Opening) -> Result<Erased, ActError> {

@@ -56,7 +56,7 @@ pub async fn rehearse(acts: &Acts, _: &Operator, id: OpeningId, request: Resolve
         let (inbox_id, source, fact) = (InboxId(act), Source::Operator, request.fact(ActId(act)));
         Ok::<_, ActError>(decide(&opening, &Event { inbox_id, source, fact, knowledge }, &policy, now))
     };
-    db::on(&acts.cell.pool, work).await
+    db::with_retries(&acts.cell.pool, work).await
 }
 
 impl ResolveRequest {

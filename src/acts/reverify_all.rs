@@ -124,7 +124,7 @@ impl Run<'_> {
         let work = async move |connection: &mut PgConnection| {
             Ok::<_, ActError>(refused_webhooks::candidates(connection, &filter, &by, after, PAGE).await?)
         };
-        db::on(&self.acts.cell.pool, work).await
+        db::with_retries(&self.acts.cell.pool, work).await
     }
 
     async fn remaining(&self) -> Result<i64, ActError> {
@@ -132,6 +132,6 @@ impl Run<'_> {
         let work = async move |connection: &mut PgConnection| {
             Ok::<_, ActError>(refused_webhooks::remaining(connection, &filter, &by).await?)
         };
-        db::on(&self.acts.cell.pool, work).await
+        db::with_retries(&self.acts.cell.pool, work).await
     }
 }

@@ -69,7 +69,7 @@ pub async fn rehearse(acts: &Acts, _: &Admin, request: SetFlagRequest) -> Result
         let then = Rules(others.chain([rule.clone()]).collect());
         Ok::<_, ActError>(compare(&newest, &now, &then))
     };
-    db::on(&acts.cell.pool, work).await
+    db::with_retries(&acts.cell.pool, work).await
 }
 
 fn compare(openings: &[Opening], now: &Rules, then: &Rules) -> FlagRehearsal {

@@ -32,6 +32,7 @@ pub mod operator_actions;
 pub mod outbox;
 mod pool;
 pub mod refused_webhooks;
+mod retries;
 pub mod roles;
 mod session;
 pub mod tickets;
@@ -40,13 +41,12 @@ pub mod timers;
 mod url;
 pub mod webhook_marks;
 pub mod webhook_secrets;
-mod work;
 
 pub use error::{Fault, classify, describe};
 pub use pool::{PoolOptions, WITHIN, acquire, conclude, connect, connect_alone, connect_for_migrations, refusal};
+pub use retries::{PATIENCE, WorkError, in_one_commit, once, with_retries};
 pub use session::Unfit;
 pub use url::{WrongUrl, read_url};
-pub use work::{PATIENCE, WorkError, in_one_commit, on, once};
 
 /// One page of a list: at most `limit` rows after the key `after`.
 #[derive(Clone, Copy, Debug)]

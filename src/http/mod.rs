@@ -48,6 +48,6 @@ impl AppState {
     /// # Errors
     /// 503 when the database is away, too busy or does not answer in time, 500 when it refuses the statement.
     pub async fn read<T>(&self, work: impl AsyncFn(&mut PgConnection) -> sqlx::Result<T>) -> Result<T, ApiError> {
-        Ok(db::on(&self.cell.pool, work).await?)
+        Ok(db::with_retries(&self.cell.pool, work).await?)
     }
 }

@@ -3,7 +3,7 @@
 //! A system that hangs would bind every worker, and repeats would keep an overloaded system down. So the client asks the gate
 //! of the operation before each request, and workers claim no more work than the gate has capacity for. A call without a permit
 //! fails as [`CallError::Deferred`]: it was not made, costs no attempt, and its work waits. When calls pass again, the gate
-//! keeps a [`Closing`] until [`Recovery`](super::Recovery) has made the waiting work due.
+//! keeps a [`Reopened`] until [`Recovery`](super::Recovery) has made the waiting work due.
 //!
 //! Gates live in the process, and each replica learns alone. A crash loses the state of the breakers and the closings; overrides
 //! by operators are rows, and [`BreakerOverrides`](super::BreakerOverrides) reads them again.
@@ -50,14 +50,14 @@ struct Inner {
 struct State {
     breaker: Breaker,
     /// Set when calls pass again, until recovery takes it.
-    closing: Option<Closing>,
+    reopened: Option<Reopened>,
     /// How many overrides were decided in this process.
     decisions: u64,
 }
 
 /// How calls came to pass again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Closing {
+pub struct Reopened {
     /// Since when the system had not answered, where that is known.
     pub away_since: Option<Time>,
     /// An operator forced the breaker closed: all of its work becomes due, for any reason that it waits.
@@ -97,7 +97,7 @@ impl Gates {
             operation,
             at_once: *at_once,
             permits: Semaphore::new(*at_once),
-            state: Mutex::new(State { breaker: Breaker::new(*rules), closing: None, decisions: 0 }),
+            state: Mutex::new(State { breaker: Breaker::new(*rules), reopened: None, decisions: 0 }),
             clock: clock.clone(),
             closed: Arc::clone(closed),
         };
@@ -203,13 +203,13 @@ impl Gate {
 
     /// How calls came to pass again, if they did since this was last taken.
     #[must_use]
-    pub fn take_closing(&self) -> Option<Closing> {
-        self.with(|state, _| state.closing.take())
+    pub fn take_reopened(&self) -> Option<Reopened> {
+        self.with(|state, _| state.reopened.take())
     }
 
-    /// Returns a closing before all of its work is due.
-    pub fn put_back(&self, closing: Closing) {
-        self.with(|state, _| state.add(closing));
+    /// Puts it back when not all of its work is due yet.
+    pub fn put_back(&self, reopened: Reopened) {
+        self.with(|state, _| state.add(reopened));
     }
 
     /// Makes a call, if it is permitted; else the error is [`CallError::Deferred`].
@@ -243,7 +243,7 @@ impl Gate {
 
     fn close(&self, state: &mut State, by_operator: bool) {
         let away_since = state.breaker.take_away_since();
-        state.add(Closing { away_since, by_operator });
+        state.add(Reopened { away_since, by_operator });
         self.0.closed.notify_one();
     }
 
@@ -273,11 +273,11 @@ impl Gate {
 }
 
 impl State {
-    /// The earliest outage counts where recovery has not taken the closing before.
-    fn add(&mut self, closing: Closing) {
-        let held = self.closing.get_or_insert(closing);
-        held.away_since = held.away_since.into_iter().chain(closing.away_since).min();
-        held.by_operator |= closing.by_operator;
+    /// The earliest outage counts where recovery has not taken the last reopening yet.
+    fn add(&mut self, reopened: Reopened) {
+        let held = self.reopened.get_or_insert(reopened);
+        held.away_since = held.away_since.into_iter().chain(reopened.away_since).min();
+        held.by_operator |= reopened.by_operator;
     }
 }
 

@@ -32,6 +32,6 @@ pub use self::answer::{Answer, ReadRefusal, is_code, read_refusal, retry_after};
 pub use self::budget::PollBudget;
 pub use self::client::Client;
 pub use self::error::CallError;
-pub use self::gate::{Closing, Gate, Gates};
+pub use self::gate::{Gate, Gates, Reopened};
 pub use self::overrides::BreakerOverrides;
 pub use self::recovery::{OnReturn, Recovered, Recovery};

@@ -4,7 +4,7 @@
 //! gate pass again, this worker makes the work behind that gate due; all of it, where an operator forced the breaker closed. It
 //! only moves times: the gates bound how many calls run at once, as ever.
 //!
-//! A gate keeps its closing until all of its work is due, also when the database fails meanwhile. A crash forgets the closing:
+//! A gate remembers that it reopened until all of its work is due, also when the database fails meanwhile. A crash forgets it:
 //! then each row waits out its own time.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use sqlx::{PgConnection, PgPool};
 
 use super::capacity::GatedWork;
-use super::{Closing, Gate, Gates};
+use super::{Gate, Gates, Reopened};
 use crate::clock::{Clock, Time};
 use crate::db::{WITHIN, conclude, outbox};
 use crate::driver::{Counts, TickError, Worker};
@@ -62,10 +62,10 @@ impl Worker for Recovery {
     async fn tick(&self) -> Result<Recovered, TickError> {
         let mut recovered = Recovered::default();
         for gate in self.gates.all() {
-            let Some(closing) = gate.take_closing() else { continue };
-            let result = self.recover(&gate, closing).await;
+            let Some(reopened) = gate.take_reopened() else { continue };
+            let result = self.recover(&gate, reopened).await;
             if !result.as_ref().is_ok_and(|it| it.complete) {
-                gate.put_back(closing);
+                gate.put_back(reopened);
             }
             recovered.made_due += result?.rows;
             recovered.closed += 1;
@@ -82,9 +82,9 @@ struct MadeDue {
 }
 
 impl Recovery {
-    async fn recover(&self, gate: &Gate, closing: Closing) -> sqlx::Result<MadeDue> {
+    async fn recover(&self, gate: &Gate, reopened: Reopened) -> sqlx::Result<MadeDue> {
         let mut connection = self.pool.acquire().await?;
-        let making_due = self.make_due(&mut connection, gate, closing.by_operator);
+        let making_due = self.make_due(&mut connection, gate, reopened.by_operator);
         let result = tokio::time::timeout(WITHIN, making_due).await;
         let made_due: MadeDue = conclude(connection, result)?;
         if made_due.complete {
@@ -93,7 +93,7 @@ impl Recovery {
                 operation = gate.operation(),
                 "circuit breaker closed; waiting work is due now"
             );
-            (self.on_return)(gate.system().to_owned(), closing.away_since).await?;
+            (self.on_return)(gate.system().to_owned(), reopened.away_since).await?;
         }
         Ok(made_due)
     }

@@ -29,7 +29,7 @@ pub(super) struct Command {
     opening: Opening,
     customer: Value,
     /// The opening is older than the start of the database server, so an earlier claim may be lost with the last commits.
-    may_be_known: bool,
+    may_have_been_submitted: bool,
 }
 
 #[async_trait]
@@ -54,8 +54,8 @@ impl Kind for Commands {
         let command = |work: &Claimed| {
             let opening = found.get(&work.opening_id)?.clone();
             let customer = customers.get(&work.opening_id).cloned().flatten().unwrap_or_default();
-            let may_be_known = started_at.is_none_or(|at| opening.created_at < at);
-            Some(Command { opening, customer, may_be_known })
+            let may_have_been_submitted = started_at.is_none_or(|at| opening.created_at < at);
+            Some(Command { opening, customer, may_have_been_submitted })
         };
         Ok(claimed.iter().map(command).collect())
     }
@@ -65,7 +65,7 @@ impl Kind for Commands {
     }
 
     async fn call(&self, work: &Claimed, _token: Uuid, command: Command) -> Result<Answer<Fact>, CallError> {
-        let Command { opening, customer, may_be_known } = command;
+        let Command { opening, customer, may_have_been_submitted } = command;
         match (self.topic, &opening.state) {
             // The opening has left the state that the command serves.
             (topic, _) if topic.state() != Some(opening.state_name()) => Ok(Answer::Obsolete),
@@ -85,7 +85,7 @@ impl Kind for Commands {
                 };
                 let report = match self.topic {
                     Topic::OpenAccount => open(provider.as_ref(), work, &submission).await?,
-                    _ => submit(provider.as_ref(), work, &submission, may_be_known).await?,
+                    _ => submit(provider.as_ref(), work, &submission, may_have_been_submitted).await?,
                 };
                 Ok(Answer::Taken("accepted", Some(Fact::SubmissionAccepted { report })))
             }
@@ -100,14 +100,14 @@ impl Kind for Commands {
     /// A provider's final no is the answer to a submission. A submission whose outcome is unknown is told, too.
     fn on_failure(&self, error: &CallError) -> Failure<Fact> {
         if !matches!(self.topic, Topic::SubmitRequest | Topic::OpenAccount) {
-            return Failure::Usual(None);
+            return Failure::ByTheRules(None);
         }
         if let CallError::Rejected { code, message } = error {
             let fact = Fact::SubmissionRejected { code: code.clone(), message: message.clone() };
             return Failure::Answered("rejected", fact);
         }
         let is_unknown = error.nature() == Nature::Indeterminate;
-        Failure::Usual(is_unknown.then(|| Fact::SubmissionUnknown { class: error.class().to_owned() }))
+        Failure::ByTheRules(is_unknown.then(|| Fact::SubmissionUnknown { class: error.class().to_owned() }))
     }
 
     /// The result is a fact whether or not the lease still was ours; that the command is dead only if it was.
@@ -133,9 +133,9 @@ async fn submit(
     provider: &dyn Provider,
     work: &Claimed,
     submission: &Submission,
-    may_be_known: bool,
+    may_have_been_submitted: bool,
 ) -> Result<Report, CallError> {
-    if work.claims > 1 || may_be_known {
+    if work.claims > 1 || may_have_been_submitted {
         // A failed lookup sent nothing, so the submission's outcome stays as it was.
         let found = provider.recover(submission.opening_id).await;
         let mut found = found.map_err(CallError::without_effect)?;

@@ -45,7 +45,7 @@ impl Kind for Deliveries {
 
     /// A subscriber's no may be a passing mistake of theirs.
     fn on_failure(&self, error: &CallError) -> Failure<()> {
-        if matches!(error, CallError::Rejected { .. }) { Failure::Counts } else { Failure::Usual(None) }
+        if matches!(error, CallError::Rejected { .. }) { Failure::Counts } else { Failure::ByTheRules(None) }
     }
 }
 

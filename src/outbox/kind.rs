@@ -51,7 +51,7 @@ pub(super) trait Kind: Send + Sync + 'static {
 
     /// What a failed call means for this kind.
     fn on_failure(&self, _error: &CallError) -> Failure<Self::Found> {
-        Failure::Usual(None)
+        Failure::ByTheRules(None)
     }
 
     /// Writes what was found, in the commit that settles the rows. `kept`: whether the lease still was ours.
@@ -89,7 +89,7 @@ pub(super) enum Answer<F> {
 /// What a failed call means beside the usual rules.
 pub(super) enum Failure<F> {
     /// A final no ends the row as a dead letter, an outage is waited out, an unusable answer counts.
-    Usual(Option<F>),
+    ByTheRules(Option<F>),
     /// A final no is an answer.
     Answered(&'static str, F),
     /// A final no counts like an unusable answer, and the call is repeated.

@@ -229,17 +229,17 @@ impl<K: Kind> Shared<K> {
             }
             (_, Failure::Answered(outcome, found)) => (Settled::Delivered { outcome }, Some(found)),
             // Our shutdown is no failure of the other system: the next relay repeats the call.
-            (CallError::Outage { class: "shutdown", .. }, Failure::Usual(found)) => {
+            (CallError::Outage { class: "shutdown", .. }, Failure::ByTheRules(found)) => {
                 (after(Next::RetryAt(now), false), found)
             }
-            (CallError::Outage { after: wait, .. }, Failure::Usual(found)) => {
+            (CallError::Outage { after: wait, .. }, Failure::ByTheRules(found)) => {
                 (after(retry.after_outage(work.retry_from, work.claims - 1, wait, now, jitter), false), found)
             }
-            (CallError::Unusable { .. }, Failure::Usual(found)) => {
+            (CallError::Unusable { .. }, Failure::ByTheRules(found)) => {
                 (after(retry.after_failure(work.attempts + 1, now, jitter), true), found)
             }
             (_, Failure::Counts) => (after(retry.after_failure(work.attempts + 1, now, jitter), true), None),
-            (CallError::Rejected { .. }, Failure::Usual(_)) => {
+            (CallError::Rejected { .. }, Failure::ByTheRules(_)) => {
                 (Settled::Dead { class, nature, cause: cause.clone() }, None)
             }
         };

@@ -261,7 +261,7 @@ impl Batch {
             }
             self.look(&acts, connection).await
         };
-        Ok(db::on(&pool, work).await?)
+        Ok(db::with_retries(&pool, work).await?)
     }
 
     /// Reads what stands under the keys, and writes where nothing does.

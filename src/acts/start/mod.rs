@@ -117,7 +117,7 @@ impl Start {
         let work = async move |connection: &mut PgConnection| {
             wait::conclude(connection, start.key(), &answer, start.acts.shell.clock.now()).await
         };
-        Ok(db::on(&self.acts.cell.pool, work).await?)
+        Ok(db::with_retries(&self.acts.cell.pool, work).await?)
     }
 
     fn key(&self) -> Key<'_> {

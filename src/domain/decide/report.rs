@@ -32,12 +32,12 @@ impl Draft<'_> {
     /// Decides a report about this opening. `polled` is the time of the poll that brought it, if a poll did.
     pub fn reported(&mut self, report: &Report, polled: Option<Time>) {
         if self.mismatch(report) {
-            self.after_poll(polled);
+            self.poll_again_or_escalate(polled);
             return;
         }
         if report.verdict == Verdict::Unknown {
             self.unknown(report);
-            self.after_poll(polled);
+            self.poll_again_or_escalate(polled);
             return;
         }
         match &self.opening.state {
@@ -69,7 +69,7 @@ impl Draft<'_> {
         self.outcome = Outcome::Superseded;
         if matches!(self.opening.state, State::AwaitingProvider(_) | State::Escalated(_)) {
             self.outcome = Outcome::Recorded;
-            self.after_poll(Some(asked_at));
+            self.poll_again_or_escalate(Some(asked_at));
         }
     }
 
@@ -138,7 +138,7 @@ impl Draft<'_> {
                     self.record_status(&report.word);
                 }
                 self.settle_as(Outcome::Recorded);
-                self.after_poll(polled);
+                self.poll_again_or_escalate(polled);
                 self.keep_next_poll_near(polled);
             }
             Verdict::Unknown => self.unknown(report),
@@ -167,7 +167,7 @@ impl Draft<'_> {
         if let Some((iban, bic)) = self.usable_account(report.iban.as_deref(), report.bic.as_deref()) {
             self.enter(State::IssuingCard(Account { wait, iban, bic }), None);
         } else if polled.is_some() {
-            self.after_poll(polled);
+            self.poll_again_or_escalate(polled);
         } else {
             // A thin webhook: the provider has decided but sent no account. The poller fetches it now.
             self.poll_now();
@@ -216,7 +216,7 @@ impl Draft<'_> {
     }
 
     /// Schedules the next poll; after the last poll, escalates.
-    fn after_poll(&mut self, polled: Option<Time>) {
+    fn poll_again_or_escalate(&mut self, polled: Option<Time>) {
         let Some(asked_at) = polled else { return };
         // A poll requested after this poll was sent is still due: this answer may be older than the change it was
         // requested for.

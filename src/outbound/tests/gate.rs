@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use super::{OPEN_FOR, rules, start};
 use crate::clock::Clock;
 use crate::outbound::breaker::{Forced, Phase};
-use crate::outbound::{CallError, Closing, Gate, Gates};
+use crate::outbound::{CallError, Gate, Gates, Reopened};
 
 fn gates(failures: u32, at_once: usize) -> (Gates, Clock) {
     let clock = Clock::manual(start());
@@ -78,11 +78,11 @@ fn calls_that_are_given_up_are_failures_and_free_their_place() {
     assert_eq!((gate.phase(), gate.under_way()), (Phase::Open, 0));
     clock.advance(OPEN_FOR);
     assert_eq!(gate.capacity(), 1, "the probe that was given up holds no place");
-    assert_eq!(gate.take_closing(), None);
+    assert_eq!(gate.take_reopened(), None);
     ended(&gate, Ok(())).unwrap();
     assert_eq!(gate.phase(), Phase::Closed);
     let away_since = Some(start());
-    assert_eq!(gate.take_closing(), Some(Closing { away_since, by_operator: false }));
+    assert_eq!(gate.take_reopened(), Some(Reopened { away_since, by_operator: false }));
 }
 
 #[test]
@@ -143,19 +143,19 @@ fn a_closing_is_kept_until_it_is_taken_and_again_when_it_is_put_back() {
     let (submit, lookup) = (gates.gate("nexusbank", "submit"), gates.gate("nexusbank", "lookup"));
     for gate in [&submit, &lookup] {
         gate.decide(Some(Forced::Open));
-        assert_eq!(gate.take_closing(), None);
+        assert_eq!(gate.take_reopened(), None);
     }
     submit.decide(None);
     lookup.decide(Some(Forced::Closed));
     let away_since = Some(start());
-    let (closed, forced) = (Closing { away_since, by_operator: false }, Closing { away_since, by_operator: true });
-    assert_eq!((submit.take_closing(), lookup.take_closing()), (Some(closed), Some(forced)));
-    assert_eq!(submit.take_closing(), None);
+    let (closed, forced) = (Reopened { away_since, by_operator: false }, Reopened { away_since, by_operator: true });
+    assert_eq!((submit.take_reopened(), lookup.take_reopened()), (Some(closed), Some(forced)));
+    assert_eq!(submit.take_reopened(), None);
     clock.advance(OPEN_FOR);
     submit.decide(Some(Forced::Open));
     submit.decide(Some(Forced::Closed));
     submit.put_back(closed);
-    assert_eq!(submit.take_closing(), Some(forced), "the first outage and the operator's word");
+    assert_eq!(submit.take_reopened(), Some(forced), "the first outage and the operator's word");
 }
 
 #[test]

@@ -73,7 +73,10 @@ pub async fn once<T, E: From<sqlx::Error>>(
 ///
 /// # Errors
 /// The work's, or the database's when it is away, too busy or does not answer in time.
-pub async fn on<T, E: WorkError>(pool: &PgPool, work: impl AsyncFn(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
+pub async fn with_retries<T, E: WorkError>(
+    pool: &PgPool,
+    work: impl AsyncFn(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
     timeout(PATIENCE, tries(pool, work)).await.unwrap_or_else(|_| Err(late().into()))
 }
 
@@ -91,7 +94,7 @@ pub async fn in_one_commit<T, E: WorkError>(
         transaction.commit().await?;
         Ok(done)
     };
-    on(pool, in_transaction).await
+    with_retries(pool, in_transaction).await
 }
 
 async fn tries<T, E: WorkError>(pool: &PgPool, work: impl AsyncFn(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
