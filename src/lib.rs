@@ -11,6 +11,7 @@
 //! | [`webhook_activity`] | when each provider last sent a webhook |
 //! | [`http`] | the listeners: webhooks on the public one, REST on the internal one |
 //! | [`inbox`] | the path of a fact: burst dedup, queue, group commit, decision |
+//! | [`outbox`] | the relay, which carries out commands, deliveries and tickets |
 //! | [`group_commit`] | a bounded queue whose items share commits |
 //! | [`context`] | the state that workers share |
 //! | [`refused_webhooks`] | webhooks that the listener refused: stored within a bound, verified again |
@@ -20,7 +21,8 @@
 //! | [`outbound`] | calls to other systems: client, permits, circuit breaker, errors by meaning |
 //! | [`services`] | profile service, card issuer, subscribers |
 //! | [`faults`] | injected faults for tests |
-//! | [`app`], [`cli`], [`config`] | wiring and start, subcommands, settings |
+//! | [`app`], [`cli`], [`config`], [`settings`] | wiring and start, subcommands, the settings and how they are read |
+//! | [`clock`], [`shell`], [`telemetry`], [`token_bucket`] | time and ids, what acts share, logs and metrics, rates |
 pub mod acts;
 pub mod app;
 pub mod cli;

@@ -18,12 +18,15 @@ pub(super) async fn run(
 ) -> Result<Letter, ActError> {
     let action = acts.record(&operator.name(), &format!("{}_dead_letter", act.as_str()), &id, reason);
     let work = async move |connection: &mut PgConnection| once(connection, id, act, &action).await;
-    let letter = db::in_one_commit(&acts.cell.pool, work).await?;
-    tracing::info!(dead_letter.id = %id, act = act.as_str(), "an operator acted on a dead letter");
+    let (letter, acted) = db::in_one_commit(&acts.cell.pool, work).await?;
+    if acted == Acted::Done {
+        tracing::info!(dead_letter.id = %id, act = act.as_str(), "an operator acted on a dead letter");
+    }
     Ok(letter)
 }
 
-async fn once(connection: &mut PgConnection, id: Uuid, act: Act, action: &Action) -> Result<Letter, ActError> {
+/// The letter afterwards, and whether the act was done now or before.
+async fn once(connection: &mut PgConnection, id: Uuid, act: Act, action: &Action) -> Result<(Letter, Acted), ActError> {
     let mut letter = read(connection, id).await?;
     let Action { who, reason, at, .. } = action;
     let mut acted = dead_letters::act(connection, id, act, who, reason, *at).await?;
@@ -31,14 +34,15 @@ async fn once(connection: &mut PgConnection, id: Uuid, act: Act, action: &Action
         // Another operator may have acted between the read and the update: the row as it is now decides.
         acted = dead_letters::act(connection, id, act, who, reason, *at).await?;
     }
-    if act_result(acted)? == Acted::Done {
+    let acted = act_result(acted)?;
+    if acted == Acted::Done {
         // A discard settles which opening the letter was about.
         letter = read(connection, id).await?;
         let detail = json!({"queue": letter.queue, "kind": letter.kind, "cause": letter.cause});
         let action = Action { opening_id: letter.opening_id, detail, ..action.clone() };
         operator_actions::insert(connection, &action).await?;
     }
-    Ok(letter)
+    Ok((letter, acted))
 }
 
 pub(super) async fn rehearse(acts: &Acts, id: Uuid, act: Act) -> Result<Letter, ActError> {

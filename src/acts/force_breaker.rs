@@ -59,7 +59,7 @@ pub async fn run(
         operator_actions::insert(connection, &action).await
     };
     db::in_one_commit(&acts.cell.pool, work).await?;
-    // At once on this replica; the others read the row within a second.
+    // At once on this replica; the others read the row within 2 s.
     gate.decide(forced);
     Ok(row)
 }

@@ -1,4 +1,4 @@
-//! Makes a dead letter pending again, with all its attempts.
+//! Makes a dead letter pending again. Its count of attempts starts at 0; its log of attempts is kept.
 
 use uuid::Uuid;
 

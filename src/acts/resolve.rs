@@ -39,7 +39,7 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: Resol
     };
     db::in_one_commit(&acts.cell.pool, work).await?;
     acts.cell.wakers.inbox.notify_one();
-    tracing::info!(opening.id = %id, act.id = %act.0, to = %outcome, "an operator resolved an opening");
+    tracing::info!(opening.id = %id, act.id = %act.0, to = %outcome, "an operator's resolution was stored; it is decided next");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: state, version and history are unchanged, so the history still verifies. After the commit every statement
 //! of a person or a provider about the customer is gone. Each table has its own `erase`. Facts that arrive later are
-//! emptied when they are settled (`workers::inbox`) or swept (`inbox::erase_late`). A crash before the commit leaves
+//! emptied when they are settled (`inbox::InboxWorker`) or swept (`inbox::erase_late`). A crash before the commit leaves
 //! everything.
 
 use serde_json::{Value, json};

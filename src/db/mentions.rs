@@ -11,8 +11,7 @@ use crate::domain::{Opening, ProviderRef};
 /// A shorter tracking id, address or reference would match unrelated text.
 const SHORTEST: usize = 6;
 /// What may precede a tracking id: the start, a character that ids do not contain, the end of an escaped non-ASCII byte
-/// or of a JSON escape (`
-/// `, `\u0020`).
+/// or of a JSON escape (`\n`, `\u0020`).
 const BEFORE: &str = r"(^|[^A-Za-z0-9_-]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9A-Fa-f]{4})";
 const AFTER: &str = "([^A-Za-z0-9_-]|$)";
 /// What may precede the other values: the same, or the end of a URL escape (`%20`).

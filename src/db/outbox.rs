@@ -56,8 +56,8 @@ pub async fn insert(connection: &mut PgConnection, work: &[NewWork], now: Time) 
     Ok(())
 }
 
-/// Cancels unsent work of openings that left the state in which it is useful. Work being sent is cancelled, too; its
-/// result is a fact like any other.
+/// Cancels the pending commands of openings that have left the state in which they are useful, also while their call is
+/// under way. The settlement of such a call changes no row; its result is a fact like any other.
 pub async fn cancel(connection: &mut PgConnection, left: &[(OpeningId, Topic)]) -> sqlx::Result<()> {
     if left.is_empty() {
         return Ok(());
@@ -117,7 +117,6 @@ impl Claimed {
 /// Makes work of one topic due that waits because of an outage: deferred work, and work whose call failed. The gate
 /// still enforces a pause that the other side asked for. `all`: any waiting work. `subscribers`: only of these. Returns
 /// the number, at most `limit`; if equal, there may be more.
-/// When the database is away.
 pub async fn make_due(
     connection: &mut PgConnection,
     topic: Topic,

@@ -1,7 +1,7 @@
 //! The business logic: pure, with no I/O, no clock and no randomness.
 //!
 //! [`start`] makes an opening; [`decide`] says what the next fact changes. Both return the opening afterwards, the
-//! steps it took and the effects it needs. The shell (`workers::inbox`, `http::internal`) adds ids and jitter and
+//! steps it took and the effects it needs. The shell (`inbox::InboxWorker`, `acts::start`) adds ids and jitter and
 //! commits everything in one transaction. A test keeps crates that do I/O out of this folder.
 
 #![warn(missing_docs)]

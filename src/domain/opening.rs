@@ -23,7 +23,7 @@ string_enum!(
         Completed = "completed",
         /// The provider refused for good. Terminal.
         Rejected = "rejected",
-        /// Ended by us or by an operator. Terminal.
+        /// Ended by an operator without an account. Terminal.
         Failed = "failed",
     }
 );

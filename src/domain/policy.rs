@@ -17,7 +17,8 @@ pub struct Policy {
     /// Repeated polls come earlier by up to this many percent, so that timers that an outage aligned drift apart. Never
     /// later: a lost webhook is found within one interval.
     pub poll_jitter: u8,
-    /// From the start of the wait (before it, of the opening) to the escalation.
+    /// The time to the deadline, counted from the opening's start, anew from the start of the wait, and anew from the start
+    /// of the card's issue.
     pub escalate_after: TimeDelta,
 }
 

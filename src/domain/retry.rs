@@ -59,13 +59,14 @@ impl RetryPolicy {
         TimeDelta::milliseconds(millis.min(self.cap.num_milliseconds()))
     }
 
-    /// After an outage (transport, 5xx, throttled, misconfiguration): retries until `RETRY_FOR` has passed since the
-    /// work was created, but at least once, because work that a breaker deferred has not failed yet. `tries` counts
-    /// earlier calls. No delay is shorter than `after`, which the other side asked for, or longer than the cap.
+    /// After an outage (transport, 5xx, throttled, misconfiguration): retries until `RETRY_FOR` has passed since `since`,
+    /// when the work was written or last redriven. It retries at least once, because work that a breaker deferred has not
+    /// failed yet. `tries` counts earlier calls. No delay is shorter than `after`, which the other side asked for, or
+    /// longer than the cap.
     #[must_use]
-    pub fn after_outage(&self, created: Time, tries: i32, after: Option<TimeDelta>, now: Time, jitter: f64) -> Next {
+    pub fn after_outage(&self, since: Time, tries: i32, after: Option<TimeDelta>, now: Time, jitter: f64) -> Next {
         let wait = self.backoff(tries, jitter).max(after.unwrap_or_default().min(self.cap));
-        if tries > 0 && now - created >= self.retry_for { Next::Dead } else { Next::RetryAt(now + wait) }
+        if tries > 0 && now - since >= self.retry_for { Next::Dead } else { Next::RetryAt(now + wait) }
     }
 
     /// After the `failures`-th unusable answer or error of our own.

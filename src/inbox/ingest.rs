@@ -175,8 +175,9 @@ impl Ingest {
     }
 }
 
-/// `account_opening_request_id_{aorId}_{status}`, for a message with one report. Without a tracking id, our own id is
-/// used.
+/// The key in the burst cache, `account_opening_request_id_{tracking id}_{status}`, with the provider's status word. Without
+/// a tracking id it holds our reference. None: the message has no report, several, or one without either id, and bypasses
+/// the cache.
 fn burst_key(parsed: &Parsed) -> Option<String> {
     let Parsed::Reports(reports) = parsed else { return None };
     let [report] = reports.as_slice() else { return None };

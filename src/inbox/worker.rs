@@ -185,10 +185,10 @@ impl Failure {
 }
 
 impl InboxWorker {
-    /// Tries the halves of a batch that failed, and theirs, until those that fail stand alone: the others of it, and those
-    /// of other lanes or behind it, have nothing to do with them, and one among a thousand costs twenty tries.
+    /// Tries the halves of a batch that failed, and their halves, until each fact that fails stands alone. The other facts of
+    /// the batch are decided meanwhile. One failing fact among a thousand costs about twenty tries.
     async fn bisect(&self, batch: &[Uuid]) -> Result<Decided, TickError> {
-        // Of what else is due nothing is known.
+        // More facts may be due: the batch was rolled back before it said so.
         let mut all = Decided { may_be_more: true, ..Decided::default() };
         let mut left = halves(batch);
         while let Some(part) = left.pop() {

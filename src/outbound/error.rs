@@ -122,8 +122,8 @@ impl CallError {
         }
     }
 
-    /// The pause that the other system asks of all calls: by 429 or by 503 (RFC 9110, section 10.2.3). With any other status
-    /// `Retry-After` concerns the one request.
+    /// The pause that the other system asks of all calls: by 429 or any 5xx. RFC 9110 (section 10.2.3) names 503 alone, but a
+    /// gateway may ask with another 5xx. With any other status `Retry-After` concerns the one request.
     #[must_use]
     pub fn pause(&self) -> Option<TimeDelta> {
         match self {

@@ -5,7 +5,7 @@
 //! fails as [`CallError::Deferred`]: it was not made, costs no attempt, and its work waits. When calls pass again, the gate
 //! keeps a [`Reopened`] until [`Recovery`](super::Recovery) has made the waiting work due.
 //!
-//! Gates live in the process, and each replica learns alone. A crash loses the state of the breakers and the closings; overrides
+//! Gates live in the process, and each replica learns alone. A crash loses the state of the breakers and what had reopened; overrides
 //! by operators are rows, and [`BreakerOverrides`](super::BreakerOverrides) reads them again.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Operators' overrides of circuit breakers, followed on every replica.
 //!
-//! An operator decides on one replica, and a decision must hold on all of them and after a restart. So it is a row of
-//! `breakers`, which each replica reads twice a second and before its first call. While the database is away, the last read
+//! An operator decides on one replica, and a decision must hold on all of them within 2 s, and after a restart. So it is a row
+//! of `breakers`, which each replica reads twice a second and before its first call. While the database is away, the last read
 //! holds. A read that raced with a decision of this process is dropped for that gate ([`Gate::follow`]). A crash loses nothing.
 
 use sqlx::PgPool;

@@ -54,7 +54,7 @@ pub(super) trait Kind: Send + Sync + 'static {
         Failure::ByTheRules(None)
     }
 
-    /// Writes what was found, in the commit that settles the rows. `kept`: whether the lease still was ours.
+    /// Writes what was found, in the commit that settles the rows, whether or not the lease still was ours.
     async fn keep(&self, _connection: &mut PgConnection, _attempt: &Attempt<Self::Found>) -> sqlx::Result<()> {
         Ok(())
     }

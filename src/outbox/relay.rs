@@ -2,8 +2,8 @@
 //!
 //! Claim (one commit), call, settle (one commit): no transaction is held across the network. A claim is a lease with a fresh token.
 //! A relay that lost its lease settles nothing, but the facts of a late result go into the inbox all the same. A crash between
-//! call and settlement repeats the call, under the same key, after a look whether it took effect. At the end of a shutdown's time
-//! calls are aborted: their outcome is unknown, and they are due again at once.
+//! call and settlement repeats the call under the same key. Submissions and tickets are first looked for at the other side, which
+//! may not know the key. At the end of a shutdown's time calls are aborted: their outcome is unknown, and they are due again at once.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -4,9 +4,9 @@
 //! A ticket with a known key is found by it, unless its issue was deleted. Otherwise the tracker is searched for the
 //! ticket's unique label, and an issue is created only if the search finds none. A mark is committed before the create
 //! call. After a lost answer or a crash the mark remains and limits how long the issue may exist without being found:
-//! until then none is created, then the search is repeated. The mark is removed if the answer shows that nothing was
-//! created; otherwise the commit that settles the work replaces it with the key. A restarted database server may have
-//! lost mark and key with its last commits, so its start counts as a mark of every ticket.
+//! until then none is created, then the search is repeated. An answer that shows that nothing was created removes the
+//! mark. An answer with the key replaces the mark in the commit that settles the work. A restarted database server may
+//! have lost mark and key with its last commits, so its start counts as a mark of every ticket.
 //!
 //! The changes of one ticket are sent in order (`outbox::claim_in_turn`), and each comment contains the id of its work,
 //! so that it is not repeated.

@@ -204,7 +204,7 @@ const fn float(count: i64) -> f64 {
     count as f64
 }
 
-/// The answer to the request that entering a state is, if it is one.
+/// The final answer that an opening has on entering a state. None: it has no answer yet, or had it before.
 const fn answer(to: StateName) -> Option<&'static str> {
     match to {
         StateName::IssuingCard => Some("completed"),

@@ -181,8 +181,8 @@ impl Poller {
                 return Asked { fact: None, poll: Some((due.provider, "held".to_owned())) };
             }
             Err(error) => {
-                let class = error.class();
-                tracing::info!(opening.id = %due.opening_id, provider.reference = %reference, class, "poll failed; the next one follows on schedule");
+                let (class, last) = (error.class(), is_last(&due, asked_at));
+                tracing::info!(opening.id = %due.opening_id, provider.reference = %reference, class, last, "poll failed");
                 (PollOutcome::Failed { class: class.to_owned() }, class.to_owned())
             }
         };

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::process::{Folder, Program, WITHIN, eventually, runs};
 
-/// Of the contract.
+/// The figures that `--json` must have.
 const FIGURES: [&str; 18] = [
     "openings",
     "completed",

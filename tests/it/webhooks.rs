@@ -1,5 +1,5 @@
-//! Webhooks from the socket to the inbox: what is answered when, what is stored, and what it comes to (contract §4; P1 to
-//! P6, P19).
+//! Webhooks from the socket to the inbox: what is answered when, what is stored, and what it comes to (P1 to P6,
+//! P19).
 
 mod answers;
 mod bodies;

@@ -1,4 +1,4 @@
-//! NexusBank's legacy call (contract §6): it blocks until the bank has decided; no webhook is sent.
+//! NexusBank's legacy call: it blocks until the bank has decided; no webhook is sent.
 //!
 //! The account is recorded when the call arrives, so a second account for the same opening is counted even if the first
 //! answer was lost. A repeated key waits for the same answer and gets it.

@@ -1,4 +1,4 @@
-//! NexusBank's API (contract §6): submissions, lookups and the list. The legacy call is in `accounts`.
+//! NexusBank's API: submissions, lookups and the list. The legacy call is in `accounts`.
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use super::caller::Caller;
 use crate::app::App;
 use world::Simulator;
 
-/// The figures, named as in the contract.
+/// The figures, under the names that `--json` prints.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     pub openings: u64,

@@ -12,7 +12,6 @@ use crate::domain::{Opening, ProviderRef};
 /// Empties every fact about an opening, and settles waiting ones, which have no meaning any more. Skips facts locked by
 /// a worker: the worker waits for the anchor, which the caller has locked, and empties the fact when it settles it.
 /// Returns the ids of emptied facts.
-/// When the database is away.
 pub async fn erase(
     connection: &mut PgConnection,
     opening: &Opening,

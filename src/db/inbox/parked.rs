@@ -110,7 +110,6 @@ pub struct Unread {
 
 /// Which of these have an older unread fact about the same opening. Ignores facts in `hands` (claimed and considered by
 /// the caller) and facts parked for later: an unmatched fact holds nothing up.
-/// When the database is away.
 pub async fn older_unread(
     connection: &mut PgConnection,
     asked: &[Unread],

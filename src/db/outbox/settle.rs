@@ -102,7 +102,6 @@ impl Settled {
 
 /// Settles claimed rows; returns the ids of those settled. The others are unchanged: another worker holds the lease, or
 /// the work was cancelled.
-/// When the database is away.
 pub async fn settle(
     connection: &mut PgConnection,
     token: Uuid,

@@ -51,7 +51,6 @@ pub struct StillRefused {
 
 /// Webhooks worth another verification, oldest first: with a body, of a provider in `by`, and not yet refused by that
 /// provider's current secrets.
-/// When the database is away.
 pub async fn candidates(
     connection: &mut PgConnection,
     asked: &ReverifyFilter,

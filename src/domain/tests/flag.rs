@@ -33,7 +33,7 @@ proptest! {
     fn the_narrowest_rule_decides_in_whatever_order_they_stand_and_none_means_on(
         given in rules(), market in 0..3_usize, kind in 0..3_usize, n in any::<u128>(),
     ) {
-        // Contract §3: look up one scope after the other.
+        // Look up one scope after the other.
         let scopes = [(market, kind), (market, 3), (3, kind), (3, 3)];
         let found = scopes.iter().find_map(|at| given.iter().find(|(market, kind, _)| (*market, *kind) == *at));
         let expected = if found.is_none_or(|(_, _, on)| *on) { Flow::Async } else { Flow::Sync };

@@ -128,7 +128,7 @@ fn cases_are_right(event: &Event, decision: &Decision) -> bool {
     evident && (opened > 0) == (decision.outcome == Outcome::Conflict) && opened <= 1
 }
 
-/// The topic of a state as in contract §6 and design §1; independent of the code under test.
+/// The command of a state, written out a second time: independent of the code under test.
 fn topic(state: StateName, flow: Flow) -> Option<Topic> {
     match state {
         StateName::CreatingProfile => Some(Topic::CreateProfile),

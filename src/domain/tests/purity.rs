@@ -1,4 +1,4 @@
-//! The domain does no I/O and reads no clock and no randomness (design §1, §7): its sources name nothing that could.
+//! The domain does no I/O and reads no clock and no randomness: its sources name nothing that could.
 
 use std::path::{Path, PathBuf};
 

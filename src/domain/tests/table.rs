@@ -1,4 +1,4 @@
-//! Every state meets every fact (P6, P7): the literal table is `table.md`, written from the rules of the map.
+//! Every state meets every fact (P6, P7): the literal table is `table.md`, written from the rules of `docs/ARCHITECTURE.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,4 @@
-//! The strings that callers, subscribers and people rely on (contract §3, §5; design §2), the start, and the poll
-//! schedule.
+//! The strings that callers, subscribers and people rely on, the start, and the poll schedule.
 
 use super::*;
 
@@ -37,9 +36,9 @@ fn a_word_reads_back_as_itself_and_no_other_is_taken() {
     assert!("".parse::<StateName>().is_err());
 }
 
-/// P7: the table of transitions, as design §2 has it.
+/// P7: the table of steps of `docs/ARCHITECTURE.md`, written out a second time.
 #[test]
-fn p7_the_states_that_may_follow_are_those_of_the_map() {
+fn p7_the_states_that_may_follow_are_those_of_the_table() {
     let table: Vec<String> = StateName::ALL.iter().map(|it| words(it.may_become()).join(" ")).collect();
     let expected = [
         "requesting_account failed",

@@ -1,7 +1,7 @@
 //! `GET /v1/events`: all events for subscribers, without gaps.
 //!
-//! A reader continues with its last `next_cursor`, which is never null: after the last event it is the position of the
-//! next one. A position ([`events::place`]) stays valid when the database moves.
+//! A reader continues with its last `next_cursor`, which is never null: it is the position of the last event that was
+//! read, so an empty page returns the reader's own cursor. A position ([`events::place`]) stays valid when the database moves.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The ticket tracker: Jira Cloud, REST v3.
 //!
 //! Jira has no idempotency key, and its search lags behind. So this client only finds, creates, comments and moves
-//! issues, and its [`CallError`] says what may have taken effect. The relay (`workers::relay`) ensures that a ticket is
+//! issues, and its [`CallError`] says what may have taken effect. The relay (`outbox::tickets`) ensures that a ticket is
 //! created once.
 
 mod document;

@@ -103,7 +103,7 @@ async fn redriving_twice_is_redriving_once() {
     app.finish().await;
 }
 
-/// P15: the same act by two operators at the same moment is recorded for each of them.
+/// P15: of the same act, eight times at the same moment, one is recorded; all are answered 202.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_redrives_at_once_are_one() {
     let app = TestApp::start().await;

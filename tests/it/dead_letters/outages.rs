@@ -96,7 +96,7 @@ async fn no_call_is_made_before_the_time_that_retry_after_names() {
     app.finish().await;
 }
 
-/// Contract §6: these are our own misconfiguration, and nothing was refused.
+/// These are our own misconfiguration, and nothing was refused.
 #[tokio::test]
 async fn a_misconfiguration_of_ours_is_retried_like_an_outage() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! The feature flag and the legacy synchronous flow: contract §3 and §6, line by line.
+//! The feature flag and the legacy synchronous flow.
 
 mod answers;
 mod faults;

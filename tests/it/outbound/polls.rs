@@ -59,7 +59,7 @@ async fn the_poller_pauses_but_for_its_probes_and_asks_about_the_rest_when_the_b
     app.finish().await;
 }
 
-/// P14: design §2.5. The last poll is not made, and that is its outcome.
+/// P14: the last poll is not made, and that is its outcome.
 #[tokio::test]
 async fn a_deadline_that_passes_while_the_breaker_is_open_escalates_once() {
     let app = TestApp::start().await;
@@ -86,7 +86,7 @@ async fn a_deadline_that_passes_while_the_breaker_is_open_escalates_once() {
     app.finish().await;
 }
 
-/// P14: design §2.5. That a probe has the only place is no outcome of the polls beside it: they are made later.
+/// P14: that a probe has the only place is no outcome of the polls beside it: they are made later.
 #[tokio::test]
 async fn deadlines_that_pass_beside_a_probe_wait_for_their_own_last_poll() {
     let app = impatient(1).await;

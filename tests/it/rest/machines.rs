@@ -49,7 +49,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("post", "/company/account-opening/set-status-sandbox"),
 ];
 
-/// The metrics of contract §8 with their labels, but for the breaker's.
+/// The metrics that alerts and dashboards elsewhere rely on, with their labels, but for the breaker's.
 const METRICS: [(&str, &[&str]); 18] = [
     ("webhooks_total", &["provider", "outcome"]),
     ("webhook_ack_seconds", &[]),
@@ -129,7 +129,7 @@ async fn the_page_to_read_it_needs_nothing_from_elsewhere() {
     app.finish().await;
 }
 
-/// Design §4, rule 11. The test's clock stands in another year than the database's.
+/// The test's clock stands in another year than the database's.
 #[tokio::test]
 async fn a_service_whose_clock_is_off_lives_and_is_not_ready() {
     let app = TestApp::start().await;

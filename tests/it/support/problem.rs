@@ -1,4 +1,4 @@
-//! Refusals as the contract describes them.
+//! Refusals as problem documents (RFC 9457).
 
 use std::collections::BTreeSet;
 

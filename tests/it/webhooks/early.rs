@@ -1,4 +1,4 @@
-//! Webhooks about what we do not know yet: they wait, and are applied the moment we do. (P3, P13; design §2, rule 6)
+//! Webhooks about what we do not know yet: they wait, and are applied the moment we do. (P3, P13)
 
 use axum::Json;
 use axum::http::StatusCode;

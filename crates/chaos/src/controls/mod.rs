@@ -27,6 +27,7 @@ use crate::run::say;
 
 /// The same build and checks with every defence in place; a finding would be the judge's mistake.
 pub const INTACT: &str = "none";
+
 /// The names for `--control`.
 pub fn names() -> impl Iterator<Item = &'static str> {
     CONTROLS.iter().map(|it| it.name).chain([INTACT])
@@ -34,7 +35,6 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// Maximum tries per control, each with its own seed. A try continues until the missing defence has mattered, so a
 /// second one is only for runs that failed to start.
-/// missing defence has mattered, so that a second one is for a run that could not be played.
 const TRIES: u64 = 3;
 
 #[derive(Serialize)]
