@@ -35,7 +35,7 @@ pub async fn beside() -> anyhow::Result<PathBuf> {
 pub async fn without_defences() -> anyhow::Result<PathBuf> {
     let target = root().join("target/broken");
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--release", "--features", "broken", "--target-dir"]).arg(&target);
+    build.args(["build", "--release", "--features", "account-opening/broken", "--target-dir"]).arg(&target);
     build.env("ACCOUNT_OPENING_BROKEN", "1");
     run(build, "building the service with its defences taken out (minutes, the first time)").await?;
     Ok(target.join("release").join(NAME))
@@ -49,7 +49,8 @@ fn root() -> &'static Path {
 
 async fn run(mut build: Command, what: &str) -> anyhow::Result<()> {
     say(what);
-    build.args(["--locked", "--quiet", "--package", NAME, "--bin", NAME]).current_dir(root());
+    // No --package: with the packages that `cargo run` selects, dependencies have the same features and are not built twice.
+    build.args(["--locked", "--quiet", "--bin", NAME]).current_dir(root());
     let status = build.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::null()).status().await.context("cargo")?;
     anyhow::ensure!(status.success(), "{what} failed: {status}");
     Ok(())
