@@ -106,7 +106,9 @@ impl<C: Commit> Writer<C> {
             }
             Err(error) => {
                 tracing::error!(queue = C::NAME, cause = describe(&error), items = items.len(), "batch not committed");
-                senders.into_iter().for_each(|sender| tell::<C>(sender, Err(AWAY)));
+                for sender in senders {
+                    tell::<C>(sender, Err(AWAY));
+                }
             }
         }
     }
