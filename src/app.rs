@@ -116,7 +116,9 @@ impl App {
             self.workers.abort_all();
         }
         aborting.abort();
-        let Context { pool, secret_uses, faults, .. } = &self.context;
+        let faults = &self.context.shell.faults;
+        let pool = &self.context.cell.pool;
+        let secret_uses = &self.context.secret_uses;
         let _ = timeout_at(deadline, secret_uses::write(pool, secret_uses, faults)).await;
         tracing::info!("stopped");
     }

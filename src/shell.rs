@@ -6,8 +6,9 @@ use crate::clock::{Clock, Ids};
 use crate::db::advance::EffectContext;
 use crate::driver::Wakers;
 use crate::faults::FaultPoint;
-use crate::outbound::Gates;
+use crate::outbound::{Gates, PollBudget};
 use crate::provider::Providers;
+use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
 
 /// Time, ids and injected faults as parameters, which makes a run repeatable.
 #[derive(Clone)]
@@ -31,5 +32,13 @@ pub struct Cell {
 #[derive(Clone)]
 pub struct Outside {
     pub providers: Providers,
+    pub profiles: ProfileService,
+    pub cards: CardIssuer,
+    /// The subscribers that receive every event.
+    pub subscribers: Subscribers,
+    /// The ticket tracker, if configured.
+    pub tracker: Option<Tracker>,
+    /// The gates before each call to another system.
     pub gates: Gates,
+    pub poll_budget: PollBudget,
 }

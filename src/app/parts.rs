@@ -13,7 +13,7 @@ use crate::acts::flags::Flags;
 use crate::acts::start::StartBatcher;
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
-use crate::context::Context;
+use crate::context::{Context, Policies};
 use crate::db::advance::EffectContext;
 use crate::db::timers::ClaimCursor;
 use crate::domain::chain::HistoryKey;
@@ -48,26 +48,29 @@ impl Parts {
         #[cfg(feature = "broken")]
         crate::faults::broken::keep(&pool);
         let metrics = telemetry::recorder().map_err(anyhow::Error::msg).context("the metrics")?;
-        let context = context(&settings, &pool, key, &clock)?;
-        telemetry::metrics::begin_at_zero(&context.providers.names().collect::<Vec<_>>(), &SWEEPS);
-        let Context { ids, effect_context, providers, gates, webhook_activity, secret_uses, wakers, faults, .. } =
-            context.clone();
+        let context = context(&settings, pool, key, clock)?;
+        telemetry::metrics::begin_at_zero(&context.outside.providers.names().collect::<Vec<_>>(), &SWEEPS);
+        let Context { shell, cell, outside, webhook_activity, secret_uses, .. } = context.clone();
         let (ingest, ingest_task) = Ingest::start(
-            pool.clone(),
-            clock.clone(),
-            ids.clone(),
-            Arc::clone(&wakers.inbox),
+            cell.pool.clone(),
+            shell.clock.clone(),
+            shell.ids.clone(),
+            Arc::clone(&cell.wakers.inbox),
             Bounds { messages: settings.ingest_queue, bytes: settings.ingest_queue_bytes },
             settings.burst_dedup_ttl,
-            faults.clone(),
+            shell.faults.clone(),
         );
-        let (refused_webhooks, refused_webhooks_task) =
-            RefusedWebhooks::start(pool.clone(), ids.clone(), faults.clone(), settings.rejected_max_bytes);
+        let (refused_webhooks, refused_webhooks_task) = RefusedWebhooks::start(
+            cell.pool.clone(),
+            shell.ids.clone(),
+            shell.faults.clone(),
+            settings.rejected_max_bytes,
+        );
         let acts = Acts {
             settings: Arc::new(settings),
-            shell: Shell { clock, ids, faults },
-            cell: Cell { pool, effect_context, wakers },
-            outside: Outside { providers, gates },
+            shell,
+            cell,
+            outside,
             ingest,
             secret_uses,
             flags: Flags::default(),
@@ -79,42 +82,53 @@ impl Parts {
     }
 }
 
-fn context(settings: &Settings, pool: &PgPool, key: HistoryKey, clock: &Clock) -> anyhow::Result<Context> {
+fn context(settings: &Settings, pool: PgPool, key: HistoryKey, clock: Clock) -> anyhow::Result<Context> {
+    let outside = outside(settings, &clock)?;
     let ids = Ids::new(clock.clone());
+    let effect_context = effect_context(settings, ids.clone(), key);
+    Ok(Context {
+        shell: Shell { clock, ids, faults: FaultPoint::default() },
+        cell: Cell { pool, effect_context, wakers: Wakers::default() },
+        outside,
+        policies: policies(settings),
+        claim_cursor: ClaimCursor::default(),
+        webhook_activity: WebhookActivity::default(),
+        secret_uses: SecretUses::default(),
+        abort_calls: CancellationToken::new(),
+    })
+}
+
+fn outside(settings: &Settings, clock: &Clock) -> anyhow::Result<Outside> {
     let client = Client::new(settings.provider_timeout).context("setting up the HTTP client")?;
     let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
     let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
     let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
     let providers = Providers::new([nexusbank]);
-    Ok(Context {
-        pool: pool.clone(),
-        clock: clock.clone(),
-        effect_context: effect_context(settings, ids.clone(), key),
-        ids,
-        policy: settings.policy.clone(),
-        retry: settings.retry.clone(),
+    Ok(Outside {
         poll_budget: PollBudget::new(providers.names().map(|it| (it, settings.poll_budget))),
         providers,
         profiles: ProfileService::new(settings.profile_service_url.clone(), client.clone(), &gates),
         cards: CardIssuer::new(settings.card_service_url.clone(), client.clone(), &gates),
         subscribers: Subscribers::new(settings.event_subscribers.clone(), client.clone(), &gates),
         tracker: settings.tracker.clone().map(|it| Tracker::new(it, client, &gates)),
-        call_timeout: TimeDelta::from_std(settings.provider_timeout).unwrap_or(TimeDelta::MAX),
-        blocking_call_timeout: TimeDelta::from_std(settings.sync_provider_timeout).unwrap_or(TimeDelta::MAX),
-        abort_calls: CancellationToken::new(),
+        gates,
+    })
+}
+
+fn policies(settings: &Settings) -> Policies {
+    let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+    Policies {
+        policy: settings.policy.clone(),
+        retry: settings.retry.clone(),
+        call_timeout: delta(settings.provider_timeout),
+        blocking_call_timeout: delta(settings.sync_provider_timeout),
         lease_margin: settings.lease_margin,
+        backfill_overlap: settings.catch_up_overlap,
         parked_ttl: settings.parked_ttl,
         most_waiting: settings.inbox_backlog,
         archive_after: settings.archive_after,
         inbox_keys_for: settings.inbox_keys_for,
-        secret_uses: SecretUses::default(),
-        gates,
-        claim_cursor: ClaimCursor::default(),
-        webhook_activity: WebhookActivity::default(),
-        backfill_overlap: settings.catch_up_overlap,
-        wakers: Wakers::default(),
-        faults: FaultPoint::default(),
-    })
+    }
 }
 
 fn effect_context(settings: &Settings, ids: Ids, key: HistoryKey) -> EffectContext {

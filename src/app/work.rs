@@ -52,8 +52,8 @@ pub(super) fn start(
     });
     spawn.every(LOOK, "breakers", |context| async move { context.breaker_overrides().read().await });
     spawn.every(UPKEEP, "webhook_marks", |context| async move { webhook_marks::exchange(&context).await });
-    spawn.every(UPKEEP, "secret_uses", |Context { pool, secret_uses, faults, .. }| async move {
-        Ok(secret_uses::write(&pool, &secret_uses, &faults).await?)
+    spawn.every(UPKEEP, "secret_uses", |Context { shell, cell, secret_uses, .. }| async move {
+        Ok(secret_uses::write(&cell.pool, &secret_uses, &shell.faults).await?)
     });
     spawn.every(UPKEEP, "metrics", move |_| {
         metrics.run_upkeep();
@@ -64,16 +64,16 @@ pub(super) fn start(
 
 fn spawn_workers(spawn: &mut Spawn<'_>) {
     let context = spawn.context;
-    let wakers = &context.wakers;
+    let wakers = &context.cell.wakers;
     spawn.worker(InboxWorker::new(context.clone()), decision_schedule(Arc::clone(&wakers.inbox)));
     spawn.worker(Poller(context.clone()), Schedule::new(Arc::clone(&wakers.poller), LOOK, POLLS));
     for topic in Topic::ALL.iter().copied() {
         // A tick lasts as long as its slowest call, and work that comes one by one takes a tick for each. So only the gates bound
         // the calls, and never the number of ticks.
-        let schedule = Schedule::new(Arc::clone(wakers.relay(topic)), LOOK, context.gates.at_once());
+        let schedule = Schedule::new(Arc::clone(wakers.relay(topic)), LOOK, context.outside.gates.at_once());
         spawn.worker(Relay::of(context.clone(), topic), schedule);
     }
-    spawn.worker(context.recovery(), Schedule::new(context.gates.closed(), LOOK, 1));
+    spawn.worker(context.recovery(), Schedule::new(context.outside.gates.closed(), LOOK, 1));
     spawn.worker(Backfill(context.clone()), Schedule::new(Arc::clone(&wakers.backfill), LOOK, 1));
     spawn.worker(Sweeper(context.clone()), Schedule::new(Arc::default(), SWEEP, 1));
 }
@@ -94,7 +94,7 @@ struct Spawn<'a> {
 
 impl Spawn<'_> {
     fn worker<W: Worker>(&mut self, worker: W, schedule: Schedule) {
-        self.tasks.spawn(drive(worker, schedule, self.context.ids.clone(), self.stop.clone()));
+        self.tasks.spawn(drive(worker, schedule, self.context.shell.ids.clone(), self.stop.clone()));
     }
 
     fn every<T, F>(&mut self, period: Duration, name: &'static str, run: impl Fn(Context) -> F + Send + Sync + 'static)
@@ -104,6 +104,6 @@ impl Spawn<'_> {
     {
         let context = self.context.clone();
         let run = move || run(context.clone());
-        self.tasks.spawn(every(period, name, self.context.ids.clone(), self.stop.clone(), run));
+        self.tasks.spawn(every(period, name, self.context.shell.ids.clone(), self.stop.clone(), run));
     }
 }

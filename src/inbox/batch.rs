@@ -12,7 +12,6 @@ use super::correlate::{self, Correlated, Readable};
 use super::read;
 use super::worker::{Decided, Failure, InboxWorker};
 use crate::clock::Time;
-use crate::context::Context;
 use crate::db::advance::{self, Advance};
 use crate::db::inbox::{self, Claim, Pending, Settlement};
 use crate::db::{WITHIN, conclude, describe};
@@ -39,7 +38,9 @@ impl InboxWorker {
     }
 
     async fn transaction(&self, which: Which<'_>, claimed: &mut Vec<Uuid>) -> Result<Decided, TickError> {
-        let Context { pool, clock, webhook_activity, .. } = &self.context;
+        let clock = &self.context.shell.clock;
+        let pool = &self.context.cell.pool;
+        let webhook_activity = &self.context.webhook_activity;
         let now = clock.now();
         let mut connection = pool.acquire().await?;
         let started = Instant::now();
@@ -77,7 +78,7 @@ impl InboxWorker {
         now: Time,
     ) -> Result<Committed, TickError> {
         let mut transaction = connection.begin().await?;
-        let Context { faults, .. } = &self.context;
+        let faults = &self.context.shell.faults;
         let claim = async {
             match which {
                 Which::Due(limit) => inbox::claim(&mut transaction, now, limit.into()).await,
@@ -94,14 +95,19 @@ impl InboxWorker {
         claimed.extend(pending.iter().map(|it| it.id));
         let mut decided = Decided { claimed: pending.len() as u64, may_be_more, ..Decided::default() };
 
-        let (facts, unreadable) = read(&self.context.providers, pending);
+        let (facts, unreadable) = read(&self.context.outside.providers, pending);
         decided.unreadable = unreadable.len() as u64;
         mark_unreadable(&mut transaction, &unreadable, now).await?;
 
         let correlated = correlate::correlate(&mut transaction, facts, now).await?;
         let Verdicts { advances, settled, erased, parked } = self.judge(correlated, now, &mut decided)?;
-        advance::advance(&mut transaction, &self.context.effect_context, &advances.iter().collect::<Vec<_>>(), now)
-            .await?;
+        advance::advance(
+            &mut transaction,
+            &self.context.cell.effect_context,
+            &advances.iter().collect::<Vec<_>>(),
+            now,
+        )
+        .await?;
         let settle = async {
             inbox::settle(&mut transaction, &settled, now).await?;
             inbox::empty(&mut transaction, &erased, now).await?;
@@ -151,9 +157,10 @@ impl InboxWorker {
                     let unknown = event.fact.report().filter(|it| it.verdict == Verdict::Unknown);
                     let unknown = unknown.map(|it| (advance.opening.id, it.word.clone()));
                     // A bug in a decision must not stop the worker; it counts against the fact.
-                    let decision =
-                        catch_unwind(AssertUnwindSafe(|| decide(&advance.opening, &event, &self.context.policy, now)))
-                            .map_err(|_| TickError::Panicked)?;
+                    let decision = catch_unwind(AssertUnwindSafe(|| {
+                        decide(&advance.opening, &event, &self.context.policies.policy, now)
+                    }))
+                    .map_err(|_| TickError::Panicked)?;
                     #[cfg(feature = "broken")]
                     let decision = acted_again(decision);
                     let outcome = decision.outcome;
@@ -172,7 +179,8 @@ impl InboxWorker {
                     verdicts.settled.push(Settlement { id, outcome, opening_id });
                 }
                 _ => {
-                    let until = self.context.retry.parked_until(retry_from, now, self.context.ids.jitter());
+                    let until =
+                        self.context.policies.retry.parked_until(retry_from, now, self.context.shell.ids.jitter());
                     verdicts.parked.push((id, until));
                 }
             }

@@ -18,6 +18,7 @@ use crate::db::{Fault, classify, describe, inbox};
 use crate::domain::retry::Next;
 use crate::domain::{Effect, OpeningId, Outcome, Request, StateName, Topic};
 use crate::driver::{Counts, TickError, Worker};
+use crate::shell::{Cell, Shell};
 use crate::telemetry::metrics;
 use crate::webhook_activity::WebhookActivity;
 
@@ -211,7 +212,9 @@ impl InboxWorker {
     /// Notes the failure in a transaction of its own: that of the work is gone. Contention is not the fact's fault, and does
     /// not bring it nearer to its end.
     async fn fail(&self, id: Uuid, failure: &Failure) -> Result<(), TickError> {
-        let Context { pool, clock, ids, retry, .. } = &self.context;
+        let Shell { clock, ids, .. } = &self.context.shell;
+        let pool = &self.context.cell.pool;
+        let retry = &self.context.policies.retry;
         let mut transaction = pool.begin().await?;
         let attempts = inbox::attempts(&mut transaction, id).await?;
         let now = clock.now();
@@ -229,7 +232,7 @@ impl InboxWorker {
 
     /// Wakes the workers that have work after a commit.
     pub(super) fn wake(&self, advances: &[Advance]) {
-        let Context { wakers, effect_context, .. } = &self.context;
+        let Cell { wakers, effect_context, .. } = &self.context.cell;
         let has_subscribers = !effect_context.subscribers.is_empty();
         for effect in advances.iter().flat_map(Advance::effects) {
             match effect {
@@ -244,7 +247,7 @@ impl InboxWorker {
                 | Effect::CloseTicket { .. } => {}
             }
         }
-        let now = self.context.clock.now();
+        let now = self.context.shell.clock.now();
         if advances.iter().any(|it| it.opening.due_at.is_some_and(|due| due <= now)) {
             wakers.poller.notify_one();
         }

@@ -70,11 +70,11 @@ impl Kind for Commands {
             // The opening has left the state that the command serves.
             (topic, _) if topic.state() != Some(opening.state_name()) => Ok(Answer::Obsolete),
             (Topic::CreateProfile, _) => {
-                let profile = self.context.profiles.create(work.id, &opening, &customer).await?;
+                let profile = self.context.outside.profiles.create(work.id, &opening, &customer).await?;
                 Ok(Answer::Taken("profile_created", Some(Fact::ProfileCreated { profile })))
             }
             (Topic::SubmitRequest | Topic::OpenAccount, State::RequestingAccount { profile, .. }) => {
-                let provider = self.context.providers.get(&opening.request.provider);
+                let provider = self.context.outside.providers.get(&opening.request.provider);
                 let provider = provider.ok_or_else(|| CallError::unusable("unknown_provider"))?;
                 let submission = Submission {
                     idempotency_key: work.id,
@@ -90,7 +90,7 @@ impl Kind for Commands {
                 Ok(Answer::Taken("accepted", Some(Fact::SubmissionAccepted { report })))
             }
             (Topic::IssueCard, State::IssuingCard(account)) => {
-                let card = self.context.cards.issue(work.id, opening.id, account).await?;
+                let card = self.context.outside.cards.issue(work.id, opening.id, account).await?;
                 Ok(Answer::Taken("card_issued", Some(Fact::CardIssued { card })))
             }
             (topic, _) => Err(CallError::unusable(format!("{topic} does not fit the opening's state"))),
@@ -115,7 +115,7 @@ impl Kind for Commands {
         let Attempt { work, provider, settled, found } = attempt;
         let new = |suffix: &str, fact: &Fact| {
             let event_id = format!("cmd:{}:{}{suffix}", work.id, work.claims);
-            fact::ours(&self.context.ids, Source::Command, provider, event_id, work.opening_id, fact, now)
+            fact::ours(&self.context.shell.ids, Source::Command, provider, event_id, work.opening_id, fact, now)
         };
         let dead = match settled {
             Settled::Dead { class, cause, .. } if kept => {

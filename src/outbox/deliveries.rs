@@ -36,10 +36,10 @@ impl Kind for Deliveries {
     async fn call(&self, work: &Claimed, _token: Uuid, event: Event) -> Result<Answer<()>, CallError> {
         let url = work.payload["subscriber"].as_str().unwrap_or_default();
         // The configuration no longer names this subscriber.
-        let Some(subscriber) = self.context.subscribers.get(url) else {
+        let Some(subscriber) = self.context.outside.subscribers.get(url) else {
             return Ok(Answer::Taken("no_longer_subscribed", None));
         };
-        self.context.subscribers.deliver(subscriber, &event, self.context.clock.now()).await?;
+        self.context.outside.subscribers.deliver(subscriber, &event, self.context.shell.clock.now()).await?;
         Ok(Answer::Taken("sent", None))
     }
 

@@ -106,14 +106,14 @@ impl<K: Kind> Worker for Loop<K> {
         if capacity == 0 || !kind.has_target() {
             return Ok(Relayed::default());
         }
-        let now = context.clock.now();
-        let until = now + context.timeout_of(kind.topic()) + context.lease_margin;
-        let lease = Lease { token: context.ids.next(), until };
+        let now = context.shell.clock.now();
+        let until = now + context.policies.timeout_of(kind.topic()) + context.policies.lease_margin;
+        let lease = Lease { token: context.shell.ids.next(), until };
         let (claimed, prepared) = self.0.claim(lease, now, capacity).await?;
         let may_be_more = claimed.len() == capacity || claimed.iter().any(|it| it.fills_share);
         if may_be_more {
             // There may be more, for another tick beside this one.
-            context.wakers.relay(kind.topic()).notify_one();
+            context.cell.wakers.relay(kind.topic()).notify_one();
         }
         let mut counts = Relayed { claimed: claimed.len() as u64, may_be_more, ..Relayed::default() };
         let mut attempts = self.begin(claimed.into_iter().zip(prepared), lease);
@@ -161,7 +161,7 @@ impl<K: Kind> Shared<K> {
     }
 
     async fn around<T>(&self, step: Step, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-        self.context.faults.around(self.kind.topic().as_str(), step, work).await
+        self.context.shell.faults.around(self.kind.topic().as_str(), step, work).await
     }
 
     async fn claim(
@@ -174,7 +174,7 @@ impl<K: Kind> Shared<K> {
         let shut = capacity::shut_lanes(&self.context.gated_work(topic));
         let limit = i64::try_from(max).unwrap_or(BATCH.into());
         let claim = Claim { topic, token: lease.token, now, until: lease.until, shut: &shut, limit };
-        let mut connection = self.context.pool.acquire().await?;
+        let mut connection = self.context.cell.pool.acquire().await?;
         let claiming = async {
             let claimed = self.around(Step::Claim, self.kind.claim(&mut connection, claim)).await?;
             let prepared =
@@ -189,8 +189,8 @@ impl<K: Kind> Shared<K> {
     /// calls of one attempt share one deadline, and a panic in them is an unusable answer.
     async fn attempt(&self, work: Claimed, prepared: Option<K::Prepared>, lease: Lease) -> Attempt<K::Found> {
         let provider = prepared.as_ref().map(|it| self.kind.provider(it)).unwrap_or_default();
-        let timeout: TimeDelta = self.context.timeout_of(self.kind.topic());
-        if self.context.abort_calls.is_cancelled() || self.context.clock.now() + timeout > lease.until {
+        let timeout: TimeDelta = self.context.policies.timeout_of(self.kind.topic());
+        if self.context.abort_calls.is_cancelled() || self.context.shell.clock.now() + timeout > lease.until {
             return Attempt { work, provider, settled: Settled::Released, found: None };
         }
         let call = async {
@@ -215,8 +215,8 @@ impl<K: Kind> Shared<K> {
     /// What a failure means: a final no ends the row, an outage is waited out, an unusable answer counts; and what this kind
     /// makes of it.
     fn failed(&self, work: &Claimed, error: CallError) -> (Settled, Option<K::Found>) {
-        let retry = &self.context.retry;
-        let (now, jitter) = (self.context.clock.now(), self.context.ids.jitter());
+        let retry = &self.context.policies.retry;
+        let (now, jitter) = (self.context.shell.clock.now(), self.context.shell.ids.jitter());
         let (class, cause, nature) = (error.class(), error.to_string(), error.nature());
         let after = |next: Next, counts: bool| match next {
             Next::RetryAt(at) => Settled::Retry { at, class, cause: cause.clone(), counts, nature },
@@ -250,7 +250,7 @@ impl<K: Kind> Shared<K> {
     /// Settles what was answered, all in one commit. The calls are made, and no other relay may settle them while the lease is
     /// ours. So a database that is away is waited for until then: otherwise the rows would wait for their lease to end.
     async fn settle(&self, done: &[Attempt<K::Found>], lease: Lease, counts: &mut Relayed) -> Result<(), TickError> {
-        let (started, ours) = (Instant::now(), lease.until - self.context.clock.now());
+        let (started, ours) = (Instant::now(), lease.until - self.context.shell.clock.now());
         let ours = ours.to_std().unwrap_or_default();
         let mut tries = 1;
         let (kept, facts) = loop {
@@ -270,7 +270,7 @@ impl<K: Kind> Shared<K> {
             (self.kind.topic(), outcome, class)
         }));
         if facts > 0 {
-            self.context.wakers.inbox.notify_one();
+            self.context.cell.wakers.inbox.notify_one();
         }
         self.kind.settled();
         Ok(())
@@ -278,7 +278,8 @@ impl<K: Kind> Shared<K> {
 
     /// Returns how many rows were settled, and how many facts were written.
     async fn settle_once(&self, done: &[Attempt<K::Found>], token: Uuid) -> sqlx::Result<(usize, usize)> {
-        let Context { pool, clock, .. } = &self.context;
+        let clock = &self.context.shell.clock;
+        let pool = &self.context.cell.pool;
         let now = clock.now();
         // In the order of their ids, in which decisions cancel rows too.
         let mut done: Vec<&Attempt<K::Found>> = done.iter().collect();

@@ -90,7 +90,7 @@ impl Kind for Tickets {
     }
 
     fn has_target(&self) -> bool {
-        self.context.tracker.is_some()
+        self.context.outside.tracker.is_some()
     }
 
     async fn claim(&self, connection: &mut PgConnection, claim: Claim<'_>) -> sqlx::Result<Vec<Claimed>> {
@@ -110,7 +110,8 @@ impl Kind for Tickets {
     }
 
     async fn call(&self, work: &Claimed, token: Uuid, ticket: Ticket) -> Result<Answer<String>, CallError> {
-        let tracker = self.context.tracker.as_ref().ok_or_else(|| CallError::unusable("no tracker is configured"))?;
+        let tracker =
+            self.context.outside.tracker.as_ref().ok_or_else(|| CallError::unusable("no tracker is configured"))?;
         if ticket.is_superseded() {
             return Ok(Answer::Obsolete);
         }
@@ -144,8 +145,8 @@ impl Kind for Tickets {
 
     /// The next work on the same tickets may have waited for this.
     fn settled(&self) {
-        self.context.wakers.relay(Topic::OpenTicket).notify_one();
-        self.context.wakers.relay(Topic::CloseTicket).notify_one();
+        self.context.cell.wakers.relay(Topic::OpenTicket).notify_one();
+        self.context.cell.wakers.relay(Topic::CloseTicket).notify_one();
     }
 }
 
@@ -179,7 +180,7 @@ impl Tickets {
 
     /// The ticket's key by its label. None: certainly no issue exists.
     async fn find(&self, tracker: &Tracker, ticket: &Ticket) -> Result<Option<String>, CallError> {
-        let asked = self.context.clock.now();
+        let asked = self.context.shell.clock.now();
         let mut found = tracker.find(&ticket.label()).await?;
         if found.len() > 1 {
             let opening = ticket.opening.id;
@@ -194,7 +195,7 @@ impl Tickets {
         let sent = server_noticed_at.unwrap_or(asked).max(creation_sent_at.unwrap_or(Time::UNIX_EPOCH));
         let until = sent + self.hidden(tracker);
         if asked < until {
-            return Err(CallError::Deferred { class: "index_lag", after: until - self.context.clock.now() });
+            return Err(CallError::Deferred { class: "index_lag", after: until - self.context.shell.clock.now() });
         }
         Ok(None)
     }
@@ -202,7 +203,7 @@ impl Tickets {
     /// How long after a create call the issue may exist without being found: the deadline of the call plus the lag of
     /// the search.
     fn hidden(&self, tracker: &Tracker) -> TimeDelta {
-        self.context.call_timeout + tracker.index_lag()
+        self.context.policies.call_timeout + tracker.index_lag()
     }
 
     async fn create(
@@ -215,18 +216,18 @@ impl Tickets {
         let id = (work.opening_id, ticket.kind);
         let items = self.with_database(async |connection| self.latest(connection, &ticket.opening).await).await?;
         let issue = self.issue(work, ticket, &items);
-        let clock = &self.context.clock;
+        let clock = &self.context.shell.clock;
         let mark = async |connection: &mut PgConnection| {
             let now = clock.now();
             let known_lost = now - self.hidden(tracker);
             let marked = tracked::mark_creation(connection, id, (work.id, token), known_lost, now).await?;
             Ok(marked.then_some(now))
         };
-        let marked = self.context.faults.around(MARK, Step::Commit, self.with_database(mark)).await?;
+        let marked = self.context.shell.faults.around(MARK, Step::Commit, self.with_database(mark)).await?;
         // Another worker may be creating the issue; search again.
         let overtaken = CallError::Deferred { class: "overtaken", after: TimeDelta::seconds(1) };
         let marked = marked.ok_or_else(|| overtaken.clone())?;
-        if clock.now() >= marked + self.context.call_timeout {
+        if clock.now() >= marked + self.context.policies.call_timeout {
             return Err(overtaken);
         }
         let created = tracker.create(&issue).await;
@@ -251,7 +252,7 @@ impl Tickets {
             format!("Started: {}", time(opening.created_at)),
             format!("Deadline: {}", time(opening.deadline_at)),
         ];
-        let link = format!("{}/openings/{}", self.context.effect_context.dashboard_url, opening.id);
+        let link = format!("{}/openings/{}", self.context.cell.effect_context.dashboard_url, opening.id);
         let description = Document::default()
             .paragraph(why)
             .list(facts)
@@ -274,7 +275,7 @@ impl Tickets {
             latest.extend(page);
             latest.drain(..latest.len().saturating_sub(LATEST));
             if is_last {
-                add_words(connection, &self.context.providers, &mut latest).await?;
+                add_words(connection, &self.context.outside.providers, &mut latest).await?;
                 return Ok(latest);
             }
         }
@@ -286,7 +287,7 @@ impl Tickets {
         work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> Result<T, CallError> {
         let worked = async {
-            let mut connection = self.context.pool.acquire().await?;
+            let mut connection = self.context.cell.pool.acquire().await?;
             let result = tokio::time::timeout(WITHIN, work(&mut connection)).await;
             conclude(connection, result)
         };

@@ -8,10 +8,13 @@ use crate::db::{WITHIN, acquire, conclude, inbox};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::inbox::Backlog;
+use crate::shell::Shell;
 
 /// Counts once, as far as the bound and no further, from an index. Returns the count.
 pub async fn check(context: &Context, backlog: &Backlog) -> Result<i64, TickError> {
-    let Context { pool, clock, faults, most_waiting: bound, .. } = context;
+    let Shell { clock, faults, .. } = &context.shell;
+    let pool = &context.cell.pool;
+    let bound = &context.policies.most_waiting;
     // `acquire` logs a database that refuses connections. This task needs one every few seconds, whatever the load.
     let mut connection = acquire(pool).await?;
     let count = faults.around("backlog", Step::Claim, inbox::due(&mut connection, clock.now(), *bound));

@@ -14,27 +14,30 @@ use crate::domain::Topic;
 use crate::outbound::capacity::GatedWork;
 use crate::outbound::{BreakerOverrides, Gate, Recovery};
 use crate::services::Tracker;
+use crate::shell::Shell;
 
 impl Context {
     /// The outbox work of a topic. A row's call passes one gate; a ticket's calls pass all gates of the tracker.
     #[must_use]
     pub fn gated_work(&self, topic: Topic) -> Vec<GatedWork> {
-        let wake = self.wakers.relay(topic);
+        let outside = &self.outside;
+        let wake = self.cell.wakers.relay(topic);
         let work = |lanes, gates| GatedWork { topic, lanes, gates, wake: Arc::clone(wake) };
-        let of_providers =
-            |operation| self.providers.names().map(|it| work(None, vec![self.gates.gate(it, operation)])).collect();
+        let of_providers = |operation| {
+            outside.providers.names().map(|it| work(None, vec![outside.gates.gate(it, operation)])).collect()
+        };
         match topic {
-            Topic::CreateProfile => vec![work(None, vec![self.profiles.gate().clone()])],
+            Topic::CreateProfile => vec![work(None, vec![outside.profiles.gate().clone()])],
             Topic::SubmitRequest => of_providers("submit"),
             Topic::OpenAccount => of_providers("open"),
-            Topic::IssueCard => vec![work(None, vec![self.cards.gate().clone()])],
+            Topic::IssueCard => vec![work(None, vec![outside.cards.gate().clone()])],
             Topic::DeliverEvent => {
-                let of_gate = |gate: Gate| work(Some(self.subscribers.behind(gate.system())), vec![gate]);
-                self.subscribers.gates().into_iter().map(of_gate).collect()
+                let of_gate = |gate: Gate| work(Some(outside.subscribers.behind(gate.system())), vec![gate]);
+                outside.subscribers.gates().into_iter().map(of_gate).collect()
             }
             Topic::OpenTicket | Topic::CloseTicket => {
                 let gates = |it: &Tracker| it.gates().into_iter().cloned().collect();
-                self.tracker.iter().map(|it| work(None, gates(it))).collect()
+                outside.tracker.iter().map(|it| work(None, gates(it))).collect()
             }
         }
     }
@@ -42,36 +45,39 @@ impl Context {
     /// How many openings of each provider may be polled now, at most `most` of each.
     #[must_use]
     pub fn poll_capacity(&self, most: usize) -> Vec<PollCapacity> {
-        let capacity =
-            |provider| PollCapacity { provider, most: self.gates.gate(provider, "lookup").capacity().min(most) };
-        self.providers.names().map(capacity).collect()
+        let capacity = |provider| PollCapacity {
+            provider,
+            most: self.outside.gates.gate(provider, "lookup").capacity().min(most),
+        };
+        self.outside.providers.names().map(capacity).collect()
     }
 
     #[must_use]
     pub fn breaker_overrides(&self) -> BreakerOverrides {
-        let Self { pool, gates, faults, .. } = self.clone();
-        BreakerOverrides { pool, gates, faults }
+        let Self { shell, cell, outside, .. } = self.clone();
+        BreakerOverrides { pool: cell.pool, gates: outside.gates, faults: shell.faults }
     }
 
     #[must_use]
     pub fn recovery(&self) -> Recovery {
-        let Self { pool, clock, gates, faults, .. } = self.clone();
+        let Self { shell, cell, outside, .. } = self.clone();
         let work = Topic::ALL.iter().flat_map(|topic| self.gated_work(*topic)).collect();
         let context = self.clone();
         let on_return = Arc::new(move |system: String, away_since| {
             let context = context.clone();
             async move { context.returned(&system, away_since).await }.boxed()
         });
+        let (pool, gates, Shell { clock, faults, .. }) = (cell.pool, outside.gates, shell);
         Recovery { pool, clock, gates, work, on_return, faults }
     }
 
     /// Polls were not claimed while a provider was away, and webhooks that it sent meanwhile may be lost.
     async fn returned(&self, system: &str, away_since: Option<Time>) -> sqlx::Result<()> {
-        if self.providers.get(system).is_none() {
+        if self.outside.providers.get(system).is_none() {
             return Ok(());
         }
-        self.wakers.poller.notify_one();
-        let mut connection = self.pool.acquire().await?;
+        self.cell.wakers.poller.notify_one();
+        let mut connection = self.cell.pool.acquire().await?;
         let requesting = backfill::request_for(&mut connection, self, system, Cause::Breaker, away_since);
         let result = tokio::time::timeout(WITHIN, requesting).await;
         conclude(connection, result).map(|_: Option<uuid::Uuid>| ())

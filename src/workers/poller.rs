@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::context::Context;
+use crate::context::{Context, Policies};
 use crate::db::inbox;
 use crate::db::inbox::NewFact;
 use crate::db::timers::{self, Due, PollCapacity};
@@ -23,6 +23,7 @@ use crate::driver::{Counts, TickError, Worker, next_completed};
 use crate::faults::Step;
 use crate::inbox::fact;
 use crate::outbound::CallError;
+use crate::shell::Cell;
 use crate::telemetry::metrics;
 
 /// Timers claimed per queue at once.
@@ -62,7 +63,8 @@ impl Worker for Poller {
     }
 
     async fn tick(&self) -> Result<Polled, TickError> {
-        let Context { clock, wakers, .. } = &self.0;
+        let clock = &self.0.shell.clock;
+        let wakers = &self.0.cell.wakers;
         let now = clock.now();
         let due = self.claim(now).await?;
         if due.len() >= usize::from(BATCH) {
@@ -103,7 +105,10 @@ struct Asked {
 impl Poller {
     /// Claims no more than may be polled now. Unused budget of a failed or smaller claim is returned.
     async fn claim(&self, now: Time) -> Result<Vec<Due>, TickError> {
-        let Context { pool, call_timeout, lease_margin, claim_cursor, faults, .. } = &self.0;
+        let faults = &self.0.shell.faults;
+        let pool = &self.0.cell.pool;
+        let Policies { call_timeout, lease_margin, .. } = &self.0.policies;
+        let claim_cursor = &self.0.claim_cursor;
         let lease_until = now + *call_timeout + *lease_margin;
         let mut connection = pool.acquire().await?;
         let capacities = self.capacities(now);
@@ -118,14 +123,16 @@ impl Poller {
     /// The number of openings that may be polled now, per provider: bounded by gate and budget.
     fn capacities(&self, now: Time) -> Vec<PollCapacity> {
         let capacities = self.0.poll_capacity(BATCH.into()).into_iter();
-        capacities.map(|it| PollCapacity { most: self.0.poll_budget.take(it.provider, it.most, now), ..it }).collect()
+        capacities
+            .map(|it| PollCapacity { most: self.0.outside.poll_budget.take(it.provider, it.most, now), ..it })
+            .collect()
     }
 
     /// Returns the budget of unclaimed polls to other ticks.
     fn give_back(&self, capacities: &[PollCapacity], due: &[Due]) {
         for capacity in capacities {
             let used = due.iter().filter(|it| it.provider == capacity.provider && asked_about(it).is_some()).count();
-            self.0.poll_budget.give_back(capacity.provider, capacity.most.saturating_sub(used));
+            self.0.outside.poll_budget.give_back(capacity.provider, capacity.most.saturating_sub(used));
         }
     }
 
@@ -137,7 +144,7 @@ impl Poller {
             let poller = Arc::clone(&poller);
             let asking = async move {
                 let ask = async { Ok(poller.ask(due, now).await) };
-                poller.0.faults.around(poller.name(), Step::Call, ask).await
+                poller.0.shell.faults.around(poller.name(), Step::Call, ask).await
             };
             asked.spawn(asking.in_current_span());
         }
@@ -148,7 +155,8 @@ impl Poller {
         if facts.is_empty() {
             return Ok(());
         }
-        let Context { pool, faults, wakers, .. } = &self.0;
+        let faults = &self.0.shell.faults;
+        let Cell { pool, wakers, .. } = &self.0.cell;
         let mut connection = pool.acquire().await?;
         let storing = async {
             let mut transaction = connection.begin().await?;
@@ -168,7 +176,7 @@ impl Poller {
             let fact = self.fact(&due, Source::Timer, "timer", &Fact::DeadlinePassed { asked_at });
             return Asked { fact: Some(fact), poll: None };
         };
-        let answer = match self.0.providers.get(&due.provider) {
+        let answer = match self.0.outside.providers.get(&due.provider) {
             Some(provider) => provider.lookup(&reference).await,
             None => Err(CallError::unusable("no such provider")),
         };
@@ -193,7 +201,7 @@ impl Poller {
     fn fact(&self, due: &Due, source: Source, prefix: &str, fact: &Fact) -> NewFact {
         let opening: Uuid = due.opening_id;
         let event_id = format!("{prefix}:{opening}:{}", due.claim);
-        fact::ours(&self.0.ids, source, &due.provider, event_id, opening, fact, self.0.clock.now())
+        fact::ours(&self.0.shell.ids, source, &due.provider, event_id, opening, fact, self.0.shell.clock.now())
     }
 }
 

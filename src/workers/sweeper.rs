@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::clock::Time;
-use crate::context::Context;
+use crate::context::{Context, Policies};
 use crate::db::archive::{self, Moved};
 use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox};
 use crate::driver::{Counts, TickError, Worker};
@@ -112,7 +112,8 @@ impl Worker for Sweeper {
     }
 
     async fn tick(&self) -> Result<Swept, TickError> {
-        let Context { clock, parked_ttl, .. } = &self.0;
+        let clock = &self.0.shell.clock;
+        let parked_ttl = &self.0.policies.parked_ttl;
         let now = clock.now();
         let mut round = Round { sweeper: self, failed: Vec::new() };
         let keys = round.sweep("idempotency_keys", async |it| idempotency::expire(it, now, BATCH).await).await?;
@@ -143,7 +144,8 @@ impl Round<'_> {
         name: &'static str,
         work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> Result<T, TickError> {
-        let Context { pool, faults, .. } = &self.sweeper.0;
+        let faults = &self.sweeper.0.shell.faults;
+        let pool = &self.sweeper.0.cell.pool;
         let mut connection = pool.acquire().await?;
         let work = AssertUnwindSafe(faults.around(self.sweeper.name(), Step::Settle, work(&mut connection)));
         let work = async {
@@ -163,7 +165,7 @@ impl Round<'_> {
 
 impl Sweeper {
     async fn archive(&self, round: &mut Round<'_>, now: Time) -> Result<Archived, TickError> {
-        let Context { archive_after, inbox_keys_for, .. } = self.0;
+        let Policies { archive_after, inbox_keys_for, .. } = self.0.policies;
         let facts = round.sweep("archived_facts", async |it| {
             self.in_one_commit(it, async |it| archive::facts(it, archive_after, now).await).await
         });
@@ -186,17 +188,18 @@ impl Sweeper {
     ) -> sqlx::Result<Moved> {
         let mut transaction = connection.begin().await?;
         let moved = step(&mut transaction).await?;
-        self.0.faults.around(self.name(), Step::Commit, transaction.commit()).await?;
+        self.0.shell.faults.around(self.name(), Step::Commit, transaction.commit()).await?;
         Ok(moved)
     }
 
     /// Cancels tracker work if no tracker is configured. A replica that has one may still send it (rolling restart), so
     /// it is kept as long as an outage of the tracker would be waited out.
     async fn give_up_tracker_work(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
-        if self.0.tracker.is_some() {
+        if self.0.outside.tracker.is_some() {
             return Ok(0);
         }
-        let given_up = outbox::give_up_tracker_work(connection, now - self.0.retry.retry_for, now, BATCH).await?;
+        let given_up =
+            outbox::give_up_tracker_work(connection, now - self.0.policies.retry.retry_for, now, BATCH).await?;
         if given_up > 0 {
             tracing::warn!(tickets = given_up, "no ticket tracker is configured; cancelled its old work");
         }

@@ -9,12 +9,15 @@ use crate::context::Context;
 use crate::db::{WITHIN, conclude, webhook_marks};
 use crate::driver::TickError;
 use crate::faults::Step;
+use crate::shell::Shell;
 
 const NAME: &str = "marks";
 
 /// Exchanges marks with the database and returns how many of ours moved.
 pub async fn exchange(context: &Context) -> Result<usize, TickError> {
-    let Context { pool, webhook_activity, faults, clock, .. } = context;
+    let Shell { faults, clock, .. } = &context.shell;
+    let pool = &context.cell.pool;
+    let webhook_activity = &context.webhook_activity;
     let now = clock.now();
     let mut moved = webhook_activity.unstored();
     // Our clock may have been set back after a webhook came.

@@ -11,7 +11,7 @@ use crate::support::TestApp;
 
 /// `state market count`, those that are none left out.
 async fn counts(app: &TestApp) -> Vec<String> {
-    let mut connection = app.context.pool.acquire().await.unwrap();
+    let mut connection = app.context.cell.pool.acquire().await.unwrap();
     let all = opening_counts::all(&mut connection).await.unwrap();
     let mut lines: Vec<String> =
         all.iter().filter(|it| it.count != 0).map(|it| format!("{} {} {}", it.first, it.second, it.count)).collect();
@@ -46,7 +46,7 @@ async fn what_is_added_up_is_added_up_once() {
         app.open().market("LU").start().await;
     }
     let add_up = async || {
-        let mut connection = app.context.pool.acquire().await.unwrap();
+        let mut connection = app.context.cell.pool.acquire().await.unwrap();
         opening_counts::add_up(&mut connection, 3).await.unwrap()
     };
     for _ in 0..5 {
@@ -71,7 +71,7 @@ async fn a_count_of_all_is_right_whatever_stood_there() {
     sqlx::query("select count_openings()").execute(&app.pool).await.unwrap();
     assert_eq!(changes(&app).await, 0);
     assert_eq!(counts(&app).await, ["awaiting_provider BE 1", "awaiting_provider LU 1", "creating_profile LU 1"]);
-    let refused = sqlx::query("select count_openings()").execute(&app.context.pool).await.unwrap_err();
+    let refused = sqlx::query("select count_openings()").execute(&app.context.cell.pool).await.unwrap_err();
     assert_eq!(refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("42501"));
     app.finish().await;
 }

@@ -133,7 +133,7 @@ async fn with_thin_bank(app: &mut TestApp) -> (Arc<ThinBank>, String) {
     let bank = Arc::new(ThinBank::default());
     let shared: Arc<dyn Provider> = Arc::<ThinBank>::clone(&bank);
     let providers = Providers::new([shared]);
-    app.context.providers = providers.clone();
+    app.context.outside.providers = providers.clone();
     let mut state = app.state.clone();
     state.acts.outside.providers = providers;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -156,7 +156,7 @@ async fn start_on(app: &TestApp, flow: Flow) -> String {
         customer_reference: "cus_thin".to_owned(),
     };
     let id = OpeningId(app.state.shell.ids.next());
-    let decision = start_opening(id, request, &app.context.policy, app.now());
+    let decision = start_opening(id, request, &app.context.policies.policy, app.now());
     let customer = json!({"reference": "cus_thin", "name": "N", "email": "e@x.example", "country": "DE"});
     let mut transaction = app.pool.begin().await.unwrap();
     let started = (Advance::started(decision), customer);

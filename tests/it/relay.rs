@@ -251,7 +251,7 @@ async fn a_settlement_outlasts_an_outage_that_is_shorter_than_its_lease() {
     let mut app = TestApp::start().await;
     let refused = Arc::new(AtomicU32::new(0));
     let counting = Arc::clone(&refused);
-    app.context.faults = FaultPoint::new(move |place| {
+    app.context.shell.faults = FaultPoint::new(move |place| {
         let settles = (place.worker, place.step, place.when) == ("create_profile", Step::Settle, When::Before);
         let away = settles && counting.fetch_add(1, Ordering::SeqCst) < 6;
         away.then(|| sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into()))
@@ -277,7 +277,7 @@ async fn an_answer_that_comes_while_another_waits_for_the_database_is_in_time() 
     app.open().start().await;
     let failures = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&failures);
-    app.context.faults = FaultPoint::new(move |place| {
+    app.context.shell.faults = FaultPoint::new(move |place| {
         let strikes = (place.worker, place.step, place.when) == ("deliver_event", Step::Settle, When::Before)
             && counted.fetch_add(1, Ordering::SeqCst) < 4;
         strikes.then(|| sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()))
@@ -290,7 +290,7 @@ async fn an_answer_that_comes_while_another_waits_for_the_database_is_in_time() 
     let (relayed, ()) = tokio::join!(app.relay(Topic::DeliverEvent), answers);
     assert_eq!(relayed.attempts, [(Topic::DeliverEvent, "delivered", ""); 2]);
     assert_eq!(failures.load(Ordering::SeqCst), 6, "four that failed, and one for each answer");
-    app.context.faults = FaultPoint::default();
+    app.context.shell.faults = FaultPoint::default();
     app.finish().await;
 }
 

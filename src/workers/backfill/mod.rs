@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 pub use self::request::{BackfillRequest, request, request_for};
 use crate::clock::Time;
-use crate::context::Context;
+use crate::context::{Context, Policies};
 use crate::db::backfills::{self, Cause, Claimed, Settled, Then};
 use crate::db::inbox::{self, Arrival, NewFact, Stored};
 use crate::db::{WITHIN, conclude};
@@ -28,6 +28,7 @@ use crate::faults::Step;
 use crate::inbox::fact;
 use crate::outbound::CallError;
 use crate::provider::{LIST, ListPage};
+use crate::shell::{Cell, Outside, Shell};
 use crate::telemetry::metrics;
 
 const NAME: &str = "catch_up";
@@ -83,10 +84,10 @@ impl Worker for Backfill {
 
     async fn tick(&self) -> Result<Backfilled, TickError> {
         self.ask_at_start().await?;
-        let token = self.0.ids.next();
+        let token = self.0.shell.ids.next();
         let Some(claimed) = self.claim(token).await? else { return Ok(Backfilled::default()) };
         let call = async { Ok::<_, sqlx::Error>(self.call(&claimed).await) };
-        let answer = self.0.faults.around(NAME, Step::Call, call).await?;
+        let answer = self.0.shell.faults.around(NAME, Step::Call, call).await?;
         self.settle(&claimed, token, answer).await
     }
 }
@@ -94,7 +95,9 @@ impl Worker for Backfill {
 impl Backfill {
     /// Once per process.
     async fn ask_at_start(&self) -> sqlx::Result<()> {
-        let Context { pool, providers, webhook_activity, .. } = &self.0;
+        let pool = &self.0.cell.pool;
+        let providers = &self.0.outside.providers;
+        let webhook_activity = &self.0.webhook_activity;
         if webhook_activity.has_asked() {
             return Ok(());
         }
@@ -113,14 +116,16 @@ impl Backfill {
 
     /// The providers to read from now: an open breaker costs no attempt.
     fn open(&self) -> Vec<String> {
-        let Context { providers, gates, .. } = &self.0;
+        let Outside { providers, gates, .. } = &self.0.outside;
         let lists = |name: &&str| providers.get(name).is_some_and(|it| it.capabilities().list_since);
         let names = providers.names().filter(lists).filter(|name| gates.gate(name, LIST).capacity() > 0);
         names.map(str::to_owned).collect()
     }
 
     async fn claim(&self, token: Uuid) -> sqlx::Result<Option<Claimed>> {
-        let Context { pool, clock, call_timeout, lease_margin, faults, .. } = &self.0;
+        let Shell { clock, faults, .. } = &self.0.shell;
+        let pool = &self.0.cell.pool;
+        let Policies { call_timeout, lease_margin, .. } = &self.0.policies;
         let providers = self.open();
         if providers.is_empty() {
             return Ok(None);
@@ -134,10 +139,10 @@ impl Backfill {
 
     /// A panic in an adapter counts as an unusable answer.
     async fn call(&self, claimed: &Claimed) -> Result<ListPage, CallError> {
-        let Some(provider) = self.0.providers.get(&claimed.provider) else {
+        let Some(provider) = self.0.outside.providers.get(&claimed.provider) else {
             return Err(CallError::unusable("unknown provider"));
         };
-        let within = self.0.call_timeout.to_std().unwrap_or_default();
+        let within = self.0.policies.call_timeout.to_std().unwrap_or_default();
         let call = AssertUnwindSafe(provider.list_since(claimed.since, claimed.cursor.as_deref())).catch_unwind();
         match tokio::time::timeout(within, call).await {
             Ok(Ok(answer)) => answer,
@@ -154,7 +159,8 @@ impl Backfill {
         token: Uuid,
         answer: Result<ListPage, CallError>,
     ) -> Result<Backfilled, TickError> {
-        let Context { pool, clock, faults, wakers, .. } = &self.0;
+        let Shell { clock, faults, .. } = &self.0.shell;
+        let Cell { pool, wakers, .. } = &self.0.cell;
         let now = clock.now();
         let outcome = answer.as_ref().map_or_else(CallError::class, |_| "answered");
         let (facts, mut settled) = match answer {
@@ -188,14 +194,15 @@ impl Backfill {
     }
 
     fn facts(&self, claimed: &Claimed, page: &ListPage, now: Time) -> Vec<NewFact> {
-        let provider = self.0.providers.get(&claimed.provider);
-        provider.map(|it| fact::of_page(&self.0.ids, it.as_ref(), page, now)).unwrap_or_default()
+        let provider = self.0.outside.providers.get(&claimed.provider);
+        provider.map(|it| fact::of_page(&self.0.shell.ids, it.as_ref(), page, now)).unwrap_or_default()
     }
 
     /// The result of a failed call. An outage is retried; an unusable answer and a refusal count. After a refusal the
     /// backfill restarts, because the provider may not know the cursor any more.
     fn failed(&self, claimed: &Claimed, error: &CallError, now: Time) -> Settled {
-        let Context { retry, ids, .. } = &self.0;
+        let ids = &self.0.shell.ids;
+        let retry = &self.0.policies.retry;
         let (class, anew) = (error.class(), matches!(error, CallError::Rejected { .. }));
         let (next, counts) = match error {
             CallError::Deferred { after, .. } => return Settled::Held { at: now + (*after).min(retry.cap) },

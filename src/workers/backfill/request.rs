@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::db::backfills::{self, Cause, NewBackfill};
 use crate::db::webhook_marks;
 use crate::faults::Step;
+use crate::shell::Shell;
 
 /// A request for a backfill.
 #[derive(Clone, Debug)]
@@ -60,7 +61,10 @@ pub async fn request_for(
     cause: Cause,
     away_since: Option<Time>,
 ) -> sqlx::Result<Option<Uuid>> {
-    let Context { providers, ids, clock, backfill_overlap, faults, wakers, .. } = context;
+    let Shell { ids, clock, faults, .. } = &context.shell;
+    let wakers = &context.cell.wakers;
+    let providers = &context.outside.providers;
+    let backfill_overlap = &context.policies.backfill_overlap;
     if !providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
         return Ok(None);
     }

@@ -46,7 +46,7 @@ async fn ask_for(
     cause: Cause,
     away_since: Option<Time>,
 ) -> sqlx::Result<Option<Uuid>> {
-    let mut connection = context.pool.acquire().await?;
+    let mut connection = context.cell.pool.acquire().await?;
     request_for(&mut connection, context, provider, cause, away_since).await
 }
 

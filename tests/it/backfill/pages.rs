@@ -37,8 +37,8 @@ impl Script {
         let settings = NexusBankSettings { base_url: listen(router).await, ..app.state.settings.nexusbank.clone() };
         let client = Client::new(app.state.settings.provider_timeout).unwrap();
         let bank: Arc<dyn Provider> =
-            Arc::new(NexusBank::new(&settings, client, Duration::from_mins(1), &app.context.gates));
-        app.context.providers = Providers::new([bank]);
+            Arc::new(NexusBank::new(&settings, client, Duration::from_mins(1), &app.context.outside.gates));
+        app.context.outside.providers = Providers::new([bank]);
         script
     }
 
@@ -88,7 +88,7 @@ async fn a_backfill_that_crashed_goes_on_where_it_was() {
             let here = place.worker == "catch_up" && place.step == crash && place.when == when;
             here.then_some(sqlx::Error::PoolTimedOut)
         };
-        app.context.faults = FaultPoint::new(strike);
+        app.context.shell.faults = FaultPoint::new(strike);
         assert!(step(&app.context).await.is_err(), "{crash:?}");
         assert_eq!(newest(&app).await["pages"], 1);
 
@@ -255,7 +255,7 @@ async fn a_list_under_our_reference_whose_places_come_round_again_is_left_too() 
     let mut app = TestApp::start().await;
     let page = |next: &str| (200, json!({"items": [], "next_cursor": next}));
     let script = Script::of(&mut app, ["A", "B", "A", "B", "A", "B"].map(page)).await;
-    let bank = Arc::clone(app.context.providers.get("nexusbank").unwrap());
+    let bank = Arc::clone(app.context.outside.providers.get("nexusbank").unwrap());
     assert_eq!(bank.recover(OpeningId(app.state.shell.ids.next())).await.unwrap(), []);
     let place = |it: &str| Some(it.to_owned());
     assert_eq!(script.asked(), [None, place("A"), place("B")]);

@@ -175,7 +175,7 @@ async fn a_start_that_the_database_did_not_let_ask_asks_again_and_from_where_it_
     restart(&mut app);
     let away = Arc::new(AtomicBool::new(true));
     let shared = Arc::clone(&away);
-    app.context.faults = FaultPoint::new(move |place| {
+    app.context.shell.faults = FaultPoint::new(move |place| {
         let strikes = shared.load(Ordering::SeqCst) && place.worker == "catch_up" && place.when == When::Before;
         (strikes && place.step == Step::Commit).then_some(sqlx::Error::PoolTimedOut)
     });

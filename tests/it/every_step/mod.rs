@@ -52,7 +52,7 @@ impl Stage {
             settings.burst_dedup_ttl,
             fault.point(),
         );
-        app.context.faults = fault.point();
+        app.context.shell.faults = fault.point();
         app.state.acts.ingest = ingest;
         app.state.acts.shell.faults = fault.point();
         app.public = listen(public::router(app.state.clone())).await;

@@ -49,7 +49,7 @@ impl Stage {
 
     /// Pulls the bank's list, as after an outage, and decides what it brings.
     pub(super) async fn backfill(&self) {
-        let mut connection = self.app.context.pool.acquire().await.unwrap();
+        let mut connection = self.app.context.cell.pool.acquire().await.unwrap();
         if let Err(error) = request_for(&mut connection, &self.app.context, "nexusbank", Cause::Breaker, None).await {
             assert!(self.fault.has_struck(), "{error}");
         }

@@ -154,7 +154,7 @@ async fn work_becomes_due_also_when_the_database_was_away_and_when_it_is_much() 
         .unwrap();
     let failures = Arc::new(AtomicU32::new(2));
     let left = Arc::clone(&failures);
-    app.context.faults = FaultPoint::new(move |place| {
+    app.context.shell.faults = FaultPoint::new(move |place| {
         let strikes = (place.worker, place.step) == ("recovery", Step::Settle)
             && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         strikes.then(|| sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into()))

@@ -92,7 +92,7 @@ async fn a_breaker_that_is_forced_closed_lets_everything_through() {
 async fn every_replica_follows_and_one_that_starts_knows_before_its_first_call() {
     let app = TestApp::start().await;
     let other = replica(&app);
-    let gate = |parts: &Parts| parts.context.gates.gate("nexusbank", "submit");
+    let gate = |parts: &Parts| parts.context.outside.gates.gate("nexusbank", "submit");
     force(&app, "nexusbank/submit", Some("open")).await;
     assert_eq!(gate(&other).refused_for(), None);
     assert_eq!(other.context.breaker_overrides().read().await.unwrap(), 1);

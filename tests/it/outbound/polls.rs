@@ -125,13 +125,13 @@ async fn a_poll_that_cannot_be_stored_takes_no_other_with_it() {
     app.settle().await;
     app.pass(TimeDelta::minutes(30));
     let left = Arc::new(AtomicU32::new(1));
-    app.context.faults = FaultPoint::new(move |place| {
+    app.context.shell.faults = FaultPoint::new(move |place| {
         let strikes = (place.worker, place.step, place.when) == ("timers", Step::Settle, When::Before)
             && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         strikes.then(|| sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()))
     });
     assert!(tick(&Poller(app.context.clone())).await.is_err());
-    let lookup = app.context.gates.gate("nexusbank", "lookup");
+    let lookup = app.context.outside.gates.gate("nexusbank", "lookup");
     assert_eq!((lookups(&app), lookup.phase(), lookup.under_way()), (4, Phase::Closed, 0));
     app.settle().await;
     // What was not stored is asked once more, when its lease is over.

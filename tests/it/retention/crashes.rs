@@ -49,7 +49,7 @@ async fn a_crash_at_any_step_of_a_move_loses_nothing_and_doubles_nothing() {
         let left = Arc::new(AtomicUsize::new(step));
         let struck = Arc::new(std::sync::Mutex::new(None));
         let place_struck = Arc::clone(&struck);
-        app.context.faults = FaultPoint::new(move |place| {
+        app.context.shell.faults = FaultPoint::new(move |place| {
             let strikes = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err()
                 && place_struck.lock().unwrap().is_none();
             strikes.then(|| {
@@ -59,7 +59,7 @@ async fn a_crash_at_any_step_of_a_move_loses_nothing_and_doubles_nothing() {
         });
         assert_eq!(sweep(&app).await.is_none(), struck.lock().unwrap().is_some());
         assert_eq!(everything(&app).await, before, "{struck:?}");
-        app.context.faults = FaultPoint::default();
+        app.context.shell.faults = FaultPoint::default();
         app.settle().await;
         assert_eq!(everything(&app).await, before);
         assert_eq!((rows(&app).await.whole, rows(&app).await.work), (0, 0));

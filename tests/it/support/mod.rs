@@ -159,7 +159,9 @@ impl TestApp {
 
     /// Exchanges webhook marks with the database and writes secret uses, as the periodic tasks do.
     async fn try_upkeep(&self) -> Result<(), TickError> {
-        let Context { pool, secret_uses, faults, .. } = &self.context;
+        let faults = &self.context.shell.faults;
+        let pool = &self.context.cell.pool;
+        let secret_uses = &self.context.secret_uses;
         webhook_marks::exchange(&self.context).await?;
         secret_uses::write(pool, secret_uses, faults).await?;
         Ok(())

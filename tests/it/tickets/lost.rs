@@ -111,11 +111,11 @@ async fn a_crash_around_the_creation_leaves_one_ticket() {
         let mut app = tracking().start().await;
         silent(&app).await;
         let crash = Place { worker, step, when };
-        app.context.faults = FaultPoint::new(move |place| (place == crash).then_some(sqlx::Error::RowNotFound));
+        app.context.shell.faults = FaultPoint::new(move |place| (place == crash).then_some(sqlx::Error::RowNotFound));
         for _ in 0..5 {
             app.try_round().await;
         }
-        app.context.faults = FaultPoint::default();
+        app.context.shell.faults = FaultPoint::default();
         a_quarter_of_an_hour(&app).await;
         assert_eq!(app.items("/v1/tickets").await[0]["tracker_key"], only_issue(&app).key, "{crash}");
         assert!(undone(&app).await.is_empty(), "{crash}");
@@ -131,7 +131,7 @@ async fn a_worker_that_slept_past_its_lease_makes_no_ticket() {
         let mut app = tracking().start().await;
         silent(&app).await;
         let (clock, lease) = (app.clock.clone(), TimeDelta::seconds(31));
-        app.context.faults = FaultPoint::new(move |place| {
+        app.context.shell.faults = FaultPoint::new(move |place| {
             if place == (Place { worker: "ticket_mark", step: Step::Commit, when }) {
                 clock.advance(lease);
             }
@@ -141,7 +141,7 @@ async fn a_worker_that_slept_past_its_lease_makes_no_ticket() {
             app.try_round().await;
         }
         assert!(creations(&app).is_empty(), "{when:?}");
-        app.context.faults = FaultPoint::default();
+        app.context.shell.faults = FaultPoint::default();
         a_quarter_of_an_hour(&app).await;
         assert_eq!(creations(&app).len(), 1);
         only_issue(&app);

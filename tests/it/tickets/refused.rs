@@ -89,11 +89,11 @@ async fn without_a_tracker_tickets_are_kept_here_alone_and_nothing_waits_to_be_s
 #[tokio::test]
 async fn work_for_the_tracker_waits_where_none_is_configured() {
     let mut app = tracking().start().await;
-    let tracker = app.context.tracker.take();
+    let tracker = app.context.outside.tracker.take();
     silent(&app).await;
     app.settle().await;
     assert_eq!(undone(&app).await, [("open_ticket".to_owned(), "pending".to_owned())]);
-    app.context.tracker = tracker;
+    app.context.outside.tracker = tracker;
     app.settle().await;
     only_issue(&app);
     app.finish().await;

@@ -8,8 +8,8 @@ use crate::support::TestApp;
 
 /// The setting is taken away and the service started again; what was written for the tracker stands in the outbox.
 fn unset(app: &mut TestApp) {
-    app.context.tracker = None;
-    app.context.effect_context.tracker = false;
+    app.context.outside.tracker = None;
+    app.context.cell.effect_context.tracker = false;
 }
 
 /// G15: work for a tracker that was unset waits for a replica that has one, and no longer than an outage is waited out.
@@ -17,7 +17,7 @@ fn unset(app: &mut TestApp) {
 async fn work_for_a_tracker_that_was_unset_is_cancelled_after_retry_for() {
     let mut app = tracking().start().await;
     let id = silent(&app).await;
-    app.context.tracker = None;
+    app.context.outside.tracker = None;
     app.settle().await;
     unset(&mut app);
     assert_eq!(app.opening(&id).await["state"], "escalated");
