@@ -245,13 +245,13 @@ async fn a_life_with_every_step_failing(failure: Failure) {
 /// P1, P3, P6, P9, P10, P11, P18, P21: the database goes away at each step in turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_lost_at_any_step_of_an_opening_breaks_no_promise() {
-    a_life_with_every_step_failing(Failure::ConnectionLost).await;
+    Box::pin(a_life_with_every_step_failing(Failure::ConnectionLost)).await;
 }
 
 /// The same for an error that nothing is tried again for at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_of_our_own_at_any_step_of_an_opening_breaks_no_promise() {
-    a_life_with_every_step_failing(Failure::Permanent).await;
+    Box::pin(a_life_with_every_step_failing(Failure::Permanent)).await;
 }
 
 /// P14: one escalation and one ticket, wherever the deadline's work failed.

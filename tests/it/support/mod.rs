@@ -123,7 +123,7 @@ impl TestApp {
     /// and what it does makes work for them, not the reverse.
     pub async fn settle(&self) {
         for _ in 0..MAX_ROUNDS {
-            if !Box::pin(self.round()).await && !self.tick(&Sweeper(self.context.clone())).await {
+            if !self.round().await && !self.tick(&Sweeper(self.context.clone())).await {
                 return;
             }
         }
