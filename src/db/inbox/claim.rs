@@ -20,7 +20,7 @@ pub struct Claim {
     pub may_be_more: bool,
 }
 
-/// Claims facts that are due, at most `limit` and [`MAX_BYTES`] of bodies: of each lane an equal share, at least one fact, in the
+/// Claims facts that are due, at most `limit` and `MAX_BYTES` of bodies: of each lane an equal share, at least one fact, in the
 /// order of time. Lanes take turns by a hash that changes with time, so that those cut off by limit or bytes differ each time.
 ///
 /// The recursion goes from the head of one lane to the head of the next, so that the number of lanes counts and not their
