@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::Scene;
 use crate::support::process::WITHIN;
 
-const TERMINATE: &str =
-    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'account-opening'";
+const TERMINATE: &str = "select pg_terminate_backend(pid) from pg_stat_activity 
+     where application_name = 'account-opening' and datname = current_database()";
 
 /// P19, P20: present sessions learn of it as well as later ones.
 #[tokio::test(flavor = "multi_thread")]

@@ -92,7 +92,9 @@ async fn after_five_thousand_hang_ups_every_webhook_that_comes_again_is_taken_an
     }
     // No transaction was left behind, and the pool has connections for everybody.
     eventually("no locks", WITHIN, async || {
-        let held = "select count(*) from pg_locks where relation = 'inbox'::regclass and mode = 'RowExclusiveLock'
+        let held =
+            "select count(*) from pg_locks join pg_database d on d.oid = database and d.datname = current_database()
+             where relation = 'inbox'::regclass and mode = 'RowExclusiveLock'
                     and pid <> pg_backend_pid()";
         let held: i64 = sqlx::query_scalar(held).fetch_one(&mut other).await.unwrap();
         (held == 0).then_some(())

@@ -41,7 +41,9 @@ async fn while_nothing_can_be_kept_refusals_come_in_time_and_signed_webhooks_are
         slowest
     };
     let most = async {
-        let waits = "select count(*) from pg_locks where relation = 'rejected_requests'::regclass and not granted";
+        let waits =
+            "select count(*) from pg_locks join pg_database d on d.oid = database and d.datname = current_database()
+             where relation = 'rejected_requests'::regclass and not granted";
         let mut most = 0_i64;
         // Until the flood waits, and for as long as some of it lasts.
         for look in 0.. {

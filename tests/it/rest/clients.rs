@@ -49,7 +49,8 @@ async fn an_opening_whose_caller_hung_up_while_it_was_being_written_is_started()
     sqlx::query("lock table account_openings in access exclusive mode").execute(&mut *lock).await.unwrap();
     let mut stream = wire::connect(&app.internal).await;
     stream.write_all(post("/v1/account-openings", body.len(), &body).as_bytes()).await.unwrap();
-    let waits = "select exists (select 1 from pg_locks where relation = 'account_openings'::regclass and not granted)";
+    let waits = "select exists (select 1 from pg_locks join pg_database d on d.oid = database and d.datname = current_database()
+             where relation = 'account_openings'::regclass and not granted)";
     eventually("an insert that waits", async || {
         let waits: bool = sqlx::query_scalar(waits).fetch_one(&app.pool).await.unwrap();
         waits.then_some(())

@@ -20,7 +20,9 @@ async fn hold(app: &TestApp) -> Transaction<'static, Postgres> {
 
 /// Waits until so many writers wait for the lock.
 async fn held_up(app: &TestApp, writers: i64) {
-    let waiting = "select count(*) from pg_locks where relation = 'account_openings'::regclass and not granted";
+    let waiting =
+        "select count(*) from pg_locks join pg_database d on d.oid = database and d.datname = current_database()
+             where relation = 'account_openings'::regclass and not granted";
     eventually("writers that wait", async || {
         let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&app.pool).await.unwrap();
         (waiting == writers).then_some(())
@@ -144,7 +146,8 @@ async fn a_key_that_somebody_holds_delays_no_other_start() {
     .unwrap();
     let held = async { app.open().key("held").send().await };
     let others = async {
-        let waiting = "select exists (select from pg_stat_activity where query like '%idempotency::insert%'
+        let waiting = "select exists (select from pg_stat_activity where datname = current_database()
+             and query like '%idempotency::insert%'
                                          and wait_event_type = 'Lock')";
         eventually("a start that waits", async || {
             let waits: bool = sqlx::query_scalar(waiting).fetch_one(&app.pool).await.unwrap();

@@ -39,9 +39,11 @@ impl TestApp {
         transaction
     }
 
-    /// Returns when an insert waits for the lock.
+    /// Returns when an insert waits for the lock. Databases of tests are copies of one template, so a table has the same oid
+    /// in all of them: only locks of this one count.
     pub async fn an_insert_waits(&self) {
-        let waits = "select exists (select 1 from pg_locks where relation = 'inbox'::regclass and not granted)";
+        let waits = "select exists (select 1 from pg_locks join pg_database d on d.oid = database and d.datname = current_database()
+             where relation = 'inbox'::regclass and not granted)";
         eventually("an insert that waits", async || {
             let waits: bool = sqlx::query_scalar(waits).fetch_one(&self.pool).await.unwrap();
             waits.then_some(())
@@ -52,7 +54,8 @@ impl TestApp {
     /// Cuts the connections with inserts that wait for the lock.
     pub async fn cut_waiting_inserts(&self) {
         sqlx::query(
-            "select pg_terminate_backend(pid) from pg_locks where relation = 'inbox'::regclass and not granted",
+            "select pg_terminate_backend(pid) from pg_locks join pg_database d on d.oid = database and d.datname = current_database()
+             where relation = 'inbox'::regclass and not granted",
         )
         .execute(&self.pool)
         .await
