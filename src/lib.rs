@@ -17,6 +17,7 @@
 //! | [`refused_webhooks`] | webhooks that the listener refused: stored within a bound, verified again |
 //! | [`driver`] | the loop that runs a worker, and the wakers |
 //! | [`workers`] | poller, backfill, sweeper, periodic tasks |
+//! | [`reconciliation`] | compares what the service holds with a provider's reports |
 //! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
 //! | [`outbound`] | calls to other systems: client, permits, circuit breaker, errors by meaning |
 //! | [`services`] | profile service, card issuer, subscribers |
@@ -39,6 +40,7 @@ pub mod inbox;
 pub mod outbound;
 pub mod outbox;
 pub mod provider;
+pub mod reconciliation;
 pub mod refused_webhooks;
 pub mod services;
 pub mod settings;

@@ -1,0 +1,13 @@
+//! Reconciliation: compares what the service holds with what a provider reports in bulk, repairs what is safe to repair, and puts
+//! the rest in front of a person.
+//!
+//! ```text
+//! ingest     the file is stored as it came, in one commit before the answer
+//! normalise  one canonical row per report row, one error per bad row
+//! matching   the openings and expected fees that the rows name, in a fixed number of statements per slice
+//! classify   pure: a row and what we hold become a class, differences and a suggestion
+//! resolve    facts, polls, ledger lines and cases; never a write to an opening
+//! evidence   a bundle that an auditor verifies without us
+//! ```
+
+pub mod normalise;

@@ -1,0 +1,138 @@
+//! The canonical row: what every format's reader produces, and all that matching and classifying see.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::domain::Verdict;
+use crate::domain::text::string_enum;
+
+string_enum!(
+    /// What a report is compared with.
+    Kind {
+        /// The provider's list of opening requests, compared with our openings.
+        Register = "register",
+        /// The provider's fee lines, compared with our fee ledger.
+        Charges = "charges",
+        /// The bank's statements, compared with the settlements of charges.
+        Bank = "bank",
+    }
+);
+
+/// What a file says about itself. Times where the format has none are absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    pub kind: Kind,
+    pub provider: String,
+    /// The period, from (inclusive) until (exclusive).
+    pub from: Option<Time>,
+    pub until: Option<Time>,
+    /// The time at which the provider looked at its own books.
+    pub as_of: Option<Time>,
+}
+
+/// A row and its place in the decoded file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Located<T> {
+    /// The physical line; the file's first is 1.
+    pub line: u64,
+    /// The offset of the record's first byte.
+    pub byte: u64,
+    /// The length of the record in bytes, without its line break.
+    pub len: u64,
+    /// The identity of the row: the provider's row id, else a fingerprint with its number among equal rows.
+    pub key: String,
+    #[serde(flatten)]
+    pub row: T,
+}
+
+/// A row in the words of its comparison.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Row {
+    Register(RegisterRow),
+    Charge(ChargeRow),
+    Bank(BankRow),
+}
+
+/// One opening request as the provider holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterRow {
+    /// The provider's tracking id.
+    pub provider_reference: String,
+    /// Our reference as the provider wrote it.
+    pub reference: Option<String>,
+    /// The provider's own word.
+    pub status: String,
+    pub verdict: Verdict,
+    /// In electronic form, checked.
+    pub iban: Option<String>,
+    pub bic: Option<String>,
+    pub rejection_reason: Option<String>,
+    pub market: Option<String>,
+    pub currency: Option<String>,
+    pub created_at: Option<Time>,
+    pub decided_at: Option<Time>,
+}
+
+string_enum!(
+    /// What a fee line does.
+    ChargeType {
+        /// A fee for one opening.
+        Charge = "charge",
+        /// One line for the fees of several openings.
+        Group = "group",
+        /// Gives a fee back; negative.
+        Refund = "refund",
+        /// A correction outside the price list.
+        Adjustment = "adjustment",
+        /// The total of the lines that are paid together.
+        Settlement = "settlement",
+        /// A word that the reader does not know.
+        Unknown = "unknown",
+    }
+);
+
+/// One fee line. Positive means that we owe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargeRow {
+    pub line_id: String,
+    pub line_type: ChargeType,
+    /// The provider's own word for the type.
+    pub word: String,
+    /// What the fee is for.
+    pub code: Option<String>,
+    pub quantity: u64,
+    pub provider_reference: Option<String>,
+    pub reference: Option<String>,
+    /// Includes `tax`.
+    pub amount: Decimal,
+    pub tax: Decimal,
+    /// ISO 4217.
+    pub currency: String,
+    /// The amount before the provider converted it.
+    pub original_amount: Option<Decimal>,
+    pub original_currency: Option<String>,
+    /// Units of `currency` for one of `original_currency`.
+    pub fx_rate: Option<Decimal>,
+    pub settlement_id: Option<String>,
+    pub occurred_at: Option<Time>,
+    pub booked_on: Option<chrono::NaiveDate>,
+    pub description: Option<String>,
+}
+
+/// One entry of a bank statement, or one transaction of it where the entry has details.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BankRow {
+    /// The statement or notification that holds it.
+    pub statement_id: String,
+    /// Masked.
+    pub account: String,
+    /// Positive means that we paid.
+    pub amount: Decimal,
+    pub currency: String,
+    pub booked_on: Option<chrono::NaiveDate>,
+    pub is_reversal: bool,
+    /// The texts in which a settlement id may stand.
+    pub references: Vec<String>,
+}
