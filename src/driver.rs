@@ -27,6 +27,9 @@ use crate::telemetry::metrics;
 
 /// The longest pause after failures.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// A periodic task rests for so many times as long as its run took, and for [`MAX_REST`] at the most.
+const REST_FOR: u32 = 20;
+const MAX_REST: Duration = Duration::from_secs(10);
 
 /// What a tick did.
 pub trait Counts: fmt::Debug + Send {
@@ -105,16 +108,26 @@ async fn guarded<T>(work: impl Future<Output = Result<T, TickError>>) -> Result<
 }
 
 /// Runs a periodic task now and then every `period`, give or take a quarter, until `stop`. It finds no work and is never woken.
-/// A failure is logged, and the next run is the retry.
+///
+/// A run that takes long is followed by a pause twenty times as long, ten seconds at the most, so that it takes little of the time
+/// of a database that is busy. Failures in a row make the pause longer, up to [`MAX_PAUSE`].
 pub async fn every<T, F>(period: Duration, name: &'static str, ids: Ids, stop: CancellationToken, run: impl Fn() -> F)
 where
     F: Future<Output = Result<T, TickError>>,
 {
+    let mut failures = 0;
     loop {
-        if let Err(error) = guarded(run()).await {
-            tracing::warn!(task = name, %error, "periodic task failed; it runs again in its time");
+        let started = Instant::now();
+        let result = guarded(async { run().await }).await;
+        let rest = (started.elapsed() * REST_FOR).min(MAX_REST);
+        let mut pause = period.mul_f64(0.75 + ids.jitter() / 2.0).max(rest);
+        if let Err(error) = result {
+            failures += 1;
+            pause = pause.max(pause_after(failures, &ids));
+            tracing::warn!(task = name, %error, retry_in = ?pause, "periodic task failed; retrying");
+        } else {
+            failures = 0;
         }
-        let pause = period.mul_f64(0.75 + ids.jitter() / 2.0);
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
@@ -170,7 +183,7 @@ pub async fn drive<W: Worker>(worker: W, schedule: Schedule, ids: Ids, stop: Can
                     failures = failures.saturating_add(1);
                     has_backlog = false;
                     tracing::warn!(worker = worker.name(), %error, failures, "tick failed; retrying");
-                    look.at = Instant::now() + pause(failures, &ids);
+                    look.at = Instant::now() + pause_after(failures, &ids);
                 }
             },
             () = schedule.wake.notified(), if may_wake => look.wake(Instant::now()),
@@ -196,7 +209,7 @@ async fn run<W: Worker>(worker: &W) -> (Duration, Result<W::Counts, TickError>) 
     (took, result)
 }
 
-fn pause(failures: u32, ids: &Ids) -> Duration {
+fn pause_after(failures: u32, ids: &Ids) -> Duration {
     MAX_PAUSE.min(Duration::from_millis(100) * failures).mul_f64(0.5 + ids.jitter() / 2.0)
 }
 

@@ -105,7 +105,7 @@ impl<C: Commit> Writer<C> {
                 self.write_alone(items, senders).await;
             }
             Err(error) => {
-                tracing::error!(queue = C::NAME, cause = describe(&error), items = items.len(), "batch not committed");
+                tracing::warn!(queue = C::NAME, cause = describe(&error), items = items.len(), "batch not committed");
                 for sender in senders {
                     tell::<C>(sender, Err(AWAY));
                 }
@@ -118,9 +118,15 @@ impl<C: Commit> Writer<C> {
         for (item, sender) in items.into_iter().zip(senders) {
             // Once the database is away, the remaining items need not wait for it one by one.
             let result = if is_away { Err(sqlx::Error::PoolTimedOut) } else { self.commit(&[item]).await };
-            is_away |= result.as_ref().is_err_and(|error| classify(error) == Fault::Unavailable);
-            let answer = result.map(|mut answers| answers.pop());
-            tell::<C>(sender, answer.ok().flatten().ok_or(AWAY));
+            let answer = match result {
+                Ok(mut answers) => answers.pop().ok_or(AWAY),
+                Err(error) => {
+                    tracing::warn!(queue = C::NAME, cause = describe(&error), "item not committed");
+                    is_away |= classify(&error) == Fault::Unavailable;
+                    Err(if classify(&error) == Fault::Permanent { REFUSED } else { AWAY })
+                }
+            };
+            tell::<C>(sender, answer);
         }
     }
 
@@ -136,6 +142,7 @@ impl<C: Commit> Writer<C> {
 }
 
 const AWAY: Unavailable = Unavailable("the database is away");
+const REFUSED: Unavailable = Unavailable("the database refused it");
 
 /// A sender that hung up gets no answer; its item is committed all the same.
 fn tell<C: Commit>(sender: Sender<C>, answer: Answer<C>) {

@@ -37,7 +37,7 @@ async fn once(connection: &mut PgConnection, id: Uuid, act: Act, action: &Action
     let acted = act_result(acted)?;
     if acted == Acted::Done {
         // A discard settles which opening the letter was about.
-        letter = read(connection, id).await?;
+        letter.opening_id = read(connection, id).await?.opening_id;
         let detail = json!({"queue": letter.queue, "kind": letter.kind, "cause": letter.cause});
         let action = Action { opening_id: letter.opening_id, detail, ..action.clone() };
         operator_actions::insert(connection, &action).await?;

@@ -5,7 +5,7 @@
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{ActError, Acts, Operator, about_opening, locked, seen};
+use super::{ActError, Acts, Operator, about_opening, as_expected, locked, seen};
 use crate::db::{self, erasure, operator_actions};
 use crate::domain::{Opening, OpeningId};
 
@@ -29,7 +29,7 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: Erase
     let action = acts.record(&operator.name(), "erase_opening", &id, reason);
     let action = about_opening(action, id.0, json!({}));
     let work = async move |connection: &mut PgConnection| {
-        let opening = locked(connection, id, expected_version).await?;
+        let opening = as_expected(locked(connection, id).await?, expected_version)?;
         let erased = check(&opening)?;
         match erased {
             Erased::Already => erasure::again(connection, &opening, action.at).await?,

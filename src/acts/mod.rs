@@ -1,8 +1,8 @@
 //! What people and callers do: a file per act. REST handlers and pages extract a request, call the act, and answer.
 //!
-//! `run` does it: state, follow-up and the record of the act commit together, and the ids are the same in every try of the
-//! commit, so that one call is one act. `rehearse` makes the same reads and the same decision, and writes nothing. A crash leaves
-//! either nothing or a whole act, which the caller's repeat finds.
+//! `run` does it: state, follow-up and the record of the act commit together. Every try of the commit has the same id of the act
+//! and the same key of its fact, so that one call is one act. `rehearse` makes the same reads and the same decision, and writes
+//! nothing. A crash leaves either nothing or a whole act, which the caller's repeat finds.
 
 pub mod backfill;
 mod dead_letter;
@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -56,6 +57,8 @@ pub struct Acts {
     pub flags: flags::Flags,
     /// Batches starts into common commits.
     pub starts: start::StartBatcher,
+    /// The right to read whether an opening is decided. One waiting caller at a time has it, so that they leave the pool to others.
+    pub waiting_reads: Arc<Semaphore>,
     /// Cancelled at shutdown, so that no caller is kept waiting.
     pub stopping: CancellationToken,
 }
@@ -87,13 +90,13 @@ fn about_opening(action: Action, opening: Uuid, detail: Value) -> Action {
     Action { opening_id: Some(opening), detail, ..action }
 }
 
-/// Reads the opening that an act is about, under its lock, and holds it to the version that the operator saw.
-async fn locked(connection: &mut PgConnection, id: OpeningId, expected: Option<i64>) -> Result<Opening, ActError> {
-    let anchor = openings::lock(connection, &[id.0]).await?.pop().ok_or(ActError::NotFound)?;
-    as_expected(anchor.opening, expected)
+/// Reads the opening that an act is about, under its lock. The lock waits for the commit of an earlier try, so that reads behind
+/// it see whether that try took effect.
+async fn locked(connection: &mut PgConnection, id: OpeningId) -> Result<Opening, ActError> {
+    Ok(openings::lock(connection, &[id.0]).await?.pop().ok_or(ActError::NotFound)?.opening)
 }
 
-/// Reads the same without its lock, for a rehearsal.
+/// Reads the opening without its lock, for a rehearsal, and holds it to the version that the operator saw.
 async fn seen(connection: &mut PgConnection, id: OpeningId, expected: Option<i64>) -> Result<Opening, ActError> {
     as_expected(openings::get(connection, id).await?.ok_or(ActError::NotFound)?, expected)
 }

@@ -4,7 +4,7 @@
 
 use sqlx::PgConnection;
 
-use super::{ActError, Acts, Operator, about_opening, locked, seen};
+use super::{ActError, Acts, Operator, about_opening, as_expected, locked, seen};
 use crate::db::{self, inbox, operator_actions};
 use crate::domain::{Fact, Opening, OpeningId, State};
 
@@ -23,10 +23,11 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: PollR
     let action = about_opening(action, id.0, serde_json::json!({}));
     let own = acts.clone();
     let work = async move |connection: &mut PgConnection| {
+        let opening = locked(connection, id).await?;
         if operator_actions::is_recorded(connection, action.id).await? {
             return Ok(());
         }
-        let opening = locked(connection, id, expected_version).await?;
+        let opening = as_expected(opening, expected_version)?;
         check(&opening)?;
         let fact = own.fact(&opening, "poll-request", &action, &Fact::PollRequested);
         inbox::insert(connection, &[fact]).await?;

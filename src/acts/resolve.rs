@@ -6,7 +6,7 @@
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{ActError, Acts, Operator, about_opening, locked, seen};
+use super::{ActError, Acts, Operator, about_opening, as_expected, locked, seen};
 use crate::db::{self, inbox, openings, operator_actions};
 use crate::domain::ids::{ActId, InboxId};
 use crate::domain::{Decision, Event, Fact, Knowledge, Opening, OpeningId, Resolution, Source, decide};
@@ -27,10 +27,11 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: Resol
     let (act, outcome) = (ActId(action.id), request.resolution.state());
     let own = acts.clone();
     let work = async move |connection: &mut PgConnection| {
+        let opening = locked(connection, id).await?;
         if operator_actions::is_recorded(connection, action.id).await? {
             return Ok(());
         }
-        let opening = locked(connection, id, request.expected_version).await?;
+        let opening = as_expected(opening, request.expected_version)?;
         request.check(&opening)?;
         let fact = own.fact(&opening, "resolve", &action, &request.fact(act));
         inbox::insert(connection, &[fact]).await?;

@@ -46,7 +46,8 @@ pub async fn run(acts: &Acts, admin: &Admin, request: SetFlagRequest) -> Result<
     Ok(holds)
 }
 
-/// Of the newest openings: how many would start on which flow, with the rules of now and with this one.
+/// Of the newest openings: how many would start on which flow, with the rules of now and with this one, if their callers named no
+/// flow. A flow that a caller names overrides the flag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlagRehearsal {
     pub openings: usize,

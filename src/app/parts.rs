@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use chrono::TimeDelta;
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +76,7 @@ impl Parts {
             secret_uses,
             flags: Flags::default(),
             starts: StartBatcher::default(),
+            waiting_reads: Arc::new(Semaphore::new(1)),
             stopping: CancellationToken::new(),
         };
         let state = AppState { acts, webhook_activity, refused_webhooks, metrics };

@@ -28,8 +28,10 @@ const REST: Duration = Duration::from_millis(8);
 const MAX_BATCHES: usize = 4;
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
-/// How often the process counts the backlog, writes webhook marks and secret uses, and tidies the metrics. The count of a long
-/// backlog takes part of a second. The marks that a crash loses are far fewer than a backfill looks back.
+/// How often the process counts the backlog: what comes between two counts goes beyond `INBOX_BACKLOG`.
+const COUNT: Duration = Duration::from_secs(1);
+/// How often the process writes webhook marks and secret uses, and tidies the metrics. The marks that a crash loses are far fewer
+/// than a backfill looks back.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Concurrent ticks of the poller. A tick claims many due timers and may wait a few seconds for polls. A few ticks
@@ -46,7 +48,7 @@ pub(super) fn start(
     let mut tasks = JoinSet::new();
     let mut spawn = Spawn { tasks: &mut tasks, context, stop };
     spawn_workers(&mut spawn);
-    spawn.every(UPKEEP, "backlog", move |context| {
+    spawn.every(COUNT, "backlog", move |context| {
         let backlog = backlog.clone();
         async move { backlog::check(&context, &backlog).await }
     });

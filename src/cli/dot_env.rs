@@ -64,8 +64,7 @@ fn assignment(line: &str) -> Result<Option<(&str, String)>, &'static str> {
     Ok(Some((name, literal(value)?)))
 }
 
-/// Parses a value. Single quotes: literal. Double quotes: with `\"`, `\\`, `\$` and `
-/// `. Unquoted: up to a comment, which begins with white space and `#`.
+/// Parses a value. Single quotes: literal. Double quotes: with `\"`, `\\`, `\$` and `\n`. Unquoted: up to a comment, which begins with white space and `#`.
 fn literal(text: &str) -> Result<String, &'static str> {
     const UNCLOSED: &str = "has an unclosed quote";
     let trimmed = text.trim_start();

@@ -14,7 +14,7 @@ pub struct RawSettings {
     #[command(flatten)]
     pub database: RawDatabase,
 
-    /// Log level, or a filter such as info,account_opening::workers=debug; libraries log below info only if named
+    /// Log level, or a filter such as info,account_opening::driver=debug; libraries log below info only if named
     #[arg(long, env, default_value = "info")]
     pub log: String,
     /// Log format: text or json

@@ -114,8 +114,9 @@ impl Claimed {
     }
 }
 
-/// Makes work of one topic due that waits because of an outage: deferred work, and work whose call failed. The gate
-/// still enforces a pause that the other side asked for. `all`: any waiting work. `subscribers`: only of these. Returns
+/// Makes work of one topic due that waits because its system was away: deferred work, and work whose last call timed out, met no
+/// connection, a server error or a throttle. `Recovery` calls it when a breaker closes. The gate still enforces a pause that the
+/// other side asked for. `all`: any waiting work. `subscribers`: only of these. Returns
 /// the number, at most `limit`; if equal, there may be more.
 pub async fn make_due(
     connection: &mut PgConnection,

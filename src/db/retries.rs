@@ -1,8 +1,8 @@
-//! Runs work on a connection of the pool: once for workers, with tries for requests.
+//! Runs a request's work on a connection of the pool.
 //!
 //! A request's work is done again after contention or a lost connection, so it must be safe to repeat: after a lost reply to
-//! COMMIT, only a read inside the work can tell whether the first try took effect. A connection whose work did not end is closed.
-//! It may hang, or hold an open transaction, and the next caller of the pool would meet both.
+//! COMMIT, only a read inside the work can tell whether the first try took effect. If the work does not end in time,
+//! its connection is closed: it may hang or hold an open transaction, and the pool's next caller would meet both.
 
 use std::time::{Duration, Instant};
 

@@ -174,7 +174,7 @@ pub enum Fact {
     PollRequested,
     /// An operator ends the opening.
     Resolved {
-        /// The act, whose record names the operator, the time and the reason.
+        /// The operator's act; its row in `operator_actions` has the operator, the time and the reason.
         act: ActId,
         /// The end that the operator chose.
         resolution: Resolution,

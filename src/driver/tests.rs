@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -176,4 +177,24 @@ fn a_rest_puts_off_no_look_that_was_to_be_sooner() {
     look.rest(now, REST, REST);
     look.wake(now);
     assert_eq!(look.at, now);
+}
+
+/// A panic, also one before the first await, and an error are retried, and a stop ends the task.
+#[tokio::test]
+async fn a_periodic_task_goes_on_after_a_panic_and_an_error_until_it_is_stopped() {
+    let (told, mut runs) = mpsc::unbounded_channel();
+    let begun = AtomicU32::new(0);
+    let run = move || {
+        let number = begun.fetch_add(1, Ordering::SeqCst);
+        told.send(number).unwrap();
+        assert!(number != 0, "scripted");
+        std::future::ready(if number == 1 { Err(TickError::Database(sqlx::Error::PoolTimedOut)) } else { Ok(()) })
+    };
+    let (ids, stop) = (Ids::new(Clock::system()), CancellationToken::new());
+    let task = tokio::spawn(every(Duration::from_millis(1), "scripted", ids, stop.clone(), run));
+    for number in 0..4 {
+        assert_eq!(timeout(Duration::from_secs(10), runs.recv()).await.unwrap(), Some(number));
+    }
+    stop.cancel();
+    timeout(Duration::from_secs(10), task).await.unwrap().unwrap();
 }

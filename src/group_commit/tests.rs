@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::*;
 
@@ -25,11 +26,11 @@ impl Commit for Scripted {
         self.begun.add_permits(1);
         self.permits.acquire().await.unwrap().forget();
         assert!(!items.contains(&0), "scripted");
-        if items.contains(&99) {
-            return Err(sqlx::Error::PoolTimedOut);
-        }
         if items.contains(&13) {
             return Err(sqlx::Error::RowNotFound);
+        }
+        if items.contains(&99) {
+            return Err(sqlx::Error::PoolTimedOut);
         }
         self.committed.lock().unwrap().push(items.to_vec());
         Ok(items.iter().map(|it| it * 2).collect())
@@ -92,8 +93,8 @@ async fn items_that_come_during_a_commit_share_the_next_one() {
 #[tokio::test]
 async fn an_item_that_is_refused_fails_no_other() {
     let queue = Queue::start(16);
-    let lost = Err(Unavailable("the database is away"));
-    assert_eq!(queue.send(&[1, 2, 13, 4]).await, [Ok(2), Ok(4), lost, Ok(8)]);
+    let refused = Err(Unavailable("the database refused it"));
+    assert_eq!(queue.send(&[1, 2, 13, 4]).await, [Ok(2), Ok(4), refused, Ok(8)]);
 }
 
 #[tokio::test]
@@ -105,16 +106,33 @@ async fn a_full_queue_refuses_and_a_panic_ends_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_database_all_are_told_at_once() {
+async fn once_the_database_is_away_the_rest_of_a_batch_is_told_without_a_try() {
     let queue = Queue::start(16);
-    assert_eq!(queue.send(&[99]).await, [Err(Unavailable("the database is away"))]);
+    let (refused, away) = (Err(Unavailable("the database refused it")), Err(Unavailable("the database is away")));
+    assert_eq!(queue.send(&[1, 13, 99, 2, 3]).await, [Ok(2), refused, away, away, away]);
+    assert_eq!(queue.committed(), [[1]]);
+    // `send` has taken the first one's permit; the batch, 13 alone and 99 alone follow.
+    assert_eq!(queue.scripted.begun.available_permits(), 3);
 }
 
 #[tokio::test]
-async fn the_writer_ends_when_the_last_handle_is_gone_and_the_queue_is_empty() {
-    let queue = Queue::start(16);
-    queue.send(&[1, 2]).await;
-    let Queue { handle, writer, .. } = queue;
+async fn after_the_last_handle_is_gone_the_rest_of_the_queue_is_committed_and_the_writer_ends() {
+    let Queue { scripted, handle, writer } = Queue::start(16);
+    let mut senders = JoinSet::new();
+    let mut write = |item| {
+        let handle = handle.clone();
+        senders.spawn(async move { handle.write(item).await });
+    };
+    write(1);
+    scripted.begun.acquire().await.unwrap().forget();
+    write(2);
+    write(3);
+    while handle.0.capacity() > 14 {
+        tokio::task::yield_now().await;
+    }
+    senders.shutdown().await;
     drop(handle);
+    scripted.permits.add_permits(1_000);
     writer.await.unwrap();
+    assert_eq!(scripted.committed.lock().unwrap().concat(), [1, 2, 3]);
 }

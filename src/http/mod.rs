@@ -43,7 +43,7 @@ impl Deref for AppState {
 }
 
 impl AppState {
-    /// Reads from the database, with tries.
+    /// Reads from the database, with tries. The work may also write what is safe to write twice.
     ///
     /// # Errors
     /// 503 when the database is away, too busy or does not answer in time, 500 when it refuses the statement.

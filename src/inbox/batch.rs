@@ -50,8 +50,11 @@ impl InboxWorker {
         let mut result = tokio::time::timeout(WITHIN, work).await;
         if let Which::Due(limit) = which {
             // Also after a failure: if the batch took too long, the next one must be smaller.
-            let was_full = matches!(&result, Ok(Ok(it)) if it.decided.may_be_more);
-            self.pace.learn(limit, was_full, started.elapsed());
+            let (claimed, may_be_more) = match &result {
+                Ok(Ok(it)) => (it.decided.claimed, it.decided.may_be_more),
+                _ => (0, false),
+            };
+            self.pace.learn(limit, claimed, may_be_more, started.elapsed());
         }
         match &mut result {
             Ok(Ok(committed)) => {

@@ -30,15 +30,16 @@ impl Pace {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Learns from a batch of at most `limit` facts. A quick batch that left nothing due says nothing about a larger one.
-    pub fn learn(&self, limit: u32, was_full: bool, took: Duration) {
+    /// Learns from a batch that took `claimed` of at most `limit` facts; `may_be_more`: it left due facts. A batch that left none says
+    /// nothing about a larger one. The limit doubles if twice as many facts would fit into the time at the batch's own speed.
+    pub fn learn(&self, limit: u32, claimed: u64, may_be_more: bool, took: Duration) {
         let next = if took > WITHIN {
             let share = WITHIN.as_secs_f64() / took.as_secs_f64();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a small number")]
             let smaller = (f64::from(limit) * share) as u32;
             // One slow commit is not the machine: at most by half.
             smaller.max(limit / 2)
-        } else if was_full && took < WITHIN / 2 {
+        } else if may_be_more && fits(u64::from(limit) * 2, claimed, took) {
             limit.saturating_mul(2)
         } else {
             return;
@@ -49,16 +50,32 @@ impl Pace {
     }
 }
 
+/// Whether so many facts fit into a batch's time, at the speed of one that took `claimed`.
+fn fits(facts: u64, claimed: u64, took: Duration) -> bool {
+    took.as_nanos() * u128::from(facts) < WITHIN.as_nanos() * u128::from(claimed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Batches that were full: they took as many facts as they might, and left some or not.
     fn after(batches: &[(bool, u64)]) -> u32 {
         let pace = Pace::default();
-        for (was_full, milliseconds) in batches {
-            pace.learn(pace.limit(), *was_full, Duration::from_millis(*milliseconds));
+        for (may_be_more, milliseconds) in batches {
+            let limit = pace.limit();
+            pace.learn(limit, limit.into(), *may_be_more, Duration::from_millis(*milliseconds));
         }
         pace.limit()
+    }
+
+    #[test]
+    fn a_batch_of_a_few_facts_is_not_taken_for_a_quick_one() {
+        let pace = Pace::default();
+        pace.learn(64, 8, true, Duration::from_millis(20));
+        assert_eq!(pace.limit(), 64, "128 such facts take 320 ms");
+        pace.learn(64, 32, true, Duration::from_millis(20));
+        assert_eq!(pace.limit(), 128, "and 128 of these 80 ms");
     }
 
     #[test]

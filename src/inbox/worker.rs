@@ -55,7 +55,7 @@ pub struct Decided {
     pub webhooks: BTreeMap<(String, String), Time>,
     /// Providers and markets with a waiting opening.
     pub waits: BTreeSet<(String, String)>,
-    /// Whether more facts may be due: it took its maximum, or made some due.
+    /// Whether more facts may be due: a lane filled its share, limit or bytes cut the batch off, or it made some due.
     pub may_be_more: bool,
 }
 

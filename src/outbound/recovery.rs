@@ -63,14 +63,29 @@ impl Worker for Recovery {
         let mut recovered = Recovered::default();
         for gate in self.gates.all() {
             let Some(reopened) = gate.take_reopened() else { continue };
-            let result = self.recover(&gate, reopened).await;
-            if !result.as_ref().is_ok_and(|it| it.complete) {
-                gate.put_back(reopened);
+            let mut unfinished = Unfinished { gate: &gate, reopened: Some(reopened) };
+            let made_due = self.recover(&gate, reopened).await?;
+            if made_due.complete {
+                unfinished.reopened = None;
             }
-            recovered.made_due += result?.rows;
+            recovered.made_due += made_due.rows;
             recovered.closed += 1;
         }
         Ok(recovered)
+    }
+}
+
+/// Gives a gate its reopening back, unless all of its work is due: also after an error or a panic.
+struct Unfinished<'a> {
+    gate: &'a Gate,
+    reopened: Option<Reopened>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(reopened) = self.reopened.take() {
+            self.gate.put_back(reopened);
+        }
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Relayed {
     pub attempts: Vec<(Topic, &'static str, &'static str)>,
     /// Rows that another worker had claimed by the settlement.
     pub lost_leases: u64,
-    /// Whether more may be due: it claimed its maximum, or concurrent ticks used the capacity.
+    /// Whether more may be due: it claimed its maximum, a lane filled its share, or concurrent ticks used the capacity.
     pub may_be_more: bool,
 }
 

@@ -22,8 +22,10 @@ string_enum!(
 );
 
 const OURS: &str = env!("CARGO_CRATE_NAME");
+/// The members of the workspace that run in the service's process. A level of [`OURS`] holds for them too.
+const MEMBERS: [&str; 2] = ["private_postgres", "world"];
 
-/// A filter in the form of `tracing_subscriber::EnvFilter`, such as `info` or `info,account_opening::workers=debug`.
+/// A filter in the form of `tracing_subscriber::EnvFilter`, such as `info` or `info,account_opening::driver=debug`.
 ///
 /// Levels below `info` apply to our own modules only, unless the filter names a library (`info,hyper=trace`): libraries
 /// may quote the data they carry, so `LOG=trace` must not write customers' data into the log.
@@ -41,7 +43,7 @@ pub struct WrongFilter;
 
 impl LogFilter {
     /// The expected form of the setting.
-    pub const EXPECTED: &str = "a level (off, error, warn, info, debug, trace), optionally with levels of modules, such as info,account_opening::workers=debug";
+    pub const EXPECTED: &str = "a level (off, error, warn, info, debug, trace), optionally with levels of modules, such as info,account_opening::driver=debug";
 
     /// Parses a filter. Stricter than `EnvFilter`, which reads an unknown word as a module's name: `warning` or
     /// `verbose` alone would disable all logs. Each part must be a level or contain one, and our modules must have a
@@ -65,7 +67,11 @@ impl LogFilter {
             speaks |= what == OURS;
             named.extend((!target.is_empty()).then(|| target.to_owned()));
         }
-        let filter = EnvFilter::try_new(parts.join(",")).map_err(|_| WrongFilter)?;
+        let of_members = parts.iter().filter_map(|it| it.strip_prefix(OURS)).filter(|it| it.starts_with('='));
+        let of_members: Vec<String> = of_members.flat_map(|level| MEMBERS.map(|it| format!("{it}{level}"))).collect();
+        // The members first: a directive of their own, further on, has the last word.
+        let all: Vec<&str> = of_members.iter().map(String::as_str).chain(parts.iter().copied()).collect();
+        let filter = EnvFilter::try_new(all.join(",")).map_err(|_| WrongFilter)?;
         if speaks { Ok(Self { filter, named }) } else { Err(WrongFilter) }
     }
 
@@ -74,6 +80,7 @@ impl LogFilter {
         let target = metadata.target();
         *metadata.level() <= Level::INFO
             || target.starts_with(OURS)
+            || MEMBERS.iter().any(|member| target.starts_with(member))
             || named.iter().any(|named| target.starts_with(named.as_str()))
     }
 }
@@ -109,6 +116,16 @@ mod tests {
         assert!(named("debug,[request]=trace").is_empty());
         let all = " info , hyper=trace,sqlx::query[request]=debug,rustls=off,";
         assert_eq!(named(all), ["hyper", "sqlx::query", "rustls"]);
+    }
+
+    /// The private Postgres tells that it restarts, also where only our modules have a level.
+    #[test]
+    fn a_level_of_ours_holds_for_the_members_of_the_workspace() {
+        let filter = |text: &str| LogFilter::parse(text).unwrap().filter.to_string();
+        for member in MEMBERS {
+            assert!(filter("account_opening=info").contains(&format!("{member}=info")), "{member}");
+            assert!(!filter("info,account_opening::driver=debug").contains(member), "{member}");
+        }
     }
 
     /// G12

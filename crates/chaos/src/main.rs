@@ -75,7 +75,7 @@ struct Arguments {
     #[arg(long, value_parser = controls::names().collect::<Vec<_>>())]
     control: Option<String>,
     /// The program to test [default: account-opening beside this program; for a control, a build without defences]
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["controls", "judge"])]
     service: Option<PathBuf>,
 }
 

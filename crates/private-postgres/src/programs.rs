@@ -47,8 +47,8 @@ impl Search {
         Self { given, folders }
     }
 
-    /// The first installation that `account` can run and whose major version equals `wanted` (the text of a
-    /// `PG_VERSION`), if given. `cluster` is for the error message.
+    /// Finds the first installation that `account` can run. `wanted` is the text of a cluster's `PG_VERSION`: the installation must
+    /// have that major version. `cluster` is for the error message.
     pub(super) async fn find(
         &self,
         account: &Account,

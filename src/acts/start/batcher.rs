@@ -2,9 +2,9 @@
 //! all.
 //!
 //! Starts that come while the last commits run share the next one: batches grow with the load, and no timer delays a start. A
-//! batch waits for no other transaction: a start whose key another transaction is writing gets a commit of its own. Invariant:
-//! each queued start is answered, or its request comes to a permit. A crash leaves the committed starts, and each caller's repeat
-//! finds its own under its key.
+//! batch waits for no other transaction: if another transaction is writing a start's key, that start gets a commit of its
+//! own. Invariant: each queued start is answered, or its request comes to a permit. A crash leaves the committed starts, and each
+//! caller's repeat finds its own under its key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

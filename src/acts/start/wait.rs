@@ -4,6 +4,7 @@
 //! caller settles the key with its answer, or a repeat does once that time has passed. Every later repeat is given the same
 //! answer. A crash of the waiting process leaves that to the repeat.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -32,14 +33,23 @@ pub(super) async fn wait(acts: &Acts, id: OpeningId, until: Time) {
 async fn decided(acts: &Acts, id: OpeningId) {
     loop {
         sleep(LOOK).await;
-        let read =
-            db::once(&acts.cell.pool, async move |connection: &mut PgConnection| openings::get(connection, id).await);
-        match read.await {
+        match read(acts, id).await {
             Ok(Some(opening)) if opening.state_name().status() != Status::InProgress => return,
             Ok(_) => {}
             Err(error) => tracing::debug!(cause = describe(&error), "a waiting request cannot read its opening yet"),
         }
     }
+}
+
+/// Reads in a task of its own: the end of the wait drops this future, and a dropped read would cost its connection.
+async fn read(acts: &Acts, id: OpeningId) -> sqlx::Result<Option<Opening>> {
+    let Ok(permit) = Arc::clone(&acts.waiting_reads).acquire_owned().await else { return Ok(None) };
+    let pool = acts.cell.pool.clone();
+    let reading = tokio::spawn(async move {
+        let _permit = permit;
+        db::once(&pool, async move |connection: &mut PgConnection| openings::get(connection, id).await).await
+    });
+    reading.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// By the clock, which repeats go by; and by the time that passes, should the clock be set back.

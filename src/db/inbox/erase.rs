@@ -1,4 +1,4 @@
-//! Erases facts about openings whose personal data is erased: their content goes, their arrival stays recorded.
+//! When an operator erases an opening's personal data, its facts lose their content and keep the record of their arrival.
 //!
 //! The body's digest stays, so that the same event is still recognised as a duplicate (P4).
 

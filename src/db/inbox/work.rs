@@ -1,4 +1,4 @@
-//! Decides facts: each is settled in the transaction that claimed it.
+//! Settles facts, each in the transaction that claimed it.
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;

@@ -41,10 +41,10 @@ pub enum Settled {
     /// Not sent: breaker, pause or permits deferred it. It waits as if it had not been claimed.
     Held {
         at: Time,
-        /// The reason: `breaker_open`, `probing`, `throttled` or `crowded`.
+        /// The reason: `breaker_open`, `probing`, `throttled`, `crowded`; of tickets also `index_lag` and `overtaken`.
         class: &'static str,
     },
-    /// Not started because of a shutdown: the lease is released.
+    /// Not started, because of a shutdown or because the rest of the lease was too short: the lease is released.
     Released,
 }
 

@@ -4,7 +4,8 @@ use sqlx::PgConnection;
 
 use crate::db::mentions::Mentions;
 
-/// Deletes rows whose body, headers or path match. They were never parsed, so their bytes are searched.
+/// Deletes refused webhooks whose body, headers or path mention the opening or its customer. The service never parsed them, so the statement
+/// searches their bytes.
 pub async fn erase(connection: &mut PgConnection, mentions: &Mentions) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- refused_webhooks::erase

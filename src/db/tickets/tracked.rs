@@ -18,7 +18,7 @@ pub struct Tracked {
     pub revision: i64,
     /// The key at the tracker, once known.
     pub tracker_key: Option<String>,
-    /// The time of a create call whose outcome is unknown.
+    /// When the relay sent a create call to the tracker; set until the relay knows the call's outcome.
     pub creation_sent_at: Option<Time>,
     /// The time at which the database server's start was noticed: marks of earlier create calls may be lost.
     pub server_noticed_at: Option<Time>,

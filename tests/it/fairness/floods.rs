@@ -63,7 +63,7 @@ async fn one_markets_flood_delays_no_other_market() {
         tracking_ids.push(tracking_id(id).await);
     }
     flood(&app, &tracking_ids, FLOOD).await;
-    // A replica that has decided nothing about it finds its lane too.
+    // The insert finds the lane, so that a replica that has decided nothing about the opening finds it too.
     let replica = app.replica().await;
     app.webhook().status(&tracking_id(&other).await, "IN_PROGRESS").to(&replica).acknowledged().await;
     app.webhook().completed(&tracking_id(&other).await, IBAN).acknowledged().await;
@@ -71,7 +71,11 @@ async fn one_markets_flood_delays_no_other_market() {
 
     let decided = batch(&app).await;
     assert_eq!(app.opening(&other).await["status"], "succeeded", "decided in the next batch");
-    assert!(decided.claimed > 1, "what its lane does not take goes to the flood: {decided:?}");
+    assert_eq!(
+        decided.claimed,
+        2 + 32,
+        "both facts of NL, and of DE its share of 64 places for two lanes: {decided:?}"
+    );
     assert!(waiting(&app).await > 1_000);
     app.finish().await;
 }

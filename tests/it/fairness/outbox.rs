@@ -67,17 +67,18 @@ async fn one_subscribers_deliveries_delay_no_others() {
         let (token, until) = (app.state.shell.ids.next(), app.now() + TimeDelta::minutes(1));
         let mut connection = app.pool.acquire().await.unwrap();
         let claimed = outbox::claim(&mut connection, Topic::DeliverEvent, token, app.now(), until, &shut, limit);
-        by_subscriber(&claimed.await.unwrap())
+        let claimed = claimed.await.unwrap();
+        (by_subscriber(&claimed), claimed.iter().any(|it| it.fills_share))
     };
     let counts = |one: usize, two: usize| {
         let counts = [(ONE.to_owned(), one), (TWO.to_owned(), two)];
         counts.into_iter().filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>()
     };
-    assert_eq!(claim(&[], 6).await, counts(3, 3));
-    assert_eq!(claim(&[ONE], 50).await, counts(0, 7), "a shut lane has no share");
-    assert_eq!(claim(&[ONE], 50).await, counts(0, 0));
-    assert_eq!(claim(&[], 50).await, counts(50, 0));
-    assert_eq!(claim(&[], 1_000).await, counts(47, 0));
+    assert_eq!(claim(&[], 6).await, (counts(3, 3), true));
+    assert_eq!(claim(&[ONE], 50).await, (counts(0, 7), false), "a shut lane has no share");
+    assert_eq!(claim(&[ONE], 50).await, (counts(0, 0), false));
+    assert_eq!(claim(&[], 50).await, (counts(50, 0), true));
+    assert_eq!(claim(&[], 1_000).await, (counts(47, 0), false));
     // They are nobody's that there is: what was claimed here need not be sent.
     // What is in no archive does not leave, unless nobody watches.
     sqlx::raw_sql(

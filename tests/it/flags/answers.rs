@@ -9,6 +9,7 @@ use account_opening::http::internal;
 use account_opening::http::listener::Limits;
 use account_opening::outbound::breaker::Forced;
 use chrono::TimeDelta;
+use futures::future::join_all;
 use serde_json::json;
 use world::{Decision, Endpoint, Plan, Verdict};
 
@@ -177,7 +178,7 @@ async fn the_answer_comes_also_when_the_workers_of_another_replica_do_the_work()
     let own = app.internal.clone();
     let mut app = app;
     std::mem::swap(&mut app.internal, &mut other);
-    // It goes to the replica that has no workers; those that run here have wakers and a lookout of their own.
+    // It goes to the replica that has no workers; those that run here have wakers of their own.
     let first = answered(&app, sync(&app).plan(Plan::default())).await;
     assert_eq!(first.status, 201, "{first:?}");
     app.internal = own;
@@ -258,5 +259,38 @@ async fn retry_after_is_what_is_left_of_the_breakers_time() {
     app.pass(TimeDelta::seconds(20));
     let answer = answered(&app, sync(&app).plan(Plan::default())).await;
     assert_eq!(answer.status, 201, "the probe is let through");
+    app.finish().await;
+}
+
+/// P19: of all callers that wait only one reads at a time, so that a table that is locked takes the pool from no webhook.
+#[tokio::test]
+async fn callers_that_wait_for_a_locked_table_hold_one_connection() {
+    const CALLERS: i64 = 30;
+    let app = TestApp::with().settings(|it| it.sync_wait = "60s".to_owned()).start().await;
+    let callers = join_all((0..CALLERS).map(|_| sync(&app).plan(Plan::default()).send()));
+    let most = async {
+        let started = async || (count(&app, "select count(*) from account_openings").await == CALLERS).then_some(());
+        eventually("all are started", started).await;
+        let mut lock = app.pool.begin().await.unwrap();
+        sqlx::query("lock table account_openings in access exclusive mode").execute(&mut *lock).await.unwrap();
+        let reading = "select count(*) from pg_stat_activity
+                        where datname = current_database() and wait_event_type = 'Lock' and query like '%openings::get%'";
+        eventually("one waits", async || (count(&app, reading).await > 0).then_some(())).await;
+        let mut most = 0;
+        // In this time each of them would read ten times.
+        for _ in 0..100 {
+            most = most.max(count(&app, reading).await);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        lock.rollback().await.unwrap();
+        app.pass(TimeDelta::seconds(60));
+        most
+    };
+    let (answers, most) = tokio::join!(callers, most);
+    assert_eq!(most, 1, "connections that wait");
+    for answer in answers {
+        assert_eq!(answer.status(), 202);
+    }
+    app.settle().await;
     app.finish().await;
 }

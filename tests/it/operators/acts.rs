@@ -30,9 +30,14 @@ async fn polls_redrives_and_discards_are_recorded_once_each() {
         taken(&app, &format!("/v1/dead-letters/{letter}/discard"), &json!({"reason": "of no use"})).await;
     }
     let words = |it: &Value| ["who", "action", "reason"].map(|name| it[name].as_str().unwrap().to_owned());
-    let acts: Vec<_> = actions(&app, &id).await.iter().map(words).collect();
-    assert_eq!(acts, [["operator", "poll_opening", ""], ["operator", "redrive_dead_letter", "repaired"]]);
+    let acts = actions(&app, &id).await;
+    let told: Vec<_> = acts.iter().map(words).collect();
+    assert_eq!(told, [["operator", "poll_opening", ""], ["operator", "redrive_dead_letter", "repaired"]]);
+    // The record says why the letter was dead: the act itself takes the cause off the row.
+    let why = json!("rejected");
+    assert_eq!((&acts[1]["detail"]["kind"], &acts[1]["detail"]["cause"]), (&json!("create_profile"), &why));
     let acts = actions(&app, &other).await;
+    assert_eq!(acts[0]["detail"]["cause"], why);
     assert_eq!(words(&acts[0]), ["operator", "discard_dead_letter", "of no use"]);
     assert_eq!((acts.len(), &acts[0]["subject"], &acts[0]["opening_id"]), (1, &json!(letter), &json!(other)));
     assert_eq!(app.items("/v1/operator-actions").await.len(), 3);

@@ -20,7 +20,7 @@ async fn a_log_filter_that_would_silence_the_errors_is_refused_with_what_it_take
         "hyper",
         "info,hyper=",
         "info,=debug",
-        "account_opening::workers=debug",
+        "account_opening::driver=debug",
         "[request]=debug",
         "\u{661}",
         "\u{feff}info",

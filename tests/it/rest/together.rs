@@ -70,12 +70,12 @@ async fn body(response: reqwest::Response) -> Value {
 #[tokio::test]
 async fn starts_that_wait_together_share_a_commit() {
     let app = TestApp::start().await;
-    let answers = together(&app, (0..16).map(|n| (format!("key-{n}"), "cus_1"))).await;
+    let answers = together(&app, (0..40).map(|n| (format!("key-{n}"), "cus_1"))).await;
     let mut ids = BTreeSet::new();
     for answer in answers {
         ids.insert(body(answer).await["id"].as_str().unwrap().to_owned());
     }
-    assert_eq!(ids.len(), 16);
+    assert_eq!(ids.len(), 40);
     let commits: i64 = sqlx::query_scalar("select count(distinct xmin::text) from account_openings")
         .fetch_one(&app.pool)
         .await
@@ -112,7 +112,7 @@ async fn one_start_that_is_refused_fails_none_of_its_neighbours() {
         .await
         .unwrap();
     let customer = |n| if n == 7 { "poison" } else { "cus_1" };
-    let answers = together(&app, (0..8).map(|n| (format!("key-{n}"), customer(n)))).await;
+    let answers = together(&app, (0..20).map(|n| (format!("key-{n}"), customer(n)))).await;
     for (n, answer) in answers.into_iter().enumerate() {
         if n == 7 {
             problem(answer, 500, "internal").await;
@@ -120,7 +120,7 @@ async fn one_start_that_is_refused_fails_none_of_its_neighbours() {
             body(answer).await;
         }
     }
-    assert_eq!(app.items("/v1/account-openings").await.len(), 2 + 7);
+    assert_eq!(app.items("/v1/account-openings").await.len(), 2 + 19);
     app.finish().await;
 }
 

@@ -42,7 +42,7 @@ pub struct Seen {
     pub cut: u64,
     pub half_closed: u64,
     pub delayed: u64,
-    /// COMMITs confirmed by Postgres whose answer the service never received.
+    /// Answers to COMMIT that Postgres sent and the proxy kept from the service.
     pub commits_lost: u64,
     /// Of these, COMMITs chosen by [`Proxy::lose_commits_of`].
     pub chosen_commits_lost: u64,

@@ -14,7 +14,7 @@ use crate::http::internal::path::Id;
 use crate::http::internal::reason::{self, Reason};
 use crate::http::problem::ApiError;
 
-/// Makes a dead letter pending again and keeps its attempts.
+/// Makes a dead letter pending again: its attempts count from zero, and their log is kept.
 #[utoipa::path(
     post,
     path = "/v1/dead-letters/{id}/redrive",

@@ -65,6 +65,8 @@ impl Description {
 impl Operation {
     fn new(path: &str, method: &str, described: &Value) -> Self {
         let body = &described["requestBody"];
+        // A poll needs no reason, and alone may come without a body.
+        assert_eq!(body["required"] == true, !body.is_null() && !path.ends_with("/poll"), "{path}");
         Self {
             method: method.to_uppercase(),
             path: path.to_owned(),
