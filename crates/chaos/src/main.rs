@@ -38,6 +38,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 
+use self::program::Program;
 use self::run::{Asked, say};
 
 /// Runs three replicas of the service under faults and load, and judges the result.
@@ -133,9 +134,10 @@ async fn play(arguments: &Arguments) -> anyhow::Result<u8> {
         messages_per_second: arguments.messages,
         reads_per_second: arguments.reads,
         folder: folder.clone(),
-        service: service(arguments).await?,
+        service: Program::at(service(arguments).await?)?,
         control: arguments.control.clone(),
     };
+    say(&format!("testing {}", asked.service));
     let outcome = run::run(&asked).await?;
     if arguments.json {
         println!("{}", serde_json::to_string(&outcome)?);

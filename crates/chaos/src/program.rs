@@ -1,14 +1,39 @@
 //! Finds the service's program: the one built beside this executable, or a build without defences.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::Context as _;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
 use tokio::process::Command;
 
 use crate::run::say;
 
 const NAME: &str = "account-opening";
+
+/// The program that a run tests. A run that was not started by `cargo run` may find an old build beside it, so its outcome says
+/// when the program was built.
+#[derive(Clone, Serialize)]
+pub struct Program {
+    pub path: PathBuf,
+    pub built_at: DateTime<Utc>,
+}
+
+impl Program {
+    pub fn at(path: PathBuf) -> anyhow::Result<Self> {
+        let modified = path.metadata().and_then(|it| it.modified());
+        let built_at = modified.with_context(|| path.display().to_string())?.into();
+        Ok(Self { path, built_at })
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, built at {}", self.path.display(), self.built_at.to_rfc3339_opts(SecondsFormat::Secs, true))
+    }
+}
 
 /// The program beside this executable. Under `cargo run` it is built first, so that the tested build is current.
 pub async fn beside() -> anyhow::Result<PathBuf> {

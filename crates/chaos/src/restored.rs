@@ -52,7 +52,7 @@ pub async fn play(asked: &Asked) -> anyhow::Result<Restored> {
     let plan = Plan { faults: std::collections::BTreeMap::new(), ..asked.plan() };
     let making = Making {
         folder: &folder,
-        service: &asked.service,
+        service: &asked.service.path,
         plan,
         control: asked.control.as_deref(),
         environment: &ENVIRONMENT,

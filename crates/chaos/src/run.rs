@@ -14,6 +14,7 @@ use crate::checker::{self, Inputs, Moment, Report};
 use crate::controls::{self, Control, Deal};
 use crate::files::now;
 use crate::load::{self, Load};
+use crate::program::Program;
 use crate::record::{Fault, Plan, Seen};
 use crate::strikes::{self, Strike};
 use crate::world::{HISTORY_KEY, Making, REPLICAS, TOKEN, WEBHOOK_SECRET, World};
@@ -36,7 +37,7 @@ pub struct Asked {
     pub reads_per_second: f64,
     /// The folder of its files.
     pub folder: PathBuf,
-    pub service: PathBuf,
+    pub service: Program,
     /// The removed defence. Such a run ends at its first violation.
     pub control: Option<String>,
 }
@@ -72,6 +73,7 @@ impl Asked {
 #[derive(Serialize)]
 pub struct Outcome {
     pub passed: bool,
+    pub service: Program,
     pub seed: u64,
     pub seconds: u64,
     pub control: Option<String>,
@@ -94,6 +96,7 @@ impl Outcome {
         let struck = |fault| report.faults.get(&fault).map_or(0, |it| it.with_evidence);
         Self {
             passed: false,
+            service: asked.service.clone(),
             seed: asked.seed,
             seconds: asked.seconds,
             control: asked.control.clone(),
@@ -173,9 +176,14 @@ async fn take_back(asked: &Asked) -> anyhow::Result<Outcome> {
 async fn first_part(asked: &Asked, control: Option<&Control>) -> anyhow::Result<Outcome> {
     let (plan, out) = (asked.plan(), asked.control.as_deref());
     say("starting Postgres, the outside world and three services");
-    let world =
-        World::start(&Making { folder: &asked.folder, service: &asked.service, plan, control: out, environment: &[] })
-            .await?;
+    let world = World::start(&Making {
+        folder: &asked.folder,
+        service: &asked.service.path,
+        plan,
+        control: out,
+        environment: &[],
+    })
+    .await?;
     let mut lives = look_after(&world);
     let played = match control {
         Some(control) => {
@@ -372,7 +380,8 @@ impl fmt::Display for Outcome {
         };
         write!(
             f,
-            "seed {}, {} s: {verdict} ({} violations); files in {}",
+            "service: {}\nseed {}, {} s: {verdict} ({} violations); files in {}",
+            self.service,
             self.seed,
             self.seconds,
             self.violations(),
