@@ -29,8 +29,8 @@ pub async fn run(world: &World, options: &Options, other: &Path) -> Result<bool,
     let mut builds = Vec::new();
     for (name, build) in [("the other", other), ("this", this_build())] {
         let database = name.replace(' ', "_");
-        // Each has databases of its own: none works behind the other.
-        let mut setting = Setting::of(world, Cell::make(world, &database).await, build, 1).await;
+        // Each has databases of its own, with its own schema: none works behind the other.
+        let mut setting = Setting::of(world, Cell::of(world, &database, build).await, build, 1).await;
         setting.warm_up(&mut results).await;
         let openings = Openings::start(world, build, &format!("openings_of_{database}")).await;
         builds.push((name, setting, openings));

@@ -1,13 +1,14 @@
 //! One database of the cluster, with its openings.
 
+use std::path::Path;
 use std::time::Duration;
 
-use account_opening::db::migrations;
 use sqlx::{Connection, PgConnection};
 
 use crate::fill::{fill, fill_many, run};
 use crate::limit;
 use crate::rows::Life;
+use crate::service::{migrate, this_build};
 use crate::world::World;
 
 const LOOK: Duration = Duration::from_millis(5);
@@ -23,12 +24,17 @@ pub struct Cell {
 
 impl Cell {
     pub async fn make(world: &World, name: &str) -> Self {
+        Self::of(world, name, this_build()).await
+    }
+
+    /// The same with the schema of another build.
+    pub async fn of(world: &World, name: &str, build: &Path) -> Self {
         let mut first = PgConnection::connect(world.cluster.url()).await.expect("Postgres answers");
         run(&mut first, &format!("create database {name}")).await;
         first.close().await.expect("Postgres answers");
         let url = world.cluster.url_for(name);
+        migrate(build, &url).await;
         let mut connection = PgConnection::connect(&url).await.expect("Postgres answers");
-        migrations::migrate(&mut connection, "public").await.expect("the migrations");
         limit::install(&mut connection).await;
         Self { url, connection, waiting: world.waiting(), next: 1 }
     }

@@ -34,7 +34,7 @@ pub struct Openings<'a> {
 
 impl<'a> Openings<'a> {
     pub async fn start(world: &'a World, build: &Path, name: &str) -> Self {
-        let mut cell = Cell::make(world, name).await;
+        let mut cell = Cell::of(world, name, build).await;
         let empty = size_of(&mut cell.connection).await;
         let service = Service::start(build, &cell.url, &world.simulator.base_url()).await;
         Self { world, cell, service, next: 0, empty }

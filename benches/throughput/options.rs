@@ -38,7 +38,7 @@ pub struct Options {
     /// Instead: one, two and four services on one database
     #[arg(long, group = "mode")]
     pub replicas: bool,
-    /// Instead: another build of the service, of the same schema, beside this one: what a change brought
+    /// Instead: another build of the service beside this one: what a change brought
     #[arg(long, group = "mode", value_name = "PROGRAM", value_parser = program)]
     pub against: Option<PathBuf>,
     /// Instead: a steady load over 256 connections, and the service's memory

@@ -39,6 +39,15 @@ pub fn this_build() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_account-opening"))
 }
 
+/// Applies the migrations of a build.
+pub async fn migrate(build: &Path, database: &str) {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let mut command = Command::new(build);
+    command.arg("migrate").current_dir(folder.path()).env("DATABASE_URL", database);
+    let migrated = command.stdin(Stdio::null()).stdout(Stdio::null()).status().await.expect("the service starts");
+    assert!(migrated.success(), "the migrations");
+}
+
 impl Service {
     /// Starts a build of the service on `database`, with `world` around it, and waits until it is ready.
     pub async fn start(build: &Path, database: &str, world: &str) -> Self {
