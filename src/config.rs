@@ -22,9 +22,9 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::text::string_enum;
 use crate::outbound::breaker::Rules;
 use crate::provider::nexusbank::NexusBankSettings;
-use crate::services::Subscriber;
 use crate::services::tracker::TrackerSettings;
 use crate::settings::{Checker, SettingError, duration, given, list_of, to_delta};
+use crate::sinks::{self, SinkSettings};
 use crate::telemetry::{LogFilter, LogFormat};
 
 /// Some providers repeat webhooks for this long; duplicates must be recognised for longer.
@@ -67,7 +67,7 @@ pub struct Settings {
     /// None: a key is generated and kept in the data directory.
     pub history_key: Option<HistoryKey>,
     pub dashboard_url: String,
-    pub event_subscribers: Vec<Subscriber>,
+    pub event_subscribers: Vec<SinkSettings>,
     pub nexusbank: NexusBankSettings,
     pub profile_service_url: String,
     pub card_service_url: String,
@@ -170,8 +170,8 @@ impl RawSettings {
             event_subscribers: check.secret(
                 "EVENT_SUBSCRIBERS",
                 &self.event_subscribers,
-                parse::SUBSCRIBERS,
-                parse::subscribers,
+                sinks::EXPECTED,
+                sinks::parse,
             ),
             nexusbank: self.nexusbank.check(&mut check, tolerance),
             profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),

@@ -20,7 +20,8 @@
 //! | [`reconciliation`] | compares what the service holds with a provider's reports |
 //! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
 //! | [`outbound`] | calls to other systems: client, permits, circuit breaker, errors by meaning |
-//! | [`services`] | profile service, card issuer, subscribers |
+//! | [`services`] | profile service, card issuer, ticket tracker |
+//! | [`sinks`] | where events go: signed HTTP |
 //! | [`faults`] | injected faults for tests |
 //! | [`app`], [`cli`], [`config`], [`settings`] | wiring and start, subcommands, the settings and how they are read |
 //! | [`clock`], [`shell`], [`telemetry`], [`token_bucket`] | time and ids, what acts share, logs and metrics, rates |
@@ -45,6 +46,7 @@ pub mod refused_webhooks;
 pub mod services;
 pub mod settings;
 pub mod shell;
+pub mod sinks;
 pub mod telemetry;
 pub mod token_bucket;
 pub mod webhook_activity;

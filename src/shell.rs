@@ -8,7 +8,8 @@ use crate::driver::Wakers;
 use crate::faults::FaultPoint;
 use crate::outbound::{Gates, PollBudget};
 use crate::provider::Providers;
-use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
+use crate::services::{CardIssuer, ProfileService, Tracker};
+use crate::sinks::Sinks;
 
 /// Time, ids and injected faults as parameters, which makes a run repeatable.
 #[derive(Clone)]
@@ -34,8 +35,7 @@ pub struct Outside {
     pub providers: Providers,
     pub profiles: ProfileService,
     pub cards: CardIssuer,
-    /// The subscribers that receive every event.
-    pub subscribers: Subscribers,
+    pub sinks: Sinks,
     /// The ticket tracker, if configured.
     pub tracker: Option<Tracker>,
     /// The gates before each call to another system.

@@ -26,8 +26,9 @@ use crate::outbound::{Client, Gates, PollBudget};
 use crate::provider::nexusbank::NexusBank;
 use crate::provider::{Provider, Providers, SecretUses};
 use crate::refused_webhooks::RefusedWebhooks;
-use crate::services::{CardIssuer, ProfileService, Subscribers, Tracker};
+use crate::services::{CardIssuer, ProfileService, Tracker};
 use crate::shell::{Cell, Outside, Shell};
+use crate::sinks::Sinks;
 use crate::telemetry;
 use crate::webhook_activity::WebhookActivity;
 use crate::workers::sweeper::SWEEPS;
@@ -111,7 +112,7 @@ fn outside(settings: &Settings, clock: &Clock) -> anyhow::Result<Outside> {
         providers,
         profiles: ProfileService::new(settings.profile_service_url.clone(), client.clone(), &gates),
         cards: CardIssuer::new(settings.card_service_url.clone(), client.clone(), &gates),
-        subscribers: Subscribers::new(settings.event_subscribers.clone(), client.clone(), &gates),
+        sinks: Sinks::new(&settings.event_subscribers, &client, &gates),
         tracker: settings.tracker.clone().map(|it| Tracker::new(it, client, &gates)),
         gates,
     })
@@ -134,7 +135,7 @@ fn policies(settings: &Settings) -> Policies {
 }
 
 fn effect_context(settings: &Settings, ids: Ids, key: HistoryKey) -> EffectContext {
-    let subscribers = settings.event_subscribers.iter().map(|it| it.url.clone()).collect();
+    let sinks = settings.event_subscribers.iter().map(|it| it.name.clone()).collect();
     let (dashboard_url, tracker) = (settings.dashboard_url.clone(), settings.tracker.is_some());
-    EffectContext { ids, key, dashboard_url, subscribers, tracker }
+    EffectContext { ids, key, dashboard_url, sinks, tracker }
 }

@@ -12,16 +12,13 @@ use crate::db::read_url;
 use crate::domain::chain::HistoryKey;
 use crate::domain::policy::MAX_JITTER;
 use crate::domain::text::string_enum;
-use crate::provider::signature::WebhookSecret;
-use crate::services::Subscriber;
-use crate::settings::{header_text, http_url, list_of, to_delta};
+use crate::settings::{header_text, list_of, to_delta};
 use crate::telemetry::LogFilter;
 
 pub(super) const POSTGRES: &str = "postgres://user:password@host:port/database";
 pub(super) const SCHEMA: &str = "a schema name: lower-case letters, digits and underscores, not starting with a digit, at most 63, not reserved by Postgres";
 pub(super) const TOKENS: &str = "name:token[:reader|caller|operator|admin], comma-separated; each token once";
 pub(super) const HISTORY_KEY: &str = "base64 of 32 bytes, as `openssl rand -base64 32` prints";
-pub(super) const SUBSCRIBERS: &str = "url|whsec_…, comma-separated";
 
 string_enum!(
     /// The role of a token; each role includes the ones before it.
@@ -108,16 +105,6 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
         }
     }
     Ok(tokens)
-}
-
-pub(super) fn subscribers(text: &str) -> Result<Vec<Subscriber>, String> {
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
-    list_of(text, |entry| {
-        let (url, secret) = entry.rsplit_once('|').ok_or("an entry is not url|whsec_…")?;
-        Ok(Subscriber { url: http_url(url)?, secret: WebhookSecret::parse(secret)? })
-    })
 }
 
 /// A persistent directory of the user. For root it is a system directory: Postgres runs as another user, which cannot

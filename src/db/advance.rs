@@ -25,8 +25,8 @@ pub struct EffectContext {
     pub key: HistoryKey,
     /// Base URL of the dashboard: tickets link to `{dashboard_url}/openings/{id}`.
     pub dashboard_url: String,
-    /// The webhook URLs that receive every event.
-    pub subscribers: Vec<String>,
+    /// The names of the sinks that receive every event.
+    pub sinks: Vec<String>,
     /// Whether tickets are also created at a ticket tracker.
     pub tracker: bool,
 }
@@ -206,10 +206,10 @@ impl<'a> Effects<'a> {
     fn emit(&mut self, context: &EffectContext, kind: EventType, opening: &Opening, id: Uuid) {
         let data = serde_json::to_value(Resource::from(opening)).unwrap_or_default();
         self.events.push(events::NewEvent { id, opening_id: opening.id, kind, version: opening.version, data });
-        for url in &context.subscribers {
-            let payload = json!({"event_id": id, "subscriber": url});
-            let (topic, lane) = (Topic::DeliverEvent, url.clone());
-            let id = opening.id.effect(&format!("{topic}/{id}/{url}"));
+        for sink in &context.sinks {
+            let payload = json!({"event_id": id, "sink": sink});
+            let (topic, lane) = (Topic::DeliverEvent, sink.clone());
+            let id = opening.id.effect(&format!("{topic}/{id}/{sink}"));
             self.work.push(outbox::NewWork { id, opening_id: opening.id, topic, lane, payload });
         }
     }

@@ -22,7 +22,7 @@ pub struct NewWork {
     pub id: Uuid,
     pub opening_id: OpeningId,
     pub topic: Topic,
-    /// The lane, which isolates it from other work: the market, or the subscriber. Empty: none.
+    /// The lane, which isolates it from other work: the market, or the sink. Empty: none.
     pub lane: String,
     /// Data that is not in the opening.
     pub payload: Value,
@@ -116,12 +116,12 @@ impl Claimed {
 
 /// Makes work of one topic due that waits because its system was away: deferred work, and work whose last call timed out, met no
 /// connection, a server error or a throttle. `Recovery` calls it when a breaker closes. The gate still enforces a pause that the
-/// other side asked for. `all`: any waiting work. `subscribers`: only of these. Returns
-/// the number, at most `limit`; if equal, there may be more.
+/// other side asked for. `lane`: only work of this lane. `all`: any waiting work. Returns the number, at most `limit`; if equal,
+/// there may be more.
 pub async fn make_due(
     connection: &mut PgConnection,
     topic: Topic,
-    subscribers: Option<&[String]>,
+    lane: Option<&str>,
     all: bool,
     now: Time,
     limit: i64,
@@ -136,14 +136,14 @@ pub async fn make_due(
                     or outcome in ('breaker_open', 'probing', 'crowded', 'throttled')
                     or (outcome is null
                         and attempt_log -> -1 ->> 'class' in ('timeout', 'transport', 'server_error', 'throttled')))
-               and ($3::text[] is null or payload ->> 'subscriber' = any ($3))
+               and ($3::text is null or lane = $3)
              limit $4
                for update skip locked
         )
         update outbox o set next_attempt_at = $2 from waiting where o.id = waiting.id"#,
         topic.as_str(),
         now,
-        subscribers,
+        lane,
         limit,
         all,
     )

@@ -20,7 +20,7 @@ string_enum!(
         OpenAccount = "open_account",
         /// Issue the virtual card.
         IssueCard = "issue_card",
-        /// Send an event to a subscriber.
+        /// Send an event to a sink.
         DeliverEvent = "deliver_event",
         /// Open a ticket at the tracker.
         OpenTicket = "open_ticket",

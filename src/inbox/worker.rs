@@ -233,11 +233,11 @@ impl InboxWorker {
     /// Wakes the workers that have work after a commit.
     pub(super) fn wake(&self, advances: &[Advance]) {
         let Cell { wakers, effect_context, .. } = &self.context.cell;
-        let has_subscribers = !effect_context.subscribers.is_empty();
+        let has_sinks = !effect_context.sinks.is_empty();
         for effect in advances.iter().flat_map(Advance::effects) {
             match effect {
                 Effect::Send(command) => wakers.relay(command.0).notify_one(),
-                Effect::Emit(..) | Effect::OpenCase(_) if has_subscribers => {
+                Effect::Emit(..) | Effect::OpenCase(_) if has_sinks => {
                     wakers.relay(Topic::DeliverEvent).notify_one();
                 }
                 Effect::Emit(..)

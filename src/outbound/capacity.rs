@@ -14,8 +14,8 @@ use crate::domain::Topic;
 #[derive(Clone)]
 pub struct GatedWork {
     pub topic: Topic,
-    /// Its lanes, where other lanes of the topic pass other gates.
-    pub lanes: Option<Vec<String>>,
+    /// Its lane, where each lane of the topic passes gates of its own.
+    pub lane: Option<String>,
     pub gates: Vec<Gate>,
     pub wake: Arc<Notify>,
 }
@@ -41,5 +41,5 @@ pub fn of(work: &[GatedWork], most: usize) -> usize {
 /// The lanes that are not to be claimed from now.
 #[must_use]
 pub fn shut_lanes(work: &[GatedWork]) -> Vec<String> {
-    work.iter().filter(|it| it.capacity() == 0).filter_map(|it| it.lanes.clone()).flatten().collect()
+    work.iter().filter(|it| it.capacity() == 0).filter_map(|it| it.lane.clone()).collect()
 }

@@ -116,8 +116,8 @@ impl Recovery {
     async fn make_due(&self, connection: &mut PgConnection, gate: &Gate, all: bool) -> sqlx::Result<MadeDue> {
         let mut made_due = MadeDue { rows: 0, complete: true };
         for work in self.work.iter().filter(|it| it.passes(gate)) {
-            let (lanes, now) = (work.lanes.as_deref(), self.clock.now());
-            let updating = outbox::make_due(connection, work.topic, lanes, all, now, BATCH.into());
+            let (lane, now) = (work.lane.as_deref(), self.clock.now());
+            let updating = outbox::make_due(connection, work.topic, lane, all, now, BATCH.into());
             let rows = self.faults.around(self.name(), Step::Settle, updating).await?;
             made_due.rows += rows;
             made_due.complete &= rows < BATCH.into();

@@ -1,4 +1,4 @@
-//! Deliveries: each sends one event to one subscriber.
+//! Deliveries: each sends one event to one sink.
 
 use std::collections::HashMap;
 
@@ -34,12 +34,12 @@ impl Kind for Deliveries {
     }
 
     async fn call(&self, work: &Claimed, _token: Uuid, event: Event) -> Result<Answer<()>, CallError> {
-        let url = work.payload["subscriber"].as_str().unwrap_or_default();
-        // The configuration no longer names this subscriber.
-        let Some(subscriber) = self.context.outside.subscribers.get(url) else {
+        let name = work.payload["sink"].as_str().unwrap_or_default();
+        // The configuration no longer contains this sink.
+        let Some(sink) = self.context.outside.sinks.get(name) else {
             return Ok(Answer::Taken("no_longer_subscribed", None));
         };
-        self.context.outside.subscribers.deliver(subscriber, &event, self.context.shell.clock.now()).await?;
+        sink.deliver(&event, self.context.shell.clock.now()).await?;
         Ok(Answer::Taken("sent", None))
     }
 

@@ -2,10 +2,8 @@
 
 mod cards;
 mod profiles;
-mod subscribers;
 pub mod tracker;
 
 pub use self::cards::CardIssuer;
 pub use self::profiles::ProfileService;
-pub use self::subscribers::{Subscriber, Subscribers, cloud_event};
 pub use self::tracker::Tracker;

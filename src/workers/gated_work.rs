@@ -12,9 +12,10 @@ use crate::db::timers::PollCapacity;
 use crate::db::{WITHIN, conclude};
 use crate::domain::Topic;
 use crate::outbound::capacity::GatedWork;
-use crate::outbound::{BreakerOverrides, Gate, Recovery};
+use crate::outbound::{BreakerOverrides, Recovery};
 use crate::services::Tracker;
 use crate::shell::Shell;
+use crate::sinks::HttpSink;
 
 impl Context {
     /// The outbox work of a topic. A row's call passes one gate; a ticket's calls pass all gates of the tracker.
@@ -22,7 +23,7 @@ impl Context {
     pub fn gated_work(&self, topic: Topic) -> Vec<GatedWork> {
         let outside = &self.outside;
         let wake = self.cell.wakers.relay(topic);
-        let work = |lanes, gates| GatedWork { topic, lanes, gates, wake: Arc::clone(wake) };
+        let work = |lane, gates| GatedWork { topic, lane, gates, wake: Arc::clone(wake) };
         let of_providers = |operation| {
             outside.providers.names().map(|it| work(None, vec![outside.gates.gate(it, operation)])).collect()
         };
@@ -32,8 +33,8 @@ impl Context {
             Topic::OpenAccount => of_providers("open"),
             Topic::IssueCard => vec![work(None, vec![outside.cards.gate().clone()])],
             Topic::DeliverEvent => {
-                let of_gate = |gate: Gate| work(Some(outside.subscribers.behind(gate.system())), vec![gate]);
-                outside.subscribers.gates().into_iter().map(of_gate).collect()
+                let of_sink = |it: &HttpSink| work(Some(it.name().to_owned()), vec![it.gate().clone()]);
+                outside.sinks.all().map(of_sink).collect()
             }
             Topic::OpenTicket | Topic::CloseTicket => {
                 let gates = |it: &Tracker| it.gates().into_iter().cloned().collect();

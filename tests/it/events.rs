@@ -4,15 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use account_opening::app::Parts;
 use account_opening::clock::MAX_SKEW;
 use account_opening::db::events::{self, NewEvent};
 use account_opening::db::gauges;
+use account_opening::domain::chain::HistoryKey;
 use account_opening::domain::{EventType, OpeningId, Topic};
+use account_opening::driver::tick;
+use account_opening::outbox::Relay;
+use account_opening::sinks;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use world::Verdict;
 
-use crate::support::{Subscriber, TestApp, eventually, keys};
+use crate::support::{KEY, Subscriber, TestApp, eventually, keys};
 
 const SECRET: &str = "whsec_c3Vic2NyaWJlci1vbmUtc2VjcmV0";
 const OTHER_SECRET: &str = "whsec_c3Vic2NyaWJlci10d28tc2VjcmV0";
@@ -330,6 +335,29 @@ async fn a_subscriber_that_recovers_is_sent_what_it_missed_under_the_same_ids() 
         assert!(deliveries.iter().all(|it| it.body == deliveries[0].body), "{id}");
     }
     assert!(app.items("/v1/dead-letters").await.is_empty());
+    app.finish().await;
+}
+
+/// A delivery is queued for a name: it follows its sink to another URL, and is given up where the sink was taken out.
+#[tokio::test]
+async fn queued_deliveries_follow_a_sink_that_moves_and_end_with_a_sink_that_is_taken_out() {
+    let (old, new) = (Subscriber::answering(503, SECRET).await, Subscriber::answering(204, OTHER_SECRET).await);
+    let before = format!("crm={0},{0}", old.setting());
+    let app = TestApp::with().settings(|it| it.event_subscribers = before).start().await;
+    app.open().waiting().await;
+    let mut settings = (*app.state.settings).clone();
+    settings.event_subscribers = sinks::parse(&format!("crm={}", new.setting())).unwrap();
+    let pool = app.state.cell.pool.clone();
+    let restarted = Parts::new(settings, pool, HistoryKey::new(&KEY), app.clock.clone()).unwrap();
+    app.pass(TimeDelta::minutes(16));
+    tick(&Relay::of(restarted.context, Topic::DeliverEvent)).await.unwrap();
+    assert_eq!(acknowledged(&new), all_ids(&app).await);
+    let ends = "select payload ->> 'sink', lane, outcome from outbox where topic = 'deliver_event' order by 1, 3";
+    let ends: Vec<(String, String, String)> = sqlx::query_as(ends).fetch_all(&app.pool).await.unwrap();
+    let end = |name: &str, outcome: &str| (name.to_owned(), name.to_owned(), outcome.to_owned());
+    let derived = old.url.trim_start_matches("http://");
+    let given_up = end(derived, "no_longer_subscribed");
+    assert_eq!(ends, [given_up.clone(), given_up, end("crm", "sent"), end("crm", "sent")]);
     app.finish().await;
 }
 

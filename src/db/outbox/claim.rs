@@ -1,4 +1,4 @@
-//! Claiming work under a lease: a share of every lane, so that neither a market's flood nor a subscriber that fails delays the
+//! Claiming work under a lease: a share of every lane, so that neither a market's flood nor a sink that fails delays the
 //! work of others.
 
 use sqlx::PgConnection;

@@ -12,6 +12,7 @@ use crate::domain::Topic;
 pub struct Waiting {
     pub id: Uuid,
     pub topic: String,
+    pub lane: String,
     pub opening_id: Uuid,
     /// The reason for waiting, or the class of the last failure. None: not tried yet.
     pub waits_for: Option<String>,
@@ -50,8 +51,8 @@ pub async fn list(
         with last as materialized (
             select topic, lane from outbox where id = $2
         )
-        select id, topic, opening_id, coalesce(outcome, attempt_log -> -1 ->> 'class') as waits_for, attempts, claims,
-               next_attempt_at, created_at
+        select id, topic, lane, opening_id, coalesce(outcome, attempt_log -> -1 ->> 'class') as waits_for, attempts,
+               claims, next_attempt_at, created_at
           from outbox
          where status = 'pending'
            and (topic, lane, next_attempt_at, id)

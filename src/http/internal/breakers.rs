@@ -25,7 +25,7 @@ use crate::outbound::breaker::{Forced, Phase};
 /// The circuit breaker of one operation of another system.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Breaker {
-    /// The provider or other system.
+    /// The provider, another system, or the name of an event sink.
     #[schema(example = "nexusbank")]
     provider: String,
     /// The operation of that system.

@@ -17,7 +17,7 @@ use super::page::{PageQuery, Params};
 use crate::db::events;
 use crate::http::AppState;
 use crate::http::problem::ApiError;
-use crate::services::cloud_event;
+use crate::sinks::cloud_event;
 
 /// A page of events.
 #[derive(Clone, Debug, Serialize, ToSchema)]

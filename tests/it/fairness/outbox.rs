@@ -1,4 +1,4 @@
-//! Commands and deliveries: one market's do not delay another's, and a subscriber's none of the others'.
+//! Commands and deliveries: one market's do not delay another's, and a sink's none of the others'.
 
 use std::collections::BTreeMap;
 
@@ -30,18 +30,18 @@ async fn one_markets_commands_delay_no_other_markets() {
     app.finish().await;
 }
 
-const ONE: &str = "https://one.example";
-const TWO: &str = "https://two.example";
+const ONE: &str = "one.example";
+const TWO: &str = "two.example";
 
-/// Deliveries, most of them for one subscriber and some for another.
+/// Deliveries, most of them for one sink and some for another.
 async fn deliveries(app: &TestApp) {
     let opening = app.open().start().await.parse().unwrap();
-    let work = |subscriber: &str| NewWork {
+    let work = |sink: &str| NewWork {
         id: app.state.shell.ids.next(),
         opening_id: OpeningId(opening),
         topic: Topic::DeliverEvent,
-        lane: subscriber.to_owned(),
-        payload: json!({"subscriber": subscriber}),
+        lane: sink.to_owned(),
+        payload: json!({"sink": sink}),
     };
     let mut all: Vec<NewWork> = (0..100).map(|_| work(ONE)).collect();
     all.extend((0..10).map(|_| work(TWO)));
@@ -49,17 +49,17 @@ async fn deliveries(app: &TestApp) {
     outbox::insert(&mut connection, &all, app.now()).await.unwrap();
 }
 
-fn by_subscriber(claimed: &[Claimed]) -> BTreeMap<String, usize> {
+fn by_sink(claimed: &[Claimed]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for work in claimed {
-        *counts.entry(work.payload["subscriber"].as_str().unwrap().to_owned()).or_default() += 1;
+        *counts.entry(work.payload["sink"].as_str().unwrap().to_owned()).or_default() += 1;
     }
     counts
 }
 
 /// P11: each is claimed once, and none is left.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_subscribers_deliveries_delay_no_others() {
+async fn one_sinks_deliveries_delay_no_others() {
     let app = TestApp::start().await;
     deliveries(&app).await;
     let claim = async |shut: &[&str], limit: i64| {
@@ -68,7 +68,7 @@ async fn one_subscribers_deliveries_delay_no_others() {
         let mut connection = app.pool.acquire().await.unwrap();
         let claimed = outbox::claim(&mut connection, Topic::DeliverEvent, token, app.now(), until, &shut, limit);
         let claimed = claimed.await.unwrap();
-        (by_subscriber(&claimed), claimed.iter().any(|it| it.fills_share))
+        (by_sink(&claimed), claimed.iter().any(|it| it.fills_share))
     };
     let counts = |one: usize, two: usize| {
         let counts = [(ONE.to_owned(), one), (TWO.to_owned(), two)];

@@ -36,15 +36,17 @@ fn discard_path(row: &Value) -> String {
 /// G15: all waiting work is listed, optionally by topic, page by page.
 #[tokio::test]
 async fn the_work_that_waits_is_listed_with_why_and_until_when() {
-    let (app, _subscriber) = subscribed().await;
+    let (app, subscriber) = subscribed().await;
     let id = with_deliveries(&app).await;
     let rows = waiting(&app).await;
     assert_eq!(rows.len(), 2, "{rows:?}");
-    let fields = ["id", "topic", "opening_id", "waits_for", "attempts", "tries", "next_attempt_at", "created_at"];
+    let fields =
+        ["id", "topic", "lane", "opening_id", "waits_for", "attempts", "tries", "next_attempt_at", "created_at"];
     for row in &rows {
         assert_eq!(keys(row), BTreeSet::from(fields));
         assert_eq!((&row["topic"], &row["opening_id"]), (&json!("deliver_event"), &json!(id)));
         assert_eq!(row["waits_for"], json!("server_error"));
+        assert_eq!(row["lane"], json!(subscriber.url.trim_start_matches("http://")));
     }
     assert_eq!(app.items("/v1/outbox?topic=deliver_event").await, rows);
     assert_eq!(app.items("/v1/outbox?topic=issue_card").await, Vec::<Value>::new());

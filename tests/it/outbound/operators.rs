@@ -143,12 +143,14 @@ async fn a_breaker_that_nobody_has_and_a_wish_without_a_reason_are_refused() {
     app.finish().await;
 }
 
-/// A subscriber's breaker is named by its origin, which a path takes with its slashes escaped.
+/// A derived name contains slashes, which a path takes escaped.
 #[tokio::test]
-async fn the_breaker_of_a_subscriber_is_named_by_where_it_is() {
+async fn the_breaker_of_a_sink_has_the_sinks_name() {
     let url = "http://127.0.0.1:9/events|whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let app = TestApp::with().settings(|it| it.event_subscribers = url.to_owned()).start().await;
-    let (status, body) = force(&app, "http:%2F%2F127.0.0.1:9/deliver", Some("open")).await;
-    assert_eq!((status, &body["provider"], &body["state"]), (200, &json!("http://127.0.0.1:9"), &json!("open")));
+    let app = TestApp::with().settings(|it| it.event_subscribers = format!("{url},crm={url}")).start().await;
+    for (path, name) in [("127.0.0.1:9%2Fevents", "127.0.0.1:9/events"), ("crm", "crm")] {
+        let (status, body) = force(&app, &format!("{path}/deliver"), Some("open")).await;
+        assert_eq!((status, &body["provider"], &body["state"]), (200, &json!(name), &json!("open")));
+    }
     app.finish().await;
 }

@@ -252,6 +252,18 @@ async fn a_tracker_is_configured_whole_or_not_at_all() {
     }
 }
 
+/// The name is how a sink is known in the queue, in metrics and in REST.
+#[tokio::test]
+async fn two_sinks_of_one_name_are_refused_by_their_places_in_the_list() {
+    let secret = "whsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNo";
+    let sinks = ["http://a.example/x?token=hush", "http://b.example", "http://u:hush@a.example/x"];
+    let sinks: Vec<String> = sinks.iter().map(|url| format!("{url}|{secret}")).collect();
+    let ended = refused(&development().env("EVENT_SUBSCRIBERS", sinks.join(","))).await;
+    assert_eq!(ended.wrong_settings(), ["EVENT_SUBSCRIBERS"]);
+    assert!(ended.stderr.contains("entries 1 and 3 have the same name a.example/x"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("hush") && !ended.stderr.contains(&secret[6..]), "{}", ended.stderr);
+}
+
 /// A clock that is wrong on purpose is for tests with faults.
 #[tokio::test]
 async fn production_refuses_a_clock_that_is_made_wrong() {

@@ -109,22 +109,22 @@ fn untold(event: &Event, steps: &[Step]) -> Option<Violation> {
     })
 }
 
-/// Each event has one delivery per subscriber; a run has at least one.
+/// Each event has one delivery per sink; a run has at least one.
 fn deliveries(run: &Run, report: &mut Report) {
     let mut works: BTreeMap<&str, Vec<&Work>> = BTreeMap::new();
-    let mut subscribers = BTreeSet::new();
+    let mut sinks = BTreeSet::new();
     for work in run.dump.outbox.iter().filter(|it| it.topic == DELIVERY) {
         works.entry(work.payload["event_id"].as_str().unwrap_or_default()).or_default().push(work);
-        subscribers.insert(work.payload["subscriber"].as_str().unwrap_or_default());
+        sinks.insert(work.payload["sink"].as_str().unwrap_or_default());
     }
-    let wanted = subscribers.len().max(1);
+    let wanted = sinks.len().max(1);
     for event in &run.dump.events {
         let works = works.remove(event.id.as_str()).unwrap_or_default();
-        let to: BTreeSet<&str> = works.iter().filter_map(|it| it.payload["subscriber"].as_str()).collect();
+        let to: BTreeSet<&str> = works.iter().filter_map(|it| it.payload["sink"].as_str()).collect();
         let together = works.iter().all(|it| it.created_at == event.at && it.opening_id == event.opening_id);
         if works.len() != wanted || to.len() != wanted || !together {
             let what = format!("the event {} and its deliveries do not go together", event.id);
-            let expected = format!("{wanted}, one for each subscriber, written with it");
+            let expected = format!("{wanted}, one for each sink, written with it");
             let found = format!("{}, written with it: {together}", works.len());
             report.add(Kind::Atomicity, Violation::of(what, expected, found).opening(&event.opening_id));
         }

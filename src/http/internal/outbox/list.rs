@@ -25,6 +25,9 @@ pub struct WaitingWork {
     /// The kind of work.
     #[schema(value_type = Topic)]
     topic: String,
+    /// The market of a command's opening, or the name of a delivery's sink. Empty: work at the ticket tracker.
+    #[schema(example = "BE")]
+    lane: String,
     /// The opening that it belongs to.
     opening_id: Uuid,
     /// The reason for waiting, or the class of the last failure. Null: not tried yet.
@@ -42,9 +45,9 @@ pub struct WaitingWork {
 
 impl From<Waiting> for WaitingWork {
     fn from(row: Waiting) -> Self {
-        let Waiting { id, topic, opening_id, waits_for, attempts, claims: tries, next_attempt_at, created_at, .. } =
+        let Waiting { id, topic, lane, opening_id, waits_for, attempts, claims: tries, next_attempt_at, created_at } =
             row;
-        Self { id, topic, opening_id, waits_for, attempts, tries, next_attempt_at, created_at }
+        Self { id, topic, lane, opening_id, waits_for, attempts, tries, next_attempt_at, created_at }
     }
 }
 

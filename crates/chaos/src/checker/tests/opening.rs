@@ -20,7 +20,7 @@ pub const ESCALATED: [Step; 1] = [("escalated", "provider_polled", "poll")];
 
 /// The opening that was escalated and then completed.
 pub const LATE: usize = 14;
-pub const SUBSCRIBER: &str = "http://localhost/events";
+pub const SINK: &str = "localhost/events";
 
 /// The steps of an opening of the clean run.
 fn usual(n: usize) -> Vec<Step> {

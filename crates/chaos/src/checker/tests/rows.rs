@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::opening::{SUBSCRIBER, at, iban};
+use super::opening::{SINK, at, iban};
 use super::world::{World, body, key, opening, time};
 
 impl World {
@@ -46,7 +46,7 @@ impl World {
             "events",
             json!({"id": id, "opening_id": opening(n), "type": kind, "version": version, "data": data, "at": time(at)}),
         );
-        self.queue(n, "deliver_event", &json!({"event_id": id, "subscriber": SUBSCRIBER}), at);
+        self.queue(n, "deliver_event", &json!({"event_id": id, "sink": SINK}), at);
     }
 
     pub fn ticket(&mut self, n: usize, kind: &str, status: &str) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::report::Kind;
-pub use super::opening::{COMPLETED, LATE, REJECTED, STARTED, SUBSCRIBER, at, iban};
+pub use super::opening::{COMPLETED, LATE, REJECTED, SINK, STARTED, at, iban};
 pub use super::world::{BEGAN, FIRST_ESCALATED, FIRST_REJECTED, SECOND, World, body, key, opening, time};
 pub use crate::record::{Did, Seen};
 

@@ -86,7 +86,7 @@ pub const SEEDS: &[Seed] = &[
         opening_of(16)
     }),
     ("a delivery without its event", Kind::Atomicity, |world| {
-        world.queue(19, "deliver_event", &json!({"event_id": "nowhere", "subscriber": SUBSCRIBER}), BEGAN);
+        world.queue(19, "deliver_event", &json!({"event_id": "nowhere", "sink": SINK}), BEGAN);
         let work = world.find("outbox", |row| row["payload"]["event_id"] == "nowhere").next().unwrap();
         unsettled(work, "cancelled");
         "nowhere".into()
