@@ -31,7 +31,7 @@ pub(super) async fn open(State(world): State<Arc<World>>, headers: HeaderMap, bo
             body: &body,
         };
         calls::take(&world, &asking, |ledger| {
-            made = ledger.make_request(&submission.reference, submission.market.clone(), true, world.clock.now());
+            made = ledger.make_request(&submission, true, world.clock.now());
             // Kept under the key: the request that the answer will be about.
             (StatusCode::OK, json!(made))
         })

@@ -48,8 +48,8 @@ async fn with_api_key(State(world): State<Arc<World>>, request: Request, next: N
 pub(super) struct Submission {
     pub(super) reference: String,
     pub(super) market: String,
-    customer_type: String,
-    currency: String,
+    pub(super) customer_type: String,
+    pub(super) currency: String,
     profile_id: String,
     pub(super) customer: Customer,
 }
@@ -85,7 +85,7 @@ async fn submit(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes
             body: &body,
         };
         calls::take(&world, &asking, |ledger| {
-            made = ledger.make_request(&submission.reference, submission.market.clone(), false, world.clock.now());
+            made = ledger.make_request(&submission, false, world.clock.now());
             accepted(ledger, made)
         })
     });
@@ -114,7 +114,10 @@ async fn look_up(State(world): State<Arc<World>>, Path(id): Path<String>) -> Res
         let mut ledger = world.ledger();
         match ledger.by_id(&id).and_then(|at| ledger.request(at)).filter(|it| !it.blocking).cloned() {
             None => Err(refusal(StatusCode::NOT_FOUND, "not_found", "no such account opening request")),
-            Some(request) => Ok(looked_up(&world, &mut ledger, &request.reference, report(&request))),
+            Some(request) => {
+                let answer = report(&ledger, &request);
+                Ok(looked_up(&world, &mut ledger, &request.reference, answer))
+            }
         }
     };
     calls::reply(&world, taken).await
@@ -141,7 +144,7 @@ async fn list(State(world): State<Arc<World>>, Query(filter): Query<Filter>) -> 
         match &filter.reference {
             Some(reference) => {
                 let requests = ledger.by_reference(reference).iter().filter_map(|at| ledger.request(*at));
-                let items: Vec<Value> = requests.filter(|it| !it.blocking).map(report).collect();
+                let items: Vec<Value> = requests.filter(|it| !it.blocking).map(|it| report(&ledger, it)).collect();
                 let answer = json!({ "items": items, "next_cursor": null });
                 // A lookup of an unknown reference must not use up an opening's plan.
                 if ledger.knows(reference) {
@@ -176,7 +179,7 @@ fn page(ledger: &Ledger, filter: &Filter) -> Result<Answer, Answer> {
     let from = from.ok_or_else(|| refusal(StatusCode::BAD_REQUEST, "invalid_query", message))?;
     let limit = filter.limit.unwrap_or(PAGE).clamp(1, PAGE);
     let mut rest = ledger.changed_since(from).filter(|(_, _, request)| !request.blocking);
-    let items: Vec<Value> = rest.by_ref().take(limit).map(|(_, _, request)| report(request)).collect();
+    let items: Vec<Value> = rest.by_ref().take(limit).map(|(_, _, request)| report(ledger, request)).collect();
     let next = rest.next().map(|(time, at, _)| format!("{}-{at}", time.timestamp_micros()));
     Ok((StatusCode::OK, json!({ "items": items, "next_cursor": next })))
 }
@@ -187,7 +190,10 @@ fn place(cursor: &str) -> Option<(Time, usize)> {
 }
 
 /// The bank's record of a request, without fields meant for the judge.
-fn report(request: &AccountRequest) -> Value {
+fn report(ledger: &Ledger, request: &AccountRequest) -> Value {
+    if request.status.is_decided() && ledger.is_silent(&request.reference) {
+        return report(ledger, &request.clone().undecided());
+    }
     json!({
         "account_opening_request_id": request.account_opening_request_id,
         "reference": request.reference,

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use super::bank::Submission;
 use super::dealer::Dealer;
 use super::endpoint::{Api, Endpoint};
 use super::mint;
@@ -125,7 +126,8 @@ impl Ledger {
     }
 
     /// Records a new account request; returns its index.
-    pub(super) fn make_request(&mut self, reference: &str, market: String, blocking: bool, now: Time) -> Option<usize> {
+    pub(super) fn make_request(&mut self, submission: &Submission, blocking: bool, now: Time) -> Option<usize> {
+        let reference = submission.reference.as_str();
         let opening = self.openings.get_mut(reference)?;
         let at = self.requests.len();
         let id = opening.id(
@@ -148,7 +150,9 @@ impl Ledger {
             updated_at: now,
             created_at: now,
             decided_at: None,
-            market,
+            market: submission.market.clone(),
+            currency: submission.currency.clone(),
+            customer_type: submission.customer_type.clone(),
             blocking,
         });
         Some(at)

@@ -29,6 +29,7 @@ mod options;
 pub mod plan;
 mod profiles;
 pub mod quota;
+pub mod reports;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -132,6 +133,13 @@ impl Simulator {
         self.world.ledger().opening(reference)
     }
 
+    /// The bank's files for a period, and what reconciliation must make of them.
+    #[must_use]
+    pub fn reports(&self, ask: &reports::Ask) -> reports::Books {
+        let entries = self.world.ledger().entries();
+        reports::write(&entries, self.world.seed, ask)
+    }
+
     /// The totals only: cheap enough for frequent reads.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -195,5 +203,6 @@ fn router(world: &Arc<world::World>) -> Router {
         .merge(cards::router())
         .merge(tracker::router(Arc::clone(world)))
         .merge(control::router())
+        .merge(reports::routes::router())
         .with_state(Arc::clone(world))
 }

@@ -58,7 +58,7 @@ pub(super) fn iban(country: &str, seed: u64, parts: &[&str]) -> String {
 
 /// The country and the length of its IBANs.
 fn home(country: &str) -> (&'static str, usize) {
-    const LENGTHS: [(&str, usize); 11] = [
+    const LENGTHS: [(&str, usize); 12] = [
         ("BE", 16),
         ("NL", 18),
         ("DE", 22),
@@ -70,6 +70,7 @@ fn home(country: &str) -> (&'static str, usize) {
         ("LU", 20),
         ("PT", 25),
         ("FI", 18),
+        ("SE", 24),
     ];
     LENGTHS.into_iter().find(|(known, _)| *known == country).unwrap_or(("DE", 22))
 }
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn ibans_are_valid_in_every_country_and_foreign_ones_are_german() {
-        for country in ["BE", "NL", "DE", "FR", "ES", "IT", "AT", "IE", "LU", "PT", "FI"] {
+        for country in ["BE", "NL", "DE", "FR", "ES", "IT", "AT", "IE", "LU", "PT", "FI", "SE"] {
             for n in 0..500 {
                 let made = iban(country, n, &["opening"]);
                 let parsed: iban::Iban = made.parse().unwrap_or_else(|e| panic!("{made}: {e}"));

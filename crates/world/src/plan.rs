@@ -186,6 +186,7 @@ impl Default for Webhooks {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "faults that combine freely are not the states of one machine")]
 /// The plan of an opening. Default: no faults, completed at once, one webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -208,6 +209,8 @@ pub struct Plan {
     pub progress: bool,
     /// Reports `ON_HOLD` instead, which is not in its contract. Needs [`Plan::progress`].
     pub on_hold: bool,
+    /// The status API never shows the decision: it keeps reporting progress. With a dropped webhook, only the register tells.
+    pub silent: bool,
     /// Whether profile, request and card ids have 255 characters, the documented maximum.
     pub long_ids: bool,
     pub webhooks: Webhooks,
@@ -225,6 +228,7 @@ impl Default for Plan {
             decide_after: Duration::ZERO,
             progress: false,
             on_hold: false,
+            silent: false,
             long_ids: false,
             webhooks: Webhooks::default(),
         }

@@ -81,7 +81,7 @@ const OUTCOMES: [Class; 4] = [
 const NOT_IN_TIME: usize = 2;
 
 /// How a timely decision is sent; all others by one normal webhook. Mutually exclusive.
-const DELIVERIES: [Class; 6] = [
+const DELIVERIES: [Class; 7] = [
     (150, |plan, _| plan.webhooks.dropped = true),
     (150, |plan, _| plan.webhooks.copies = 3),
     (60, |plan, timing| plan.webhooks.resend_after = Some(timing.resend_after)),
@@ -91,6 +91,11 @@ const DELIVERIES: [Class; 6] = [
     }),
     (50, |plan, _| plan.webhooks.early = true),
     (40, |plan, timing| plan.webhooks.contradiction_after = Some(timing.contradiction_after)),
+    // Only the register tells the service.
+    (15, |plan, _| {
+        plan.webhooks.dropped = true;
+        plan.silent = true;
+    }),
 ];
 
 /// A forged copy may precede any timely decision, even with a dropped webhook: the service must never believe it.
@@ -241,7 +246,8 @@ mod tests {
             assert_eq!(count(&plans, |p| p.decide_after > timing.deadline), 4);
             let rejected = |p: &Plan| matches!(p.decision, Decision::By(Verdict::Reject { .. }));
             assert_eq!(count(&plans, rejected), 12 + 4);
-            assert_eq!(count(&plans, |p| p.webhooks.dropped), 30);
+            assert_eq!(count(&plans, |p| p.webhooks.dropped && !p.silent), 30);
+            assert_eq!(count(&plans, |p| p.webhooks.dropped && p.silent), 3);
             assert_eq!(count(&plans, |p| p.webhooks.copies > 1), 30);
             assert_eq!(count(&plans, |p| p.webhooks.reordered && p.progress), 16);
             assert_eq!(count(&plans, |p| p.webhooks.forged_first), 10);

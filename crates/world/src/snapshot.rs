@@ -88,8 +88,19 @@ pub struct AccountRequest {
     pub decided_at: Option<Time>,
     /// Where the account is opened.
     pub market: String,
+    /// In which the account is held.
+    pub currency: String,
+    /// `company`, `freelancer` or `individual`.
+    pub customer_type: String,
     /// Requested with the blocking call: its caller gets the answer, no webhook is sent, and no lookup returns it.
     pub blocking: bool,
+}
+
+impl AccountRequest {
+    /// The same before its decision.
+    pub(crate) fn undecided(self) -> Self {
+        Self { status: Status::InProgress, iban: None, bic: None, rejection_reason: None, ..self }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -1,6 +1,7 @@
 //! Reads of the ledger, and scripting of the future.
 
 use super::super::plan::Plan;
+use super::super::reports::Entry;
 use super::super::snapshot::{AccountRequest, LedgerSnapshot, OpeningRecord};
 use super::opening::{Opening, faults};
 use super::{Ledger, Time};
@@ -9,6 +10,20 @@ impl Ledger {
     pub(crate) fn plan(&self, at: usize) -> Option<Plan> {
         let reference = &self.requests.get(at)?.reference;
         self.openings.get(reference).map(|opening| opening.plan.clone())
+    }
+
+    /// Whether the status API keeps the decision of this opening to itself.
+    pub(crate) fn is_silent(&self, reference: &str) -> bool {
+        self.openings.get(reference).is_some_and(|opening| opening.plan.silent)
+    }
+
+    /// All requests for the bank's files, oldest first.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let entry = |request: &AccountRequest| {
+            let opening = self.openings.get(&request.reference)?;
+            Some(Entry::new(request.clone(), &opening.plan, opening.requests.len() == 1))
+        };
+        self.requests.iter().filter_map(entry).collect()
     }
 
     pub(crate) fn request(&self, at: usize) -> Option<&AccountRequest> {
