@@ -133,7 +133,7 @@ impl Books<'_> {
             }
             (kind, Some(charge)) => (None, Some(misbilled(kind, charge, entry, seed))),
         };
-        let key = wrong.as_ref().map_or_else(|| format!("{} account_opened", entry.id()), |line| line.id.clone());
+        let key = wrong.as_ref().map_or_else(|| entry.id().to_owned(), |line| line.id.clone());
         let mark = self.marks.add(kind, &key, Some(entry));
         self.lines.extend(right);
         self.lines.extend(wrong.map(|line| Line { mark: Some(mark), ..line }));

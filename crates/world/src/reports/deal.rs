@@ -87,7 +87,7 @@ impl<'a> Hand<'a> {
     fn new(entries: &'a [Entry], seed: u64, ask: &'a Ask) -> Self {
         let known = |at: &usize| {
             let entry = entries.get(*at);
-            entry.is_some_and(|it| it.request.created_at < ask.dealt_at && it.is_in(ask.from, ask.until, ask.as_of))
+            entry.is_some_and(|it| it.request.created_at < ask.dealt_at && it.is_in(ask.from, ask.until, ask.dealt_at))
         };
         let mut free: Vec<usize> = (0..entries.len()).filter(known).collect();
         free.shuffle(&mut StdRng::seed_from_u64(seed));
@@ -127,7 +127,8 @@ fn fits(entry: &Entry, subject: Subject, ask: &Ask) -> bool {
     let long_ago = |window| entry.decided_at(at).is_some_and(|decided| decided < at - window * 3 / 2);
     let market = &entry.request.market;
     let usual = opened && !prices::is_converted(market);
-    let repriced = || prices::price(&entry.request, Step::Opened, at).and_then(|price| prices::before(&price)).is_some();
+    let repriced =
+        || prices::price(&entry.request, Step::Opened, at).and_then(|price| prices::before(&price)).is_some();
     entry.fit
         && match subject {
             Subject::Opened => usual,

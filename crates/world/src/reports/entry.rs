@@ -23,10 +23,10 @@ pub struct Entry {
 impl Entry {
     pub(crate) fn new(request: AccountRequest, plan: &Plan, is_only: bool) -> Self {
         let (told, blocking) = (&plan.webhooks, request.blocking);
-        let heard = !plan.silent;
+        let heard = !plan.silent || blocking;
         Self {
             request,
-            unheard: plan.silent,
+            unheard: !heard,
             fit: heard && is_only && !blocking && told.contradiction_after.is_none(),
             prompt: heard && plan.submit.is_empty() && plan.card.is_empty() && told.delay.is_zero() && !told.dropped,
             waits: !matches!(plan.decision, Decision::By(_)),

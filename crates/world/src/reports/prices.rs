@@ -141,3 +141,8 @@ pub(super) fn is_converted(market: &str) -> bool {
 fn rows() -> impl Iterator<Item = Price> {
     PRICE_LIST.lines().skip(1).filter_map(Price::parse)
 }
+
+#[cfg(test)]
+pub(super) fn rows_of(line: &str) -> usize {
+    Price::parse(line).into_iter().count()
+}

@@ -45,7 +45,8 @@ struct Row {
 impl Row {
     fn new(entry: &Entry, ask: &Ask) -> Self {
         let (request, status) = (&entry.request, entry.status(ask.as_of));
-        let account = |field: &Option<String>| field.clone().filter(|_| status == Status::Completed).unwrap_or_default();
+        let account =
+            |field: &Option<String>| field.clone().filter(|_| status == Status::Completed).unwrap_or_default();
         Self {
             id: request.account_opening_request_id.clone(),
             reference: request.reference.clone(),
