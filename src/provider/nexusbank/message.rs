@@ -68,7 +68,9 @@ impl Words {
     }
 }
 
-fn verdict(status: &str) -> Verdict {
+/// Translates a status word.
+#[must_use]
+pub fn verdict(status: &str) -> Verdict {
     match status {
         "INITIATED" => Verdict::Started,
         "IN_PROGRESS" => Verdict::Pending,

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub use self::account::read_account;
 use self::message::Words;
-pub use self::message::{list_page, parse, parse_item, simulate};
+pub use self::message::{list_page, parse, parse_item, simulate, verdict};
 pub use self::settings::{
     DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET, NexusBankSettings, RawNexusBank, WEBHOOK_SECRETS,
 };

@@ -1,4 +1,161 @@
 //! Turns a report file into canonical rows, one bad row at a time into an error, and the file's end into what may be concluded
 //! from it.
+//!
+//! Reading is pulled: [`open`] reads the header from any [`Read`] of decoded bytes, and each [`Item`] after it reads as much as it
+//! needs, in constant memory. The same bytes give the same items, so a reader that starts again skips what it has stored.
 
+mod body;
+mod csv;
+pub mod date;
+pub mod error;
+mod fields;
+mod nexusbank;
+pub mod number;
+mod records;
 pub mod row;
+mod source;
+mod tally;
+
+use std::io::{self, Read};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::error::{Code, HeaderError, Problem, ReportError};
+use self::nexusbank::NexusBank;
+use self::row::{Header, Kind, Located, Row};
+use self::source::Source;
+pub use self::tally::Sum;
+
+/// The bytes of a file that suffice for [`sniff`].
+pub const SNIFF_BYTES: usize = 64 * 1024;
+
+/// What the request, or the command line, says about a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected<'a> {
+    pub kind: Option<Kind>,
+    pub provider: Option<&'a str>,
+    /// `nexusbank`, `camt` or a profile, where it cannot be seen.
+    pub format: Option<&'a str>,
+}
+
+/// The next thing in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    Row(Box<Located<Row>>),
+    /// A bad row, or an error of the file's frame.
+    Error(ReportError),
+    /// The last item.
+    End(Ending),
+}
+
+/// What may be concluded from a file that was read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// Why nothing may be concluded from what is absent, and no sum be checked; absent if the file is complete.
+    pub incomplete: Option<String>,
+    /// Why the file must not be used at all, although its beginning could be read.
+    pub failed: Option<HeaderError>,
+    /// Bad ones included.
+    pub rows: u64,
+    pub bad_rows: u64,
+    /// Of good rows, per currency, without settlements.
+    pub sums: Vec<Sum>,
+    /// What the trailer says, right or wrong.
+    pub stated: Option<Stated>,
+}
+
+/// Count and sums that a file states about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stated {
+    pub rows: Option<u64>,
+    pub sums: Vec<Sum>,
+}
+
+impl Ending {
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.incomplete.is_none() && self.failed.is_none()
+    }
+}
+
+/// Why a file cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The bytes could not be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The bytes are not a file of this format.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+}
+
+/// A file whose header was read.
+pub struct Reading<'r> {
+    header: Header,
+    format: String,
+    items: Box<dyn Iterator<Item = io::Result<Item>> + Send + 'r>,
+}
+
+impl Reading<'_> {
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// `nexusbank`, `camt`, or a profile's name.
+    #[must_use]
+    pub fn format(&self) -> &str {
+        &self.format
+    }
+}
+
+impl Iterator for Reading<'_> {
+    type Item = io::Result<Item>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.items.next()
+    }
+}
+
+/// Reads the header of a file. `read` gives the file's own bytes: a compressed transfer is decompressed before.
+pub fn open<'r>(read: impl Read + Send + 'r, expected: &Expected<'_>) -> Result<Reading<'r>, OpenError> {
+    let source = Source::new(read)?;
+    refuse_archives(source.head())?;
+    let (header, file) = NexusBank::open(source, expected)?;
+    Ok(Reading { header, format: "nexusbank".to_owned(), items: Box::new(file) })
+}
+
+/// Reads format and header from the first [`SNIFF_BYTES`] of a file, to refuse it before the rest has come.
+pub fn sniff(first: &[u8], expected: &Expected<'_>) -> Result<(String, Header), HeaderError> {
+    match open(first, expected) {
+        Ok(reading) => Ok((reading.format, reading.header)),
+        Err(OpenError::Header(error)) => Err(error),
+        Err(OpenError::Io(error)) => Err(HeaderError::new(1, Code::HeaderNotUnderstood, error.to_string())),
+    }
+}
+
+fn refuse_archives(head: &[u8]) -> Result<(), HeaderError> {
+    let refused = |code, detail: &str| Err(HeaderError::new(1, code, detail));
+    match head {
+        [b'P', b'K', 3 | 5, ..] => refused(Code::Zip, "found a zip archive; unpack it and send the file within"),
+        [0x1f, 0x8b, ..] => {
+            refused(Code::Gzip, "found gzip; send it with Content-Encoding: gzip, or decompress it before")
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Expected<'_> {
+    /// Refuses a header that contradicts the request.
+    fn agrees_with(&self, header: &Header, line: u64) -> Result<(), HeaderError> {
+        let contradicts = |what: &str, found: &str, expected: &str| {
+            let detail = format!("the file is for {what} {}; the request says {expected}", error::shown(found));
+            Err(HeaderError::new(line, Code::ContradictsRequest, detail))
+        };
+        match (self.kind, self.provider) {
+            (Some(kind), _) if kind != header.kind => contradicts("kind", header.kind.as_str(), kind.as_str()),
+            (_, Some(provider)) if provider != header.provider => contradicts("provider", &header.provider, provider),
+            _ => Ok(()),
+        }
+    }
+}

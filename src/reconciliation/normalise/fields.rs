@@ -1,0 +1,230 @@
+//! The fields of one record by their canonical names, each checked as its type.
+//!
+//! NexusBank's files and every profile are read by this one code; a format says only where a field stands and how it is written.
+
+use chrono::NaiveDate;
+use iso_currency::Currency;
+use rust_decimal::Decimal;
+
+use super::csv::Record;
+use super::error::{Code, Problem, shown};
+use super::number::{NumberFormat, Refusal, canonical, quantity};
+use super::row::ChargeType;
+use crate::clock::Time;
+use crate::domain::Verdict;
+use crate::domain::bank::{Bic, Iban};
+use crate::domain::text::string_enum;
+use crate::outbound::json::sanitize;
+
+string_enum!(
+    /// The canonical names of fields, as NexusBank calls them.
+    Field {
+        ProviderReference = "account_opening_request_id",
+        Reference = "reference",
+        Status = "status",
+        Iban = "iban",
+        Bic = "bic",
+        RejectionReason = "rejection_reason",
+        Market = "market",
+        Currency = "currency",
+        CreatedAt = "created_at",
+        DecidedAt = "decided_at",
+        LineId = "line_id",
+        Type = "type",
+        Code = "code",
+        Quantity = "quantity",
+        Amount = "amount",
+        /// An amount that we owe, in formats with two columns.
+        Debit = "debit",
+        /// An amount that we get, in formats with two columns.
+        Credit = "credit",
+        Tax = "tax",
+        OriginalAmount = "original_amount",
+        OriginalCurrency = "original_currency",
+        FxRate = "fx_rate",
+        SettlementId = "settlement_id",
+        OccurredAt = "occurred_at",
+        BookedOn = "booked_on",
+        Description = "description",
+    }
+);
+
+/// Longest id, in characters.
+pub const MAX_ID: usize = 255;
+
+/// Where each field stands in a record, and what its column is called in the file.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    places: [Option<usize>; Field::ALL.len()],
+    names: Vec<String>,
+}
+
+impl Columns {
+    /// Columns under their names in the file; `field` says which field a column holds, if any.
+    pub fn new(names: Vec<String>, field: impl Fn(&str) -> Option<Field>) -> Self {
+        let mut places = [None; Field::ALL.len()];
+        for (place, name) in names.iter().enumerate() {
+            if let Some(field) = field(name) {
+                places[field as usize] = Some(place);
+            }
+        }
+        Self { places, names }
+    }
+
+    pub fn width(&self) -> usize {
+        self.names.len()
+    }
+
+    pub fn place(&self, field: Field) -> Option<usize> {
+        self.places[field as usize]
+    }
+
+    fn name(&self, field: Field) -> &str {
+        self.place(field).map_or(field.as_str(), |place| &self.names[place])
+    }
+}
+
+/// How a format writes its values.
+pub trait Style {
+    fn number(&self) -> NumberFormat;
+    fn time(&self, text: &str) -> Result<Time, Refusal>;
+    fn date(&self, text: &str) -> Result<NaiveDate, Refusal>;
+    fn verdict(&self, word: &str) -> Verdict;
+    fn charge_type(&self, word: &str) -> ChargeType;
+    /// The amount with our sign: positive means that we owe.
+    fn signed(&self, amount: Decimal) -> Decimal {
+        amount
+    }
+}
+
+/// A record whose number of fields was checked.
+pub struct Fields<'a> {
+    record: &'a Record,
+    columns: &'a Columns,
+    style: &'a dyn Style,
+}
+
+impl<'a> Fields<'a> {
+    /// Checks the record as a whole.
+    pub fn of(record: &'a Record, columns: &'a Columns, style: &'a dyn Style) -> Result<Self, Problem> {
+        if let Some(flaw) = &record.flaw {
+            return Err(flaw.clone());
+        }
+        let (found, expected) = (record.width(), columns.width());
+        let told = || format!("found {found} fields; expected {expected}");
+        match found.cmp(&expected) {
+            std::cmp::Ordering::Less => Err(Problem::of_record(Code::TooFewColumns, told())),
+            std::cmp::Ordering::Greater => Err(Problem::of_record(Code::TooManyColumns, told())),
+            std::cmp::Ordering::Equal => Ok(Self { record, columns, style }),
+        }
+    }
+
+    /// The text of a field; absent where the format lacks it or the row has none.
+    pub fn text(&self, field: Field) -> Option<&'a str> {
+        let place = self.columns.place(field)?;
+        Some(self.record.field(place)).filter(|it| !it.is_empty())
+    }
+
+    pub fn problem(&self, field: Field, code: Code, detail: impl Into<String>) -> Problem {
+        Problem::new(self.columns.name(field), code, detail)
+    }
+
+    fn parsed<T>(&self, field: Field, parse: impl Fn(&str) -> Result<T, Refusal>) -> Result<Option<T>, Problem> {
+        let Some(text) = self.text(field) else { return Ok(None) };
+        parse(text).map(Some).map_err(|(code, detail)| self.problem(field, code, detail))
+    }
+
+    pub fn required<T>(&self, field: Field, value: Option<T>) -> Result<T, Problem> {
+        value.ok_or_else(|| self.problem(field, Code::Missing, "found nothing; expected a value"))
+    }
+
+    /// An id or a word: short and without control characters.
+    pub fn id(&self, field: Field) -> Result<Option<String>, Problem> {
+        self.parsed(field, id)
+    }
+
+    /// Text for people; its control characters are replaced, and its end is cut off.
+    pub fn prose(&self, field: Field) -> Option<String> {
+        self.text(field).map(sanitize)
+    }
+
+    pub fn currency(&self, field: Field) -> Result<Option<Currency>, Problem> {
+        self.parsed(field, currency)
+    }
+
+    pub fn iban(&self) -> Result<Option<String>, Problem> {
+        self.parsed(Field::Iban, iban)
+    }
+
+    pub fn bic(&self) -> Result<Option<String>, Problem> {
+        let parse = |text: &str| Bic::parse(text).map(|it| it.as_str().to_owned());
+        let refused = |why: &str, text: &str| (Code::InvalidBic, format!("found {}: {why}", shown(text)));
+        self.parsed(Field::Bic, |text| parse(text).map_err(|why| refused(why, text)))
+    }
+
+    pub fn time(&self, field: Field) -> Result<Option<Time>, Problem> {
+        self.parsed(field, |text| self.style.time(text))
+    }
+
+    pub fn date(&self, field: Field) -> Result<Option<NaiveDate>, Problem> {
+        self.parsed(field, |text| self.style.date(text))
+    }
+
+    pub fn quantity(&self) -> Result<Option<u64>, Problem> {
+        self.parsed(Field::Quantity, quantity)
+    }
+
+    pub fn rate(&self) -> Result<Option<Decimal>, Problem> {
+        let rate = self.parsed(Field::FxRate, |text| self.style.number().rate(text))?;
+        Ok(rate.map(|it| it.normalize()))
+    }
+
+    /// An amount as the file writes it, with the sign of the file.
+    pub fn unsigned(&self, field: Field, currency: Currency) -> Result<Option<Decimal>, Problem> {
+        let amount = self.parsed(field, |text| self.style.number().amount(text))?;
+        Ok(amount.map(|it| canonical(it, minor_digits(currency))))
+    }
+
+    pub fn amount(&self, field: Field, currency: Currency) -> Result<Option<Decimal>, Problem> {
+        Ok(self.unsigned(field, currency)?.map(|it| self.style.signed(it)))
+    }
+
+    pub fn verdict(&self, word: &str) -> Verdict {
+        self.style.verdict(word)
+    }
+
+    pub fn charge_type(&self, word: &str) -> ChargeType {
+        self.style.charge_type(word)
+    }
+}
+
+pub fn id(text: &str) -> Result<String, Refusal> {
+    if text.chars().any(char::is_control) {
+        return Err((
+            Code::ControlCharacter,
+            format!("found {}; expected text without control characters", shown(text)),
+        ));
+    }
+    if text.len() > MAX_ID && text.chars().count() > MAX_ID {
+        let found = format!("found {} characters", text.chars().count());
+        return Err((Code::TooLong, format!("{found}; expected at most {MAX_ID}")));
+    }
+    Ok(text.to_owned())
+}
+
+pub fn currency(text: &str) -> Result<Currency, Refusal> {
+    let expected = "expected an ISO 4217 code such as EUR";
+    Currency::from_code(text).ok_or_else(|| (Code::UnknownCurrency, format!("found {}; {expected}", shown(text))))
+}
+
+/// Digits of the smallest unit; 0 for what has none, such as gold.
+#[must_use]
+pub fn minor_digits(currency: Currency) -> u32 {
+    currency.exponent().map_or(0, u32::from)
+}
+
+fn iban(text: &str) -> Result<String, Refusal> {
+    let parsed = Iban::parse(text).map(|it| it.as_str().to_owned());
+    // Everything but its ends is hidden, also where it does not look like an IBAN.
+    parsed.map_err(|why| (Code::InvalidIban, format!("found {}: {why}", crate::domain::bank::mask(text))))
+}
