@@ -5,6 +5,7 @@
 
 mod parse;
 mod raw;
+mod reconciliation;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use secrecy::SecretString;
 
 pub use self::parse::{Role, Token};
 pub use self::raw::{DEVELOPMENT_API_TOKENS, RawDatabase, RawHistory, RawSettings};
+pub use self::reconciliation::{RawReconciliation, ReconciliationSettings};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::policy::MAX_JITTER;
@@ -96,6 +98,7 @@ pub struct Settings {
     pub parked_ttl: TimeDelta,
     pub archive_after: TimeDelta,
     pub inbox_keys_for: TimeDelta,
+    pub reconciliation: ReconciliationSettings,
     pub clock_offset: TimeDelta,
 }
 
@@ -200,6 +203,7 @@ impl RawSettings {
             parked_ttl: check.delta("PARKED_TTL", &self.parked_ttl),
             archive_after: check.delta("ARCHIVE_AFTER", &self.archive_after),
             inbox_keys_for: check.delta_of_at_least("INBOX_KEYS_FOR", &self.inbox_keys_for, LONGEST_REPEAT),
+            reconciliation: self.reconciliation.check(&mut check),
             clock_offset: check
                 .with("CLOCK_OFFSET", &self.clock_offset, "a duration, such as 3s or -3s", parse::offset)
                 .unwrap_or_default(),

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::ReconciliationSettings;
 use crate::db::timers::ClaimCursor;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{Policy, Topic};
@@ -44,6 +45,7 @@ pub struct Policies {
     pub parked_ttl: TimeDelta,
     /// The maximum of due facts before the inbox accepts no more.
     pub most_waiting: i64,
+    pub reconciliation: ReconciliationSettings,
     /// How long finished facts and work stay in inbox and outbox.
     pub archive_after: TimeDelta,
     /// How long the inbox keeps the key of an archived fact.

@@ -6,6 +6,7 @@
 
 pub mod backfill;
 mod dead_letter;
+pub mod decide_report;
 pub mod discard;
 pub mod discard_work;
 pub mod erase;
@@ -14,6 +15,7 @@ pub mod flags;
 pub mod force_breaker;
 pub mod poll;
 pub mod principal;
+pub mod record_reading;
 pub mod redrive;
 pub mod resolve;
 pub mod resolve_case;
@@ -21,6 +23,7 @@ pub mod reverify;
 pub mod reverify_all;
 pub mod set_flag;
 pub mod start;
+pub mod upload_report;
 
 use std::sync::Arc;
 

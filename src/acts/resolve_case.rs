@@ -6,9 +6,10 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ActError, Acts, Operator, about_opening};
+use super::{ActError, Acts, Operator};
 use crate::db::cases::{self, Resolved};
-use crate::db::{self, operator_actions};
+use crate::db::operator_actions::Action;
+use crate::db::{self, mismatches, operator_actions};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolveCaseRequest {
@@ -25,13 +26,17 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, request: ResolveCas
     let work = async move |connection: &mut PgConnection| {
         let resolved = cases::resolve(connection, id, &action.who, &action.reason, action.at).await?;
         if let Resolved::Now(opening) = resolved {
-            let action = about_opening(action.clone(), opening, detail.clone());
+            let action = Action { opening_id: opening, detail: detail.clone(), ..action.clone() };
+            mismatches::resolve_of_case(connection, id, &action.who, &action.reason, action.at).await?;
             operator_actions::insert(connection, &action).await?;
         }
         Ok::<_, sqlx::Error>(resolved)
     };
     match db::in_one_commit(&acts.cell.pool, work).await? {
-        Resolved::Now(opening) => tracing::info!(opening.id = %opening, case.id = %id, "an operator resolved a case"),
+        Resolved::Now(opening) => {
+            let opening = opening.map(|it| it.to_string());
+            tracing::info!(opening.id = opening, case.id = %id, "an operator resolved a case");
+        }
         Resolved::Already => {}
         Resolved::Otherwise => return Err(ActError::WrongState("the case is resolved already")),
         Resolved::NotFound => return Err(ActError::NotFound),

@@ -129,6 +129,7 @@ fn policies(settings: &Settings) -> Policies {
         backfill_overlap: settings.catch_up_overlap,
         parked_ttl: settings.parked_ttl,
         most_waiting: settings.inbox_backlog,
+        reconciliation: settings.reconciliation.clone(),
         archive_after: settings.archive_after,
         inbox_keys_for: settings.inbox_keys_for,
     }

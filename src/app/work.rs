@@ -13,6 +13,7 @@ use crate::domain::Topic;
 use crate::driver::{Schedule, TickError, Worker, drive, every};
 use crate::inbox::{Backlog, InboxWorker};
 use crate::outbox::Relay;
+use crate::reconciliation::Reconciler;
 use crate::workers::backfill::Backfill;
 use crate::workers::poller::Poller;
 use crate::workers::sweeper::Sweeper;
@@ -77,6 +78,8 @@ fn spawn_workers(spawn: &mut Spawn<'_>) {
     }
     spawn.worker(context.recovery(), Schedule::new(context.outside.gates.closed(), LOOK, 1));
     spawn.worker(Backfill(context.clone()), Schedule::new(Arc::clone(&wakers.backfill), LOOK, 1));
+    let reconciler = Reconciler::new(context.clone(), context.policies.reconciliation.clone(), spawn.stop.clone());
+    spawn.worker(reconciler, Schedule::new(Arc::clone(&wakers.reconciliation), LOOK, 1));
     spawn.worker(Sweeper(context.clone()), Schedule::new(Arc::default(), SWEEP, 1));
 }
 

@@ -2,6 +2,7 @@
 
 use clap::{Args, FromArgMatches};
 
+use super::reconciliation::RawReconciliation;
 use crate::provider::nexusbank::RawNexusBank;
 use crate::services::tracker::RawTracker;
 
@@ -148,6 +149,8 @@ pub struct RawSettings {
     /// How long duplicates of an event are recognised; at least 30d and at least ARCHIVE_AFTER
     #[arg(long, env, default_value = "90d")]
     pub inbox_keys_for: String,
+    #[command(flatten)]
+    pub reconciliation: RawReconciliation,
     /// Offset added to the clock, such as 3s or -3s: for fault tests, refused in production
     #[arg(long, env, default_value = "0s", allow_hyphen_values = true)]
     pub clock_offset: String,

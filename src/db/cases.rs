@@ -13,11 +13,15 @@ use crate::domain::{Case, OpeningId};
 #[derive(Clone, Debug)]
 pub struct Row {
     pub id: Uuid,
-    pub opening_id: Uuid,
+    /// None: a report's row that belongs to no opening, or a report.
+    pub opening_id: Option<Uuid>,
     pub kind: String,
     pub ours: Value,
     pub theirs: Value,
+    /// Ids in the inbox.
     pub evidence: Vec<Uuid>,
+    /// The rows of reports: `[{"report_id", "line"}]`.
+    pub report_rows: Value,
     pub status: String,
     pub reason: Option<String>,
     pub resolved_by: Option<String>,
@@ -25,11 +29,19 @@ pub struct Row {
     pub created_at: Time,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    pub id: Option<Uuid>,
+    pub status: Option<&'a str>,
+    pub kind: Option<&'a str>,
+    pub opening: Option<Uuid>,
+}
+
 /// The result of resolving a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolved {
-    /// Closed now; the case's opening.
-    Now(Uuid),
+    /// Closed now; the case's opening, if it has one.
+    Now(Option<Uuid>),
     /// The same operator closed it earlier with the same reason.
     Already,
     /// Closed earlier by another operator or with another reason.
@@ -76,26 +88,119 @@ pub async fn insert(
     Ok(new.into_iter().map(|row| (row.id, row.before)).collect())
 }
 
-pub async fn list(
-    connection: &mut PgConnection,
-    status: Option<&str>,
-    opening: Option<Uuid>,
-    page: Page<Uuid>,
-) -> sqlx::Result<Vec<Row>> {
+pub async fn list(connection: &mut PgConnection, filter: &Filter<'_>, page: Page<Uuid>) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
         r#"-- cases::list
-        select id, opening_id, kind, ours, theirs, evidence, status, reason, resolved_by, resolved_at, created_at
+        select id, opening_id, kind, ours, theirs, evidence, status, reason, resolved_by, resolved_at, created_at,
+               coalesce((select jsonb_agg(jsonb_build_object('report_id', r.report_id, 'line', r.line)
+                                          order by r.report_id, r.line)
+                           from mismatches m join mismatch_reports r on r.mismatch_id = m.id
+                          where m.case_id = cases.id), '[]') as "report_rows!"
           from cases
          where ($1::text is null or status = $1)
            and ($2::uuid is null or opening_id = $2)
-           and id < $3
+           and ($3::text is null or kind = $3)
+           and ($4::uuid is null or id = $4)
+           and id < $5
          order by id desc
-         limit $4"#,
-        status,
-        opening,
+         limit $6"#,
+        filter.status,
+        filter.opening,
+        filter.kind,
+        filter.id,
         page.after.unwrap_or(Uuid::max()),
         page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Row>> {
+    let filter = Filter { id: Some(id), ..Filter::default() };
+    Ok(list(connection, &filter, Page { limit: 1, after: None }).await?.pop())
+}
+
+/// A case of reconciliation, which a mismatch refers to.
+#[derive(Clone, Debug)]
+pub struct NewCase {
+    pub id: Uuid,
+    pub opening_id: Option<Uuid>,
+    pub kind: String,
+    pub cause: String,
+    pub ours: Value,
+    pub theirs: Value,
+}
+
+/// Opens the cases of mismatches. Their causes are new: each is made with its mismatch's change.
+pub async fn insert_of_reports(connection: &mut PgConnection, cases: &[NewCase], now: Time) -> sqlx::Result<()> {
+    if cases.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = cases.iter().map(|it| it.id).collect();
+    let openings: Vec<Option<Uuid>> = cases.iter().map(|it| it.opening_id).collect();
+    let kinds: Vec<&str> = cases.iter().map(|it| it.kind.as_str()).collect();
+    let causes: Vec<&str> = cases.iter().map(|it| it.cause.as_str()).collect();
+    let ours: Vec<&Value> = cases.iter().map(|it| &it.ours).collect();
+    let theirs: Vec<&Value> = cases.iter().map(|it| &it.theirs).collect();
+    sqlx::query!(
+        r#"-- cases::insert_of_reports
+        insert into cases (id, opening_id, kind, cause, ours, theirs, evidence, status, created_at)
+        select id, opening_id, kind, cause, ours, theirs, '{}', 'open', $7
+          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[])
+            as n(id, opening_id, kind, cause, ours, theirs)"#,
+        &ids,
+        &openings as &[Option<Uuid>],
+        &kinds as &[&str],
+        &causes as &[&str],
+        &ours as &[&Value],
+        &theirs as &[&Value],
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Closes cases that a later fact or file has settled; those that a person closed stay as they are.
+pub async fn close(connection: &mut PgConnection, ids: &[Uuid], by: &str, why: &str, now: Time) -> sqlx::Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        r#"-- cases::close
+        update cases set status = 'resolved', resolved_by = $2, reason = $3, resolved_at = $4
+         where id = any($1) and status = 'open'"#,
+        ids,
+        by,
+        why,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A case that `decide` opened for a fact of one of these openings.
+#[derive(Clone, Debug)]
+pub struct Contradiction {
+    pub id: Uuid,
+    pub opening_id: Uuid,
+    pub kind: String,
+    pub evidence: Vec<Uuid>,
+    pub is_open: bool,
+}
+
+/// The cases about facts of these openings, oldest first.
+pub async fn contradictions(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Result<Vec<Contradiction>> {
+    sqlx::query_as!(
+        Contradiction,
+        r#"-- cases::contradictions
+        select id, opening_id as "opening_id!", kind, evidence, status = 'open' as "is_open!"
+          from cases
+         where opening_id = any($1) and cardinality(evidence) > 0
+         order by id"#,
+        openings,
     )
     .fetch_all(connection)
     .await

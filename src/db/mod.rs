@@ -26,12 +26,15 @@ pub mod idempotency;
 pub mod inbox;
 mod mentions;
 pub mod migrations;
+pub mod mismatches;
 pub mod opening_counts;
 pub mod openings;
 pub mod operator_actions;
 pub mod outbox;
 mod pool;
 pub mod refused_webhooks;
+pub mod report_rows;
+pub mod reports;
 mod retries;
 pub mod roles;
 mod session;
@@ -44,7 +47,7 @@ pub mod webhook_secrets;
 
 pub use error::{Fault, classify, describe};
 pub use pool::{PoolOptions, WITHIN, acquire, conclude, connect, connect_alone, connect_for_migrations, refusal};
-pub use retries::{PATIENCE, WorkError, in_one_commit, once, with_retries};
+pub use retries::{PATIENCE, WorkError, in_one_commit, in_one_long_commit, once, with_retries};
 pub use session::Unfit;
 pub use url::{WrongUrl, read_url};
 

@@ -1,6 +1,7 @@
 //! `account_openings`: the anchors.
 
 mod list;
+mod reported;
 mod row;
 
 use serde_json::Value;
@@ -8,6 +9,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::list::{Filter, Listed, list};
+pub use self::reported::{Absent, Held, Period, absent, reported};
 use self::row::Row;
 pub use self::row::{Anchor, Unreadable};
 use super::describe;

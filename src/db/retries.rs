@@ -97,6 +97,28 @@ pub async fn in_one_commit<T, E: WorkError>(
     with_retries(pool, in_transaction).await
 }
 
+/// The longest that the commit of a large body may take.
+const LONG: Duration = Duration::from_mins(5);
+
+/// Runs `work` in a transaction and commits it, one time. For bodies of many megabytes, which take longer than a request otherwise
+/// waits.
+///
+/// # Errors
+/// The work's, or the database's when it is away or does not answer in time.
+pub async fn in_one_long_commit<T, E: WorkError>(
+    pool: &PgPool,
+    work: impl AsyncFn(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let in_transaction = async move |connection: &mut PgConnection| {
+        let mut transaction = connection.begin().await?;
+        let done = work(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
+    };
+    let lent = Lent::new(pool.acquire().await?);
+    timeout(LONG, lent.run(in_transaction)).await.unwrap_or_else(|_| Err(late().into()))
+}
+
 async fn tries<T, E: WorkError>(pool: &PgPool, work: impl AsyncFn(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
     let (started, mut tried) = (Instant::now(), 1);
     loop {

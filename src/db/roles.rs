@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
 /// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
 /// an upgrade, did not use.
-const RIGHTS: [(&str, &str); 29] = [
+const RIGHTS: [(&str, &str); 36] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("archive_walks", "select, update (place, began_at)"),
@@ -24,6 +24,9 @@ const RIGHTS: [(&str, &str); 29] = [
     ("idempotency_keys", "select, insert, update, delete"),
     ("inbox", "select, insert, update, delete"),
     ("inbox_archive", "select, insert, update (body, headers, attempt_log, erased_at, duplicates, last_duplicate_at)"),
+    ("mismatch_reports", "select, insert"),
+    ("mismatch_steps", "select, insert"),
+    ("mismatches", "select, insert, update"),
     ("opening_count_changes", "select, delete"),
     ("opening_counts", "select, insert, update"),
     ("opening_history", "select, insert"),
@@ -33,6 +36,10 @@ const RIGHTS: [(&str, &str); 29] = [
     ("rejected_requests", "select, insert, update, delete"),
     ("rejected_sources", "select, insert, update, delete"),
     ("rejected_total", "select, update"),
+    ("report_chunks", "select, insert, update (bytes)"),
+    ("report_errors", "select, insert"),
+    ("report_rows", "select, insert, update"),
+    ("reports", "select, insert, update"),
     ("tickets", "select, insert, update"),
     ("timers", "select, insert, update, delete"),
     ("webhook_marks", "select, insert, update"),

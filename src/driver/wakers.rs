@@ -12,6 +12,7 @@ pub struct Wakers {
     pub inbox: Arc<Notify>,
     pub poller: Arc<Notify>,
     pub backfill: Arc<Notify>,
+    pub reconciliation: Arc<Notify>,
     create_profile: Arc<Notify>,
     submit_request: Arc<Notify>,
     open_account: Arc<Notify>,

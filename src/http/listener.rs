@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, Request};
 use axum::{Extension, Router};
 use futures::FutureExt;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -20,8 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::Layer;
-use tower_http::timeout::RequestBodyDeadline;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::timeout::DeadlineBody;
 
 use super::head_timer::HeadTimer;
 use super::outgoing::Outgoing;
@@ -41,6 +42,8 @@ const OUTSIDE_HEAD: Duration = Duration::from_secs(20);
 const INSIDE_HEAD: Duration = Duration::from_mins(1);
 /// Time limit for a body on the internal listener: at most 64 KiB, from nearby machines.
 const INSIDE_BODY: Duration = Duration::from_secs(10);
+/// Time limit for a body that is a file: a gigabyte over a slow line.
+const FILE_BODY: Duration = Duration::from_mins(30);
 /// How long an answer may wait to be read.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -54,6 +57,8 @@ pub struct Limits {
     /// Time limit of a request's body after its head. Beyond it, the body ends in an error that
     /// [`super::body::is_too_slow`] recognises.
     pub body_within: Duration,
+    /// The path whose bodies are files, and their time limit.
+    pub files: Option<(&'static str, Duration)>,
     /// How long an answer may wait to be read.
     pub answer_within: Duration,
     /// The maximum number of connections.
@@ -66,7 +71,7 @@ impl Limits {
     #[must_use]
     pub fn outside(settings: &Settings) -> Self {
         let body_within = public::body_within(settings.ack_timeout);
-        Self { head_within: OUTSIDE_HEAD, body_within, ..Self::inside(settings) }
+        Self { head_within: OUTSIDE_HEAD, body_within, files: None, ..Self::inside(settings) }
     }
 
     #[must_use]
@@ -75,6 +80,7 @@ impl Limits {
             head_within: INSIDE_HEAD,
             idle_within: settings.keep_alive,
             body_within: INSIDE_BODY,
+            files: Some(("/v1/reports", FILE_BODY)),
             answer_within: ANSWER,
             connections: CONNECTIONS,
             // An accepted request is answered within this time.
@@ -98,7 +104,11 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         let stream = TokioIo::new(Outgoing::new(stream, limits.answer_within, timer.clone()));
         // Adds the peer's address, as `axum::serve` does.
         let service = Extension(ConnectInfo(peer)).layer(router.clone());
-        let service = RequestBodyDeadline::new(service, limits.body_within);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let is_file = limits.files.filter(|(path, _)| *path == request.uri().path());
+            let within = is_file.map_or(limits.body_within, |(_, within)| within);
+            service.clone().oneshot(request.map(|body| DeadlineBody::new(within, body)))
+        });
         let connection = http1::Builder::new()
             .timer(timer)
             // Enables the timer, which has its own limits.

@@ -106,6 +106,12 @@ pub fn event_key(event_id: &str) -> String {
     if is_kept { event_id.to_owned() } else { format!("sha256:{}", hex::encode(digest(event_id.as_bytes()))) }
 }
 
+/// Sixteen hexadecimal digits of what a report says, for keys.
+#[must_use]
+pub fn short_digest(report: &Report) -> String {
+    hex::encode(&meaning(report)[..8])
+}
+
 pub(super) fn digest(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }

@@ -8,7 +8,7 @@ use crate::provider::{Headers, Parsed, Providers};
 /// The fact in a row, and its source. The error says why this version cannot read it.
 pub fn fact(providers: &Providers, row: &Pending) -> Result<(Source, Fact), String> {
     let source: Source = row.source.parse().map_err(|error| format!("source {error}"))?;
-    let from_provider = matches!(source, Source::Webhook | Source::Sandbox | Source::List | Source::Report);
+    let from_provider = matches!(source, Source::Webhook | Source::Sandbox | Source::List);
     if !from_provider {
         let fact =
             serde_json::from_slice(&row.body).map_err(|error| format!("not one of our facts: {}", place(&error)))?;

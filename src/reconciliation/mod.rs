@@ -10,4 +10,12 @@
 //! evidence   a bundle that an auditor verifies without us
 //! ```
 
+pub mod classify;
+pub mod ingest;
+mod matching;
 pub mod normalise;
+mod reading;
+mod resolve;
+mod worker;
+
+pub use self::worker::{Reconciled, Reconciler};

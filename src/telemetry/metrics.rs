@@ -40,7 +40,10 @@ const ARCHIVED: Metric =
     ("account_opening_archived_total", "Rows archived from inbox and outbox, and keys deleted from the inbox");
 const SWEEP_FAILURES: Metric = ("account_opening_sweep_failures_total", "Failed sweeps, by kind");
 
-const COUNTERS: [Metric; 16] = [
+const REPORT_ROWS: Metric =
+    ("account_opening_report_rows_total", "Rows of providers' reports, by their class or as bad");
+
+const COUNTERS: [Metric; 17] = [
     WEBHOOKS,
     BURST_DUPLICATES,
     REJECTED_REQUESTS,
@@ -57,6 +60,7 @@ const COUNTERS: [Metric; 16] = [
     BACKFILL_ITEMS,
     ARCHIVED,
     SWEEP_FAILURES,
+    REPORT_ROWS,
 ];
 
 const READY: Metric = ("account_opening_ready", "1 if /readyz answers 200, else 0");
@@ -78,6 +82,9 @@ const GAUGES: [Metric; 8] =
 const WEBHOOK_ACK: Metric = ("account_opening_webhook_ack_seconds", "Time from a webhook request to its answer");
 const PROCESSING: Metric = ("account_opening_processing_seconds", "Duration of a worker's tick");
 
+const RECONCILIATION_STAGE: Metric =
+    ("account_opening_reconciliation_stage_seconds", "Time that a report took in a stage of its work");
+
 pub(super) fn describe() {
     for (name, help) in COUNTERS {
         describe_counter!(name, help);
@@ -85,7 +92,7 @@ pub(super) fn describe() {
     for (name, help) in GAUGES {
         describe_gauge!(name, help);
     }
-    for (name, help) in [WEBHOOK_ACK, PROCESSING] {
+    for (name, help) in [WEBHOOK_ACK, PROCESSING, RECONCILIATION_STAGE] {
         describe_histogram!(name, Unit::Seconds, help);
     }
 }
@@ -155,6 +162,16 @@ pub fn backfill_page(provider: String, outcome: &'static str) {
 
 pub fn backfill_item(provider: String, outcome: &'static str) {
     counter!(BACKFILL_ITEMS.0, "provider" => provider, "outcome" => outcome).increment(1);
+}
+
+/// A row that was read; its outcome is its class, or `bad`.
+pub fn report_rows(provider: &str, kind: &str, outcome: &str, rows: u64) {
+    let labels = [("provider", provider.to_owned()), ("kind", kind.to_owned()), ("outcome", outcome.to_owned())];
+    counter!(REPORT_ROWS.0, &labels).increment(rows);
+}
+
+pub fn reconciliation_stage(stage: &'static str, took: Duration) {
+    histogram!(RECONCILIATION_STAGE.0, "stage" => stage).record(took);
 }
 
 pub fn archived(what: &'static str, rows: u64) {

@@ -27,6 +27,7 @@ const LIMITS: Limits = Limits {
     head_within: Duration::from_millis(300),
     idle_within: Duration::from_millis(300),
     body_within: Duration::from_millis(300),
+    files: None,
     answer_within: Duration::from_millis(300),
     connections: 2,
     drain: Duration::from_secs(20),

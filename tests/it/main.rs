@@ -32,6 +32,7 @@ mod outbound;
 mod pool;
 mod port;
 mod process;
+mod reconciliation;
 mod refused_webhooks;
 mod relay;
 mod replicas;

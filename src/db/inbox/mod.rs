@@ -20,4 +20,4 @@ pub use self::erase::{empty, erase, erase_evidence, erase_late};
 pub use self::insert::{Arrival, Digest, NewFact, Stored, insert};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};
 pub use self::unmatched::{Unmatched, unmatched};
-pub use self::work::{Pending, Settlement, attempts, fail, mark_unreadable, settle};
+pub use self::work::{Pending, Settlement, attempts, fail, last_polls, mark_unreadable, settle};

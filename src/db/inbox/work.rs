@@ -121,3 +121,22 @@ pub async fn attempts(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<i
     .await?;
     Ok(attempts.unwrap_or_default())
 }
+
+/// The newest poll's fact of each opening: `(opening, received at, body)`. Those that were archived are left out.
+pub async fn last_polls(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Time, Vec<u8>)>> {
+    if openings.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"-- inbox::last_polls
+        select o.id as "id!", i.received_at as "received_at!", i.body as "body!"
+          from unnest($1::uuid[]) as o(id)
+         cross join lateral (select received_at, body from inbox
+                              where opening_id = o.id and source = 'poll' and status in ('applied', 'ignored')
+                              order by id desc limit 1) as i"#,
+        openings,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|it| (it.id, it.received_at, it.body)).collect())
+}

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,12 +17,11 @@ use uuid::Uuid;
 
 use super::fields;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
-use super::path::uuid;
-use crate::db::cases;
-use crate::domain::CaseKind;
+use super::path::{Id, uuid};
+use crate::db::cases::{self, Filter};
 use crate::domain::text::string_enum;
 use crate::http::AppState;
-use crate::http::problem::ApiError;
+use crate::http::problem::{ApiError, Kind};
 
 string_enum!(
     /// Whether an operator has judged a case.
@@ -39,19 +38,19 @@ string_enum!(
 pub struct Case {
     /// The case's id.
     id: Uuid,
-    /// The subject of the disagreement.
-    #[schema(value_type = CaseKind)]
+    /// The subject of the disagreement: what a fact contradicts, or a class of reconciliation in lower case.
     kind: String,
-    /// The opening that it is about.
-    opening_id: Uuid,
+    /// The opening that it is about; null where a report's row belongs to no opening.
+    opening_id: Option<Uuid>,
     /// The values that the service holds.
     #[schema(value_type = Object)]
     ours: Value,
     /// The values of the other side.
     #[schema(value_type = Object)]
     theirs: Value,
-    /// The contradicting facts: ids in the inbox.
-    evidence: Vec<Uuid>,
+    /// The contradicting facts (ids in the inbox), and the rows of reports (`report_id`, `line`).
+    #[schema(value_type = Vec<Object>)]
+    evidence: Vec<Value>,
     /// Whether an operator has judged it.
     #[schema(value_type = CaseStatus)]
     status: String,
@@ -67,13 +66,14 @@ pub struct Case {
 
 impl From<cases::Row> for Case {
     fn from(row: cases::Row) -> Self {
+        let rows = row.report_rows.as_array().cloned().unwrap_or_default();
         Self {
             id: row.id,
             kind: row.kind,
             opening_id: row.opening_id,
             ours: row.ours,
             theirs: row.theirs,
-            evidence: row.evidence,
+            evidence: row.evidence.into_iter().map(|id| json!(id)).chain(rows).collect(),
             status: row.status,
             reason: row.reason,
             resolved_by: row.resolved_by,
@@ -83,8 +83,11 @@ impl From<cases::Row> for Case {
     }
 }
 
+/// The longest name of a kind.
+const MAX_KIND: usize = 100;
+
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(resolve::resolve))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(resolve::resolve))
 }
 
 /// Lists cases, newest first.
@@ -95,6 +98,7 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
     tag = "People",
     params(
         ("status" = Option<CaseStatus>, Query, description = "Cases in this status"),
+        ("kind" = Option<String>, Query, description = "Cases of this kind"),
         ("opening_id" = Option<Uuid>, Query, description = "Cases of this opening"),
         PageQuery<Uuid>,
     ),
@@ -103,13 +107,31 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
     ),
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Case>>, ApiError> {
-    params.only(&["status", "opening_id"])?;
+    params.only(&["status", "kind", "opening_id"])?;
     let status: Option<CaseStatus> = params.read("status", fields::word)?;
+    let kind = params.read("kind", |text| fields::text(text, MAX_KIND))?;
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| {
-        cases::list(connection, status.map(CaseStatus::as_str), opening, one_more(&page)).await
+        let filter = Filter { id: None, status: status.map(CaseStatus::as_str), kind: kind.as_deref(), opening };
+        cases::list(connection, &filter, one_more(&page)).await
     };
     let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, Case::from)))
+}
+
+/// Returns a case.
+#[utoipa::path(
+    get,
+    path = "/v1/cases/{id}",
+    operation_id = "get_case",
+    tag = "People",
+    params(("id" = Uuid, Path, description = "The case's id")),
+    responses(
+        (status = 200, description = "The case", body = Case),
+    ),
+)]
+pub async fn get(State(state): State<Arc<AppState>>, Id(id): Id) -> Result<Json<Case>, ApiError> {
+    let row = state.read(async move |connection: &mut PgConnection| cases::get(connection, id).await).await?;
+    Ok(Json(row.ok_or(ApiError::new(Kind::NotFound))?.into()))
 }

@@ -13,6 +13,7 @@ mod events;
 pub mod fields;
 pub mod flags;
 pub mod json;
+mod mismatches;
 pub mod openings;
 mod operator_actions;
 mod outbox;
@@ -21,6 +22,7 @@ pub mod path;
 mod providers;
 pub mod reason;
 mod refused_webhooks;
+mod reports;
 mod sandbox;
 mod tickets;
 mod unmatched;
@@ -85,6 +87,8 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(breakers::force))
         .merge(flags::router())
         .merge(cases::router())
+        .merge(reports::router())
+        .merge(mismatches::router())
         .routes(routes!(operator_actions::list))
         .routes(routes!(tickets::list))
         .routes(routes!(events::list))

@@ -2,10 +2,11 @@
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::domain::Verdict;
 use crate::domain::text::string_enum;
+use crate::domain::{ProviderRef, Report, Verdict};
 
 string_enum!(
     /// What a report is compared with.
@@ -73,6 +74,33 @@ pub struct RegisterRow {
     pub currency: Option<String>,
     pub created_at: Option<Time>,
     pub decided_at: Option<Time>,
+}
+
+impl RegisterRow {
+    /// The opening that our reference names.
+    #[must_use]
+    pub fn opening(&self) -> Option<Uuid> {
+        self.report().opening().map(|it| it.0)
+    }
+
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self.verdict, Verdict::Completed | Verdict::Rejected)
+    }
+
+    /// What the row says about the opening, as a webhook would say it.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report {
+            reference: ProviderRef::new(self.provider_reference.as_str()).ok(),
+            our_reference: self.reference.clone(),
+            verdict: self.verdict,
+            word: self.status.clone(),
+            iban: self.iban.clone(),
+            bic: self.bic.clone(),
+            reason: self.rejection_reason.clone(),
+        }
+    }
 }
 
 string_enum!(

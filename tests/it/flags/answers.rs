@@ -274,7 +274,7 @@ async fn callers_that_wait_for_a_locked_table_hold_one_connection() {
         let mut lock = app.pool.begin().await.unwrap();
         sqlx::query("lock table account_openings in access exclusive mode").execute(&mut *lock).await.unwrap();
         let reading = "select count(*) from pg_stat_activity
-                        where datname = current_database() and wait_event_type = 'Lock' and query like '%openings::get%'";
+                        where datname = current_database() and wait_event_type = 'Lock' and query like '%openings::rows%'";
         eventually("one waits", async || (count(&app, reading).await > 0).then_some(())).await;
         let mut most = 0;
         // In this time each of them would read ten times.

@@ -38,6 +38,7 @@ use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{AppState, internal, public};
 use account_opening::inbox::InboxWorker;
 use account_opening::outbox::Relay;
+use account_opening::reconciliation::Reconciler;
 use account_opening::workers::backfill::Backfill;
 use account_opening::workers::poller::Poller;
 use account_opening::workers::sweeper::Sweeper;
@@ -140,6 +141,7 @@ impl TestApp {
         self.context.breaker_overrides().read().await.unwrap();
         found |= self.tick(&self.context.recovery()).await;
         found |= self.tick(&Backfill(self.context.clone())).await;
+        found |= self.tick(&self.reconciler()).await;
         self.try_upkeep().await.unwrap();
         found
     }
@@ -154,7 +156,14 @@ impl TestApp {
         let _ = self.context.breaker_overrides().read().await;
         let _ = tick(&self.context.recovery()).await;
         let _ = tick(&Backfill(self.context.clone())).await;
+        let _ = tick(&self.reconciler()).await;
         let _ = self.try_upkeep().await;
+    }
+
+    /// The worker of reconciliation.
+    pub fn reconciler(&self) -> Reconciler {
+        let settings = self.context.policies.reconciliation.clone();
+        Reconciler::new(self.context.clone(), settings, CancellationToken::new())
     }
 
     /// Exchanges webhook marks with the database and writes secret uses, as the periodic tasks do.

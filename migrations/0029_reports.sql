@@ -1,0 +1,170 @@
+-- Reports of a provider in bulk, what was found in them, and what became of it.
+
+create table reports (
+    id          uuid        primary key,
+    provider    text        not null,
+    kind        text        not null check (kind in ('register', 'charges', 'bank')),
+    format      text        not null,
+    -- Of the profile that a file was read by.
+    profile     bytea       check (length(profile) = 32),
+    file_name   text,
+    -- Of the decoded bytes.
+    bytes       bigint      not null,
+    sha256      bytea       not null check (length(sha256) = 32),
+    state       text        not null check (state in ('received', 'reading', 'held', 'finished', 'discarded', 'failed')),
+    -- Only a complete file says what is absent.
+    complete    boolean     not null default false,
+    period_from timestamptz,
+    period_until timestamptz,
+    as_of       timestamptz,
+    -- All rows, the bad ones too.
+    rows        bigint      not null default 0,
+    bad_rows    bigint      not null default 0,
+    -- {class: rows}, with the absences.
+    counts      jsonb       not null default '{}',
+    -- [{"currency", "amount"}]
+    sums        jsonb       not null default '[]',
+    -- Read, judged and listed, without any effect.
+    dry_run     boolean     not null,
+    supersedes  uuid,
+    -- Why it failed.
+    failure     text,
+    received_by text        not null,
+    received_at timestamptz not null,
+    finished_at timestamptz,
+    -- An operator released it: it is not held again.
+    released    boolean     not null default false,
+    -- What the worker does next, and how far it is: the rows that are stored, or those that are applied.
+    stage       text        not null check (stage in ('read', 'judge', 'apply', 'done')),
+    position    bigint      not null default 0,
+    -- Due while there is work; a claim moves it by the lease.
+    due_at      timestamptz,
+    lease_token uuid,
+    constraint due_while_there_is_work check ((due_at is null) = (state in ('held', 'finished', 'discarded', 'failed')))
+);
+
+-- The same bytes are the same report. A dry run is no copy of anything, and a discarded report does not count.
+create unique index one_report_per_content on reports (provider, kind, sha256) where not dry_run and state <> 'discarded';
+create index reports_due on reports (due_at, id) where due_at is not null;
+
+-- The file as it was received, decoded, in pieces of 1 MiB. Stored outside the row and uncompressed, so that an erasure can
+-- overwrite bytes in place.
+create table report_chunks (
+    report_id uuid    not null references reports (id),
+    n         integer not null,
+    bytes     bytea   not null,
+    primary key (report_id, n)
+);
+alter table report_chunks alter column bytes set storage external;
+
+-- One canonical row per report row, written once with its class and the rule that gave it. Only conflicts, a change of our side
+-- before a held report was released, and erasures change a row later.
+create table report_rows (
+    report_id   uuid    not null references reports (id),
+    n           bigint  not null,
+    line        bigint  not null,
+    byte        bigint  not null,
+    length      bigint  not null,
+    provider    text    not null,
+    kind        text    not null,
+    row_key     text    not null,
+    -- Of the canonical row.
+    digest      bytea   not null check (length(digest) = 32),
+    provider_reference text,
+    reference   text,
+    status      text,
+    amount      numeric,
+    currency    text,
+    class       text    not null,
+    rule        text    not null,
+    opening_id  uuid,
+    -- The canonical row, and what we held when it was classified.
+    theirs      jsonb   not null,
+    ours        jsonb,
+    redacted    boolean not null default false,
+    primary key (report_id, n)
+);
+
+-- What a row key or a tracking id was said to be in other files.
+create index report_rows_by_key on report_rows (provider, row_key) where kind <> 'register';
+create index report_rows_by_reference on report_rows (provider, provider_reference) where kind = 'register';
+-- Partial: nearly all rows are matched.
+create index report_rows_of_class on report_rows (report_id, class, n) where class not in ('MATCHED', 'REPEATED');
+create index report_rows_of_opening on report_rows (opening_id) where opening_id is not null;
+
+create table report_errors (
+    report_id uuid   not null references reports (id),
+    n         bigint not null,
+    line      bigint not null,
+    byte      bigint not null,
+    field     text,
+    code      text   not null,
+    detail    text   not null,
+    primary key (report_id, n)
+);
+
+-- One finding about one subject and aspect, however many files say it.
+create table mismatches (
+    id          uuid        primary key,
+    provider    text        not null,
+    kind        text        not null check (kind in ('register', 'charges', 'bank')),
+    -- Whom or what it is about, and which side of it: unique together.
+    subject     text        not null,
+    aspect      text        not null,
+    class       text        not null,
+    state       text        not null check (state in ('waiting', 'applied', 'case', 'settled', 'resolved')),
+    -- When a waiting one becomes a case.
+    due_at      timestamptz,
+    opening_id  uuid,
+    market      text,
+    provider_reference text,
+    ours        jsonb       not null,
+    theirs      jsonb       not null,
+    differences jsonb       not null,
+    suggested   jsonb       not null,
+    -- The newest row that says it, to be classified again, and the time at which the provider looked at its books for it.
+    evidence    jsonb,
+    as_of       timestamptz,
+    -- The fact that it became.
+    fact_id     uuid,
+    case_id     uuid references cases (id),
+    -- When the worker looks at it again; null once it is settled or resolved.
+    look_at     timestamptz,
+    created_at  timestamptz not null,
+    updated_at  timestamptz not null,
+    constraint one_mismatch_per_subject_and_aspect unique (provider, kind, subject, aspect),
+    constraint open_ones_are_looked_at check ((look_at is null) = (state in ('settled', 'resolved')))
+);
+
+create index mismatches_to_look_at on mismatches (look_at, id) where look_at is not null;
+create index mismatches_of_reference on mismatches (provider, provider_reference) where provider_reference is not null;
+create index mismatches_of_opening on mismatches (opening_id) where opening_id is not null;
+create index mismatches_of_case on mismatches (case_id) where case_id is not null;
+
+-- The report rows that say it.
+create table mismatch_reports (
+    mismatch_id uuid   not null references mismatches (id),
+    report_id   uuid   not null references reports (id),
+    -- The row's line; 0 where a row is missing.
+    line        bigint not null,
+    primary key (mismatch_id, report_id, line)
+);
+create index mismatch_reports_of_report on mismatch_reports (report_id);
+
+-- What became of it, append-only.
+create table mismatch_steps (
+    mismatch_id uuid        not null references mismatches (id),
+    n           integer     not null,
+    at          timestamptz not null,
+    from_state  text,
+    to_state    text        not null,
+    class       text        not null,
+    -- A person's name, or 'reconciliation'.
+    by          text        not null,
+    reason      text        not null,
+    primary key (mismatch_id, n)
+);
+
+-- A case may be about a row that names no opening, or about a report.
+alter table cases alter column opening_id drop not null;
+create unique index one_case_per_cause_without_opening on cases (kind, cause) where opening_id is null;

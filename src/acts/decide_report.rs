@@ -1,0 +1,47 @@
+//! Releases or discards a report that differs too much to be applied by itself.
+
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{ActError, Acts, Operator};
+use crate::db::operator_actions::Action;
+use crate::db::reports::{self, Decided};
+use crate::db::{self, mismatches, operator_actions};
+use crate::domain::text::string_enum;
+
+string_enum!(
+    /// What an operator decides about a report.
+    Verdict {
+        /// It is the right file: it has its effects.
+        Release = "release_report",
+        /// It is the wrong file: it never has an effect.
+        Discard = "discard_report",
+    }
+);
+
+/// # Errors
+/// When there is no such report, its state does not allow it, or the database is away.
+pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, verdict: Verdict, reason: String) -> Result<(), ActError> {
+    let action = acts.record(&operator.name(), verdict.as_str(), &id, reason);
+    let own = action.clone();
+    let work = async move |connection: &mut PgConnection| {
+        let decided = match verdict {
+            Verdict::Release => reports::release(connection, id, own.at).await?,
+            Verdict::Discard => reports::discard(connection, id, own.at).await?,
+        };
+        if decided == Decided::Now {
+            mismatches::resolve_of_report(connection, id, &own.who, &own.reason, own.at).await?;
+            operator_actions::insert(connection, &Action { detail: json!({}), ..own.clone() }).await?;
+        }
+        Ok::<_, sqlx::Error>(decided)
+    };
+    match db::in_one_commit(&acts.cell.pool, work).await? {
+        Decided::Now => tracing::info!(report.id = %id, action = action.action, "an operator decided about a report"),
+        Decided::Already => {}
+        Decided::Otherwise => return Err(ActError::WrongState("the report is not held, or it has had its effects")),
+        Decided::NotFound => return Err(ActError::NotFound),
+    }
+    acts.cell.wakers.reconciliation.notify_one();
+    Ok(())
+}

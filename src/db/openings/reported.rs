@@ -1,0 +1,125 @@
+//! What a provider's register is compared with.
+
+use chrono::TimeDelta;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+
+/// The columns of an opening that a register speaks of.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub id: Uuid,
+    pub state: String,
+    pub provider_ref: Option<String>,
+    pub market: String,
+    pub currency: String,
+    pub iban: Option<String>,
+    pub bic: Option<String>,
+    pub version: i64,
+    /// When it was decided: the step to `issuing_card`, `rejected` or `failed`.
+    pub ended_at: Option<Time>,
+    pub erased: bool,
+}
+
+/// The openings of a provider that have one of these tracking ids, or one of these ids.
+pub async fn reported(
+    connection: &mut PgConnection,
+    provider: &str,
+    references: &[String],
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<Held>> {
+    sqlx::query_as!(
+        Held,
+        r#"-- openings::reported
+        select o.id, o.state, o.provider_ref, o.market, o.currency, o.iban, o.bic, o.version,
+               case when o.state in ('issuing_card', 'completed', 'rejected', 'failed') then
+                   (select h.at from opening_history h
+                     where h.opening_id = o.id and h.to_state in ('issuing_card', 'rejected', 'failed')
+                     order by h.version desc limit 1)
+               end as ended_at,
+               o.erased_at is not null as "erased!"
+          from (select o.id from unnest($2::text[]) as asked(reference)
+                  join account_openings o on o.provider = $1 and o.provider_ref = asked.reference
+                union
+                select o.id from unnest($3::uuid[]) as asked(id)
+                  join account_openings o on o.id = asked.id and o.provider = $1) as named
+          join account_openings o on o.id = named.id"#,
+        provider,
+        references,
+        ids,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// An opening that a complete register does not name.
+#[derive(Clone, Debug)]
+pub struct Absent {
+    pub id: Uuid,
+    pub state: String,
+    pub provider_ref: String,
+    pub market: String,
+}
+
+/// The period of a register, in which an opening must have begun to wait to be missed.
+#[derive(Clone, Copy, Debug)]
+pub struct Period {
+    pub from: Time,
+    pub until: Time,
+    /// How long before it began to wait an opening may have been made.
+    pub made_before: TimeDelta,
+}
+
+/// The smallest id that is made at a time.
+fn first_id(at: Time) -> Uuid {
+    let millis = u64::try_from(at.timestamp_millis()).unwrap_or_default();
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    Uuid::from_bytes(bytes)
+}
+
+/// One look at the openings of a period: those that the report does not name, and where the next look begins. None: that was all.
+pub async fn absent(
+    connection: &mut PgConnection,
+    provider: &str,
+    report: Uuid,
+    period: Period,
+    after: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<(Vec<Absent>, Option<Uuid>)> {
+    let from = after.unwrap_or_else(|| first_id(period.from - period.made_before));
+    let last = sqlx::query_scalar!(
+        r#"-- openings::absent
+        select id from account_openings where id > $1 and id < $2 order by id offset $3 limit 1"#,
+        from,
+        first_id(period.until),
+        limit,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let absent = sqlx::query_as!(
+        Absent,
+        r#"-- openings::absent
+        select o.id, o.state, o.provider_ref as "provider_ref!", o.market
+          from account_openings o
+         where o.id > $1 and (o.id <= $2 or $2 is null) and o.id < $3 and o.provider = $4 and o.provider_ref is not null
+           and exists (select from opening_history h
+                        where h.opening_id = o.id and h.to_state = 'awaiting_provider' and h.at >= $5 and h.at < $6)
+           and not exists (select from report_rows r
+                            where r.provider = $4 and r.provider_reference = o.provider_ref and r.kind = 'register'
+                              and r.report_id = $7)
+           and not exists (select from report_rows r where r.opening_id = o.id and r.report_id = $7)
+         order by o.id"#,
+        from,
+        last,
+        first_id(period.until),
+        provider,
+        period.from,
+        period.until,
+        report,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok((absent, last))
+}

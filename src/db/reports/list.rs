@@ -1,0 +1,73 @@
+//! Reading reports, for people.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::db::Page;
+
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub id: Uuid,
+    pub provider: String,
+    pub kind: String,
+    pub format: String,
+    pub file_name: Option<String>,
+    pub bytes: i64,
+    pub sha256: Vec<u8>,
+    pub state: String,
+    pub complete: bool,
+    pub period_from: Option<Time>,
+    pub period_until: Option<Time>,
+    pub as_of: Option<Time>,
+    pub rows: i64,
+    pub bad_rows: i64,
+    pub counts: Value,
+    pub sums: Value,
+    pub dry_run: bool,
+    pub supersedes: Option<Uuid>,
+    pub failure: Option<String>,
+    pub received_by: String,
+    pub received_at: Time,
+    pub finished_at: Option<Time>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub id: Option<Uuid>,
+    pub provider: Option<String>,
+    pub kind: Option<String>,
+    pub state: Option<String>,
+}
+
+/// A page of reports, newest first.
+pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Report>> {
+    sqlx::query_as!(
+        Report,
+        r#"-- reports::list
+        select id, provider, kind, format, file_name, bytes, sha256, state, complete, period_from, period_until, as_of,
+               rows, bad_rows, counts, sums, dry_run, supersedes, failure, received_by, received_at, finished_at
+          from reports
+         where ($1::uuid is null or id = $1)
+           and ($2::text is null or provider = $2)
+           and ($3::text is null or kind = $3)
+           and ($4::text is null or state = $4)
+           and id < $5
+         order by id desc
+         limit $6"#,
+        filter.id,
+        filter.provider,
+        filter.kind,
+        filter.state,
+        page.after.unwrap_or(Uuid::max()),
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Report>> {
+    let filter = Filter { id: Some(id), ..Filter::default() };
+    Ok(list(connection, &filter, Page { limit: 1, after: None }).await?.pop())
+}

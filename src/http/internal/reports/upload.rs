@@ -1,0 +1,196 @@
+//! `POST /v1/reports`: the body is the file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::Report;
+use crate::acts::Operator;
+use crate::acts::upload_report::{self, UploadRequest};
+use crate::db::reports;
+use crate::http::AppState;
+use crate::http::body;
+use crate::http::internal::fields;
+use crate::http::internal::page::Params;
+use crate::http::internal::path::uuid;
+use crate::http::problem::{ApiError, FieldError, Kind};
+use crate::reconciliation::ingest::{Bounds, ReceiveError, Received, WAITING, receive};
+use crate::reconciliation::normalise::row;
+use crate::reconciliation::normalise::{Expected, HeaderError, sniff};
+
+/// A sender that sends nothing for so long is gone.
+const SILENCE: Duration = Duration::from_secs(30);
+/// The longest names of a provider, a format and a file.
+const MAX_NAME: usize = 255;
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// Receives a report.
+#[utoipa::path(
+    post,
+    path = "/v1/reports",
+    operation_id = "upload_report",
+    tag = "Reconciliation",
+    params(
+        ("provider" = String, Query, description = "The provider whose report it is"),
+        ("kind" = row::Kind, Query, description = "What it is compared with"),
+        ("format" = Option<String>, Query, description = "`nexusbank`, `camt` or a profile, where it cannot be seen"),
+        ("file_name" = Option<String>, Query, description = "Its name, for people"),
+        ("dry_run" = Option<bool>, Query, description = "Read and list it, without any effect"),
+        ("supersedes" = Option<Uuid>, Query, description = "The report that it is sent in place of"),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream",
+        description = "The file; `Content-Encoding: gzip` is accepted"),
+    responses(
+        (status = 200, description = "The same bytes were sent before: the first report", body = Report),
+        (status = 202, description = "Stored; the worker reads it", body = Report),
+        (status = 413, description = "`payload-too-large`: over `REPORT_MAX_BYTES`, or compressed more than text is"),
+        (status = 415, description = "`unsupported-media-type`: a `Content-Encoding` other than gzip"),
+    ),
+)]
+pub async fn upload(
+    State(state): State<Arc<AppState>>,
+    operator: Operator,
+    headers: HeaderMap,
+    params: Params,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let asked = Asked::read(&params)?;
+    let is_gzip = is_gzip(&headers)?;
+    if let Some(report) = asked.supersedes {
+        let found =
+            state.read(async move |connection: &mut PgConnection| reports::get(connection, report).await).await?;
+        found.ok_or_else(|| ApiError::field("/supersedes", "must be the id of a report"))?;
+    }
+    let bounds = Bounds { is_gzip, max_bytes: state.settings.reconciliation.report_max_bytes };
+    let received = received(body, bounds).await?;
+    let expected = Expected {
+        kind: Some(asked.kind),
+        provider: Some(&asked.provider),
+        format: asked.format.as_deref(),
+        ..Expected::default()
+    };
+    let (format, header) = sniff(&received.head, &expected).map_err(|error| wrong(&error))?;
+    let request = UploadRequest {
+        provider: asked.provider,
+        kind: asked.kind,
+        format,
+        header,
+        file_name: asked.file_name,
+        dry_run: asked.dry_run,
+        supersedes: asked.supersedes,
+    };
+    let (id, is_new) = upload_report::run(&state.acts, &operator, request, Arc::new(received)).await?;
+    answer(&state, id, is_new).await
+}
+
+async fn answer(state: &AppState, id: Uuid, is_new: bool) -> Result<Response, ApiError> {
+    let report = state.read(async move |connection: &mut PgConnection| reports::get(connection, id).await).await?;
+    let report = Report::from(report.ok_or(ApiError::internal("a stored report is gone"))?);
+    let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let mut response = (status, Json(report)).into_response();
+    if let Ok(location) = HeaderValue::try_from(format!("/v1/reports/{id}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    if !is_new {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// The query of an upload.
+struct Asked {
+    provider: String,
+    kind: row::Kind,
+    format: Option<String>,
+    file_name: Option<String>,
+    dry_run: bool,
+    supersedes: Option<Uuid>,
+}
+
+impl Asked {
+    fn read(params: &Params) -> Result<Self, ApiError> {
+        params.only(&["provider", "kind", "format", "file_name", "dry_run", "supersedes"])?;
+        let name = |text: &str| fields::text(text, MAX_NAME);
+        let required = |pointer: &str| ApiError::field(pointer, "is required");
+        Ok(Self {
+            provider: params.read("provider", name)?.ok_or_else(|| required("/provider"))?,
+            kind: params.read("kind", fields::word)?.ok_or_else(|| required("/kind"))?,
+            format: params.read("format", name)?,
+            file_name: params.read("file_name", name)?,
+            dry_run: params.read("dry_run", boolean)?.unwrap_or_default(),
+            supersedes: params.read("supersedes", |text| uuid(text).ok_or("must be an id".to_owned()))?,
+        })
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "must be true or false".to_owned())
+}
+
+fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
+    let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(false) };
+    match value.to_str().unwrap_or("?").trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => Ok(false),
+        "gzip" | "x-gzip" => Ok(true),
+        _ => Err(ApiError::because(Kind::UnsupportedMediaType, "the Content-Encoding must be gzip or absent")),
+    }
+}
+
+/// Sends the body to a thread that writes it to a temporary file.
+async fn received(body: Body, bounds: Bounds) -> Result<Received, ApiError> {
+    let (parts, waiting) = mpsc::channel(WAITING);
+    let writing = tokio::task::spawn_blocking(move || receive(waiting, bounds));
+    let sent = send(body, parts).await;
+    let received = writing.await.map_err(|_| ApiError::internal("receiving a report panicked"))?;
+    sent?;
+    received.map_err(|error| match error {
+        ReceiveError::TooLarge(_) => ApiError::new(Kind::PayloadTooLarge),
+        ReceiveError::NotGzip => ApiError::field("", error.to_string()),
+        ReceiveError::BrokeOff => ApiError::because(Kind::ValidationFailed, "the upload broke off"),
+        ReceiveError::Disk(_) => ApiError::unavailable(error.to_string()),
+    })
+}
+
+/// Ends early, without an error, when the writer has refused what it was sent.
+async fn send(body: Body, parts: mpsc::Sender<Vec<u8>>) -> Result<(), ApiError> {
+    let mut stream = body.into_data_stream();
+    loop {
+        let next = timeout(SILENCE, stream.next()).await.map_err(|_| ApiError::new(Kind::RequestTimeout))?;
+        let part = match next {
+            Some(Ok(part)) if part.is_empty() => continue,
+            Some(Ok(part)) => part.to_vec(),
+            Some(Err(error)) if body::is_too_slow(&error) => return Err(ApiError::new(Kind::RequestTimeout)),
+            Some(Err(_)) => return Err(ApiError::because(Kind::ValidationFailed, "the upload broke off")),
+            None => Vec::new(),
+        };
+        let is_end = part.is_empty();
+        if parts.send(part).await.is_err() || is_end {
+            return Ok(());
+        }
+    }
+}
+
+/// What the file has instead of what it should have.
+fn wrong(error: &HeaderError) -> ApiError {
+    let mut errors =
+        vec![FieldError { pointer: String::new(), detail: format!("line {}: {}", error.line, error.detail) }];
+    let list = |what: &str, columns: &[String]| FieldError {
+        pointer: String::new(),
+        detail: format!("{what}: {}", columns.join(",")),
+    };
+    if !error.expected.is_empty() {
+        errors.push(list("columns found", &error.found));
+        errors.push(list("columns expected", &error.expected));
+    }
+    ApiError::fields(Kind::ValidationFailed, errors)
+}

@@ -1,0 +1,193 @@
+//! Stores a report as it comes, before it is read.
+//!
+//! The body goes to a temporary file first, decompressed, bounded and hashed on the way, and then into the database in one commit.
+//! So a transaction never waits for a sender, and an upload that breaks off leaves nothing. The same bytes again are the same
+//! report.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use flate2::write::MultiGzDecoder;
+use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::db::reports::{self, CHUNK, NewReport};
+use crate::reconciliation::normalise::SNIFF_BYTES;
+
+/// Decompressed bytes that a compressed one may become, beyond the first MiB: text of this kind stays below fifty.
+const RATIO: u64 = 200;
+/// Pieces that one statement stores.
+const AT_ONCE: usize = 8;
+/// Parts of the body that wait to be written.
+pub const WAITING: usize = 8;
+
+/// A report as it was received, in a temporary file.
+#[derive(Debug)]
+pub struct Received {
+    file: File,
+    pub bytes: u64,
+    pub sha256: [u8; 32],
+    /// The beginning, which shows what it is.
+    pub head: Vec<u8>,
+}
+
+/// Why a body could not be received.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// Over `REPORT_MAX_BYTES`, or compressed more than text is.
+    #[error("{0}")]
+    TooLarge(String),
+    /// Not what its `Content-Encoding` says.
+    #[error("the body is not gzip, or its end is missing")]
+    NotGzip,
+    /// The sender went away.
+    #[error("the upload broke off")]
+    BrokeOff,
+    #[error("the report cannot be kept in a temporary file: {0}")]
+    Disk(io::Error),
+}
+
+/// How a body is received.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub is_gzip: bool,
+    pub max_bytes: u64,
+}
+
+/// Writes the parts of a body to a temporary file. Blocking: run it on a thread of its own. An empty part is the end of the body;
+/// a channel that closes before it is an upload that broke off.
+pub fn receive(mut parts: mpsc::Receiver<Vec<u8>>, bounds: Bounds) -> Result<Received, ReceiveError> {
+    let file = tempfile::tempfile().map_err(ReceiveError::Disk)?;
+    let mut spool =
+        Spool { file, hash: Sha256::new(), head: Vec::new(), bytes: 0, limit: bounds.max_bytes, over: None };
+    if bounds.is_gzip {
+        let mut decoder = MultiGzDecoder::new(spool);
+        let mut compressed = 0_u64;
+        loop {
+            let part = parts.blocking_recv().ok_or(ReceiveError::BrokeOff)?;
+            if part.is_empty() {
+                break;
+            }
+            compressed += part.len() as u64;
+            let by_ratio = (CHUNK as u64).saturating_add(compressed.saturating_mul(RATIO));
+            decoder.get_mut().limit = bounds.max_bytes.min(by_ratio);
+            let written = decoder.write_all(&part);
+            written.map_err(|error| decoder.get_mut().refusal(error, bounds, ReceiveError::NotGzip))?;
+        }
+        decoder.try_finish().map_err(|error| decoder.get_mut().refusal(error, bounds, ReceiveError::NotGzip))?;
+        spool = decoder.finish().map_err(|_| ReceiveError::NotGzip)?;
+    } else {
+        loop {
+            let part = parts.blocking_recv().ok_or(ReceiveError::BrokeOff)?;
+            if part.is_empty() {
+                break;
+            }
+            if let Err(error) = spool.write_all(&part) {
+                let disk = ReceiveError::Disk(io::Error::from(error.kind()));
+                return Err(spool.refusal(error, bounds, disk));
+            }
+        }
+    }
+    spool.received()
+}
+
+/// The temporary file with what is known of its content.
+struct Spool {
+    file: File,
+    hash: Sha256,
+    head: Vec<u8>,
+    bytes: u64,
+    limit: u64,
+    over: Option<u64>,
+}
+
+impl Write for Spool {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        self.bytes += part.len() as u64;
+        if self.bytes > self.limit {
+            self.over = Some(self.limit);
+            return Err(io::Error::other("over the limit"));
+        }
+        self.file.write_all(part)?;
+        self.hash.update(part);
+        let missing = SNIFF_BYTES.saturating_sub(self.head.len());
+        self.head.extend_from_slice(&part[..part.len().min(missing)]);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Spool {
+    fn refusal(&self, error: io::Error, bounds: Bounds, otherwise: ReceiveError) -> ReceiveError {
+        match self.over {
+            Some(limit) if limit < bounds.max_bytes => {
+                ReceiveError::TooLarge(format!("compressed more than {RATIO} to 1, which no report is"))
+            }
+            Some(limit) => ReceiveError::TooLarge(format!("over REPORT_MAX_BYTES = {limit} bytes")),
+            None if error.kind() == io::ErrorKind::StorageFull => ReceiveError::Disk(error),
+            None => otherwise,
+        }
+    }
+
+    fn received(mut self) -> Result<Received, ReceiveError> {
+        self.file.seek(SeekFrom::Start(0)).map_err(ReceiveError::Disk)?;
+        Ok(Received { file: self.file, bytes: self.bytes, sha256: self.hash.finalize().into(), head: self.head })
+    }
+}
+
+impl Received {
+    /// A received file of bytes that the service wrote itself.
+    ///
+    /// # Errors
+    /// If there is no room for a temporary file.
+    pub fn of(bytes: &[u8]) -> Result<Self, ReceiveError> {
+        let file = tempfile::tempfile().map_err(ReceiveError::Disk)?;
+        let limit = u64::MAX;
+        let mut spool = Spool { file, hash: Sha256::new(), head: Vec::new(), bytes: 0, limit, over: None };
+        spool.write_all(bytes).map_err(ReceiveError::Disk)?;
+        spool.received()
+    }
+
+    /// Stores the report and its bytes, in the caller's transaction. The report that holds the same bytes, if there is one, is
+    /// returned with `false`.
+    ///
+    /// # Errors
+    /// The database's, or the temporary file's.
+    pub async fn store(&self, connection: &mut PgConnection, report: &NewReport) -> sqlx::Result<(Uuid, bool)> {
+        let Some(id) = reports::insert(connection, report).await? else {
+            let same = reports::same(connection, &report.provider, &report.kind, &report.sha256).await?;
+            return Ok((same.ok_or(sqlx::Error::RowNotFound)?, false));
+        };
+        let mut first = 0;
+        loop {
+            let chunks = self.chunks(first).map_err(sqlx::Error::Io)?;
+            if chunks.is_empty() {
+                return Ok((id, true));
+            }
+            reports::insert_chunks(connection, id, first, &chunks).await?;
+            first += i32::try_from(chunks.len()).unwrap_or(i32::MAX);
+        }
+    }
+
+    /// The next pieces of the file, from piece `first` on.
+    fn chunks(&self, first: i32) -> io::Result<Vec<Vec<u8>>> {
+        let mut file = &self.file;
+        let place = u64::try_from(first).unwrap_or_default() * CHUNK as u64;
+        file.seek(SeekFrom::Start(place))?;
+        let mut chunks = Vec::with_capacity(AT_ONCE);
+        while chunks.len() < AT_ONCE {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            file.take(CHUNK as u64).read_to_end(&mut chunk)?;
+            if chunk.is_empty() {
+                break;
+            }
+            chunks.push(chunk);
+        }
+        Ok(chunks)
+    }
+}

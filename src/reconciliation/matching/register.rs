@@ -1,0 +1,217 @@
+//! The openings that the rows of a register name, and what other registers said about the same requests.
+
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::db::openings::{self, Held};
+use crate::db::report_rows::{self, Earlier};
+use crate::domain::StateName;
+use crate::reconciliation::classify::register::{OurOpening, Ours, Times, classify};
+use crate::reconciliation::classify::{Class, Classified};
+use crate::reconciliation::normalise::row::RegisterRow;
+
+/// The file that rows are from.
+#[derive(Clone, Debug)]
+pub struct File<'a> {
+    pub report: Uuid,
+    pub provider: &'a str,
+    pub times: Times,
+}
+
+/// A row to be compared: its number, its digest, and itself.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    pub n: i64,
+    pub digest: [u8; 32],
+    pub key: &'a str,
+    pub row: &'a RegisterRow,
+}
+
+/// What a row came to.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    pub ours: Ours,
+    pub classified: Classified,
+    /// The same row, key and content, is in an earlier report.
+    pub came_before: bool,
+    /// The same key with other content is in an earlier report.
+    pub revises: bool,
+}
+
+/// The outcome of a slice: a result per row, and the earlier rows of the same file that turn out to conflict with it.
+#[derive(Clone, Debug, Default)]
+pub struct Slice {
+    pub rows: Vec<Compared>,
+    pub conflicts: Vec<(i64, String)>,
+}
+
+/// Compares rows with our openings.
+pub async fn compare(connection: &mut PgConnection, file: &File<'_>, rows: &[Asked<'_>]) -> sqlx::Result<Slice> {
+    let named: Vec<&RegisterRow> = rows.iter().map(|it| it.row).collect();
+    let held = openings_named(connection, file.provider, &named, &[]).await?;
+    let references: Vec<String> = distinct(named.iter().map(|it| it.provider_reference.clone()));
+    let earlier = Said::of(report_rows::of_references(connection, file.report, file.provider, &references).await?);
+    let here = Here::of(rows);
+    let mut slice = Slice::default();
+    for asked in rows {
+        let said = earlier.of_row(asked);
+        let conflicting = here.conflicts(asked) || said.iter().any(|it| it.conflicts(file, asked));
+        slice.conflicts.extend(
+            said.iter()
+                .filter(|it| it.conflicts(file, asked) && !it.is_conflicting())
+                .map(|it| (it.n, it.class.clone())),
+        );
+        let mut ours = held.named_by(asked.row);
+        ours.said_later = here.has_final(asked) || said.iter().any(|it| it.is_later_and_final(file, asked));
+        let classified = if conflicting {
+            Classified { class: Class::ConflictingRows, rule: "same_key_other_content", findings: Vec::new() }
+        } else {
+            classify(asked.row, &ours, file.times)
+        };
+        let came_before = said.iter().any(|it| it.is_same(file, asked));
+        let revises = said.iter().any(|it| it.is_revised_by(file, asked));
+        slice.rows.push(Compared { ours, classified, came_before, revises });
+    }
+    slice.conflicts.sort_unstable();
+    slice.conflicts.dedup();
+    Ok(slice)
+}
+
+fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = all.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Openings of one provider or several, by what rows name them by.
+#[derive(Default)]
+pub struct Openings {
+    by_id: HashMap<Uuid, OurOpening>,
+    by_reference: HashMap<String, Uuid>,
+}
+
+impl Openings {
+    fn of(held: Vec<Held>) -> Self {
+        let by_reference = held.iter().filter_map(|it| Some((it.provider_ref.clone()?, it.id))).collect();
+        let by_id = held.into_iter().filter_map(|it| Some((it.id, ours(it)?))).collect();
+        Self { by_id, by_reference }
+    }
+
+    #[must_use]
+    pub fn get(&self, id: Uuid) -> Option<&OurOpening> {
+        self.by_id.get(&id)
+    }
+
+    #[must_use]
+    pub fn named_by(&self, row: &RegisterRow) -> Ours {
+        let by_tracking_id = self.by_reference.get(&row.provider_reference).and_then(|id| self.by_id.get(id));
+        let by_reference = row.opening().and_then(|id| self.by_id.get(&id));
+        let is_other = |it: &&OurOpening| by_tracking_id.is_none_or(|first| first.id != it.id);
+        Ours {
+            by_tracking_id: by_tracking_id.cloned(),
+            by_reference: by_reference.filter(is_other).cloned(),
+            said_later: false,
+        }
+    }
+}
+
+/// The openings that rows of one provider name, and those with these ids.
+pub async fn openings_named(
+    connection: &mut PgConnection,
+    provider: &str,
+    rows: &[&RegisterRow],
+    ids: &[Uuid],
+) -> sqlx::Result<Openings> {
+    let references: Vec<String> = distinct(rows.iter().map(|it| it.provider_reference.clone()));
+    let ids = distinct(ids.iter().copied().chain(rows.iter().filter_map(|it| it.opening())));
+    Ok(Openings::of(openings::reported(connection, provider, &references, &ids).await?))
+}
+
+/// None: a state of a newer version, which this one cannot compare.
+fn ours(held: Held) -> Option<OurOpening> {
+    let state: StateName = held.state.parse().ok()?;
+    Some(OurOpening {
+        id: held.id,
+        state,
+        provider_reference: held.provider_ref,
+        market: held.market,
+        currency: held.currency,
+        iban: held.iban,
+        bic: held.bic,
+        ended_at: held.ended_at,
+        erased: held.erased,
+    })
+}
+
+/// What rows of other slices and reports said, by tracking id.
+struct Said(HashMap<String, Vec<Earlier>>);
+
+impl Said {
+    fn of(rows: Vec<Earlier>) -> Self {
+        let mut by_reference: HashMap<String, Vec<Earlier>> = HashMap::new();
+        for row in rows {
+            by_reference.entry(row.provider_reference.clone()).or_default().push(row);
+        }
+        Self(by_reference)
+    }
+
+    fn of_row(&self, asked: &Asked<'_>) -> &[Earlier] {
+        self.0.get(&asked.row.provider_reference).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl Earlier {
+    fn conflicts(&self, file: &File<'_>, asked: &Asked<'_>) -> bool {
+        self.report_id == file.report && self.n != asked.n && self.row_key == asked.key && self.digest != asked.digest
+    }
+
+    fn is_conflicting(&self) -> bool {
+        self.class == Class::ConflictingRows.as_str()
+    }
+
+    fn is_same(&self, file: &File<'_>, asked: &Asked<'_>) -> bool {
+        self.report_id != file.report && self.row_key == asked.key && self.digest == asked.digest
+    }
+
+    fn is_revised_by(&self, file: &File<'_>, asked: &Asked<'_>) -> bool {
+        self.report_id != file.report && self.row_key == asked.key && self.digest != asked.digest
+    }
+
+    fn is_later_and_final(&self, file: &File<'_>, asked: &Asked<'_>) -> bool {
+        let as_of = |it: Option<Time>| it.is_some_and(|it| it > file.times.as_of);
+        let is_other = self.report_id == file.report && self.n != asked.n;
+        self.is_final && (as_of(self.as_of) || is_other)
+    }
+}
+
+/// What the rows of this slice say about each other.
+struct Here<'a> {
+    by_key: HashMap<&'a str, Vec<&'a [u8; 32]>>,
+    finals: HashMap<&'a str, i64>,
+}
+
+impl<'a> Here<'a> {
+    fn of(rows: &'a [Asked<'a>]) -> Self {
+        let mut by_key: HashMap<&str, Vec<&[u8; 32]>> = HashMap::new();
+        let mut finals = HashMap::new();
+        for row in rows {
+            by_key.entry(row.key).or_default().push(&row.digest);
+            if row.row.is_final() {
+                finals.insert(row.row.provider_reference.as_str(), row.n);
+            }
+        }
+        Self { by_key, finals }
+    }
+
+    fn conflicts(&self, asked: &Asked<'_>) -> bool {
+        self.by_key.get(asked.key).is_some_and(|all| all.iter().any(|it| **it != asked.digest))
+    }
+
+    fn has_final(&self, asked: &Asked<'_>) -> bool {
+        self.finals.get(asked.row.provider_reference.as_str()).is_some_and(|n| *n != asked.n)
+    }
+}

@@ -1,0 +1,128 @@
+//! Reads a stored report: its pieces go to a thread of their own, which parses them, and slices of rows come back.
+//!
+//! Both channels hold little, so memory is bounded whatever the size of the file: the parser waits for the database, and the
+//! database for the parser. A piece that cannot be read is an error of the reading, and no end of the file.
+
+use std::io::{self, Read};
+
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::db::{self, describe, reports};
+use crate::reconciliation::normalise::row::{Kind, Located, Row};
+use crate::reconciliation::normalise::{self, Ending, Expected, HeaderError, Item, OpenError, ReportError};
+
+/// The most rows in a slice.
+pub const SLICE: usize = 10_000;
+/// Pieces of 1 MiB that wait to be parsed, and slices that wait to be stored.
+const PIECES: usize = 2;
+const SLICES: usize = 1;
+
+/// The next rows of a file, in its order.
+#[derive(Debug, Default)]
+pub struct Slice {
+    pub rows: Vec<Located<Row>>,
+    pub errors: Vec<ReportError>,
+    /// The last slice has it.
+    pub ending: Option<Ending>,
+}
+
+/// Why a reading ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadingError {
+    /// The bytes could not be had: the report is read again later.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The bytes are no report: it has failed for good.
+    #[error("{0}")]
+    Header(HeaderError),
+}
+
+/// What the report says it is.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub report: Uuid,
+    pub provider: String,
+    pub kind: Kind,
+    pub format: String,
+}
+
+/// The slices of a stored report. Dropping the receiver ends the reading.
+pub fn slices(pool: PgPool, source: Source) -> mpsc::Receiver<Result<Slice, ReadingError>> {
+    let (pieces, parsed) = (mpsc::channel(PIECES), mpsc::channel(SLICES));
+    tokio::spawn(feed(pool, source.report, pieces.0));
+    tokio::task::spawn_blocking(move || parse(&source, Pieces::new(pieces.1), &parsed.0));
+    parsed.1
+}
+
+async fn feed(pool: PgPool, report: Uuid, pieces: mpsc::Sender<io::Result<Vec<u8>>>) {
+    for n in 0.. {
+        let read =
+            db::once(&pool, async move |connection: &mut PgConnection| reports::chunk(connection, report, n).await);
+        let piece = match read.await {
+            Ok(Some(piece)) => Ok(piece),
+            Ok(None) => Ok(Vec::new()),
+            Err(error) => Err(io::Error::other(describe(&error))),
+        };
+        let is_last = !matches!(&piece, Ok(bytes) if !bytes.is_empty());
+        if pieces.send(piece).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// The pieces as one stream. An empty piece is the end; a channel that closes before is none.
+struct Pieces {
+    pieces: mpsc::Receiver<io::Result<Vec<u8>>>,
+    piece: io::Cursor<Vec<u8>>,
+    ended: bool,
+}
+
+impl Pieces {
+    fn new(pieces: mpsc::Receiver<io::Result<Vec<u8>>>) -> Self {
+        Self { pieces, piece: io::Cursor::default(), ended: false }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.piece.read(into)?;
+            if read > 0 || into.is_empty() || self.ended {
+                return Ok(read);
+            }
+            let piece =
+                self.pieces.blocking_recv().unwrap_or_else(|| Err(io::Error::other("the reading was ended")))?;
+            self.ended = piece.is_empty();
+            self.piece = io::Cursor::new(piece);
+        }
+    }
+}
+
+fn parse(source: &Source, pieces: Pieces, slices: &mpsc::Sender<Result<Slice, ReadingError>>) {
+    let expected = Expected {
+        kind: Some(source.kind),
+        provider: Some(&source.provider),
+        format: Some(&source.format),
+        ..Expected::default()
+    };
+    let mut slice = Slice::default();
+    let reading = match normalise::open(pieces, &expected) {
+        Ok(reading) => reading,
+        Err(OpenError::Io(error)) => return drop(slices.blocking_send(Err(error.into()))),
+        Err(OpenError::Header(error)) => return drop(slices.blocking_send(Err(ReadingError::Header(error)))),
+    };
+    for item in reading {
+        match item {
+            Ok(Item::Row(row)) => slice.rows.push(*row),
+            Ok(Item::Error(error)) => slice.errors.push(error),
+            Ok(Item::End(ending)) => slice.ending = Some(ending),
+            Err(error) => return drop(slices.blocking_send(Err(error.into()))),
+        }
+        let is_full = slice.rows.len() + slice.errors.len() >= SLICE;
+        if (is_full || slice.ending.is_some()) && slices.blocking_send(Ok(std::mem::take(&mut slice))).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Compares open mismatches again: a step or a file that agrees settles them, and one past its window becomes a case.
+//!
+//! One transaction per batch, behind the locks of the mismatches; those that another replica holds are skipped. A crash leaves
+//! them due.
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
+
+use super::RECONCILIATION;
+use super::apply::is_decided_by_facts;
+use crate::clock::{Ids, Time};
+use crate::db::cases::{self, Contradiction, NewCase};
+use crate::db::inbox;
+use crate::db::mismatches::{self, Mismatch, NewStep};
+use crate::domain::{Fact, PollOutcome, StateName, Status};
+use crate::reconciliation::classify::register::{Ours, Times, absent, classify, overdue};
+use crate::reconciliation::classify::{Act, Class, Finding, MismatchState};
+use crate::reconciliation::matching::register::{Openings, openings_named};
+use crate::reconciliation::normalise::row::RegisterRow;
+
+/// How many mismatches a look takes.
+const BATCH: i64 = 500;
+/// The first wait for an effect, and the longest.
+const SOON: TimeDelta = TimeDelta::seconds(1);
+const SELDOM: TimeDelta = TimeDelta::minutes(15);
+
+/// What a look at open mismatches did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reviewed {
+    pub seen: usize,
+    pub settled: usize,
+    pub cases: usize,
+}
+
+/// Looks at open mismatches.
+pub struct Reviewer<'a> {
+    pub ids: &'a Ids,
+    pub window: TimeDelta,
+    pub now: Time,
+}
+
+/// What becomes of a mismatch.
+enum Next {
+    /// Nothing has changed.
+    Keep,
+    Settled(String),
+    /// A person decides; a case is opened for it.
+    Case(Box<Finding>),
+    /// `decide` has opened this case.
+    Linked(Contradiction),
+    /// Another class by the same rules, without a case of its own.
+    Other(Box<Finding>),
+}
+
+impl Reviewer<'_> {
+    /// Looks at a batch, in a transaction of its own.
+    pub async fn look(&self, connection: &mut PgConnection) -> sqlx::Result<Reviewed> {
+        let mut transaction = connection.begin().await?;
+        let due = mismatches::claim(&mut transaction, self.now, BATCH).await?;
+        if due.is_empty() {
+            return Ok(Reviewed::default());
+        }
+        let known = Known::read(&mut transaction, &due).await?;
+        let mut changed = Changed::default();
+        for it in due {
+            let next = self.next(&it, &known);
+            changed.add(self, it, next);
+        }
+        let reviewed = changed.reviewed;
+        changed.write(&mut transaction, self.now).await?;
+        transaction.commit().await?;
+        Ok(reviewed)
+    }
+
+    fn next(&self, it: &Mismatch, known: &Known) -> Next {
+        let class: Class = match it.class.parse() {
+            Ok(class) if it.kind == "register" => class,
+            _ => return Next::Keep,
+        };
+        let row: Option<RegisterRow> = it.evidence.clone().and_then(|it| serde_json::from_value(it).ok());
+        match (class, row) {
+            (Class::MissingExternal, row) => self.absence(it, row.as_ref(), known),
+            (Class::TooManyDifferences | Class::ConflictingRows, _) | (_, None) => Next::Keep,
+            (_, Some(row)) => self.again(it, class, &row, known),
+        }
+    }
+
+    fn absence(&self, it: &Mismatch, row: Option<&RegisterRow>, known: &Known) -> Next {
+        if row.is_some() {
+            return Next::Settled("a later register names the opening".to_owned());
+        }
+        if it.state != MismatchState::Applied.as_str() {
+            return Next::Keep;
+        }
+        let poll = it.opening_id.and_then(|id| known.polls.get(&id)).filter(|it_| it_.at >= it.updated_at);
+        match poll.map(|it| &it.outcome) {
+            Some(PollOutcome::Answered(_)) => Next::Settled("the provider answered a poll".to_owned()),
+            Some(PollOutcome::Failed { class }) if class == "not_found" => {
+                absent_case(it).map_or(Next::Keep, |finding| Next::Case(Box::new(finding)))
+            }
+            _ if known.is_decided(it) => Next::Settled("the opening was decided".to_owned()),
+            _ => Next::Keep,
+        }
+    }
+
+    fn again(&self, it: &Mismatch, class: Class, row: &RegisterRow, known: &Known) -> Next {
+        let ours = known.ours(&it.provider, row);
+        let times = Times::new(it.as_of.unwrap_or(it.created_at), it.created_at, self.window);
+        let finding = classify(row, &ours, times).findings.into_iter().find(|found| found.aspect == it.aspect);
+        let contradiction = || it.opening_id.and_then(|id| known.contradiction(id, it.fact_id));
+        match finding {
+            None => Next::Settled(agrees(&ours)),
+            // A finding whose case `decide` opens.
+            Some(found) if is_decided_by_facts(found.class.as_str()) && found.act == Act::Fact => {
+                match contradiction() {
+                    Some(case) if it.case_id != Some(case.id) || it.class != found.class.as_str() => Next::Linked(case),
+                    _ if found.class != class => Next::Other(Box::new(found)),
+                    _ => Next::Keep,
+                }
+            }
+            Some(found) => match found.act {
+                Act::Wait { .. } if it.due_at.is_some_and(|due| due <= self.now) => {
+                    let late = if found.class == Class::TimingMismatch {
+                        ours.opening().map(|opening| overdue(row, opening))
+                    } else {
+                        None
+                    };
+                    Next::Case(Box::new(late.unwrap_or(Finding { act: Act::Case, ..found })))
+                }
+                Act::Case if found.class != class => Next::Case(Box::new(found)),
+                Act::Wait { .. } if found.class != class => Next::Other(Box::new(found)),
+                _ => Next::Keep,
+            },
+        }
+    }
+}
+
+fn agrees(ours: &Ours) -> String {
+    let state = ours.opening().map_or("gone".to_owned(), |it| it.state.to_string());
+    format!("the opening is {state}, which agrees")
+}
+
+/// The provider has no such request: a person decides.
+fn absent_case(it: &Mismatch) -> Option<Finding> {
+    let state: StateName = it.ours.get("state")?.as_str()?.parse().ok()?;
+    let reference = it.provider_reference.as_deref()?;
+    Some(absent(it.opening_id?, state, reference, true))
+}
+
+/// What the database holds about a batch of mismatches.
+struct Known {
+    /// By provider.
+    openings: HashMap<String, Openings>,
+    polls: HashMap<Uuid, Polled>,
+    contradictions: Vec<Contradiction>,
+}
+
+struct Polled {
+    at: Time,
+    outcome: PollOutcome,
+}
+
+impl Known {
+    async fn read(connection: &mut PgConnection, due: &[Mismatch]) -> sqlx::Result<Self> {
+        let mut named: HashMap<&str, (Vec<RegisterRow>, Vec<Uuid>)> = HashMap::new();
+        for it in due {
+            let (rows, ids) = named.entry(&it.provider).or_default();
+            rows.extend(it.evidence.clone().and_then(|row| serde_json::from_value(row).ok()));
+            ids.extend(it.opening_id);
+        }
+        let mut openings = HashMap::new();
+        for (provider, (rows, ids)) in named {
+            let rows: Vec<&RegisterRow> = rows.iter().collect();
+            openings.insert(provider.to_owned(), openings_named(connection, provider, &rows, &ids).await?);
+        }
+        let ids: Vec<Uuid> = due.iter().filter_map(|it| it.opening_id).collect();
+        let absences = due.iter().filter(|it| it.class == Class::MissingExternal.as_str());
+        let absent: Vec<Uuid> = absences.filter_map(|it| it.opening_id).collect();
+        let polls = inbox::last_polls(connection, &absent).await?;
+        Ok(Self {
+            openings,
+            polls: polls
+                .into_iter()
+                .filter_map(|it| Some((it.0, Polled { at: it.1, outcome: outcome(&it.2)? })))
+                .collect(),
+            contradictions: cases::contradictions(connection, &ids).await?,
+        })
+    }
+
+    fn ours(&self, provider: &str, row: &RegisterRow) -> Ours {
+        self.openings.get(provider).map(|it| it.named_by(row)).unwrap_or_default()
+    }
+
+    fn is_decided(&self, it: &Mismatch) -> bool {
+        let opening = it.opening_id.and_then(|id| self.openings.get(&it.provider)?.get(id));
+        opening.is_some_and(|it| it.state.status() != Status::InProgress)
+    }
+
+    /// The case that the fact opened, else the newest about another answer for the opening.
+    fn contradiction(&self, opening: Uuid, fact: Option<Uuid>) -> Option<Contradiction> {
+        let of_opening = || self.contradictions.iter().filter(|it| it.opening_id == opening);
+        let by_fact = of_opening().find(|it| fact.is_some_and(|fact| it.evidence.contains(&fact)));
+        by_fact.or_else(|| of_opening().filter(|it| it.kind == "conflicting_answer").last()).cloned()
+    }
+}
+
+fn outcome(body: &[u8]) -> Option<PollOutcome> {
+    match serde_json::from_slice(body).ok()? {
+        Fact::Polled { outcome, .. } => Some(outcome),
+        _ => None,
+    }
+}
+
+/// What a look writes.
+#[derive(Default)]
+struct Changed {
+    mismatches: Vec<Mismatch>,
+    steps: Vec<NewStep>,
+    opened: Vec<NewCase>,
+    closed: Vec<(Uuid, String)>,
+    reviewed: Reviewed,
+}
+
+impl Changed {
+    fn add(&mut self, reviewer: &Reviewer<'_>, held: Mismatch, next: Next) {
+        let now = reviewer.now;
+        self.reviewed.seen += 1;
+        let (was, case) = (held.state.clone(), held.case_id);
+        let mut it = Mismatch { look_at: Some(next_look(&held, now)), ..held };
+        let reason = match next {
+            Next::Keep => return self.mismatches.push(it),
+            Next::Settled(why) => {
+                self.reviewed.settled += 1;
+                end(&mut it, MismatchState::Settled);
+                self.closed.extend(case.map(|case| (case, why.clone())));
+                why
+            }
+            Next::Linked(case) => {
+                self.reviewed.cases += 1;
+                it.case_id = Some(case.id);
+                it.class = linked_class(&it).to_owned();
+                if case.is_open {
+                    it.state = MismatchState::Case.to_string();
+                } else {
+                    end(&mut it, MismatchState::Resolved);
+                }
+                "the fact contradicts the opening's answer".to_owned()
+            }
+            Next::Case(found) => {
+                self.reviewed.cases += 1;
+                take(&mut it, &found, MismatchState::Case);
+                let opened = case_of(reviewer.ids.next(), &it, now);
+                self.closed.extend(case.map(|case| (case, "another class".to_owned())));
+                it.case_id = Some(opened.id);
+                self.opened.push(opened);
+                found.suggested.because.join("; ")
+            }
+            Next::Other(found) => {
+                let state = if let Act::Wait { until } = found.act {
+                    it.due_at = Some(until);
+                    MismatchState::Waiting
+                } else {
+                    MismatchState::Applied
+                };
+                take(&mut it, &found, state);
+                found.suggested.because.join("; ")
+            }
+        };
+        it.updated_at = now;
+        self.steps.push(NewStep {
+            mismatch_id: it.id,
+            from_state: Some(was),
+            to_state: it.state.clone(),
+            class: it.class.clone(),
+            by: RECONCILIATION.to_owned(),
+            reason,
+        });
+        self.mismatches.push(it);
+    }
+
+    async fn write(self, connection: &mut PgConnection, now: Time) -> sqlx::Result<()> {
+        for (case, why) in &self.closed {
+            cases::close(connection, &[*case], RECONCILIATION, why, now).await?;
+        }
+        cases::insert_of_reports(connection, &self.opened, now).await?;
+        mismatches::write(connection, &self.mismatches).await?;
+        mismatches::append_steps(connection, &self.steps, now).await
+    }
+}
+
+/// Looks come further apart the longer nothing happens.
+fn next_look(it: &Mismatch, now: Time) -> Time {
+    let next = now + (now - it.updated_at).clamp(SOON, SELDOM);
+    it.due_at.filter(|due| *due > now).map_or(next, |due| next.min(due))
+}
+
+fn end(it: &mut Mismatch, state: MismatchState) {
+    it.state = state.to_string();
+    it.due_at = None;
+    it.look_at = None;
+}
+
+/// An answer that was missed at first has come, and another with it.
+fn linked_class(it: &Mismatch) -> &str {
+    if it.class == Class::MissedAnswer.as_str() { Class::StatusMismatch.as_str() } else { &it.class }
+}
+
+fn take(it: &mut Mismatch, found: &Finding, state: MismatchState) {
+    it.class = found.class.to_string();
+    it.state = state.to_string();
+    it.ours.clone_from(&found.ours);
+    it.theirs.clone_from(&found.theirs);
+    it.differences = serde_json::to_value(&found.differences).unwrap_or_default();
+    it.suggested = serde_json::to_value(&found.suggested).unwrap_or_default();
+    if state == MismatchState::Case {
+        it.due_at = None;
+    }
+}
+
+fn case_of(id: Uuid, it: &Mismatch, now: Time) -> NewCase {
+    NewCase {
+        id,
+        opening_id: it.opening_id,
+        kind: it.class.to_ascii_lowercase(),
+        cause: format!("{}:{}", it.id, now.timestamp_micros()),
+        ours: it.ours.clone(),
+        theirs: it.theirs.clone(),
+    }
+}

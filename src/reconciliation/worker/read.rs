@@ -1,0 +1,270 @@
+//! Reads a report: each slice is matched, classified and stored with a checkpoint, in one commit.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::timeout;
+
+use super::{Job, NAME, Reconciled, Reconciler, Went};
+use crate::db::report_rows::{self, NewRow};
+use crate::db::reports::{self, BadRow, Progress, Stage};
+use crate::db::{WITHIN, conclude, mismatches};
+use crate::driver::TickError;
+use crate::faults::Step;
+use crate::reconciliation::classify::{Class, Classified};
+use crate::reconciliation::matching::register::{self, Asked, Compared};
+use crate::reconciliation::normalise::row::{Kind, Located, RegisterRow, Row};
+use crate::reconciliation::normalise::{Ending, ReportError};
+use crate::reconciliation::reading::{ReadingError, Slice, Source, slices};
+use crate::telemetry::metrics;
+
+/// A stored slice: its rows, and earlier rows that conflict with them.
+struct Stored {
+    rows: Vec<NewRow>,
+    /// Earlier rows of the report, and the classes that they had.
+    reclassified: Vec<(i64, String)>,
+    cases: i64,
+}
+
+impl Reconciler {
+    pub(super) async fn read(&self, job: &mut Job, done: &mut Reconciled) -> Result<Went, TickError> {
+        let kind: Kind = job.claimed.kind.parse().unwrap_or(Kind::Register);
+        let source = Source {
+            report: job.claimed.id,
+            provider: job.claimed.provider.clone(),
+            kind,
+            format: job.claimed.format.clone(),
+        };
+        let mut slices = slices(self.context.cell.pool.clone(), source);
+        let mut read = Read::default();
+        while let Some(slice) = slices.recv().await {
+            if self.stop.is_cancelled() {
+                return Ok(Went::Later);
+            }
+            let slice = match slice {
+                Ok(slice) => slice,
+                Err(ReadingError::Header(error)) => return self.fail(job, &error.to_string()).await,
+                Err(ReadingError::Io(error)) => {
+                    tracing::warn!(report.id = %job.claimed.id, %error, "a report cannot be read yet");
+                    return Ok(Went::Later);
+                }
+            };
+            if let Some(failed) = slice.ending.as_ref().and_then(|it| it.failed.as_ref()) {
+                return self.fail(job, &failed.to_string()).await;
+            }
+            if !self.store(job, &mut read, slice, done).await? {
+                return Ok(Went::Later);
+            }
+            if read.ended {
+                return Ok(Went::On);
+            }
+        }
+        Ok(Went::Later)
+    }
+
+    async fn fail(&self, job: &Job, why: &str) -> Result<Went, TickError> {
+        let mut connection = self.context.cell.pool.acquire().await?;
+        let fail = reports::fail(&mut connection, job.claimed.id, job.token, why, self.now());
+        let result = timeout(WITHIN, fail).await;
+        conclude(connection, result)?;
+        Ok(Went::Ended("failed"))
+    }
+
+    /// False: another replica has the report.
+    async fn store(
+        &self,
+        job: &mut Job,
+        read: &mut Read,
+        slice: Slice,
+        done: &mut Reconciled,
+    ) -> Result<bool, TickError> {
+        let Slice { rows, errors, ending } = slice;
+        let stored = job.claimed.position;
+        let numbered: Vec<(i64, Located<Row>)> = rows.into_iter().map(|it| (read.next_row(), it)).collect();
+        let new: Vec<(i64, Located<Row>)> = numbered.into_iter().filter(|(n, _)| *n > stored).collect();
+        let bad: Vec<BadRow> = errors.iter().map(|it| read.next_error(it)).collect();
+        if new.is_empty() && bad.is_empty() && ending.is_none() {
+            return Ok(true);
+        }
+        let position = new.last().map_or(stored, |(n, _)| *n);
+        let sums = ending.as_ref().map(|it| json!(it.sums));
+        job.claimed.complete = ending.as_ref().is_some_and(Ending::is_complete);
+        job.claimed.rows = position + read.bad_rows;
+        job.claimed.bad_rows = read.bad_rows;
+        let part = Part { new: &new, bad: &bad, position, sums: sums.as_ref(), is_end: ending.is_some() };
+        let mut connection = self.context.cell.pool.acquire().await?;
+        let write = self.context.shell.faults.around(NAME, Step::Settle, self.write(&mut connection, job, part));
+        let result = timeout(WITHIN, write).await;
+        let Some(outcome) = conclude(connection, result)? else { return Ok(false) };
+        let is_end = ending.is_some();
+        done.rows += outcome;
+        job.claimed.position = position;
+        if is_end {
+            job.claimed.stage = Stage::Judge.to_string();
+            read.ended = true;
+        }
+        Ok(true)
+    }
+
+    /// Matches, classifies and stores a part of the file in one transaction. How many rows are new; none: another replica has the
+    /// report.
+    async fn write(&self, connection: &mut PgConnection, job: &mut Job, part: Part<'_>) -> sqlx::Result<Option<u64>> {
+        let Part { new, bad, position, sums, is_end } = part;
+        let mut transaction = connection.begin().await?;
+        let outcome = classified(&mut transaction, &job.file(self.settings.window), new).await?;
+        let (provider, report) = (job.claimed.provider.clone(), job.claimed.id);
+        let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
+        for row in &outcome.rows {
+            *classes.entry(row.class).or_default() += 1;
+            *job.counts.entry(row.class.to_owned()).or_default() += 1;
+        }
+        for (n, class) in &outcome.reclassified {
+            *job.counts.entry(class.clone()).or_default() -= 1;
+            job.count(Class::ConflictingRows, 1);
+            tracing::debug!(report.id = %report, row = n, "an earlier row of the report conflicts with a later one");
+        }
+        job.counts.retain(|_, count| *count != 0);
+        *job.counts.entry(CASES.to_owned()).or_default() += outcome.cases;
+        report_rows::insert(&mut transaction, report, &provider, &outcome.rows).await?;
+        reports::insert_errors(&mut transaction, report, bad).await?;
+        let conflicts: Vec<_> =
+            outcome.reclassified.iter().map(|(n, _)| (*n, Class::ConflictingRows.as_str(), CONFLICT)).collect();
+        report_rows::reclassify(&mut transaction, report, &conflicts).await?;
+        let stage = if is_end { Stage::Judge } else { Stage::Read };
+        let counts = json!(job.counts);
+        let progress = Progress { sums, ..job.progress(stage, position, &counts) };
+        if !job.commit(transaction, &progress, self.now()).await? {
+            return Ok(None);
+        }
+        for (class, rows) in classes {
+            metrics::report_rows(&provider, &job.claimed.kind, class, rows);
+        }
+        metrics::report_rows(&provider, &job.claimed.kind, "bad", u64::try_from(bad.len()).unwrap_or_default());
+        Ok(Some(u64::try_from(outcome.rows.len()).unwrap_or_default()))
+    }
+}
+
+/// A part of a file to be stored in one commit.
+struct Part<'a> {
+    new: &'a [(i64, Located<Row>)],
+    bad: &'a [BadRow],
+    position: i64,
+    sums: Option<&'a Value>,
+    is_end: bool,
+}
+
+/// The rows that a person decides about, counted beside the classes.
+pub(super) const CASES: &str = "cases";
+const CONFLICT: &str = "same_key_other_content";
+
+/// How far the parser is.
+#[derive(Default)]
+struct Read {
+    rows: i64,
+    errors: i64,
+    bad_rows: i64,
+    ended: bool,
+}
+
+impl Read {
+    fn next_row(&mut self) -> i64 {
+        self.rows += 1;
+        self.rows
+    }
+
+    fn next_error(&mut self, error: &ReportError) -> BadRow {
+        self.errors += 1;
+        self.bad_rows += i64::from(error.is_row);
+        let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+        BadRow {
+            n: self.errors,
+            line: number(error.line),
+            byte: number(error.byte),
+            field: error.problem.field.clone(),
+            code: error.problem.code.to_string(),
+            detail: error.problem.detail.clone(),
+        }
+    }
+}
+
+async fn classified(
+    connection: &mut PgConnection,
+    file: &register::File<'_>,
+    rows: &[(i64, Located<Row>)],
+) -> sqlx::Result<Stored> {
+    let asked: Vec<Asked<'_>> = rows.iter().filter_map(|(n, it)| asked(*n, it)).collect();
+    let slice = register::compare(connection, file, &asked).await?;
+    let known = known(connection, file, &slice.rows).await?;
+    let by_row = asked.iter().zip(&slice.rows);
+    let cases = by_row.clone().filter(|(_, it)| it.classified.is_a_case()).count();
+    let located = rows.iter().filter(|(_, it)| matches!(it.row, Row::Register(_)));
+    let rows = located.zip(by_row).map(|((_, located), (asked, it))| new_row(located, asked, it, &known)).collect();
+    Ok(Stored { rows, reclassified: slice.conflicts, cases: i64::try_from(cases).unwrap_or_default() })
+}
+
+fn asked(n: i64, located: &Located<Row>) -> Option<Asked<'_>> {
+    let Row::Register(row) = &located.row else { return None };
+    Some(Asked { n, digest: digest(row), key: &located.key, row })
+}
+
+/// Of the canonical row: spaces and the order of columns do not make it another one.
+#[must_use]
+pub fn digest(row: &RegisterRow) -> [u8; 32] {
+    Sha256::digest(serde_json::to_vec(row).unwrap_or_default()).into()
+}
+
+/// The findings that are mismatches already.
+async fn known(
+    connection: &mut PgConnection,
+    file: &register::File<'_>,
+    rows: &[Compared],
+) -> sqlx::Result<HashSet<(String, String, String)>> {
+    let repeated = rows.iter().filter(|it| it.came_before).flat_map(|it| &it.classified.findings);
+    let keys: Vec<(String, String)> = repeated.map(|it| (it.subject.clone(), it.aspect.to_owned())).collect();
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let known = mismatches::known(connection, file.provider, Kind::Register.as_str(), &keys).await?;
+    Ok(known.into_iter().collect())
+}
+
+fn new_row(
+    located: &Located<Row>,
+    asked: &Asked<'_>,
+    compared: &Compared,
+    known: &HashSet<(String, String, String)>,
+) -> NewRow {
+    let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+    let Classified { class, rule, findings } = &compared.classified;
+    let is_known = |it: &crate::reconciliation::classify::Finding| {
+        known.contains(&(it.subject.clone(), it.aspect.to_owned(), it.class.to_string()))
+    };
+    let says_nothing_new = compared.came_before && findings.iter().all(is_known) && *class != Class::ConflictingRows;
+    let class = match (says_nothing_new, class, compared.revises) {
+        (true, ..) => Class::Repeated,
+        (false, Class::Matched, true) => Class::Revised,
+        (false, class, _) => *class,
+    };
+    let row = asked.row;
+    NewRow {
+        n: asked.n,
+        line: number(located.line),
+        byte: number(located.byte),
+        length: number(located.len),
+        kind: Kind::Register.to_string(),
+        row_key: located.key.clone(),
+        digest: asked.digest,
+        provider_reference: Some(row.provider_reference.clone()),
+        reference: row.reference.clone(),
+        status: Some(row.status.clone()),
+        amount: None,
+        currency: row.currency.clone(),
+        class: class.as_str(),
+        rule,
+        opening_id: compared.ours.opening().map(|it| it.id),
+        theirs: serde_json::to_value(row).unwrap_or(Value::Null),
+        ours: serde_json::to_value(&compared.ours).ok(),
+    }
+}

@@ -1,0 +1,128 @@
+//! What is received: the bytes, once, bounded, and with clear errors.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use super::{REGISTER, Register, upload, upload_as};
+use crate::support::{TestApp, problem};
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn register() -> Register {
+    Register::of_day("2026-01-01").row("aor_1,,IN_PROGRESS,,,,BE,EUR,2026-01-01T08:00:00Z,")
+}
+
+#[tokio::test]
+async fn a_file_is_kept_as_it_came_and_the_same_bytes_are_the_same_report() {
+    let app = TestApp::start().await;
+    let text = register().text();
+    let first = upload(&app, &format!("{REGISTER}&file_name=jan.csv"), text.clone()).await;
+    assert_eq!(
+        (first.status, first.location),
+        (202, Some(format!("/v1/reports/{}", first.body["id"].as_str().unwrap())))
+    );
+    assert_eq!((&first.body["state"], &first.body["file_name"]), (&json!("received"), &json!("jan.csv")));
+    assert_eq!(first.body["bytes"], text.len());
+    let again = upload_as(&app, REGISTER, gzip(text.as_bytes()), &[("content-encoding", "gzip")]).await;
+    assert_eq!((again.status, again.replayed, &again.body["id"]), (200, true, &first.body["id"]));
+    let raw = app.request(reqwest::Method::GET, &format!("/v1/reports/{}/raw", first.body["id"].as_str().unwrap()));
+    assert_eq!(raw.send().await.unwrap().text().await.unwrap(), text);
+    app.settle().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_reads_and_lists_without_effect_and_is_no_copy() {
+    let app = TestApp::start().await;
+    let dry = upload(&app, &format!("{REGISTER}&dry_run=true"), register().text()).await;
+    app.settle().await;
+    let report = app.get(&format!("/v1/reports/{}", dry.body["id"].as_str().unwrap())).await;
+    assert_eq!((&report["state"], &report["dry_run"]), (&json!("finished"), &json!(true)));
+    assert_eq!(report["counts"], json!({"MISSING_INTERNAL": 1}));
+    assert!(app.items("/v1/mismatches").await.is_empty() && app.items("/v1/cases").await.is_empty());
+    let real = upload(&app, REGISTER, register().text()).await;
+    assert_eq!((real.status, real.replayed), (202, false));
+    app.settle().await;
+    assert_eq!(app.items("/v1/mismatches").await.len(), 1);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn bad_rows_are_named_and_the_others_go_on() {
+    let app = TestApp::start().await;
+    let row = "aor_2,,COMPLETED,BE00123,NEXUBEBB,,BE,EUR,2026-01-01T08:00:00Z,2026-01-01T09:30:00Z";
+    let uploaded = upload(&app, REGISTER, register().row(row).text()).await;
+    app.settle().await;
+    let path = format!("/v1/reports/{}", uploaded.id());
+    let report = app.get(&path).await;
+    assert_eq!((&report["rows"], &report["bad_rows"], &report["complete"]), (&json!(2), &json!(1), &json!(false)));
+    let errors = app.items(&format!("{path}/errors")).await;
+    let error = &errors[0];
+    assert_eq!(
+        (errors.len(), &error["line"], &error["field"], &error["code"]),
+        (1, &json!(4), &json!("iban"), &json!("invalid_iban"))
+    );
+    assert_eq!(app.items(&format!("{path}/rows")).await.len(), 1);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_no_report_is_refused_with_what_was_found_and_expected() {
+    let app = TestApp::start().await;
+    let refused = async |query: &str, body: Vec<u8>, headers: &[(&'static str, &str)]| {
+        let uploaded = upload_as(&app, query, body, headers).await;
+        (uploaded.status, uploaded.body.to_string())
+    };
+    let text = register().text();
+    let (status, body) = refused(REGISTER, b"a,b,c\n1,2,3\n".to_vec(), &[]).await;
+    assert_eq!(status, 422);
+    assert!(body.contains("a,b,c") || body.contains("columns"), "{body}");
+    let zip = b"PK\x03\x04rest".to_vec();
+    for (query, bytes, expected) in [
+        (REGISTER, zip, 422),
+        ("provider=nexusbank&kind=charges", text.clone().into_bytes(), 422),
+        ("provider=other&kind=register", text.clone().into_bytes(), 422),
+        ("kind=register", text.clone().into_bytes(), 422),
+        ("provider=nexusbank&kind=registers", text.clone().into_bytes(), 422),
+        ("provider=nexusbank&kind=register&what=1", text.clone().into_bytes(), 400),
+        (REGISTER, Vec::new(), 422),
+    ] {
+        let (status, body) = refused(query, bytes, &[]).await;
+        assert_eq!(status, expected, "{query}: {body}");
+    }
+    let gzipped = [("content-encoding", "gzip")];
+    assert_eq!(refused(REGISTER, text.clone().into_bytes(), &gzipped).await.0, 422);
+    assert_eq!(refused(REGISTER, text.into_bytes(), &[("content-encoding", "br")]).await.0, 415);
+    assert!(app.items("/v1/reports").await.is_empty(), "nothing is kept of them");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_bound_or_the_ratio_is_refused_and_leaves_nothing() {
+    let app = TestApp::with().settings(|it| it.reconciliation.report_max_bytes = "100000".to_owned()).start().await;
+    let large = upload(&app, REGISTER, vec![b'x'; 100_001]).await;
+    assert_eq!(large.status, 413, "{}", large.body);
+    app.finish().await;
+    let app = TestApp::start().await;
+    let zeros = gzip(&vec![0; 64 << 20]);
+    let bomb = upload_as(&app, REGISTER, zeros, &[("content-encoding", "gzip")]).await;
+    assert_eq!(bomb.status, 413, "{}", bomb.body);
+    assert!(app.items("/v1/reports").await.is_empty());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn readers_read_and_operators_upload() {
+    let app = TestApp::start().await;
+    let url = format!("{}/v1/reports?{REGISTER}", app.internal);
+    let response = app.client.post(url).bearer_auth("reader-token").body(register().text()).send().await.unwrap();
+    problem(response, 403, "forbidden").await;
+    app.finish().await;
+}
