@@ -23,6 +23,7 @@ pub use self::database::{Database, OpenError, unfit};
 pub use self::key::{KeyError, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
 use crate::context::Context;
+use crate::db::{acquire, price_lists};
 use crate::http::listener::{Limits, serve};
 use crate::http::{internal, public};
 use crate::workers::secret_uses;
@@ -57,6 +58,7 @@ impl Parts {
         let Self { state, context, ingest, refused_webhooks } = self;
         let settings = Arc::clone(&state.settings);
         let most = file_limit::share(settings.database.pool)?;
+        keep_price_list(&context).await.context("PRICE_LIST: cannot be stored")?;
         let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
         let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
         let (stop_listening, stop_working) = (state.stopping.clone(), CancellationToken::new());
@@ -122,6 +124,12 @@ impl App {
         let _ = timeout_at(deadline, secret_uses::write(pool, secret_uses, faults)).await;
         tracing::info!("stopped");
     }
+}
+
+/// Stores the price list before the first fee is booked with it.
+pub async fn keep_price_list(context: &Context) -> sqlx::Result<()> {
+    let Some(list) = &context.cell.effect_context.price_list else { return Ok(()) };
+    price_lists::insert(&mut *acquire(&context.cell.pool).await?, list, context.shell.clock.now()).await
 }
 
 /// When to abort calls: [`ABORT_CALLS`] before the deadline, or halfway if the time is short.

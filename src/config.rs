@@ -9,6 +9,7 @@ mod reconciliation;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -19,6 +20,7 @@ pub use self::raw::{DEVELOPMENT_API_TOKENS, RawDatabase, RawHistory, RawSettings
 pub use self::reconciliation::{RawReconciliation, ReconciliationSettings};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
+use crate::domain::fee::PriceList;
 use crate::domain::policy::MAX_JITTER;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::text::string_enum;
@@ -99,6 +101,8 @@ pub struct Settings {
     pub archive_after: TimeDelta,
     pub inbox_keys_for: TimeDelta,
     pub reconciliation: ReconciliationSettings,
+    /// None: no expected fees are booked.
+    pub price_list: Option<Arc<PriceList>>,
     pub clock_offset: TimeDelta,
 }
 
@@ -204,6 +208,7 @@ impl RawSettings {
             archive_after: check.delta("ARCHIVE_AFTER", &self.archive_after),
             inbox_keys_for: check.delta_of_at_least("INBOX_KEYS_FOR", &self.inbox_keys_for, LONGEST_REPEAT),
             reconciliation: self.reconciliation.check(&mut check),
+            price_list: parse::price_list(&mut check, self.price_list.as_ref()),
             clock_offset: check
                 .with("CLOCK_OFFSET", &self.clock_offset, "a duration, such as 3s or -3s", parse::offset)
                 .unwrap_or_default(),

@@ -45,6 +45,11 @@ impl Checker {
         }
     }
 
+    /// Records one of several errors of a setting.
+    pub fn note(&mut self, name: &'static str, problem: String, expected: String) {
+        self.0.push(SettingError { name, problem, expected });
+    }
+
     pub fn with<T>(
         &mut self,
         name: &'static str,

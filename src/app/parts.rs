@@ -138,5 +138,6 @@ fn policies(settings: &Settings) -> Policies {
 fn effect_context(settings: &Settings, ids: Ids, key: HistoryKey) -> EffectContext {
     let sinks = settings.event_subscribers.iter().map(|it| it.name.clone()).collect();
     let (dashboard_url, tracker) = (settings.dashboard_url.clone(), settings.tracker.is_some());
-    EffectContext { ids, key, dashboard_url, sinks, tracker }
+    let price_list = settings.price_list.clone();
+    EffectContext { ids, key, dashboard_url, sinks, tracker, price_list }
 }

@@ -1,6 +1,7 @@
 //! The texts of settings that only [`super`] reads.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -10,9 +11,11 @@ use secrecy::SecretString;
 
 use crate::db::read_url;
 use crate::domain::chain::HistoryKey;
+use crate::domain::fee::PriceList;
 use crate::domain::policy::MAX_JITTER;
 use crate::domain::text::string_enum;
-use crate::settings::{header_text, list_of, to_delta};
+use crate::provider::nexusbank;
+use crate::settings::{Checker, given, header_text, list_of, to_delta};
 use crate::telemetry::LogFilter;
 
 pub(super) const POSTGRES: &str = "postgres://user:password@host:port/database";
@@ -52,6 +55,22 @@ pub(super) fn offset(text: &str) -> Result<TimeDelta, String> {
     let length = humantime::parse_duration(length).map_err(|it| it.to_string())?;
     // At most a year in either direction.
     if length > Duration::from_hours(365 * 24) { Err("out of range".to_owned()) } else { Ok(to_delta(length) * sign) }
+}
+
+/// Reads the price list. Each of its flaws is a line of its own.
+pub(super) fn price_list(check: &mut Checker, path: Option<&String>) -> Option<Arc<PriceList>> {
+    let path = given(path)?;
+    let text = match std::fs::read_to_string(path.trim()) {
+        Ok(text) => text,
+        Err(error) => {
+            check.wrong("PRICE_LIST", Some(path), &format!("the path of a price list in UTF-8 ({error})"));
+            return None;
+        }
+    };
+    let read = PriceList::read(&text, &[nexusbank::NAME]);
+    read.map_err(|flaws| flaws.into_iter().for_each(|flaw| check.note("PRICE_LIST", flaw.problem, flaw.expected)))
+        .map(Arc::new)
+        .ok()
 }
 
 /// A percentage, with or without the % sign.

@@ -151,6 +151,9 @@ pub struct RawSettings {
     pub inbox_keys_for: String,
     #[command(flatten)]
     pub reconciliation: RawReconciliation,
+    /// File with the provider's prices (CSV), by which expected fees are booked [default: none are]
+    #[arg(long, env)]
+    pub price_list: Option<String>,
     /// Offset added to the clock, such as 3s or -3s: for fault tests, refused in production
     #[arg(long, env, default_value = "0s", allow_hyphen_values = true)]
     pub clock_offset: String,

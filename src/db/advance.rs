@@ -1,18 +1,20 @@
-//! Writes decisions in the caller's transaction: state, history, timer, outbox, events, cases and tickets of any number
-//! of openings. This is the only way to change an opening.
+//! Writes decisions in the caller's transaction: state, history, timer, expected fees, outbox, events, cases and tickets
+//! of any number of openings. This is the only way to change an opening.
 //!
 //! An effect that leaves the service gets its id from [`OpeningId::effect`], so deciding again yields the same id.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::timers::Timer;
-use super::{cases, events, history, inbox, openings, outbox, tickets, timers};
+use super::{cases, events, fee_ledger, history, inbox, openings, outbox, tickets, timers};
 use crate::clock::{Ids, Time};
 use crate::domain::chain::{Hash, HistoryKey};
+use crate::domain::fee::{PriceList, Scope};
 use crate::domain::resource::Resource;
 use crate::domain::{Command, Decision, Effect, EventType, Opening, OpeningId, Step, Topic};
 
@@ -29,6 +31,8 @@ pub struct EffectContext {
     pub sinks: Vec<String>,
     /// Whether tickets are also created at a ticket tracker.
     pub tracker: bool,
+    /// The price list by which each step's expected fee is booked. None: no fees are booked.
+    pub price_list: Option<Arc<PriceList>>,
 }
 
 /// One opening and all decisions about it in this transaction.
@@ -142,6 +146,7 @@ async fn write(
     history::insert(connection, &steps).await?;
     let timers: Vec<&Opening> = advances.iter().filter(|it| it.timer_changed()).map(|it| &it.opening).collect();
     timers::set(connection, &timers).await?;
+    accrue(connection, context, advances).await?;
     let mut effects = Effects::default();
     for advance in advances {
         for effect in &advance.effects {
@@ -149,6 +154,26 @@ async fn write(
         }
     }
     effects.write(connection, context, now).await
+}
+
+/// Books the fees that the steps owe by the price list, all in one statement. The unique cause keeps a fee from being
+/// booked twice.
+async fn accrue(connection: &mut PgConnection, context: &EffectContext, advances: &[&Advance]) -> sqlx::Result<()> {
+    let Some(list) = &context.price_list else { return Ok(()) };
+    let sha256 = list.sha256();
+    let mut lines = Vec::new();
+    for Advance { opening, steps, .. } in advances {
+        let scope = Scope::of(&opening.request);
+        for step in steps {
+            let fees = list.owed(scope, step.to, step.at);
+            lines.extend(fees.iter().map(|fee| {
+                let id = context.ids.next();
+                fee_ledger::NewLine::accrual(id, step.at, opening.id, scope.provider, fee, sha256)
+            }));
+        }
+    }
+    fee_ledger::insert(connection, &lines).await?;
+    Ok(())
 }
 
 /// Makes parked facts due that an advance may have unblocked; returns their number. Call it after the commit. If it

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
 /// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
 /// an upgrade, did not use.
-const RIGHTS: [(&str, &str); 36] = [
+const RIGHTS: [(&str, &str); 38] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("archive_walks", "select, update (place, began_at)"),
@@ -20,6 +20,7 @@ const RIGHTS: [(&str, &str); 36] = [
     ("events", "select, insert, update (data)"),
     ("events_without_position", "select, insert, delete"),
     ("feature_flag_changes", "select, insert"),
+    ("fee_ledger", "select, insert"),
     ("heartbeats", "select, insert, update"),
     ("idempotency_keys", "select, insert, update, delete"),
     ("inbox", "select, insert, update, delete"),
@@ -33,6 +34,7 @@ const RIGHTS: [(&str, &str); 36] = [
     ("operator_actions", "select, insert, update (reason, detail)"),
     ("outbox", "select, insert, update, delete"),
     ("outbox_archive", "select, insert, update (payload, attempt_log)"),
+    ("price_lists", "select, insert"),
     ("rejected_requests", "select, insert, update, delete"),
     ("rejected_sources", "select, insert, update, delete"),
     ("rejected_total", "select, update"),

@@ -11,6 +11,7 @@ pub mod chain;
 mod decide;
 pub mod effect;
 pub mod event;
+pub mod fee;
 pub mod flag;
 pub mod ids;
 pub mod opening;

@@ -20,6 +20,7 @@ mod demo;
 mod events;
 mod every_step;
 mod fairness;
+mod fees;
 mod flags;
 mod fuzzing;
 mod herd;

@@ -1,11 +1,12 @@
 //! Tests of the business logic against the written rules, with samples and builders. `table.rs`: every state and fact;
 //! `order.rs`: every order; `deadline.rs`: the twelve hours; `chain.rs`: the hash chain; `ids.rs`: the ids of effects;
-//! `purity.rs`: no I/O; `words.rs`: the public strings.
+//! `fee.rs`: what a step owes; `purity.rs`: no I/O; `words.rs`: the public strings.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod chain;
 mod deadline;
 mod facts;
+mod fee;
 mod flag;
 mod ids;
 mod inbox;

@@ -10,6 +10,7 @@ pub mod cursor;
 mod dead_letters;
 mod docs;
 mod events;
+mod fee_ledger;
 pub mod fields;
 pub mod flags;
 pub mod json;
@@ -92,6 +93,7 @@ fn api(environment: Environment) -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(operator_actions::list))
         .routes(routes!(tickets::list))
         .routes(routes!(events::list))
+        .merge(fee_ledger::router())
         .merge(refused_webhooks::router())
         .routes(routes!(webhook_secrets::list))
         .routes(routes!(unmatched::list));
@@ -110,7 +112,7 @@ mod tests {
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
-        assert_eq!(operations.len(), 33);
+        assert_eq!(operations.len(), 35);
         for (_, operation) in operations {
             assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
         }

@@ -34,7 +34,7 @@ struct Stage {
 impl Stage {
     async fn new(failure: Failure) -> Self {
         let subscriber = Subscriber::answering(200, SECRET).await;
-        let building = TestApp::with().tracker().settings(|it| {
+        let building = TestApp::with().tracker().prices().settings(|it| {
             it.event_subscribers = subscriber.setting();
             it.idempotency_ttl = "1h".to_owned();
             it.parked_ttl = "1h".to_owned();

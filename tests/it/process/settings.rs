@@ -36,7 +36,7 @@ pub const NUMBERS: [&str; 7] = [
 ];
 pub const URLS: [&str; 4] = ["CARD_SERVICE_URL", "DASHBOARD_URL", "NEXUSBANK_BASE_URL", "PROFILE_SERVICE_URL"];
 pub const ADDRESSES: [&str; 2] = ["INTERNAL_ADDR", "PUBLIC_ADDR"];
-pub const WORDS: [&str; 4] = ["DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER"];
+pub const WORDS: [&str; 5] = ["DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER", "PRICE_LIST"];
 const SECRETS: [&str; 7] = [
     "API_TOKENS",
     "DATABASE_URL",

@@ -41,6 +41,8 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/v1/rejected-requests/reverify", "operator"),
     ("GET", "/v1/webhook-secrets", "reader"),
     ("GET", "/v1/unmatched-facts", "reader"),
+    ("GET", "/v1/fee-ledger", "reader"),
+    ("GET", "/v1/fee-ledger/balances", "reader"),
     ("GET", "/no/such/path", "reader"),
 ];
 

@@ -97,7 +97,8 @@ async fn what_a_query_cannot_mean_is_refused_by_every_list() {
     let app = TestApp::start().await;
     let (id, _) = app.open().waiting().await;
     let (history, timeline) = (format!("{OPENINGS}/{id}/history"), format!("{OPENINGS}/{id}/timeline"));
-    let lists = [OPENINGS, &history, &timeline, "/v1/dead-letters", "/v1/cases", "/v1/tickets", "/v1/events"];
+    let lists =
+        [OPENINGS, &history, &timeline, "/v1/dead-letters", "/v1/cases", "/v1/tickets", "/v1/events", "/v1/fee-ledger"];
     for list in lists {
         let get = async |query: &str| app.request(Method::GET, &format!("{list}?{query}")).send().await.unwrap();
         for limit in ["0", "201", "-1", "x", "", "1.5", "99999999999999999999", "%00"] {
@@ -123,7 +124,12 @@ async fn what_a_query_cannot_mean_is_refused_by_every_list() {
         let response = app.request(Method::GET, &format!("{OPENINGS}?{query}")).send().await.unwrap();
         assert_eq!(problem(response, 422, "validation-failed").await, [pointer], "{query}");
     }
-    for query in ["/v1/dead-letters?queue=timers", "/v1/cases?status=x", "/v1/tickets?opening_id=1"] {
+    for query in [
+        "/v1/dead-letters?queue=timers",
+        "/v1/cases?status=x",
+        "/v1/tickets?opening_id=1",
+        "/v1/fee-ledger?account=bank",
+    ] {
         problem(app.request(Method::GET, query).send().await.unwrap(), 422, "validation-failed").await;
     }
     app.finish().await;

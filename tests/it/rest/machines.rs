@@ -44,6 +44,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("post", "/v1/rejected-requests/reverify"),
     ("get", "/v1/webhook-secrets"),
     ("get", "/v1/unmatched-facts"),
+    ("get", "/v1/fee-ledger"),
+    ("get", "/v1/fee-ledger/balances"),
     ("get", "/v1/outbox"),
     ("post", "/v1/outbox/{id}/discard"),
     ("post", "/company/account-opening/set-status-sandbox"),

@@ -1,9 +1,14 @@
 //! What must hold at the end of every test.
 
+use std::collections::BTreeSet;
+
 use account_opening::app::verify;
+use account_opening::clock::Time;
 use account_opening::domain::Topic;
 use account_opening::domain::chain::HistoryKey;
+use account_opening::domain::fee::Scope;
 use account_opening::outbound::capacity;
+use rust_decimal::Decimal;
 
 use super::{KEY, TestApp};
 
@@ -14,6 +19,7 @@ pub async fn check(app: &TestApp) {
     every_opening_is_looked_after(app).await;
     every_timer_stands_in_its_lines(app).await;
     openings_are_counted(app).await;
+    every_priced_step_has_its_fees(app).await;
     every_event_has_its_place(app).await;
     what_is_refused_is_counted(app).await;
     let ledger = app.world.ledger();
@@ -107,6 +113,38 @@ async fn openings_are_counted(app: &TestApp) {
     .await
     .unwrap();
     assert!(wrong.is_empty(), "counted too many: {wrong:?}");
+}
+
+/// P27: every step that the price list prices has exactly its expected fees, and nothing else has any.
+async fn every_priced_step_has_its_fees(app: &TestApp) {
+    let steps: Vec<(uuid::Uuid, String, Time, String, String, String)> = sqlx::query_as(
+        "select h.opening_id, h.to_state, h.at, o.provider, o.market, o.customer_type
+           from opening_history h join account_openings o on o.id = h.opening_id",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    let mut owed = BTreeSet::new();
+    if let Some(list) = &app.state.settings.price_list {
+        for (id, state, at, provider, market, customer_type) in &steps {
+            let scope = Scope { provider, market, customer_type: customer_type.parse().unwrap() };
+            for fee in list.owed(scope, state.parse().unwrap(), *at) {
+                let (amount, tax) = (fee.amount().normalize(), fee.tax.normalize());
+                owed.insert((*id, fee.code, amount, tax, fee.currency, provider.clone(), *at));
+            }
+        }
+    }
+    let booked: Vec<(uuid::Uuid, String, Decimal, Decimal, String, String, Time)> = sqlx::query_as(
+        "select opening_id, code, amount, tax, currency, provider, at from fee_ledger where cause like 'accrual:%'",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    let lines = booked.len();
+    let booked: BTreeSet<_> =
+        booked.into_iter().map(|it| (it.0, it.1, it.2.normalize(), it.3.normalize(), it.4, it.5, it.6)).collect();
+    assert_eq!(booked, owed, "P27: expected fees");
+    assert_eq!(booked.len(), lines, "P26: an expected fee was booked twice");
 }
 
 /// P11: every event is shown, or is to be, and once.

@@ -24,9 +24,10 @@ mod subscriber;
 mod webhook;
 pub mod wire;
 
+use std::io::Write;
 use std::time::Duration;
 
-use account_opening::app::Parts;
+use account_opening::app::{Parts, keep_price_list};
 use account_opening::clock::{Clock, Time};
 use account_opening::config::RawSettings;
 use account_opening::context::Context;
@@ -62,6 +63,17 @@ pub use self::wire::exchange;
 pub const KEY: [u8; 32] = [7; 32];
 /// An admin's token.
 pub const TOKEN: &str = "admin-token";
+/// The columns of a price list.
+pub const PRICE_COLUMNS: &str =
+    "provider,market,customer_type,on,code,amount,currency,tax_percent,valid_from,valid_until";
+/// The prices of [`TestAppBuilder::prices`].
+const PRICES: &str = "\
+nexusbank,*,*,accepted,application,0.50,EUR,0,,
+nexusbank,*,*,opened,account_opened,5.00,EUR,21,,
+nexusbank,SE,*,opened,account_opened,60,SEK,25,,
+nexusbank,*,*,opened,card_order,1.25,EUR,21,,
+nexusbank,*,*,rejected,application_rejected,1.50,EUR,0,,
+";
 /// Ticks in which [`TestApp::settle`] must come to rest; more means that something spins.
 const MAX_ROUNDS: usize = 200;
 
@@ -88,6 +100,8 @@ pub struct TestAppBuilder {
     raw: RawSettings,
     through_proxy: bool,
     tracker: Option<TrackerOptions>,
+    /// Kept until the settings are read.
+    price_list: Option<tempfile::NamedTempFile>,
 }
 
 impl TestApp {
@@ -107,7 +121,7 @@ impl TestApp {
         raw.dashboard_url = "https://ops.example".to_owned();
         // Tests say to the minute when polls come.
         raw.poll_jitter = "0%".to_owned();
-        TestAppBuilder { raw, through_proxy: false, tracker: None }
+        TestAppBuilder { raw, through_proxy: false, tracker: None, price_list: None }
     }
 
     /// The time now.
@@ -296,6 +310,20 @@ impl TestAppBuilder {
         self
     }
 
+    /// With a price list in which each step costs something.
+    pub fn prices(self) -> Self {
+        self.price_list(PRICES)
+    }
+
+    /// With this price list, without its line of columns.
+    pub fn price_list(mut self, rows: &str) -> Self {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "{PRICE_COLUMNS}\n{rows}").unwrap();
+        self.raw.price_list = Some(file.path().display().to_string());
+        self.price_list = Some(file);
+        self
+    }
+
     /// With the world's ticket tracker.
     pub fn tracker(self) -> Self {
         self.lagging_tracker(TimeDelta::seconds(30))
@@ -343,6 +371,7 @@ impl TestAppBuilder {
         let pool = pool(&url, &schema);
         let key = settings.history_key.clone().unwrap_or_else(|| HistoryKey::new(&KEY));
         let parts = Parts::new(settings, service, key, clock.clone()).unwrap();
+        keep_price_list(&parts.context).await.unwrap();
         let (outside, inside) = (Limits::outside(&parts.state.settings), Limits::inside(&parts.state.settings));
         let public = listen_as(public::router(parts.state.clone()), outside).await;
         let internal = listen_as(internal::router(parts.state.clone()), inside).await;

@@ -34,7 +34,7 @@ const OF_FORM: [&str; 6] = [
 
 /// A service with something in every list.
 async fn app() -> TestApp {
-    let building = TestApp::with().settings(|it| {
+    let building = TestApp::with().prices().settings(|it| {
         it.sync_wait = "10ms".to_owned();
         // The bank never decides here, and the legacy call waits for as long as it may.
         it.sync_provider_timeout = "100ms".to_owned();

@@ -1,0 +1,96 @@
+-- The fee ledger: which fees of the provider we expect, which ones it charged, and which of those were paid.
+--
+-- Each line moves one amount from the account `debit` to the account `credit`, so the ledger always balances. Lines are never
+-- changed: a reversal is a line of its own. A cause has one line at most, whichever process writes it and however often, so
+-- that a fee cannot be booked twice.
+
+-- Every price list that ever booked a fee, so that an expected fee can be computed again years later.
+create table price_lists (
+    sha256        text        primary key check (sha256 ~ '^[0-9a-f]{64}$'),
+    content       text        not null,
+    first_used_at timestamptz not null
+);
+
+create table fee_ledger (
+    id             uuid        primary key,
+    at             timestamptz not null,
+    -- What the line exists for, such as `accrual:{opening}:{code}`. The unique constraint refuses a second line.
+    cause          text        not null,
+    debit          text        not null check (debit in ('cost', 'expected', 'charged', 'suspense', 'fx', 'rounding', 'paid')),
+    credit         text        not null check (credit in ('cost', 'expected', 'charged', 'suspense', 'fx', 'rounding', 'paid')),
+    -- With tax, always positive: the direction stands in debit and credit.
+    amount         numeric     not null,
+    -- The tax that is part of the amount.
+    tax            numeric     not null default 0,
+    currency       text        not null check (currency ~ '^[A-Z]{3}$'),
+    provider       text        not null,
+    -- No foreign keys: their checks would lock, and so write to, each opening and each report.
+    opening_id     uuid,
+    code           text,
+    -- The SHA-256 of the price list, of an expected fee.
+    price_list     text,
+    -- The report and the physical line in it that a charge stands in.
+    report_id      uuid,
+    line           bigint,
+    -- The expected fee that a charge settles.
+    settles        uuid,
+    -- How many charges of the same expected fee were reversed before: a new charge may settle it again.
+    settled_before integer     not null default 0,
+    -- The line that a reversal undoes.
+    reverses       uuid,
+
+    constraint one_line_per_cause unique (cause),
+    constraint one_charge_per_accrual unique (settles, settled_before),
+    constraint one_reversal_per_line unique (reverses),
+    constraint accounts_differ check (debit <> credit),
+    constraint amount_is_positive check (amount > 0 and amount < 1000000000000000),
+    constraint amount_is_exact check (scale(amount) <= 6 and scale(tax) <= 6),
+    constraint tax_is_part_of_the_amount check (abs(tax) <= amount),
+    constraint an_accrual_says_why check (cause not like 'accrual:%'
+        or (debit = 'cost' and credit = 'expected' and price_list is not null
+            and cause = 'accrual:' || opening_id || ':' || code)),
+    constraint a_reversal_names_its_line check ((reverses is null) = (cause not like 'reversal:%')
+        and (reverses is null or cause = 'reversal:' || reverses))
+);
+
+create index fee_ledger_of_opening on fee_ledger (opening_id, id) where opening_id is not null;
+
+create function fee_ledger_is_append_only() returns trigger language plpgsql as $$
+begin
+    raise exception '% is append-only: % refused', tg_table_name, tg_op using errcode = 'insufficient_privilege';
+end
+$$;
+
+create trigger append_only before update or delete on fee_ledger
+    for each row execute function fee_ledger_is_append_only();
+create trigger append_only before update or delete on price_lists
+    for each row execute function fee_ledger_is_append_only();
+-- A row trigger does not see a TRUNCATE, not even the owner's.
+create trigger append_only_truncate before truncate on fee_ledger
+    for each statement execute function fee_ledger_is_append_only();
+create trigger append_only_truncate before truncate on price_lists
+    for each statement execute function fee_ledger_is_append_only();
+
+-- A reversal moves the same amount back, and reverses no reversal.
+create function fee_ledger_reverses_exactly() returns trigger language plpgsql as $$
+declare
+    reversed record;
+begin
+    select * into reversed from fee_ledger where id = new.reverses;
+    if not found or reversed.reverses is not null or reversed.debit <> new.credit or reversed.credit <> new.debit
+       or reversed.amount <> new.amount or reversed.currency <> new.currency or reversed.provider <> new.provider then
+        raise exception 'line % does not reverse line %', new.id, new.reverses
+            using errcode = 'integrity_constraint_violation';
+    end if;
+    return new;
+end
+$$;
+
+create trigger reverses_exactly before insert on fee_ledger
+    for each row when (new.reverses is not null) execute function fee_ledger_reverses_exactly();
+
+do $$
+begin
+    execute format('alter function fee_ledger_reverses_exactly() set search_path to %I, pg_temp', current_schema());
+end
+$$;

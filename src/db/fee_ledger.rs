@@ -1,0 +1,200 @@
+//! `fee_ledger`: balanced transfers between the accounts of fees, append-only.
+
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Page;
+use crate::clock::Time;
+use crate::domain::OpeningId;
+use crate::domain::fee::{Account, Fee};
+
+/// A line to be appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLine {
+    pub id: Uuid,
+    pub at: Time,
+    /// Unique: a second line with this cause is not appended.
+    pub cause: String,
+    pub debit: Account,
+    pub credit: Account,
+    /// With tax, positive.
+    pub amount: Decimal,
+    pub tax: Decimal,
+    pub currency: String,
+    pub provider: String,
+    pub opening_id: Option<OpeningId>,
+    pub code: Option<String>,
+    /// The SHA-256 of the price list, of an expected fee.
+    pub price_list: Option<String>,
+    /// The report and the physical line that a charge stands in.
+    pub reported: Option<(Uuid, i64)>,
+    /// The expected fee that the charge settles, and the number of its charges that were reversed before.
+    pub settles: Option<(Uuid, i32)>,
+    /// The line that is undone.
+    pub reverses: Option<Uuid>,
+}
+
+impl NewLine {
+    /// The expected fee of a step: cost → expected.
+    #[must_use]
+    pub fn accrual(id: Uuid, at: Time, opening: OpeningId, provider: &str, fee: &Fee, price_list: &str) -> Self {
+        Self {
+            id,
+            at,
+            cause: format!("accrual:{opening}:{}", fee.code),
+            debit: Account::Cost,
+            credit: Account::Expected,
+            amount: fee.amount(),
+            tax: fee.tax,
+            currency: fee.currency.clone(),
+            provider: provider.to_owned(),
+            opening_id: Some(opening),
+            code: Some(fee.code.clone()),
+            price_list: Some(price_list.to_owned()),
+            reported: None,
+            settles: None,
+            reverses: None,
+        }
+    }
+}
+
+/// A stored line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub id: Uuid,
+    pub at: Time,
+    pub cause: String,
+    pub debit: String,
+    pub credit: String,
+    pub amount: Decimal,
+    pub currency: String,
+    pub provider: String,
+    pub opening_id: Option<Uuid>,
+    pub code: Option<String>,
+    pub report_id: Option<Uuid>,
+    pub line: Option<i64>,
+    pub settles: Option<Uuid>,
+    pub reverses: Option<Uuid>,
+}
+
+/// What is on an account: credits less debits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balance {
+    pub provider: String,
+    pub account: String,
+    pub currency: String,
+    pub balance: Decimal,
+}
+
+/// Appends lines in one statement; returns the number of lines whose cause had none yet.
+///
+/// # Errors
+/// If a line settles an expected fee that is settled already, or does not reverse the line that it names.
+pub async fn insert(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::Result<u64> {
+    if lines.is_empty() {
+        return Ok(0);
+    }
+    // In the order of causes: two batches with the same causes wait for each other in the same order.
+    let mut lines: Vec<&NewLine> = lines.iter().collect();
+    lines.sort_unstable_by(|a, b| a.cause.cmp(&b.cause));
+    let ids: Vec<Uuid> = lines.iter().map(|it| it.id).collect();
+    let times: Vec<Time> = lines.iter().map(|it| it.at).collect();
+    let causes: Vec<String> = lines.iter().map(|it| it.cause.clone()).collect();
+    let debits: Vec<String> = lines.iter().map(|it| it.debit.to_string()).collect();
+    let credits: Vec<String> = lines.iter().map(|it| it.credit.to_string()).collect();
+    let amounts: Vec<Decimal> = lines.iter().map(|it| it.amount).collect();
+    let taxes: Vec<Decimal> = lines.iter().map(|it| it.tax).collect();
+    let currencies: Vec<String> = lines.iter().map(|it| it.currency.clone()).collect();
+    let providers: Vec<String> = lines.iter().map(|it| it.provider.clone()).collect();
+    let openings: Vec<Option<Uuid>> = lines.iter().map(|it| it.opening_id.map(|it| it.0)).collect();
+    let codes: Vec<Option<String>> = lines.iter().map(|it| it.code.clone()).collect();
+    let lists: Vec<Option<String>> = lines.iter().map(|it| it.price_list.clone()).collect();
+    let reports: Vec<Option<Uuid>> = lines.iter().map(|it| it.reported.map(|(report, _)| report)).collect();
+    let numbers: Vec<Option<i64>> = lines.iter().map(|it| it.reported.map(|(_, line)| line)).collect();
+    let settles: Vec<Option<Uuid>> = lines.iter().map(|it| it.settles.map(|(accrual, _)| accrual)).collect();
+    let before: Vec<i32> = lines.iter().map(|it| it.settles.map_or(0, |(_, before)| before)).collect();
+    let reverses: Vec<Option<Uuid>> = lines.iter().map(|it| it.reverses).collect();
+    let done = sqlx::query!(
+        r#"-- fee_ledger::insert
+        insert into fee_ledger (id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, price_list,
+                                report_id, line, settles, settled_before, reverses)
+        select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, price_list, report_id, line,
+               settles, settled_before, reverses
+          from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[],
+                      $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[], $13::uuid[], $14::bigint[],
+                      $15::uuid[], $16::integer[], $17::uuid[])
+               with ordinality
+            as n(id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, price_list, report_id,
+                 line, settles, settled_before, reverses, position)
+         order by position
+        on conflict on constraint one_line_per_cause do nothing"#,
+        &ids,
+        &times,
+        &causes,
+        &debits,
+        &credits,
+        &amounts,
+        &taxes,
+        &currencies,
+        &providers,
+        &openings as &[Option<Uuid>],
+        &codes as &[Option<String>],
+        &lists as &[Option<String>],
+        &reports as &[Option<Uuid>],
+        &numbers as &[Option<i64>],
+        &settles as &[Option<Uuid>],
+        &before,
+        &reverses as &[Option<Uuid>],
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// A page of lines, newest first; of one opening or of one account where these are given.
+pub async fn list(
+    connection: &mut PgConnection,
+    opening: Option<Uuid>,
+    account: Option<Account>,
+    page: Page<Uuid>,
+) -> sqlx::Result<Vec<Line>> {
+    sqlx::query_as!(
+        Line,
+        r#"-- fee_ledger::list
+        select id, at, cause, debit, credit, amount, currency, provider, opening_id, code, report_id, line, settles, reverses
+          from fee_ledger
+         where ($1::uuid is null or opening_id = $1)
+           and ($2::text is null or debit = $2 or credit = $2)
+           and id < $3
+         order by id desc
+         limit $4"#,
+        opening,
+        account.map(Account::as_str),
+        page.after.unwrap_or(Uuid::max()),
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The balance of every account that has a line.
+pub async fn balances(connection: &mut PgConnection) -> sqlx::Result<Vec<Balance>> {
+    sqlx::query_as!(
+        Balance,
+        r#"-- fee_ledger::balances
+        with moved as (
+            select provider, debit, credit, currency, sum(amount) as amount
+              from fee_ledger group by provider, debit, credit, currency
+        ), sides as (
+            select provider, credit as account, currency, amount from moved
+             union all
+            select provider, debit, currency, -amount from moved
+        )
+        select provider as "provider!", account as "account!", currency as "currency!", sum(amount) as "balance!"
+          from sides group by provider, account, currency
+         order by provider, account, currency"#,
+    )
+    .fetch_all(connection)
+    .await
+}

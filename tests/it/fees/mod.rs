@@ -1,0 +1,156 @@
+//! The fee ledger: what steps owe (P27), and that no fee is booked twice (P26).
+//!
+//! That every priced step has exactly its fees is checked at the end of every test with a price list (`support/invariants.rs`).
+
+mod price_list;
+
+use serde_json::{Value, json};
+use sqlx::Executor;
+
+use crate::support::TestApp;
+
+const IBAN: &str = "BE68539007547034";
+
+/// `debit → credit amount currency code`, oldest first.
+async fn ledger(app: &TestApp, query: &str) -> Vec<String> {
+    let items = app.items(&format!("/v1/fee-ledger{query}")).await;
+    let word = |it: &Value, name: &str| it[name].as_str().unwrap().to_owned();
+    let line = |it: &Value| {
+        let [debit, credit, amount, currency, code] =
+            ["debit", "credit", "amount", "currency", "code"].map(|name| word(it, name));
+        format!("{debit} → {credit} {amount} {currency} {code}")
+    };
+    items.iter().rev().map(line).collect()
+}
+
+/// `account currency balance`.
+async fn balances(app: &TestApp) -> Vec<String> {
+    let items = app.get("/v1/fee-ledger/balances").await["items"].as_array().unwrap().clone();
+    items.iter().map(|it| format!("{} {} {}", it["account"], it["currency"], it["balance"]).replace('"', "")).collect()
+}
+
+#[tokio::test]
+async fn each_step_of_an_opening_books_the_fee_that_it_owes() {
+    let app = TestApp::with().prices().start().await;
+    let (id, tracking_id) = app.open().waiting().await;
+    let of_opening = format!("?opening_id={id}");
+    assert_eq!(ledger(&app, &of_opening).await, ["cost → expected 0.50 EUR application"]);
+    app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
+    app.settle().await;
+    let lines = [
+        "cost → expected 0.50 EUR application",
+        "cost → expected 6.05 EUR account_opened",
+        "cost → expected 1.51 EUR card_order",
+    ];
+    assert_eq!(ledger(&app, &of_opening).await, lines);
+    assert_eq!(ledger(&app, "?account=expected").await, lines);
+    assert_eq!(ledger(&app, "?account=charged").await, [] as [&str; 0]);
+    assert_eq!(balances(&app).await, ["cost EUR -8.06", "expected EUR 8.06"]);
+    let item = app.get(&format!("/v1/fee-ledger{of_opening}&limit=1")).await["items"][0].clone();
+    let history = app.items(&format!("/v1/account-openings/{id}/history")).await;
+    let step = history.iter().find(|it| it["to"] == "issuing_card").unwrap();
+    assert_eq!(item["cause"], format!("accrual:{id}:card_order"));
+    assert_eq!((&item["provider"], &item["at"]), (&json!("nexusbank"), &step["at"]));
+    for empty in ["report_id", "line", "settles", "reverses"] {
+        assert_eq!(item[empty], Value::Null, "{empty}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_provider_costs_and_giving_up_does_not() {
+    let app = TestApp::with().prices().start().await;
+    let (_, tracking_id) = app.open().market("SE").waiting().await;
+    app.webhook().status(&tracking_id, "REJECTED").acknowledged().await;
+    let (given_up, _) = app.open().waiting().await;
+    let resolve = format!("/v1/account-openings/{given_up}/resolve");
+    let body = json!({"outcome": "failed", "reason": "the customer left", "evidence": "call of today"});
+    assert_eq!(app.post(&resolve, &body).await.0, 202);
+    app.settle().await;
+    assert_eq!(app.opening(&given_up).await["state"], "failed");
+    assert_eq!(balances(&app).await, ["cost EUR -2.50", "expected EUR 2.50"], "two applications and a refusal");
+    app.finish().await;
+}
+
+/// Two steps in one commit owe the fees of both; copies of the answer owe nothing more.
+#[tokio::test]
+async fn an_answer_that_comes_twice_and_by_two_replicas_owes_once() {
+    let app = TestApp::with().prices().start().await;
+    let (_, tracking_id) = app.open().market("SE").waiting().await;
+    let second = app.replica().await;
+    let body = app.webhook().completed(&tracking_id, "SE4550000000058398257466");
+    body.acknowledged().await;
+    app.webhook().completed(&tracking_id, "SE4550000000058398257466").to(&second).acknowledged().await;
+    app.settle().await;
+    let lines = [
+        "cost → expected 0.50 EUR application",
+        "cost → expected 75.00 SEK account_opened",
+        "cost → expected 1.51 EUR card_order",
+    ];
+    assert_eq!(ledger(&app, "").await, lines);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn without_a_price_list_nothing_is_booked() {
+    let app = TestApp::start().await;
+    let (_, tracking_id) = app.open().waiting().await;
+    app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
+    app.settle().await;
+    assert_eq!(app.get("/v1/fee-ledger/balances").await, json!({"items": []}));
+    app.finish().await;
+}
+
+/// P26: Postgres refuses a second line of a cause, an unbalanced or negative one, and every change.
+#[tokio::test]
+async fn the_database_refuses_a_second_line_of_a_cause_and_every_change() {
+    let app = TestApp::with().prices().start().await;
+    let (id, _) = app.open().waiting().await;
+    let accrual: uuid::Uuid = sqlx::query_scalar("select id from fee_ledger").fetch_one(&app.pool).await.unwrap();
+    let line = |cause: &str, values: &str| {
+        format!(
+            "insert into fee_ledger (id, at, cause, debit, credit, amount, currency, provider, opening_id, code, settles,
+                                     reverses)
+             values (gen_random_uuid(), now(), '{cause}', {values})"
+        )
+    };
+    let charge = |cause: &str, settles: &str| {
+        line(cause, &format!("'expected', 'charged', 0.5, 'EUR', 'nexusbank', '{id}', 'application', {settles}, null"))
+    };
+    let reversal = |amount: &str| {
+        let cause = format!("reversal:{accrual}");
+        line(
+            &cause,
+            &format!("'expected', 'cost', {amount}, 'EUR', 'nexusbank', '{id}', 'application', null, '{accrual}'"),
+        )
+    };
+    let settles = format!("'{accrual}'");
+    let mut connection = app.pool.acquire().await.unwrap();
+    connection.execute(sqlx::AssertSqlSafe(charge("charge:1", &settles))).await.unwrap();
+    for (statement, code) in [
+        (charge("charge:1", "null"), "23505"),
+        (charge("charge:2", &settles), "23505"),
+        (line("x", "'expected', 'expected', 1, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
+        (line("x", "'expected', 'charged', 0, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
+        (line("x", "'expected', 'charged', -1, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
+        (line("x", "'expected', 'charged', 1.0000001, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
+        (line("x", "'expected', 'bank', 1, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
+        (line("accrual:x:y", "'cost', 'expected', 1, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
+        (reversal("0.51"), "23000"),
+        ("update fee_ledger set amount = 1".to_owned(), "42501"),
+        ("delete from fee_ledger".to_owned(), "42501"),
+        ("truncate fee_ledger".to_owned(), "42501"),
+        ("update price_lists set content = ''".to_owned(), "42501"),
+        ("delete from price_lists".to_owned(), "42501"),
+        ("truncate price_lists".to_owned(), "42501"),
+    ] {
+        let error = connection.execute(sqlx::AssertSqlSafe(statement.clone())).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some(code), "{statement}");
+    }
+    connection.execute(sqlx::AssertSqlSafe(reversal("0.5"))).await.unwrap();
+    let again = connection.execute(sqlx::AssertSqlSafe(reversal("0.5"))).await.unwrap_err();
+    assert_eq!(again.as_database_error().unwrap().code().as_deref(), Some("23505"));
+    assert_eq!(balances(&app).await, ["charged EUR 0.50", "cost EUR 0.00", "expected EUR -0.50"]);
+    drop(connection);
+    app.finish().await;
+}
