@@ -5,6 +5,7 @@
 mod demo;
 mod dot_env;
 mod migrate;
+mod reports;
 mod serve;
 mod simulator;
 mod verify_history;
@@ -45,6 +46,8 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Verify every history with its key, without trusting the database, and report tampering
     VerifyHistory(verify_history::Arguments),
+    /// Check and import the report files of a provider
+    Reports(reports::Arguments),
     /// Run only the simulated outside systems: NexusBank, profile service, card issuer, ticket tracker
     Simulator(simulator::Arguments),
 }
@@ -105,6 +108,7 @@ fn run() -> anyhow::Result<()> {
             Command::Demo(arguments) => demo::run(&arguments).await,
             Command::Migrate(arguments) => migrate::run(&arguments).await,
             Command::VerifyHistory(arguments) => verify_history::run(&arguments).await,
+            Command::Reports(arguments) => reports::run(&arguments),
             Command::Simulator(arguments) => simulator::run(&arguments).await,
         }
     });

@@ -239,11 +239,7 @@ fn is_too_wide(record: &Record) -> bool {
 }
 
 fn bad_encoding(encoding: Encoding) -> Problem {
-    let name = match encoding {
-        Encoding::Utf8 => "UTF-8",
-        Encoding::Utf16Le | Encoding::Utf16Be => "UTF-16",
-        Encoding::Latin1 => "ISO-8859-1",
-    };
+    let name = encoding.name();
     Problem::of_record(Code::BadEncoding, format!("found bytes that are not {name}; expected {name} text"))
 }
 

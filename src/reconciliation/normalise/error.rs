@@ -74,6 +74,10 @@ string_enum!(
         WrongCount = "wrong_count",
         /// The closing record has other sums.
         WrongSum = "wrong_sum",
+        /// A bank statement, or an entry and its details, does not add up.
+        BalanceMismatch = "balance_mismatch",
+        /// A bank statement is missing before this one.
+        StatementGap = "statement_gap",
     }
 );
 
@@ -158,7 +162,7 @@ impl std::fmt::Display for HeaderError {
 impl std::error::Error for HeaderError {}
 
 const MAX_COLUMNS_SHOWN: usize = 50;
-const MAX_SHOWN: usize = 40;
+const MAX_SHOWN: usize = 64;
 
 /// A value for a detail: quoted, clipped, without control characters, masked if it looks like an IBAN.
 #[must_use]
@@ -198,7 +202,7 @@ mod tests {
         assert_eq!(shown("be68539007547035"), "\"BE68…7035\"");
         assert_eq!(shown("a\nb\0"), "\"a\u{fffd}b\u{fffd}\"");
         assert_eq!(shown(""), "nothing");
-        assert_eq!(shown(&"x".repeat(41)), format!("\"{}…\"", "x".repeat(40)));
+        assert_eq!(shown(&"x".repeat(65)), format!("\"{}…\"", "x".repeat(64)));
         assert_eq!(shown("6,05"), "\"6,05\"");
     }
 }

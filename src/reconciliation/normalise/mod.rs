@@ -5,6 +5,7 @@
 //! needs, in constant memory. The same bytes give the same items, so a reader that starts again skips what it has stored.
 
 mod body;
+mod camt;
 mod csv;
 pub mod date;
 pub mod error;
@@ -20,14 +21,19 @@ use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
+use self::camt::Camt;
 pub use self::error::{Code, HeaderError, Problem, ReportError};
 use self::nexusbank::NexusBank;
-use self::row::{Header, Kind, Located, Row};
+use self::row::{Header, Kind, Located, Row, Statement};
 use self::source::Source;
 pub use self::tally::Sum;
 
 /// The bytes of a file that suffice for [`sniff`].
 pub const SNIFF_BYTES: usize = 64 * 1024;
+
+/// The formats beside profiles.
+const NEXUSBANK: &str = "nexusbank";
+const CAMT: &str = "camt";
 
 /// What the request, or the command line, says about a file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,12 +50,14 @@ pub enum Item {
     Row(Box<Located<Row>>),
     /// A bad row, or an error of the file's frame.
     Error(ReportError),
+    /// The end of a bank statement, after its rows.
+    Statement(Box<Statement>),
     /// The last item.
     End(Ending),
 }
 
 /// What may be concluded from a file that was read to its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// Why nothing may be concluded from what is absent, and no sum be checked; absent if the file is complete.
     pub incomplete: Option<String>,
@@ -121,8 +129,13 @@ impl Iterator for Reading<'_> {
 pub fn open<'r>(read: impl Read + Send + 'r, expected: &Expected<'_>) -> Result<Reading<'r>, OpenError> {
     let source = Source::new(read)?;
     refuse_archives(source.head())?;
+    let format = expected.format.unwrap_or_else(|| if camt::is_xml(source.head()) { CAMT } else { NEXUSBANK });
+    if format == CAMT {
+        let (header, file) = Camt::open(source, expected)?;
+        return Ok(Reading { header, format: CAMT.to_owned(), items: Box::new(file) });
+    }
     let (header, file) = NexusBank::open(source, expected)?;
-    Ok(Reading { header, format: "nexusbank".to_owned(), items: Box::new(file) })
+    Ok(Reading { header, format: NEXUSBANK.to_owned(), items: Box::new(file) })
 }
 
 /// Reads format and header from the first [`SNIFF_BYTES`] of a file, to refuse it before the rest has come.

@@ -152,7 +152,9 @@ pub struct ChargeRow {
 /// One entry of a bank statement, or one transaction of it where the entry has details.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BankRow {
-    /// The statement or notification that holds it.
+    /// The number in the file of the statement or notification that holds it, from 1: see [`Statement::number_in_file`].
+    pub statement: u64,
+    /// Its id, which two accounts may share.
     pub statement_id: String,
     /// Masked.
     pub account: String,
@@ -161,6 +163,67 @@ pub struct BankRow {
     pub currency: String,
     pub booked_on: Option<chrono::NaiveDate>,
     pub is_reversal: bool,
+    /// The bank's own reference, which it may use twice.
+    pub servicer_reference: Option<String>,
     /// The texts in which a settlement id may stand.
     pub references: Vec<String>,
+}
+
+/// A bank statement or notification after its last entry: what it says about itself, and what of that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    pub line: u64,
+    pub byte: u64,
+    /// From 1; rows name their statement by it.
+    pub number_in_file: u64,
+    pub id: String,
+    /// Masked.
+    pub account: String,
+    /// Tells accounts apart: a digest of the account's number and currency.
+    pub account_key: String,
+    /// The bank's number of the statement: the electronic one, else the legal one.
+    pub number: Option<u64>,
+    /// The page, if the statement is split over messages.
+    pub page: Option<u64>,
+    pub opening: Option<Balance>,
+    pub closing: Option<Balance>,
+    /// Of booked entries, per currency; credits are positive, as the bank sees them.
+    pub movements: Vec<super::Sum>,
+    pub rows: u64,
+    /// Nothing of a statement with a flaw is settled.
+    pub flaws: Vec<Flaw>,
+}
+
+/// Positive means that the bank owes the account's holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    pub amount: Decimal,
+    pub currency: String,
+    pub date: Option<chrono::NaiveDate>,
+}
+
+string_enum!(
+    /// What of a statement does not add up.
+    Aspect {
+        /// Opening balance and entries are not the closing balance.
+        Entries = "entries",
+        /// The transactions of an entry are not the entry.
+        Details = "details",
+        /// The opening balance is not the closing balance of the statement before.
+        Opening = "opening",
+        /// A number is missing between this statement and the one before.
+        Number = "number",
+    }
+);
+
+/// A statement that does not add up ([`Aspect::Number`]: a gap before it).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flaw {
+    pub aspect: Aspect,
+    pub line: u64,
+    pub byte: u64,
+    /// An amount, or a statement's number.
+    pub expected: String,
+    pub found: String,
+    pub currency: Option<String>,
 }

@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use encoding_rs::{CoderResult, Decoder, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{CoderResult, Decoder, UTF_8, UTF_16BE, UTF_16LE};
 
 const WINDOW: usize = 256 * 1024;
 /// Bytes of the beginning by which encodings and formats are told apart.
@@ -17,17 +17,36 @@ pub enum Encoding {
     Utf8,
     Utf16Le,
     Utf16Be,
-    /// ISO-8859-1, with the letters that Windows has in place of its control characters.
-    Latin1,
+    /// A byte per character, such as ISO-8859-1.
+    SingleByte(&'static encoding_rs::Encoding),
 }
 
 impl Encoding {
+    /// By its name in an XML declaration or a profile. None: unknown, or not one that is read.
+    pub fn named(label: &str) -> Option<Self> {
+        match encoding_rs::Encoding::for_label(label.as_bytes())? {
+            it if it == UTF_8 => Some(Self::Utf8),
+            it if it == UTF_16LE => Some(Self::Utf16Le),
+            it if it == UTF_16BE => Some(Self::Utf16Be),
+            it if it.is_single_byte() => Some(Self::SingleByte(it)),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Utf8 => "UTF-8",
+            Self::Utf16Le | Self::Utf16Be => "UTF-16",
+            Self::SingleByte(encoding) => encoding.name(),
+        }
+    }
+
     fn decoder(self) -> Option<Decoder> {
         match self {
             Self::Utf8 => None,
             Self::Utf16Le => Some(UTF_16LE.new_decoder_without_bom_handling()),
             Self::Utf16Be => Some(UTF_16BE.new_decoder_without_bom_handling()),
-            Self::Latin1 => Some(WINDOWS_1252.new_decoder_without_bom_handling()),
+            Self::SingleByte(encoding) => Some(encoding.new_decoder_without_bom_handling()),
         }
     }
 
@@ -37,7 +56,7 @@ impl Encoding {
             Self::Utf8 => b"\xef\xbb\xbf",
             Self::Utf16Le => b"\xff\xfe",
             Self::Utf16Be => b"\xfe\xff",
-            Self::Latin1 => b"",
+            Self::SingleByte(_) => b"",
         }
     }
 
@@ -48,7 +67,7 @@ impl Encoding {
         let len = match self {
             Self::Utf8 => text.len(),
             Self::Utf16Le | Self::Utf16Be => 2 * (chars() + pairs()),
-            Self::Latin1 => chars(),
+            Self::SingleByte(_) => chars(),
         };
         len as u64
     }
@@ -102,12 +121,15 @@ impl<R: Read> Source<R> {
         Ok(source)
     }
 
-    /// Sets the encoding of a file without a byte order mark. Has an effect before the first text is read.
+    /// Sets the encoding of a file without a byte order mark, before its first text is read.
     pub fn decode_as(&mut self, encoding: Encoding) {
-        if self.byte == 0 || self.encoding == Encoding::Utf8 && self.until == 0 {
-            self.encoding = encoding;
-            self.decoder = encoding.decoder();
-        }
+        self.encoding = encoding;
+        self.decoder = encoding.decoder();
+    }
+
+    /// Whether a byte order mark has said the encoding.
+    pub const fn is_marked(&self) -> bool {
+        self.byte > 0
     }
 
     pub const fn encoding(&self) -> Encoding {
@@ -270,10 +292,10 @@ mod tests {
             ([b"\xef\xbb\xbf", text.as_bytes()].concat(), Encoding::Utf8, text),
             (utf16(text, u16::to_le_bytes), Encoding::Utf16Le, text),
             (utf16(text, u16::to_be_bytes), Encoding::Utf16Be, text),
-            (latin, Encoding::Latin1, "añ€\nb"),
+            (latin, Encoding::named("ISO-8859-1").unwrap(), "añ€\nb"),
         ] {
             let mut source = Source::new(Drops(&bytes)).unwrap();
-            if encoding == Encoding::Latin1 {
+            if !source.is_marked() {
                 source.decode_as(encoding);
             }
             assert_eq!(source.encoding(), encoding);

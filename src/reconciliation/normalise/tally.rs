@@ -34,6 +34,11 @@ impl Sums {
         *sum = sum.saturating_add(millionths.mantissa());
     }
 
+    #[must_use]
+    pub fn of(&self, currency: &str) -> Decimal {
+        decimal(currency, self.0.get(currency).copied().unwrap_or_default())
+    }
+
     /// Whether both have the same sums. A currency that is missing has the sum 0.
     pub fn equal(&self, other: &Self) -> bool {
         let covers = |a: &Self, b: &Self| a.0.iter().all(|(currency, sum)| b.0.get(currency).unwrap_or(&0) == sum);

@@ -15,6 +15,7 @@ mod poolers;
 mod private;
 mod proxy;
 mod readiness;
+mod reports_check;
 mod roles;
 mod secrets;
 mod settings;

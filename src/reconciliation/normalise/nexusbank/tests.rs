@@ -349,6 +349,7 @@ proptest! {
                 Item::Row(_) => rows += 1,
                 Item::Error(error) => bad += u64::from(error.is_row),
                 Item::End(_) => ends += 1,
+                Item::Statement(_) => panic!(),
             }
         }
         let Some(Item::End(ending)) = items.last() else { panic!() };

@@ -1,0 +1,193 @@
+//! `reports check`: reads a report file by the code that the service uses, and lists all that is wrong with it.
+//!
+//! The result goes to standard output, error by error as they are read, so that a file of any size is checked in constant memory.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Chain, Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use chrono::SecondsFormat;
+use clap::Args;
+use flate2::read::MultiGzDecoder;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::clock::Time;
+use crate::reconciliation::normalise::row::{Header, Kind, Statement};
+use crate::reconciliation::normalise::{Code, Ending, Expected, HeaderError, Item, OpenError, ReportError, open};
+
+#[derive(Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Arguments {
+    /// The report file; gzip is decompressed
+    file: PathBuf,
+    /// The format, where the file does not show it: nexusbank, camt or a profile
+    #[arg(long)]
+    format: Option<String>,
+    /// The kind: register, charges or bank. A file that says another kind is refused
+    #[arg(long)]
+    kind: Option<Kind>,
+    /// The provider. A file that names another one is refused
+    #[arg(long)]
+    provider: Option<String>,
+    /// Print one JSON object
+    #[arg(long, env, value_parser = crate::cli::switch)]
+    json: bool,
+}
+
+const AFTER_HELP: &str = "Each error is one line: line and byte in the (decompressed) file, field, code, what was found and what is \
+expected.\n\nExit codes: 0 no errors, 1 errors or failure, 2 wrong usage or configuration.";
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let name = arguments.file.display().to_string();
+    let bar = ProgressBar::new(0);
+    let read = contents(&arguments.file, &bar).with_context(|| format!("cannot read {name}"))?;
+    let expected =
+        Expected { kind: arguments.kind, provider: arguments.provider.as_deref(), format: arguments.format.as_deref() };
+    let mut output = Output::new(arguments.json, bar);
+    let errors = check(read, &expected, &mut output).with_context(|| name.clone())?;
+    anyhow::ensure!(errors == 0, "{name}: {errors} errors, listed on standard output");
+    Ok(())
+}
+
+/// The number of errors.
+fn check(read: impl Read + Send, expected: &Expected<'_>, output: &mut Output) -> anyhow::Result<u64> {
+    output.begin()?;
+    let reading = match open(read, expected) {
+        Ok(reading) => reading,
+        Err(OpenError::Header(error)) => {
+            output.refused(&error, expected)?;
+            return Ok(1);
+        }
+        Err(OpenError::Io(error)) => return Err(error.into()),
+    };
+    let header = reading.header().clone();
+    for item in reading {
+        match item? {
+            Item::Row(_) => {}
+            Item::Error(error) => output.error(&error)?,
+            Item::Statement(statement) => output.flaws(&statement)?,
+            Item::End(ending) => output.end(&header, &ending)?,
+        }
+    }
+    Ok(output.errors)
+}
+
+/// The bytes of the file, decompressed, with progress on a terminal.
+fn contents(path: &Path, bar: &ProgressBar) -> io::Result<Box<dyn Read + Send>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let style = ProgressStyle::with_template("{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left");
+    bar.set_length(length);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut file = BufReader::new(bar.wrap_read(file));
+    let mut magic = Vec::new();
+    file.by_ref().take(2).read_to_end(&mut magic)?;
+    let is_gzip = magic == [0x1f, 0x8b];
+    let whole: Chain<_, _> = Cursor::new(magic).chain(file);
+    Ok(if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+}
+
+/// Text or JSON on standard output.
+struct Output {
+    json: bool,
+    bar: ProgressBar,
+    out: BufWriter<io::Stdout>,
+    errors: u64,
+}
+
+impl Output {
+    fn new(json: bool, bar: ProgressBar) -> Self {
+        Self { json, bar, out: BufWriter::new(io::stdout()), errors: 0 }
+    }
+
+    /// In JSON the errors come first: they are written as they are found.
+    fn begin(&mut self) -> io::Result<()> {
+        if self.json { write!(self.out, "{{\"errors\":[") } else { Ok(()) }
+    }
+
+    fn error(&mut self, error: &ReportError) -> io::Result<()> {
+        let problem = &error.problem;
+        self.found(error.line, Some(error.byte), problem.field.as_deref(), problem.code, &problem.detail)
+    }
+
+    /// A statement that does not add up is readable, and still wrong.
+    fn flaws(&mut self, statement: &Statement) -> io::Result<()> {
+        for flaw in &statement.flaws {
+            let detail = format!("statement {}: {}", statement.id, flaw.detail());
+            self.found(flaw.line, Some(flaw.byte), None, flaw.code(), &detail)?;
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, line: u64, byte: Option<u64>, field: Option<&str>, code: Code, detail: &str) -> io::Result<()> {
+        let comma = if self.errors > 0 { "," } else { "" };
+        self.errors += 1;
+        let text = if self.json {
+            format!("{comma}{}", json!({"line": line, "byte": byte, "field": field, "code": code, "detail": detail}))
+        } else {
+            let byte = byte.map(|it| format!(", byte {it}")).unwrap_or_default();
+            let field = field.map(|it| format!("{it}: ")).unwrap_or_default();
+            format!("line {line}{byte}: {field}{code}: {detail}\n")
+        };
+        // A progress bar is on the same terminal.
+        self.bar.suspend(|| self.out.write_all(text.as_bytes()))
+    }
+
+    /// A file whose header is not understood has no rows.
+    fn refused(&mut self, error: &HeaderError, expected: &Expected<'_>) -> io::Result<()> {
+        let mut detail = error.detail.clone();
+        if !error.expected.is_empty() {
+            detail = format!("{detail}; found: {}; expected: {}", error.found.join(","), error.expected.join(","));
+        }
+        self.found(error.line, None, None, error.code, &detail)?;
+        if self.json {
+            self.summary(expected.kind, expected.provider, &Ending::default())?;
+        }
+        self.out.flush()
+    }
+
+    fn end(&mut self, header: &Header, ending: &Ending) -> io::Result<()> {
+        if let Some(error) = &ending.failed {
+            self.found(error.line, None, None, error.code, &error.detail)?;
+        }
+        self.bar.finish_and_clear();
+        if self.json {
+            let provider = Some(header.provider.as_str()).filter(|it| !it.is_empty());
+            self.summary(Some(header.kind), provider, ending)?;
+        } else {
+            self.told(header, ending)?;
+        }
+        self.out.flush()
+    }
+
+    fn summary(&mut self, kind: Option<Kind>, provider: Option<&str>, ending: &Ending) -> io::Result<()> {
+        let (complete, rows, bad_rows) = (ending.is_complete(), ending.rows, ending.bad_rows);
+        let rest = json!({
+            "kind": kind, "provider": provider, "complete": complete, "rows": rows, "bad_rows": bad_rows, "sums": ending.sums,
+        });
+        // The object was opened before the errors.
+        writeln!(self.out, "],{}", rest.to_string().trim_start_matches('{'))
+    }
+
+    fn told(&mut self, header: &Header, ending: &Ending) -> io::Result<()> {
+        let time = |it: &Option<Time>| it.map(|it| it.to_rfc3339_opts(SecondsFormat::Secs, true));
+        let (kind, provider) = (header.kind, &header.provider);
+        let of = if provider.is_empty() { String::new() } else { format!(" of {provider}") };
+        writeln!(self.out, "{kind}{of}: {} rows, {} of them bad", ending.rows, ending.bad_rows)?;
+        if let (Some(from), Some(until)) = (time(&header.from), time(&header.until)) {
+            writeln!(self.out, "period from {from} until {until}")?;
+        }
+        if let Some(as_of) = time(&header.as_of) {
+            writeln!(self.out, "as of {as_of}")?;
+        }
+        for sum in &ending.sums {
+            writeln!(self.out, "sum {} {}", sum.currency, sum.amount)?;
+        }
+        match &ending.incomplete {
+            None => writeln!(self.out, "complete"),
+            Some(why) => writeln!(self.out, "not complete: {why}"),
+        }
+    }
+}

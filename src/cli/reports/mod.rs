@@ -1,0 +1,23 @@
+//! `reports`: what people do with a provider's report files from a terminal.
+
+mod check;
+
+use clap::{Args, Subcommand};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read a report file as the service would, without a database, and list its sums and every error
+    Check(check::Arguments),
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match &arguments.command {
+        Command::Check(arguments) => check::run(arguments),
+    }
+}

@@ -1,0 +1,341 @@
+//! Bank statements (ISO 20022 camt.053) and notifications (camt.054), versions 02 to 13.
+//!
+//! Elements are known by their path of local names, so that one reader takes all versions, prefixes, and banks. An entry is read in
+//! constant memory, however many transactions it has; a row is made when its transaction ends.
+
+mod entry;
+mod statement;
+mod xml;
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+
+use self::entry::{Entry, Place, Transaction};
+use self::statement::{Accounts, Builder};
+use self::xml::{Step, Xml, XmlError};
+use super::error::{Code, HeaderError, Problem, ReportError, shown};
+use super::row::{Aspect, BankRow, Header, Kind, Located, Row};
+use super::source::{Encoding, Source};
+use super::tally::{Occurrences, Sums};
+use super::{Ending, Expected, Item, OpenError, date};
+
+/// Root element, message and what the path of a statement is called in it.
+const MESSAGES: [(&str, &str, &str); 2] =
+    [("camt.053", "BkToCstmrStmt", "Stmt"), ("camt.054", "BkToCstmrDbtCdtNtfctn", "Ntfctn")];
+
+/// A file that is being read.
+pub struct Camt<R> {
+    xml: Xml<R>,
+    /// The path of a statement.
+    root: String,
+    statement: Option<Builder>,
+    entry: Option<Entry>,
+    accounts: Accounts,
+    occurrences: Occurrences,
+    statements: u64,
+    ending: Ending,
+    sums: Sums,
+    queue: VecDeque<Item>,
+    is_over: bool,
+}
+
+impl<R: Read> Camt<R> {
+    /// Reads up to the group header or the first statement.
+    pub fn open(mut source: Source<R>, expected: &Expected<'_>) -> Result<(Header, Self), OpenError> {
+        decode_as_declared(&mut source)?;
+        let mut xml = Xml::new(source);
+        let root = message(&mut xml)?;
+        let provider = expected.provider.unwrap_or_default().to_owned();
+        let mut header = Header { kind: Kind::Bank, provider, from: None, until: None, as_of: None };
+        expected.agrees_with(&header, 1)?;
+        let mut file = Self {
+            xml,
+            root,
+            statement: None,
+            entry: None,
+            accounts: Accounts::default(),
+            occurrences: Occurrences::default(),
+            statements: 0,
+            ending: Ending::default(),
+            sums: Sums::default(),
+            queue: VecDeque::new(),
+            is_over: false,
+        };
+        header.as_of = file.read_group_header()?;
+        Ok((header, file))
+    }
+
+    /// The time at which the bank made the message, if its zone is told.
+    fn read_group_header(&mut self) -> Result<Option<crate::clock::Time>, OpenError> {
+        let mut as_of = None;
+        loop {
+            match (self.xml.next().map_err(|it| refused(it, &self.xml))?, self.xml.path()) {
+                (Step::Close, path) if path.ends_with("/GrpHdr/CreDtTm") => as_of = date::time(self.xml.text()).ok(),
+                (Step::Close, path) if path.ends_with("/GrpHdr") => return Ok(as_of),
+                (Step::Open, path) if path == self.root => {
+                    self.begin_statement();
+                    return Ok(as_of);
+                }
+                (Step::End, _) => return Ok(as_of),
+                _ => {}
+            }
+        }
+    }
+
+    fn begin_statement(&mut self) {
+        self.statements += 1;
+        self.statement = Some(Builder::new(self.xml.place, self.statements));
+    }
+
+    fn step(&mut self) -> Result<bool, XmlError> {
+        let step = self.xml.next()?;
+        let path = self.xml.path().strip_prefix(&self.root).map(str::to_owned);
+        match (step, path.as_deref()) {
+            (Step::End, _) => return Ok(false),
+            (Step::Open, Some("")) => self.begin_statement(),
+            (Step::Open, Some("/Ntry")) => self.entry = Some(Entry::new(self.xml.place)),
+            (Step::Open, Some("/Ntry/NtryDtls/TxDtls")) => {
+                let place = self.xml.place;
+                self.entry.iter_mut().for_each(|it| it.begin_detail(place));
+            }
+            (Step::Close, Some("")) => self.end_statement(),
+            (Step::Close, Some("/Ntry")) => self.end_entry(),
+            (Step::Close, Some("/Ntry/NtryDtls/TxDtls")) => self.end_detail(),
+            (Step::Close, Some(path)) => self.element(path),
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    fn element(&mut self, path: &str) {
+        let (text, ccy) = (self.xml.text(), self.xml.currency());
+        if let Some(path) = path.strip_prefix("/Ntry/") {
+            let Some(entry) = &mut self.entry else { return };
+            match path.strip_prefix("NtryDtls/TxDtls/") {
+                Some(path) => entry.detail_element(path, text, ccy),
+                None => entry.element(path, text, ccy),
+            }
+        } else if let (Some(path), Some(statement)) = (path.strip_prefix('/'), &mut self.statement)
+            && let Err(problem) = statement.element(path, text, ccy)
+        {
+            statement.is_unsure = true;
+            self.wrong(self.xml.place, problem);
+        }
+    }
+
+    fn end_detail(&mut self) {
+        match self.entry.as_mut().and_then(Entry::end_detail) {
+            Some(Ok(transaction)) => self.row(transaction),
+            Some(Err((place, problem))) => self.bad(place, problem),
+            None => {}
+        }
+    }
+
+    fn end_entry(&mut self) {
+        let Some(entry) = &mut self.entry else { return };
+        let (place, is_booked) = (entry.place, entry.is_booked());
+        if let Some(problem) = entry.problem() {
+            self.entry = None;
+            // A bad entry that has moved no money is passed over like every other one.
+            if is_booked {
+                self.bad(place, problem);
+            }
+            return;
+        }
+        if is_booked {
+            if let Some(rest) = entry.rest() {
+                self.row(rest);
+            }
+            self.add_up();
+        }
+        self.entry = None;
+    }
+
+    /// Counts the entry in its statement, and compares it with its transactions.
+    fn add_up(&mut self) {
+        let (Some(entry), Some(statement)) = (&self.entry, &mut self.statement) else { return };
+        let (Some(amount), Some(money)) = (entry.amount(), &entry.money) else { return };
+        statement.movements.add(&money.currency, amount);
+        if let Some((expected, found)) = entry.difference() {
+            let (expected, found) = (expected.to_string(), found.to_string());
+            statement.flaw(Aspect::Details, entry.place, Some(&money.currency), expected, found);
+        }
+    }
+
+    fn row(&mut self, transaction: Transaction) {
+        let (Some(entry), Some(statement)) = (&self.entry, &mut self.statement) else { return };
+        let Some(money) = &entry.money else { return };
+        statement.rows += 1;
+        let row = BankRow {
+            statement: statement.number_in_file(),
+            statement_id: statement.id.clone(),
+            account: statement.account(),
+            amount: -transaction.amount,
+            currency: money.currency.clone(),
+            booked_on: entry.booked_on,
+            is_reversal: entry.is_reversal,
+            servicer_reference: transaction.servicer_reference,
+            references: transaction.references,
+        };
+        let (amount, date) = (row.amount.to_string(), row.booked_on.map(|it| it.to_string()).unwrap_or_default());
+        let (account, page) = (statement.account_key(), statement.page.unwrap_or_default().to_string());
+        let fixed = [account.as_str(), row.statement_id.as_str(), page.as_str(), amount.as_str(), &row.currency, &date];
+        let servicer = row.servicer_reference.as_deref().unwrap_or_default();
+        let parts = fixed.into_iter().chain([servicer]).chain(row.references.iter().map(String::as_str));
+        let key = self.occurrences.key(parts);
+        self.ending.rows += 1;
+        self.sums.add(&row.currency, row.amount);
+        let (line, byte) = transaction.place;
+        let len = self.xml.here().1.saturating_sub(byte);
+        self.queue.push_back(Item::Row(Box::new(Located { line, byte, len, key, row: Row::Bank(row) })));
+    }
+
+    fn bad(&mut self, place: Place, problem: Problem) {
+        self.ending.rows += 1;
+        self.ending.bad_rows += 1;
+        self.statement.iter_mut().for_each(|it| it.is_unsure = true);
+        self.error(place, problem, true);
+        self.ending.incomplete.get_or_insert_with(|| "a row is bad".to_owned());
+    }
+
+    fn wrong(&mut self, place: Place, problem: Problem) {
+        self.ending.incomplete.get_or_insert_with(|| problem.detail.clone());
+        self.error(place, problem, false);
+    }
+
+    fn error(&mut self, (line, byte): Place, problem: Problem, is_row: bool) {
+        let len = self.xml.here().1.saturating_sub(byte);
+        let (provider_reference, reference) = (None, None);
+        self.queue.push_back(Item::Error(ReportError {
+            line,
+            byte,
+            len,
+            problem,
+            is_row,
+            provider_reference,
+            reference,
+        }));
+    }
+
+    fn end_statement(&mut self) {
+        if let Some(statement) = self.statement.take() {
+            self.queue.push_back(Item::Statement(Box::new(statement.finish(&mut self.accounts))));
+        }
+    }
+
+    /// Reads on until there is an item.
+    fn fill(&mut self) -> io::Result<()> {
+        while self.queue.is_empty() && !self.is_over {
+            match self.step() {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(XmlError::Io(error)) => return Err(error),
+                Err(XmlError::Broken(code, detail)) => {
+                    self.wrong(self.xml.here(), Problem::of_record(code, detail));
+                }
+                Err(XmlError::Refused(code, detail)) => {
+                    self.ending.failed = Some(HeaderError::new(self.xml.here().0, code, detail));
+                }
+            }
+            self.is_over = true;
+            let ending = Ending { sums: self.sums.list(), ..std::mem::take(&mut self.ending) };
+            self.queue.push_back(Item::End(ending));
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Iterator for Camt<R> {
+    type Item = io::Result<Item>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.fill() {
+            Ok(()) => self.queue.pop_front().map(Ok),
+            Err(error) => {
+                self.is_over = true;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+/// Whether a file is XML, in any encoding.
+pub fn is_xml(head: &[u8]) -> bool {
+    head.iter().find(|it| !it.is_ascii_whitespace() && **it != 0) == Some(&b'<')
+}
+
+/// Follows `<?xml … encoding="…"?>` where no byte order mark has said the encoding.
+fn decode_as_declared<R: Read>(source: &mut Source<R>) -> Result<(), HeaderError> {
+    if source.is_marked() {
+        return Ok(());
+    }
+    let head = source.head();
+    let declaration = head.split(|it| *it == b'>').next().filter(|it| it.starts_with(b"<?xml")).unwrap_or_default();
+    let declaration = String::from_utf8_lossy(declaration).into_owned();
+    let Some((_, value)) = declaration.split_once("encoding") else { return Ok(()) };
+    let name = value.split(['"', '\'']).nth(1).unwrap_or_default();
+    let Some(encoding) = Encoding::named(name) else {
+        let detail = format!("found the encoding {}; expected UTF-8 or ISO-8859-1", shown(name));
+        return Err(HeaderError::new(1, Code::BadEncoding, detail));
+    };
+    source.decode_as(encoding);
+    Ok(())
+}
+
+/// Reads up to the message's own element: which of the two it is. Returns the path of its statements.
+fn message<R: Read>(xml: &mut Xml<R>) -> Result<String, OpenError> {
+    let mut opened = 0;
+    loop {
+        opened += 1;
+        match xml.next().map_err(|it| refused(it, xml))? {
+            Step::Open if xml.path().ends_with("/Document") => {
+                let found = xml.namespace.clone();
+                let opened = xml.next().map_err(|it| refused(it, xml))?;
+                return Ok(statements(&found, xml.path(), opened).map_err(|it| at(xml, &found, it))?);
+            }
+            Step::Open | Step::Close if opened <= MAX_ENVELOPE => {}
+            _ => {
+                let found = format!("{} in {}", xml.path(), shown(&xml.namespace));
+                let detail = "found no ISO 20022 Document".to_owned();
+                return Err(at(xml, &found, (Code::HeaderNotUnderstood, detail)).into());
+            }
+        }
+    }
+}
+
+/// Tags of an envelope and its header before the document.
+const MAX_ENVELOPE: u32 = 200;
+
+fn statements(namespace: &str, path: &str, opened: Step) -> Result<String, (Code, String)> {
+    let element = path.rsplit('/').next().unwrap_or_default();
+    if namespace.contains(":camt.052.") || element == "BkToCstmrAcctRpt" {
+        let detail = "found camt.052, an intraday report whose entries may still change; send camt.053 or camt.054";
+        return Err((Code::WrongMessage, detail.to_owned()));
+    }
+    let fits = |(message, root, _): &&(&str, &str, &str)| {
+        let version = namespace.split_once(&format!(":{message}.001.")).and_then(|(_, it)| it.get(..2)?.parse().ok());
+        opened == Step::Open && element == *root && version.is_some_and(|it: u8| (2..=13).contains(&it))
+    };
+    match MESSAGES.iter().find(fits) {
+        Some((_, _, statement)) => Ok(format!("{path}/{statement}")),
+        None => Err((Code::WrongMessage, format!("found the message {}", shown(element)))),
+    }
+}
+
+fn at<R: Read>(xml: &Xml<R>, found: &str, (code, detail): (Code, String)) -> HeaderError {
+    let expected = ["urn:iso:std:iso:20022:tech:xsd:camt.053.001.02 to .13", "camt.054.001.02 to .13"];
+    HeaderError::new(xml.place.0, code, detail).columns([found].into_iter(), &expected)
+}
+
+/// The header cannot be read.
+fn refused<R: Read>(error: XmlError, xml: &Xml<R>) -> OpenError {
+    match error {
+        XmlError::Io(error) => OpenError::Io(error),
+        XmlError::Broken(code, detail) | XmlError::Refused(code, detail) => {
+            OpenError::Header(HeaderError::new(xml.here().0, code, detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
