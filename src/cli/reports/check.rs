@@ -13,9 +13,12 @@ use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use crate::cli::Misconfigured;
 use crate::clock::Time;
+use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row::{Header, Kind, Statement};
 use crate::reconciliation::normalise::{Code, Ending, Expected, HeaderError, Item, OpenError, ReportError, open};
+use crate::settings::{SettingError, invalid};
 
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
@@ -28,6 +31,9 @@ pub(super) struct Arguments {
     /// The kind: register, charges or bank. A file that says another kind is refused
     #[arg(long)]
     kind: Option<Kind>,
+    /// A folder of profiles (*.toml) for other providers' CSV files
+    #[arg(long, env, value_name = "FOLDER")]
+    report_profiles: Option<PathBuf>,
     /// The provider. A file that names another one is refused
     #[arg(long)]
     provider: Option<String>,
@@ -41,14 +47,33 @@ expected.\n\nExit codes: 0 no errors, 1 errors or failure, 2 wrong usage or conf
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let name = arguments.file.display().to_string();
+    let profiles = profiles(arguments.report_profiles.as_deref())?;
     let bar = ProgressBar::new(0);
     let read = contents(&arguments.file, &bar).with_context(|| format!("cannot read {name}"))?;
-    let expected =
-        Expected { kind: arguments.kind, provider: arguments.provider.as_deref(), format: arguments.format.as_deref() };
+    let (provider, format) = (arguments.provider.as_deref(), arguments.format.as_deref());
+    let expected = Expected { kind: arguments.kind, provider, format, profiles: Some(&profiles) };
+    must_know_the_format(&expected)?;
     let mut output = Output::new(arguments.json, bar);
     let errors = check(read, &expected, &mut output).with_context(|| name.clone())?;
     anyhow::ensure!(errors == 0, "{name}: {errors} errors, listed on standard output");
     Ok(())
+}
+
+fn profiles(folder: Option<&Path>) -> Result<Profiles, Misconfigured> {
+    let folder = folder.filter(|it| !it.as_os_str().is_empty());
+    let profiles = folder.map_or_else(Profiles::built_in, Profiles::with_folder);
+    profiles.map_err(|errors| Misconfigured(errors.iter().map(|it| format!("REPORT_PROFILES: {it}")).collect()))
+}
+
+fn must_know_the_format(expected: &Expected<'_>) -> Result<(), Misconfigured> {
+    let formats = expected.formats();
+    match expected.format.filter(|it| !formats.contains(it)) {
+        None => Ok(()),
+        Some(format) => {
+            let (problem, expected) = (invalid(format), format!("one of {}", formats.join(", ")));
+            Err(vec![SettingError { name: "--format", problem, expected }].into())
+        }
+    }
 }
 
 /// The number of errors.

@@ -13,6 +13,8 @@ string_enum!(
     Code {
         /// The first records are not those of the format.
         HeaderNotUnderstood = "header_not_understood",
+        /// A format that is neither built in nor a profile.
+        UnknownFormat = "unknown_format",
         /// The file says another kind or provider than the request.
         ContradictsRequest = "contradicts_request",
         /// An archive; it must be unpacked first.

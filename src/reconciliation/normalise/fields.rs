@@ -60,11 +60,11 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Columns under their names in the file; `field` says which field a column holds, if any.
-    pub fn new(names: Vec<String>, field: impl Fn(&str) -> Option<Field>) -> Self {
+    /// Columns under their names in the file; `field` says which field the column at a place holds, if any.
+    pub fn new(names: Vec<String>, field: impl Fn(usize, &str) -> Option<Field>) -> Self {
         let mut places = [None; Field::ALL.len()];
         for (place, name) in names.iter().enumerate() {
-            if let Some(field) = field(name) {
+            if let Some(field) = field(place, name) {
                 places[field as usize] = Some(place);
             }
         }
@@ -91,6 +91,10 @@ pub trait Style {
     fn date(&self, text: &str) -> Result<NaiveDate, Refusal>;
     fn verdict(&self, word: &str) -> Verdict;
     fn charge_type(&self, word: &str) -> ChargeType;
+    /// The value of a field for which the format has no column.
+    fn default(&self, _field: Field) -> Option<&str> {
+        None
+    }
     /// The amount with our sign: positive means that we owe.
     fn signed(&self, amount: Decimal) -> Decimal {
         amount
@@ -121,7 +125,7 @@ impl<'a> Fields<'a> {
 
     /// The text of a field; absent where the format lacks it or the row has none.
     pub fn text(&self, field: Field) -> Option<&'a str> {
-        let place = self.columns.place(field)?;
+        let Some(place) = self.columns.place(field) else { return self.style.default(field) };
         Some(self.record.field(place)).filter(|it| !it.is_empty())
     }
 

@@ -12,18 +12,21 @@ pub mod error;
 mod fields;
 mod nexusbank;
 pub mod number;
+pub mod profile;
 mod records;
 pub mod row;
 mod source;
 mod tally;
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use self::camt::Camt;
 pub use self::error::{Code, HeaderError, Problem, ReportError};
 use self::nexusbank::NexusBank;
+use self::profile::{Profile, Profiles, Table};
 use self::row::{Header, Kind, Located, Row, Statement};
 use self::source::Source;
 pub use self::tally::Sum;
@@ -42,6 +45,7 @@ pub struct Expected<'a> {
     pub provider: Option<&'a str>,
     /// `nexusbank`, `camt` or a profile, where it cannot be seen.
     pub format: Option<&'a str>,
+    pub profiles: Option<&'a Profiles>,
 }
 
 /// The next thing in a file.
@@ -101,13 +105,20 @@ pub enum OpenError {
 pub struct Reading<'r> {
     header: Header,
     format: String,
-    items: Box<dyn Iterator<Item = io::Result<Item>> + Send + 'r>,
+    profile: Option<Arc<Profile>>,
+    items: Items<'r>,
 }
 
 impl Reading<'_> {
     #[must_use]
     pub const fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The profile that reads the file.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_deref()
     }
 
     /// `nexusbank`, `camt`, or a profile's name.
@@ -130,12 +141,19 @@ pub fn open<'r>(read: impl Read + Send + 'r, expected: &Expected<'_>) -> Result<
     let source = Source::new(read)?;
     refuse_archives(source.head())?;
     let format = expected.format.unwrap_or_else(|| if camt::is_xml(source.head()) { CAMT } else { NEXUSBANK });
-    if format == CAMT {
-        let (header, file) = Camt::open(source, expected)?;
-        return Ok(Reading { header, format: CAMT.to_owned(), items: Box::new(file) });
-    }
-    let (header, file) = NexusBank::open(source, expected)?;
-    Ok(Reading { header, format: NEXUSBANK.to_owned(), items: Box::new(file) })
+    let profile = expected.profile(format)?;
+    let (header, items): (Header, Items<'r>) = match (&profile, format) {
+        (Some(profile), _) => boxed(Table::open(source, Arc::clone(profile), expected)?),
+        (None, CAMT) => boxed(Camt::open(source, expected)?),
+        (None, _) => boxed(NexusBank::open(source, expected)?),
+    };
+    Ok(Reading { header, format: format.to_owned(), profile, items })
+}
+
+type Items<'r> = Box<dyn Iterator<Item = io::Result<Item>> + Send + 'r>;
+
+fn boxed<'r>((header, items): (Header, impl Iterator<Item = io::Result<Item>> + Send + 'r)) -> (Header, Items<'r>) {
+    (header, Box::new(items))
 }
 
 /// Reads format and header from the first [`SNIFF_BYTES`] of a file, to refuse it before the rest has come.
@@ -159,6 +177,23 @@ fn refuse_archives(head: &[u8]) -> Result<(), HeaderError> {
 }
 
 impl Expected<'_> {
+    /// The profile of a format. None: the format is a program.
+    fn profile(&self, format: &str) -> Result<Option<Arc<Profile>>, HeaderError> {
+        if matches!(format, CAMT | NEXUSBANK) {
+            return Ok(None);
+        }
+        let profile = self.profiles.and_then(|it| it.get(format));
+        let known = self.formats().join(", ");
+        let unknown = || format!("found the format {}; expected one of {known}", error::shown(format));
+        profile.map(Some).ok_or_else(|| HeaderError::new(1, Code::UnknownFormat, unknown()))
+    }
+
+    /// The names of all formats.
+    #[must_use]
+    pub fn formats(&self) -> Vec<&str> {
+        [NEXUSBANK, CAMT].into_iter().chain(self.profiles.into_iter().flat_map(Profiles::names)).collect()
+    }
+
     /// Refuses a header that contradicts the request.
     fn agrees_with(&self, header: &Header, line: u64) -> Result<(), HeaderError> {
         let contradicts = |what: &str, found: &str, expected: &str| {

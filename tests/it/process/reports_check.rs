@@ -102,7 +102,12 @@ async fn a_file_that_cannot_be_read_is_a_failure_and_wrong_usage_is_2() {
     let truncated = gzip(CHARGES.as_bytes());
     let ended = check(&truncated[..truncated.len() - 12], &[]).await;
     assert_eq!(ended.code(), Some(1), "{}", ended.stdout);
-    for arguments in [&["reports"][..], &["reports", "check"], &["reports", "check", "x", "--kind", "y"]] {
+    for arguments in [
+        &["reports"][..],
+        &["reports", "check"],
+        &["reports", "check", "x", "--kind", "y"],
+        &["reports", "check", "x", "--format", "y"],
+    ] {
         let ended = Program::new(arguments).run().await;
         assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", ended.stderr);
     }
@@ -127,4 +132,27 @@ async fn a_bank_statement_that_does_not_add_up_is_an_error() {
     let detail =
         "statement S1: found the closing balance 2.00 EUR; expected 1.00 EUR, the opening balance and the entries";
     assert_eq!(object["errors"][0]["detail"], detail);
+}
+
+#[tokio::test]
+async fn a_file_of_another_provider_is_read_by_a_profile_from_a_folder() {
+    let folder = Folder::new();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("report", "Day;Fee\n02.01.2026;6,05\nTotal;1\n");
+    let profile = [
+        "kind = \"charges\"\ndelimiter = \";\"\ndecimal = \",\"\ndates = [\"%d.%m.%Y\"]",
+        "[columns]\nbooked_on = \"Day\"\namount = \"Fee\"\n[defaults]\ncurrency = \"EUR\"\ntype = \"fee\"",
+        "[types]\nfee = \"charge\"\n[footer]\nstarts_with = \"Total\"\nrows = 2\n",
+    ];
+    write("mine.toml", &profile.join("\n"));
+    let arguments = ["reports", "check", "report", "--format", "mine", "--provider", "other"];
+    let program = Program::new(&arguments).within(&folder).env("REPORT_PROFILES", ".");
+    let ended = program.run().await;
+    assert_eq!(ended.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.stdout, "charges of other: 1 rows, 0 of them bad\nsum EUR 6.05\ncomplete\n");
+    write("mine.toml", "kind = 7");
+    let ended = program.run().await;
+    assert_eq!(ended.code(), Some(2), "{}", ended.stdout);
+    let line = ended.line_about("REPORT_PROFILES");
+    assert!(line.contains("mine.toml: kind: invalid value 7; expected register or charges"), "{line}");
 }

@@ -90,7 +90,7 @@ pub fn header(record: &Record) -> Result<Header, HeaderError> {
 pub fn columns(record: &Record, kind: Kind) -> Result<Columns, HeaderError> {
     let expected: &[&str] = if kind == Kind::Register { &REGISTER } else { &CHARGES };
     let mut names: Vec<&str> = record.fields().collect();
-    let columns = Columns::new(names.iter().map(|it| (*it).to_owned()).collect(), |name| name.parse::<Field>().ok());
+    let columns = Columns::new(names.iter().map(|it| (*it).to_owned()).collect(), |_, name| name.parse::<Field>().ok());
     names.sort_unstable();
     let mut sorted = expected.to_vec();
     sorted.sort_unstable();

@@ -299,7 +299,7 @@ fn a_header_that_is_not_understood_lists_what_was_found_and_expected() {
 #[test]
 fn a_header_must_not_contradict_the_request() {
     let file = register(&[ROW]);
-    let sniffed = |kind, provider| sniff(file.as_bytes(), &Expected { kind, provider, format: None });
+    let sniffed = |kind, provider| sniff(file.as_bytes(), &Expected { kind, provider, ..Expected::default() });
     assert!(sniffed(Some(Kind::Register), Some("nexusbank")).is_ok());
     for (kind, provider) in [(Some(Kind::Charges), None), (Some(Kind::Bank), None), (None, Some("other"))] {
         assert_eq!(sniffed(kind, provider).unwrap_err().code, Code::ContradictsRequest);
