@@ -7,6 +7,9 @@ use account_opening::outbound::{Answer, CallError, read_refusal};
 use account_opening::provider::Parsed;
 use account_opening::provider::nexusbank::{self, read_account, read_one, read_page};
 use account_opening::provider::signature::{self, WebhookSecret};
+use account_opening::reconciliation::normalise::number::NumberFormat;
+use account_opening::reconciliation::normalise::profile::Profiles;
+use account_opening::reconciliation::normalise::{Expected, Item, OpenError, date, open};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -143,6 +146,92 @@ pub fn answer(data: &[u8]) {
             );
             tellable(&error);
         }
+    }
+}
+
+/// A CSV file. A first line `#<format>` names a profile; without it the file is NexusBank's.
+pub fn csv(data: &[u8]) {
+    let named = data.strip_prefix(b"#").and_then(|it| {
+        let end = it.iter().position(|byte| *byte == b'\n')?;
+        Some((std::str::from_utf8(&it[..end]).ok()?, &it[end + 1..]))
+    });
+    let (format, file) = named.map_or((None, data), |(format, file)| (Some(format), file));
+    report(file, format);
+}
+
+/// A bank statement.
+pub fn camt(data: &[u8]) {
+    report(data, Some("camt"));
+}
+
+/// A report file. It is read in the same way however it comes, to one ending that counts its rows; each row lies in the file, and
+/// no error tells more than a line of it.
+fn report(file: &[u8], format: Option<&str>) {
+    let profiles = Profiles::built_in().expect("our own profiles");
+    let expected = Expected { format, profiles: Some(&profiles), ..Expected::default() };
+    let items = match open(file, &expected) {
+        Ok(reading) => reading.map(|it| it.expect("bytes in memory")).collect::<Vec<Item>>(),
+        Err(OpenError::Header(error)) => return told(&error.to_string(), 10_000),
+        Err(OpenError::Io(error)) => panic!("{error}"),
+    };
+    let (first, second) = file.split_at(file.len() / 2);
+    let in_two = open(std::io::Read::chain(first, second), &expected).expect("it was opened before");
+    assert!(in_two.map(|it| it.expect("bytes in memory")).eq(items.iter().cloned()));
+    let (mut rows, mut bad_rows, mut from) = (0, 0, 0);
+    for item in &items {
+        match item {
+            Item::Row(row) => {
+                rows += 1;
+                assert!(row.byte + row.len <= file.len() as u64 && !row.key.is_empty() && row.line > 0);
+                assert!(row.byte >= from || format == Some("camt"), "rows come in their order");
+                from = row.byte;
+            }
+            Item::Error(error) => {
+                bad_rows += u64::from(error.is_row);
+                told(&error.problem.detail, 1_000);
+                assert!(error.byte <= file.len() as u64);
+            }
+            Item::Statement(statement) => statement.flaws.iter().for_each(|it| told(&it.detail(), 1_000)),
+            Item::End(ending) => {
+                assert_eq!((ending.rows, ending.bad_rows), (rows + bad_rows, bad_rows));
+                assert!(bad_rows == 0 || !ending.is_complete());
+            }
+        }
+    }
+    assert_eq!(items.iter().filter(|it| matches!(it, Item::End(_))).count(), 1);
+    assert!(matches!(items.last(), Some(Item::End(_))));
+}
+
+fn told(detail: &str, most: usize) {
+    assert!(!detail.is_empty() && detail.len() < most && !detail.contains(char::is_control), "{detail:?}");
+}
+
+/// A number, a time or a date. What is taken is exactly what was written; what is not has a reason.
+pub fn number(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let european = NumberFormat { decimal: ',', thousands: Some('.') };
+    for format in [NumberFormat::PLAIN, european] {
+        match format.amount(&text) {
+            Ok(amount) => {
+                let plain: String = text.chars().filter(|it| Some(*it) != format.thousands).collect();
+                let (integer, fraction) = plain.split_once(format.decimal).unwrap_or((&plain, ""));
+                let digits = integer.trim_start_matches(['-', '+']).trim_start_matches('0');
+                let sign = if integer.starts_with('-') && !amount.is_zero() { "-" } else { "" };
+                let digits = if digits.is_empty() { "0" } else { digits };
+                let point = if fraction.is_empty() { "" } else { "." };
+                assert_eq!(amount.to_string(), format!("{sign}{digits}{point}{fraction}"));
+                assert_eq!(format.rate(&text), Ok(amount));
+            }
+            Err((_, detail)) => told(&detail, 600),
+        }
+    }
+    match date::time(&text) {
+        Ok(time) => assert_eq!(date::time(&date::written(time)), Ok(time)),
+        Err((_, detail)) => told(&detail, 600),
+    }
+    match date::date(&text) {
+        Ok(day) => assert_eq!(day.to_string(), text),
+        Err((_, detail)) => told(&detail, 600),
     }
 }
 

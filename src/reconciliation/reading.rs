@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::db::{self, describe, reports};
-use crate::reconciliation::normalise::row::{Kind, Located, Row};
+use crate::reconciliation::normalise::row::{Kind, Located, Row, Statement};
 use crate::reconciliation::normalise::{self, Ending, Expected, HeaderError, Item, OpenError, ReportError};
 
 /// The most rows in a slice.
@@ -25,6 +25,8 @@ pub struct Slice {
     pub rows: Vec<Located<Row>>,
     pub errors: Vec<ReportError>,
     /// The last slice has it.
+    /// Bank statements that ended in this slice, with what is wrong with them.
+    pub statements: Vec<Statement>,
     pub ending: Option<Ending>,
 }
 
@@ -117,6 +119,7 @@ fn parse(source: &Source, pieces: Pieces, slices: &mpsc::Sender<Result<Slice, Re
         match item {
             Ok(Item::Row(row)) => slice.rows.push(*row),
             Ok(Item::Error(error)) => slice.errors.push(error),
+            Ok(Item::Statement(statement)) => slice.statements.push(*statement),
             Ok(Item::End(ending)) => slice.ending = Some(ending),
             Err(error) => return drop(slices.blocking_send(Err(error.into()))),
         }

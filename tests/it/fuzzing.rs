@@ -13,11 +13,14 @@ const CASES: u32 = 2_000;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 7] = [
     ("signature", checks::signature),
     ("webhook", checks::webhook),
     ("iban", checks::iban),
     ("answer", checks::answer),
+    ("csv", checks::csv),
+    ("camt", checks::camt),
+    ("number", checks::number),
 ];
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {

@@ -19,6 +19,7 @@ mod deadline;
 mod demo;
 mod events;
 mod every_step;
+mod exact;
 mod fairness;
 mod fees;
 mod flags;
