@@ -24,9 +24,9 @@ const SLICES: usize = 1;
 pub struct Slice {
     pub rows: Vec<Located<Row>>,
     pub errors: Vec<ReportError>,
-    /// The last slice has it.
     /// Bank statements that ended in this slice, with what is wrong with them.
     pub statements: Vec<Statement>,
+    /// The last slice has it.
     pub ending: Option<Ending>,
 }
 

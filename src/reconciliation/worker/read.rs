@@ -80,7 +80,7 @@ impl Reconciler {
         slice: Slice,
         done: &mut Reconciled,
     ) -> Result<bool, TickError> {
-        let Slice { rows, errors, ending } = slice;
+        let Slice { rows, errors, ending, .. } = slice;
         let stored = job.claimed.position;
         let numbered: Vec<(i64, Located<Row>)> = rows.into_iter().map(|it| (read.next_row(), it)).collect();
         let new: Vec<(i64, Located<Row>)> = numbered.into_iter().filter(|(n, _)| *n > stored).collect();
