@@ -172,12 +172,22 @@ pub fn shown(value: &str) -> String {
     if value.is_empty() { "nothing".to_owned() } else { format!("\"{}\"", plain(value)) }
 }
 
+/// A value of a column that holds account numbers: hidden but for its ends, also where it is no IBAN.
+#[must_use]
+pub fn masked(value: &str) -> String {
+    bank::mask(&clean(value))
+}
+
+fn clean(value: &str) -> String {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    value.chars().take(MAX_SHOWN).map(shown).collect()
+}
+
 fn plain(value: &str) -> String {
     if looks_like_iban(value) {
         return bank::mask(&bank::compact(value));
     }
-    let clean = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let mut text: String = value.chars().take(MAX_SHOWN).map(clean).collect();
+    let mut text = clean(value);
     if value.chars().nth(MAX_SHOWN).is_some() {
         text.push('…');
     }

@@ -7,7 +7,7 @@ use iso_currency::Currency;
 use rust_decimal::Decimal;
 
 use super::csv::Record;
-use super::error::{Code, Problem, shown};
+use super::error::{Code, Problem, masked, shown};
 use super::number::{NumberFormat, Refusal, canonical, quantity};
 use super::row::ChargeType;
 use crate::clock::Time;
@@ -229,6 +229,5 @@ pub fn minor_digits(currency: Currency) -> u32 {
 
 fn iban(text: &str) -> Result<String, Refusal> {
     let parsed = Iban::parse(text).map(|it| it.as_str().to_owned());
-    // Everything but its ends is hidden, also where it does not look like an IBAN.
-    parsed.map_err(|why| (Code::InvalidIban, format!("found {}: {why}", crate::domain::bank::mask(text))))
+    parsed.map_err(|why| (Code::InvalidIban, format!("found {}: {why}", masked(text))))
 }

@@ -81,6 +81,8 @@ pub struct Source<R> {
     decoder: Option<Decoder>,
     /// Bytes of the file that are not decoded yet.
     raw: Vec<u8>,
+    /// Bytes of the file so far: half a character at its end counts as what it is.
+    received: u64,
     is_at_end: bool,
     window: Box<[u8]>,
     from: usize,
@@ -99,6 +101,7 @@ impl<R: Read> Source<R> {
             encoding: Encoding::Utf8,
             decoder: None,
             raw: Vec::new(),
+            received: 0,
             is_at_end: false,
             window: vec![0; WINDOW].into_boxed_slice(),
             from: 0,
@@ -147,8 +150,8 @@ impl<R: Read> Source<R> {
     }
 
     /// The offset in the file of what is read next.
-    pub const fn byte(&self) -> u64 {
-        self.byte
+    pub fn byte(&self) -> u64 {
+        self.byte.min(self.received)
     }
 
     /// Text that was read and not consumed.
@@ -156,9 +159,9 @@ impl<R: Read> Source<R> {
         &self.window[self.from..self.until]
     }
 
-    /// The bytes in the file from which this text came.
+    /// The bytes in the file from which text at the beginning of the window came.
     pub fn raw_len(&self, text: &[u8]) -> u64 {
-        self.encoding.raw_len(text)
+        self.encoding.raw_len(text).min(self.received.saturating_sub(self.byte))
     }
 
     /// Reads more text behind the window. False: the file has ended, or the window is full.
@@ -196,7 +199,9 @@ impl<R: Read> Source<R> {
                 result => break result,
             }
         };
-        self.raw.truncate(held + *read.as_ref().unwrap_or(&0));
+        let length = *read.as_ref().unwrap_or(&0);
+        self.raw.truncate(held + length);
+        self.received += length as u64;
         self.is_at_end = read? == 0;
         Ok(())
     }

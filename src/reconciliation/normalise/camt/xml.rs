@@ -128,7 +128,8 @@ impl<R: Read> Xml<R> {
                 Err(XmlError::Refused(Code::Dtd, detail.to_owned()))
             }
             Event::Eof if !self.lengths.is_empty() => {
-                let detail = format!("found the end of the file within {}; expected its closing tags", self.path);
+                let detail =
+                    format!("found the end of the file within {}; expected its closing tags", shown(&self.path));
                 Err(XmlError::Broken(Code::NotWellFormed, detail))
             }
             Event::Eof => Ok(Some(Step::End)),
@@ -160,7 +161,7 @@ impl<R: Read> Xml<R> {
 
     fn add(&mut self, text: &str) -> Result<Option<Step>, XmlError> {
         if self.text.len() + text.len() > MAX_EVENT {
-            let detail = format!("found more than 64 KiB of text in {}; the reading ends here", self.path);
+            let detail = format!("found more than 64 KiB of text in {}; the reading ends here", shown(&self.path));
             return Err(XmlError::Broken(Code::RecordTooLong, detail));
         }
         self.text.push_str(text);
