@@ -217,7 +217,7 @@ pub async fn append_steps(connection: &mut PgConnection, steps: &[NewStep], now:
     Ok(())
 }
 
-/// The open mismatches that are to be looked at, locked; another replica's are skipped.
+/// The open mismatches that are to be looked at, locked, but for those about charges; another replica's are skipped.
 pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx::Result<Vec<Mismatch>> {
     sqlx::query_as!(
         Mismatch,
@@ -225,7 +225,7 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
         select id, provider, kind, subject, aspect, class, state, due_at, opening_id, market, provider_reference, ours,
                theirs, differences, suggested, evidence, as_of, fact_id, case_id, look_at, created_at, updated_at
           from mismatches
-         where look_at <= $1
+         where look_at <= $1 and kind <> 'charges'
          order by look_at, id
          limit $2
            for update skip locked"#,
@@ -234,6 +234,32 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
     )
     .fetch_all(connection)
     .await
+}
+
+/// The open mismatches about charges that are to be looked at: provider, subject and aspect of each. They are looked at again at
+/// `later` at the latest, whatever comes of it.
+pub async fn claim_charges(
+    connection: &mut PgConnection,
+    now: Time,
+    later: Time,
+    limit: i64,
+) -> sqlx::Result<Vec<(String, String, String)>> {
+    let rows = sqlx::query!(
+        r#"-- mismatches::claim_charges
+        update mismatches set look_at = $2
+         where id in (select id from mismatches
+                       where look_at <= $1 and kind = 'charges'
+                       order by look_at, id
+                       limit $3
+                         for update skip locked)
+        returning provider, subject, aspect"#,
+        now,
+        later,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|it| (it.provider, it.subject, it.aspect)).collect())
 }
 
 /// Gives the open mismatches that a newer register speaks of its row, and makes them due for a look.

@@ -13,6 +13,7 @@ pub mod archive;
 pub mod backfills;
 pub mod breakers;
 pub mod cases;
+pub mod charge_lines;
 pub mod database_starts;
 pub mod dead_letters;
 pub mod erasure;

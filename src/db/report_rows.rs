@@ -1,10 +1,15 @@
 //! `report_rows`: the canonical rows of reports, each with its class.
 
+mod charges;
+
 use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use self::charges::{
+    ChargeOfReport, Judged, charges, groups_and_settlements, judge, of_keys, of_shared_fees, sums,
+};
 use super::Page;
 use crate::clock::Time;
 

@@ -7,13 +7,14 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
 /// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
 /// an upgrade, did not use.
-const RIGHTS: [(&str, &str); 38] = [
+const RIGHTS: [(&str, &str); 39] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("archive_walks", "select, update (place, began_at)"),
     ("backfills", "select, insert, update"),
     ("breakers", "select, insert, update, delete"),
     ("cases", "select, insert, update (status, reason, resolved_by, resolved_at, cause, ours, theirs)"),
+    ("charge_lines", "select, insert, update"),
     ("database_starts", "select, insert"),
     ("event_head", "select, update (position, server_started_at)"),
     ("event_positions", "select, insert"),

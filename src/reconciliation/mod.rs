@@ -6,10 +6,12 @@
 //! normalise  one canonical row per report row, one error per bad row
 //! matching   the openings and expected fees that the rows name, in a fixed number of statements per slice
 //! classify   pure: a row and what we hold become a class, differences and a suggestion
-//! resolve    facts, polls, ledger lines and cases; never a write to an opening
+//! resolve    facts, polls and cases; never a write to an opening
+//! charges    what charges files say: ledger lines, mismatches and cases
 //! evidence   a bundle that an auditor verifies without us
 //! ```
 
+pub mod charges;
 pub mod classify;
 pub mod ingest;
 mod matching;

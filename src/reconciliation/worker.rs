@@ -11,6 +11,7 @@
 //! the whole file is judged.
 
 mod apply;
+mod charges;
 mod judge;
 mod read;
 
@@ -99,6 +100,7 @@ impl Worker for Reconciler {
 
     async fn tick(&self) -> Result<Reconciled, TickError> {
         let mut done = Reconciled { reviewed: self.review().await?, ..Reconciled::default() };
+        done.reviewed.seen += self.review_charges().await?;
         let Some(mut job) = self.claim().await? else { return Ok(done) };
         done.report = Some(job.claimed.id);
         let went = self.work(&mut job, &mut done).await;
@@ -156,6 +158,7 @@ impl Reconciler {
             let went = match stage {
                 Stage::Read => self.read(job, done).await?,
                 Stage::Judge => self.judge(job).await?,
+                Stage::Apply if job.is_of_charges() => self.apply_charges(job).await?,
                 Stage::Apply => self.apply(job, done).await?,
                 Stage::Done => return Ok(Went::Ended("finished")),
             };

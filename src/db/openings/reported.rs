@@ -13,6 +13,7 @@ pub struct Held {
     pub state: String,
     pub provider_ref: Option<String>,
     pub market: String,
+    pub customer_type: String,
     pub currency: String,
     pub iban: Option<String>,
     pub bic: Option<String>,
@@ -32,7 +33,7 @@ pub async fn reported(
     sqlx::query_as!(
         Held,
         r#"-- openings::reported
-        select o.id, o.state, o.provider_ref, o.market, o.currency, o.iban, o.bic, o.version,
+        select o.id, o.state, o.provider_ref, o.market, o.customer_type, o.currency, o.iban, o.bic, o.version,
                case when o.state in ('issuing_card', 'completed', 'rejected', 'failed') then
                    (select h.at from opening_history h
                      where h.opening_id = o.id and h.to_state in ('issuing_card', 'rejected', 'failed')

@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock: `evidence verify` classifies the enclosed values again with the same code.
 
+pub mod charges;
 pub mod register;
 
 #[cfg(test)]
@@ -137,6 +138,8 @@ pub enum Act {
     Poll,
     /// A person decides.
     Case,
+    /// Booked already: a difference within its bound.
+    Settle,
     /// It may settle by itself until then.
     Wait { until: Time },
 }

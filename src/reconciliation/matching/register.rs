@@ -97,7 +97,7 @@ pub struct Openings {
 impl Openings {
     fn of(held: Vec<Held>) -> Self {
         let by_reference = held.iter().filter_map(|it| Some((it.provider_ref.clone()?, it.id))).collect();
-        let by_id = held.into_iter().filter_map(|it| Some((it.id, ours(it)?))).collect();
+        let by_id = held.into_iter().filter_map(|it| Some((it.id, OurOpening::of(it)?))).collect();
         Self { by_id, by_reference }
     }
 
@@ -131,20 +131,22 @@ pub async fn openings_named(
     Ok(Openings::of(openings::reported(connection, provider, &references, &ids).await?))
 }
 
-/// None: a state of a newer version, which this one cannot compare.
-fn ours(held: Held) -> Option<OurOpening> {
-    let state: StateName = held.state.parse().ok()?;
-    Some(OurOpening {
-        id: held.id,
-        state,
-        provider_reference: held.provider_ref,
-        market: held.market,
-        currency: held.currency,
-        iban: held.iban,
-        bic: held.bic,
-        ended_at: held.ended_at,
-        erased: held.erased,
-    })
+impl OurOpening {
+    /// None: a state of a newer version, which this one cannot compare.
+    pub(in crate::reconciliation) fn of(held: Held) -> Option<Self> {
+        let state: StateName = held.state.parse().ok()?;
+        Some(OurOpening {
+            id: held.id,
+            state,
+            provider_reference: held.provider_ref,
+            market: held.market,
+            currency: held.currency,
+            iban: held.iban,
+            bic: held.bic,
+            ended_at: held.ended_at,
+            erased: held.erased,
+        })
+    }
 }
 
 /// What rows of other slices and reports said, by tracking id.

@@ -136,7 +136,7 @@ impl<'a> Writer<'a> {
         let Finding { class, subject, aspect, ours, theirs, differences, suggested, act } = found.finding.clone();
         let (state, due_at, look_at) = match act {
             Act::Fact | Act::Poll => (MismatchState::Applied, None, self.now),
-            Act::Case => (MismatchState::Case, None, self.now + SELDOM),
+            Act::Case | Act::Settle => (MismatchState::Case, None, self.now + SELDOM),
             Act::Wait { until } => (MismatchState::Waiting, Some(until), until.min(self.now + SELDOM)),
         };
         Mismatch {

@@ -111,7 +111,7 @@ impl Reconciler {
     }
 
     /// The open mismatches that the report speaks of are due for a look, and the report is finished, in one commit.
-    async fn finish(&self, job: &Job) -> Result<Went, TickError> {
+    pub(super) async fn finish(&self, job: &Job) -> Result<Went, TickError> {
         let mut connection = self.context.cell.pool.acquire().await?;
         let result = timeout(WITHIN, self.write_finish(&mut connection, job)).await;
         Ok(if conclude(connection, result)? { Went::Ended("finished") } else { Went::Later })

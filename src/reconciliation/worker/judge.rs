@@ -40,6 +40,8 @@ impl Reconciler {
         if absent > 0 {
             job.count(Class::MissingExternal, absent);
         }
+        let Some(uncharged) = self.judge_charges(job).await? else { return Ok(Went::Later) };
+        missing += uncharged;
         match self.too_many(job, missing) {
             Some(why) if !job.claimed.released && !job.claimed.dry_run => self.hold(job, &why).await,
             _ => self.go_on(job).await,

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{Job, NAME, Reconciled, Reconciler, Went};
+use super::{Job, NAME, Reconciled, Reconciler, Went, charges};
 use crate::db::report_rows::{self, NewRow};
 use crate::db::reports::{self, BadRow, Progress, Stage};
 use crate::db::{WITHIN, conclude, mismatches};
@@ -21,11 +21,11 @@ use crate::reconciliation::reading::{ReadingError, Slice, Source, slices};
 use crate::telemetry::metrics;
 
 /// A stored slice: its rows, and earlier rows that conflict with them.
-struct Stored {
-    rows: Vec<NewRow>,
+pub(super) struct Stored {
+    pub rows: Vec<NewRow>,
     /// Earlier rows of the report, and the classes that they had.
-    reclassified: Vec<(i64, String)>,
-    cases: i64,
+    pub reclassified: Vec<(i64, String)>,
+    pub cases: i64,
 }
 
 impl Reconciler {
@@ -113,7 +113,12 @@ impl Reconciler {
     async fn write(&self, connection: &mut PgConnection, job: &mut Job, part: Part<'_>) -> sqlx::Result<Option<u64>> {
         let Part { new, bad, position, sums, is_end } = part;
         let mut transaction = connection.begin().await?;
-        let outcome = classified(&mut transaction, &job.file(self.settings.window), new).await?;
+        let outcome = if job.is_of_charges() {
+            let charges = self.charges(&job.claimed.provider);
+            charges::classified(&mut transaction, &charges, job.charges_file(), new).await?
+        } else {
+            classified(&mut transaction, &job.file(self.settings.window), new).await?
+        };
         let (provider, report) = (job.claimed.provider.clone(), job.claimed.id);
         let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
         for row in &outcome.rows {

@@ -2,6 +2,7 @@
 //!
 //! That every priced step has exactly its fees is checked at the end of every test with a price list (`support/invariants.rs`).
 
+mod order;
 mod price_list;
 
 use serde_json::{Value, json};
@@ -151,6 +152,14 @@ async fn the_database_refuses_a_second_line_of_a_cause_and_every_change() {
     let again = connection.execute(sqlx::AssertSqlSafe(reversal("0.5"))).await.unwrap_err();
     assert_eq!(again.as_database_error().unwrap().code().as_deref(), Some("23505"));
     assert_eq!(balances(&app).await, ["charged EUR 0.50", "cost EUR 0.00", "expected EUR -0.50"]);
+    // The charge stands in no file.
+    let charge: uuid::Uuid =
+        sqlx::query_scalar("select id from fee_ledger where cause = 'charge:1'").fetch_one(&app.pool).await.unwrap();
+    let undo = line(
+        &format!("reversal:{charge}"),
+        &format!("'charged', 'expected', 0.5, 'EUR', 'nexusbank', '{id}', 'application', null, '{charge}'"),
+    );
+    connection.execute(sqlx::AssertSqlSafe(undo)).await.unwrap();
     drop(connection);
     app.finish().await;
 }

@@ -5,13 +5,14 @@ use crate::support::service::ServiceBuilder;
 
 pub const REQUIRED: [&str; 5] =
     ["API_TOKENS", "DATABASE_URL", "HISTORY_KEY", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"];
-pub const DURATIONS: [&str; 18] = [
+pub const DURATIONS: [&str; 20] = [
     "ACK_TIMEOUT",
     "ARCHIVE_AFTER",
     "BACKOFF_BASE",
     "BACKOFF_CAP",
     "BURST_DEDUP_TTL",
     "CATCH_UP_OVERLAP",
+    "CHARGE_WINDOW",
     "ESCALATE_AFTER",
     "IDEMPOTENCY_TTL",
     "INBOX_KEYS_FOR",
@@ -22,6 +23,7 @@ pub const DURATIONS: [&str; 18] = [
     "POLL_SCHEDULE",
     "PROVIDER_TIMEOUT",
     "RETRY_FOR",
+    "SETTLEMENT_WINDOW",
     "SHUTDOWN_GRACE",
     "WEBHOOK_TOLERANCE",
 ];

@@ -1,5 +1,6 @@
 //! Reports of providers: what is received, found, repaired and put in front of a person.
 
+mod charges;
 mod files;
 mod register;
 

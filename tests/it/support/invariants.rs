@@ -20,6 +20,7 @@ pub async fn check(app: &TestApp) {
     every_timer_stands_in_its_lines(app).await;
     openings_are_counted(app).await;
     every_priced_step_has_its_fees(app).await;
+    charged_is_what_the_lines_say(app).await;
     every_event_has_its_place(app).await;
     what_is_refused_is_counted(app).await;
     let ledger = app.world.ledger();
@@ -145,6 +146,33 @@ async fn every_priced_step_has_its_fees(app: &TestApp) {
         booked.into_iter().map(|it| (it.0, it.1, it.2.normalize(), it.3.normalize(), it.4, it.5, it.6)).collect();
     assert_eq!(booked, owed, "P27: expected fees");
     assert_eq!(booked.len(), lines, "P26: an expected fee was booked twice");
+}
+
+/// P26, P31: what the provider says we owe is the sum of its lines less what was paid, and no expected fee is settled twice.
+async fn charged_is_what_the_lines_say(app: &TestApp) {
+    let wrong: Vec<(String, String, Decimal)> = sqlx::query_as(
+        "select provider, currency, sum(amount) from (
+             select provider, currency, -amount as amount from charge_lines where line_type <> 'settlement'
+              union all
+             select provider, currency, amount from fee_ledger where credit = 'charged'
+              union all
+             select provider, currency, case when credit = 'paid' then 0 else -amount end from fee_ledger
+              where debit = 'charged') as both_sides
+          group by provider, currency having sum(amount) <> 0",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert!(wrong.is_empty(), "P31: {wrong:?}");
+    let twice: Vec<(uuid::Uuid,)> = sqlx::query_as(
+        "select settles from fee_ledger l
+          where settles is not null and not exists (select from fee_ledger r where r.reverses = l.id)
+          group by settles having count(*) > 1",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert!(twice.is_empty(), "P26: settled twice: {twice:?}");
 }
 
 /// P11: every event is shown, or is to be, and once.

@@ -1,13 +1,17 @@
 //! `fee_ledger`: balanced transfers between the accounts of fees, append-only.
 
+mod expected;
+
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use self::expected::{Accrual, Steps, accruals, settled_before, uncharged, without_single_charge};
 use super::Page;
 use crate::clock::Time;
 use crate::domain::OpeningId;
 use crate::domain::fee::{Account, Fee};
+use crate::domain::text::UnknownWord;
 
 /// A line to be appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +61,30 @@ impl NewLine {
             reverses: None,
         }
     }
+
+    /// The line that moves the amount of another back.
+    ///
+    /// # Errors
+    /// If the other line is of an account that this version does not know.
+    pub fn reversal(id: Uuid, at: Time, of: &Line) -> Result<Self, UnknownWord> {
+        Ok(Self {
+            id,
+            at,
+            cause: format!("reversal:{}", of.id),
+            debit: of.credit.parse()?,
+            credit: of.debit.parse()?,
+            amount: of.amount,
+            tax: of.tax,
+            currency: of.currency.clone(),
+            provider: of.provider.clone(),
+            opening_id: of.opening_id.map(OpeningId),
+            code: of.code.clone(),
+            price_list: None,
+            reported: of.report_id.zip(of.line),
+            settles: None,
+            reverses: Some(of.id),
+        })
+    }
 }
 
 /// A stored line.
@@ -68,6 +96,7 @@ pub struct Line {
     pub debit: String,
     pub credit: String,
     pub amount: Decimal,
+    pub tax: Decimal,
     pub currency: String,
     pub provider: String,
     pub opening_id: Option<Uuid>,
@@ -162,7 +191,8 @@ pub async fn list(
     sqlx::query_as!(
         Line,
         r#"-- fee_ledger::list
-        select id, at, cause, debit, credit, amount, currency, provider, opening_id, code, report_id, line, settles, reverses
+        select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, report_id, line, settles,
+               reverses
           from fee_ledger
          where ($1::uuid is null or opening_id = $1)
            and ($2::text is null or debit = $2 or credit = $2)
@@ -173,6 +203,20 @@ pub async fn list(
         account.map(Account::as_str),
         page.after.unwrap_or(Uuid::max()),
         page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The lines with these ids.
+pub async fn get(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Line>> {
+    sqlx::query_as!(
+        Line,
+        r#"-- fee_ledger::get
+        select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, report_id, line, settles,
+               reverses
+          from fee_ledger where id = any($1)"#,
+        ids,
     )
     .fetch_all(connection)
     .await

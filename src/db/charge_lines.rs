@@ -1,0 +1,256 @@
+//! `charge_lines`: what a provider charges, each line in its newest version.
+//!
+//! Writers hold the provider's lock, so that a fee is judged by one of them at a time.
+
+use rust_decimal::Decimal;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+
+/// Subject and aspect of a mismatch about charges.
+pub type Key = (String, String);
+
+/// A line, what it came to, and what is booked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChargeLine {
+    pub line_id: String,
+    pub report_id: Uuid,
+    pub line: i64,
+    pub as_of: Time,
+    pub digest: Vec<u8>,
+    pub received_at: Time,
+    pub period_from: Option<Time>,
+    pub period_until: Option<Time>,
+    pub line_type: String,
+    pub subject: String,
+    pub opening_id: Option<Uuid>,
+    pub code: String,
+    pub settlement_id: Option<String>,
+    pub currency: String,
+    pub amount: Decimal,
+    pub tax: Decimal,
+    pub content: Value,
+    pub class: String,
+    pub rule: String,
+    pub bookings: Value,
+    pub ledger: Vec<Uuid>,
+    pub generation: i32,
+    pub is_stale: bool,
+}
+
+/// Keeps every other writer of this provider's lines out until the transaction ends.
+pub async fn lock(connection: &mut PgConnection, provider: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        r"-- charge_lines::lock
+        select pg_advisory_xact_lock(hashtextextended('charge_lines:' || current_schema() || ':' || $1, 0))",
+        provider,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The lines with these ids.
+pub async fn get(connection: &mut PgConnection, provider: &str, ids: &[String]) -> sqlx::Result<Vec<ChargeLine>> {
+    sqlx::query_as!(
+        ChargeLine,
+        r#"-- charge_lines::get
+        select line_id, report_id, line, as_of, digest, received_at, period_from, period_until, line_type, subject, opening_id,
+               code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger, generation, is_stale
+          from charge_lines where provider = $1 and line_id = any($2)"#,
+        provider,
+        ids,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The lines of these fees, each a subject and a code; without groups and settlements.
+pub async fn of_fees(
+    connection: &mut PgConnection,
+    provider: &str,
+    fees: &[(String, String)],
+) -> sqlx::Result<Vec<ChargeLine>> {
+    let subjects: Vec<&str> = fees.iter().map(|it| it.0.as_str()).collect();
+    let codes: Vec<&str> = fees.iter().map(|it| it.1.as_str()).collect();
+    sqlx::query_as!(
+        ChargeLine,
+        r#"-- charge_lines::of_fees
+        select c.line_id, c.report_id, c.line, c.as_of, c.digest, c.received_at, c.period_from, c.period_until, c.line_type,
+               c.subject, c.opening_id, c.code, c.settlement_id, c.currency, c.amount, c.tax, c.content, c.class, c.rule,
+               c.bookings, c.ledger, c.generation, c.is_stale
+          from unnest($2::text[], $3::text[]) as asked(subject, code)
+          join charge_lines c on c.provider = $1 and c.subject = asked.subject and c.code = asked.code
+         where c.line_type not in ('group', 'settlement')"#,
+        provider,
+        &subjects as &[&str],
+        &codes as &[&str],
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The group lines of a code and currency, in the order of their ids.
+pub async fn groups(
+    connection: &mut PgConnection,
+    provider: &str,
+    code: &str,
+    currency: &str,
+) -> sqlx::Result<Vec<ChargeLine>> {
+    sqlx::query_as!(
+        ChargeLine,
+        r#"-- charge_lines::groups
+        select line_id, report_id, line, as_of, digest, received_at, period_from, period_until, line_type, subject, opening_id,
+               code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger, generation, is_stale
+          from charge_lines
+         where provider = $1 and code = $2 and currency = $3 and line_type = 'group'
+         order by line_id collate "C""#,
+        provider,
+        code,
+        currency,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Groups and settlements to be judged again.
+pub async fn stale(connection: &mut PgConnection, provider: &str, limit: i64) -> sqlx::Result<Vec<ChargeLine>> {
+    sqlx::query_as!(
+        ChargeLine,
+        r#"-- charge_lines::stale
+        select line_id, report_id, line, as_of, digest, received_at, period_from, period_until, line_type, subject, opening_id,
+               code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger, generation, is_stale
+          from charge_lines where provider = $1 and is_stale order by line_id limit $2"#,
+        provider,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Marks the settlements with these ids, and the groups of these codes, to be judged again.
+pub async fn mark_stale(
+    connection: &mut PgConnection,
+    provider: &str,
+    settlements: &[String],
+    codes: &[String],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- charge_lines::mark_stale
+        update charge_lines set is_stale = true
+         where provider = $1 and not is_stale
+           and ((line_type = 'settlement' and settlement_id = any($2)) or (line_type = 'group' and code = any($3)))"#,
+        provider,
+        settlements,
+        codes,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Number and sums of the lines that name a settlement, per currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    pub settlement_id: String,
+    pub currency: String,
+    pub count: i64,
+    pub amount: Decimal,
+    pub tax: Decimal,
+}
+
+pub async fn sums(connection: &mut PgConnection, provider: &str, settlements: &[String]) -> sqlx::Result<Vec<Sum>> {
+    sqlx::query_as!(
+        Sum,
+        r#"-- charge_lines::sums
+        select settlement_id as "settlement_id!", currency, count(*) as "count!", sum(amount) as "amount!", sum(tax) as "tax!"
+          from charge_lines
+         where provider = $1 and settlement_id = any($2) and line_type <> 'settlement'
+         group by settlement_id, currency"#,
+        provider,
+        settlements,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Writes lines whole, new ones and known ones.
+pub async fn write(connection: &mut PgConnection, provider: &str, lines: &[ChargeLine]) -> sqlx::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let text = |get: fn(&ChargeLine) -> &str| -> Vec<&str> { lines.iter().map(get).collect() };
+    let time = |get: fn(&ChargeLine) -> Time| -> Vec<Time> { lines.iter().map(get).collect() };
+    let maybe = |get: fn(&ChargeLine) -> Option<Time>| -> Vec<Option<Time>> { lines.iter().map(get).collect() };
+    let number = |get: fn(&ChargeLine) -> Decimal| -> Vec<Decimal> { lines.iter().map(get).collect() };
+    let json = |get: fn(&ChargeLine) -> &Value| -> Vec<&Value> { lines.iter().map(get).collect() };
+    let reports: Vec<Uuid> = lines.iter().map(|it| it.report_id).collect();
+    let numbers: Vec<i64> = lines.iter().map(|it| it.line).collect();
+    let digests: Vec<&[u8]> = lines.iter().map(|it| it.digest.as_slice()).collect();
+    let openings: Vec<Option<Uuid>> = lines.iter().map(|it| it.opening_id).collect();
+    let settlements: Vec<Option<&str>> = lines.iter().map(|it| it.settlement_id.as_deref()).collect();
+    // Postgres has no arrays of arrays of different lengths.
+    let ledgers: Vec<String> = lines.iter().map(|it| array(&it.ledger)).collect();
+    let generations: Vec<i32> = lines.iter().map(|it| it.generation).collect();
+    let stale: Vec<bool> = lines.iter().map(|it| it.is_stale).collect();
+    sqlx::query!(
+        r#"-- charge_lines::write
+        insert into charge_lines (provider, line_id, report_id, line, as_of, digest, received_at, period_from, period_until,
+            line_type, subject, opening_id, code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger,
+            generation, is_stale)
+        select $1, line_id, report_id, line, as_of, digest, received_at, period_from, period_until, line_type, subject,
+               opening_id, code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger::uuid[],
+               generation, is_stale
+          from unnest($2::text[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::bytea[], $7::timestamptz[],
+                      $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::uuid[], $13::text[], $14::text[],
+                      $15::text[], $16::numeric[], $17::numeric[], $18::jsonb[], $19::text[], $20::text[], $21::jsonb[],
+                      $22::text[], $23::integer[], $24::boolean[])
+            as n(line_id, report_id, line, as_of, digest, received_at, period_from, period_until, line_type, subject,
+                 opening_id, code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger, generation,
+                 is_stale)
+         order by line_id
+        on conflict (provider, line_id) do update
+           set report_id = excluded.report_id, line = excluded.line, as_of = excluded.as_of, digest = excluded.digest,
+               received_at = excluded.received_at, period_from = excluded.period_from, period_until = excluded.period_until,
+               line_type = excluded.line_type, subject = excluded.subject, opening_id = excluded.opening_id,
+               code = excluded.code, settlement_id = excluded.settlement_id, currency = excluded.currency,
+               amount = excluded.amount, tax = excluded.tax, content = excluded.content, class = excluded.class,
+               rule = excluded.rule, bookings = excluded.bookings, ledger = excluded.ledger,
+               generation = excluded.generation, is_stale = excluded.is_stale"#,
+        provider,
+        &text(|it| &it.line_id) as &[&str],
+        &reports,
+        &numbers,
+        &time(|it| it.as_of),
+        &digests as &[&[u8]],
+        &time(|it| it.received_at),
+        &maybe(|it| it.period_from) as &[Option<Time>],
+        &maybe(|it| it.period_until) as &[Option<Time>],
+        &text(|it| &it.line_type) as &[&str],
+        &text(|it| &it.subject) as &[&str],
+        &openings as &[Option<Uuid>],
+        &text(|it| &it.code) as &[&str],
+        &settlements as &[Option<&str>],
+        &text(|it| &it.currency) as &[&str],
+        &number(|it| it.amount),
+        &number(|it| it.tax),
+        &json(|it| &it.content) as &[&Value],
+        &text(|it| &it.class) as &[&str],
+        &text(|it| &it.rule) as &[&str],
+        &json(|it| &it.bookings) as &[&Value],
+        &ledgers,
+        &generations,
+        &stale,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// An array of ids as Postgres reads it.
+fn array(ids: &[Uuid]) -> String {
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    format!("{{{}}}", ids.join(","))
+}

@@ -1,0 +1,92 @@
+//! The openings that charge rows name.
+
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::db::openings::{self, Held};
+use crate::domain::fee::{On, PriceList, Scope};
+use crate::domain::{CustomerType, StateName};
+use crate::reconciliation::classify::charges::{Charge, Ours};
+use crate::reconciliation::classify::register::OurOpening;
+use crate::reconciliation::normalise::row::ChargeRow;
+
+/// The openings that a set of rows names.
+pub(super) struct Named {
+    by_id: HashMap<Uuid, (OurOpening, CustomerType)>,
+    by_reference: HashMap<String, Uuid>,
+}
+
+impl Named {
+    /// Reads them in one statement.
+    pub async fn by<'a>(
+        connection: &mut PgConnection,
+        provider: &str,
+        rows: impl Iterator<Item = &'a ChargeRow> + Clone,
+    ) -> sqlx::Result<Self> {
+        let mut references: Vec<String> = rows.clone().filter_map(|it| it.provider_reference.clone()).collect();
+        let mut ids: Vec<Uuid> = rows.filter_map(ours).collect();
+        references.sort_unstable();
+        references.dedup();
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(Self::of(openings::reported(connection, provider, &references, &ids).await?))
+    }
+
+    fn of(held: Vec<Held>) -> Self {
+        let by_reference = held.iter().filter_map(|it| Some((it.provider_ref.clone()?, it.id))).collect();
+        let known = |it: Held| {
+            let customer_type = it.customer_type.parse().ok()?;
+            Some((it.id, (OurOpening::of(it)?, customer_type)))
+        };
+        Self { by_id: held.into_iter().filter_map(known).collect(), by_reference }
+    }
+
+    /// The opening that a row is about: by its tracking id, else by its reference.
+    pub fn opening(&self, row: &ChargeRow) -> Option<Uuid> {
+        let by_tracking_id = row.provider_reference.as_ref().and_then(|it| self.by_reference.get(it)).copied();
+        by_tracking_id.or_else(|| ours(row).filter(|id| self.by_id.contains_key(id)))
+    }
+
+    pub fn charge(&self, row: ChargeRow, received_at: Time) -> Charge {
+        let held = |id: &Uuid| self.by_id.get(id).map(|it| it.0.clone());
+        let by_tracking_id = row.provider_reference.as_ref().and_then(|it| self.by_reference.get(it)).and_then(held);
+        let is_other = |it: &OurOpening| by_tracking_id.as_ref().is_none_or(|first| first.id != it.id);
+        let by_reference = ours(&row).as_ref().and_then(held).filter(is_other);
+        Charge { row, received_at, by_tracking_id, by_reference }
+    }
+
+    /// What we hold about a fee, but for the expected fee itself.
+    pub fn ours(&self, provider: &str, opening: Option<Uuid>, code: &str, list: Option<&PriceList>) -> Ours {
+        let mut ours = Ours { is_priced: list.is_some(), ..Ours::default() };
+        let held = opening.and_then(|id| self.by_id.get(&id));
+        if let (Some((opening, customer_type)), Some(list)) = (held, list) {
+            let scope = Scope { provider, market: &opening.market, customer_type: *customer_type };
+            ours.prices = list.of_code(scope, code).map(crate::domain::fee::Price::fee).collect();
+            ours.may_be_owed = list.of_code(scope, code).any(|it| may_enter(opening.state, it.on));
+        }
+        ours
+    }
+}
+
+/// The opening whose id the reference is.
+fn ours(row: &ChargeRow) -> Option<Uuid> {
+    Uuid::parse_str(row.reference.as_deref()?.trim()).ok()
+}
+
+/// Whom a row is for: the opening, else what the row names.
+pub(super) fn subject(row: &ChargeRow, opening: Option<Uuid>) -> String {
+    let named = || row.provider_reference.clone().or_else(|| row.reference.clone());
+    match (opening, named()) {
+        (Some(opening), _) => opening.to_string(),
+        (None, Some(name)) => format!("?{name}"),
+        (None, None) => format!("!{}", row.line_id),
+    }
+}
+
+/// Whether an opening in this state may still take the step.
+fn may_enter(state: StateName, on: On) -> bool {
+    state.may_become().iter().any(|next| On::of(*next) == Some(on) || may_enter(*next, on))
+}

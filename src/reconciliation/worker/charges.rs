@@ -1,0 +1,324 @@
+//! The worker's steps for charges: a slice is previewed and stored, the whole file judged, and its lines are booked.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::read::{CASES, Stored};
+use super::{Job, NAME, Reconciler, Went};
+use crate::db::charge_lines::Key;
+use crate::db::report_rows::{self, ChargeOfReport, NewRow};
+use crate::db::reports::Stage;
+use crate::db::{WITHIN, conclude, mismatches};
+use crate::driver::TickError;
+use crate::faults::Step;
+use crate::reconciliation::charges::{Again, Charges, File, Incoming, Previewed, incoming, rules};
+use crate::reconciliation::classify::Class;
+use crate::reconciliation::classify::charges::is_a_case;
+use crate::reconciliation::normalise::row::{ChargeRow, Kind, Located, Row};
+
+/// The most lines that are booked in one commit.
+const BATCH: i64 = 1_000;
+/// The most expected fees that one look takes.
+const LOOK: i64 = 5_000;
+/// How often an open mismatch is looked at again.
+const SELDOM: TimeDelta = TimeDelta::minutes(15);
+
+/// Where a walk over the fees of a file goes on.
+type Place = Option<(Uuid, String)>;
+
+impl Job {
+    pub(super) fn is_of_charges(&self) -> bool {
+        self.claimed.kind == Kind::Charges.as_str()
+    }
+
+    pub(super) fn charges_file(&self) -> File {
+        let it = &self.claimed;
+        File {
+            report: it.id,
+            as_of: it.as_of.unwrap_or(it.received_at),
+            received_at: it.received_at,
+            period: it.period_from.zip(it.period_until),
+        }
+    }
+}
+
+impl Reconciler {
+    pub(super) fn charges(&self, provider: &str) -> Charges {
+        let settings = &self.settings;
+        Charges {
+            ids: self.context.shell.ids.clone(),
+            provider: provider.to_owned(),
+            prices: self.context.cell.effect_context.price_list.clone(),
+            rules: rules(settings.amount_tolerance, settings.charge_window, settings.settlement_window, self.now()),
+        }
+    }
+
+    /// Gives the rows whose class only the whole file can tell their class, and counts the fees that no row charges. Returns how
+    /// many of those a person must look at. None: another replica has the report.
+    pub(super) async fn judge_charges(&self, job: &mut Job) -> Result<Option<i64>, TickError> {
+        if !job.is_of_charges() {
+            return Ok(Some(0));
+        }
+        let mut place = None;
+        loop {
+            let mut connection = self.context.cell.pool.acquire().await?;
+            let write = self.write_shared(&mut connection, job, place.as_ref());
+            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            let Some(next) = conclude(connection, result)? else { return Ok(None) };
+            place = next;
+            if place.is_none() {
+                break;
+            }
+        }
+        let mut connection = self.context.cell.pool.acquire().await?;
+        let write = self.write_sums(&mut connection, job);
+        let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+        if !conclude(connection, result)? {
+            return Ok(None);
+        }
+        Ok(Some(self.count_absences(job).await?))
+    }
+
+    /// None: another replica has the report.
+    async fn write_shared(
+        &self,
+        connection: &mut PgConnection,
+        job: &mut Job,
+        place: Option<&(Uuid, String)>,
+    ) -> sqlx::Result<Option<Place>> {
+        let (charges, file) = (self.charges(&job.claimed.provider), job.charges_file());
+        let (again, next) = charges.preview_shared(connection, file, place).await?;
+        Ok(self.reclassify(connection, job, again).await?.then_some(next))
+    }
+
+    async fn write_sums(&self, connection: &mut PgConnection, job: &mut Job) -> sqlx::Result<bool> {
+        let (charges, file) = (self.charges(&job.claimed.provider), job.charges_file());
+        let again = charges.preview_sums(connection, file).await?;
+        self.reclassify(connection, job, again).await
+    }
+
+    /// False: another replica has the report.
+    async fn reclassify(&self, connection: &mut PgConnection, job: &mut Job, again: Vec<Again>) -> sqlx::Result<bool> {
+        for (was, is) in &again {
+            *job.counts.entry(was.class.clone()).or_default() -= 1;
+            job.count(is.class, 1);
+            let cases = i64::from(is.is_case) - i64::from(is_a_case(&was.class, &was.rule));
+            *job.counts.entry(CASES.to_owned()).or_default() += cases;
+        }
+        job.counts.retain(|name, count| *count != 0 || name == CASES);
+        let judged = |(was, is): &Again| report_rows::Judged {
+            n: was.n,
+            class: is.class.as_str(),
+            rule: is.rule,
+            ours: json!(is.basis),
+        };
+        let rows: Vec<report_rows::Judged> = again.iter().map(judged).collect();
+        let counts = json!(job.counts);
+        let mut transaction = connection.begin().await?;
+        report_rows::judge(&mut transaction, job.claimed.id, &rows).await?;
+        job.commit(transaction, &job.progress(Stage::Judge, job.claimed.position, &counts), self.now()).await
+    }
+
+    async fn count_absences(&self, job: &mut Job) -> Result<i64, TickError> {
+        if !job.claimed.complete {
+            return Ok(0);
+        }
+        let (charges, file, report) = (self.charges(&job.claimed.provider), job.charges_file(), job.claimed.id);
+        let (mut missing, mut place) = (0, None);
+        loop {
+            let mut connection = self.context.cell.pool.acquire().await?;
+            let look = charges.absences(&mut connection, file, Some(report), place, LOOK);
+            let result = timeout(WITHIN, look).await;
+            let (found, next) = conclude(connection, result)?;
+            let late = found.iter().filter(|(_, it)| it.class == Class::MissingExternal).count();
+            missing += i64::try_from(late).unwrap_or_default();
+            place = next;
+            if place.is_none() {
+                break;
+            }
+        }
+        if missing > 0 {
+            job.count(Class::MissingExternal, missing);
+        }
+        Ok(missing)
+    }
+
+    /// Books the lines of a report, then judges groups and settlements, then misses the fees that no line charges.
+    pub(super) async fn apply_charges(&self, job: &mut Job) -> Result<Went, TickError> {
+        loop {
+            if self.stop.is_cancelled() {
+                return Ok(Went::Later);
+            }
+            let mut connection = self.context.cell.pool.acquire().await?;
+            let write = self.write_lines(&mut connection, job);
+            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            match conclude(connection, result)? {
+                None => return Ok(Went::Later),
+                Some(false) => break,
+                Some(true) => {}
+            }
+        }
+        if !self.judge_stale_charges(job).await? || !self.miss_charges(job).await? {
+            return Ok(Went::Later);
+        }
+        self.finish(job).await
+    }
+
+    /// Whether there were lines. None: another replica has the report.
+    async fn write_lines(&self, connection: &mut PgConnection, job: &mut Job) -> sqlx::Result<Option<bool>> {
+        let (charges, file) = (self.charges(&job.claimed.provider), job.charges_file());
+        let mut transaction = connection.begin().await?;
+        let rows = report_rows::charges(&mut transaction, job.claimed.id, job.claimed.position, BATCH).await?;
+        let Some(position) = rows.last().map(|it| it.n) else {
+            transaction.rollback().await?;
+            return Ok(Some(false));
+        };
+        let is_conflicting = |it: &&ChargeOfReport| it.class == Class::ConflictingRows.as_str();
+        let usable: Vec<Incoming> = rows.iter().filter(|it| !is_conflicting(it)).filter_map(incoming).collect();
+        let conflicting: Vec<Incoming> = rows.iter().filter(is_conflicting).filter_map(incoming).collect();
+        charges.take(&mut transaction, file, &usable).await?;
+        charges.conflict(&mut transaction, file, &conflicting).await?;
+        let counts = json!(job.counts);
+        if !job.commit(transaction, &job.progress(Stage::Apply, position, &counts), self.now()).await? {
+            return Ok(None);
+        }
+        job.claimed.position = position;
+        Ok(Some(true))
+    }
+
+    async fn judge_stale_charges(&self, job: &Job) -> Result<bool, TickError> {
+        loop {
+            let mut connection = self.context.cell.pool.acquire().await?;
+            let write = self.write_stale(&mut connection, job);
+            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            match conclude(connection, result)? {
+                None => return Ok(false),
+                Some(false) => return Ok(true),
+                Some(true) => {}
+            }
+        }
+    }
+
+    async fn write_stale(&self, connection: &mut PgConnection, job: &Job) -> sqlx::Result<Option<bool>> {
+        let mut transaction = connection.begin().await?;
+        let found = self.charges(&job.claimed.provider).judge_stale(&mut transaction).await?;
+        Ok(self.commit_charges(job, transaction).await?.then_some(found))
+    }
+
+    async fn miss_charges(&self, job: &Job) -> Result<bool, TickError> {
+        let mut place = None;
+        while job.claimed.complete {
+            let mut connection = self.context.cell.pool.acquire().await?;
+            let write = self.write_missed(&mut connection, job, place);
+            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            match conclude(connection, result)? {
+                None => return Ok(false),
+                Some(None) => break,
+                Some(next) => place = next,
+            }
+        }
+        Ok(true)
+    }
+
+    async fn write_missed(
+        &self,
+        connection: &mut PgConnection,
+        job: &Job,
+        place: Option<Uuid>,
+    ) -> sqlx::Result<Option<Option<Uuid>>> {
+        let (charges, file) = (self.charges(&job.claimed.provider), job.charges_file());
+        let mut transaction = connection.begin().await?;
+        let (found, next) = charges.absences(&mut transaction, file, None, place, BATCH).await?;
+        charges.miss(&mut transaction, file, found).await?;
+        Ok(self.commit_charges(job, transaction).await?.then_some(next))
+    }
+
+    async fn commit_charges(
+        &self,
+        job: &Job,
+        transaction: sqlx::Transaction<'_, sqlx::Postgres>,
+    ) -> sqlx::Result<bool> {
+        let counts = json!(job.counts);
+        job.commit(transaction, &job.progress(Stage::Apply, job.claimed.position, &counts), self.now()).await
+    }
+
+    /// Judges open mismatches about charges again; how many there were.
+    pub(super) async fn review_charges(&self) -> sqlx::Result<usize> {
+        let mut connection = self.context.cell.pool.acquire().await?;
+        let write = self.write_review(&mut connection);
+        let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+        conclude(connection, result)
+    }
+
+    async fn write_review(&self, connection: &mut PgConnection) -> sqlx::Result<usize> {
+        let now = self.now();
+        let mut transaction = connection.begin().await?;
+        let due = mismatches::claim_charges(&mut transaction, now, now + SELDOM, BATCH).await?;
+        let seen = due.len();
+        let mut by_provider: BTreeMap<String, Vec<Key>> = BTreeMap::new();
+        for (provider, subject, aspect) in due {
+            by_provider.entry(provider).or_default().push((subject, aspect));
+        }
+        for (provider, keys) in by_provider {
+            let charges = self.charges(&provider);
+            charges.review(&mut transaction, &keys).await?;
+            while charges.judge_stale(&mut transaction).await? {}
+        }
+        transaction.commit().await?;
+        Ok(seen)
+    }
+}
+
+/// A slice of a charges file, with the classes of its rows.
+pub(super) async fn classified(
+    connection: &mut PgConnection,
+    charges: &Charges,
+    file: File,
+    rows: &[(i64, Located<Row>)],
+) -> sqlx::Result<Stored> {
+    let asked = |(n, located): &(i64, Located<Row>)| {
+        let Row::Charge(row) = &located.row else { return None };
+        let line = i64::try_from(located.line).unwrap_or(i64::MAX);
+        Some(Incoming { n: *n, line, digest: digest(row), row: row.clone() })
+    };
+    let asked: Vec<Incoming> = rows.iter().filter_map(asked).collect();
+    let slice = charges.preview(connection, file, &asked).await?;
+    let cases = slice.rows.iter().filter(|it| it.is_case).count();
+    let located = rows.iter().filter(|(_, it)| matches!(it.row, Row::Charge(_)));
+    let rows = located.zip(&asked).zip(&slice.rows).map(|(((_, located), asked), it)| new_row(located, asked, it));
+    Ok(Stored { rows: rows.collect(), reclassified: slice.conflicts, cases: i64::try_from(cases).unwrap_or_default() })
+}
+
+fn digest(row: &ChargeRow) -> [u8; 32] {
+    Sha256::digest(serde_json::to_vec(row).unwrap_or_default()).into()
+}
+
+fn new_row(located: &Located<Row>, asked: &Incoming, it: &Previewed) -> NewRow {
+    let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+    let row = &asked.row;
+    NewRow {
+        n: asked.n,
+        line: asked.line,
+        byte: number(located.byte),
+        length: number(located.len),
+        kind: Kind::Charges.to_string(),
+        row_key: located.key.clone(),
+        digest: asked.digest,
+        provider_reference: row.provider_reference.clone(),
+        reference: row.reference.clone(),
+        status: Some(row.line_type.to_string()),
+        amount: Some(row.amount),
+        currency: Some(row.currency.clone()),
+        class: it.class.as_str(),
+        rule: it.rule,
+        opening_id: it.opening_id,
+        theirs: serde_json::to_value(row).unwrap_or(Value::Null),
+        ours: it.basis.as_ref().map(|it| json!(it)),
+    }
+}
