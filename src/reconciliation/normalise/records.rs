@@ -38,11 +38,12 @@ pub fn charge(fields: &Fields<'_>) -> Result<(Option<String>, ChargeRow), Proble
     let currency = fields.currency(Field::Currency)?;
     let currency = fields.required(Field::Currency, currency)?;
     let (original_amount, original_currency) = original(fields)?;
+    let line_type = fields.charge_type(&word);
     let row = ChargeRow {
-        line_type: fields.charge_type(&word),
+        line_type,
         word,
         code: fields.id(Field::Code)?,
-        quantity: fields.quantity()?.unwrap_or(1),
+        quantity: quantity(fields, line_type)?,
         provider_reference: fields.id(Field::ProviderReference)?,
         reference: fields.id(Field::Reference)?,
         amount: owed(fields, currency)?,
@@ -62,6 +63,15 @@ pub fn charge(fields: &Fields<'_>) -> Result<(Option<String>, ChargeRow), Proble
         payable(fields, Field::Tax, row.tax, currency)?;
     }
     Ok((line_id, row))
+}
+
+/// How many fees a line is for. A line for several must say it.
+fn quantity(fields: &Fields<'_>, line_type: ChargeType) -> Result<u64, Problem> {
+    let quantity = fields.quantity()?;
+    match line_type {
+        ChargeType::Group | ChargeType::Settlement => fields.required(Field::Quantity, quantity),
+        _ => Ok(quantity.unwrap_or(1)),
+    }
 }
 
 /// The amount of a line, from one column or from two of which one is filled.

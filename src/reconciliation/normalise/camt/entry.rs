@@ -51,6 +51,8 @@ pub struct Entry {
     detail: Option<Detail>,
     /// The sum of transactions with an amount of their own.
     itemised: Decimal,
+    /// The charges of transactions.
+    charged: Decimal,
     /// Transactions without one: they share what is left of the entry.
     rest: Option<Transaction>,
     has_details: bool,
@@ -157,7 +159,7 @@ impl Entry {
         let is_credit = detail.is_credit.or(self.is_credit)?;
         let currency = &self.money.as_ref()?.currency;
         let own = detail.amounts.into_iter().flatten().find(|it| it.currency == *currency);
-        self.charges.total += detail.charges.total;
+        self.charged += detail.charges.total;
         let (references, servicer_reference) = (detail.references, detail.servicer_reference);
         if let Some(money) = own {
             let amount = signed(money.amount, is_credit);
@@ -198,7 +200,9 @@ impl Entry {
     /// The amounts of entry and transactions if they differ, also with the charges between them.
     pub fn difference(&self) -> Option<(Decimal, Decimal)> {
         let amount = self.amount().filter(|_| self.has_details && !self.has_bad_detail)?;
-        let adds_up = self.itemised == amount || self.itemised + self.charges.total == amount;
+        // Banks name the same charge at the entry, at its transactions, or at both.
+        let (entry, own, none) = (self.charges.total, self.charged, Decimal::ZERO);
+        let adds_up = [none, entry, own, entry + own].iter().any(|charges| self.itemised + charges == amount);
         (!adds_up).then_some((amount, self.itemised))
     }
 }

@@ -64,7 +64,7 @@ pub fn header(record: &Record) -> Result<Header, HeaderError> {
     if let Some(flaw) = &record.flaw {
         return Err(HeaderError { code: flaw.code, ..refused(flaw.detail.clone()) });
     }
-    if record.field(0) != "HEADER" || record.width() != HEADER.len() {
+    if record.field(0) != "HEADER" || width(record) != HEADER.len() {
         return Err(refused("the first record is not the HEADER of a NexusBank file".to_owned()));
     }
     if record.field(3) != "1" {
@@ -84,6 +84,12 @@ pub fn header(record: &Record) -> Result<Header, HeaderError> {
     let provider = id(record.field(2)).ok().filter(|it| !it.is_empty());
     let provider = provider.ok_or_else(|| refused("found no provider".to_owned()))?;
     Ok(Header { kind, provider, from: Some(from), until: Some(until), as_of: Some(as_of) })
+}
+
+/// The number of fields without empty ones at the end: a spreadsheet gives every record the same number.
+fn width(record: &Record) -> usize {
+    let empty = record.fields().collect::<Vec<_>>().into_iter().rev().take_while(|it| it.is_empty()).count();
+    record.width() - empty
 }
 
 /// The column names, in any order; each stands there once.
@@ -106,9 +112,8 @@ pub fn columns(record: &Record, kind: Kind) -> Result<Columns, HeaderError> {
 pub fn trailer(record: &Record, kind: Kind) -> Result<Trailer, String> {
     let form = if kind == Kind::Register { "TRAILER,rows" } else { "TRAILER,rows,EUR=sum;SEK=sum" };
     let refused = |why: String| format!("{why}; expected {form}");
-    let width = form.split(',').count();
-    if record.width() != width {
-        return Err(refused(format!("found a TRAILER with {} fields", record.width())));
+    if width(record) > form.split(',').count() {
+        return Err(refused(format!("found a TRAILER with {} fields", width(record))));
     }
     let rows = quantity(record.field(1)).map_err(|(_, detail)| refused(detail))?;
     let mut sums = Sums::default();

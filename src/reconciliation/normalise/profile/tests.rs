@@ -159,53 +159,43 @@ fn a_wrong_header_lists_the_columns_found_and_expected() {
     assert_eq!(error.detail, "found the format \"none\"; expected one of nexusbank, camt, fjord-register, rhine-fees");
 }
 
+/// Checks the one error of a profile.
+fn refused(text: &str, told: &str) {
+    let errors = errors(text);
+    assert_eq!(errors.len(), 1, "{text}: {errors:?}");
+    let error = errors[0].to_string();
+    assert!(error.starts_with(&format!("mine.toml: {told}")), "{error}");
+}
+
 #[test]
 fn a_wrong_profile_names_file_key_what_it_holds_and_what_it_takes() {
-    let right = "kind = \"charges\"\n[columns]\namount = \"Amount\"\n";
-    assert!(Profiles::default().add("mine", "mine.toml", right).is_ok());
+    let with = |line: &str| format!("kind = \"charges\"\n{line}\n[columns]\namount = \"A\"\n");
+    assert!(Profiles::default().add("mine", "mine.toml", &with("")).is_ok());
+    for (line, told) in [
+        ("delimiter = \";;\"", "delimiter: invalid value \";;\"; expected a single ASCII"),
+        ("decimal = \"'\"", "decimal: invalid value \"'\"; expected \".\" or \",\""),
+        ("thousands = \".\"", "thousands: the decimal sign; expected another"),
+        ("encoding = \"klingon\"", "encoding: invalid value \"klingon\"; expected utf-8"),
+        ("zone = \"Berlin\"", "zone: invalid value \"Berlin\"; expected a time zone"),
+        ("sign = \"-\"", "sign: invalid value \"-\"; expected owed or received"),
+        ("dates = [\"%Q\"]", "dates: invalid value [\"%Q\"]; expected a list of formats"),
+        ("skip_lines = -1", "skip_lines: invalid value -1; expected a whole number from 0"),
+        ("header = 1", "header: invalid value 1; expected true or false"),
+        ("header = false", "columns.amount: invalid value \"A\"; expected the number of a column"),
+        ("delimeter = \";\"", "delimeter: unknown key; expected one of kind, header, delimiter,"),
+        ("types.FEE = \"fee\"", "types.FEE: invalid value \"fee\"; expected charge, group"),
+        ("footer.rows = 2", "footer.starts_with: not set; expected the text"),
+        ("footer = {starts_with = \"T\", row = 2}", "footer.row: unknown key; expected one of starts_with, rows,"),
+    ] {
+        refused(&with(line), told);
+    }
+}
+
+#[test]
+fn a_profile_says_its_kind_and_the_columns_of_a_row() {
     for (text, told) in [
         ("kind = \"bank\"\n[columns]\namount = \"A\"", "kind: invalid value \"bank\"; expected register or charges"),
         ("[columns]\namount = \"A\"", "kind: not set; expected register or charges"),
-        (
-            "kind = \"charges\"\ndelimiter = \";;\"\n[columns]\namount = \"A\"",
-            "delimiter: invalid value \";;\"; expected a single ASCII",
-        ),
-        (
-            "kind = \"charges\"\ndecimal = \"'\"\n[columns]\namount = \"A\"",
-            "decimal: invalid value \"'\"; expected \".\" or \",\"",
-        ),
-        (
-            "kind = \"charges\"\nthousands = \".\"\n[columns]\namount = \"A\"",
-            "thousands: the decimal sign; expected another",
-        ),
-        (
-            "kind = \"charges\"\nencoding = \"klingon\"\n[columns]\namount = \"A\"",
-            "encoding: invalid value \"klingon\"; expected utf-8",
-        ),
-        (
-            "kind = \"charges\"\nzone = \"Berlin\"\n[columns]\namount = \"A\"",
-            "zone: invalid value \"Berlin\"; expected a time zone",
-        ),
-        (
-            "kind = \"charges\"\nsign = \"-\"\n[columns]\namount = \"A\"",
-            "sign: invalid value \"-\"; expected owed or received",
-        ),
-        (
-            "kind = \"charges\"\ndates = [\"%Q\"]\n[columns]\namount = \"A\"",
-            "dates: invalid value [\"%Q\"]; expected a list of formats",
-        ),
-        (
-            "kind = \"charges\"\nskip_lines = -1\n[columns]\namount = \"A\"",
-            "skip_lines: invalid value -1; expected a whole number from 0",
-        ),
-        (
-            "kind = \"charges\"\nheader = 1\n[columns]\namount = \"A\"",
-            "header: invalid value 1; expected true or false",
-        ),
-        (
-            "kind = \"charges\"\nheader = false\n[columns]\namount = \"A\"",
-            "columns.amount: invalid value \"A\"; expected the number of a column",
-        ),
         ("kind = \"charges\"\n[columns]\namount = 2", "columns.amount: invalid value 2; expected the name of a column"),
         (
             "kind = \"charges\"\n[columns]\namuont = \"A\"\namount = \"A\"",
@@ -214,28 +204,9 @@ fn a_wrong_profile_names_file_key_what_it_holds_and_what_it_takes() {
         ("kind = \"charges\"\n[columns]\ntax = \"A\"", "columns.amount: not set; expected the column that holds it"),
         ("kind = \"register\"\n[columns]\nstatus = \"A\"", "columns.account_opening_request_id: not set; expected"),
         ("kind = \"charges\"", "columns: not set; expected a table"),
-        (
-            "kind = \"charges\"\ndelimeter = \";\"\n[columns]\namount = \"A\"",
-            "delimeter: unknown key; expected one of kind, header, delimiter,",
-        ),
-        (
-            "kind = \"charges\"\n[columns]\namount = \"A\"\n[types]\nFEE = \"fee\"",
-            "types.FEE: invalid value \"fee\"; expected charge, group",
-        ),
-        (
-            "kind = \"charges\"\n[columns]\namount = \"A\"\n[footer]\nrows = 2",
-            "footer.starts_with: not set; expected the text",
-        ),
-        (
-            "kind = \"charges\"\n[columns]\namount = \"A\"\n[footer]\nstarts_with = \"T\"\nrow = 2",
-            "footer.row: unknown key; expected one of starts_with, rows,",
-        ),
         ("kind = charges", "line 1: "),
     ] {
-        let errors = errors(text);
-        assert_eq!(errors.len(), 1, "{text}: {errors:?}");
-        let error = errors[0].to_string();
-        assert!(error.starts_with(&format!("mine.toml: {told}")), "{error}");
+        refused(text, told);
     }
     let several = errors("kind = \"bank\"\nzone = 1\n[columns]\nx = \"A\"");
     assert_eq!(several.len(), 3, "all at once: {several:?}");
