@@ -17,7 +17,7 @@ use secrecy::SecretString;
 
 pub use self::parse::{Role, Token};
 pub use self::raw::{DEVELOPMENT_API_TOKENS, RawDatabase, RawHistory, RawSettings};
-pub use self::reconciliation::{RawReconciliation, ReconciliationSettings};
+pub use self::reconciliation::{ProfileFile, RawReconciliation, ReconciliationSettings, profile_files};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::fee::PriceList;

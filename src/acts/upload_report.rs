@@ -17,6 +17,8 @@ pub struct UploadRequest {
     pub provider: String,
     pub kind: Kind,
     pub format: String,
+    /// The SHA-256 of the profile, where one reads the file.
+    pub profile: Option<Vec<u8>>,
     pub header: Header,
     pub file_name: Option<String>,
     pub dry_run: bool,
@@ -40,7 +42,7 @@ pub async fn run(
         provider: request.provider,
         kind: request.kind.to_string(),
         format: request.format,
-        profile: None,
+        profile: request.profile,
         file_name: request.file_name,
         bytes: i64::try_from(received.bytes).unwrap_or(i64::MAX),
         sha256: received.sha256,

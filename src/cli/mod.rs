@@ -20,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::dot_env::Variables;
 use crate::app::{KeyError, OpenError};
+use crate::reconciliation::normalise::profile::ProfileError;
 use crate::settings::{SettingError, invalid};
 use crate::telemetry::{self, LogFilter, LogFormat};
 
@@ -77,6 +78,11 @@ fn refused_key(error: KeyError) -> anyhow::Error {
         KeyError::Setting(error) => Misconfigured::from(vec![error]).into(),
         KeyError::Failed(error) => error,
     }
+}
+
+/// A wrong profile of a provider's report files is a configuration error: each of its keys is a line.
+fn refused_profiles(errors: &[ProfileError]) -> Misconfigured {
+    Misconfigured(errors.iter().map(|it| format!("REPORT_PROFILES: {it}")).collect())
 }
 
 /// The whole command line, for the comparison with `.env.example`.

@@ -9,6 +9,7 @@ use super::Misconfigured;
 use crate::app::{App, Database, Parts, history_key};
 use crate::clock::Clock;
 use crate::config::{RawSettings, Settings};
+use crate::reconciliation::normalise::profile::Profiles;
 use crate::settings::SettingError;
 
 /// The part of the grace period reserved for closing the database.
@@ -22,6 +23,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = arguments.settings.checked().map_err(Misconfigured::from)?;
+    Profiles::of(&settings.reconciliation.report_profiles).map_err(|errors| super::refused_profiles(&errors))?;
     super::init_logs(super::log_filter("LOG", &settings.log)?, settings.log_format)?;
     // Listen before the start: a start that waits for its database must stop on a signal, too. As process 1 of a
     // container, a process only receives signals that it handles.

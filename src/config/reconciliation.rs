@@ -1,5 +1,9 @@
 //! Settings of reconciliation.
 
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use clap::Args;
 use rust_decimal::Decimal;
@@ -27,6 +31,9 @@ pub struct RawReconciliation {
     /// Maximum size of a report, decompressed, in bytes
     #[arg(long, env, default_value = "1073741824")]
     pub report_max_bytes: String,
+    /// Folder of profiles (*.toml) by which other providers' report files are read [default: only the built-in ones]
+    #[arg(long, env, value_name = "FOLDER")]
+    pub report_profiles: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +45,17 @@ pub struct ReconciliationSettings {
     /// Of 100.
     pub hold: Decimal,
     pub report_max_bytes: u64,
+    /// Of `REPORT_PROFILES`; reconciliation checks them.
+    pub report_profiles: Arc<[ProfileFile]>,
+}
+
+/// A profile as it stands in its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileFile {
+    /// The file's name without `.toml`.
+    pub name: String,
+    pub path: String,
+    pub text: String,
 }
 
 impl RawReconciliation {
@@ -52,6 +70,7 @@ impl RawReconciliation {
             window: check.delta("RECON_WINDOW", &self.recon_window),
             hold: hold.unwrap_or_default(),
             report_max_bytes: check.number("REPORT_MAX_BYTES", &self.report_max_bytes, 1, 1 << 40),
+            report_profiles: profile_files_of(check, self.report_profiles.as_deref()).into(),
         }
     }
 }
@@ -60,6 +79,29 @@ fn tolerance(text: &str) -> Result<Decimal, String> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let read = Decimal::from_str_exact(text).ok().filter(|_| digits && text.len() <= 20);
     read.ok_or_else(|| "not a decimal number".to_owned())
+}
+
+fn profile_files_of(check: &mut Checker, folder: Option<&str>) -> Vec<ProfileFile> {
+    let Some(folder) = folder.filter(|it| !it.trim().is_empty()) else { return Vec::new() };
+    let files = profile_files(Path::new(folder.trim()));
+    let expected = |error: &io::Error| format!("a folder of profiles in UTF-8 ({error})");
+    files.map_err(|error| check.wrong("REPORT_PROFILES", Some(folder), &expected(&error))).unwrap_or_default()
+}
+
+/// Reads every `*.toml` of a folder, sorted by name.
+pub fn profile_files(folder: &Path) -> io::Result<Vec<ProfileFile>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|it| it == "toml") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path);
+            let text = text.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+            files.push(ProfileFile { name, path: path.display().to_string(), text });
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
 }
 
 fn percentage(text: &str) -> Result<Decimal, String> {

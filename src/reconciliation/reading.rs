@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::db::{self, describe, reports};
+use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row::{Kind, Located, Row, Statement};
 use crate::reconciliation::normalise::{self, Ending, Expected, HeaderError, Item, OpenError, ReportError};
 
@@ -48,6 +49,7 @@ pub struct Source {
     pub provider: String,
     pub kind: Kind,
     pub format: String,
+    pub profiles: Profiles,
 }
 
 /// The slices of a stored report. Dropping the receiver ends the reading.
@@ -107,7 +109,7 @@ fn parse(source: &Source, pieces: Pieces, slices: &mpsc::Sender<Result<Slice, Re
         kind: Some(source.kind),
         provider: Some(&source.provider),
         format: Some(&source.format),
-        ..Expected::default()
+        profiles: Some(&source.profiles),
     };
     let mut slice = Slice::default();
     let reading = match normalise::open(pieces, &expected) {

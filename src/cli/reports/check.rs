@@ -13,8 +13,9 @@ use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::cli::Misconfigured;
+use crate::cli::{Misconfigured, refused_profiles};
 use crate::clock::Time;
+use crate::config::profile_files;
 use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row::{Header, Kind, Statement};
 use crate::reconciliation::normalise::{Code, Ending, Expected, HeaderError, Item, OpenError, ReportError, open};
@@ -60,9 +61,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn profiles(folder: Option<&Path>) -> Result<Profiles, Misconfigured> {
-    let folder = folder.filter(|it| !it.as_os_str().is_empty());
-    let profiles = folder.map_or_else(Profiles::built_in, Profiles::with_folder);
-    profiles.map_err(|errors| Misconfigured(errors.iter().map(|it| format!("REPORT_PROFILES: {it}")).collect()))
+    let files = folder.filter(|it| !it.as_os_str().is_empty()).map(profile_files).transpose();
+    let files = files.map_err(|error| Misconfigured(vec![format!("REPORT_PROFILES: cannot be read: {error}")]))?;
+    Profiles::of(&files.unwrap_or_default()).map_err(|errors| refused_profiles(&errors))
 }
 
 fn must_know_the_format(expected: &Expected<'_>) -> Result<(), Misconfigured> {

@@ -8,7 +8,6 @@ mod style;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
@@ -18,6 +17,7 @@ use super::fields::Field;
 use super::number::NumberFormat;
 use super::row::{ChargeType, Kind};
 use super::source::Encoding;
+use crate::config::ProfileFile;
 use crate::domain::Verdict;
 
 pub use self::table::Table;
@@ -99,28 +99,11 @@ impl Profiles {
         Ok(profiles)
     }
 
-    /// The built-in ones, and every `*.toml` of a folder; a file there replaces a built-in profile of its name.
-    pub fn with_folder(folder: &Path) -> Result<Self, Vec<ProfileError>> {
+    /// The built-in ones and these; a file replaces a built-in profile of its name.
+    pub fn of(files: &[ProfileFile]) -> Result<Self, Vec<ProfileError>> {
         let mut profiles = Self::built_in()?;
-        let unreadable = |path: &Path, error: &std::io::Error| {
-            let (file, problem) = (path.display().to_string(), format!("cannot be read: {error}"));
-            vec![ProfileError { file, key: "file".to_owned(), problem, expected: "a readable TOML file".to_owned() }]
-        };
-        let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
-        let mut paths = entries.map(|it| it.map(|it| it.path())).collect::<Result<Vec<_>, _>>();
-        if let Ok(paths) = &mut paths {
-            paths.sort();
-        }
-        let mut errors = Vec::new();
-        for path in paths.map_err(|error| unreadable(folder, &error))? {
-            let name = path.file_stem().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
-            if path.extension().is_none_or(|it| it != "toml") {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error));
-            let added = text.and_then(|text| profiles.add(&name, &path.display().to_string(), &text));
-            errors.extend(added.err().into_iter().flatten());
-        }
+        let added = files.iter().map(|it| profiles.add(&it.name, &it.path, &it.text));
+        let errors: Vec<ProfileError> = added.filter_map(Result::err).flatten().collect();
         if errors.is_empty() { Ok(profiles) } else { Err(errors) }
     }
 

@@ -15,6 +15,7 @@ use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::classify::{Class, Classified};
 use crate::reconciliation::matching::register::{self, Asked, Compared};
+use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row::{Kind, Located, RegisterRow, Row};
 use crate::reconciliation::normalise::{Ending, ReportError};
 use crate::reconciliation::reading::{ReadingError, Slice, Source, slices};
@@ -36,6 +37,8 @@ impl Reconciler {
             provider: job.claimed.provider.clone(),
             kind,
             format: job.claimed.format.clone(),
+            // They were checked at the start.
+            profiles: Profiles::of(&self.settings.report_profiles).unwrap_or_default(),
         };
         let mut slices = slices(self.context.cell.pool.clone(), source);
         let mut read = Read::default();

@@ -25,6 +25,7 @@ use crate::http::internal::page::Params;
 use crate::http::internal::path::uuid;
 use crate::http::problem::{ApiError, FieldError, Kind};
 use crate::reconciliation::ingest::{Bounds, ReceiveError, Received, WAITING, receive};
+use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row;
 use crate::reconciliation::normalise::{Expected, HeaderError, sniff};
 
@@ -73,16 +74,18 @@ pub async fn upload(
     }
     let bounds = Bounds { is_gzip, max_bytes: state.settings.reconciliation.report_max_bytes };
     let received = received(body, bounds).await?;
+    let profiles = Profiles::of(&state.settings.reconciliation.report_profiles).unwrap_or_default();
     let expected = Expected {
         kind: Some(asked.kind),
         provider: Some(&asked.provider),
         format: asked.format.as_deref(),
-        ..Expected::default()
+        profiles: Some(&profiles),
     };
     let (format, header) = sniff(&received.head, &expected).map_err(|error| wrong(&error))?;
     let request = UploadRequest {
         provider: asked.provider,
         kind: asked.kind,
+        profile: profiles.get(&format).and_then(|it| hex::decode(&it.sha256).ok()),
         format,
         header,
         file_name: asked.file_name,

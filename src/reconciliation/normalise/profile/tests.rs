@@ -1,4 +1,5 @@
 use super::{ProfileError, Profiles};
+use crate::config::ProfileFile;
 use crate::domain::Verdict;
 use crate::reconciliation::normalise::row::{ChargeType, Located, Row};
 use crate::reconciliation::normalise::{Code, Ending, Expected, Item, OpenError, open};
@@ -213,19 +214,19 @@ fn a_profile_says_its_kind_and_the_columns_of_a_row() {
 }
 
 #[test]
-fn a_folder_adds_profiles_and_replaces_built_in_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    write("mine.toml", "kind = \"charges\"\n[columns]\namount = \"Amount\"\n");
-    write("rhine-fees.toml", "kind = \"register\"\n[columns]\naccount_opening_request_id = \"A\"\nstatus = \"B\"\n");
-    write("notes.txt", "no profile");
-    let profiles = Profiles::with_folder(folder.path()).unwrap();
+fn files_add_profiles_and_replace_built_in_ones() {
+    let file = |name: &str, text: &str| ProfileFile {
+        name: name.to_owned(),
+        path: format!("profiles/{name}.toml"),
+        text: text.to_owned(),
+    };
+    let mine = file("mine", "kind = \"charges\"\n[columns]\namount = \"Amount\"\n");
+    let register = "kind = \"register\"\n[columns]\naccount_opening_request_id = \"A\"\nstatus = \"B\"\n";
+    let profiles = Profiles::of(&[mine.clone(), file("rhine-fees", register)]).unwrap();
     assert_eq!(profiles.names().collect::<Vec<_>>(), ["fjord-register", "mine", "rhine-fees"]);
     let built_in = Profiles::built_in().unwrap();
     assert_ne!(profiles.get("rhine-fees").unwrap().sha256, built_in.get("rhine-fees").unwrap().sha256);
     assert_eq!(profiles.get("mine").unwrap().sha256.len(), 64);
-    write("wrong.toml", "kind = 1");
-    let errors = Profiles::with_folder(folder.path()).unwrap_err();
-    assert!(errors[0].to_string().contains("wrong.toml: kind: invalid value 1"), "{errors:?}");
-    assert!(Profiles::with_folder(&folder.path().join("none")).is_err());
+    let errors = Profiles::of(&[mine, file("wrong", "kind = 1")]).unwrap_err();
+    assert!(errors[0].to_string().starts_with("profiles/wrong.toml: kind: invalid value 1"), "{errors:?}");
 }
