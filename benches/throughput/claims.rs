@@ -39,24 +39,26 @@ pub async fn run(world: &World, options: &Options) {
     let mut databases = Vec::new();
     for due in &options.due {
         eprintln!("filling a database with {due} openings that are due and as many that are not");
-        databases.push((Claims::make(world, *due).await, Vec::new(), Vec::new()));
+        databases.push((Claims::make(world, *due).await, [Vec::new(), Vec::new(), Vec::new()]));
     }
     for round in 1..=options.rounds {
-        for (claims, rates, looks) in &mut databases {
-            let (rate, look) = (claims.run().await, claims.look_for_nothing().await);
+        for (claims, figures) in &mut databases {
+            let now = [claims.run(false).await, claims.run(true).await, claims.look_for_nothing().await];
+            let [rate, beside, look] = now;
             eprintln!(
-                "round {round}: {} due: {rate:.0} claims/s, {look:.2} ms for a look that finds nothing",
+                "round {round}: {} due: {rate:.0} claims/s, {beside:.0} beside an old snapshot, {look:.2} ms for a look that \
+                 finds nothing",
                 claims.due
             );
-            rates.push(rate);
-            looks.push(look);
+            figures.iter_mut().zip(now).for_each(|(values, value)| values.push(value));
         }
     }
-    let names = ["due, and as many not", "poller claims/s", "a look that finds nothing, ms"];
+    let names =
+        ["due, and as many not", "poller claims/s", "the same beside an old snapshot", "a look that finds nothing, ms"];
     let mut lines = vec![names.map(str::to_owned).to_vec()];
-    for (claims, rates, looks) in databases {
+    for (claims, figures) in databases {
         let cell = |values| Spread::of(values).map_or("-".into(), |it| it.to_string());
-        lines.push(vec![claims.due.to_string(), cell(rates), cell(looks)]);
+        lines.push(std::iter::once(claims.due.to_string()).chain(figures.map(cell)).collect());
     }
     println!("{}", aligned(&lines));
 }
@@ -75,8 +77,8 @@ impl Claims {
         Self { cell, due }
     }
 
-    /// Claims per second.
-    async fn run(&mut self) -> f64 {
+    /// Claims per second; beside an old snapshot nothing removes the row versions that the claims replace.
+    async fn run(&mut self, beside_an_old_snapshot: bool) -> f64 {
         // Those that the round before has claimed.
         let again = "update timers set due_at = now() - interval '1 hour' where claims > 0 and due_at > now()";
         fill::run(&mut self.cell.connection, again).await;
@@ -87,13 +89,19 @@ impl Claims {
         for _ in 0..WORKERS {
             connections.push(PgConnection::connect(&self.cell.url).await.expect("Postgres answers"));
         }
+        let mut old = PgConnection::connect(&self.cell.url).await.expect("Postgres answers");
+        if beside_an_old_snapshot {
+            fill::run(&mut old, "begin isolation level repeatable read; select 1 from timers limit 1").await;
+        }
         let began = Instant::now();
         let cursor = ClaimCursor::default();
         for connection in connections {
             workers.spawn(work(connection, cursor.clone(), each));
         }
         let claimed: u64 = workers.join_all().await.into_iter().sum();
-        per_second(claimed, began.elapsed())
+        let rate = per_second(claimed, began.elapsed());
+        old.close().await.expect("Postgres answers");
+        rate
     }
 
     /// How long a look takes by a clock by which nothing is due, in milliseconds.
