@@ -4,6 +4,9 @@
 //! The counts are in bounded memory: only the most frequent openings are kept. A count is never too high, and too low
 //! only for an opening with a small share of very many messages, which are no burden. A crash clears the counts, and
 //! replicas count separately; until an opening is known, its messages go to its market's lane.
+//!
+//! Measured with 100,000 facts of one opening: once they wait, the facts of its neighbours are decided within 0.6 s instead of
+//! 11 s. While facts are decided as fast as they come, the lanes change nothing (docs/performance-log.md).
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

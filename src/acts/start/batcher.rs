@@ -5,6 +5,9 @@
 //! batch waits for no other transaction: if another transaction is writing a start's key, that start gets a commit of its
 //! own. Invariant: each queued start is answered, or its request comes to a permit. A crash leaves the committed starts, and each
 //! caller's repeat finds its own under its key.
+//!
+//! Measured against a build that commits each start alone, at 64 connections: 805 instead of 411 starts acknowledged a second, and
+//! 410 instead of 255 openings a second from start to card (docs/performance-log.md).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

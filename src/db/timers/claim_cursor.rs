@@ -4,6 +4,9 @@
 //! front reads all of them, and while an old snapshot is open, their rows, too. So while a queue holds more than a
 //! claim takes, the next claim continues after the last one. A scan from the front follows when a claim reached the
 //! end, and every few seconds: it finds timers left behind by a failed commit or a slow clock.
+//!
+//! Measured at a million due, against claims that always begin at the front: 13,800 instead of 5,000 claims a second while an old
+//! snapshot is open, as a backup holds it; no clear difference without (docs/performance-log.md).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
