@@ -40,6 +40,8 @@ macro_rules! string_enum {
             }
         }
 
+        impl $crate::domain::text::StringEnum for $name {}
+
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
@@ -56,6 +58,9 @@ macro_rules! string_enum {
         $crate::domain::text::form!($name, $crate::domain::text::one_of(Self::ALL.iter().map(|it| it.as_str())));
     };
 }
+
+/// An enum declared with `string_enum!`.
+pub trait StringEnum: std::str::FromStr<Err = UnknownWord> {}
 
 /// Implements the API schema of a string type.
 macro_rules! form {
@@ -101,6 +106,28 @@ pub(crate) fn line(most: usize) -> ObjectBuilder {
 /// Like [`line`], but tabs and line ends are allowed.
 pub(crate) fn lines(most: usize) -> ObjectBuilder {
     not_only_spaces(CONTROL_IN_LINES, most)
+}
+
+/// The check that belongs to [`line`].
+///
+/// # Errors
+/// The requirement, without the text.
+pub fn check_line(text: &str, most: usize) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().nth(most).is_some() {
+        Err(format!("must be 1 to {most} characters long, and not only spaces"))
+    } else if text.chars().any(char::is_control) {
+        Err("must not contain control characters".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// The check that belongs to [`lines`].
+///
+/// # Errors
+/// The requirement, without the text.
+pub fn check_lines(text: &str, most: usize) -> Result<String, String> {
+    check_line(&text.replace(['\n', '\r', '\t'], " "), most).map(|_| text.to_owned())
 }
 
 fn not_only_spaces(refused: &str, most: usize) -> ObjectBuilder {

@@ -7,16 +7,18 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
 
-use super::fields::{self, Wrong};
-use super::json::JsonObject;
+use super::fields::{Errors, Field, body};
+use super::json::Body;
 use super::page::{Listing, Params};
-use super::reason::{self, ReasonText};
 use crate::acts::Operator;
 use crate::acts::force_breaker::{self, ForceBreakerRequest};
+use crate::acts::reason::ReasonText;
 use crate::db::breakers::{self, Row};
+use crate::domain::text::form;
 use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
 use crate::outbound::Gate;
@@ -61,17 +63,31 @@ impl Breaker {
     }
 }
 
-/// The new override and its reason.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes the body, which is read field by field")]
-pub struct Force {
-    /// `open`: no call is made. `closed`: every call is made, and all work waiting for the operation becomes due, even
-    /// if it was forced closed already. Null: automatic control, beginning closed.
-    #[schema(required)]
-    forced: Option<Forced>,
-    /// The reason, for the record.
-    #[schema(value_type = ReasonText)]
-    reason: String,
+body!(
+    /// The new override and its reason.
+    Force {
+        /// `open`: no call is made. `closed`: every call is made, and all work waiting for the operation becomes due, even
+        /// if it was forced closed already. Null: automatic control, beginning closed.
+        forced: Override,
+        /// The reason, for the record.
+        reason: ReasonText,
+    }
+);
+
+/// An override or null, which must be written: a body without it could be meant either way.
+pub enum Override {}
+form!(Override, OneOfBuilder::new().item(ObjectBuilder::new().schema_type(Type::Null)).item(Forced::schema()));
+
+impl Field for Override {
+    type Value = Option<Forced>;
+
+    fn read(value: Option<&Value>, at: &str, errors: &mut Errors) -> Option<Option<Forced>> {
+        if value.is_none() {
+            errors.add(at, "is required: open, closed or null");
+            return None;
+        }
+        <Option<Forced> as Field>::read(value, at, errors)
+    }
 }
 
 /// Lists the circuit breakers of all operations.
@@ -112,23 +128,12 @@ pub async fn force(
     State(state): State<Arc<AppState>>,
     operator: Operator,
     path: Result<Path<(String, String)>, PathRejection>,
-    JsonObject(body): JsonObject,
+    Body(Force { forced, reason }): Body<Force>,
 ) -> Result<Json<Breaker>, ApiError> {
     let Path((system, operation)) = path.map_err(|_| ApiError::new(Kind::NotFound))?;
     let gate = force_breaker::gate(&state.acts, &system, &operation)?;
-    let row = force_breaker::run(&state.acts, &operator, &gate, read(&body)?).await?;
+    let row = force_breaker::run(&state.acts, &operator, &gate, ForceBreakerRequest { forced, reason }).await?;
     Ok(Json(Breaker::new(&gate, row)))
-}
-
-fn read(body: &Map<String, Value>) -> Result<ForceBreakerRequest, ApiError> {
-    fields::refuse_unknown(&[("", body, &["forced", "reason"])])?;
-    let mut wrong = Wrong::default();
-    let forced = wrong.optional("", body, "forced", fields::word::<Forced>);
-    if !body.contains_key("forced") {
-        wrong.add("", "forced", "is required: open, closed or null");
-    }
-    let reason = wrong.required("", body, "reason", reason::reason);
-    wrong.or(reason).map(|reason| ForceBreakerRequest { forced, reason })
 }
 
 #[cfg(test)]
@@ -136,15 +141,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::internal::fields;
 
     #[test]
     fn a_decision_is_open_closed_or_null_and_has_a_reason() {
-        let read = |body: Value| read(body.as_object().unwrap()).map_err(|error| error.kind());
+        let read = |body: Value| fields::read::<Force>(&body).map_err(|error| error.kind());
         let reason = "maintenance".to_owned();
         for (forced, read_as) in
             [(json!("open"), Some(Forced::Open)), (json!("closed"), Some(Forced::Closed)), (json!(null), None)]
         {
-            let request = ForceBreakerRequest { forced: read_as, reason: reason.clone() };
+            let request = Force { forced: read_as, reason: reason.clone() };
             assert_eq!(read(json!({"forced": forced, "reason": reason})), Ok(request));
         }
         for wrong in [

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::fields;
+use super::forms;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::{Id, uuid};
 use crate::db::cases::{self, Filter};
@@ -108,8 +108,8 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Case>>, ApiError> {
     params.only(&["status", "kind", "opening_id"])?;
-    let status: Option<CaseStatus> = params.read("status", fields::word)?;
-    let kind = params.read("kind", |text| fields::text(text, MAX_KIND))?;
+    let status: Option<CaseStatus> = params.read("status", forms::word)?;
+    let kind = params.read("kind", |text| forms::check_line(text, MAX_KIND))?;
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| {

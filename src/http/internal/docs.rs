@@ -69,7 +69,7 @@ pub fn complete(mut api: openapi::OpenApi) -> openapi::OpenApi {
     api
 }
 
-/// Handlers refuse unknown fields (`fields::refuse_unknown`), so the description forbids them.
+/// Handlers refuse unknown fields (`fields::Errors::object`), so the description forbids them.
 fn close_body(operation: &mut Operation, components: &mut Components) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     for content in body.content.values_mut() {

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::fields;
+use super::forms;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
 use crate::db::fee_ledger::{self, Balance, Line};
@@ -134,7 +134,7 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<FeeLine>>, ApiError> {
     params.only(&["opening_id", "account"])?;
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
-    let account: Option<Account> = params.read("account", fields::word)?;
+    let account: Option<Account> = params.read("account", forms::word)?;
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| {
         fee_ledger::list(connection, opening, account, one_more(&page)).await

@@ -1,4 +1,4 @@
-//! Strict JSON bodies: one object, no duplicate names, no serde leniency.
+//! Strict JSON bodies: one object of known fields, no duplicate names, no serde leniency.
 //!
 //! A duplicate name could mean one value to the service and another to a proxy in front of it.
 
@@ -9,21 +9,21 @@ use axum::extract::{FromRequest, Request};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::fields::{self, Field};
 use crate::http::body;
 use crate::http::problem::{ApiError, Kind};
 
-/// A JSON object as body; its size is bounded by the router.
-#[derive(Clone, Debug)]
-pub struct JsonObject(pub Map<String, Value>);
+/// A body declared with `body!`; its size is bounded by the router.
+pub struct Body<B>(pub B);
 
-impl<S: Send + Sync> FromRequest<S> for JsonObject {
+impl<S: Send + Sync, B: Field<Value = B>> FromRequest<S> for Body<B> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         if !body::may_be_json(request.headers()) {
             return Err(ApiError::new(Kind::UnsupportedMediaType));
         }
-        parse(&bytes(request, state).await?).map(Self)
+        fields::read::<B>(&parse(&bytes(request, state).await?)?).map(Self)
     }
 }
 
@@ -35,28 +35,30 @@ async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Api
     })
 }
 
-/// An optional JSON body; missing means an empty object.
-pub struct MaybeJsonObject(pub Map<String, Value>);
+/// An optional body; missing means an empty object.
+pub struct MaybeBody<B>(pub B);
 
-impl<S: Send + Sync> FromRequest<S> for MaybeJsonObject {
+impl<S: Send + Sync, B: Field<Value = B>> FromRequest<S> for MaybeBody<B> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let is_json = body::may_be_json(request.headers());
         let bytes = bytes(request, state).await?;
-        match bytes.is_empty() {
-            true => Ok(Self(Map::new())),
-            false if is_json => parse(&bytes).map(Self),
-            false => Err(ApiError::new(Kind::UnsupportedMediaType)),
-        }
+        let body = match bytes.is_empty() {
+            true => Value::Object(Map::new()),
+            false if is_json => parse(&bytes)?,
+            false => return Err(ApiError::new(Kind::UnsupportedMediaType)),
+        };
+        fields::read::<B>(&body).map(Self)
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
+/// Parses an object.
+fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     match value {
-        Ok(Value::Object(object)) => Ok(object),
+        Ok(object @ Value::Object(_)) => Ok(object),
         Ok(_) => Err(ApiError::because(Kind::InvalidJson, "the body is JSON, but not an object")),
         Err(_) => Err(ApiError::new(Kind::InvalidJson)),
     }
@@ -130,7 +132,7 @@ mod tests {
 
     #[test]
     fn an_object_is_taken_and_what_could_be_read_in_two_ways_is_not() {
-        assert_eq!(parse(br#" {"a":[1,-2,0.5,true,null,"x"],"b":{}} "#).unwrap().len(), 2);
+        assert_eq!(parse(br#" {"a":[1,-2,0.5,true,null,"x"],"b":{}} "#).unwrap().as_object().unwrap().len(), 2);
         let deep = format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200));
         for wrong in [
             "",

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::fields;
+use super::forms;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::{Id, uuid};
 use crate::db::mismatches::{self, Filter, Listed, Said};
@@ -150,9 +150,9 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Mismatch>>, ApiError> {
     params.only(&["class", "state", "provider", "market", "opening_id", "report"])?;
-    let class: Option<Class> = params.read("class", fields::word)?;
-    let in_state: Option<MismatchState> = params.read("state", fields::word)?;
-    let name = |text: &str| fields::text(text, MAX_NAME);
+    let class: Option<Class> = params.read("class", forms::word)?;
+    let in_state: Option<MismatchState> = params.read("state", forms::word)?;
+    let name = |text: &str| forms::check_line(text, MAX_NAME);
     let id = |text: &str| uuid(text).ok_or("must be an id".to_owned());
     let filter = Filter {
         id: None,

@@ -13,6 +13,7 @@ mod events;
 mod fee_ledger;
 pub mod fields;
 pub mod flags;
+pub mod forms;
 pub mod json;
 mod mismatches;
 pub mod openings;

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::fields;
+use super::forms;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
 use crate::db::tickets;
@@ -86,7 +86,7 @@ impl Ticket {
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Ticket>>, ApiError> {
     params.only(&["status", "opening_id"])?;
-    let status: Option<TicketStatus> = params.read("status", fields::word)?;
+    let status: Option<TicketStatus> = params.read("status", forms::word)?;
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| {

@@ -5,30 +5,26 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
 
 use crate::acts::Operator;
+use crate::acts::reason::{EvidenceText, ReasonText};
 use crate::acts::resolve_case::{self, ResolveCaseRequest};
 use crate::http::AppState;
 use crate::http::internal::Accepted;
-use crate::http::internal::fields::{self, Wrong};
-use crate::http::internal::json::JsonObject;
+use crate::http::internal::fields::body;
+use crate::http::internal::json::Body;
 use crate::http::internal::path::Id;
-use crate::http::internal::reason::{self, EvidenceText, ReasonText};
 use crate::http::problem::ApiError;
 
-/// An operator's judgement of a case.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes the body, which is read field by field")]
-pub struct Judgement {
-    /// The reason, for the record.
-    #[schema(value_type = ReasonText)]
-    reason: String,
-    /// The evidence for the judgement.
-    #[schema(value_type = Option<EvidenceText>)]
-    evidence: Option<String>,
-}
+body!(
+    /// An operator's judgement of a case.
+    Judgement {
+        /// The reason, for the record.
+        reason: ReasonText,
+        /// The evidence for the judgement.
+        evidence: Option<EvidenceText>,
+    }
+);
 
 /// Closes a case with an operator's judgement.
 #[utoipa::path(
@@ -47,16 +43,8 @@ pub async fn resolve(
     State(state): State<Arc<AppState>>,
     operator: Operator,
     Id(id): Id,
-    JsonObject(body): JsonObject,
+    Body(Judgement { reason, evidence }): Body<Judgement>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    resolve_case::run(&state.acts, &operator, id, read(&body)?).await?;
+    resolve_case::run(&state.acts, &operator, id, ResolveCaseRequest { reason, evidence }).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
-}
-
-fn read(body: &Map<String, Value>) -> Result<ResolveCaseRequest, ApiError> {
-    fields::refuse_unknown(&[("", body, &["reason", "evidence"])])?;
-    let mut wrong = Wrong::default();
-    let reason = wrong.required("", body, "reason", reason::reason);
-    let evidence = wrong.optional("", body, "evidence", reason::evidence);
-    wrong.or(reason.map(|reason| ResolveCaseRequest { reason, evidence }))
 }

@@ -9,9 +9,9 @@ use axum::http::StatusCode;
 use crate::acts::{self, Operator};
 use crate::http::AppState;
 use crate::http::internal::Accepted;
-use crate::http::internal::json::JsonObject;
+use crate::http::internal::json::Body;
 use crate::http::internal::path::Id;
-use crate::http::internal::reason::{self, Reason};
+use crate::http::internal::reason::Reason;
 use crate::http::problem::ApiError;
 
 /// Makes a dead letter pending again: its attempts count from zero, and their log is kept.
@@ -31,9 +31,9 @@ pub async fn redrive(
     State(state): State<Arc<AppState>>,
     operator: Operator,
     Id(id): Id,
-    JsonObject(body): JsonObject,
+    Body(Reason { reason }): Body<Reason>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    acts::redrive::run(&state.acts, &operator, id, reason::read(&body)?).await?;
+    acts::redrive::run(&state.acts, &operator, id, reason).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
 }
 
@@ -54,8 +54,8 @@ pub async fn discard(
     State(state): State<Arc<AppState>>,
     operator: Operator,
     Id(id): Id,
-    JsonObject(body): JsonObject,
+    Body(Reason { reason }): Body<Reason>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    acts::discard::run(&state.acts, &operator, id, reason::read(&body)?).await?;
+    acts::discard::run(&state.acts, &operator, id, reason).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{DeadLetter, Queue};
 use crate::db::dead_letters;
 use crate::http::AppState;
-use crate::http::internal::fields;
+use crate::http::internal::forms;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::problem::ApiError;
 
@@ -27,7 +27,7 @@ use crate::http::problem::ApiError;
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<DeadLetter>>, ApiError> {
     params.only(&["queue"])?;
-    let queue: Option<Queue> = params.read("queue", fields::word)?;
+    let queue: Option<Queue> = params.read("queue", forms::word)?;
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| {
         dead_letters::list(connection, queue.map(Queue::as_str), one_more(&page)).await

@@ -19,7 +19,7 @@ use crate::domain::CustomerType;
 use crate::domain::flag::ASYNC_ACCOUNT_OPENING;
 use crate::domain::text::{self as forms, form};
 use crate::http::AppState;
-use crate::http::internal::fields::Country;
+use crate::http::internal::forms::Country;
 use crate::http::problem::{ApiError, Kind};
 
 pub fn router() -> OpenApiRouter<Arc<AppState>> {

@@ -12,7 +12,7 @@ use crate::domain::resource::Resource;
 use crate::domain::{StateName, Status};
 use crate::http::AppState;
 use crate::http::internal::cursor::Key;
-use crate::http::internal::fields::{self, Country, CustomerText, MAX_TEXT};
+use crate::http::internal::forms::{self, Country, CustomerText};
 use crate::http::internal::page::{Listing, PageQuery, Params};
 use crate::http::problem::ApiError;
 
@@ -37,9 +37,9 @@ use crate::http::problem::ApiError;
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Resource>>, ApiError> {
     params.only(&["status", "state", "market", "customer_reference"])?;
     let filter = Filter {
-        states: states(params.read("status", fields::word)?, params.read("state", fields::word)?),
-        market: params.read("market", fields::country)?,
-        customer_reference: params.read("customer_reference", |text| fields::text(text, MAX_TEXT))?,
+        states: states(params.read("status", forms::word)?, params.read("state", forms::word)?),
+        market: params.read("market", forms::country)?,
+        customer_reference: params.read("customer_reference", forms::customer_text)?,
     };
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| openings::list(connection, &filter, page).await;

@@ -1,112 +1,54 @@
-//! The body of a start request, validated completely.
-
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
+//! The body of a start request.
 
 use crate::acts::start::StartRequest;
 use crate::domain::{Customer, CustomerType, Flow};
-use crate::http::internal::fields::{self, Country, Currency, CustomerText, Email, MAX_TEXT, Wrong};
-use crate::http::problem::ApiError;
+use crate::http::internal::fields::body;
+use crate::http::internal::forms::{Country, Currency, CustomerText, Email};
 
-/// A request for a new account opening.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes the body, which is read field by field")]
-pub struct NewAccountOpening {
-    /// The market of the account: ISO 3166 alpha-2.
-    #[schema(value_type = Country)]
-    market: String,
-    /// The kind of customer.
-    customer_type: CustomerType,
-    /// The currency of the account: ISO 4217.
-    #[schema(value_type = Currency)]
-    currency: String,
-    /// `async`, or `sync`: the legacy flow, which waits up to `SYNC_WAIT` for the answer. If absent, the feature flag
-    /// decides.
-    flow: Option<Flow>,
-    /// The customer of the account.
-    customer: NewCustomer,
-}
-
-/// The customer of a new opening.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes the domain's customer, which knows nothing of the API")]
-pub struct NewCustomer {
-    /// The caller's reference for the customer.
-    #[schema(value_type = CustomerText)]
-    reference: String,
-    /// The legal or personal name.
-    #[schema(value_type = CustomerText)]
-    name: String,
-    /// The customer's e-mail address.
-    #[schema(value_type = Email)]
-    email: String,
-    /// The country of residence: ISO 3166 alpha-2.
-    #[schema(value_type = Country)]
-    country: String,
-}
-
-const FIELDS: [&str; 5] = ["market", "customer_type", "currency", "flow", "customer"];
-const CUSTOMER: [&str; 4] = ["reference", "name", "email", "country"];
-
-/// Parses the body.
-///
-/// # Errors
-/// 400 `unknown-field`, else 422 `validation-failed`, each with all affected fields.
-pub fn read(body: &Map<String, Value>) -> Result<StartRequest, ApiError> {
-    let customer = body.get("customer").and_then(Value::as_object);
-    match customer {
-        Some(customer) => fields::refuse_unknown(&[("", body, &FIELDS), ("/customer", customer, &CUSTOMER)])?,
-        None => fields::refuse_unknown(&[("", body, &FIELDS)])?,
+body!(
+    /// A request for a new account opening.
+    NewAccountOpening {
+        /// The market of the account: ISO 3166 alpha-2.
+        market: Country,
+        /// The kind of customer.
+        customer_type: CustomerType,
+        /// The currency of the account: ISO 4217.
+        currency: Currency,
+        /// `async`, or `sync`: the legacy flow, which waits up to `SYNC_WAIT` for the answer. If absent, the feature flag
+        /// decides.
+        flow: Option<Flow>,
+        /// The customer of the account.
+        customer: NewCustomer,
     }
-    let mut wrong = Wrong::default();
-    let request = read_fields(body, customer, &mut wrong);
-    wrong.or(request)
-}
+);
 
-/// Reads every field before the first missing one ends it.
-fn read_fields(
-    body: &Map<String, Value>,
-    customer: Option<&Map<String, Value>>,
-    wrong: &mut Wrong,
-) -> Option<StartRequest> {
-    let market = wrong.required("", body, "market", fields::country);
-    let customer_type = wrong.required("", body, "customer_type", fields::word);
-    let currency = wrong.required("", body, "currency", fields::currency);
-    let flow = wrong.optional("", body, "flow", fields::word);
-    let customer = match (customer, body.get("customer")) {
-        (Some(customer), _) => read_customer(customer, wrong),
-        (None, None | Some(Value::Null)) => {
-            wrong.add("", "customer", "is required");
-            None
-        }
-        (None, Some(_)) => {
-            wrong.add("", "customer", "must be an object");
-            None
-        }
-    };
-    Some(StartRequest {
-        market: market?,
-        customer_type: customer_type?,
-        currency: currency?,
-        flow,
-        customer: customer?,
-    })
-}
+body!(
+    /// The customer of a new opening.
+    NewCustomer {
+        /// The caller's reference for the customer.
+        reference: CustomerText,
+        /// The legal or personal name.
+        name: CustomerText,
+        /// The customer's e-mail address.
+        email: Email,
+        /// The country of residence: ISO 3166 alpha-2.
+        country: Country,
+    }
+);
 
-fn read_customer(customer: &Map<String, Value>, wrong: &mut Wrong) -> Option<Customer> {
-    let text = |text: &str| fields::text(text, MAX_TEXT);
-    let reference = wrong.required("/customer", customer, "reference", text);
-    let name = wrong.required("/customer", customer, "name", text);
-    let email = wrong.required("/customer", customer, "email", fields::email);
-    let country = wrong.required("/customer", customer, "country", fields::country);
-    Some(Customer { reference: reference?, name: name?, email: email?, country: country? })
+impl From<NewAccountOpening> for StartRequest {
+    fn from(NewAccountOpening { market, customer_type, currency, flow, customer }: NewAccountOpening) -> Self {
+        let NewCustomer { reference, name, email, country } = customer;
+        Self { market, customer_type, currency, flow, customer: Customer { reference, name, email, country } }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::http::internal::fields;
     use crate::http::problem::Kind;
 
     fn body() -> Value {
@@ -115,7 +57,8 @@ mod tests {
     }
 
     fn read(body: &Value) -> Result<StartRequest, (Kind, Vec<String>)> {
-        super::read(body.as_object().unwrap())
+        fields::read::<NewAccountOpening>(body)
+            .map(StartRequest::from)
             .map_err(|error| (error.kind(), error.errors().iter().map(|it| it.pointer.clone()).collect()))
     }
 

@@ -5,21 +5,22 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::acts::Operator;
+use crate::acts::reason::{EvidenceText, ReasonText};
 use crate::acts::resolve::{self, ResolveRequest};
 use crate::domain::bank::{Bic, Iban};
-use crate::domain::text::{self as forms, string_enum};
+use crate::domain::text::{self as forms, form, string_enum};
 use crate::domain::{OpeningId, ProviderRef, Resolution};
 use crate::http::AppState;
 use crate::http::internal::Accepted;
-use crate::http::internal::fields::{self, Takes, Wrong};
-use crate::http::internal::json::JsonObject;
+use crate::http::internal::fields::{Errors, Field, body};
+use crate::http::internal::forms::{ExpectedVersion, text_form, word};
+use crate::http::internal::json::Body;
 use crate::http::internal::path::Id;
-use crate::http::internal::reason::{self, EvidenceText, ReasonText};
 use crate::http::problem::ApiError;
 
 string_enum!(
@@ -35,10 +36,9 @@ string_enum!(
 );
 
 /// The end of an opening: without an account, or with an open account.
-#[derive(ToSchema)]
+#[derive(Debug, ToSchema)]
 #[schema(as = OpeningDecision)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "it describes the body, which is read field by field")]
 pub enum Decision {
     /// Ends without an account.
     Ended(WithoutAccount),
@@ -46,65 +46,108 @@ pub enum Decision {
     Completed(WithAccount),
 }
 
-/// An end without an account. The account's fields may be null.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes the body, which is read field by field")]
-pub struct WithoutAccount {
-    /// The end that the operator chose.
-    #[schema(schema_with = without_account)]
-    outcome: Outcome,
-    /// The reason, for the record; it becomes the opening's reason.
-    #[schema(value_type = ReasonText)]
-    reason: String,
-    /// The evidence for the decision.
-    #[schema(value_type = EvidenceText)]
-    evidence: String,
-    #[schema(schema_with = null)]
-    iban: Option<()>,
-    #[schema(schema_with = null)]
-    bic: Option<()>,
-    #[schema(schema_with = null)]
-    provider_reference: Option<()>,
-    /// The version that the operator saw; 409 `wrong-state` if the opening has moved since.
-    #[schema(schema_with = fields::version)]
-    expected_version: Option<i64>,
+body!(
+    /// An end without an account. The account's fields may be null.
+    WithoutAccount {
+        /// The end that the operator chose.
+        outcome: Ended,
+        /// The reason, for the record; it becomes the opening's reason.
+        reason: ReasonText,
+        /// The evidence for the decision.
+        evidence: EvidenceText,
+        #[schema(required = false)]
+        iban: Absent,
+        #[schema(required = false)]
+        bic: Absent,
+        #[schema(required = false)]
+        provider_reference: Absent,
+        /// The version that the operator saw; 409 `wrong-state` if the opening has moved since.
+        expected_version: Option<ExpectedVersion>,
+    }
+);
+
+body!(
+    /// An end with an open account.
+    WithAccount {
+        /// The end that the operator chose.
+        outcome: Completed,
+        /// The reason, for the record.
+        reason: ReasonText,
+        /// The evidence for the decision.
+        evidence: EvidenceText,
+        /// The account's IBAN. The printed form with spaces is accepted; wrong check digits are refused
+        /// (`validation-failed`).
+        iban: Iban,
+        /// The account's BIC.
+        bic: Bic,
+        /// The provider's tracking id; required if none is known yet.
+        provider_reference: Option<ProviderRef>,
+        /// The version that the operator saw; 409 `wrong-state` if the opening has moved since.
+        expected_version: Option<ExpectedVersion>,
+    }
+);
+
+/// An outcome without an account.
+pub enum Ended {}
+form!(Ended, forms::one_of([Outcome::Rejected, Outcome::Failed].map(Outcome::as_str).into_iter()));
+text_form!(Ended => Outcome, word);
+
+/// The outcome with an account.
+pub enum Completed {}
+form!(Completed, forms::one_of([Outcome::Completed.as_str()].into_iter()));
+text_form!(Completed => Outcome, word);
+
+/// Null, or nothing.
+pub enum Absent {}
+form!(Absent, ObjectBuilder::new().schema_type(Type::Null));
+
+impl Field for Absent {
+    type Value = ();
+
+    fn read(value: Option<&Value>, at: &str, errors: &mut Errors) -> Option<()> {
+        if !matches!(value, None | Some(Value::Null)) {
+            errors.add(at, "only goes with the outcome completed");
+        }
+        Some(())
+    }
 }
 
-/// An end with an open account.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes the body, which is read field by field")]
-pub struct WithAccount {
-    /// The end that the operator chose.
-    #[schema(schema_with = with_account)]
-    outcome: Outcome,
-    /// The reason, for the record.
-    #[schema(value_type = ReasonText)]
-    reason: String,
-    /// The evidence for the decision.
-    #[schema(value_type = EvidenceText)]
-    evidence: String,
-    /// The account's IBAN. The printed form with spaces is accepted; wrong check digits are refused
-    /// (`validation-failed`).
-    iban: Iban,
-    /// The account's BIC.
-    bic: Bic,
-    /// The provider's tracking id; required if none is known yet.
-    provider_reference: Option<ProviderRef>,
-    /// The version that the operator saw; 409 `wrong-state` if the opening has moved since.
-    #[schema(schema_with = fields::version)]
-    expected_version: Option<i64>,
+/// The outcome decides which fields go with it.
+impl Field for Decision {
+    type Value = Self;
+
+    fn read(value: Option<&Value>, at: &str, errors: &mut Errors) -> Option<Self> {
+        let outcome = value.and_then(|it| it["outcome"].as_str());
+        if outcome == Some(Outcome::Completed.as_str()) {
+            WithAccount::read(value, at, errors).map(Self::Completed)
+        } else {
+            WithoutAccount::read(value, at, errors).map(Self::Ended)
+        }
+    }
 }
 
-fn without_account() -> ObjectBuilder {
-    forms::one_of([Outcome::Rejected, Outcome::Failed].map(Outcome::as_str).into_iter())
-}
-
-fn with_account() -> ObjectBuilder {
-    forms::one_of([Outcome::Completed.as_str()].into_iter())
-}
-
-fn null() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Null)
+impl From<Decision> for ResolveRequest {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Ended(WithoutAccount { outcome, reason, evidence, expected_version, .. }) => {
+                let resolution = if outcome == Outcome::Rejected { Resolution::Rejected } else { Resolution::Failed };
+                Self { resolution, reason, evidence, expected_version }
+            }
+            Decision::Completed(WithAccount {
+                iban,
+                bic,
+                provider_reference,
+                reason,
+                evidence,
+                expected_version,
+                ..
+            }) => {
+                let (iban, bic) = (iban.as_str().to_owned(), bic.as_str().to_owned());
+                let resolution = Resolution::Completed { iban, bic, provider_reference };
+                Self { resolution, reason, evidence, expected_version }
+            }
+        }
+    }
 }
 
 /// Ends an account opening: rejected, failed, or completed with an open account.
@@ -127,54 +170,10 @@ pub async fn resolve(
     State(state): State<Arc<AppState>>,
     operator: Operator,
     Id(id): Id,
-    JsonObject(body): JsonObject,
+    Body(decision): Body<Decision>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    resolve::run(&state.acts, &operator, OpeningId(id), read(&body)?).await?;
+    resolve::run(&state.acts, &operator, OpeningId(id), decision.into()).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
-}
-
-const FIELDS: [&str; 7] = ["outcome", "reason", "evidence", "iban", "bic", "provider_reference", "expected_version"];
-const ACCOUNT: [&str; 3] = ["iban", "bic", "provider_reference"];
-
-fn read(body: &Map<String, Value>) -> Result<ResolveRequest, ApiError> {
-    fields::refuse_unknown(&[("", body, &FIELDS)])?;
-    let mut wrong = Wrong::default();
-    let resolution = resolution(body, &mut wrong);
-    let reason = wrong.required("", body, "reason", reason::reason);
-    let evidence = wrong.required("", body, "evidence", reason::evidence);
-    let expected_version = wrong.version(body);
-    let request = resolution.zip(reason).zip(evidence);
-    wrong.or(request.map(|((resolution, reason), evidence)| ResolveRequest {
-        resolution,
-        reason,
-        evidence,
-        expected_version,
-    }))
-}
-
-fn resolution(body: &Map<String, Value>, wrong: &mut Wrong) -> Option<Resolution> {
-    let outcome = wrong.required("", body, "outcome", fields::word::<Outcome>)?;
-    let resolution = match outcome {
-        Outcome::Completed => return completed(body, wrong),
-        Outcome::Rejected => Resolution::Rejected,
-        Outcome::Failed => Resolution::Failed,
-    };
-    for name in ACCOUNT.into_iter().filter(|name| !matches!(body.get(*name), None | Some(Value::Null))) {
-        wrong.add("", name, "only goes with the outcome completed");
-    }
-    Some(resolution)
-}
-
-fn completed(body: &Map<String, Value>, wrong: &mut Wrong) -> Option<Resolution> {
-    let iban = wrong.required("", body, "iban", iban);
-    let bic = wrong.required("", body, "bic", |text| Bic::parse(text).map_err(str::to_owned));
-    let reference = |text: &str| ProviderRef::new(text).map_err(str::to_owned);
-    let provider_reference = wrong.optional("", body, "provider_reference", reference);
-    Some(Resolution::Completed { iban: iban?.as_str().to_owned(), bic: bic?.as_str().to_owned(), provider_reference })
-}
-
-fn iban(text: &str) -> Result<Iban, Takes> {
-    Iban::parse(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -182,19 +181,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::internal::fields;
     use crate::http::problem::Kind;
 
     const IBAN: &str = "BE68539007547034";
 
+    fn read(body: &Value) -> ResolveRequest {
+        fields::read::<Decision>(body).unwrap().into()
+    }
+
     fn refused(body: &Value) -> (Kind, Vec<String>) {
-        let error = read(body.as_object().unwrap()).unwrap_err();
+        let error = fields::read::<Decision>(body).unwrap_err();
         (error.kind(), error.errors().iter().map(|it| it.pointer.clone()).collect())
     }
 
     #[test]
     fn a_decision_is_read_as_it_stands_and_an_account_in_electronic_form() {
         let body = json!({"outcome": "failed", "reason": "gone", "evidence": "a letter"});
-        let request = read(body.as_object().unwrap()).unwrap();
+        let request = read(&body);
         assert_eq!((request.resolution, request.reason.as_str()), (Resolution::Failed, "gone"));
         let body = json!({"outcome": "completed", "reason": "r", "evidence": "e", "iban": "be68 5390 0754 7034",
                           "bic": "nexubebb", "provider_reference": "aor_1"});
@@ -203,7 +207,7 @@ mod tests {
             bic: "NEXUBEBB".to_owned(),
             provider_reference: Some(ProviderRef::new("aor_1").unwrap()),
         };
-        assert_eq!(read(body.as_object().unwrap()).unwrap().resolution, expected);
+        assert_eq!(read(&body).resolution, expected);
     }
 
     #[test]
@@ -212,7 +216,7 @@ mod tests {
         assert_eq!(refused(&json!({})), all(&["/outcome", "/reason", "/evidence"]));
         let wrong = json!({"outcome": "completed", "reason": "", "evidence": 1, "iban": "BE68539007547035", "bic": "x",
                            "provider_reference": ""});
-        assert_eq!(refused(&wrong), all(&["/iban", "/bic", "/provider_reference", "/reason", "/evidence"]));
+        assert_eq!(refused(&wrong), all(&["/reason", "/evidence", "/iban", "/bic", "/provider_reference"]));
         for outcome in ["failed", "rejected"] {
             let body = json!({"outcome": outcome, "reason": "r", "evidence": "e", "iban": IBAN, "bic": "NEXUBEBB",
                               "provider_reference": "aor_1"});

@@ -7,13 +7,13 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::request::{self, NewAccountOpening};
+use super::request::NewAccountOpening;
 use crate::acts::Caller;
 use crate::acts::start::{self, StartError, Started};
 use crate::domain::resource::Resource;
 use crate::domain::text::{self as forms, form};
 use crate::http::AppState;
-use crate::http::internal::json::JsonObject;
+use crate::http::internal::json::Body;
 use crate::http::problem::{ApiError, Kind};
 
 /// The header that makes repeats safe.
@@ -68,9 +68,9 @@ pub async fn start(
     State(state): State<Arc<AppState>>,
     caller: Caller,
     IdempotencyKey(key): IdempotencyKey,
-    JsonObject(body): JsonObject,
+    Body(body): Body<NewAccountOpening>,
 ) -> Result<Response, ApiError> {
-    Ok(respond(start::run(&state.acts, &caller, key, request::read(&body)?).await?))
+    Ok(respond(start::run(&state.acts, &caller, key, body.into()).await?))
 }
 
 impl From<StartError> for ApiError {

@@ -9,9 +9,9 @@ use axum::http::StatusCode;
 use crate::acts::{Operator, discard_work};
 use crate::http::AppState;
 use crate::http::internal::Accepted;
-use crate::http::internal::json::JsonObject;
+use crate::http::internal::json::Body;
 use crate::http::internal::path::Id;
-use crate::http::internal::reason::{self, Reason};
+use crate::http::internal::reason::Reason;
 use crate::http::problem::ApiError;
 
 /// Ends waiting work: it is not tried again.
@@ -34,8 +34,8 @@ pub async fn discard(
     State(state): State<Arc<AppState>>,
     operator: Operator,
     Id(id): Id,
-    JsonObject(body): JsonObject,
+    Body(Reason { reason }): Body<Reason>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    discard_work::run(&state.acts, &operator, id, reason::read(&body)?).await?;
+    discard_work::run(&state.acts, &operator, id, reason).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
 }

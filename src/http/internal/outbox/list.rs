@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::db::outbox::{self, Place, Waiting};
 use crate::domain::Topic;
 use crate::http::AppState;
-use crate::http::internal::fields;
+use crate::http::internal::forms;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::problem::ApiError;
 
@@ -65,7 +65,7 @@ impl From<Waiting> for WaitingWork {
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<WaitingWork>>, ApiError> {
     params.only(&["topic"])?;
-    let topic: Option<Topic> = params.read("topic", fields::word)?;
+    let topic: Option<Topic> = params.read("topic", forms::word)?;
     let page = params.page::<Place>()?;
     let work = async move |connection: &mut PgConnection| outbox::list(connection, topic, one_more(&page)).await;
     let rows = state.read(work).await?;

@@ -5,39 +5,34 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{ProviderName, provider};
+use super::ProviderName;
 use crate::acts::Operator;
+use crate::acts::reason::ReasonText;
 use crate::acts::reverify_all::{self, Reverified, ReverifyAllRequest};
-use crate::clock::Time;
 use crate::db::refused_webhooks::{Cause, ReverifyFilter};
 use crate::http::AppState;
-use crate::http::internal::fields::{self, Timestamp, Wrong};
-use crate::http::internal::json::JsonObject;
-use crate::http::internal::reason::{self, ReasonText};
+use crate::http::internal::fields::body;
+use crate::http::internal::forms::Timestamp;
+use crate::http::internal::json::Body;
 use crate::http::problem::ApiError;
 
-/// The filter and the reason of a repeated verification.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes the body, of which only the values are kept")]
-pub struct WhichToVerify {
-    /// The reason, for the record.
-    #[schema(value_type = ReasonText)]
-    reason: String,
-    /// Only requests to this provider's path.
-    #[schema(value_type = Option<ProviderName>)]
-    provider: Option<String>,
-    /// Only requests refused for this cause.
-    cause: Option<Cause>,
-    /// Only requests received at this time or later.
-    #[schema(value_type = Option<Timestamp>)]
-    since: Option<Time>,
-    /// Only requests received before this time.
-    #[schema(value_type = Option<Timestamp>)]
-    until: Option<Time>,
-}
+body!(
+    /// The filter and the reason of a repeated verification.
+    WhichToVerify {
+        /// The reason, for the record.
+        reason: ReasonText,
+        /// Only requests to this provider's path.
+        provider: Option<ProviderName>,
+        /// Only requests refused for this cause.
+        cause: Option<Cause>,
+        /// Only requests received at this time or later.
+        since: Option<Timestamp>,
+        /// Only requests received before this time.
+        until: Option<Timestamp>,
+    }
+);
 
 /// The result of a repeated verification.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
@@ -67,9 +62,9 @@ pub struct VerifiedAgain {
 pub async fn reverify_all(
     State(state): State<Arc<AppState>>,
     operator: Operator,
-    JsonObject(body): JsonObject,
+    Body(body): Body<WhichToVerify>,
 ) -> Result<Json<VerifiedAgain>, ApiError> {
-    Ok(Json(reverify_all::run(&state.acts, &operator, read(&body)?).await?.into()))
+    Ok(Json(reverify_all::run(&state.acts, &operator, body.into()).await?.into()))
 }
 
 impl From<Reverified> for VerifiedAgain {
@@ -78,35 +73,29 @@ impl From<Reverified> for VerifiedAgain {
     }
 }
 
-fn read(body: &Map<String, Value>) -> Result<ReverifyAllRequest, ApiError> {
-    fields::refuse_unknown(&[("", body, &["reason", "provider", "cause", "since", "until"])])?;
-    let mut wrong = Wrong::default();
-    let reason = wrong.required("", body, "reason", reason::reason);
-    let filter = ReverifyFilter {
-        provider: wrong.optional("", body, "provider", provider),
-        cause: wrong.optional("", body, "cause", fields::word),
-        since: wrong.optional("", body, "since", fields::timestamp),
-        until: wrong.optional("", body, "until", fields::timestamp),
-    };
-    wrong.or(reason).map(|reason| ReverifyAllRequest { filter, reason })
+impl From<WhichToVerify> for ReverifyAllRequest {
+    fn from(WhichToVerify { reason, provider, cause, since, until }: WhichToVerify) -> Self {
+        Self { filter: ReverifyFilter { provider, cause, since, until }, reason }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::http::internal::fields;
     use crate::http::problem::Kind;
 
     #[test]
     fn what_is_asked_for_needs_a_reason_and_may_be_narrowed() {
-        let ask = |body: Value| read(body.as_object().unwrap()).map_err(|error| error.kind());
-        let ReverifyAllRequest { reason, filter } =
+        let ask = |body: Value| fields::read::<WhichToVerify>(&body).map_err(|error| error.kind());
+        let WhichToVerify { reason, cause, since, until, .. } =
             ask(json!({"reason": "x", "provider": "nexusbank", "cause": "signature_wrong",
             "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T01:00:00+01:00"}))
             .unwrap();
-        assert_eq!((reason.as_str(), filter.cause), ("x", Some(Cause::SignatureWrong)));
-        assert_eq!(filter.until.unwrap() - filter.since.unwrap(), chrono::TimeDelta::days(1));
+        assert_eq!((reason.as_str(), cause), ("x", Some(Cause::SignatureWrong)));
+        assert_eq!(until.unwrap() - since.unwrap(), chrono::TimeDelta::days(1));
         for wrong in [
             json!({}),
             json!({"reason": ""}),

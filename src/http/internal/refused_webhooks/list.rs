@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{ProviderName, RefusedWebhook, provider};
 use crate::db::refused_webhooks::{self, Cause};
 use crate::http::AppState;
-use crate::http::internal::fields;
+use crate::http::internal::forms;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::problem::ApiError;
 
@@ -35,7 +35,7 @@ pub async fn list(
 ) -> Result<Json<Listing<RefusedWebhook>>, ApiError> {
     params.only(&["provider", "cause"])?;
     let provider = params.read("provider", provider)?;
-    let cause: Option<Cause> = params.read("cause", fields::word)?;
+    let cause: Option<Cause> = params.read("cause", forms::word)?;
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| {
         refused_webhooks::list(connection, provider.as_deref(), cause.map(Cause::as_str), one_more(&page)).await

@@ -17,7 +17,8 @@ use uuid::Uuid;
 use crate::db::refused_webhooks::{Cause, Row};
 use crate::domain::text::{self as forms, form};
 use crate::http::AppState;
-use crate::http::internal::fields::{self, Takes};
+use crate::http::internal::fields::Takes;
+use crate::http::internal::forms::text_form;
 
 /// The maximum length of a provider's name, in characters.
 const MAX_NAME: usize = 64;
@@ -77,12 +78,13 @@ impl From<Row> for RefusedWebhook {
     }
 }
 
-/// The schema of [`provider`].
+/// The name of a provider, as a path gave it.
 pub enum ProviderName {}
+text_form!(ProviderName => String, provider);
 form!(ProviderName, forms::line(MAX_NAME).examples(["nexusbank"]));
 
 fn provider(text: &str) -> Result<String, Takes> {
-    fields::text(text, MAX_NAME)
+    forms::check_line(text, MAX_NAME)
 }
 
 pub fn router() -> OpenApiRouter<Arc<AppState>> {

@@ -9,9 +9,9 @@ use axum::http::StatusCode;
 use crate::acts::{self, Operator};
 use crate::http::AppState;
 use crate::http::internal::Accepted;
-use crate::http::internal::json::JsonObject;
+use crate::http::internal::json::Body;
 use crate::http::internal::path::Id;
-use crate::http::internal::reason::{self, Reason};
+use crate::http::internal::reason::Reason;
 use crate::http::problem::ApiError;
 
 /// Verifies a refused request again with the current secrets, judging its signed time as of receipt, and stores it in
@@ -33,8 +33,8 @@ pub async fn reverify(
     State(state): State<Arc<AppState>>,
     operator: Operator,
     Id(id): Id,
-    JsonObject(body): JsonObject,
+    Body(Reason { reason }): Body<Reason>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    acts::reverify::run(&state.acts, &operator, id, reason::read(&body)?).await?;
+    acts::reverify::run(&state.acts, &operator, id, reason).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
 }

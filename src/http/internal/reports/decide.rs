@@ -10,9 +10,9 @@ use crate::acts::Operator;
 use crate::acts::decide_report::{self, Verdict};
 use crate::http::AppState;
 use crate::http::internal::Accepted;
-use crate::http::internal::json::JsonObject;
+use crate::http::internal::json::Body;
 use crate::http::internal::path::Id;
-use crate::http::internal::reason::{self, Reason};
+use crate::http::internal::reason::Reason;
 use crate::http::problem::ApiError;
 
 type Answer = Result<(StatusCode, Json<Accepted>), ApiError>;
@@ -30,7 +30,7 @@ type Answer = Result<(StatusCode, Json<Accepted>), ApiError>;
         (status = 409, description = "`wrong-state`: the report is not held"),
     ),
 )]
-pub async fn release(state: State<Arc<AppState>>, operator: Operator, id: Id, body: JsonObject) -> Answer {
+pub async fn release(state: State<Arc<AppState>>, operator: Operator, id: Id, body: Body<Reason>) -> Answer {
     decide(state, operator, id, body, Verdict::Release).await
 }
 
@@ -47,7 +47,7 @@ pub async fn release(state: State<Arc<AppState>>, operator: Operator, id: Id, bo
         (status = 409, description = "`wrong-state`: the report has had its effects"),
     ),
 )]
-pub async fn discard(state: State<Arc<AppState>>, operator: Operator, id: Id, body: JsonObject) -> Answer {
+pub async fn discard(state: State<Arc<AppState>>, operator: Operator, id: Id, body: Body<Reason>) -> Answer {
     decide(state, operator, id, body, Verdict::Discard).await
 }
 
@@ -55,9 +55,9 @@ async fn decide(
     State(state): State<Arc<AppState>>,
     operator: Operator,
     Id(id): Id,
-    JsonObject(body): JsonObject,
+    Body(Reason { reason }): Body<Reason>,
     verdict: Verdict,
 ) -> Answer {
-    decide_report::run(&state.acts, &operator, id, verdict, reason::read(&body)?).await?;
+    decide_report::run(&state.acts, &operator, id, verdict, reason).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted::new())))
 }

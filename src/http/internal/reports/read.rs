@@ -20,7 +20,7 @@ use crate::db::report_rows::{self, Row};
 use crate::db::reports::{self, BadRow, Filter};
 use crate::db::{self, describe};
 use crate::http::AppState;
-use crate::http::internal::fields;
+use crate::http::internal::forms;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
 use crate::http::internal::path::Id;
 use crate::http::problem::{ApiError, Kind};
@@ -48,11 +48,11 @@ const MAX_NAME: usize = 255;
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Report>>, ApiError> {
     params.only(&["provider", "kind", "state"])?;
-    let kind: Option<row::Kind> = params.read("kind", fields::word)?;
-    let in_state: Option<ReportState> = params.read("state", fields::word)?;
+    let kind: Option<row::Kind> = params.read("kind", forms::word)?;
+    let in_state: Option<ReportState> = params.read("state", forms::word)?;
     let filter = Filter {
         id: None,
-        provider: params.read("provider", |text| fields::text(text, MAX_NAME))?,
+        provider: params.read("provider", |text| forms::check_line(text, MAX_NAME))?,
         kind: kind.map(|it| it.to_string()),
         state: in_state.map(|it| it.to_string()),
     };
@@ -146,7 +146,7 @@ pub async fn rows(
     params: Params,
 ) -> Result<Json<Listing<ReportRow>>, ApiError> {
     params.only(&["class"])?;
-    let class: Option<Class> = params.read("class", fields::word)?;
+    let class: Option<Class> = params.read("class", forms::word)?;
     let page = params.page()?;
     let limit = page.limit;
     found(&state, id).await?;

@@ -20,7 +20,7 @@ use crate::acts::upload_report::{self, UploadRequest};
 use crate::db::reports;
 use crate::http::AppState;
 use crate::http::body;
-use crate::http::internal::fields;
+use crate::http::internal::forms;
 use crate::http::internal::page::Params;
 use crate::http::internal::path::uuid;
 use crate::http::problem::{ApiError, FieldError, Kind};
@@ -123,11 +123,11 @@ struct Asked {
 impl Asked {
     fn read(params: &Params) -> Result<Self, ApiError> {
         params.only(&["provider", "kind", "format", "file_name", "dry_run", "supersedes"])?;
-        let name = |text: &str| fields::text(text, MAX_NAME);
+        let name = |text: &str| forms::check_line(text, MAX_NAME);
         let required = |pointer: &str| ApiError::field(pointer, "is required");
         Ok(Self {
             provider: params.read("provider", name)?.ok_or_else(|| required("/provider"))?,
-            kind: params.read("kind", fields::word)?.ok_or_else(|| required("/kind"))?,
+            kind: params.read("kind", forms::word)?.ok_or_else(|| required("/kind"))?,
             format: params.read("format", name)?,
             file_name: params.read("file_name", name)?,
             dry_run: params.read("dry_run", boolean)?.unwrap_or_default(),

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::request::SetStatus;
-use super::json::JsonObject;
+use super::json::Body;
 use super::path::uuid;
 use crate::acts::Operator;
 use crate::db::openings;
@@ -49,10 +49,9 @@ pub struct Sent {
 pub async fn set_status(
     State(state): State<Arc<AppState>>,
     operator: Operator,
-    JsonObject(body): JsonObject,
+    Body(asked): Body<SetStatus>,
 ) -> Result<(StatusCode, Json<Sent>), ApiError> {
-    let asked = SetStatus::read(&body)?;
-    let opening = find(&state, &asked.account_opening_request_id).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let opening = find(&state, asked.account_opening_request_id.clone()).await?.ok_or(ApiError::new(Kind::NotFound))?;
     let name = opening.request.provider.clone();
     let provider =
         state.outside.providers.get(&name).ok_or_else(|| ApiError::internal("the opening's provider is unknown"))?;
@@ -73,9 +72,7 @@ pub async fn set_status(
 }
 
 /// Finds the opening by tracking id, else by our id.
-async fn find(state: &AppState, id: &str) -> Result<Option<Opening>, ApiError> {
-    // An invalid tracking id is not looked up: the database refuses U+0000.
-    let Ok(reference) = ProviderRef::new(id) else { return Ok(None) };
+async fn find(state: &AppState, reference: ProviderRef) -> Result<Option<Opening>, ApiError> {
     let work = async move |connection: &mut PgConnection| {
         let reference = reference.to_string();
         let ours = uuid(&reference);

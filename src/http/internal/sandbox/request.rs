@@ -1,13 +1,10 @@
 //! The validated request to the sandbox.
 
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
-
 use crate::domain::bank::made_up_iban;
 use crate::domain::text::{self as forms, form, string_enum};
 use crate::domain::{Opening, ProviderRef, Report, Verdict};
-use crate::http::internal::fields::{self, Takes, Wrong};
-use crate::http::problem::ApiError;
+use crate::http::internal::fields::{Takes, body};
+use crate::http::internal::forms::text_form;
 
 /// The BIC of generated IBANs.
 const BIC: &str = "NEXUBEBB";
@@ -42,48 +39,23 @@ impl SandboxStatus {
     }
 }
 
-/// The provider's message to simulate.
-#[derive(Clone, Debug, ToSchema)]
-pub struct SetStatus {
-    /// The provider's tracking id, or our id of the opening.
-    #[schema(value_type = ProviderRef)]
-    pub account_opening_request_id: String,
-    /// The provider's status word.
-    status: SandboxStatus,
-    /// The IBAN; generated for a completion if absent.
-    #[schema(value_type = Option<SandboxText>)]
-    iban: Option<String>,
-    /// The BIC; generated for a completion if absent.
-    #[schema(value_type = Option<SandboxText>)]
-    bic: Option<String>,
-    /// The reason of a rejection.
-    #[schema(value_type = Option<SandboxText>)]
-    rejection_reason: Option<String>,
-}
+body!(
+    /// The provider's message to simulate.
+    SetStatus {
+        /// The provider's tracking id, or our id of the opening, which has the same form.
+        account_opening_request_id: ProviderRef,
+        /// The provider's status word.
+        status: SandboxStatus,
+        /// The IBAN; generated for a completion if absent.
+        iban: Option<SandboxText>,
+        /// The BIC; generated for a completion if absent.
+        bic: Option<SandboxText>,
+        /// The reason of a rejection.
+        rejection_reason: Option<SandboxText>,
+    }
+);
 
 impl SetStatus {
-    /// Parses the body.
-    ///
-    /// # Errors
-    /// 400 `unknown-field`, 422 `validation-failed`.
-    pub fn read(body: &Map<String, Value>) -> Result<Self, ApiError> {
-        let known = ["account_opening_request_id", "status", "iban", "bic", "rejection_reason"];
-        fields::refuse_unknown(&[("", body, &known)])?;
-        let mut wrong = Wrong::default();
-        let id = wrong.required("", body, "account_opening_request_id", id);
-        let status = wrong.required("", body, "status", fields::word);
-        let mut said = |name| wrong.optional("", body, name, text);
-        let (iban, bic, rejection_reason) = (said("iban"), said("bic"), said("rejection_reason"));
-        let asked = id.zip(status).map(|(account_opening_request_id, status)| Self {
-            account_opening_request_id,
-            status,
-            iban,
-            bic,
-            rejection_reason,
-        });
-        wrong.or(asked)
-    }
-
     /// The simulated report about `opening`. An empty text is sent unchanged, to test a completion without an account.
     #[must_use]
     pub fn report(self, opening: &Opening) -> Report {
@@ -101,8 +73,9 @@ impl SetStatus {
     }
 }
 
-/// The schema of [`text`].
+/// A text of the message; it may be empty.
 pub enum SandboxText {}
+text_form!(SandboxText => String, text);
 form!(SandboxText, forms::text().max_length(Some(MAX_TEXT)));
 
 fn text(text: &str) -> Result<String, Takes> {
@@ -112,24 +85,16 @@ fn text(text: &str) -> Result<String, Takes> {
     Ok(text.to_owned())
 }
 
-/// Our id has the form of a tracking id, too.
-fn id(text: &str) -> Result<String, Takes> {
-    ProviderRef::new(text).map(|it| it.as_str().to_owned()).map_err(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::http::internal::fields;
     use crate::http::problem::Kind;
 
-    /// Parses the body.
-    ///
-    /// # Errors
-    /// 400 `unknown-field`, 422 `validation-failed`.
-    pub fn read(body: &Value) -> Result<SetStatus, (Kind, Vec<String>)> {
-        SetStatus::read(body.as_object().unwrap())
+    fn read(body: &Value) -> Result<SetStatus, (Kind, Vec<String>)> {
+        fields::read::<SetStatus>(body)
             .map_err(|error| (error.kind(), error.errors().iter().map(|it| it.pointer.clone()).collect()))
     }
 
