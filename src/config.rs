@@ -143,10 +143,13 @@ impl RawHistory {
     pub fn checked(&self) -> Result<(Database, Option<HistoryKey>), Vec<SettingError>> {
         let mut check = Checker::default();
         let database = self.database.check(&mut check);
-        let text = self.history_key.as_ref();
-        let key = check.optional_secret("HISTORY_KEY", text, parse::HISTORY_KEY, parse::history_key);
+        let key = history_key(&mut check, self.history_key.as_ref());
         check.finish((database, key))
     }
+}
+
+fn history_key(check: &mut Checker, text: Option<&String>) -> Option<HistoryKey> {
+    check.optional_secret("HISTORY_KEY", text, parse::HISTORY_KEY, parse::history_key)
 }
 
 impl RawSettings {
@@ -167,12 +170,7 @@ impl RawSettings {
             internal_addr: check.address("INTERNAL_ADDR", &self.internal_addr),
             keep_alive: check.duration("KEEP_ALIVE", &self.keep_alive),
             api_tokens: check.secret("API_TOKENS", &self.api_tokens, parse::TOKENS, parse::tokens),
-            history_key: check.optional_secret(
-                "HISTORY_KEY",
-                self.history_key.as_ref(),
-                parse::HISTORY_KEY,
-                parse::history_key,
-            ),
+            history_key: history_key(&mut check, self.history_key.as_ref()),
             dashboard_url: check.url("DASHBOARD_URL", &self.dashboard_url),
             event_subscribers: check.secret(
                 "EVENT_SUBSCRIBERS",

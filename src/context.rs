@@ -44,7 +44,7 @@ pub struct Policies {
     /// How long a fact that matches no opening is retried.
     pub parked_ttl: TimeDelta,
     /// The maximum of due facts before the inbox accepts no more.
-    pub most_waiting: i64,
+    pub max_waiting: i64,
     pub reconciliation: ReconciliationSettings,
     /// How long finished facts and work stay in inbox and outbox.
     pub archive_after: TimeDelta,

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::{ActError, Acts, Operator};
 use crate::clock::Time;
-use crate::db::backfills::Cause;
+use crate::db::backfills::{self, Cause};
 use crate::db::operator_actions::Action;
 use crate::db::{self, operator_actions};
-use crate::workers::backfill::{self, request as insert};
+use crate::workers::backfill;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackfillRequest {
@@ -27,27 +27,60 @@ pub struct BackfillRequest {
 /// # Errors
 /// When the provider has no list, `since` is in the future, or the database is away.
 pub async fn run(acts: &Acts, operator: &Operator, request: BackfillRequest) -> Result<Uuid, ActError> {
-    let BackfillRequest { provider, reason, since } = request;
-    let action = acts.record(&operator.name(), "backfill_provider", &provider, reason.clone());
-    let since = since.map(|since| from(since, action.at)).transpose()?;
-    if !acts.outside.providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
-        return Err(ActError::WrongState("this provider has no list"));
-    }
-    let by = Some((action.who.clone(), reason));
-    let (id, provider) = (acts.shell.ids.next(), provider.to_owned());
-    let asked = backfill::BackfillRequest { id, provider, since, away_since: None, cause: Cause::Operator, by };
+    let action = acts.record(&operator.name(), "backfill_provider", &request.provider, request.reason.clone());
+    let asked = asked(acts, operator, &request, action.at)?;
     let overlap = acts.settings.catch_up_overlap;
     let work = async move |connection: &mut PgConnection| {
-        let id = insert(connection, &asked, overlap, action.at).await?;
+        let id = backfill::request(connection, &asked, overlap, action.at).await?;
         let action = Action { detail: json!({"backfill_id": id, "since": asked.since}), ..action.clone() };
         operator_actions::insert(connection, &action).await?;
         Ok::<_, sqlx::Error>(id)
     };
-    let id = db::in_one_commit(&acts.cell.pool, work).await?;
-    let id = id.ok_or_else(|| ActError::Internal("a requested backfill was not inserted".to_owned()))?;
+    let id = db::in_one_commit(&acts.cell.pool, work).await?.ok_or_else(not_inserted)?;
     acts.cell.wakers.backfill.notify_one();
     tracing::info!(provider = request.provider, backfill.id = %id, "an operator requested a backfill");
     Ok(id)
+}
+
+/// A backfill as it would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// From when on the list would be read.
+    pub since: Time,
+    /// The pending backfill that goes back as far and would serve the request.
+    pub served_by: Option<Uuid>,
+}
+
+/// # Errors
+/// As [`run`].
+pub async fn rehearse(acts: &Acts, operator: &Operator, request: BackfillRequest) -> Result<Preview, ActError> {
+    let now = acts.shell.clock.now();
+    let asked = asked(acts, operator, &request, now)?;
+    let overlap = acts.settings.catch_up_overlap;
+    let work = async move |connection: &mut PgConnection| {
+        let new = backfill::to_insert(connection, &asked, overlap, now).await?.ok_or_else(not_inserted)?;
+        Ok(Preview { since: new.since, served_by: backfills::serving(connection, &new).await? })
+    };
+    db::with_retries(&acts.cell.pool, work).await
+}
+
+fn asked(
+    acts: &Acts,
+    operator: &Operator,
+    request: &BackfillRequest,
+    now: Time,
+) -> Result<backfill::BackfillRequest, ActError> {
+    let since = request.since.map(|since| from(since, now)).transpose()?;
+    if !acts.outside.providers.get(request.provider).is_some_and(|it| it.capabilities().list_since) {
+        return Err(ActError::WrongState("this provider has no list"));
+    }
+    let (id, provider) = (acts.shell.ids.next(), request.provider.to_owned());
+    let by = Some((operator.name().to_string(), request.reason.clone()));
+    Ok(backfill::BackfillRequest { id, provider, since, away_since: None, cause: Cause::Operator, by })
+}
+
+fn not_inserted() -> ActError {
+    ActError::Internal("a requested backfill was not inserted".to_owned())
 }
 
 /// In the microseconds that the database keeps, and not before 1970. A time in the future is refused: a list from then on would

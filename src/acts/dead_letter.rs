@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ActError, Acts, Operator};
+use super::{ActError, Acts, Once, Operator};
 use crate::db::dead_letters::{self, Act, Acted, Letter};
 use crate::db::operator_actions::Action;
 use crate::db::{self, operator_actions};
@@ -45,11 +45,11 @@ async fn once(connection: &mut PgConnection, id: Uuid, act: Act, action: &Action
     Ok((letter, acted))
 }
 
-pub(super) async fn rehearse(acts: &Acts, id: Uuid, act: Act) -> Result<Letter, ActError> {
+pub(super) async fn rehearse(acts: &Acts, id: Uuid, act: Act) -> Result<Once<Letter>, ActError> {
     let work = async move |connection: &mut PgConnection| {
         let letter = read(connection, id).await?;
-        act_result(dead_letters::check(connection, id, act).await?)?;
-        Ok(letter)
+        let acted = act_result(dead_letters::check(connection, id, act).await?)?;
+        Ok(if acted == Acted::Already { Once::Already } else { Once::Now(letter) })
     };
     db::with_retries(&acts.cell.pool, work).await
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ActError, Acts, Operator, about_opening};
+use super::{ActError, Acts, Once, Operator, about_opening};
 use crate::db::outbox::{self, Discarded};
 use crate::db::{self, operator_actions};
 use crate::domain::Topic;
@@ -23,19 +23,32 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> 
         }
         Ok::<_, sqlx::Error>(discarded)
     };
-    match db::in_one_commit(&acts.cell.pool, work).await? {
-        Discarded::Now(opening, topic) => {
-            tracing::info!(opening.id = %opening, outbox.id = %id, topic, "an operator discarded pending work");
-            // Later work on the same ticket may have waited for this.
-            if let Ok(topic) = topic.parse::<Topic>() {
-                acts.cell.wakers.relay(topic).notify_one();
-            }
+    if let Once::Now((opening, topic)) = once(db::in_one_commit(&acts.cell.pool, work).await?)? {
+        tracing::info!(opening.id = %opening, outbox.id = %id, topic, "an operator discarded pending work");
+        // Later work on the same ticket may have waited for this.
+        if let Ok(topic) = topic.parse::<Topic>() {
+            acts.cell.wakers.relay(topic).notify_one();
         }
-        Discarded::Already => {}
-        Discarded::WaitsNoLonger => {
-            return Err(ActError::WrongState("the work no longer waits: it was done, or is a dead letter"));
-        }
-        Discarded::NotFound => return Err(ActError::NotFound),
     }
     Ok(())
+}
+
+/// The opening and the topic of the work that would be ended.
+///
+/// # Errors
+/// As [`run`].
+pub async fn rehearse(acts: &Acts, _: &Operator, id: Uuid) -> Result<Once<(Uuid, String)>, ActError> {
+    let work = async move |connection: &mut PgConnection| outbox::check(connection, id).await;
+    once(db::with_retries(&acts.cell.pool, work).await?)
+}
+
+fn once(discarded: Discarded) -> Result<Once<(Uuid, String)>, ActError> {
+    match discarded {
+        Discarded::Now(opening, topic) => Ok(Once::Now((opening, topic))),
+        Discarded::Already => Ok(Once::Already),
+        Discarded::WaitsNoLonger => {
+            Err(ActError::WrongState("the work no longer waits: it was done, or is a dead letter"))
+        }
+        Discarded::NotFound => Err(ActError::NotFound),
+    }
 }

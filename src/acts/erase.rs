@@ -5,7 +5,7 @@
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{ActError, Acts, Operator, about_opening, as_expected, locked, seen};
+use super::{ActError, Acts, Once, Operator, about_opening, as_expected, locked, seen};
 use crate::db::{self, erasure, operator_actions};
 use crate::domain::{Opening, OpeningId};
 
@@ -13,13 +13,6 @@ use crate::domain::{Opening, OpeningId};
 pub struct EraseRequest {
     pub reason: String,
     pub expected_version: Option<i64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Erased {
-    Now,
-    /// It was erased before. A repeat empties messages about it that came since, and is not recorded.
-    Already,
 }
 
 /// # Errors
@@ -32,8 +25,9 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: Erase
         let opening = as_expected(locked(connection, id).await?, expected_version)?;
         let erased = check(&opening)?;
         match erased {
-            Erased::Already => erasure::again(connection, &opening, action.at).await?,
-            Erased::Now => {
+            // Empties messages about it that came since, and is not recorded.
+            Once::Already => erasure::again(connection, &opening, action.at).await?,
+            Once::Now(()) => {
                 erasure::erase(connection, &opening, action.at).await?;
                 // After the erasure, which empties what earlier acts said.
                 operator_actions::insert(connection, &action).await?;
@@ -41,7 +35,7 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: Erase
         }
         Ok::<_, ActError>(erased)
     };
-    if db::in_one_commit(&acts.cell.pool, work).await? == Erased::Now {
+    if db::in_one_commit(&acts.cell.pool, work).await? == Once::Now(()) {
         tracing::info!(opening.id = %id, "an operator erased the personal data of an opening");
     }
     Ok(())
@@ -49,17 +43,17 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: Erase
 
 /// # Errors
 /// As [`run`].
-pub async fn rehearse(acts: &Acts, _: &Operator, id: OpeningId, request: EraseRequest) -> Result<Erased, ActError> {
+pub async fn rehearse(acts: &Acts, _: &Operator, id: OpeningId, request: EraseRequest) -> Result<Once<()>, ActError> {
     let work = async move |connection: &mut PgConnection| check(&seen(connection, id, request.expected_version).await?);
     db::with_retries(&acts.cell.pool, work).await
 }
 
-fn check(opening: &Opening) -> Result<Erased, ActError> {
+fn check(opening: &Opening) -> Result<Once<()>, ActError> {
     if opening.state.erased_at().is_some() {
-        return Ok(Erased::Already);
+        return Ok(Once::Already);
     }
     if opening.state_name().is_terminal() {
-        return Ok(Erased::Now);
+        return Ok(Once::Now(()));
     }
     Err(ActError::WrongState("the opening has not ended: its data is still needed"))
 }

@@ -63,3 +63,23 @@ pub async fn run(
     gate.decide(forced);
     Ok(row)
 }
+
+/// The override that holds, and the override that would hold; none: automatic control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    pub now: Option<Row>,
+    pub then: Option<Forced>,
+}
+
+/// # Errors
+/// As [`run`].
+pub async fn rehearse(
+    acts: &Acts,
+    _: &Operator,
+    gate: &Gate,
+    request: &ForceBreakerRequest,
+) -> Result<Preview, ActError> {
+    let rows = db::with_retries(&acts.cell.pool, breakers::all).await?;
+    let now = rows.into_iter().find(|row| row.is_of(gate.system(), gate.operation()));
+    Ok(Preview { now, then: request.forced })
+}

@@ -67,6 +67,13 @@ pub struct Acts {
     pub stopping: CancellationToken,
 }
 
+/// An act that changes nothing on its repeat: it is done now (in a rehearsal: would be), or was done before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once<T> {
+    Now(T),
+    Already,
+}
+
 impl Acts {
     /// The record of an act. Make it before the work, so that every try records the same act.
     fn record(&self, who: &str, action: &str, subject: &impl ToString, reason: String) -> Action {

@@ -5,14 +5,27 @@
 
 use std::sync::Arc;
 
-use crate::config::Role;
+use crate::config::{Role, Token};
 
 /// The holder of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// The token's name: it stands in logs and in the record of acts.
-    pub name: Arc<str>,
-    pub role: Role,
+    name: Arc<str>,
+    role: Role,
+}
+
+impl Principal {
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl From<&Token> for Principal {
+    fn from(token: &Token) -> Self {
+        Self { name: token.name.as_str().into(), role: token.role }
+    }
 }
 
 /// The principal's role is too low.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{ActError, Acts, Operator, dead_letter};
+use super::{ActError, Acts, Once, Operator, dead_letter};
 use crate::db::dead_letters::{Act, Letter};
 use crate::domain::Topic;
 
@@ -22,6 +22,6 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> 
 ///
 /// # Errors
 /// As [`run`].
-pub async fn rehearse(acts: &Acts, _: &Operator, id: Uuid) -> Result<Letter, ActError> {
+pub async fn rehearse(acts: &Acts, _: &Operator, id: Uuid) -> Result<Once<Letter>, ActError> {
     dead_letter::rehearse(acts, id, Act::Redrive).await
 }

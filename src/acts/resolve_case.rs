@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ActError, Acts, Operator};
+use super::{ActError, Acts, Once, Operator};
 use crate::db::cases::{self, Resolved};
 use crate::db::operator_actions::Action;
 use crate::db::{self, mismatches, operator_actions};
@@ -32,14 +32,33 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, request: ResolveCas
         }
         Ok::<_, sqlx::Error>(resolved)
     };
-    match db::in_one_commit(&acts.cell.pool, work).await? {
-        Resolved::Now(opening) => {
-            let opening = opening.map(|it| it.to_string());
-            tracing::info!(opening.id = opening, case.id = %id, "an operator resolved a case");
-        }
-        Resolved::Already => {}
-        Resolved::Otherwise => return Err(ActError::WrongState("the case is resolved already")),
-        Resolved::NotFound => return Err(ActError::NotFound),
+    if let Once::Now(opening) = once(db::in_one_commit(&acts.cell.pool, work).await?)? {
+        let opening = opening.map(|it| it.to_string());
+        tracing::info!(opening.id = opening, case.id = %id, "an operator resolved a case");
     }
     Ok(())
+}
+
+/// The opening whose case would be closed, if it is of one.
+///
+/// # Errors
+/// As [`run`].
+pub async fn rehearse(
+    acts: &Acts,
+    operator: &Operator,
+    id: Uuid,
+    request: ResolveCaseRequest,
+) -> Result<Once<Option<Uuid>>, ActError> {
+    let who = operator.name();
+    let work = async move |connection: &mut PgConnection| cases::check(connection, id, &who, &request.reason).await;
+    once(db::with_retries(&acts.cell.pool, work).await?)
+}
+
+const fn once(resolved: Resolved) -> Result<Once<Option<Uuid>>, ActError> {
+    match resolved {
+        Resolved::Now(opening) => Ok(Once::Now(opening)),
+        Resolved::Already => Ok(Once::Already),
+        Resolved::Otherwise => Err(ActError::WrongState("the case is resolved already")),
+        Resolved::NotFound => Err(ActError::NotFound),
+    }
 }

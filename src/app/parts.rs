@@ -128,7 +128,7 @@ fn policies(settings: &Settings) -> Policies {
         lease_margin: settings.lease_margin,
         backfill_overlap: settings.catch_up_overlap,
         parked_ttl: settings.parked_ttl,
-        most_waiting: settings.inbox_backlog,
+        max_waiting: settings.inbox_backlog,
         reconciliation: settings.reconciliation.clone(),
         archive_after: settings.archive_after,
         inbox_keys_for: settings.inbox_keys_for,

@@ -50,25 +50,15 @@ pub async fn insert(connection: &mut PgConnection, new: &NewBackfill, now: Time)
     )
     .execute(&mut *connection)
     .await?;
-    let serving = sqlx::query_scalar!(
-        r#"-- backfills::insert
-        update backfills set next_attempt_at = least(next_attempt_at, $5)
-         where id = (select id from backfills
-                      where id = $1
-                         or (provider = $2 and status = 'pending' and since <= $3
-                             and ($4 or (pages = 0 and lease_token is null)))
-                      order by id = $1 desc, since, id
-                      limit 1)
-        returning id"#,
-        new.id,
-        new.provider,
-        new.since,
-        new.joins_one_under_way(),
-        now,
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    if let Some(id) = serving {
+    if let Some(id) = serving(connection, new).await? {
+        sqlx::query!(
+            r#"-- backfills::insert
+            update backfills set next_attempt_at = least(next_attempt_at, $2) where id = $1"#,
+            id,
+            now,
+        )
+        .execute(connection)
+        .await?;
         return Ok(id);
     }
     sqlx::query!(
@@ -86,6 +76,24 @@ pub async fn insert(connection: &mut PgConnection, new: &NewBackfill, now: Time)
     .execute(connection)
     .await?;
     Ok(new.id)
+}
+
+/// The backfill that serves the request already: itself, or a pending one that goes back as far.
+pub async fn serving(connection: &mut PgConnection, new: &NewBackfill) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        r#"-- backfills::serving
+        select id from backfills
+         where id = $1
+            or (provider = $2 and status = 'pending' and since <= $3 and ($4 or (pages = 0 and lease_token is null)))
+         order by id = $1 desc, since, id
+         limit 1"#,
+        new.id,
+        new.provider,
+        new.since,
+        new.joins_one_under_way(),
+    )
+    .fetch_optional(connection)
+    .await
 }
 
 #[derive(Clone, Debug)]

@@ -229,16 +229,29 @@ pub async fn resolve(
     if let Some(opening) = opening {
         return Ok(Resolved::Now(opening));
     }
-    let same = sqlx::query_scalar!(
-        r#"-- cases::resolve
-        select coalesce(resolved_by = $2 and reason = $3, false) as "same!" from cases where id = $1"#,
+    // A case that opened in between is another than the operator saw.
+    let checked = check(connection, id, who, why).await?;
+    Ok(if matches!(checked, Resolved::Now(_)) { Resolved::NotFound } else { checked })
+}
+
+/// What [`resolve`] would come to; nothing is written.
+pub async fn check(connection: &mut PgConnection, id: Uuid, who: &str, why: &str) -> sqlx::Result<Resolved> {
+    let case = sqlx::query!(
+        r#"-- cases::check
+        select opening_id, status = 'open' as "open!", coalesce(resolved_by = $2 and reason = $3, false) as "same!"
+          from cases where id = $1"#,
         id,
         who,
         why,
     )
     .fetch_optional(connection)
     .await?;
-    Ok(same.map_or(Resolved::NotFound, |same| if same { Resolved::Already } else { Resolved::Otherwise }))
+    Ok(match case {
+        None => Resolved::NotFound,
+        Some(case) if case.open => Resolved::Now(case.opening_id),
+        Some(case) if case.same => Resolved::Already,
+        Some(_) => Resolved::Otherwise,
+    })
 }
 
 /// Erases the cases of an opening. A cause may be an IBAN, and its hash could be found by trial, so the case's own id,

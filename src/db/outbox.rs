@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use self::claim::{claim, claim_in_turn};
 pub use self::settle::{Settled, settle};
-pub use self::waiting::{Discarded, Place, Waiting, discard, give_up_tracker_work, list};
+pub use self::waiting::{Discarded, Place, Waiting, check, discard, give_up_tracker_work, list};
 use crate::clock::Time;
 use crate::domain::{OpeningId, StateName, Topic};
 

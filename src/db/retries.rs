@@ -125,15 +125,17 @@ async fn tries<T, E: WorkError>(pool: &PgPool, work: impl AsyncFn(&mut PgConnect
         // The pool waits for a free connection nearly as long as a request may: that is not tried again.
         let lent = Lent::new(pool.acquire().await?);
         match lent.run(&work).await {
-            Err(error) if tried < TRIES && started.elapsed() < PATIENCE && is_momentary(&error) => tried += 1,
+            Err(error) if tried < TRIES && started.elapsed() < PATIENCE && is_momentary(&error, tried) => {
+                tried += 1;
+            }
             done => return done,
         }
     }
 }
 
-fn is_momentary(error: &impl WorkError) -> bool {
+fn is_momentary(error: &impl WorkError, tried: usize) -> bool {
     let Some(error) = error.of_database().filter(|it| classify(it) != Fault::Permanent) else { return false };
-    tracing::debug!(cause = describe(error), "retrying database work");
+    tracing::debug!(tried, cause = describe(error), "retrying database work");
     true
 }
 

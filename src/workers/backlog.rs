@@ -14,7 +14,7 @@ use crate::shell::Shell;
 pub async fn check(context: &Context, backlog: &Backlog) -> Result<i64, TickError> {
     let Shell { clock, faults, .. } = &context.shell;
     let pool = &context.cell.pool;
-    let bound = &context.policies.most_waiting;
+    let bound = &context.policies.max_waiting;
     // `acquire` logs a database that refuses connections. This task needs one every few seconds, whatever the load.
     let mut connection = acquire(pool).await?;
     let count = faults.around("backlog", Step::Claim, inbox::due(&mut connection, clock.now(), *bound));

@@ -95,21 +95,30 @@ pub async fn discard(
     if let Some(done) = done {
         return Ok(Discarded::Now(done.opening_id, done.topic));
     }
-    let was_discarded = sqlx::query_scalar!(
-        r#"-- outbox::discard
-        select status = 'cancelled' and outcome is not distinct from 'discarded' as "was_discarded!"
-          from (select id, status, outcome from outbox
+    // A redrive in between made it wait again: the operator has not seen that.
+    let checked = check(connection, id).await?;
+    Ok(if matches!(checked, Discarded::Now(..)) { Discarded::WaitsNoLonger } else { checked })
+}
+
+/// What [`discard`] would come to; nothing is written.
+pub async fn check(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Discarded> {
+    let work = sqlx::query!(
+        r#"-- outbox::check
+        select opening_id as "opening_id!", topic as "topic!", status = 'pending' as "waits!",
+               status = 'cancelled' and outcome is not distinct from 'discarded' as "was_discarded!"
+          from (select id, opening_id, topic, status, outcome from outbox
                  union all
-                select id, status, outcome from outbox_archive) as work
+                select id, opening_id, topic, status, outcome from outbox_archive) as work
          where id = $1"#,
         id,
     )
     .fetch_optional(connection)
     .await?;
-    Ok(match was_discarded {
-        Some(true) => Discarded::Already,
-        Some(false) => Discarded::WaitsNoLonger,
+    Ok(match work {
         None => Discarded::NotFound,
+        Some(work) if work.waits => Discarded::Now(work.opening_id, work.topic),
+        Some(work) if work.was_discarded => Discarded::Already,
+        Some(_) => Discarded::WaitsNoLonger,
     })
 }
 

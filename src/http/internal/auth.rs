@@ -23,10 +23,7 @@ pub struct Keyring(Arc<[([u8; 32], Principal)]>);
 impl Keyring {
     #[must_use]
     pub fn new(tokens: &[Token]) -> Self {
-        let entry = |token: &Token| {
-            let principal = Principal { name: token.name.as_str().into(), role: token.role };
-            (digest(token.secret.expose_secret()), principal)
-        };
+        let entry = |token: &Token| (digest(token.secret.expose_secret()), token.into());
         Self(tokens.iter().map(entry).collect())
     }
 
@@ -52,7 +49,7 @@ pub async fn authenticate(State(keyring): State<Keyring>, mut request: Request, 
     let Some(principal) = bearer(request.headers()).and_then(|token| keyring.find(token)).cloned() else {
         return ApiError::new(Kind::Unauthenticated).into_response();
     };
-    tracing::Span::current().record("token.name", &*principal.name);
+    tracing::Span::current().record("token.name", principal.name());
     request.extensions_mut().insert(principal);
     next.run(request).await
 }
@@ -108,7 +105,7 @@ mod tests {
     fn only_the_whole_token_after_the_bearer_scheme_is_one() {
         let who = |header: &str| {
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_str(header).unwrap())]);
-            bearer(&headers).and_then(|token| keyring().find(token).map(|it| it.name.to_string()))
+            bearer(&headers).and_then(|token| keyring().find(token).map(|it| it.name().to_owned()))
         };
         assert_eq!(who("Bearer token-shop").as_deref(), Some("shop"));
         assert_eq!(who("bearer token-desk").as_deref(), Some("desk"));
@@ -125,7 +122,8 @@ mod tests {
         let refused = |parts: &Parts| proven::<Operator>(parts).map(drop).map_err(|error| error.kind());
         assert_eq!(refused(&parts), Err(Kind::Unauthenticated));
         for (role, proof) in [(Role::Caller, Err(Kind::Forbidden)), (Role::Operator, Ok(()))] {
-            parts.extensions.insert(Principal { name: "x".into(), role });
+            let token = Token { name: "x".into(), secret: "secret".into(), role };
+            parts.extensions.insert(Principal::from(&token));
             assert_eq!(refused(&parts), proof);
         }
     }

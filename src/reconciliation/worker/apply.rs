@@ -42,7 +42,7 @@ impl Reconciler {
     }
 
     async fn inbox_is_full(&self) -> sqlx::Result<bool> {
-        let bound = self.context.policies.most_waiting;
+        let bound = self.context.policies.max_waiting;
         let mut connection = self.context.cell.pool.acquire().await?;
         let result = timeout(WITHIN, inbox::due(&mut connection, self.now(), bound)).await;
         Ok(conclude(connection, result)? >= bound)

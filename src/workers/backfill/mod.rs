@@ -16,7 +16,7 @@ use futures::FutureExt;
 use sqlx::Connection;
 use uuid::Uuid;
 
-pub use self::request::{BackfillRequest, request, request_for};
+pub use self::request::{BackfillRequest, request, request_for, to_insert};
 use crate::clock::Time;
 use crate::context::{Context, Policies};
 use crate::db::backfills::{self, Cause, Claimed, Settled, Then};

@@ -39,6 +39,19 @@ pub async fn request(
     overlap: TimeDelta,
     now: Time,
 ) -> sqlx::Result<Option<Uuid>> {
+    match to_insert(connection, asked, overlap, now).await? {
+        Some(new) => backfills::insert(connection, &new, now).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The backfill that [`request`] inserts, unless another serves it. Reads only.
+pub async fn to_insert(
+    connection: &mut PgConnection,
+    asked: &BackfillRequest,
+    overlap: TimeDelta,
+    now: Time,
+) -> sqlx::Result<Option<NewBackfill>> {
     let mut since = asked.since;
     if since.is_none() {
         let heard = webhook_marks::heard_until(connection, &asked.provider, now + MAX_SKEW * 2).await?;
@@ -48,8 +61,7 @@ pub async fn request(
     let since = since.or((asked.cause == Cause::Operator).then(|| now - overlap));
     let Some(since) = since else { return Ok(None) };
     let (who, reason) = asked.by.clone().unzip();
-    let new = NewBackfill { id: asked.id, provider: asked.provider.clone(), since, cause: asked.cause, who, reason };
-    backfills::insert(connection, &new, now).await.map(Some)
+    Ok(Some(NewBackfill { id: asked.id, provider: asked.provider.clone(), since, cause: asked.cause, who, reason }))
 }
 
 /// The same in its own transaction on the caller's connection, for a start and for a closed breaker of `provider`. Does

@@ -2,24 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use account_opening::acts::erase::{self, EraseRequest, Erased};
+use account_opening::acts::backfill::{self, BackfillRequest};
+use account_opening::acts::erase::{self, EraseRequest};
+use account_opening::acts::force_breaker::{self, ForceBreakerRequest};
 use account_opening::acts::poll::{self, PollRequest};
 use account_opening::acts::resolve::{self, ResolveRequest};
+use account_opening::acts::resolve_case::{self, ResolveCaseRequest};
 use account_opening::acts::set_flag::{self, SetFlagRequest};
-use account_opening::acts::{ActError, Acts, Admin, Operator, Principal, discard, redrive, reverify};
-use account_opening::config::Role;
+use account_opening::acts::{
+    ActError, Acts, Admin, Once, Operator, Principal, discard, discard_work, redrive, reverify,
+};
+use account_opening::config::{Role, Token};
 use account_opening::domain::flag::{Rule, Scope};
 use account_opening::domain::{OpeningId, Resolution, StateName};
+use account_opening::outbound::breaker::Forced;
+use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 use world::{Fault, Plan};
 
 use super::{IBAN, OTHER_IBAN, resolve as resolved, taken};
-use crate::support::TestApp;
+use crate::support::{Subscriber, TestApp};
 
 fn principal(role: Role) -> Principal {
-    Principal { name: "desk".into(), role }
+    Principal::from(&Token { name: "desk".to_owned(), secret: "desk-token".into(), role })
 }
 
 fn operator() -> Operator {
@@ -114,17 +121,83 @@ async fn no_rehearsal_writes_anything() {
         let request = EraseRequest { reason: "asked".to_owned(), expected_version };
         erase::rehearse(acts, &operator(), opening(id), request).await
     };
-    assert_eq!(erase(&ended, None).await.unwrap(), Erased::Now);
+    assert_eq!(erase(&ended, None).await.unwrap(), Once::Now(()));
     assert!(matches!(erase(&ended, Some(99)).await, Err(ActError::Moved { state: StateName::Failed, .. })));
     assert!(matches!(erase(&waiting, None).await, Err(ActError::WrongState(_))));
-    assert_eq!(redrive::rehearse(acts, &operator(), letter).await.unwrap().id, letter);
-    assert_eq!(discard::rehearse(acts, &operator(), letter).await.unwrap().id, letter);
+    let (redrive, discard) =
+        (redrive::rehearse(acts, &operator(), letter).await, discard::rehearse(acts, &operator(), letter).await);
+    for shown in [redrive.unwrap(), discard.unwrap()] {
+        assert!(matches!(shown, Once::Now(it) if it.id == letter));
+    }
     assert!(matches!(redrive::rehearse(acts, &operator(), refused).await, Err(ActError::NotFound)));
     assert!(matches!(reverify::rehearse(acts, &operator(), refused).await, Err(ActError::WrongState(_))));
     assert_eq!(rows(&app).await, before);
 
     taken(&app, &format!("/v1/dead-letters/{letter}/discard"), &json!({"reason": "of no use"})).await;
     assert!(matches!(redrive::rehearse(acts, &operator(), letter).await, Err(ActError::WrongState(_))));
+    assert!(matches!(discard::rehearse(acts, &operator(), letter).await, Ok(Once::Already)));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_rehearsed_end_of_a_case_or_of_work_tells_what_is_done_from_what_was_done() {
+    let sink = Subscriber::answering(503, "whsec_YSBzZWNyZXQgb2Ygb3VyIG93biE=").await;
+    let app = TestApp::with().settings(|it| it.event_subscribers = sink.setting()).start().await;
+    let acts = &app.state.acts;
+    let (id, tracking_id) = app.open().waiting().await;
+    app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
+    app.settle().await;
+    app.webhook().completed(&tracking_id, OTHER_IBAN).acknowledged().await;
+    app.settle().await;
+    let case: Uuid = app.items("/v1/cases").await[0]["id"].as_str().unwrap().parse().unwrap();
+    let work: Uuid = app.items("/v1/outbox").await[0]["id"].as_str().unwrap().parse().unwrap();
+    let judgement = |reason: &str| ResolveCaseRequest { reason: reason.to_owned(), evidence: None };
+    let resolve = async |reason: &str| resolve_case::rehearse(acts, &operator(), case, judgement(reason)).await;
+
+    let before = rows(&app).await;
+    let opening = opening(&id).0;
+    assert_eq!(resolve("asked").await.unwrap(), Once::Now(Some(opening)));
+    let discard = discard_work::rehearse(acts, &operator(), work).await.unwrap();
+    assert_eq!(discard, Once::Now((opening, "deliver_event".to_owned())));
+    assert!(matches!(discard_work::rehearse(acts, &operator(), case).await, Err(ActError::NotFound)));
+    let nowhere = resolve_case::rehearse(acts, &operator(), work, judgement("asked")).await;
+    assert!(matches!(nowhere, Err(ActError::NotFound)));
+    assert_eq!(rows(&app).await, before);
+
+    resolve_case::run(acts, &operator(), case, judgement("asked")).await.unwrap();
+    discard_work::run(acts, &operator(), work, "of no use".to_owned()).await.unwrap();
+    assert_eq!(resolve("asked").await.unwrap(), Once::Already);
+    assert!(matches!(resolve("for another reason").await, Err(ActError::WrongState(_))));
+    assert_eq!(discard_work::rehearse(acts, &operator(), work).await.unwrap(), Once::Already);
+    sink.answer(200);
+    app.pass_settling(TimeDelta::hours(1), TimeDelta::minutes(15)).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_rehearsed_breaker_and_a_rehearsed_backfill_show_what_would_hold() {
+    let app = TestApp::start().await;
+    let acts = &app.state.acts;
+    let gate = force_breaker::gate(acts, "nexusbank", "submit").unwrap();
+    let force = |forced| ForceBreakerRequest { forced, reason: "an outage".to_owned() };
+    let ask = || BackfillRequest { provider: "nexusbank", reason: "lost".to_owned(), since: Some(app.now()) };
+
+    let before = rows(&app).await;
+    let shown = force_breaker::rehearse(acts, &operator(), &gate, &force(Some(Forced::Open))).await.unwrap();
+    assert_eq!((shown.now, shown.then), (None, Some(Forced::Open)));
+    assert_eq!(gate.forced(), None);
+    let shown = backfill::rehearse(acts, &operator(), ask()).await.unwrap();
+    assert_eq!((shown.since, shown.served_by), (app.now(), None));
+    let later = BackfillRequest { since: Some(app.now() + TimeDelta::hours(1)), ..ask() };
+    assert!(matches!(backfill::rehearse(acts, &operator(), later).await, Err(ActError::WrongState(_))));
+    assert_eq!(rows(&app).await, before);
+
+    force_breaker::run(acts, &operator(), &gate, force(Some(Forced::Open))).await.unwrap();
+    let shown = force_breaker::rehearse(acts, &operator(), &gate, &force(None)).await.unwrap();
+    assert_eq!((shown.now.map(|it| it.forced).as_deref(), shown.then), (Some("open"), None));
+    force_breaker::run(acts, &operator(), &gate, force(None)).await.unwrap();
+    let id = backfill::run(acts, &operator(), ask()).await.unwrap();
+    assert_eq!(backfill::rehearse(acts, &operator(), ask()).await.unwrap().served_by, Some(id));
     app.finish().await;
 }
 
