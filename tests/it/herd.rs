@@ -73,7 +73,7 @@ async fn read(connection: &mut PgConnection) -> i64 {
     sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
 }
 
-/// Pages from the root to a leaf of an index or two, and one of each index to make a plan. All of a line would be ninety and more.
+/// Pages from the root to a leaf of an index or two, and one of each index to make a plan. All of a line would be forty and more.
 const FEW: i64 = 20;
 
 /// Pages of timers and their indexes that this connection has read, since some time before the transaction.
@@ -89,23 +89,23 @@ async fn a_look_does_not_read_over_those_that_are_not_due_nor_over_other_provide
     let app = TestApp::start().await;
     let (herd, now) = (Herd(&app), app.now());
     let (earlier, later) = (now - TimeDelta::hours(1), now + TimeDelta::hours(1));
-    herd.waits(10_000, "nexusbank", later, later + TimeDelta::hours(1)).await;
-    herd.waits(10_000, "nexusbank", later, later).await;
+    herd.waits(5_000, "nexusbank", later, later + TimeDelta::hours(1)).await;
+    herd.waits(5_000, "nexusbank", later, later).await;
     let mut transaction = app.pool.begin().await.unwrap();
     let before = pages(&mut transaction).await;
     gauges::by_index(&mut transaction).await.unwrap();
     let queues = gauges::queues(&mut transaction, now).await.unwrap();
     let timers = queues.iter().find(|it| it.name == "timers").unwrap();
     let read = pages(&mut transaction).await - before;
-    assert!(timers.depth == 0 && read <= FEW, "a scrape of 20,000 that wait read {read} pages: {timers:?}");
+    assert!(timers.depth == 0 && read <= FEW, "a scrape of 10,000 that wait read {read} pages: {timers:?}");
     transaction.rollback().await.unwrap();
 
-    herd.waits(10_000, "another", earlier, later).await;
+    herd.waits(5_000, "another", earlier, later).await;
     let mut transaction = app.pool.begin().await.unwrap();
     let before = pages(&mut transaction).await;
     let due = claim(&mut transaction, &ClaimCursor::default(), now, OPEN).await;
     let read = pages(&mut transaction).await - before;
-    assert!(due.is_empty() && read <= FEW, "a look at 30,000 that wait read {read} pages for {} due", due.len());
+    assert!(due.is_empty() && read <= FEW, "a look at 15,000 that wait read {read} pages for {} due", due.len());
     transaction.rollback().await.unwrap();
 
     herd.waits(BATCH, "nexusbank", earlier, later).await;
@@ -123,7 +123,7 @@ async fn a_look_reads_what_it_takes_and_no_more() {
     let app = TestApp::start().await;
     let (herd, now) = (Herd(&app), app.now());
     let due = now - TimeDelta::minutes(5);
-    herd.waits(20_000, "nexusbank", due, now + TimeDelta::hours(5)).await;
+    herd.waits(4_000, "nexusbank", due, now + TimeDelta::hours(5)).await;
     let mut transaction = app.pool.begin().await.unwrap();
     let before = read(&mut transaction).await;
     assert!(claim(&mut transaction, &ClaimCursor::default(), now, SHUT).await.is_empty());

@@ -1,8 +1,9 @@
 //! An error at every step in turn: before and after each claim, call, settlement and commit of every kind of work, and
 //! whatever the step, every promise holds in the end. (P1, P3, P6, P9 to P11, P14, P18, P21)
 //!
-//! A story is told again and again, for an opening of its own each time, and the k-th step that it takes fails in its k-th
-//! telling, until one is told to its end without having had so many steps. After each the workers run on until all is done.
+//! A story is told again and again, for an opening of its own each time. It arms the fault where its own part begins: the k-th
+//! step from there fails in its k-th telling, until one is told to its end without having had so many steps. After each the
+//! workers run on until all is done. Steps that a story shares with another fail in one of them.
 
 mod fault;
 mod restored;
@@ -64,7 +65,6 @@ impl Stage {
     /// Tells the story until no step of it is left that has not failed; how often.
     async fn tell(&self, story: impl AsyncFn(&Self, usize)) -> usize {
         for telling in 0..MANY {
-            self.fault.arm(telling);
             story(self, telling).await;
             if self.fault.disarm().is_none() {
                 return telling + 1;

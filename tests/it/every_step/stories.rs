@@ -12,6 +12,7 @@ use account_opening::workers::poller::Poller;
 use account_opening::workers::sweeper::Sweeper;
 use account_opening::workers::webhook_marks;
 use chrono::TimeDelta;
+use futures::future::join;
 use serde_json::{Value, json};
 use world::{IssueStatus, Verdict};
 
@@ -122,6 +123,7 @@ impl Stage {
 
     /// From the start to the card, with a poll on the way, and a backfill and a sweep at the end.
     async fn a_life(&self, telling: usize) {
+        self.fault.arm(telling);
         let id = self.start(telling).await;
         for topic in [Topic::CreateProfile, Topic::SubmitRequest] {
             self.relay(topic).await;
@@ -160,6 +162,7 @@ impl Stage {
 
     /// The bank never answers.
     async fn a_silence(&self, telling: usize) {
+        self.fault.arm(telling);
         let id = self.start(telling).await;
         for topic in [Topic::CreateProfile, Topic::SubmitRequest] {
             self.relay(topic).await;
@@ -183,7 +186,7 @@ impl Stage {
         assert_eq!(tickets.len(), 1, "P14: {struck:?}: {tickets:?}");
     }
 
-    /// The bank answers after the deadline: a ticket is made at the tracker, and closed.
+    /// The bank answers after the deadline: a ticket is made at the tracker, and closed. Up to the deadline it is a silence.
     async fn a_late_answer(&self, telling: usize) {
         let id = self.start(telling).await;
         for topic in [Topic::CreateProfile, Topic::SubmitRequest] {
@@ -193,6 +196,7 @@ impl Stage {
         self.app.pass(TimeDelta::hours(12));
         self.poll().await;
         self.decide().await;
+        self.fault.arm(telling);
         self.relay(Topic::OpenTicket).await;
         self.bank_decides(&id).await;
         self.decide().await;
@@ -257,23 +261,25 @@ async fn an_error_of_our_own_at_any_step_of_an_opening_breaks_no_promise() {
 /// P14: one escalation and one ticket, wherever the deadline's work failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_at_any_step_towards_the_deadline_leaves_one_escalation_and_one_ticket() {
-    for failure in [Failure::ConnectionLost, Failure::Permanent] {
+    let tell = async |failure| {
         let stage = Stage::new(failure).await;
         stage.tell(async |stage, telling| stage.a_silence(telling).await).await;
         stage.everything_was_told().await;
         stage.app.finish().await;
-    }
+    };
+    Box::pin(join(tell(Failure::ConnectionLost), tell(Failure::Permanent))).await;
 }
 
 /// P9, P14: one ticket at the tracker, closed by the late answer, wherever its work failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_at_any_step_of_a_ticket_leaves_one_at_the_tracker_and_it_is_closed() {
-    for failure in [Failure::ConnectionLost, Failure::Permanent] {
+    let tell = async |failure| {
         let stage = Stage::new(failure).await;
         stage.tell(async |stage, telling| stage.a_late_answer(telling).await).await;
         let seen = stage.fault.seen();
         assert_eq!(seen.difference(&everywhere()).copied().collect::<BTreeSet<_>>(), at_the_tracker());
         stage.everything_was_told().await;
         stage.app.finish().await;
-    }
+    };
+    Box::pin(join(tell(Failure::ConnectionLost), tell(Failure::Permanent))).await;
 }

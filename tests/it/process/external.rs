@@ -1,10 +1,9 @@
 //! A database that was given: `migrate`, its schema's version, cells beside each other, several services.
 
-use private_postgres::Cluster;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 
-use crate::support::cluster::{SERVICE, fresh_cell, fresh_schema, url_as};
+use crate::support::cluster::{SERVICE, fresh_cell, fresh_database, fresh_schema, url_as};
 use crate::support::process::{Ended, Program, WITHIN};
 use crate::support::service::ServiceBuilder;
 
@@ -49,26 +48,25 @@ pub async fn migrated() -> (ServiceBuilder, String, String) {
 
 #[tokio::test]
 async fn an_empty_database_is_refused_until_migrate_has_run_which_may_run_twice() {
-    // A separate cluster, so that the default schema is unused.
-    let cluster = Cluster::temporary(None, 60).await.unwrap();
-    let serve = ServiceBuilder::new().env("DATABASE_URL", cluster.url());
+    let (url, _) = fresh_database().await;
+    let serve = ServiceBuilder::new().env("DATABASE_URL", url.as_str());
     let refused = serve.clone().env("LOG", "error").0.run().await;
     assert_eq!(refused.code(), Some(2), "{}", refused.stderr);
     assert_eq!(refused.wrong_settings(), ["DATABASE_URL"], "{}", refused.stderr);
     assert!(refused.stderr.contains("account-opening migrate"), "{}", refused.stderr);
 
     for _ in 0..2 {
-        let ended = Program::new(&["migrate"]).env("DATABASE_URL", cluster.url()).run().await;
+        let ended = Program::new(&["migrate"]).env("DATABASE_URL", url.as_str()).run().await;
         assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
         assert!(ended.stdout.contains("public"), "{}", ended.stdout);
     }
     let service = serve.start().await;
 
     // Another cell beside it: the schema of the first does not count for the second.
-    let other = ServiceBuilder::on(cluster.url(), "other");
+    let other = ServiceBuilder::on(&url, "other");
     let refused = other.clone().env("LOG", "error").0.run().await;
     assert_eq!(refused.code(), Some(2), "{}", refused.stderr);
-    assert_eq!(migrate(cluster.url(), "other").await.code(), Some(0));
+    assert_eq!(migrate(&url, "other").await.code(), Some(0));
     let other = other.start().await;
     let (_, _, opening) = service.open("order-1").await;
     assert_eq!(service.get("/v1/account-openings").await["items"][0]["id"], opening["id"]);
@@ -131,18 +129,18 @@ async fn two_services_share_one_database() {
 /// P24
 #[tokio::test]
 async fn a_database_that_does_not_keep_what_it_commits_or_does_not_write_is_never_ready() {
-    let cluster = Cluster::temporary(None, 60).await.unwrap();
-    assert_eq!(migrate(cluster.url(), "public").await.code(), Some(0));
+    let (url, name) = fresh_database().await;
+    assert_eq!(migrate(&url, "public").await.code(), Some(0));
     for (setting, value, problem) in
         [("synchronous_commit", "off", "synchronous_commit"), ("default_transaction_read_only", "on", "read-only")]
     {
-        execute(cluster.url(), "public", &format!("alter database account_opening set {setting} = {value}")).await;
-        let service = ServiceBuilder::new().env("DATABASE_URL", cluster.url()).listening().await;
+        execute(&url, "public", &format!("alter database {name} set {setting} = {value}")).await;
+        let service = ServiceBuilder::new().env("DATABASE_URL", url.as_str()).listening().await;
         let body = service.answers_ready(503, WITHIN).await;
         assert!(body.contains(problem), "{body}");
         assert_eq!(service.status(reqwest::Method::GET, &format!("{}/livez", service.internal)).await.0, 200);
-        let undo = format!("begin read write; alter database account_opening reset {setting}; commit");
-        execute(cluster.url(), "public", &undo).await;
+        let undo = format!("begin read write; alter database {name} reset {setting}; commit");
+        execute(&url, "public", &undo).await;
     }
 }
 

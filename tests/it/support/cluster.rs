@@ -46,6 +46,15 @@ pub async fn fresh_cell() -> (String, String) {
     (cluster.url_for(&name), CELL.to_owned())
 }
 
+/// The URL of an empty database of the test's own as its superuser, and its name.
+pub async fn fresh_database() -> (String, String) {
+    super::run::measure_test();
+    let cluster = CLUSTER.get_or_init(start).await;
+    let name = format!("empty_{}", next_number());
+    execute(cluster.url(), format!("create database {name}")).await;
+    (cluster.url_for(&name), name)
+}
+
 fn next_number() -> u32 {
     NUMBERS.fetch_add(1, Ordering::SeqCst)
 }
