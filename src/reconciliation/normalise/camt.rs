@@ -26,6 +26,8 @@ const MESSAGES: [(&str, &str, &str); 2] =
 /// A file that is being read.
 pub struct Camt<R> {
     xml: Xml<R>,
+    /// The path of the element at hand: a copy that is used again.
+    path: String,
     /// The path of a statement.
     root: String,
     statement: Option<Builder>,
@@ -50,6 +52,7 @@ impl<R: Read> Camt<R> {
         expected.agrees_with(&header, 1)?;
         let mut file = Self {
             xml,
+            path: String::new(),
             root,
             statement: None,
             entry: None,
@@ -89,9 +92,17 @@ impl<R: Read> Camt<R> {
 
     fn step(&mut self) -> Result<bool, XmlError> {
         let step = self.xml.next()?;
-        let path = self.xml.path().strip_prefix(&self.root).map(str::to_owned);
-        match (step, path.as_deref()) {
-            (Step::End, _) => return Ok(false),
+        let mut path = std::mem::take(&mut self.path);
+        path.clear();
+        path.push_str(self.xml.path());
+        self.take(step, path.strip_prefix(&self.root));
+        self.path = path;
+        Ok(step != Step::End)
+    }
+
+    /// Takes an element by its path below the statement.
+    fn take(&mut self, step: Step, path: Option<&str>) {
+        match (step, path) {
             (Step::Open, Some("")) => self.begin_statement(),
             (Step::Open, Some("/Ntry")) => self.entry = Some(Entry::new(self.xml.place)),
             (Step::Open, Some("/Ntry/NtryDtls/TxDtls")) => {
@@ -104,7 +115,6 @@ impl<R: Read> Camt<R> {
             (Step::Close, Some(path)) => self.element(path),
             _ => {}
         }
-        Ok(true)
     }
 
     fn element(&mut self, path: &str) {
@@ -178,7 +188,7 @@ impl<R: Read> Camt<R> {
             references: transaction.references,
         };
         let (amount, date) = (row.amount.to_string(), row.booked_on.map(|it| it.to_string()).unwrap_or_default());
-        let (account, page) = (statement.account_key(), statement.page.unwrap_or_default().to_string());
+        let (account, page) = (statement.account_key().to_owned(), statement.page.unwrap_or_default().to_string());
         let fixed = [account.as_str(), row.statement_id.as_str(), page.as_str(), amount.as_str(), &row.currency, &date];
         let servicer = row.servicer_reference.as_deref().unwrap_or_default();
         let parts = fixed.into_iter().chain([servicer]).chain(row.references.iter().map(String::as_str));

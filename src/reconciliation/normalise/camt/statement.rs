@@ -1,5 +1,6 @@
 //! A statement or notification: who it is for, its balances, and whether they add up, also with the statement before it.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
@@ -28,6 +29,8 @@ pub struct Builder {
     pub id: String,
     account: String,
     account_currency: String,
+    /// Made when the first row needs it.
+    account_key: OnceCell<String>,
     number: Option<u64>,
     legal_number: Option<u64>,
     pub page: Option<u64>,
@@ -77,9 +80,11 @@ impl Builder {
     }
 
     /// Tells accounts apart without their number.
-    pub fn account_key(&self) -> String {
-        let hash = Sha256::new().chain_update(&self.account).chain_update([0]).chain_update(&self.account_currency);
-        hex::encode(&hash.finalize()[..16])
+    pub fn account_key(&self) -> &str {
+        self.account_key.get_or_init(|| {
+            let hash = Sha256::new().chain_update(&self.account).chain_update([0]).chain_update(&self.account_currency);
+            hex::encode(&hash.finalize()[..16])
+        })
     }
 
     /// Takes the text of an element below the statement.
@@ -143,7 +148,7 @@ impl Builder {
     pub fn finish(mut self, accounts: &mut Accounts) -> Statement {
         let (opening, closing) = self.balances();
         let number = self.number.or(self.legal_number);
-        let account_key = self.account_key();
+        let account_key = self.account_key().to_owned();
         if let (Some(opening), Some(closing), false) = (&opening, &closing, self.is_unsure) {
             self.check_entries(opening, closing);
         }
