@@ -56,7 +56,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     must_know_the_format(&expected)?;
     let mut output = Output::new(arguments.json, bar);
     let errors = check(read, &expected, &mut output).with_context(|| name.clone())?;
-    anyhow::ensure!(errors == 0, "{name}: {errors} errors, listed on standard output");
+    anyhow::ensure!(
+        errors == 0,
+        "{name}: {errors} error{}, listed on standard output",
+        if errors == 1 { "" } else { "s" }
+    );
     Ok(())
 }
 
@@ -86,18 +90,31 @@ fn check(read: impl Read + Send, expected: &Expected<'_>, output: &mut Output) -
             output.refused(&error, expected)?;
             return Ok(1);
         }
-        Err(OpenError::Io(error)) => return Err(error.into()),
+        Err(OpenError::Io(error)) => {
+            output.refused(&unreadable(&error), expected)?;
+            return Ok(1);
+        }
     };
     let header = reading.header().clone();
     for item in reading {
-        match item? {
-            Item::Row(_) => {}
-            Item::Error(error) => output.error(&error)?,
-            Item::Statement(statement) => output.flaws(&statement)?,
-            Item::End(ending) => output.end(&header, &ending)?,
+        match item {
+            Ok(Item::Row(_)) => {}
+            Ok(Item::Error(error)) => output.error(&error)?,
+            Ok(Item::Statement(statement)) => output.flaws(&statement)?,
+            Ok(Item::End(ending)) => output.end(&header, &ending)?,
+            Err(error) => {
+                let failed = Some(unreadable(&error));
+                output.end(&header, &Ending { failed, ..Ending::default() })?;
+                break;
+            }
         }
     }
     Ok(output.errors)
+}
+
+/// Such as a gzip file that was cut off.
+fn unreadable(error: &io::Error) -> HeaderError {
+    HeaderError::new(1, Code::Unreadable, format!("the file cannot be read to its end: {error}"))
 }
 
 /// The bytes of the file, decompressed, with progress on a terminal.
@@ -163,13 +180,11 @@ impl Output {
 
     /// A file whose header is not understood has no rows.
     fn refused(&mut self, error: &HeaderError, expected: &Expected<'_>) -> io::Result<()> {
-        let mut detail = error.detail.clone();
-        if !error.expected.is_empty() {
-            detail = format!("{detail}; found: {}; expected: {}", error.found.join(","), error.expected.join(","));
-        }
-        self.found(error.line, None, None, error.code, &detail)?;
+        self.found(error.line, None, None, error.code, &error.told())?;
+        self.bar.finish_and_clear();
         if self.json {
-            self.summary(expected.kind, expected.provider, &Ending::default())?;
+            let failed = Some(error.clone());
+            self.summary(expected.kind, expected.provider, &Ending { failed, ..Ending::default() })?;
         }
         self.out.flush()
     }
@@ -211,9 +226,10 @@ impl Output {
         for sum in &ending.sums {
             writeln!(self.out, "sum {} {}", sum.currency, sum.amount)?;
         }
-        match &ending.incomplete {
-            None => writeln!(self.out, "complete"),
-            Some(why) => writeln!(self.out, "not complete: {why}"),
+        match (&ending.failed, &ending.incomplete) {
+            (None, None) => writeln!(self.out, "complete"),
+            (Some(failed), _) => writeln!(self.out, "not usable: {}", failed.detail),
+            (None, Some(why)) => writeln!(self.out, "not complete: {why}"),
         }
     }
 }

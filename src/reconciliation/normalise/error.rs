@@ -11,6 +11,8 @@ use crate::domain::text::string_enum;
 string_enum!(
     /// Why a row, or a file, is refused.
     Code {
+        /// The bytes end with an error, such as those of a gzip file that was cut off.
+        Unreadable = "unreadable",
         /// The first records are not those of the format.
         HeaderNotUnderstood = "header_not_understood",
         /// A format that is neither built in nor a profile.
@@ -151,13 +153,21 @@ impl HeaderError {
     }
 }
 
+impl HeaderError {
+    /// The detail with the columns.
+    #[must_use]
+    pub fn told(&self) -> String {
+        if self.expected.is_empty() {
+            return self.detail.clone();
+        }
+        let found = if self.found.is_empty() { "nothing".to_owned() } else { self.found.join(",") };
+        format!("{}; found: {found}; expected: {}", self.detail, self.expected.join(","))
+    }
+}
+
 impl std::fmt::Display for HeaderError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "line {}: {}: {}", self.line, self.code, self.detail)?;
-        if !self.expected.is_empty() {
-            write!(f, "; found: {}; expected: {}", self.found.join(","), self.expected.join(","))?;
-        }
-        Ok(())
+        write!(f, "line {}: {}: {}", self.line, self.code, self.told())
     }
 }
 

@@ -55,14 +55,14 @@ async fn every_error_is_listed_and_the_exit_code_is_1() {
     assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("report: 2 errors, listed on standard output"), "{}", ended.stderr);
     let lines: Vec<&str> = ended.stdout.lines().collect();
-    assert_eq!(lines[0], "line 3, byte 259: amount: exponent: found \"6e2\"; expected a number without an exponent");
-    assert!(lines[1].starts_with("line 4, byte 368: currency: unknown_currency: found \"KRON\""), "{}", lines[1]);
+    assert_eq!(lines[0], "line 3, byte 264: amount: exponent: found \"6e2\"; expected a number without an exponent");
+    assert!(lines[1].starts_with("line 4, byte 371: currency: unknown_currency: found \"KRON\""), "{}", lines[1]);
     assert!(ended.stdout.contains("3 rows, 2 of them bad\n") && ended.stdout.ends_with("not complete: a row is bad\n"));
 
     let ended = check(file.as_bytes(), &["--json"]).await;
     let object: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!((ended.code(), &object["bad_rows"], &object["complete"]), (Some(1), &2.into(), &false.into()));
-    let error = json!({"line": 3, "byte": 259, "field": "amount", "code": "exponent", "detail": "found \"6e2\"; expected a number without an exponent"});
+    let error = json!({"line": 3, "byte": 264, "field": "amount", "code": "exponent", "detail": "found \"6e2\"; expected a number without an exponent"});
     assert_eq!(object["errors"][0], error);
 }
 
@@ -91,6 +91,7 @@ async fn a_file_that_is_none_of_ours_is_one_error() {
         let ended = check(&bytes, &json).await;
         let object: Value = serde_json::from_str(&ended.stdout).unwrap();
         assert_eq!((object["errors"][0]["code"].as_str(), &object["rows"]), (Some(code), &0.into()));
+        assert_eq!(object["complete"], false, "{code}");
     }
 }
 
@@ -100,8 +101,10 @@ async fn a_file_that_cannot_be_read_is_a_failure_and_wrong_usage_is_2() {
     assert_eq!((ended.code(), ended.stdout.as_str()), (Some(1), ""));
     assert!(ended.stderr.contains("cannot read none.csv: No such file"), "{}", ended.stderr);
     let truncated = gzip(CHARGES.as_bytes());
-    let ended = check(&truncated[..truncated.len() - 12], &[]).await;
-    assert_eq!(ended.code(), Some(1), "{}", ended.stdout);
+    let ended = check(&truncated[..truncated.len() - 12], &["--json"]).await;
+    let object: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((ended.code(), &object["complete"]), (Some(1), &false.into()), "{}", ended.stderr);
+    assert_eq!(object["errors"][0]["code"], "unreadable");
     for arguments in [
         &["reports"][..],
         &["reports", "check"],
