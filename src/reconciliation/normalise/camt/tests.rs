@@ -151,6 +151,7 @@ fn every_version_from_02_to_13_is_read_and_no_other_message() {
         (b"<?xml version=\"1.0\" encoding=\"EBCDIC\"?><Document/>".to_vec(), Code::BadEncoding, "EBCDIC"),
         (b"<!DOCTYPE x [<!ENTITY a \"aa\">]><Document/>".to_vec(), Code::Dtd, "document type"),
         ("<a>".repeat(100_000).into_bytes(), Code::TooDeep, "64"),
+        (format!("<{}>", "a".repeat(10_000)).into_bytes(), Code::TooDeep, "names"),
         (format!("<Document a=\"{}", "x".repeat(100_000)).into_bytes(), Code::RecordTooLong, "64 KiB"),
         (format!("<!--{}", "x".repeat(1_000_000)).into_bytes(), Code::RecordTooLong, "64 KiB"),
     ] {

@@ -12,6 +12,8 @@ use crate::reconciliation::normalise::error::{Code, shown};
 use crate::reconciliation::normalise::source::{BeyondAllowance, Source};
 
 const MAX_DEPTH: usize = 64;
+/// Bytes of the names of all open elements. The path is copied at each element, so long names would cost time.
+const MAX_PATH: usize = 4 * 1024;
 /// Bytes of one tag, comment or piece of text.
 const MAX_EVENT: usize = 64 * 1024;
 
@@ -138,13 +140,14 @@ impl<R: Read> Xml<R> {
     }
 
     fn open(&mut self, tag: &BytesStart<'_>) -> Result<(), XmlError> {
-        if self.lengths.len() == MAX_DEPTH {
-            let detail = format!("found elements nested more than {MAX_DEPTH} deep");
-            return Err(XmlError::Refused(Code::TooDeep, detail));
-        }
         self.lengths.push(self.path.len());
         self.path.push('/');
         self.path.push_str(tag.local_name().as_ref());
+        if self.lengths.len() > MAX_DEPTH || self.path.len() > MAX_PATH {
+            let detail =
+                format!("found elements nested more than {MAX_DEPTH} deep, or names of more than {MAX_PATH} bytes");
+            return Err(XmlError::Refused(Code::TooDeep, detail));
+        }
         self.text.clear();
         self.currency.clear();
         for attribute in tag.attributes().with_checks(false).flatten() {
