@@ -49,7 +49,7 @@ pub struct Case {
     #[schema(value_type = Object)]
     theirs: Value,
     /// The contradicting facts (ids in the inbox), and the rows of reports (`report_id`, `line`).
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Value>)]
     evidence: Vec<Value>,
     /// Whether an operator has judged it.
     #[schema(value_type = CaseStatus)]
@@ -83,9 +83,6 @@ impl From<cases::Row> for Case {
     }
 }
 
-/// The longest name of a kind.
-const MAX_KIND: usize = 100;
-
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(resolve::resolve))
 }
@@ -98,7 +95,7 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
     tag = "People",
     params(
         ("status" = Option<CaseStatus>, Query, description = "Cases in this status"),
-        ("kind" = Option<String>, Query, description = "Cases of this kind"),
+        ("kind" = Option<forms::Name>, Query, description = "Cases of this kind"),
         ("opening_id" = Option<Uuid>, Query, description = "Cases of this opening"),
         PageQuery<Uuid>,
     ),
@@ -109,7 +106,7 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Case>>, ApiError> {
     params.only(&["status", "kind", "opening_id"])?;
     let status: Option<CaseStatus> = params.read("status", forms::word)?;
-    let kind = params.read("kind", |text| forms::check_line(text, MAX_KIND))?;
+    let kind = params.read("kind", forms::name)?;
     let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| {

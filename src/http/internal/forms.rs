@@ -22,6 +22,8 @@ const MAX_EMAIL: usize = 254;
 const MAX_LOCAL: usize = 64;
 /// The maximum length of a domain label, in characters.
 const MAX_LABEL: usize = 63;
+/// The longest name.
+const MAX_NAME: usize = 255;
 pub const MAX_PERCENT: u8 = 100;
 
 /// The largest version: every JSON reader represents smaller integers exactly.
@@ -107,6 +109,15 @@ fn whole(value: &Value) -> Option<i64> {
     let written = || value.as_f64().filter(|it| it.fract() == 0.0).and_then(|it| format!("{it:.0}").parse().ok());
     value.as_i64().or_else(written)
 }
+
+/// A name: of a provider, a market, a file, a kind.
+pub fn name(text: &str) -> Result<String, Takes> {
+    check_line(text, MAX_NAME)
+}
+
+/// The schema of [`name`].
+pub enum Name {}
+form!(Name, text::line(MAX_NAME).examples(["nexusbank"]));
 
 /// A caller's text of one line.
 pub fn customer_text(text: &str) -> Result<String, Takes> {

@@ -23,9 +23,6 @@ use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
 use crate::reconciliation::classify::{Class, MismatchState};
 
-/// The longest name of a provider or market.
-const MAX_NAME: usize = 255;
-
 /// A row of a report that says a mismatch.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SaidBy {
@@ -138,8 +135,8 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
     params(
         ("class" = Option<Class>, Query, description = "Mismatches of this class"),
         ("state" = Option<MismatchState>, Query, description = "Mismatches in this state"),
-        ("provider" = Option<String>, Query, description = "Mismatches with this provider"),
-        ("market" = Option<String>, Query, description = "Mismatches in this market"),
+        ("provider" = Option<forms::Name>, Query, description = "Mismatches with this provider"),
+        ("market" = Option<forms::Name>, Query, description = "Mismatches in this market"),
         ("opening_id" = Option<Uuid>, Query, description = "Mismatches of this opening"),
         ("report" = Option<Uuid>, Query, description = "Mismatches that this report says"),
         PageQuery<Uuid>,
@@ -152,14 +149,13 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
     params.only(&["class", "state", "provider", "market", "opening_id", "report"])?;
     let class: Option<Class> = params.read("class", forms::word)?;
     let in_state: Option<MismatchState> = params.read("state", forms::word)?;
-    let name = |text: &str| forms::check_line(text, MAX_NAME);
     let id = |text: &str| uuid(text).ok_or("must be an id".to_owned());
     let filter = Filter {
         id: None,
         class: class.map(|it| it.to_string()),
         state: in_state.map(|it| it.to_string()),
-        provider: params.read("provider", name)?,
-        market: params.read("market", name)?,
+        provider: params.read("provider", forms::name)?,
+        market: params.read("market", forms::name)?,
         opening_id: params.read("opening_id", id)?,
         report: params.read("report", id)?,
     };

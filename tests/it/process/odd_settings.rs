@@ -118,8 +118,15 @@ async fn odd_values_of_every_setting_are_refused_or_count_as_none() {
         }
     }
     // What may be absent is absent when it is empty or blank; anything else is read.
-    let optional =
-        ["DATABASE_URL", "MIGRATION_DATABASE_URL", "HISTORY_KEY", "DATA_DIR", "PG_BIN_DIR", "EVENT_SUBSCRIBERS"];
+    let optional = [
+        "DATABASE_URL",
+        "MIGRATION_DATABASE_URL",
+        "HISTORY_KEY",
+        "DATA_DIR",
+        "PG_BIN_DIR",
+        "PRICE_LIST",
+        "EVENT_SUBSCRIBERS",
+    ];
     let optional = sorted(&[&optional, &TRACKER]);
     for value in ["", "  "] {
         let ended = refused(&set(development(), &optional, value).env("LOG_FORMAT", "xml")).await;

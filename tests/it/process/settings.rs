@@ -5,7 +5,7 @@ use crate::support::service::ServiceBuilder;
 
 pub const REQUIRED: [&str; 5] =
     ["API_TOKENS", "DATABASE_URL", "HISTORY_KEY", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"];
-pub const DURATIONS: [&str; 20] = [
+pub const DURATIONS: [&str; 21] = [
     "ACK_TIMEOUT",
     "ARCHIVE_AFTER",
     "BACKOFF_BASE",
@@ -22,23 +22,25 @@ pub const DURATIONS: [&str; 20] = [
     "PARKED_TTL",
     "POLL_SCHEDULE",
     "PROVIDER_TIMEOUT",
+    "RECON_WINDOW",
     "RETRY_FOR",
     "SETTLEMENT_WINDOW",
     "SHUTDOWN_GRACE",
     "WEBHOOK_TOLERANCE",
 ];
-pub const NUMBERS: [&str; 7] = [
+pub const NUMBERS: [&str; 8] = [
     "DATABASE_POOL",
     "INBOX_BACKLOG",
     "INGEST_QUEUE",
     "INGEST_QUEUE_BYTES",
     "MAX_ATTEMPTS",
     "POLL_BUDGET",
+    "REPORT_MAX_BYTES",
     "WEBHOOK_MAX_BYTES",
 ];
 pub const URLS: [&str; 4] = ["CARD_SERVICE_URL", "DASHBOARD_URL", "NEXUSBANK_BASE_URL", "PROFILE_SERVICE_URL"];
 pub const ADDRESSES: [&str; 2] = ["INTERNAL_ADDR", "PUBLIC_ADDR"];
-pub const WORDS: [&str; 5] = ["DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER", "PRICE_LIST"];
+pub const WORDS: [&str; 5] = ["DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER", "RECON_HOLD"];
 const SECRETS: [&str; 7] = [
     "API_TOKENS",
     "DATABASE_URL",

@@ -3,6 +3,7 @@
 
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr, Response, ResponseBuilder};
 
@@ -118,8 +119,10 @@ fn header(schema: ObjectBuilder, description: &str) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
 }
 
+/// Whether it takes JSON. What is said of files stands at their handler.
 fn has_body(operation: &Operation) -> bool {
-    operation.request_body.is_some()
+    let is_json = |it: &RefOr<RequestBody>| matches!(it, RefOr::T(it) if it.content.contains_key("application/json"));
+    operation.request_body.as_ref().is_some_and(is_json)
 }
 
 fn takes(operation: &Operation, place: &ParameterIn) -> bool {

@@ -27,9 +27,6 @@ use crate::http::problem::{ApiError, Kind};
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::normalise::row;
 
-/// The longest name of a provider.
-const MAX_NAME: usize = 255;
-
 /// Lists reports, newest first.
 #[utoipa::path(
     get,
@@ -37,7 +34,7 @@ const MAX_NAME: usize = 255;
     operation_id = "list_reports",
     tag = "Reconciliation",
     params(
-        ("provider" = Option<String>, Query, description = "Reports of this provider"),
+        ("provider" = Option<forms::Name>, Query, description = "Reports of this provider"),
         ("kind" = Option<row::Kind>, Query, description = "Reports of this kind"),
         ("state" = Option<ReportState>, Query, description = "Reports in this state"),
         PageQuery<Uuid>,
@@ -52,7 +49,7 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
     let in_state: Option<ReportState> = params.read("state", forms::word)?;
     let filter = Filter {
         id: None,
-        provider: params.read("provider", |text| forms::check_line(text, MAX_NAME))?,
+        provider: params.read("provider", forms::name)?,
         kind: kind.map(|it| it.to_string()),
         state: in_state.map(|it| it.to_string()),
     };

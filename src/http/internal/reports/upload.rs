@@ -31,8 +31,6 @@ use crate::reconciliation::normalise::{Expected, HeaderError, sniff};
 
 /// A sender that sends nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
-/// The longest names of a provider, a format and a file.
-const MAX_NAME: usize = 255;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Receives a report.
@@ -42,10 +40,10 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
     operation_id = "upload_report",
     tag = "Reconciliation",
     params(
-        ("provider" = String, Query, description = "The provider whose report it is"),
+        ("provider" = forms::Name, Query, description = "The provider whose report it is"),
         ("kind" = row::Kind, Query, description = "What it is compared with"),
-        ("format" = Option<String>, Query, description = "`nexusbank`, `camt` or a profile, where it cannot be seen"),
-        ("file_name" = Option<String>, Query, description = "Its name, for people"),
+        ("format" = Option<forms::Name>, Query, description = "`nexusbank`, `camt` or a profile, where it cannot be seen"),
+        ("file_name" = Option<forms::Name>, Query, description = "Its name, for people"),
         ("dry_run" = Option<bool>, Query, description = "Read and list it, without any effect"),
         ("supersedes" = Option<Uuid>, Query, description = "The report that it is sent in place of"),
     ),
@@ -54,6 +52,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
     responses(
         (status = 200, description = "The same bytes were sent before: the first report", body = Report),
         (status = 202, description = "Stored; the worker reads it", body = Report),
+        (status = 408, description = "`request-timeout`: the sender fell silent"),
         (status = 413, description = "`payload-too-large`: over `REPORT_MAX_BYTES`, or compressed more than text is"),
         (status = 415, description = "`unsupported-media-type`: a `Content-Encoding` other than gzip"),
     ),
@@ -123,13 +122,12 @@ struct Asked {
 impl Asked {
     fn read(params: &Params) -> Result<Self, ApiError> {
         params.only(&["provider", "kind", "format", "file_name", "dry_run", "supersedes"])?;
-        let name = |text: &str| forms::check_line(text, MAX_NAME);
         let required = |pointer: &str| ApiError::field(pointer, "is required");
         Ok(Self {
-            provider: params.read("provider", name)?.ok_or_else(|| required("/provider"))?,
+            provider: params.read("provider", forms::name)?.ok_or_else(|| required("/provider"))?,
             kind: params.read("kind", forms::word)?.ok_or_else(|| required("/kind"))?,
-            format: params.read("format", name)?,
-            file_name: params.read("file_name", name)?,
+            format: params.read("format", forms::name)?,
+            file_name: params.read("file_name", forms::name)?,
             dry_run: params.read("dry_run", boolean)?.unwrap_or_default(),
             supersedes: params.read("supersedes", |text| uuid(text).ok_or("must be an id".to_owned()))?,
         })

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use self::operation::{Description, Operation, Sent};
 use self::values::Values;
+use crate::reconciliation::{Register, reconcile};
 use crate::support::TestApp;
 
 const IBAN: &str = "BE68539007547034";
@@ -49,6 +50,8 @@ async fn app() -> TestApp {
     app.open().waiting().await;
     app.pass(chrono::TimeDelta::hours(13));
     app.settle().await;
+    let row = "aor_stranger,,COMPLETED,BE68539007547034,NEXUBEBB,,BE,EUR,2026-01-01T08:00:00Z,2026-01-01T09:30:00Z";
+    reconcile(&app, &Register::of_day("2026-01-01").row(row)).await;
     // Its command waits, so that there is work to be discarded.
     app.open().start().await;
     app

@@ -19,6 +19,7 @@ pub struct Operation {
     /// The schema of its body.
     pub body: Option<Value>,
     pub body_required: bool,
+    described_body: Value,
     pub responses: Value,
 }
 
@@ -58,7 +59,10 @@ impl Description {
             let methods = item.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters");
             methods.map(|(method, it)| Operation::new(path, method, it)).collect()
         };
-        self.0["paths"].as_object().unwrap().iter().flat_map(of_path).collect()
+        let speaks_json =
+            |it: &Operation| it.described_body.is_null() == it.body.is_none() && !it.path.ends_with("/raw");
+        // A file is no JSON: `reconciliation::files` sends and reads files.
+        self.0["paths"].as_object().unwrap().iter().flat_map(of_path).filter(speaks_json).collect()
     }
 }
 
@@ -73,6 +77,7 @@ impl Operation {
             parameters: described["parameters"].as_array().cloned().unwrap_or_default(),
             body: body.pointer("/content/application~1json/schema").cloned(),
             body_required: body["required"] == true,
+            described_body: body.clone(),
             responses: described["responses"].clone(),
         }
     }
