@@ -26,7 +26,9 @@ fn fees_and_reconciliation_name_no_float() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let domain = sources(&src.join("domain"));
     let fees: Vec<PathBuf> = domain.into_iter().filter(|it| it.display().to_string().contains("/domain/fee")).collect();
-    let files: Vec<PathBuf> = sources(&src.join("reconciliation")).into_iter().chain(fees.iter().cloned()).collect();
+    let of_code = |it: &PathBuf| !it.ends_with("tests.rs");
+    let files: Vec<PathBuf> =
+        sources(&src.join("reconciliation")).into_iter().filter(of_code).chain(fees.iter().cloned()).collect();
     assert!(!fees.is_empty() && files.len() > 20, "{} files were looked at", files.len());
     let mut found = Vec::new();
     for file in &files {

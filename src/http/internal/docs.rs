@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::refusals::REFUSALS;
-use super::fields;
+use super::forms;
 use crate::http::problem::{Problem, not_found};
 
 /// The page may load only resources of this server.
@@ -27,7 +27,7 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'
         description = "Opens bank accounts at providers that answer later. Every refusal is a problem (RFC 9457) with a \
                        stable `type`. A retry with the same `Idempotency-Key` is safe."
     ),
-    components(schemas(Problem, fields::Name)),
+    components(schemas(Problem, forms::Name, super::reports::ReportKind)),
     modifiers(&Bearer),
     security(("bearer" = []))
 )]

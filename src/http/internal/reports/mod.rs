@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::db::reports;
-use crate::domain::text::string_enum;
+use crate::domain::text::{self, form, string_enum};
 use crate::http::AppState;
 use crate::reconciliation::normalise::row::Kind;
 
@@ -38,12 +38,16 @@ string_enum!(
     }
 );
 
+/// The schema of a report's [`Kind`]; problems have a `Kind` too.
+pub enum ReportKind {}
+form!(ReportKind, text::one_of(Kind::ALL.iter().map(|it| it.as_str())));
+
 /// A report of a provider.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Report {
     id: Uuid,
     provider: String,
-    #[schema(value_type = Kind)]
+    #[schema(value_type = ReportKind)]
     kind: String,
     /// `nexusbank`, `camt`, or the name of a profile.
     format: String,

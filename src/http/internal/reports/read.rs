@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Report, ReportState};
+use super::{Report, ReportKind, ReportState};
 use crate::acts::{Operator, record_reading};
 use crate::db::report_rows::{self, Row};
 use crate::db::reports::{self, BadRow, Filter};
@@ -35,7 +35,7 @@ use crate::reconciliation::normalise::row;
     tag = "Reconciliation",
     params(
         ("provider" = Option<forms::Name>, Query, description = "Reports of this provider"),
-        ("kind" = Option<row::Kind>, Query, description = "Reports of this kind"),
+        ("kind" = Option<ReportKind>, Query, description = "Reports of this kind"),
         ("state" = Option<ReportState>, Query, description = "Reports in this state"),
         PageQuery<Uuid>,
     ),

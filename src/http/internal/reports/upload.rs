@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::Report;
+use super::{Report, ReportKind};
 use crate::acts::Operator;
 use crate::acts::upload_report::{self, UploadRequest};
 use crate::db::reports;
@@ -41,7 +41,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
     tag = "Reconciliation",
     params(
         ("provider" = forms::Name, Query, description = "The provider whose report it is"),
-        ("kind" = row::Kind, Query, description = "What it is compared with"),
+        ("kind" = ReportKind, Query, description = "What it is compared with"),
         ("format" = Option<forms::Name>, Query, description = "`nexusbank`, `camt` or a profile, where it cannot be seen"),
         ("file_name" = Option<forms::Name>, Query, description = "Its name, for people"),
         ("dry_run" = Option<bool>, Query, description = "Read and list it, without any effect"),
