@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+/// The Rust files below a folder, without the tests, whose samples hold such numbers as texts.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
-    let inner = folders.iter().flat_map(|path| sources(path));
-    files.into_iter().filter(|path| path.extension().is_some_and(|it| it == "rs")).chain(inner).collect()
+    let inner = folders.iter().filter(|path| !path.ends_with("tests")).flat_map(|path| sources(path));
+    let is_source = |path: &PathBuf| path.extension().is_some_and(|it| it == "rs") && !path.ends_with("tests.rs");
+    files.into_iter().filter(is_source).chain(inner).collect()
 }
 
 /// Whether a line of code names a float, also within a name such as `to_f64`, or holds a literal such as `0.5`.
