@@ -21,15 +21,11 @@ impl Charges {
             return Ok(());
         }
         let mut lines = charge_lines::of_fees(connection, &self.provider, fees).await?;
-        let rows: Vec<_> = lines.iter().filter_map(row).collect();
-        let named = Named::by(connection, &self.provider, rows.iter()).await?;
+        let mut named = self.named(connection, &lines).await?;
         if self.move_named(connection, &named, &mut lines).await? {
-            let mut fees: Vec<Fee> = lines.iter().map(|it| (it.subject.clone(), it.code.clone())).collect();
-            fees.sort_unstable();
-            fees.dedup();
-            lines = charge_lines::of_fees(connection, &self.provider, &fees).await?;
+            lines = charge_lines::of_fees(connection, &self.provider, &fees_of(&lines)).await?;
+            named = self.named(connection, &lines).await?;
         }
-        let named = self.named(connection, &lines).await?;
         let expected = self.expected(connection, &lines).await?;
         let mut judged: Vec<(ChargeLine, Judged)> = Vec::new();
         for ((_, code), lines) in by_fee(lines) {
@@ -163,6 +159,13 @@ fn is_booked(line: &ChargeLine, judged: &Judged) -> bool {
 
 fn to_json(bookings: &[Booking]) -> Value {
     serde_json::to_value(bookings).unwrap_or_default()
+}
+
+fn fees_of(lines: &[ChargeLine]) -> Vec<Fee> {
+    let mut fees: Vec<Fee> = lines.iter().map(|it| (it.subject.clone(), it.code.clone())).collect();
+    fees.sort_unstable();
+    fees.dedup();
+    fees
 }
 
 fn by_fee(lines: Vec<ChargeLine>) -> BTreeMap<Fee, Vec<ChargeLine>> {

@@ -23,7 +23,7 @@ use crate::reconciliation::classify::charges::is_a_case;
 use crate::reconciliation::normalise::row::{ChargeRow, Kind, Located, Row};
 
 /// The most lines that are booked in one commit.
-const BATCH: i64 = 1_000;
+const BATCH: i64 = 2_500;
 /// The most expected fees that one look takes.
 const LOOK: i64 = 5_000;
 /// How often an open mismatch is looked at again.
