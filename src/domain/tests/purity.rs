@@ -81,24 +81,3 @@ fn the_search_finds_what_it_looks_for() {
         assert_eq!(offence(line), None, "{line}");
     }
 }
-
-/// Names of floating point numbers, which cannot hold an amount of money.
-const FLOATS: [&str; 8] = ["f32", "f64", "to_f32", "to_f64", "as_f64", "from_f32", "from_f64", "from_f64_retain"];
-
-#[test]
-fn no_amount_of_money_is_a_float() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files: Vec<PathBuf> = ["domain/fee", "reconciliation"]
-        .map(|it| src.join(it))
-        .iter()
-        .filter(|it| it.exists())
-        .flat_map(|it| sources(it))
-        .collect();
-    assert!(files.contains(&src.join("domain/fee/money.rs")));
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-        let found: Vec<&str> = words.filter(|word| FLOATS.contains(word)).collect();
-        assert!(found.is_empty(), "{}: {found:?}", file.display());
-    }
-}

@@ -302,7 +302,7 @@ async fn a_charge_waits_for_its_step_and_becomes_a_case_after_its_window() {
     app.settle().await;
     let mut connection = app.pool.acquire().await.unwrap();
     let keys = ["chg_1", "chg_2"].map(|it| (it.to_owned(), "charge".to_owned()));
-    charges("2026-03-01T00:00:00Z").review(&mut connection, &keys).await.unwrap();
+    charges("2026-02-10T00:00:00Z").review(&mut connection, &keys).await.unwrap();
     assert_eq!(end(&mut connection).await.1, BTreeSet::from(["TIMING_MISMATCH chg_2 charge waiting".to_owned()]));
     charges("2026-03-09T00:00:00Z").review(&mut connection, &keys).await.unwrap();
     let (balances, open) = end(&mut connection).await;
