@@ -114,7 +114,7 @@ fn run() -> anyhow::Result<()> {
             Command::Demo(arguments) => demo::run(&arguments).await,
             Command::Migrate(arguments) => migrate::run(&arguments).await,
             Command::VerifyHistory(arguments) => verify_history::run(&arguments).await,
-            Command::Reports(arguments) => reports::run(&arguments),
+            Command::Reports(arguments) => reports::run(&arguments).await,
             Command::Simulator(arguments) => simulator::run(&arguments).await,
         }
     });

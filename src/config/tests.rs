@@ -24,7 +24,9 @@ fn settings_of(command: &Command) -> Settings {
 /// The settings of all commands. A setting of two commands must have one default.
 fn settings() -> Settings {
     let mut all = Settings::new();
-    for command in crate::cli::command().get_subcommands() {
+    let cli = crate::cli::command();
+    // `reports` has commands of its own.
+    for command in cli.get_subcommands().flat_map(|it| std::iter::once(it).chain(it.get_subcommands())) {
         for (name, default) in settings_of(command) {
             let known = all.insert(name.clone(), default.clone());
             assert!(known.is_none_or(|known| known == default), "{name} has two defaults");

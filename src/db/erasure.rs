@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 
 use super::mentions::Mentions;
 use super::{
-    archive, cases, events, idempotency, inbox, openings, operator_actions, outbox, refused_webhooks, tickets,
+    archive, cases, events, idempotency, inbox, openings, operator_actions, outbox, refused_webhooks, reports, tickets,
 };
 use crate::clock::Time;
 use crate::domain::Opening;
@@ -58,6 +58,7 @@ async fn beside(
     let archived = archive::erase(connection, opening, mentions, &emptied, now).await?;
     emptied.extend(archived);
     operator_actions::erase(connection, id, &emptied, mentions).await?;
+    reports::erase(connection, id).await?;
     refused_webhooks::erase(connection, mentions).await
 }
 

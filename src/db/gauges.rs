@@ -77,6 +77,44 @@ pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Cou
     .await
 }
 
+/// Open mismatches of a class in a state.
+#[derive(Clone, Debug)]
+pub struct OpenMismatches {
+    pub class: String,
+    pub state: String,
+    pub count: i64,
+    /// Since when the oldest of them is open.
+    pub oldest: Time,
+}
+
+/// The open mismatches, counted up to [`MAX_COUNTED`]. Call [`by_index`] first.
+pub async fn mismatches(connection: &mut PgConnection) -> sqlx::Result<Vec<OpenMismatches>> {
+    sqlx::query_as!(
+        OpenMismatches,
+        r#"-- gauges::mismatches
+        select class as "class!", state as "state!", count(*) as "count!", min(created_at) as "oldest!"
+          from (select class, state, created_at from mismatches
+                 where look_at is not null limit (select $1::bigint)) as open
+         group by class, state"#,
+        MAX_COUNTED,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// When the newest report of each provider and kind was received that had its effects: `(provider, kind, time)`.
+pub async fn newest_reports(connection: &mut PgConnection) -> sqlx::Result<Vec<(String, String, Time)>> {
+    let rows = sqlx::query!(
+        r#"-- gauges::newest_reports
+        select provider, kind, max(received_at) as "received_at!" from reports
+         where state = 'finished' and not dry_run
+         group by provider, kind"#,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|it| (it.provider, it.kind, it.received_at)).collect())
+}
+
 /// The time of the oldest event without a position, which readers cannot see yet. None: no such event.
 pub async fn oldest_unshown(connection: &mut PgConnection) -> sqlx::Result<Option<Time>> {
     sqlx::query_scalar!(

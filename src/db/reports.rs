@@ -1,5 +1,6 @@
 //! `reports`, `report_chunks`, `report_errors`: files of a provider, and how far the worker is with each.
 
+mod erase;
 mod list;
 mod work;
 
@@ -8,6 +9,7 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 
+pub use self::erase::erase;
 pub use self::list::{Filter, Report, get, list};
 pub use self::work::{
     Claimed, Decided, Progress, Stage, checkpoint, claim, discard, fail, finish, hold, release, release_lease,

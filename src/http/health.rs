@@ -1,6 +1,6 @@
 //! Liveness, readiness and metrics for machines.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::AppState;
 use super::heart::Heart;
 use crate::clock::{MAX_SKEW, Time};
-use crate::db::gauges::{self, Count};
+use crate::db::gauges::{self, Count, OpenMismatches};
 use crate::db::{conclude, describe, opening_counts, refusal};
 use crate::telemetry::metrics;
 
@@ -145,6 +145,8 @@ async fn gauge(state: &AppState, seen: &Seen) -> sqlx::Result<()> {
     metrics::events_oldest_unshown(age(unshown));
     let openings = opening_counts::all(&mut transaction).await?;
     let dead = gauges::dead_letters(&mut transaction).await?;
+    let mismatches = gauges::mismatches(&mut transaction).await?;
+    let reports = gauges::newest_reports(&mut transaction).await?;
     transaction.rollback().await?;
     drop(connection);
     for Count { second: market, .. } in &openings {
@@ -152,7 +154,26 @@ async fn gauge(state: &AppState, seen: &Seen) -> sqlx::Result<()> {
     }
     set(seen, "openings", metrics::openings, openings);
     set(seen, "dead_letters", metrics::dead_letters, dead);
+    show_mismatches(seen, mismatches, now);
+    for (provider, kind, received_at) in reports {
+        metrics::report_age(provider, kind, age(Some(received_at)));
+    }
     Ok(())
+}
+
+fn show_mismatches(seen: &Seen, mismatches: Vec<OpenMismatches>, now: Time) {
+    let mut oldest: BTreeMap<String, Time> = BTreeMap::new();
+    for it in &mismatches {
+        let since = oldest.entry(it.class.clone()).or_insert(it.oldest);
+        *since = it.oldest.min(*since);
+    }
+    let count = |it: OpenMismatches| Count { first: it.class, second: it.state, count: it.count };
+    set(seen, "mismatches", metrics::mismatches, mismatches.into_iter().map(count).collect());
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    for (_, class, _) in seen.iter().filter(|(name, ..)| *name == "mismatches") {
+        let age = oldest.get(class).map_or(TimeDelta::zero(), |since| now - *since);
+        metrics::mismatch_oldest(class, age.max(TimeDelta::zero()));
+    }
 }
 
 fn set(seen: &Seen, metric: &'static str, gauge: fn(&str, &str, i64), counts: Vec<Count>) {

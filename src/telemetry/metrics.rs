@@ -76,8 +76,24 @@ const LAST_WEBHOOK: Metric = (
     "Time since the last webhook that matched an opening; before the first one, since an opening began to wait",
 );
 
-const GAUGES: [Metric; 8] =
-    [READY, BREAKER_STATE, QUEUE_DEPTH, QUEUE_OLDEST, EVENTS_UNSHOWN, OPENINGS, DEAD_LETTERS, LAST_WEBHOOK];
+const MISMATCHES: Metric = ("account_opening_mismatches", "Open mismatches of reconciliation, by class and state");
+const MISMATCH_OLDEST: Metric =
+    ("account_opening_mismatch_oldest_seconds", "Age of the oldest open mismatch of a class");
+const REPORT_AGE: Metric =
+    ("account_opening_report_age_seconds", "Time since the newest finished report of a provider and kind came");
+const GAUGES: [Metric; 11] = [
+    READY,
+    BREAKER_STATE,
+    QUEUE_DEPTH,
+    QUEUE_OLDEST,
+    EVENTS_UNSHOWN,
+    OPENINGS,
+    DEAD_LETTERS,
+    LAST_WEBHOOK,
+    MISMATCHES,
+    MISMATCH_OLDEST,
+    REPORT_AGE,
+];
 
 const WEBHOOK_ACK: Metric = ("account_opening_webhook_ack_seconds", "Time from a webhook request to its answer");
 const PROCESSING: Metric = ("account_opening_processing_seconds", "Duration of a worker's tick");
@@ -168,6 +184,19 @@ pub fn backfill_item(provider: String, outcome: &'static str) {
 pub fn report_rows(provider: &str, kind: &str, outcome: &str, rows: u64) {
     let labels = [("provider", provider.to_owned()), ("kind", kind.to_owned()), ("outcome", outcome.to_owned())];
     counter!(REPORT_ROWS.0, &labels).increment(rows);
+}
+
+pub fn mismatches(class: &str, state: &str, count: i64) {
+    let labels = [("class", class.to_owned()), ("state", state.to_owned())];
+    gauge!(MISMATCHES.0, &labels).set(float(count));
+}
+
+pub fn mismatch_oldest(class: &str, age: TimeDelta) {
+    gauge!(MISMATCH_OLDEST.0, "class" => class.to_owned()).set(age.as_seconds_f64());
+}
+
+pub fn report_age(provider: String, kind: String, age: TimeDelta) {
+    gauge!(REPORT_AGE.0, "provider" => provider, "kind" => kind).set(age.as_seconds_f64());
 }
 
 pub fn reconciliation_stage(stage: &'static str, took: Duration) {

@@ -49,11 +49,11 @@ expected.\n\nExit codes: 0 no errors, 1 errors or failure, 2 wrong usage or conf
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let name = arguments.file.display().to_string();
     let profiles = profiles(arguments.report_profiles.as_deref())?;
-    let bar = ProgressBar::new(0);
-    let read = contents(&arguments.file, &bar).with_context(|| format!("cannot read {name}"))?;
     let (provider, format) = (arguments.provider.as_deref(), arguments.format.as_deref());
     let expected = Expected { kind: arguments.kind, provider, format, profiles: Some(&profiles) };
     must_know_the_format(&expected)?;
+    let bar = ProgressBar::new(0);
+    let read = contents(&arguments.file, &bar).with_context(|| format!("cannot read {name}"))?;
     let mut output = Output::new(arguments.json, bar);
     let errors = check(read, &expected, &mut output).with_context(|| name.clone())?;
     anyhow::ensure!(

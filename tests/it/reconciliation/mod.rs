@@ -2,6 +2,7 @@
 
 mod charges;
 mod files;
+mod import;
 mod register;
 
 use account_opening::clock::Time;

@@ -295,3 +295,36 @@ async fn a_discarded_file_never_has_an_effect_and_may_be_sent_again() {
     app.settle().await;
     app.finish().await;
 }
+
+/// The values' bytes are overwritten where they stand; all other bytes and the digest stay.
+#[tokio::test]
+async fn an_erasure_reaches_the_rows_and_the_bytes_of_reports() {
+    let app = TestApp::start().await;
+    let (opening, other) = (completed(&app, IBAN).await, waiting(&app).await);
+    let register = first_day().about(&opening, "COMPLETED", OTHER_IBAN).about(&other, "IN_PROGRESS", "");
+    let text = register.text();
+    let report = reconcile(&app, &register).await;
+    let path = format!("/v1/reports/{}", report["id"].as_str().unwrap());
+    let erase = format!("/v1/account-openings/{}/erase", opening["id"].as_str().unwrap());
+    assert_eq!(app.post(&erase, &json!({"reason": "the customer asked"})).await.0, 202);
+    let raw = app.request(reqwest::Method::GET, &format!("{path}/raw")).send().await.unwrap().text().await.unwrap();
+    let (before, after): (Vec<&str>, Vec<&str>) = (text.lines().collect(), raw.lines().collect());
+    assert_eq!((before.len(), text.len()), (after.len(), raw.len()));
+    assert!(!raw.contains(OTHER_IBAN) && after[2].starts_with("***") && after[2].matches(',').count() == 9, "{raw}");
+    assert_eq!((&before[..2], &before[3..]), (&after[..2], &after[3..]), "nothing else is touched");
+    let rows = app.items(&format!("{path}/rows")).await;
+    assert_eq!((&rows[0]["redacted"], &rows[1]["redacted"]), (&json!(true), &json!(false)));
+    assert_eq!(app.get(&path).await["sha256"], report["sha256"], "of the bytes as they were received");
+    let mismatch = &app.items("/v1/mismatches").await[0];
+    assert_eq!((&mismatch["ours"], &mismatch["theirs"]), (&json!({}), &json!({})), "{mismatch}");
+    let everywhere: i64 = sqlx::query_scalar(
+        "select (select count(*) from report_rows where theirs::text like $1 or ours::text like $1)
+              + (select count(*) from mismatches where (ours, theirs, differences, evidence)::text like $1)",
+    )
+    .bind(format!("%{OTHER_IBAN}%"))
+    .fetch_one(&app.pool)
+    .await
+    .unwrap();
+    assert_eq!(everywhere, 0);
+    app.finish().await;
+}

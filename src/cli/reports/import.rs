@@ -1,0 +1,201 @@
+//! `reports import`: sends a report file to a running service, and waits for what becomes of it where asked to.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use axum::body::Bytes;
+use clap::Args;
+use futures::stream::poll_fn;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::{Body, Client, RequestBuilder, Response, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::reconciliation::normalise::row::Kind;
+
+/// Bytes that are sent at once.
+const PART: usize = 64 * 1024;
+/// Parts that wait to be sent.
+const WAITING: usize = 8;
+/// How often the report is looked at.
+const LOOK: Duration = Duration::from_millis(300);
+
+#[derive(Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Arguments {
+    /// The report file; a gzip file is sent as it is
+    file: PathBuf,
+    /// The provider whose report it is
+    #[arg(long)]
+    provider: String,
+    /// The kind: register, charges or bank
+    #[arg(long)]
+    kind: Kind,
+    /// The format, where the file does not show it: nexusbank, camt or a profile
+    #[arg(long)]
+    format: Option<String>,
+    /// Have it read and listed, without any effect
+    #[arg(long)]
+    dry_run: bool,
+    /// Wait until the service has finished it
+    #[arg(long)]
+    wait: bool,
+    /// Base URL of the service's internal listener
+    #[arg(long, env, default_value = "http://127.0.0.1:8081")]
+    api_url: Url,
+    /// Token of an operator
+    #[arg(long, env, default_value = "development-token", hide_env_values = true)]
+    api_token: SecretString,
+    /// Print the report as JSON
+    #[arg(long, env, value_parser = crate::cli::switch)]
+    json: bool,
+}
+
+const AFTER_HELP: &str = "The same bytes again are the same report: nothing is read twice.\n\nExit codes: 0 accepted (with --wait: \
+finished), 1 refused, held, failed or not reachable, 2 wrong usage.";
+
+pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let name = arguments.file.display().to_string();
+    let service = Service::new(arguments)?;
+    let mut report = service.upload(arguments).await.with_context(|| format!("sending {name}"))?;
+    if arguments.wait {
+        report = service.wait(report).await?;
+    }
+    if arguments.json {
+        println!("{report}");
+    } else {
+        print(&report);
+    }
+    match word(&report, "state") {
+        "failed" => bail!("{name}: the report failed: {}", word(&report, "error")),
+        "held" => bail!("{name}: the report is held: an operator must release or discard it"),
+        "discarded" => bail!("{name}: the report was discarded"),
+        _ => Ok(()),
+    }
+}
+
+fn word<'a>(report: &'a Value, name: &str) -> &'a str {
+    report[name].as_str().unwrap_or("unknown")
+}
+
+fn print(report: &Value) {
+    println!("report {}: {}", word(report, "id"), word(report, "state"));
+    println!("rows {}, bad rows {}", report["rows"], report["bad_rows"]);
+    for (class, rows) in report["counts"].as_object().into_iter().flatten() {
+        println!("{class:24} {rows}");
+    }
+}
+
+/// The service that is sent to.
+struct Service<'a> {
+    client: Client,
+    reports: Url,
+    token: &'a SecretString,
+}
+
+impl<'a> Service<'a> {
+    fn new(arguments: &'a Arguments) -> anyhow::Result<Self> {
+        let client = Client::builder().no_proxy().build().context("setting up the HTTP client")?;
+        let mut reports = arguments.api_url.clone();
+        let mut path = reports.path_segments_mut().map_err(|()| anyhow!("--api-url: must be an http:// URL"))?;
+        path.pop_if_empty().extend(["v1", "reports"]);
+        drop(path);
+        Ok(Self { client, reports, token: &arguments.api_token })
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Value> {
+        let request = request.bearer_auth(self.token.expose_secret());
+        let response = request.send().await.with_context(|| format!("the service at {}", self.reports))?;
+        read(response).await
+    }
+
+    async fn upload(&self, arguments: &Arguments) -> anyhow::Result<Value> {
+        let (body, is_gzip) = body(&arguments.file)?;
+        let mut url = self.reports.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("provider", &arguments.provider).append_pair("kind", arguments.kind.as_str());
+            if let Some(format) = &arguments.format {
+                query.append_pair("format", format);
+            }
+            if let Some(name) = arguments.file.file_name().and_then(|it| it.to_str()) {
+                query.append_pair("file_name", name);
+            }
+            if arguments.dry_run {
+                query.append_pair("dry_run", "true");
+            }
+        }
+        let request = self.client.post(url).body(body);
+        self.answer(if is_gzip { request.header("content-encoding", "gzip") } else { request }).await
+    }
+
+    async fn wait(&self, mut report: Value) -> anyhow::Result<Value> {
+        let bar = ProgressBar::new_spinner();
+        while matches!(word(&report, "state"), "received" | "reading") {
+            bar.set_message(format!("{}, {} rows so far", word(&report, "state"), report["rows"]));
+            bar.tick();
+            tokio::time::sleep(LOOK).await;
+            let url = format!("{}/{}", self.reports, word(&report, "id"));
+            report = self.answer(self.client.get(url)).await?;
+        }
+        bar.finish_and_clear();
+        Ok(report)
+    }
+}
+
+/// The answer's JSON; a refusal becomes an error with all that it says.
+async fn read(response: Response) -> anyhow::Result<Value> {
+    let status = response.status();
+    let body: Value = response.json().await.unwrap_or_default();
+    if status.is_success() {
+        return Ok(body);
+    }
+    let title = body["title"].as_str().unwrap_or("no explanation");
+    let detail = body["detail"].as_str().map(|it| format!(": {it}")).unwrap_or_default();
+    let errors: Vec<String> = body["errors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|it| format!("\n  {} {}", it["pointer"].as_str().unwrap_or_default(), word(it, "detail")))
+        .collect();
+    bail!("answered {status}: {title}{detail}{}", errors.concat())
+}
+
+/// The file as a stream, read on a thread of its own, and whether it is gzip.
+fn body(path: &Path) -> anyhow::Result<(Body, bool)> {
+    let mut file = File::open(path).context("the file cannot be opened")?;
+    let len = file.metadata().context("the file cannot be opened")?.len();
+    let mut head = [0; 2];
+    let read = file.read(&mut head).context("the file cannot be read")?;
+    let bar = ProgressBar::new(len).with_style(
+        ProgressStyle::with_template("sending {bar:30} {bytes} of {total_bytes}")
+            .unwrap_or(ProgressStyle::default_bar()),
+    );
+    let (parts, mut waiting) = mpsc::channel::<Result<Frame<Bytes>, std::io::Error>>(WAITING);
+    tokio::task::spawn_blocking(move || {
+        let mut file = head[..read].chain(file);
+        loop {
+            let mut part = Vec::with_capacity(PART);
+            let read = file.by_ref().take(PART as u64).read_to_end(&mut part);
+            bar.inc(part.len() as u64);
+            let is_end = matches!(read, Ok(0));
+            let sent = match read {
+                Ok(0) => break,
+                Ok(_) => parts.blocking_send(Ok(Frame::data(part.into()))),
+                Err(error) => parts.blocking_send(Err(error)),
+            };
+            if sent.is_err() || is_end {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+    });
+    let stream = StreamBody::new(poll_fn(move |context| waiting.poll_recv(context)));
+    Ok((Body::wrap(stream), head[..read] == [0x1f, 0x8b]))
+}
