@@ -28,14 +28,14 @@ const REFUSED: &str = "application_rejected";
 /// Sums of the written rows by currency, without the settlements.
 pub(super) type Sums = BTreeMap<String, Decimal>;
 
-/// Writes the file, and marks the lines of the divergences. Returns the number of rows and their sums too.
+/// Writes the file, and marks the lines of the divergences. Returns the written rows and their sums too.
 pub(super) fn write(
     entries: &[Entry],
     dealt: &Dealt,
     seed: u64,
     ask: &Ask,
     marks: &mut Marks,
-) -> (String, usize, Sums) {
+) -> (String, Vec<Line>, Sums) {
     let mut books = Books { seed, ask, marks, lines: Vec::new(), refusals: Vec::new() };
     for (at, entry) in entries.iter().enumerate() {
         let kind = dealt.of(at).filter(|kind| kind.file() == File::Charges && ask.shows(*kind));
@@ -45,7 +45,7 @@ pub(super) fn write(
     books.group();
     books.loose(dealt);
     books.settle(dealt);
-    let lines = books.lines;
+    let mut lines = books.lines;
 
     let mut sheet = Sheet::default();
     sheet.record(ask.header("charges"));
@@ -61,7 +61,8 @@ pub(super) fn write(
         let written: Vec<String> = sums.iter().map(|(of, sum)| format!("{of}={}", money(*sum))).collect();
         sheet.record(["TRAILER", &kept.to_string(), &written.join(";")]);
     }
-    (sheet.finish(), kept, sums)
+    lines.truncate(kept);
+    (sheet.finish(), lines, sums)
 }
 
 /// The lines as they are collected.
@@ -110,6 +111,10 @@ impl Books<'_> {
     fn diverge(&mut self, kind: Kind, charge: Option<Line>, entry: &Entry, partner: Option<&Entry>) {
         let (seed, ask) = (self.seed, self.ask);
         let extra = |word: &str, like: Line| Line { id: mint::id("chg", seed, &[word, entry.id()]), ..like };
+        if let (Kind::ChargedTwice, Some(charge)) = (kind, &charge) {
+            // Which of the two is the second one is for the service to say.
+            return self.wrong(kind, Some(entry), [charge.clone(), extra("again", charge.clone())]);
+        }
         let (right, wrong) = match (kind, charge) {
             (Kind::ChargedTooEarly, _) => (None, self.too_early(entry)),
             (Kind::RefundWithoutCharge, Some(charge)) => {
@@ -118,7 +123,6 @@ impl Books<'_> {
             }
             (_, None) => (None, None),
             (Kind::NotCharged, Some(_)) => (None, None),
-            (Kind::ChargedTwice, Some(charge)) => (Some(charge.clone()), Some(extra("again", charge))),
             (Kind::NotPriced, Some(charge)) => {
                 let (code, description) = ("courier".to_owned(), "Courier, express".to_owned());
                 (Some(charge.clone()), Some(Line { code, description, ..extra("courier", charge) }))
@@ -168,13 +172,14 @@ impl Books<'_> {
         if dealt.has(Kind::Adjustment) {
             let line = Line::loose("adjustment", id("adj", "one"), euros(-1234, 0), day, seed);
             let description = "Correction of earlier months:\n\"goodwill\", once".to_owned();
-            self.wrong(Kind::Adjustment, [Line { description, ..line }]);
+            self.wrong(Kind::Adjustment, None, [Line { description, ..line }]);
         }
         if dealt.has(Kind::WrongGroup) {
             let fee = Fee { amount: Decimal::new(605, 2) * Decimal::from(WRONG_QUANTITY), tax: Decimal::from(1_050) };
             let line = Line::loose("group", id("grp", "wrong"), fee, day, seed);
             self.wrong(
                 Kind::WrongGroup,
+                None,
                 [Line { code: "account_opened".to_owned(), quantity: WRONG_QUANTITY, ..line }],
             );
         }
@@ -182,22 +187,22 @@ impl Books<'_> {
             let line = Line::loose("charge", id("chg", "stranger"), euros(605, 105), day, seed);
             let (tracking_id, reference) = (id("aor", "stranger"), id("ref", "stranger"));
             let (code, occurred_at) = ("account_opened".to_owned(), Some(self.ask.from));
-            self.wrong(Kind::ChargedStranger, [Line { tracking_id, reference, code, occurred_at, ..line }]);
+            self.wrong(Kind::ChargedStranger, None, [Line { tracking_id, reference, code, occurred_at, ..line }]);
         }
         if dealt.has(Kind::UnknownType) {
             let line = Line::loose("waiver", id("wav", "one"), euros(100, 0), day, seed);
-            self.wrong(Kind::UnknownType, [Line { settlement: String::new(), ..line }]);
+            self.wrong(Kind::UnknownType, None, [Line { settlement: String::new(), ..line }]);
         }
         if dealt.has(Kind::ConflictingLines) {
             let line = Line::loose("adjustment", id("adj", "two"), euros(200, 0), day, seed);
             let line = Line { settlement: String::new(), ..line };
-            self.wrong(Kind::ConflictingLines, [line.clone(), Line { fee: euros(300, 0), ..line }]);
+            self.wrong(Kind::ConflictingLines, None, [line.clone(), Line { fee: euros(300, 0), ..line }]);
         }
     }
 
-    fn wrong<const N: usize>(&mut self, kind: Kind, lines: [Line; N]) {
+    fn wrong<const N: usize>(&mut self, kind: Kind, entry: Option<&Entry>, lines: [Line; N]) {
         let key = lines.first().map(|line| line.id.clone()).unwrap_or_default();
-        let mark = Some(self.marks.add(kind, &key, None));
+        let mark = Some(self.marks.add(kind, &key, entry));
         self.lines.extend(lines.into_iter().map(|line| Line { mark, ..line }));
     }
 

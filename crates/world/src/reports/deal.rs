@@ -94,7 +94,7 @@ impl<'a> Hand<'a> {
         let total = free.len();
         let quota = ((total * PER_THOUSAND + 500) / 1000).max(usize::from(total >= EVERY_KIND_FROM));
         let cases = CASES_IN_ANY_FILE.max(total * CASES_PER_HUNDRED / 100);
-        let left = BTreeMap::from([(File::Register, cases), (File::Charges, cases)]);
+        let left = [File::Register, File::Charges, File::Bank].map(|file| (file, cases)).into();
         Self { entries, ask, free: free.into(), quota, left, dealt: Dealt::default() }
     }
 

@@ -8,6 +8,8 @@ use serde::Serialize;
 pub enum File {
     Register,
     Charges,
+    /// The statement of the account that pays.
+    Bank,
 }
 
 /// One way to differ. Several may lead to the same class.
@@ -74,6 +76,13 @@ pub enum Kind {
     /// One line id twice, with another amount.
     ConflictingLines,
     UnknownType,
+
+    /// A settlement is paid with another amount.
+    OtherPayment,
+    /// A closing balance that is not the opening one with the entries.
+    WrongBalance,
+    /// A statement is missing before this one.
+    Gap,
 }
 
 /// What a divergence needs to be told about.
@@ -119,9 +128,10 @@ const fn rule(file: File, kind: Kind, subject: Subject, class: &'static str) -> 
 }
 
 impl Rule {
-    /// Not a case, at least not yet.
+    /// Not a case, but for one that outlasts its window.
     const fn found(self, states: &'static [&'static str], becomes: Option<&'static str>) -> Self {
-        Self { states, becomes, weight: 0, ..self }
+        let weight = if becomes.is_some() { 1 } else { 0 };
+        Self { states, becomes, weight, ..self }
     }
 
     const fn of_two_rows(self) -> Self {
@@ -131,7 +141,7 @@ impl Rule {
 
 /// In the order in which they are dealt: those that few requests fit come first.
 pub(super) const RULES: &[Rule] = {
-    use File::{Charges, Register};
+    use File::{Bank, Charges, Register};
     use Subject::{ByPlan, Converted, DecidedJustNow, Nothing, Opened, OpenedLongAgo, Rejected, Repriced, Undecided};
     &[
         rule(Register, Kind::MissedAnswer, ByPlan, "MISSED_ANSWER").found(&["applied", "settled"], None),
@@ -173,6 +183,9 @@ pub(super) const RULES: &[Rule] = {
         rule(Charges, Kind::NotPriced, Opened, "MISSING_INTERNAL"),
         rule(Charges, Kind::SettlementCount, Nothing, "SETTLEMENT_MISMATCH"),
         rule(Charges, Kind::SettlementTax, Nothing, "SETTLEMENT_MISMATCH"),
+        rule(Bank, Kind::OtherPayment, Nothing, "BANK_MISMATCH"),
+        rule(Bank, Kind::WrongBalance, Nothing, "BALANCE_MISMATCH"),
+        rule(Bank, Kind::Gap, Nothing, "STATEMENT_GAP"),
     ]
 };
 

@@ -1,6 +1,7 @@
-//! The bank's files: the register of its requests and the charges for them, as the service's operators upload them.
+//! The bank's files: the register of its requests, the charges for them, and the statement of the account that pays, as the
+//! service's operators upload them.
 //!
-//! Both are written over the bank's own ledger, never over what the service holds. With divergences, a [`Plan`] says what
+//! All are written over the bank's own ledger, never over what the service holds. With divergences, a [`Plan`] says what
 //! reconciliation must find: each expects exactly one mismatch. The same requests, seed and [`Ask`] give the same bytes.
 
 mod charges;
@@ -12,6 +13,7 @@ mod prices;
 mod register;
 pub(crate) mod routes;
 mod sheet;
+mod statement;
 #[cfg(test)]
 mod tests;
 
@@ -94,11 +96,13 @@ impl Ask {
     }
 }
 
-/// Both files, and what they must lead to.
+/// The files, and what they must lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Books {
     pub register: String,
     pub charges: String,
+    /// camt.053
+    pub bank: String,
     pub plan: Plan,
 }
 
@@ -167,31 +171,34 @@ impl Marks {
     fn found(self, cut: bool) -> Vec<Expected> {
         let is_there = |it: &Expected| match it.kind {
             Kind::Conflicting | Kind::ConflictingLines => it.lines.len() == 2,
-            kind if kind.is_absence() => !cut,
+            kind if kind.is_absence() || it.file == File::Bank => !cut,
             _ => !it.lines.is_empty(),
         };
         self.0.into_iter().filter(is_there).collect()
     }
 }
 
-/// Writes both files over these requests, which are in the order in which they were made.
+/// Writes the files over these requests, which are in the order in which they were made.
 #[must_use]
 pub fn write(entries: &[Entry], seed: u64, ask: &Ask) -> Books {
     let dealt = deal::deal(entries, seed, ask);
     let mut marks = Marks::default();
     let (register, requests) = register::write(entries, &dealt, seed, ask, &mut marks);
     let (charges, lines, sums) = charges::write(entries, &dealt, seed, ask, &mut marks);
+    let settlements: Vec<_> = lines.iter().filter(|line| line.kind == "settlement").cloned().collect();
+    let (bank, payments) = statement::write(&settlements, &dealt, seed, ask, &mut marks);
+    let lines = lines.len();
     let plan = Plan {
         seed,
         from: ask.from,
         until: ask.until,
         as_of: ask.as_of,
         complete: !ask.cut,
-        rows: BTreeMap::from([(File::Register, requests), (File::Charges, lines)]),
+        rows: BTreeMap::from([(File::Register, requests), (File::Charges, lines), (File::Bank, payments)]),
         sums,
         divergences: marks.found(ask.cut),
     };
-    Books { register, charges, plan }
+    Books { register, charges, bank, plan }
 }
 
 /// A time in the files.

@@ -1,4 +1,4 @@
-//! The files over HTTP, for `curl` and the demo: `/reports/register.csv`, `/reports/charges.csv`, what they must lead to at
+//! The files over HTTP, for `curl` and the demo: `/reports/register.csv`, `/reports/charges.csv`, `/reports/bank.xml`, what they must lead to at
 //! `/reports/plan.json`, and the bank's price list at `/reports/prices.csv`. Without a key, as everything of the simulator's
 //! control.
 
@@ -20,6 +20,7 @@ pub(crate) fn router() -> Router<Arc<World>> {
     Router::new()
         .route("/reports/register.csv", get(register))
         .route("/reports/charges.csv", get(charges))
+        .route("/reports/bank.xml", get(bank))
         .route("/reports/plan.json", get(plan))
         .route("/reports/prices.csv", get(prices))
 }
@@ -74,6 +75,10 @@ async fn register(State(world): State<Arc<World>>, Query(wanted): Query<Wanted>)
 
 async fn charges(State(world): State<Arc<World>>, Query(wanted): Query<Wanted>) -> Response {
     csv(books(&world, wanted).charges)
+}
+
+async fn bank(State(world): State<Arc<World>>, Query(wanted): Query<Wanted>) -> Response {
+    ([(CONTENT_TYPE, "application/xml")], books(&world, wanted).bank).into_response()
 }
 
 async fn plan(State(world): State<Arc<World>>, Query(wanted): Query<Wanted>) -> Json<Plan> {

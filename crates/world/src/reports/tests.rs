@@ -150,7 +150,7 @@ fn every_kind_is_dealt_once_per_subject_and_no_file_is_held() {
         let books = quota(total, seed);
         let dealt: BTreeSet<Kind> = books.plan.divergences.iter().map(|it| it.kind).collect();
         let missing: Vec<Kind> = divergence::RULES.iter().map(|it| it.kind).filter(|it| !dealt.contains(it)).collect();
-        let expected = if total == 200 { vec![Kind::SettlementTax] } else { Vec::new() };
+        let expected = if total == 200 { vec![Kind::SettlementCount, Kind::SettlementTax] } else { Vec::new() };
         assert_eq!(missing, expected, "{total} requests, seed {seed}");
         let subjects: Vec<_> = books.plan.divergences.iter().filter_map(|it| it.reference.clone()).collect();
         assert_eq!(subjects.iter().collect::<BTreeSet<_>>().len(), subjects.len(), "two divergences of one opening");
@@ -160,7 +160,7 @@ fn every_kind_is_dealt_once_per_subject_and_no_file_is_held() {
             assert!(cases <= 20.max(rows / 20), "{cases} of {rows} rows of {file:?} are cases");
         }
         let classes: BTreeSet<&str> = books.plan.divergences.iter().map(|it| it.class).collect();
-        assert_eq!(classes.len(), 19, "{classes:?}");
+        assert_eq!(classes.len(), 22, "{classes:?}");
     }
 }
 
@@ -168,10 +168,16 @@ fn every_kind_is_dealt_once_per_subject_and_no_file_is_held() {
 fn the_lines_of_a_divergence_are_those_of_its_rows() {
     let books = quota(200, 3);
     for expected in books.plan.divergences {
-        let text = if expected.file == File::Register { &books.register } else { &books.charges };
+        let text = match expected.file {
+            File::Register => &books.register,
+            File::Charges => &books.charges,
+            File::Bank => &books.bank,
+        };
         let lines: Vec<&str> = text.lines().collect();
         for line in &expected.lines {
-            assert!(lines[line - 1].starts_with(&*expected.key), "{expected:?}: {}", lines[line - 1]);
+            let of_it = expected.reference.as_ref().is_some_and(|it| lines[line - 1].contains(&**it));
+            let of_it = of_it || (expected.file == File::Bank && lines[line - 1].starts_with('<'));
+            assert!(of_it || lines[line - 1].starts_with(&*expected.key), "{expected:?}: {}", lines[line - 1]);
         }
         assert_eq!(expected.lines.is_empty(), expected.kind.is_absence(), "{expected:?}");
         let absent =
@@ -187,6 +193,7 @@ fn a_cut_file_has_no_trailer_and_expects_no_absence() {
     assert!(!books.register.contains("TRAILER") && !books.charges.contains("TRAILER"));
     assert!(!books.plan.complete && books.plan.divergences.iter().all(|it| !it.kind.is_absence()));
     let whole = quota(total, 1);
+    assert!(books.bank.len() < whole.bank.len() && !books.bank.contains("</Document>"));
     assert!(whole.register.starts_with(&books.register) && whole.charges.starts_with(&books.charges));
 }
 
@@ -227,4 +234,29 @@ fn the_bank_bills_what_its_list_says() {
     // Companies by market and type; the market goes before the type of individuals.
     assert_eq!(billed("account_opened", "DE"), of(&["6.55 1.05 EUR   "]));
     assert_eq!(billed("account_opened", "SE"), of(&["53.70 9.32 SEK 4.78 EUR 11.2345"]));
+}
+
+#[test]
+fn a_statement_adds_up_and_pays_each_settlement_once() {
+    let books = write(&entries(200), 1, &ask(Divergences::None, 200));
+    let amount = |line: &str| {
+        let text = line.split("<Amt Ccy=\"").nth(1).unwrap().split(['>', '<']).nth(1).unwrap().to_owned();
+        decimal(&text) * if line.contains("<CdtDbtInd>DBIT") { Decimal::NEGATIVE_ONE } else { Decimal::ONE }
+    };
+    let (mut balance, mut payments) = (Decimal::ZERO, 0);
+    for line in books.bank.lines() {
+        if line.contains("OPBD") {
+            balance = amount(line);
+        } else if line.starts_with("<Ntry>") {
+            balance += amount(line);
+        } else if line.contains("</Stmt>") {
+            assert_eq!(balance, Decimal::ZERO, "the closing balance is taken off");
+        }
+        if line.contains("CLBD") {
+            balance -= amount(line);
+        }
+        payments += usize::from(line.contains("stl_"));
+    }
+    let records = records(&books.charges);
+    assert_eq!(payments, records.iter().filter(|it| it.get(1).is_some_and(|kind| kind == "settlement")).count());
 }

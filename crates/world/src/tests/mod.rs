@@ -14,6 +14,7 @@ use super::*;
 
 mod accounts;
 mod api;
+mod reports;
 mod tracker;
 mod webhooks;
 
