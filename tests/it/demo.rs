@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::process::{Folder, Program, WITHIN, eventually, runs};
 
 /// The figures that `--json` must have.
-const FIGURES: [&str; 18] = [
+const FIGURES: [&str; 23] = [
     "openings",
     "completed",
     "rejected",
@@ -27,6 +27,11 @@ const FIGURES: [&str; 18] = [
     "double_effects",
     "tickets",
     "tickets_at_tracker",
+    "report_rows",
+    "resolved_by_report",
+    "divergences_seeded",
+    "divergences_missed",
+    "false_alarms",
     "seconds",
 ];
 
@@ -43,21 +48,25 @@ async fn leaves_nothing(folder: &Folder) {
     eventually("nothing is left", WITHIN, async || left().is_empty().then_some(())).await;
 }
 
-/// P9, P13: counted by the other side's ledger.
+/// P9, P13, P29: counted by the other side's ledger and its plan.
 #[tokio::test]
 async fn the_demo_decides_every_opening_and_prints_its_figures_as_one_json_object() {
-    let (demo, folder) = demo(&["--openings", "20", "--seed", "3", "--exit", "--json"]);
-    let ended = demo.spawn().ended(Duration::from_mins(1)).await;
+    let (demo, folder) = demo(&["--openings", "40", "--seed", "3", "--exit", "--json"]);
+    let ended = demo.spawn().ended(Duration::from_mins(2)).await;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
     for name in FIGURES {
         assert!(summary[name].is_number(), "{name}: {summary}");
     }
     let figure = |name: &str| summary[name].as_u64().unwrap();
-    for (name, expected) in [("openings", 20), ("lost", 0), ("double_effects", 0), ("in_progress", 0), ("failed", 0)] {
-        assert_eq!(figure(name), expected, "{name}: {summary}");
+    assert_eq!(figure("openings"), 40, "{summary}");
+    for name in ["lost", "double_effects", "in_progress", "failed", "divergences_missed", "false_alarms"] {
+        assert_eq!(figure(name), 0, "{name}: {summary}");
     }
-    assert_eq!(figure("completed") + figure("rejected") + figure("escalated"), 20, "{summary}");
+    let classes = summary["divergences"].as_object().unwrap();
+    assert!(classes.len() >= 10 && figure("divergences_seeded") >= 10, "{summary}");
+    assert!(figure("report_rows") >= 40 && figure("resolved_by_report") > 0, "{summary}");
+    assert_eq!(figure("completed") + figure("rejected") + figure("escalated"), 40, "{summary}");
     assert!(figure("tickets") > 0, "{summary}");
     assert_eq!(figure("tickets"), figure("tickets_at_tracker"), "{summary}");
     assert!(figure("cards_issued") >= figure("completed"), "{summary}");

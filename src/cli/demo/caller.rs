@@ -1,18 +1,29 @@
 //! The demo's caller: a minimal back end that knows only the REST API.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures::{StreamExt, TryStreamExt};
 use reqwest::Client;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::TOKEN;
 
-/// Customers in turn: suffix of the name, and market.
-const MARKETS: [(&str, &str); 5] = [("BV", "BE"), ("B.V.", "NL"), ("GmbH", "DE"), ("SARL", "FR"), ("SL", "ES")];
+/// Customers in turn: suffix of the name, market, and currency.
+const MARKETS: [(&str, &str, &str); 6] = [
+    ("BV", "BE", "EUR"),
+    ("B.V.", "NL", "EUR"),
+    ("GmbH", "DE", "EUR"),
+    ("SARL", "FR", "EUR"),
+    ("SL", "ES", "EUR"),
+    ("AB", "SE", "SEK"),
+];
 
 pub(super) struct Caller {
     client: Client,
@@ -36,12 +47,12 @@ impl Caller {
     }
 
     async fn start(&self, number: usize) -> anyhow::Result<()> {
-        let (ending, market) = MARKETS[number % MARKETS.len()];
+        let (ending, market, currency) = MARKETS[number % MARKETS.len()];
         let types = ["company", "freelancer", "individual"];
         let body = json!({
             "market": market,
-            "customer_type": types[number % types.len()],
-            "currency": "EUR",
+            "customer_type": types[number / MARKETS.len() % types.len()],
+            "currency": currency,
             "customer": {
                 "reference": format!("cus_{number}"),
                 "name": format!("Example {number} {ending}"),
@@ -60,6 +71,28 @@ impl Caller {
         let status = response.status();
         anyhow::ensure!(status.is_success(), "starting an opening failed: HTTP {status}: {}", response.text().await?);
         Ok(())
+    }
+
+    /// Uploads a report of the bank; returns it as the service received it.
+    pub async fn upload(&self, kind: &str, file: Vec<u8>, gzip: bool) -> anyhow::Result<Value> {
+        let url = format!("{}/v1/reports?provider=nexusbank&kind={kind}&file_name={kind}.csv", self.base_url);
+        let request = self.client.post(url).bearer_auth(TOKEN).header(CONTENT_TYPE, "text/csv");
+        let request = if gzip {
+            let mut writer = GzEncoder::new(Vec::new(), Compression::default());
+            writer.write_all(&file)?;
+            request.header(CONTENT_ENCODING, "gzip").body(writer.finish()?)
+        } else {
+            request.body(file)
+        };
+        let response = request.send().await?;
+        let (status, text) = (response.status(), response.text().await?);
+        anyhow::ensure!(status.is_success(), "uploading the {kind} failed: HTTP {status}: {text}");
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Fetches a file from another server, without the service's token.
+    pub async fn fetch(&self, url: &str) -> anyhow::Result<Vec<u8>> {
+        Ok(self.client.get(url).send().await?.error_for_status()?.bytes().await?.to_vec())
     }
 
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {

@@ -1,6 +1,6 @@
 //! The demo's output: figures, one opening's timeline, URLs to explore.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::TOKEN;
 use super::caller::Caller;
+use super::reconcile::{Reconciled, Tally};
 use crate::app::App;
 use world::Simulator;
 
@@ -36,11 +37,25 @@ pub(super) struct Summary {
     /// Tickets that exist at the tracker, counted there.
     pub tickets_at_tracker: u64,
     pub cases: u64,
+    pub report_rows: u64,
+    pub resolved_by_report: u64,
+    pub divergences_seeded: usize,
+    /// Divergences that reconciliation did not find, or found as another class.
+    pub divergences_missed: usize,
+    /// Mismatches that no divergence explains.
+    pub false_alarms: usize,
+    /// By class, how many divergences were seeded and how many mismatches were found.
+    pub divergences: BTreeMap<String, Tally>,
     pub seconds: f64,
 }
 
 impl Summary {
-    pub async fn take(caller: &Caller, world: &Simulator, took: Duration) -> anyhow::Result<Self> {
+    pub async fn take(
+        caller: &Caller,
+        world: &Simulator,
+        reconciled: Reconciled,
+        took: Duration,
+    ) -> anyhow::Result<Self> {
         let openings = caller.all("/v1/account-openings").await?;
         let count = |state: &str| openings.iter().filter(|it| it["state"] == state).count() as u64;
         let metrics = caller.metrics().await?;
@@ -72,6 +87,12 @@ impl Summary {
             tickets: caller.all("/v1/tickets").await?.len() as u64,
             tickets_at_tracker: ledger.counts.issues,
             cases: caller.all("/v1/cases").await?.len() as u64,
+            report_rows: reconciled.report_rows,
+            resolved_by_report: metrics.sum("account_opening_terminal_total", "source=\"report\""),
+            divergences_seeded: reconciled.seeded,
+            divergences_missed: reconciled.missed.len(),
+            false_alarms: reconciled.false_alarms.len(),
+            divergences: reconciled.classes,
             seconds: (took.as_secs_f64() * 10.0).round() / 10.0,
         })
     }
@@ -109,11 +130,20 @@ pub(super) fn print(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
         ("tickets", "opened for operators"),
         ("tickets_at_tracker", "of these, at the ticket tracker"),
         ("cases", "contradictions for an operator to judge"),
+        ("report_rows", "rows of the bank's files, register and charges"),
+        ("resolved_by_report", "answers that only the register brought"),
+        ("divergences_seeded", "differences that the bank's files were given"),
+        ("divergences_missed", "of these, not found as what they are            (must be 0)"),
+        ("false_alarms", "differences found that nobody seeded            (must be 0)"),
         ("seconds", "from start to end"),
     ];
     println!();
     for (name, meaning) in meanings {
         println!("{name:>24}  {:>6}  {meaning}", value[name].to_string());
+    }
+    println!("\n{:>24}  {:>6}  {:>6}", "divergence", "seeded", "found");
+    for (class, Tally { seeded, found }) in &summary.divergences {
+        println!("{class:>24}  {seeded:>6}  {found:>6}");
     }
     Ok(())
 }
@@ -161,6 +191,7 @@ pub(super) fn print_where_to_look(caller: &Caller, app: &App, world: &Simulator)
         "\nEverything is still running. Try these, then press Ctrl-C:\n  \
          curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/account-openings?state=escalated'\n  \
          curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/cases'\n  \
+         curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/mismatches'\n  \
          curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/events?limit=5'\n  \
          API description: {base}/docs    metrics: {base}/metrics\n  \
          the bank's ledger: {}/_sim/ledger    the tracker's tickets: {}/_sim/issues\n  webhooks are sent to http://{}/webhooks/nexusbank",

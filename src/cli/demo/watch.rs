@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::caller::Caller;
+use world::{Decision, OpeningRecord, Simulator};
 
-const LOOK: Duration = Duration::from_millis(200);
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 /// The interval of lines without a terminal.
 const PRINT: Duration = Duration::from_secs(2);
 
@@ -70,6 +71,28 @@ impl Watch {
             bar.set_position(states.get(*state).copied().unwrap_or_default());
         }
     }
+}
+
+/// The states without a final answer.
+const OPEN: [&str; 5] = ["creating_profile", "requesting_account", "awaiting_provider", "escalated", "issuing_card"];
+
+/// Returns when the bank has decided everything that it means to decide and the service knows all that it can know, or after
+/// `patience`. Only then do two files of the bank show the same.
+pub(super) async fn until_quiet(caller: &Caller, world: &Simulator, patience: Duration) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while started.elapsed() < patience {
+        let ledger = world.ledger();
+        let decides = |it: &&OpeningRecord| matches!(it.plan.decision, Decision::By(_));
+        let decided = ledger.openings.values().filter(decides).all(|it| it.decided_at().is_some());
+        let unknowable = ledger.openings.values().filter(|it| it.decided_at().is_none() || it.plan.silent).count();
+        let states = caller.states().await?;
+        let open: u64 = OPEN.iter().filter_map(|state| states.get(*state)).sum();
+        if decided && open <= unknowable as u64 {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// Returns when the tracker has every ticket, or after `patience`. Duplicate tickets exist by then.
