@@ -11,7 +11,6 @@ use rust_decimal::Decimal;
 use crate::settings::Checker;
 
 #[derive(Args, Clone)]
-#[expect(clippy::doc_markdown, reason = "each has its help, which is plain text")]
 pub struct RawReconciliation {
     /// How far apart our answer and a provider's register may be in time before it is a difference
     #[arg(long, env, default_value = "24h")]

@@ -140,7 +140,7 @@ pub async fn insert_of_reports(connection: &mut PgConnection, cases: &[NewCase],
     let ids: Vec<Uuid> = cases.iter().map(|it| it.id).collect();
     let openings: Vec<Option<Uuid>> = cases.iter().map(|it| it.opening_id).collect();
     let kinds: Vec<&str> = cases.iter().map(|it| it.kind.as_str()).collect();
-    let causes: Vec<&str> = cases.iter().map(|it| it.cause.as_str()).collect();
+    let keys: Vec<&str> = cases.iter().map(|it| it.cause.as_str()).collect();
     let ours: Vec<&Value> = cases.iter().map(|it| &it.ours).collect();
     let theirs: Vec<&Value> = cases.iter().map(|it| &it.theirs).collect();
     sqlx::query!(
@@ -152,7 +152,7 @@ pub async fn insert_of_reports(connection: &mut PgConnection, cases: &[NewCase],
         &ids,
         &openings as &[Option<Uuid>],
         &kinds as &[&str],
-        &causes as &[&str],
+        &keys as &[&str],
         &ours as &[&Value],
         &theirs as &[&Value],
         now,

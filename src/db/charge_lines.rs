@@ -177,6 +177,7 @@ pub async fn sums(connection: &mut PgConnection, provider: &str, settlements: &[
 }
 
 /// Writes lines whole, new ones and known ones.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn write(connection: &mut PgConnection, provider: &str, lines: &[ChargeLine]) -> sqlx::Result<()> {
     if lines.is_empty() {
         return Ok(());

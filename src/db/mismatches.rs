@@ -161,7 +161,7 @@ pub async fn link(connection: &mut PgConnection, links: &[Link]) -> sqlx::Result
     }
     let mismatches: Vec<Uuid> = links.iter().map(|it| it.0).collect();
     let reports: Vec<Uuid> = links.iter().map(|it| it.1).collect();
-    let lines: Vec<i64> = links.iter().map(|it| it.2).collect();
+    let places: Vec<i64> = links.iter().map(|it| it.2).collect();
     sqlx::query!(
         r#"-- mismatches::link
         insert into mismatch_reports (mismatch_id, report_id, line)
@@ -169,7 +169,7 @@ pub async fn link(connection: &mut PgConnection, links: &[Link]) -> sqlx::Result
         on conflict do nothing"#,
         &mismatches,
         &reports,
-        &lines,
+        &places,
     )
     .execute(connection)
     .await?;

@@ -78,14 +78,14 @@ async fn feed(pool: PgPool, report: Uuid, pieces: mpsc::Sender<io::Result<Vec<u8
 
 /// The pieces as one stream. An empty piece is the end; a channel that closes before is none.
 struct Pieces {
-    pieces: mpsc::Receiver<io::Result<Vec<u8>>>,
+    queue: mpsc::Receiver<io::Result<Vec<u8>>>,
     piece: io::Cursor<Vec<u8>>,
     ended: bool,
 }
 
 impl Pieces {
-    fn new(pieces: mpsc::Receiver<io::Result<Vec<u8>>>) -> Self {
-        Self { pieces, piece: io::Cursor::default(), ended: false }
+    fn new(queue: mpsc::Receiver<io::Result<Vec<u8>>>) -> Self {
+        Self { queue, piece: io::Cursor::default(), ended: false }
     }
 }
 
@@ -96,8 +96,7 @@ impl Read for Pieces {
             if read > 0 || into.is_empty() || self.ended {
                 return Ok(read);
             }
-            let piece =
-                self.pieces.blocking_recv().unwrap_or_else(|| Err(io::Error::other("the reading was ended")))?;
+            let piece = self.queue.blocking_recv().unwrap_or_else(|| Err(io::Error::other("the reading was ended")))?;
             self.ended = piece.is_empty();
             self.piece = io::Cursor::new(piece);
         }

@@ -174,6 +174,16 @@ impl Reconciler {
     }
 }
 
+/// Commits what was written under the lease, else rolls back; returns `ours`.
+async fn end(transaction: Transaction<'_, Postgres>, ours: bool) -> sqlx::Result<bool> {
+    if ours {
+        transaction.commit().await?;
+    } else {
+        transaction.rollback().await?;
+    }
+    Ok(ours)
+}
+
 impl Job {
     /// How far the report is, at a position of its stage.
     fn progress<'a>(&self, stage: Stage, position: i64, counts: &'a Value) -> Progress<'a> {
@@ -190,12 +200,7 @@ impl Job {
         now: Time,
     ) -> sqlx::Result<bool> {
         let ours = reports::checkpoint(&mut transaction, self.claimed.id, self.token, progress, now + LEASE).await?;
-        if ours {
-            transaction.commit().await?
-        } else {
-            transaction.rollback().await?
-        }
-        Ok(ours)
+        end(transaction, ours).await
     }
 
     fn file(&self, window: TimeDelta) -> File<'_> {

@@ -158,6 +158,7 @@ impl Row<'_> {
 }
 
 /// None stands for a wrong text; an inner None for all.
+#[expect(clippy::option_option, reason = "the outer one is of the text, the inner one of the value")]
 fn or_all<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
     if text == ALL { Some(None) } else { read(text).map(Some) }
 }
@@ -189,6 +190,7 @@ fn decimal(text: &str, before: usize, after: usize) -> Option<Decimal> {
 }
 
 /// Midnight UTC of a date. Nothing: no bound.
+#[expect(clippy::option_option, reason = "the outer one is of the text, the inner one of the bound")]
 fn date(text: &str) -> Option<Option<Time>> {
     if text.is_empty() {
         return Some(None);

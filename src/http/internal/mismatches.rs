@@ -96,7 +96,7 @@ fn masked(value: Value) -> Value {
         Value::Object(fields) => fields
             .into_iter()
             .map(|(name, value)| {
-                let value = if name == "iban" { masked_text(value) } else { masked(value) };
+                let value = if name == "iban" { masked_text(&value) } else { masked(value) };
                 (name, value)
             })
             .collect(),
@@ -105,7 +105,7 @@ fn masked(value: Value) -> Value {
     }
 }
 
-fn masked_text(value: Value) -> Value {
+fn masked_text(value: &Value) -> Value {
     value.as_str().map_or(Value::Null, |text| mask(text).into())
 }
 
@@ -114,7 +114,7 @@ fn masked_differences(value: Value) -> Value {
     let mask_sides = |mut item: Value| {
         if item["field"] == "iban" {
             for side in ["ours", "theirs"] {
-                item[side] = masked_text(item[side].take());
+                item[side] = masked_text(&item[side]);
             }
         }
         item

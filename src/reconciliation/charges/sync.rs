@@ -159,7 +159,7 @@ impl<'a> Findings<'a> {
     fn keep(&self, changed: &mut Changed, held: Mismatch, finding: &Finding) {
         let look_at = held.look_at.map(|_| self.look_at(finding));
         let due_at = if look_at.is_some() { due_at(finding) } else { held.due_at };
-        let kept = Mismatch { look_at, due_at, ..held };
+        let kept = Mismatch { due_at, look_at, ..held };
         changed.mismatches.push(described(kept, finding));
     }
 

@@ -155,7 +155,7 @@ impl<'a> Writer<'a> {
             theirs,
             differences: to_json(&differences),
             suggested: to_json(&suggested),
-            evidence: found.row.as_ref().map(|it| to_json(it)),
+            evidence: found.row.as_ref().map(to_json),
             as_of: Some(self.as_of),
             fact_id: None,
             case_id: None,
@@ -196,15 +196,15 @@ impl<'a> Writer<'a> {
         let decided = row.decided_at.map(|it| it.to_rfc3339()).unwrap_or_default();
         // The content stands in the key too: a revised row is another fact, and no conflict of ids.
         let key = format!("report:{}:{}:{decided}:{}", row.provider_reference, row.status, fact::short_digest(&report));
-        self.fact(opening, key, &fact, line, Some(row.provider_reference.clone()))
+        self.fact(opening, &key, &fact, line, Some(row.provider_reference.clone()))
     }
 
     fn poll(&self, opening: Uuid, line: i64) -> NewFact {
-        self.fact(opening, format!("report-poll:{}:{opening}", self.report), &Fact::PollRequested, line, None)
+        self.fact(opening, &format!("report-poll:{}:{opening}", self.report), &Fact::PollRequested, line, None)
     }
 
-    fn fact(&self, opening: Uuid, key: String, fact: &Fact, line: i64, provider_ref: Option<String>) -> NewFact {
-        let key = fact::event_key(&key);
+    fn fact(&self, opening: Uuid, key: &str, fact: &Fact, line: i64, provider_ref: Option<String>) -> NewFact {
+        let key = fact::event_key(key);
         let new = fact::ours(self.ids, Source::Report, self.provider, key, opening, fact, self.now);
         NewFact { headers: json!({"report": self.report, "line": line}), provider_ref, ..new }
     }

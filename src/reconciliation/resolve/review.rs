@@ -82,27 +82,9 @@ impl Reviewer<'_> {
         };
         let row: Option<RegisterRow> = it.evidence.clone().and_then(|it| serde_json::from_value(it).ok());
         match (class, row) {
-            (Class::MissingExternal, row) => self.absence(it, row.as_ref(), known),
+            (Class::MissingExternal, row) => absence(it, row.as_ref(), known),
             (Class::TooManyDifferences | Class::ConflictingRows, _) | (_, None) => Next::Keep,
             (_, Some(row)) => self.again(it, class, &row, known),
-        }
-    }
-
-    fn absence(&self, it: &Mismatch, row: Option<&RegisterRow>, known: &Known) -> Next {
-        if row.is_some() {
-            return Next::Settled("a later register names the opening".to_owned());
-        }
-        if it.state != MismatchState::Applied.as_str() {
-            return Next::Keep;
-        }
-        let poll = it.opening_id.and_then(|id| known.polls.get(&id)).filter(|it_| it_.at >= it.updated_at);
-        match poll.map(|it| &it.outcome) {
-            Some(PollOutcome::Answered(_)) => Next::Settled("the provider answered a poll".to_owned()),
-            Some(PollOutcome::Failed { class }) if class == "not_found" => {
-                absent_case(it).map_or(Next::Keep, |finding| Next::Case(Box::new(finding)))
-            }
-            _ if known.is_decided(it) => Next::Settled("the opening was decided".to_owned()),
-            _ => Next::Keep,
         }
     }
 
@@ -135,6 +117,24 @@ impl Reviewer<'_> {
                 _ => Next::Keep,
             },
         }
+    }
+}
+
+fn absence(it: &Mismatch, row: Option<&RegisterRow>, known: &Known) -> Next {
+    if row.is_some() {
+        return Next::Settled("a later register names the opening".to_owned());
+    }
+    if it.state != MismatchState::Applied.as_str() {
+        return Next::Keep;
+    }
+    let poll = it.opening_id.and_then(|id| known.polls.get(&id)).filter(|it_| it_.at >= it.updated_at);
+    match poll.map(|it| &it.outcome) {
+        Some(PollOutcome::Answered(_)) => Next::Settled("the provider answered a poll".to_owned()),
+        Some(PollOutcome::Failed { class }) if class == "not_found" => {
+            absent_case(it).map_or(Next::Keep, |finding| Next::Case(Box::new(finding)))
+        }
+        _ if known.is_decided(it) => Next::Settled("the opening was decided".to_owned()),
+        _ => Next::Keep,
     }
 }
 
@@ -203,7 +203,7 @@ impl Known {
     fn contradiction(&self, opening: Uuid, fact: Option<Uuid>) -> Option<Contradiction> {
         let of_opening = || self.contradictions.iter().filter(|it| it.opening_id == opening);
         let by_fact = of_opening().find(|it| fact.is_some_and(|fact| it.evidence.contains(&fact)));
-        by_fact.or_else(|| of_opening().filter(|it| it.kind == "conflicting_answer").last()).cloned()
+        by_fact.or_else(|| of_opening().rfind(|it| it.kind == "conflicting_answer")).cloned()
     }
 }
 

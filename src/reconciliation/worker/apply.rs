@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Job, NAME, Reconciled, Reconciler, Went};
+use super::{Job, NAME, Reconciled, Reconciler, Went, end};
 use crate::db::openings::Absent;
 use crate::db::report_rows::{self, Row as Stored};
 use crate::db::reports::{self, Stage};
@@ -124,12 +124,7 @@ impl Reconciler {
             mismatches::renew_evidence(&mut transaction, &claimed.provider, claimed.id, as_of, now).await?;
         }
         let ours = reports::finish(&mut transaction, claimed.id, job.token, now).await?;
-        if ours {
-            transaction.commit().await?
-        } else {
-            transaction.rollback().await?
-        }
-        Ok(ours)
+        end(transaction, ours).await
     }
 }
 

@@ -213,7 +213,10 @@ impl Reconciler {
 
     async fn miss_charges(&self, job: &Job) -> Result<bool, TickError> {
         let mut place = None;
-        while job.claimed.complete {
+        if !job.claimed.complete {
+            return Ok(true);
+        }
+        loop {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_missed(&mut connection, job, place);
             let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;

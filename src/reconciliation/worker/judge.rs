@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
 use super::read::CASES;
-use super::{Job, LEASE, Reconciler, Went};
+use super::{Job, LEASE, Reconciler, Went, end};
 use crate::db::openings::{self, Absent, Period};
 use crate::db::reports::{self, Stage};
 use crate::db::{WITHIN, conclude};
@@ -103,12 +103,7 @@ impl Reconciler {
         let progress = job.progress(Stage::Apply, 0, &counts);
         let ours = reports::checkpoint(&mut transaction, claimed.id, job.token, &progress, now + LEASE).await?
             && reports::hold(&mut transaction, claimed.id, job.token).await?;
-        if ours {
-            transaction.commit().await?
-        } else {
-            transaction.rollback().await?
-        }
-        Ok(ours)
+        end(transaction, ours).await
     }
 
     /// A dry run ends here.
@@ -134,12 +129,7 @@ impl Reconciler {
         if ours && job.claimed.dry_run {
             reports::finish(&mut transaction, job.claimed.id, job.token, now).await?;
         }
-        if ours {
-            transaction.commit().await?
-        } else {
-            transaction.rollback().await?
-        }
-        Ok(ours)
+        end(transaction, ours).await
     }
 }
 

@@ -57,6 +57,14 @@ impl Reconciler {
             if let Some(failed) = slice.ending.as_ref().and_then(|it| it.failed.as_ref()) {
                 return self.fail(job, &failed.to_string()).await;
             }
+            if read.is_no_report() {
+                let why = format!(
+                    "{} of the first {} rows are bad: it is no report",
+                    read.bad_rows,
+                    read.rows + read.bad_rows
+                );
+                return self.fail(job, &why).await;
+            }
             if !self.store(job, &mut read, slice, done).await? {
                 return Ok(Went::Later);
             }
@@ -167,6 +175,9 @@ struct Part<'a> {
 pub(super) const CASES: &str = "cases";
 const CONFLICT: &str = "same_key_other_content";
 
+/// Bad rows from which on a file that has more of them than good ones is given up.
+const MANY_BAD: i64 = 100_000;
+
 /// How far the parser is.
 #[derive(Default)]
 struct Read {
@@ -177,6 +188,11 @@ struct Read {
 }
 
 impl Read {
+    /// So many bad rows, and more than good ones, are not listed to the end.
+    const fn is_no_report(&self) -> bool {
+        self.bad_rows > MANY_BAD && self.bad_rows > self.rows
+    }
+
     fn next_row(&mut self) -> i64 {
         self.rows += 1;
         self.rows

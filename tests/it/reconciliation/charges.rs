@@ -38,7 +38,7 @@ impl Charges {
     }
 
     fn text(&self) -> String {
-        let rows = self.rows.iter().map(|row| format!("{row}\n")).collect::<String>();
+        let rows: String = self.rows.iter().flat_map(|row| [row.as_str(), "\n"]).collect();
         let sums: Vec<String> = self.sums.iter().map(|(currency, sum)| format!("{currency}={sum}")).collect();
         let header = "HEADER,charges,nexusbank,1,2026-01-01T00:00:00Z,2026-02-01T00:00:00Z,2026-02-01T03:00:00Z";
         format!("{header}\n{COLUMNS}\n{rows}TRAILER,{},{}\n", self.rows.len(), sums.join(";"))

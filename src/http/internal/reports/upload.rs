@@ -149,8 +149,8 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
 
 /// Sends the body to a thread that writes it to a temporary file.
 async fn received(body: Body, bounds: Bounds) -> Result<Received, ApiError> {
-    let (parts, waiting) = mpsc::channel(WAITING);
-    let writing = tokio::task::spawn_blocking(move || receive(waiting, bounds));
+    let (parts, queue) = mpsc::channel(WAITING);
+    let writing = tokio::task::spawn_blocking(move || receive(queue, bounds));
     let sent = send(body, parts).await;
     let received = writing.await.map_err(|_| ApiError::internal("receiving a report panicked"))?;
     sent?;
