@@ -18,7 +18,7 @@ use crate::clock::Time;
 /// The files in the order of their upload, and whether gzip wraps them.
 const FILES: [(&str, bool); 2] = [("register", true), ("charges", false)];
 /// Time limit of one file, from its upload until everything that it caused is done.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `RECON_WINDOW` and `CHARGE_WINDOW` in compressed time. Some divergences lie well inside, some well outside of them.
 pub(super) const WINDOW: Duration = Duration::from_secs(6);
@@ -100,8 +100,8 @@ fn compare(plan: &Value, reports: &BTreeMap<String, &str>, mismatches: &[Value])
     for expected in plan["divergences"].as_array().into_iter().flatten().filter(uploaded) {
         let tally = result.classes.entry(text(expected, "class")).or_default();
         (result.seeded, tally.seeded) = (result.seeded + 1, tally.seeded + 1);
-        let fits = |it: &Option<&Value>| it.is_some_and(|it| is_expected(expected, it, reports));
-        match found.iter_mut().find(|it| fits(it)) {
+        let fits = |it: Option<&Value>| it.is_some_and(|it| is_expected(expected, it, reports));
+        match found.iter_mut().find(|it| fits(**it)) {
             Some(mismatch) => {
                 tally.found += 1;
                 *mismatch = None;

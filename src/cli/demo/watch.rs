@@ -83,11 +83,11 @@ pub(super) async fn until_quiet(caller: &Caller, world: &Simulator, patience: Du
     while started.elapsed() < patience {
         let ledger = world.ledger();
         let decides = |it: &&OpeningRecord| matches!(it.plan.decision, Decision::By(_));
-        let decided = ledger.openings.values().filter(decides).all(|it| it.decided_at().is_some());
+        let all_decided = ledger.openings.values().filter(decides).all(|it| it.decided_at().is_some());
         let unknowable = ledger.openings.values().filter(|it| it.decided_at().is_none() || it.plan.silent).count();
         let states = caller.states().await?;
         let open: u64 = OPEN.iter().filter_map(|state| states.get(*state)).sum();
-        if decided && open <= unknowable as u64 {
+        if all_decided && open <= unknowable as u64 {
             break;
         }
         tokio::time::sleep(LOOK).await;

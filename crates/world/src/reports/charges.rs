@@ -121,8 +121,7 @@ impl Books<'_> {
                 self.right(charge, entry);
                 (None, refund_of_nothing(entry, seed, ask))
             }
-            (_, None) => (None, None),
-            (Kind::NotCharged, Some(_)) => (None, None),
+            (_, None) | (Kind::NotCharged, Some(_)) => (None, None),
             (Kind::NotPriced, Some(charge)) => {
                 let (code, description) = ("courier".to_owned(), "Courier, express".to_owned());
                 (Some(charge.clone()), Some(Line { code, description, ..extra("courier", charge) }))
@@ -187,7 +186,7 @@ impl Books<'_> {
             let line = Line::loose("charge", id("chg", "stranger"), euros(605, 105), day, seed);
             let (tracking_id, reference) = (id("aor", "stranger"), id("ref", "stranger"));
             let (code, occurred_at) = ("account_opened".to_owned(), Some(self.ask.from));
-            self.wrong(Kind::ChargedStranger, None, [Line { tracking_id, reference, code, occurred_at, ..line }]);
+            self.wrong(Kind::ChargedStranger, None, [Line { code, tracking_id, reference, occurred_at, ..line }]);
         }
         if dealt.has(Kind::UnknownType) {
             let line = Line::loose("waiver", id("wav", "one"), euros(100, 0), day, seed);

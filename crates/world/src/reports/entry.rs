@@ -7,6 +7,7 @@ use crate::plan::{Decision, HALF_A_CHARACTER, Plan};
 use crate::snapshot::{AccountRequest, Status};
 
 /// A request, and what a reader of the files needs to know of its plan.
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of a plan")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub request: AccountRequest,
