@@ -130,6 +130,7 @@ pub struct BadRow {
     pub detail: String,
 }
 
+/// Stores bad rows. A file that is read again after a crash brings the same ones under the same numbers.
 pub async fn insert_errors(connection: &mut PgConnection, report: Uuid, bad: &[BadRow]) -> sqlx::Result<()> {
     if bad.is_empty() {
         return Ok(());
@@ -140,7 +141,8 @@ pub async fn insert_errors(connection: &mut PgConnection, report: Uuid, bad: &[B
     sqlx::query!(
         r#"-- reports::insert_errors
         insert into report_errors (report_id, n, line, byte, field, code, detail)
-        select $1, * from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])"#,
+        select $1, * from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])
+        on conflict do nothing"#,
         report,
         &number(|it| it.n),
         &number(|it| it.line),

@@ -1,10 +1,15 @@
 //! What is received: the bytes, once, bounded, and with clear errors.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use account_opening::driver::tick;
+use account_opening::faults::{FaultPoint, Place, Step, When};
+use account_opening::reconciliation::Reconciler;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{REGISTER, Register, upload, upload_as};
 use crate::support::{TestApp, problem};
@@ -124,5 +129,42 @@ async fn readers_read_and_operators_upload() {
     let url = format!("{}/v1/reports?{REGISTER}", app.internal);
     let response = app.client.post(url).bearer_auth("reader-token").body(register().text()).send().await.unwrap();
     problem(response, 403, "forbidden").await;
+    app.finish().await;
+}
+
+/// A worker that fails in the middle of a file leaves its rows and errors; the next one reads on behind them.
+#[tokio::test]
+async fn a_file_that_is_read_again_has_each_row_and_error_once() {
+    let app = TestApp::with().settings(|it| it.reconciliation.recon_hold = "100%".to_owned()).start().await;
+    let mut many = Register::of_day("2026-01-01");
+    for n in 0..12_000 {
+        let row = if n % 4_000 == 7 { "COMPLETED,BE00123,NEXUBEBB" } else { "IN_PROGRESS,," };
+        many = many.row(&format!("aor_{n},,{row},,BE,EUR,2026-01-01T08:00:00Z,"));
+    }
+    let uploaded = upload(&app, &format!("{REGISTER}&dry_run=true"), many.text()).await;
+    // Both looks at mismatches and the first slice are settled; the second slice is not.
+    let settled = AtomicU32::new(0);
+    let strike = move |place: Place| {
+        let counts = place.step == Step::Settle && place.when == When::Before;
+        (counts && settled.fetch_add(1, Ordering::SeqCst) == 3).then_some(sqlx::Error::PoolTimedOut)
+    };
+    let mut context = app.context.clone();
+    context.shell.faults = FaultPoint::new(strike);
+    let settings = context.policies.reconciliation.clone();
+    let failing = Reconciler::new(context, settings, CancellationToken::new());
+    assert!(tick(&failing).await.is_err());
+    let path = format!("/v1/reports/{}", uploaded.id());
+    let half = app.get(&path).await["rows"].as_i64().unwrap();
+    assert!((5_000..12_000).contains(&half), "{half}");
+    app.pass(chrono::TimeDelta::seconds(1));
+    app.settle().await;
+    let report = app.get(&path).await;
+    assert_eq!(
+        (&report["state"], &report["rows"], &report["bad_rows"]),
+        (&json!("finished"), &json!(12_000), &json!(3))
+    );
+    let rows: (i64, i64) =
+        sqlx::query_as("select count(*), count(distinct line) from report_rows").fetch_one(&app.pool).await.unwrap();
+    assert_eq!((rows, app.items(&format!("{path}/errors")).await.len()), ((11_997, 11_997), 3));
     app.finish().await;
 }

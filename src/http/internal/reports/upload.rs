@@ -29,6 +29,8 @@ use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row;
 use crate::reconciliation::normalise::{Expected, HeaderError, sniff};
 
+/// How long the rest of a refused body is read and thrown away.
+const DRAIN: Duration = Duration::from_secs(5);
 /// A sender that sends nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -176,6 +178,8 @@ async fn send(body: Body, parts: mpsc::Sender<Vec<u8>>) -> Result<(), ApiError> 
         };
         let is_end = part.is_empty();
         if parts.send(part).await.is_err() || is_end {
+            // A sender that is still busy would see its connection cut instead of the refusal.
+            let _ = timeout(DRAIN, async { while let Some(Ok(_)) = stream.next().await {} }).await;
             return Ok(());
         }
     }
