@@ -110,7 +110,7 @@ async fn guarded<T>(work: impl Future<Output = Result<T, TickError>>) -> Result<
 /// Runs a periodic task now and then every `period`, give or take a quarter, until `stop`. It finds no work and is never woken.
 ///
 /// A run that takes long is followed by a pause twenty times as long, ten seconds at the most, so that it takes little of the time
-/// of a database that is busy. Failures in a row make the pause longer, up to [`MAX_PAUSE`].
+/// of a database that is busy. Failures in a row make the pause longer, up to five seconds.
 pub async fn every<T, F>(period: Duration, name: &'static str, ids: Ids, stop: CancellationToken, run: impl Fn() -> F)
 where
     F: Future<Output = Result<T, TickError>>,

@@ -237,7 +237,7 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
 }
 
 /// The open mismatches about charges that are to be looked at: provider, subject and aspect of each. They are looked at again at
-/// `later` at the latest, whatever comes of it.
+/// `later` at the latest.
 pub async fn claim_charges(
     connection: &mut PgConnection,
     now: Time,

@@ -1,6 +1,6 @@
 //! Reads a stored report: its pieces go to a thread of their own, which parses them, and slices of rows come back.
 //!
-//! Both channels hold little, so memory is bounded whatever the size of the file: the parser waits for the database, and the
+//! Both channels hold little, so memory does not grow with the file: the parser waits for the database, and the
 //! database for the parser. A piece that cannot be read is an error of the reading, and no end of the file.
 
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! The worker's side of a report: one holder of the lease at a time, who writes what it found and how far it is in one commit.
+//! The worker's side of a report: one holder of the lease at a time, which writes its findings and its progress in one commit.
 
 use serde_json::Value;
 use sqlx::PgConnection;

@@ -188,7 +188,7 @@ impl PriceList {
         holding.into_iter().filter(|it| !it.without_tax.is_zero()).map(Price::fee).collect()
     }
 
-    /// Every price that an opening's fee of this code ever had or will have, whatever the time.
+    /// Every price that an opening's fee of this code has at any time.
     pub fn of_code(&self, scope: Scope<'_>, code: &str) -> impl Iterator<Item = &Price> {
         self.prices.iter().filter(move |it| it.code == code && it.covers(scope))
     }

@@ -110,7 +110,7 @@ proptest! {
         prop_assert_eq!(found.into_iter().map(|it| it.problem).collect::<Vec<_>>(), expected);
     }
 
-    /// The narrowest of the rows that hold, whatever the order of lines.
+    /// The narrowest of the rows that hold, in any order of lines.
     #[test]
     fn the_narrowest_price_wins(rows in prop::collection::vec(row(), 1..8), market in "BE|SE|NL", day in 1_u32..12) {
         let text = format!("{COLUMNS}\n{}\n", rows.join("\n"));

@@ -1,4 +1,4 @@
-//! Bodies of requests: [`body!`] declares the fields once, and makes of them the struct, its schema in the API description, its
+//! Bodies of requests: `body!` declares the fields once, and makes of them the struct, its schema in the API description, its
 //! reader, and the refusal of unknown fields. The reader collects every error before it refuses.
 
 use serde_json::{Map, Value};

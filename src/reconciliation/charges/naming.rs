@@ -76,7 +76,7 @@ fn ours(row: &ChargeRow) -> Option<Uuid> {
     Uuid::parse_str(row.reference.as_deref()?.trim()).ok()
 }
 
-/// Whom a row is for: the opening, else what the row names.
+/// The subject of a row: the opening, else what the row names.
 pub(super) fn subject(row: &ChargeRow, opening: Option<Uuid>) -> String {
     let named = || row.provider_reference.clone().or_else(|| row.reference.clone());
     match (opening, named()) {

@@ -1,3 +1,3 @@
-//! Finds what the rows of a slice name, in a fixed number of statements whatever the slice holds.
+//! Finds what the rows of a slice name, in a number of statements that does not grow with the slice.
 
 pub mod register;

@@ -11,5 +11,5 @@ mod review;
 pub use self::apply::{Found, Writer};
 pub use self::review::{Reviewed, Reviewer};
 
-/// Who closes the cases that a later fact or file settles.
+/// The name under which cases are closed that a later fact or file settles.
 pub const RECONCILIATION: &str = "reconciliation";

@@ -19,7 +19,7 @@ use crate::snapshot::Status;
 const PER_THOUSAND: usize = 2;
 /// With at least this many requests every kind is dealt at least once.
 const EVERY_KIND_FROM: usize = 40;
-/// The number of rows with a case that a file may have, whatever its size (`RECON_HOLD` takes over at 400 rows).
+/// The number of rows with a case that a file of any size may have (`RECON_HOLD` takes over at 400 rows).
 const CASES_IN_ANY_FILE: usize = 20;
 const CASES_PER_HUNDRED: usize = 5;
 

@@ -1,4 +1,4 @@
-//! The bank statement (camt.053) of the customer who pays the charges: one account per currency.
+//! The bank statement (camt.053) of the customer that pays the charges: one account per currency.
 //!
 //! Each settlement is paid by one entry, which names it in one of the three places where banks put a reference.
 

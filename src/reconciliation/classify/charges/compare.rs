@@ -9,7 +9,7 @@ use crate::reconciliation::normalise::row::ChargeRow;
 /// The rule of a conversion that differs by one minor unit, which is settled without a person.
 pub(super) const OFF_BY_A_UNIT: &str = "converted_is_off_by_a_unit";
 
-/// The rule for who the charge is for, then for what it costs.
+/// The rule of the charge's subject, then of its price.
 pub(super) fn charge(charge: &Charge, ours: &Ours, rules: &Rules) -> Judged {
     let row = &charge.row;
     let suspended = || Booking::suspended(row);

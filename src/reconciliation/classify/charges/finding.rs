@@ -1,4 +1,4 @@
-//! The findings about charges, in words for the person who decides.
+//! The findings about charges, in words for the person that decides.
 
 use chrono::TimeDelta;
 use rust_decimal::Decimal;

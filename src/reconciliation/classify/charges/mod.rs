@@ -1,6 +1,6 @@
 //! The charge rows of one fee beside what we expect.
 //!
-//! All rows that name the same opening and code are judged together, whatever files they came in. The judgement depends only on
+//! All rows that name the same opening and code are judged together, from any number of files. The judgement depends only on
 //! the set of rows, never on their order, so any order of files ends in the same bookings and mismatches.
 
 mod compare;

@@ -1,4 +1,4 @@
-//! A settlement beside its lines, whatever files they came in.
+//! A settlement beside its lines, from any number of files.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};

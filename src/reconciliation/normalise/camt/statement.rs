@@ -1,4 +1,4 @@
-//! A statement or notification: who it is for, its balances, and whether they add up, also with the statement before it.
+//! A statement or notification: its account, its balances, and whether they add up, also with the statement before it.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
