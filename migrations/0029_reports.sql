@@ -40,6 +40,8 @@ create table reports (
     -- Due while there is work; a claim moves it by the lease.
     due_at      timestamptz,
     lease_token uuid,
+    -- Claims since the last progress: a report that gets nowhere is given up, and holds up no other.
+    claims      integer     not null default 0,
     constraint due_while_there_is_work check ((due_at is null) = (state in ('held', 'finished', 'discarded', 'failed')))
 );
 
@@ -57,8 +59,8 @@ create table report_chunks (
 );
 alter table report_chunks alter column bytes set storage external;
 
--- One canonical row per report row, written once with its class and the rule that gave it. Only conflicts, a change of our side
--- before a held report was released, and erasures change a row later.
+-- One canonical row per report row, written once with its class and the rule that gave it. Only conflicts and erasures change a row
+-- later.
 create table report_rows (
     report_id   uuid    not null references reports (id),
     n           bigint  not null,
@@ -81,6 +83,8 @@ create table report_rows (
     -- The canonical row, and what we held when it was classified.
     theirs      jsonb   not null,
     ours        jsonb,
+    -- The comparison found a difference, known or new.
+    found       boolean not null,
     redacted    boolean not null default false,
     primary key (report_id, n)
 );
@@ -89,6 +93,7 @@ create table report_rows (
 create index report_rows_by_key on report_rows (provider, row_key) where kind <> 'register';
 create index report_rows_by_reference on report_rows (provider, provider_reference) where kind = 'register';
 -- Partial: nearly all rows are matched.
+create index report_rows_found on report_rows (report_id, n) where found;
 create index report_rows_of_class on report_rows (report_id, class, n) where class not in ('MATCHED', 'REPEATED');
 create index report_rows_of_opening on report_rows (opening_id) where opening_id is not null;
 

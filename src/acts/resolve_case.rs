@@ -24,6 +24,7 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, request: ResolveCas
     let action = acts.record(&operator.name(), "resolve_case", &id, reason);
     let detail = evidence.map_or_else(|| json!({}), |evidence| json!({"evidence": evidence}));
     let work = async move |connection: &mut PgConnection| {
+        mismatches::lock_of_case(connection, id).await?;
         let resolved = cases::resolve(connection, id, &action.who, &action.reason, action.at).await?;
         if let Resolved::Now(opening) = resolved {
             let action = Action { opening_id: opening, detail: detail.clone(), ..action.clone() };

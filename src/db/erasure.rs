@@ -49,6 +49,8 @@ async fn beside(
     let scrub = scrub(erased_at);
     idempotency::erase(connection, id, &scrub).await?;
     events::erase(connection, id, &scrub).await?;
+    // Mismatches are locked before their cases, as everywhere.
+    reports::erase(connection, id, now).await?;
     cases::erase(connection, id).await?;
     let others = cases::erase_held_by(connection, id).await?;
     emptied.extend(inbox::erase_evidence(connection, opening, &others, now).await?);
@@ -58,7 +60,6 @@ async fn beside(
     let archived = archive::erase(connection, opening, mentions, &emptied, now).await?;
     emptied.extend(archived);
     operator_actions::erase(connection, id, &emptied, mentions).await?;
-    reports::erase(connection, id).await?;
     refused_webhooks::erase(connection, mentions).await
 }
 

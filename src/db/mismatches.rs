@@ -68,7 +68,7 @@ pub async fn lock(
     .await
 }
 
-/// The classes that are known about these subjects and aspects, without a lock.
+/// The classes of the mismatches about these subjects and aspects that are open or were resolved by a person, without a lock.
 pub async fn known(
     connection: &mut PgConnection,
     provider: &str,
@@ -82,7 +82,8 @@ pub async fn known(
         select m.subject, m.aspect, m.class
           from unnest($3::text[], $4::text[]) as asked(subject, aspect)
           join mismatches m on m.provider = $1 and m.kind = $2 and m.subject = asked.subject
-                           and m.aspect = asked.aspect"#,
+                           and m.aspect = asked.aspect
+         where m.look_at is not null or m.state = 'resolved'"#,
         provider,
         kind,
         &subjects as &[&str],
@@ -262,28 +263,39 @@ pub async fn claim_charges(
     Ok(rows.into_iter().map(|it| (it.provider, it.subject, it.aspect)).collect())
 }
 
-/// Gives the open mismatches that a newer register speaks of its row, and makes them due for a look.
+/// Gives the open mismatches about requests that this report names the newest row about them, of whichever report it is, and makes
+/// them due for a look: so the order in which reports come does not matter. An absence is ended only by a row of a later time.
 pub async fn renew_evidence(
     connection: &mut PgConnection,
     provider: &str,
     report: Uuid,
-    as_of: Time,
     now: Time,
 ) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         r#"-- mismatches::renew_evidence
-        update mismatches m set evidence = r.theirs, as_of = $3, look_at = $4
-          from (select distinct on (provider_reference) provider_reference, theirs
-                  from report_rows
-                 where report_id = $2 and kind = 'register' and class <> 'CONFLICTING_ROWS'
-                   and provider_reference in (select provider_reference from mismatches
-                                               where look_at is not null and provider = $1 and kind = 'register')
-                 order by provider_reference, n desc) as r
-         where m.provider = $1 and m.kind = 'register' and m.provider_reference = r.provider_reference
-           and m.look_at is not null and (m.as_of is null or m.as_of < $3)"#,
+        update mismatches m
+           set evidence = r.theirs, as_of = greatest(m.as_of, r.as_of), look_at = $3
+          from (select o.id, newest.theirs, newest.as_of
+                  from mismatches o
+                 cross join lateral (
+                        select last.* from (
+                            select distinct on (r.report_id) r.theirs, r.digest, r.report_id, p.as_of,
+                                   r.theirs ->> 'verdict' in ('completed', 'rejected') as final
+                              from report_rows r join reports p on p.id = r.report_id
+                             where r.provider = o.provider and r.provider_reference = o.provider_reference
+                               and r.kind = 'register' and not r.redacted and r.class <> 'CONFLICTING_ROWS'
+                               and not p.dry_run and p.state in ('reading', 'finished')
+                             order by r.report_id, final desc, r.n desc) as last
+                         order by last.as_of desc, last.final desc, last.digest desc
+                         limit 1) as newest
+                 where o.provider = $1 and o.kind = 'register' and o.look_at is not null
+                   and (o.evidence is not null or newest.as_of > o.as_of)
+                   and (exists (select from mismatch_reports said
+                                 where said.mismatch_id = o.id and said.report_id = $2)
+                        or newest.report_id = $2)) as r
+         where m.id = r.id"#,
         provider,
         report,
-        as_of,
         now,
     )
     .execute(connection)
@@ -322,7 +334,8 @@ pub async fn resolve_of_report(
     let case = sqlx::query_scalar!(
         r#"-- mismatches::resolve_of_report
         select case_id from mismatches
-         where subject = $1 and aspect = 'report' and look_at is not null"#,
+         where subject = $1 and aspect = 'report' and look_at is not null
+           for update"#,
         report.to_string(),
     )
     .fetch_optional(&mut *connection)
@@ -331,6 +344,18 @@ pub async fn resolve_of_report(
     let Some(case) = case else { return Ok(()) };
     super::cases::close(connection, &[case], who, why, now).await?;
     resolve_of_case(connection, case, who, why, now).await
+}
+
+/// Locks the mismatches of a case. Mismatches are locked before their cases everywhere.
+pub async fn lock_of_case(connection: &mut PgConnection, case: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- mismatches::lock_of_case
+        select id from mismatches where case_id = $1 order by subject, aspect for update"#,
+        case,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
 }
 
 /// Ends the open mismatches of a case that a person has resolved.
@@ -361,5 +386,47 @@ pub async fn resolve_of_case(
         reason: why.to_owned(),
     };
     let steps: Vec<NewStep> = ended.into_iter().map(|it| step(it.id, it.was, it.class)).collect();
+    append_steps(connection, &steps, now).await
+}
+
+/// Locks the mismatches of an opening.
+pub async fn lock_of_opening(connection: &mut PgConnection, opening: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- mismatches::lock_of_opening
+        select id from mismatches where opening_id = $1 order by subject, aspect for update"#,
+        opening,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
+}
+
+/// Erases what registers said about an opening. Those that wait are over; a case is still for a person to close.
+pub async fn erase(connection: &mut PgConnection, opening: Uuid, now: Time) -> sqlx::Result<()> {
+    let ended = sqlx::query!(
+        r#"-- mismatches::erase
+        with held as (select id, state from mismatches where opening_id = $1 and kind = 'register')
+        update mismatches m
+           set ours = '{}', theirs = '{}', differences = '[]', evidence = null,
+               state = case when m.state in ('waiting', 'applied') then 'settled' else m.state end,
+               look_at = case when m.state in ('waiting', 'applied') then null else m.look_at end,
+               due_at = case when m.state in ('waiting', 'applied') then null else m.due_at end
+          from held where m.id = held.id
+        returning m.id, held.state as was, m.class"#,
+        opening,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let is_over = |was: &str| matches!(was, "waiting" | "applied");
+    let step = |id, was, class| NewStep {
+        mismatch_id: id,
+        from_state: Some(was),
+        to_state: "settled".to_owned(),
+        class,
+        by: "reconciliation".to_owned(),
+        reason: "the opening was erased".to_owned(),
+    };
+    let over = ended.into_iter().filter(|it| is_over(&it.was));
+    let steps: Vec<NewStep> = over.map(|it| step(it.id, it.was, it.class)).collect();
     append_steps(connection, &steps, now).await
 }

@@ -37,6 +37,10 @@ pub struct NewRow {
     pub theirs: Value,
     /// What we held when it was classified.
     pub ours: Option<Value>,
+    /// The comparison found a difference, known or new.
+    pub found: bool,
+    /// Its values are erased, as those of its opening.
+    pub redacted: bool,
 }
 
 /// Inserts a slice in one statement.
@@ -55,10 +59,10 @@ pub async fn insert(connection: &mut PgConnection, report: Uuid, provider: &str,
     sqlx::query!(
         r#"-- report_rows::insert
         insert into report_rows (report_id, provider, n, line, byte, length, kind, row_key, digest, provider_reference,
-            reference, status, amount, currency, class, rule, opening_id, theirs, ours)
+            reference, status, amount, currency, class, rule, opening_id, theirs, ours, found, redacted)
         select $1, $2, * from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
             $9::bytea[], $10::text[], $11::text[], $12::text[], $13::numeric[], $14::text[], $15::text[], $16::text[],
-            $17::uuid[], $18::jsonb[], $19::jsonb[])"#,
+            $17::uuid[], $18::jsonb[], $19::jsonb[], $20::boolean[], $21::boolean[])"#,
         report,
         provider,
         &number(|it| it.n),
@@ -78,6 +82,8 @@ pub async fn insert(connection: &mut PgConnection, report: Uuid, provider: &str,
         &openings as &[Option<Uuid>],
         &theirs as &[&Value],
         &ours as &[Option<&Value>],
+        &rows.iter().map(|it| it.found).collect::<Vec<_>>(),
+        &rows.iter().map(|it| it.redacted).collect::<Vec<_>>(),
     )
     .execute(connection)
     .await?;
@@ -98,7 +104,8 @@ pub struct Earlier {
     pub as_of: Option<Time>,
 }
 
-/// The rows of registers about these tracking ids.
+/// The rows of registers about these tracking ids. Plan: the lateral query has no other index than that of the tracking ids; a join
+/// would let the planner scan this report once per row while its statistics say that it is empty.
 pub async fn of_references(
     connection: &mut PgConnection,
     report: Uuid,
@@ -111,7 +118,9 @@ pub async fn of_references(
         select r.provider_reference as "provider_reference!", r.row_key, r.digest, r.report_id, r.n, r.class,
                r.theirs ->> 'verdict' in ('completed', 'rejected') as "is_final!", reports.as_of
           from unnest($3::text[]) as asked(reference)
-          join report_rows r on r.provider = $2 and r.provider_reference = asked.reference and r.kind = 'register'
+         cross join lateral (select * from report_rows r
+                              where r.provider = $2 and r.provider_reference = asked.reference and r.kind = 'register'
+                             offset 0) as r
           join reports on reports.id = r.report_id
          where r.report_id = $1 or (not reports.dry_run and reports.state in ('reading', 'finished'))"#,
         report,
@@ -132,7 +141,7 @@ pub async fn reclassify(connection: &mut PgConnection, report: Uuid, rows: &[(i6
     let rules: Vec<&str> = rows.iter().map(|it| it.2).collect();
     sqlx::query!(
         r#"-- report_rows::reclassify
-        update report_rows r set class = n.class, rule = n.rule
+        update report_rows r set class = n.class, rule = n.rule, found = true
           from unnest($2::bigint[], $3::text[], $4::text[]) as n(n, class, rule)
          where r.report_id = $1 and r.n = n.n"#,
         report,
@@ -166,19 +175,42 @@ pub struct Row {
 }
 
 /// A page of the rows of a report, in the order of the file.
-pub async fn list(
-    connection: &mut PgConnection,
-    report: Uuid,
-    class: Option<&str>,
-    page: Page<i64>,
-) -> sqlx::Result<Vec<Row>> {
+pub async fn list(connection: &mut PgConnection, report: Uuid, page: Page<i64>) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
         r#"-- report_rows::list
         select n, line, kind, row_key, digest, provider_reference, reference, status, amount, currency, class, rule,
                opening_id, theirs, redacted
           from report_rows
-         where report_id = $1 and ($2::text is null or class = $2) and n > $3
+         where report_id = $1 and n > $2
+         order by n
+         limit $3"#,
+        report,
+        page.after.unwrap_or_default(),
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// A page of the rows of one class. A statement of its own, so that rare classes are found by their partial index; the rows of the
+/// usual classes are met at once by the primary key.
+pub async fn list_of_class(
+    connection: &mut PgConnection,
+    report: Uuid,
+    class: &str,
+    page: Page<i64>,
+) -> sqlx::Result<Vec<Row>> {
+    if matches!(class, "MATCHED" | "REPEATED") {
+        return list_of_usual_class(connection, report, class, page).await;
+    }
+    sqlx::query_as!(
+        Row,
+        r#"-- report_rows::list_of_class
+        select n, line, kind, row_key, digest, provider_reference, reference, status, amount, currency, class, rule,
+               opening_id, theirs, redacted
+          from report_rows
+         where report_id = $1 and class = $2 and class not in ('MATCHED', 'REPEATED') and n > $3
          order by n
          limit $4"#,
         report,
@@ -190,7 +222,44 @@ pub async fn list(
     .await
 }
 
-/// The next rows that may need an act, in the order of the file.
+async fn list_of_usual_class(
+    connection: &mut PgConnection,
+    report: Uuid,
+    class: &str,
+    page: Page<i64>,
+) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"-- report_rows::list_of_usual_class
+        select n, line, kind, row_key, digest, provider_reference, reference, status, amount, currency, class, rule,
+               opening_id, theirs, redacted
+          from report_rows
+         where report_id = $1 and class = $2 and n > $3
+         order by n
+         limit $4"#,
+        report,
+        class,
+        page.after.unwrap_or_default(),
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// How many rows of openings name nothing of ours.
+pub async fn strangers(connection: &mut PgConnection, report: Uuid) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"-- report_rows::strangers
+        select count(*) as "count!" from report_rows
+         where report_id = $1 and opening_id is null
+           and (kind = 'register' or (kind = 'charges' and status in ('charge', 'refund')))"#,
+        report,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// The next rows with a difference, in the order of the file.
 pub async fn to_apply(connection: &mut PgConnection, report: Uuid, after: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
@@ -198,7 +267,7 @@ pub async fn to_apply(connection: &mut PgConnection, report: Uuid, after: i64, l
         select n, line, kind, row_key, digest, provider_reference, reference, status, amount, currency, class, rule,
                opening_id, theirs, redacted
           from report_rows
-         where report_id = $1 and class not in ('MATCHED', 'REPEATED') and n > $2 and not redacted
+         where report_id = $1 and found and n > $2 and not redacted
          order by n
          limit $3"#,
         report,

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 
-pub use self::erase::erase;
+pub use self::erase::{erase, redact};
 pub use self::list::{Filter, Report, get, list};
 pub use self::work::{
-    Claimed, Decided, Progress, Stage, checkpoint, claim, discard, fail, finish, hold, release, release_lease,
+    Claimed, Decided, Progress, Stage, checkpoint, claim, discard, fail, finish, hold, release, release_lease, renew,
 };
 
 /// The size of the pieces in which a file is stored, in bytes.

@@ -167,7 +167,7 @@ fn deadline_passed(draft: &mut Draft<'_>, asked_at: Time) {
 
 fn poll_requested(draft: &mut Draft<'_>) {
     if matches!(draft.opening.state, State::AwaitingProvider(_) | State::Escalated(_)) {
-        debug_assert_eq!(draft.event.source, Source::Operator);
+        debug_assert!(matches!(draft.event.source, Source::Operator | Source::Report));
         draft.poll_now();
         draft.outcome = Outcome::Recorded;
     } else {

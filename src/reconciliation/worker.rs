@@ -42,6 +42,8 @@ use crate::telemetry::metrics;
 const NAME: &str = "reconciliation";
 /// How long a report belongs to a replica after its last commit.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// Claims without progress after which a report is given up: it would hold up the reports of its provider for ever.
+const MAX_CLAIMS: i32 = 10;
 /// How long a report rests that cannot be worked on now.
 const REST: TimeDelta = TimeDelta::seconds(1);
 
@@ -98,19 +100,13 @@ impl Worker for Reconciler {
         NAME
     }
 
+    /// The looks at open mismatches hold up no report, nor the reverse.
     async fn tick(&self) -> Result<Reconciled, TickError> {
-        let mut done = Reconciled { reviewed: self.review().await?, ..Reconciled::default() };
-        done.reviewed.seen += self.review_charges().await?;
-        let Some(mut job) = self.claim().await? else { return Ok(done) };
-        done.report = Some(job.claimed.id);
-        let went = self.work(&mut job, &mut done).await;
-        if !matches!(went, Ok(Went::Ended(_))) {
-            self.give_back(&job).await?;
-        }
-        if let Went::Ended(how) = went? {
-            tracing::info!(report.id = %job.claimed.id, rows = done.rows, facts = done.facts, how, "report ended");
-            done.ended = Some(how);
-        }
+        let mut done = Reconciled::default();
+        let reviewed = self.review_all().await;
+        let worked = self.work_on_next(&mut done).await;
+        done.reviewed = reviewed?;
+        worked?;
         Ok(done)
     }
 }
@@ -119,6 +115,30 @@ impl Reconciler {
     #[must_use]
     pub const fn new(context: Context, settings: ReconciliationSettings, stop: CancellationToken) -> Self {
         Self { context, settings, stop }
+    }
+
+    async fn review_all(&self) -> sqlx::Result<Reviewed> {
+        let mut reviewed = self.review().await?;
+        reviewed.seen += self.review_charges().await?;
+        Ok(reviewed)
+    }
+
+    async fn work_on_next(&self, done: &mut Reconciled) -> Result<(), TickError> {
+        let Some(mut job) = self.claim().await? else { return Ok(()) };
+        done.report = Some(job.claimed.id);
+        let went = if job.claimed.claims > MAX_CLAIMS {
+            self.fail(&job, "given up after ten tries without progress; the log tells why").await
+        } else {
+            self.work(&mut job, done).await
+        };
+        if !matches!(went, Ok(Went::Ended(_))) {
+            self.give_back(&job, went.is_ok()).await?;
+        }
+        if let Went::Ended(how) = went? {
+            tracing::info!(report.id = %job.claimed.id, rows = done.rows, facts = done.facts, how, "report ended");
+            done.ended = Some(how);
+        }
+        Ok(())
     }
 
     async fn review(&self) -> sqlx::Result<Reviewed> {
@@ -144,9 +164,18 @@ impl Reconciler {
         }))
     }
 
-    async fn give_back(&self, job: &Job) -> sqlx::Result<()> {
+    /// Renews the lease where a step takes long and writes nothing.
+    async fn renew(&self, job: &Job) -> sqlx::Result<()> {
         let mut connection = self.context.cell.pool.acquire().await?;
-        let release = reports::release_lease(&mut connection, job.claimed.id, job.token, self.now() + REST);
+        let renew = reports::renew(&mut connection, job.claimed.id, job.token, self.now() + LEASE);
+        let result = timeout(WITHIN, renew).await;
+        conclude(connection, result)
+    }
+
+    /// A report that waits for others has not failed.
+    async fn give_back(&self, job: &Job, waits: bool) -> sqlx::Result<()> {
+        let mut connection = self.context.cell.pool.acquire().await?;
+        let release = reports::release_lease(&mut connection, job.claimed.id, job.token, self.now() + REST, waits);
         let result = timeout(WITHIN, release).await;
         conclude(connection, result)
     }
@@ -211,9 +240,5 @@ impl Job {
 
     fn count(&mut self, class: Class, more: i64) {
         *self.counts.entry(class.to_string()).or_default() += more;
-    }
-
-    fn counted(&self, class: Class) -> i64 {
-        self.counts.get(class.as_str()).copied().unwrap_or_default()
     }
 }

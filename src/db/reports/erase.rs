@@ -6,9 +6,12 @@
 use sqlx::PgConnection;
 
 use super::CHUNK;
+use crate::clock::Time;
+use crate::db::mismatches;
 use crate::domain::OpeningId;
 
-pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::Result<()> {
+pub async fn erase(connection: &mut PgConnection, opening: OpeningId, now: Time) -> sqlx::Result<()> {
+    mismatches::lock_of_opening(connection, opening.0).await?;
     let rows = sqlx::query!(
         r#"-- reports::erase
         update report_rows
@@ -21,26 +24,23 @@ pub async fn erase(connection: &mut PgConnection, opening: OpeningId) -> sqlx::R
     .fetch_all(&mut *connection)
     .await?;
     for row in rows {
-        sqlx::query!(
-            r#"-- reports::erase
-            insert into report_redactions (report_id, byte, length) values ($1, $2, $3) on conflict do nothing"#,
-            row.report_id,
-            row.byte,
-            row.length,
-        )
-        .execute(&mut *connection)
-        .await?;
-        overwrite(connection, row.report_id, row.byte, row.length).await?;
+        redact(connection, row.report_id, row.byte, row.length).await?;
     }
+    mismatches::erase(connection, opening.0, now).await
+}
+
+/// Overwrites a record of the file, and keeps its range.
+pub async fn redact(connection: &mut PgConnection, report: uuid::Uuid, byte: i64, length: i64) -> sqlx::Result<()> {
     sqlx::query!(
-        r#"-- reports::erase
-        update mismatches set ours = '{}', theirs = '{}', differences = '[]', evidence = null
-         where opening_id = $1 and kind = 'register'"#,
-        opening.0,
+        r#"-- reports::redact
+        insert into report_redactions (report_id, byte, length) values ($1, $2, $3) on conflict do nothing"#,
+        report,
+        byte,
+        length,
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    overwrite(connection, report, byte, length).await
 }
 
 /// A record may lie in two pieces of the file.

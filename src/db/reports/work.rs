@@ -1,7 +1,7 @@
 //! The worker's side of a report: one holder of the lease at a time, which writes its findings and its progress in one commit.
 
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::clock::Time;
@@ -39,6 +39,8 @@ pub struct Claimed {
     pub rows: i64,
     pub bad_rows: i64,
     pub counts: Value,
+    /// Claims since the last progress.
+    pub claims: i32,
 }
 
 /// Claims the oldest report with work, for at most one report of a provider at a time: what a file says is compared with the files
@@ -49,11 +51,19 @@ pub async fn claim(
     now: Time,
     lease_until: Time,
 ) -> sqlx::Result<Option<Claimed>> {
-    sqlx::query_as!(
+    let mut transaction = connection.begin().await?;
+    // Serialises claims: two replicas must see each other's lease.
+    sqlx::query!(
+        r#"-- reports::claim
+        select pg_advisory_xact_lock(hashtextextended(current_schema() || '.reports', 0))"#,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let claimed = sqlx::query_as!(
         Claimed,
         r#"-- reports::claim
         update reports
-           set due_at = $3, lease_token = $1, state = case state when 'received' then 'reading' else state end
+           set due_at = $3, lease_token = $1, claims = claims + 1, state = case state when 'received' then 'reading' else state end
          where id = (select r.id from reports r
                       where r.due_at <= $2
                         and not exists (select from reports other
@@ -63,13 +73,15 @@ pub async fn claim(
                       limit 1
                         for update skip locked)
         returning id, provider, kind, format, complete, period_from, period_until, as_of, received_at, dry_run, released,
-                  stage, position, rows, bad_rows, counts"#,
+                  stage, position, rows, bad_rows, counts, claims"#,
         token,
         now,
         lease_until,
     )
-    .fetch_optional(connection)
-    .await
+    .fetch_optional(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(claimed)
 }
 
 /// How far a report is.
@@ -96,7 +108,7 @@ pub async fn checkpoint(
         r#"-- reports::checkpoint
         update reports
            set stage = $3, position = $4, rows = $5, bad_rows = $6, counts = $7, sums = coalesce($8, sums), complete = $9,
-               due_at = $10
+               due_at = $10, claims = 0
          where id = $1 and lease_token = $2 and due_at is not null"#,
         id,
         token,
@@ -154,14 +166,36 @@ async fn end(
     Ok(done.rows_affected() == 1)
 }
 
-/// Gives a report back before its work is done; it is due again at `due_at`.
-pub async fn release_lease(connection: &mut PgConnection, id: Uuid, token: Uuid, due_at: Time) -> sqlx::Result<()> {
+/// Renews the lease where a step takes long and writes nothing. The next checkpoint tells whether it is lost.
+pub async fn renew(connection: &mut PgConnection, id: Uuid, token: Uuid, lease_until: Time) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- reports::renew
+        update reports set due_at = $3 where id = $1 and lease_token = $2 and due_at is not null"#,
+        id,
+        token,
+        lease_until,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Gives a report back before its work is done; it is due again at `due_at`. One that only waits has not failed.
+pub async fn release_lease(
+    connection: &mut PgConnection,
+    id: Uuid,
+    token: Uuid,
+    due_at: Time,
+    waits: bool,
+) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- reports::release_lease
-        update reports set due_at = $3, lease_token = null where id = $1 and lease_token = $2 and due_at is not null"#,
+        update reports set due_at = $3, lease_token = null, claims = case when $4 then 0 else claims end
+         where id = $1 and lease_token = $2 and due_at is not null"#,
         id,
         token,
         due_at,
+        waits,
     )
     .execute(connection)
     .await?;

@@ -65,6 +65,18 @@ fn proven<Proof: TryFrom<Principal, Error = Forbidden>>(parts: &Parts) -> Result
     Proof::try_from(principal.clone()).map_err(|Forbidden| ApiError::new(Kind::Forbidden))
 }
 
+/// Whether the principal may see whole IBANs: operators decide about them, readers see them masked.
+#[derive(Clone, Copy, Debug)]
+pub struct SeesWhole(pub bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for SeesWhole {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(Self(proven::<Operator>(parts).is_ok()))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
 

@@ -15,7 +15,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::auth::SeesWhole;
 use super::forms;
+use super::masking::masked;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::{Id, uuid};
 use crate::db::cases::{self, Filter};
@@ -42,10 +44,10 @@ pub struct Case {
     kind: String,
     /// The opening that it is about; null where a report's row belongs to no opening.
     opening_id: Option<Uuid>,
-    /// The values that the service holds.
+    /// The values that the service holds; IBANs are masked for readers.
     #[schema(value_type = Object)]
     ours: Value,
-    /// The values of the other side.
+    /// The values of the other side; IBANs are masked for readers.
     #[schema(value_type = Object)]
     theirs: Value,
     /// The contradicting facts (ids in the inbox), and the rows of reports (`report_id`, `line`).
@@ -56,7 +58,7 @@ pub struct Case {
     status: String,
     /// The operator's reason.
     reason: Option<String>,
-    /// The operator who resolved it.
+    /// The name of the operator's token, or `reconciliation`.
     resolved_by: Option<String>,
     /// The time of the judgement.
     resolved_at: Option<DateTime<Utc>>,
@@ -64,15 +66,16 @@ pub struct Case {
     created_at: DateTime<Utc>,
 }
 
-impl From<cases::Row> for Case {
-    fn from(row: cases::Row) -> Self {
+impl Case {
+    fn of(row: cases::Row, SeesWhole(whole): SeesWhole) -> Self {
+        let shown = |value| if whole { value } else { masked(value) };
         let rows = row.report_rows.as_array().cloned().unwrap_or_default();
         Self {
             id: row.id,
             kind: row.kind,
             opening_id: row.opening_id,
-            ours: row.ours,
-            theirs: row.theirs,
+            ours: shown(row.ours),
+            theirs: shown(row.theirs),
             evidence: row.evidence.into_iter().map(|id| json!(id)).chain(rows).collect(),
             status: row.status,
             reason: row.reason,
@@ -103,7 +106,11 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
         (status = 200, description = "A page", body = Listing<Case>),
     ),
 )]
-pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Case>>, ApiError> {
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    sees: SeesWhole,
+    params: Params,
+) -> Result<Json<Listing<Case>>, ApiError> {
     params.only(&["status", "kind", "opening_id"])?;
     let status: Option<CaseStatus> = params.read("status", forms::word)?;
     let kind = params.read("kind", forms::name)?;
@@ -114,7 +121,7 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
         cases::list(connection, &filter, one_more(&page)).await
     };
     let rows = state.read(work).await?;
-    Ok(Json(listing(rows, page.limit, |row| row.id, Case::from)))
+    Ok(Json(listing(rows, page.limit, |row| row.id, |row| Case::of(row, sees))))
 }
 
 /// Returns a case.
@@ -128,7 +135,7 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
         (status = 200, description = "The case", body = Case),
     ),
 )]
-pub async fn get(State(state): State<Arc<AppState>>, Id(id): Id) -> Result<Json<Case>, ApiError> {
+pub async fn get(State(state): State<Arc<AppState>>, sees: SeesWhole, Id(id): Id) -> Result<Json<Case>, ApiError> {
     let row = state.read(async move |connection: &mut PgConnection| cases::get(connection, id).await).await?;
-    Ok(Json(row.ok_or(ApiError::new(Kind::NotFound))?.into()))
+    Ok(Json(Case::of(row.ok_or(ApiError::new(Kind::NotFound))?, sees)))
 }

@@ -14,11 +14,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::auth::SeesWhole;
 use super::forms;
+use super::masking::{masked, masked_differences};
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::{Id, uuid};
 use crate::db::mismatches::{self, Filter, Listed, Said};
-use crate::domain::bank::mask;
 use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
 use crate::reconciliation::classify::{Class, MismatchState};
@@ -49,7 +50,7 @@ pub struct Mismatch {
     subject: String,
     /// Which side of the subject: `answer`, `presence`, `attributes`, …
     aspect: String,
-    /// IBANs are masked.
+    /// IBANs are masked for readers.
     #[schema(value_type = Object)]
     ours: Value,
     #[schema(value_type = Object)]
@@ -67,7 +68,8 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    fn of(row: Listed, said: &HashMap<Uuid, Vec<SaidBy>>) -> Self {
+    fn of(row: Listed, said: &HashMap<Uuid, Vec<SaidBy>>, SeesWhole(whole): SeesWhole) -> Self {
+        let shown = |value| if whole { value } else { masked(value) };
         Self {
             reports: said.get(&row.id).cloned().unwrap_or_default(),
             id: row.id,
@@ -79,47 +81,15 @@ impl Mismatch {
             market: row.market,
             subject: row.subject,
             aspect: row.aspect,
-            ours: masked(row.ours),
-            theirs: masked(row.theirs),
-            differences: masked_differences(row.differences),
+            ours: shown(row.ours),
+            theirs: shown(row.theirs),
+            differences: if whole { row.differences } else { masked_differences(row.differences) },
             suggested: row.suggested,
             case_id: row.case_id,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
     }
-}
-
-/// Masks the values named `iban`, at any depth.
-fn masked(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| {
-                let value = if name == "iban" { masked_text(&value) } else { masked(value) };
-                (name, value)
-            })
-            .collect(),
-        Value::Array(items) => items.into_iter().map(masked).collect(),
-        other => other,
-    }
-}
-
-fn masked_text(value: &Value) -> Value {
-    value.as_str().map_or(Value::Null, |text| mask(text).into())
-}
-
-fn masked_differences(value: Value) -> Value {
-    let Value::Array(items) = value else { return value };
-    let mask_sides = |mut item: Value| {
-        if item["field"] == "iban" {
-            for side in ["ours", "theirs"] {
-                item[side] = masked_text(&item[side]);
-            }
-        }
-        item
-    };
-    items.into_iter().map(mask_sides).collect()
 }
 
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
@@ -145,7 +115,11 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
         (status = 200, description = "A page", body = Listing<Mismatch>),
     ),
 )]
-pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Mismatch>>, ApiError> {
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    sees: SeesWhole,
+    params: Params,
+) -> Result<Json<Listing<Mismatch>>, ApiError> {
     params.only(&["class", "state", "provider", "market", "opening_id", "report"])?;
     let class: Option<Class> = params.read("class", forms::word)?;
     let in_state: Option<MismatchState> = params.read("state", forms::word)?;
@@ -167,7 +141,7 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
         Ok((rows, said))
     };
     let (rows, said) = state.read(work).await?;
-    Ok(Json(listing(rows, limit, |row| row.id, |row| Mismatch::of(row, &said))))
+    Ok(Json(listing(rows, limit, |row| row.id, |row| Mismatch::of(row, &said, sees))))
 }
 
 async fn said(connection: &mut PgConnection, rows: &[Listed]) -> sqlx::Result<HashMap<Uuid, Vec<SaidBy>>> {
@@ -190,12 +164,12 @@ async fn said(connection: &mut PgConnection, rows: &[Listed]) -> sqlx::Result<Ha
         (status = 200, description = "The mismatch as it is now", body = Mismatch),
     ),
 )]
-pub async fn get(State(state): State<Arc<AppState>>, Id(id): Id) -> Result<Json<Mismatch>, ApiError> {
+pub async fn get(State(state): State<Arc<AppState>>, sees: SeesWhole, Id(id): Id) -> Result<Json<Mismatch>, ApiError> {
     let work = async move |connection: &mut PgConnection| {
         let Some(row) = mismatches::get(connection, id).await? else { return Ok(None) };
         let said = said(connection, std::slice::from_ref(&row)).await?;
         Ok(Some((row, said)))
     };
     let (row, said) = state.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?;
-    Ok(Json(Mismatch::of(row, &said)))
+    Ok(Json(Mismatch::of(row, &said, sees)))
 }

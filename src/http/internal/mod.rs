@@ -15,6 +15,7 @@ pub mod fields;
 pub mod flags;
 pub mod forms;
 pub mod json;
+mod masking;
 mod mismatches;
 pub mod openings;
 mod operator_actions;

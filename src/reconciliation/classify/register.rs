@@ -40,6 +40,9 @@ pub struct Ours {
     /// A register of a later time, or another row of the same file, has a final answer for the tracking id.
     #[serde(default)]
     pub said_later: bool,
+    /// A register of a later time has a row about the tracking id: that one counts, in whatever order they came.
+    #[serde(default)]
+    pub newer: bool,
 }
 
 impl Ours {
@@ -82,6 +85,9 @@ impl TimeDeltaSeconds {
 /// Compares a row with what we hold.
 #[must_use]
 pub fn classify(row: &RegisterRow, ours: &Ours, times: Times) -> Classified {
+    if ours.newer {
+        return superseded(row, ours);
+    }
     match (&ours.by_tracking_id, &ours.by_reference) {
         (None, None) => Classified::found("no_opening", vec![stranger(row)]),
         (Some(first), Some(second)) if first.id != second.id => {
@@ -91,6 +97,16 @@ pub fn classify(row: &RegisterRow, ours: &Ours, times: Times) -> Classified {
             Classified::found("second_tracking_id", vec![second_account(row, held)])
         }
         (Some(opening), _) | (None, Some(opening)) => of_opening(row, opening, ours.said_later, times),
+    }
+}
+
+/// Of a row that a later register replaces only a final answer still counts, for an opening that waits.
+fn superseded(row: &RegisterRow, ours: &Ours) -> Classified {
+    let waits = |it: &&OurOpening| it.state.status() == Status::InProgress;
+    let is_one = ours.by_reference.is_none() || ours.by_tracking_id.is_none();
+    match ours.opening().filter(waits) {
+        Some(opening) if is_one && row.is_final() => Classified::found("final_ours_waits", vec![missed(row, opening)]),
+        _ => Classified::matched("a_newer_file_counts"),
     }
 }
 
@@ -240,7 +256,9 @@ fn iban(row: &RegisterRow, opening: &OurOpening, differences: Vec<Difference>) -
         "both sides completed, with another account",
         "ask the provider which account is the customer's, then resolve the case",
     );
-    Finding { differences, ..finding(Class::IbanMismatch, Act::Fact, row, opening, suggested) }
+    // `decide` compares the banks of two answers only where both have an IBAN.
+    let act = if row.iban.is_some() { Act::Fact } else { Act::Case };
+    Finding { differences, ..finding(Class::IbanMismatch, act, row, opening, suggested) }
 }
 
 fn unknown(row: &RegisterRow, opening: &OurOpening, times: Times) -> Finding {

@@ -65,7 +65,8 @@ pub async fn compare(connection: &mut PgConnection, file: &File<'_>, rows: &[Ask
                 .map(|it| (it.n, it.class.clone())),
         );
         let mut ours = held.named_by(asked.row);
-        ours.said_later = here.has_final(asked) || said.iter().any(|it| it.is_later_and_final(file, asked));
+        ours.newer = said.iter().any(|it| it.is_newer(file, asked));
+        ours.said_later = here.has_final(asked) || said.iter().any(|it| it.is_final_here(file, asked));
         let classified = if conflicting {
             Classified { class: Class::ConflictingRows, rule: "same_key_other_content", findings: Vec::new() }
         } else {
@@ -115,6 +116,7 @@ impl Openings {
             by_tracking_id: by_tracking_id.cloned(),
             by_reference: by_reference.filter(is_other).cloned(),
             said_later: false,
+            newer: false,
         }
     }
 }
@@ -183,10 +185,18 @@ impl Earlier {
         self.report_id != file.report && self.row_key == asked.key && self.digest != asked.digest
     }
 
-    fn is_later_and_final(&self, file: &File<'_>, asked: &Asked<'_>) -> bool {
-        let as_of = |it: Option<Time>| it.is_some_and(|it| it > file.times.as_of);
-        let is_other = self.report_id == file.report && self.n != asked.n;
-        self.is_final && (as_of(self.as_of) || is_other)
+    /// A final answer in another row of the same file.
+    fn is_final_here(&self, file: &File<'_>, asked: &Asked<'_>) -> bool {
+        self.is_final && self.report_id == file.report && self.n != asked.n
+    }
+
+    /// Of two files of one time the digests say which row counts, so that both orders end the same.
+    fn is_newer(&self, file: &File<'_>, asked: &Asked<'_>) -> bool {
+        let rank = |as_of: Time, is_final: bool, digest: &[u8]| (as_of, is_final, digest.to_vec());
+        let theirs = |as_of| rank(as_of, self.is_final, &self.digest);
+        let ours = || rank(file.times.as_of, asked.row.is_final(), &asked.digest);
+        let counts = self.report_id != file.report && !self.is_conflicting() && self.digest != asked.digest;
+        counts && self.as_of.is_some_and(|as_of| theirs(as_of) > ours())
     }
 }
 

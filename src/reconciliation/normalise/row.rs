@@ -83,6 +83,12 @@ impl RegisterRow {
         self.report().opening().map(|it| it.0)
     }
 
+    /// The row without what an erasure removes.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        Self { reference: None, iban: None, bic: None, rejection_reason: None, ..self.clone() }
+    }
+
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(self.verdict, Verdict::Completed | Verdict::Rejected)

@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::RECONCILIATION;
+use super::{RECONCILIATION, SELDOM, step};
 use crate::clock::{Ids, Time};
 use crate::db::cases::{self, NewCase};
 use crate::db::inbox::{self, NewFact, Stored};
@@ -20,9 +19,6 @@ use crate::domain::{Fact, Source};
 use crate::inbox::fact;
 use crate::reconciliation::classify::{Act, Class, Finding, MismatchState};
 use crate::reconciliation::normalise::row::{Kind, RegisterRow};
-
-/// How often one that a person decides is looked at: the opening may come to agree.
-const SELDOM: TimeDelta = TimeDelta::minutes(15);
 
 /// A finding, and where it is from.
 #[derive(Clone, Debug)]
@@ -92,8 +88,9 @@ impl<'a> Writer<'a> {
         let stored = inbox::insert(connection, &batch.facts).await?;
         let ours = batch.facts.iter().zip(&stored).filter(|(_, stored)| **stored == Stored::New);
         let new: Vec<Uuid> = ours.map(|(fact, _)| fact.id).collect();
+        let repeated: Vec<Uuid> = batch.facts.iter().map(|it| it.id).filter(|id| !new.contains(id)).collect();
         for it in &mut batch.mismatches {
-            it.fact_id = it.fact_id.filter(|id| new.contains(id));
+            it.fact_id = it.fact_id.filter(|id| !repeated.contains(id));
         }
         let reason = format!("report {}", self.report);
         cases::close(connection, &batch.closed, RECONCILIATION, &reason, self.now).await?;
@@ -104,31 +101,39 @@ impl<'a> Writer<'a> {
         Ok(new.len())
     }
 
-    /// Several rows may say the same; the last of them is the evidence.
+    /// Several rows may say the same; the last of them is the evidence, and each final answer becomes a fact.
     fn judge(&self, batch: &mut Batch, held: Option<Mismatch>, mut found: Vec<Found>) {
-        let lines: Vec<i64> = found.iter().map(|it| it.line).collect();
-        let Some(last) = found.pop() else { return };
-        let class = last.finding.class.as_str();
         let id = held.as_ref().map_or_else(|| self.ids.next(), |it| it.id);
-        batch.links.extend(lines.iter().map(|line| (id, self.report, *line)));
-        let is_older = held.as_ref().is_some_and(|it| it.as_of.is_some_and(|as_of| as_of > self.as_of));
-        let is_decided =
-            held.as_ref().is_some_and(|it| it.state == MismatchState::Resolved.as_str() && it.class == class);
-        if is_older || is_decided {
-            return;
+        batch.links.extend(found.iter().map(|it| (id, self.report, it.line)));
+        let Some(last) = found.pop() else { return };
+        let earlier = found.iter().filter(|it| it.finding.act == Act::Fact);
+        batch.facts.extend(earlier.filter_map(|it| self.answer(it.opening_id?, it.row.as_ref()?, it.line)));
+        match held {
+            Some(held) if held.as_of.is_some_and(|as_of| as_of > self.as_of) => {}
+            Some(held) if is_decided(&held, &last) => {}
+            Some(held) if is_known(&held, &last) => self.said_again(batch, held, &last),
+            held => self.change(batch, id, held, &last),
         }
-        let is_known = held.as_ref().is_some_and(|it| it.class == class && it.look_at.is_some());
-        if is_known && last.finding.act != Act::Fact {
-            return;
+    }
+
+    /// The mismatch stays as it is; its evidence is the newest row. A fact that is new all the same is stored.
+    fn said_again(&self, batch: &mut Batch, held: Mismatch, last: &Found) {
+        if last.finding.act == Act::Fact {
+            batch
+                .facts
+                .extend(last.opening_id.zip(last.row.as_ref()).and_then(|(id, row)| self.answer(id, row, last.line)));
         }
-        let mut next = self.mismatch(id, held.as_ref(), &last);
-        self.act(batch, &mut next, held.as_ref().filter(|_| is_known), &last);
-        if !is_known {
-            let because = last.finding.suggested.because.join("; ");
-            batch.steps.push(step(&next, held.as_ref().map(|it| it.state.clone()), because));
-            // The case of the finding before is over.
-            batch.closed.extend(held.and_then(|it| it.case_id).filter(|case| next.case_id != Some(*case)));
-        }
+        let evidence = last.row.as_ref().map(to_json).or_else(|| held.evidence.clone());
+        batch.mismatches.push(Mismatch { as_of: Some(self.as_of), evidence, ..held });
+    }
+
+    fn change(&self, batch: &mut Batch, id: Uuid, held: Option<Mismatch>, last: &Found) {
+        let mut next = self.mismatch(id, held.as_ref(), last);
+        self.act(batch, &mut next, last);
+        let because = last.finding.suggested.because.join("; ");
+        batch.steps.push(step(&next, held.as_ref().map(|it| it.state.clone()), because));
+        // The case of the finding before is over.
+        batch.closed.extend(held.and_then(|it| it.case_id));
         batch.mismatches.push(next);
     }
 
@@ -165,15 +170,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Adds the fact, poll or case that the finding asks for. One that is known keeps its case.
-    fn act(&self, batch: &mut Batch, next: &mut Mismatch, known: Option<&Mismatch>, found: &Found) {
+    /// Adds the fact, poll or case that the finding asks for.
+    fn act(&self, batch: &mut Batch, next: &mut Mismatch, found: &Found) {
         match (found.finding.act, found.opening_id) {
             (Act::Fact, Some(opening)) => {
-                if let Some(row) = &found.row {
-                    let fact = self.answer(opening, row, found.line);
-                    next.fact_id = Some(fact.id);
-                    batch.facts.push(fact);
-                }
+                let fact = found.row.as_ref().and_then(|row| self.answer(opening, row, found.line));
+                next.fact_id = fact.as_ref().map(|it| it.id);
+                batch.facts.extend(fact);
             }
             (Act::Poll, Some(opening)) => batch.facts.push(self.poll(opening, found.line)),
             (Act::Case, _) => {
@@ -183,20 +186,17 @@ impl<'a> Writer<'a> {
             }
             _ => {}
         }
-        if let Some(known) = known {
-            next.state.clone_from(&known.state);
-            next.case_id = known.case_id;
-            next.fact_id = next.fact_id.or(known.fact_id);
-        }
     }
 
-    fn answer(&self, opening: Uuid, row: &RegisterRow, line: i64) -> NewFact {
+    /// None: the tracking id is no legal one, and no fact can name it.
+    fn answer(&self, opening: Uuid, row: &RegisterRow, line: i64) -> Option<NewFact> {
         let report = row.report();
+        report.reference.as_ref()?;
         let fact = Fact::Reported { report: report.clone() };
         let decided = row.decided_at.map(|it| it.to_rfc3339()).unwrap_or_default();
         // The content stands in the key too: a revised row is another fact, and no conflict of ids.
         let key = format!("report:{}:{}:{decided}:{}", row.provider_reference, row.status, fact::short_digest(&report));
-        self.fact(opening, &key, &fact, line, Some(row.provider_reference.clone()))
+        Some(self.fact(opening, &key, &fact, line, Some(row.provider_reference.clone())))
     }
 
     fn poll(&self, opening: Uuid, line: i64) -> NewFact {
@@ -221,15 +221,22 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn step(next: &Mismatch, from: Option<String>, reason: String) -> NewStep {
-    NewStep {
-        mismatch_id: next.id,
-        from_state: from,
-        to_state: next.state.clone(),
-        class: next.class.clone(),
-        by: RECONCILIATION.to_owned(),
-        reason,
-    }
+/// A person decided about this very difference.
+fn is_decided(held: &Mismatch, found: &Found) -> bool {
+    held.state == MismatchState::Resolved.as_str()
+        && held.class == found.finding.class.as_str()
+        && held.differences == to_json(&found.finding.differences)
+}
+
+/// The mismatch stands where the finding would put it, or with a person already.
+fn is_known(held: &Mismatch, found: &Found) -> bool {
+    let state = match found.finding.act {
+        Act::Fact | Act::Poll => MismatchState::Applied,
+        Act::Case | Act::Settle => MismatchState::Case,
+        Act::Wait { .. } => MismatchState::Waiting,
+    };
+    let stands = held.state == state.as_str() || held.state == MismatchState::Case.as_str();
+    held.class == found.finding.class.as_str() && held.look_at.is_some() && stands
 }
 
 /// Our own types always serialise.

@@ -9,8 +9,8 @@ use chrono::TimeDelta;
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use super::RECONCILIATION;
 use super::apply::is_decided_by_facts;
+use super::{RECONCILIATION, SELDOM, step};
 use crate::clock::{Ids, Time};
 use crate::db::cases::{self, Contradiction, NewCase};
 use crate::db::inbox;
@@ -23,9 +23,8 @@ use crate::reconciliation::normalise::row::RegisterRow;
 
 /// How many mismatches a look takes.
 const BATCH: i64 = 500;
-/// The first wait for an effect, and the longest.
+/// The first wait for an effect; `SELDOM` is the longest.
 const SOON: TimeDelta = TimeDelta::seconds(1);
-const SELDOM: TimeDelta = TimeDelta::minutes(15);
 
 /// What a look at open mismatches did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,8 +48,8 @@ enum Next {
     Settled(String),
     /// A person decides; a case is opened for it.
     Case(Box<Finding>),
-    /// `decide` has opened this case.
-    Linked(Contradiction),
+    /// `decide` has opened this case, for a finding of this class.
+    Linked(Contradiction, Class),
     /// Another class by the same rules, without a case of its own.
     Other(Box<Finding>),
 }
@@ -98,7 +97,9 @@ impl Reviewer<'_> {
             // A finding whose case `decide` opens.
             Some(found) if is_decided_by_facts(found.class.as_str()) && found.act == Act::Fact => {
                 match contradiction() {
-                    Some(case) if it.case_id != Some(case.id) || it.class != found.class.as_str() => Next::Linked(case),
+                    Some(case) if it.case_id != Some(case.id) || it.class != found.class.as_str() => {
+                        Next::Linked(case, found.class)
+                    }
                     _ if found.class != class => Next::Other(Box::new(found)),
                     _ => Next::Keep,
                 }
@@ -228,35 +229,33 @@ impl Changed {
     fn add(&mut self, reviewer: &Reviewer<'_>, held: Mismatch, next: Next) {
         let now = reviewer.now;
         self.reviewed.seen += 1;
-        let (was, case) = (held.state.clone(), held.case_id);
+        let was = held.state.clone();
         let mut it = Mismatch { look_at: Some(next_look(&held, now)), ..held };
-        let reason = match next {
-            Next::Keep => return self.mismatches.push(it),
+        let Some(reason) = self.change(reviewer, &mut it, next) else { return self.mismatches.push(it) };
+        it.updated_at = now;
+        self.steps.push(step(&it, Some(was), reason));
+        self.mismatches.push(it);
+    }
+
+    /// Why the mismatch changes. None: it stays as it is.
+    fn change(&mut self, reviewer: &Reviewer<'_>, it: &mut Mismatch, next: Next) -> Option<String> {
+        match next {
+            Next::Keep => None,
             Next::Settled(why) => {
                 self.reviewed.settled += 1;
-                end(&mut it, MismatchState::Settled);
-                self.closed.extend(case.map(|case| (case, why.clone())));
-                why
+                end(it, MismatchState::Settled);
+                self.closed.extend(it.case_id.map(|case| (case, why.clone())));
+                Some(why)
             }
-            Next::Linked(case) => {
+            Next::Linked(case, class) => {
                 self.reviewed.cases += 1;
-                it.case_id = Some(case.id);
-                it.class = linked_class(&it).to_owned();
-                if case.is_open {
-                    it.state = MismatchState::Case.to_string();
-                } else {
-                    end(&mut it, MismatchState::Resolved);
-                }
-                "the fact contradicts the opening's answer".to_owned()
+                link(it, &case, class);
+                Some("the fact contradicts the opening's answer".to_owned())
             }
             Next::Case(found) => {
                 self.reviewed.cases += 1;
-                take(&mut it, &found, MismatchState::Case);
-                let opened = case_of(reviewer.ids.next(), &it, now);
-                self.closed.extend(case.map(|case| (case, "another class".to_owned())));
-                it.case_id = Some(opened.id);
-                self.opened.push(opened);
-                found.suggested.because.join("; ")
+                self.open(reviewer, it, &found);
+                Some(found.suggested.because.join("; "))
             }
             Next::Other(found) => {
                 let state = if let Act::Wait { until } = found.act {
@@ -265,20 +264,18 @@ impl Changed {
                 } else {
                     MismatchState::Applied
                 };
-                take(&mut it, &found, state);
-                found.suggested.because.join("; ")
+                take(it, &found, state);
+                Some(found.suggested.because.join("; "))
             }
-        };
-        it.updated_at = now;
-        self.steps.push(NewStep {
-            mismatch_id: it.id,
-            from_state: Some(was),
-            to_state: it.state.clone(),
-            class: it.class.clone(),
-            by: RECONCILIATION.to_owned(),
-            reason,
-        });
-        self.mismatches.push(it);
+        }
+    }
+
+    fn open(&mut self, reviewer: &Reviewer<'_>, it: &mut Mismatch, found: &Finding) {
+        take(it, found, MismatchState::Case);
+        let opened = case_of(reviewer.ids.next(), it, reviewer.now);
+        self.closed.extend(it.case_id.map(|case| (case, "another class".to_owned())));
+        it.case_id = Some(opened.id);
+        self.opened.push(opened);
     }
 
     async fn write(self, connection: &mut PgConnection, now: Time) -> sqlx::Result<()> {
@@ -297,15 +294,21 @@ fn next_look(it: &Mismatch, now: Time) -> Time {
     it.due_at.filter(|due| *due > now).map_or(next, |due| next.min(due))
 }
 
+/// `decide` has opened the case; a person may have closed it already.
+fn link(it: &mut Mismatch, case: &Contradiction, class: Class) {
+    it.case_id = Some(case.id);
+    it.class = class.to_string();
+    if case.is_open {
+        it.state = MismatchState::Case.to_string();
+    } else {
+        end(it, MismatchState::Resolved);
+    }
+}
+
 fn end(it: &mut Mismatch, state: MismatchState) {
     it.state = state.to_string();
     it.due_at = None;
     it.look_at = None;
-}
-
-/// An answer that was missed at first has come, and another with it.
-fn linked_class(it: &Mismatch) -> &str {
-    if it.class == Class::MissedAnswer.as_str() { Class::StatusMismatch.as_str() } else { &it.class }
 }
 
 fn take(it: &mut Mismatch, found: &Finding, state: MismatchState) {

@@ -16,7 +16,7 @@ use crate::faults::Step;
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::register::{absent, conflicting};
 use crate::reconciliation::matching::register::{Asked, File, compare};
-use crate::reconciliation::normalise::row::RegisterRow;
+use crate::reconciliation::normalise::row::{Kind, RegisterRow};
 use crate::reconciliation::resolve::{Found, Writer};
 
 /// The most rows that are applied in one commit.
@@ -120,8 +120,8 @@ impl Reconciler {
     async fn write_finish(&self, connection: &mut PgConnection, job: &Job) -> sqlx::Result<bool> {
         let (claimed, now) = (&job.claimed, self.now());
         let mut transaction = connection.begin().await?;
-        if let Some(as_of) = claimed.as_of {
-            mismatches::renew_evidence(&mut transaction, &claimed.provider, claimed.id, as_of, now).await?;
+        if claimed.kind == Kind::Register.as_str() {
+            mismatches::renew_evidence(&mut transaction, &claimed.provider, claimed.id, now).await?;
         }
         let ours = reports::finish(&mut transaction, claimed.id, job.token, now).await?;
         end(transaction, ours).await

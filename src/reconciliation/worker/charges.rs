@@ -323,5 +323,7 @@ fn new_row(located: &Located<Row>, asked: &Incoming, it: &Previewed) -> NewRow {
         opening_id: it.opening_id,
         theirs: serde_json::to_value(row).unwrap_or(Value::Null),
         ours: it.basis.as_ref().map(|it| json!(it)),
+        found: false,
+        redacted: false,
     }
 }

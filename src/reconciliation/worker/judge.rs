@@ -9,7 +9,7 @@ use super::read::CASES;
 use super::{Job, LEASE, Reconciler, Went, end};
 use crate::db::openings::{self, Absent, Period};
 use crate::db::reports::{self, Stage};
-use crate::db::{WITHIN, conclude};
+use crate::db::{WITHIN, conclude, report_rows};
 use crate::domain::{StateName, Status};
 use crate::driver::TickError;
 use crate::reconciliation::classify::{Act, Class, Finding, Suggestion};
@@ -42,7 +42,8 @@ impl Reconciler {
         }
         let Some(uncharged) = self.judge_charges(job).await? else { return Ok(Went::Later) };
         missing += uncharged;
-        match self.too_many(job, missing) {
+        let strangers = self.strangers(job).await?;
+        match self.too_many(job, missing, strangers) {
             Some(why) if !job.claimed.released && !job.claimed.dry_run => self.hold(job, &why).await,
             _ => self.go_on(job).await,
         }
@@ -66,10 +67,18 @@ impl Reconciler {
         let mut connection = self.context.cell.pool.acquire().await?;
         let look = openings::absent(&mut connection, &it.provider, it.id, period, after, LOOK);
         let result = timeout(WITHIN, look).await;
-        conclude(connection, result).map(Some)
+        let found = conclude(connection, result)?;
+        self.renew(job).await?;
+        Ok(Some(found))
     }
 
-    fn too_many(&self, job: &Job, missing: i64) -> Option<String> {
+    async fn strangers(&self, job: &Job) -> sqlx::Result<i64> {
+        let mut connection = self.context.cell.pool.acquire().await?;
+        let result = timeout(WITHIN, report_rows::strangers(&mut connection, job.claimed.id)).await;
+        conclude(connection, result)
+    }
+
+    fn too_many(&self, job: &Job, missing: i64, strangers: i64) -> Option<String> {
         let rows = job.claimed.rows;
         let share = self.settings.hold;
         if share >= Decimal::ONE_HUNDRED {
@@ -80,7 +89,6 @@ impl Reconciler {
         if Decimal::from(differing) > allowed {
             return Some(format!("{differing} of {rows} rows differ; at most {} may", allowed.floor()));
         }
-        let strangers = job.counted(Class::MissingInternal);
         (job.claimed.kind != Kind::Bank.as_str() && rows >= ENOUGH && strangers * 2 > rows)
             .then(|| format!("{strangers} of {rows} rows name nothing of ours"))
     }

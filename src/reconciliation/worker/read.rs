@@ -75,12 +75,11 @@ impl Reconciler {
         Ok(Went::Later)
     }
 
-    async fn fail(&self, job: &Job, why: &str) -> Result<Went, TickError> {
+    pub(super) async fn fail(&self, job: &Job, why: &str) -> Result<Went, TickError> {
         let mut connection = self.context.cell.pool.acquire().await?;
         let fail = reports::fail(&mut connection, job.claimed.id, job.token, why, self.now());
         let result = timeout(WITHIN, fail).await;
-        conclude(connection, result)?;
-        Ok(Went::Ended("failed"))
+        Ok(if conclude(connection, result)? { Went::Ended("failed") } else { Went::Later })
     }
 
     /// False: another replica has the report.
@@ -97,6 +96,7 @@ impl Reconciler {
         let new: Vec<(i64, Located<Row>)> = numbered.into_iter().filter(|(n, _)| *n > stored).collect();
         let bad: Vec<BadRow> = errors.iter().map(|it| read.next_error(it)).collect();
         if new.is_empty() && bad.is_empty() && ending.is_none() {
+            self.renew(job).await?;
             return Ok(true);
         }
         let position = new.last().map_or(stored, |(n, _)| *n);
@@ -142,8 +142,12 @@ impl Reconciler {
             tracing::debug!(report.id = %report, row = n, "an earlier row of the report conflicts with a later one");
         }
         job.counts.retain(|_, count| *count != 0);
-        *job.counts.entry(CASES.to_owned()).or_default() += outcome.cases;
+        let conflicts = i64::try_from(outcome.reclassified.len()).unwrap_or_default();
+        *job.counts.entry(CASES.to_owned()).or_default() += outcome.cases + conflicts;
         report_rows::insert(&mut transaction, report, &provider, &outcome.rows).await?;
+        for row in outcome.rows.iter().filter(|it| it.redacted) {
+            reports::redact(&mut transaction, report, row.byte, row.length).await?;
+        }
         reports::insert_errors(&mut transaction, report, bad).await?;
         let conflicts: Vec<_> =
             outcome.reclassified.iter().map(|(n, _)| (*n, Class::ConflictingRows.as_str(), CONFLICT)).collect();
@@ -266,11 +270,13 @@ fn new_row(
         known.contains(&(it.subject.clone(), it.aspect.to_owned(), it.class.to_string()))
     };
     let says_nothing_new = compared.came_before && findings.iter().all(is_known) && *class != Class::ConflictingRows;
+    let found = !findings.is_empty() || *class == Class::ConflictingRows;
     let class = match (says_nothing_new, class, compared.revises) {
         (true, ..) => Class::Repeated,
         (false, Class::Matched, true) => Class::Revised,
         (false, class, _) => *class,
     };
+    let erased = compared.ours.opening().is_some_and(|it| it.erased);
     let row = asked.row;
     NewRow {
         n: asked.n,
@@ -288,7 +294,9 @@ fn new_row(
         class: class.as_str(),
         rule,
         opening_id: compared.ours.opening().map(|it| it.id),
-        theirs: serde_json::to_value(row).unwrap_or(Value::Null),
+        theirs: serde_json::to_value(if erased { row.redacted() } else { row.clone() }).unwrap_or(Value::Null),
         ours: serde_json::to_value(&compared.ours).ok(),
+        found,
+        redacted: erased,
     }
 }

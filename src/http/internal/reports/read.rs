@@ -147,8 +147,9 @@ pub async fn rows(
     let page = params.page()?;
     let limit = page.limit;
     found(&state, id).await?;
-    let work = async move |connection: &mut PgConnection| {
-        report_rows::list(connection, id, class.map(Class::as_str), one_more(&page)).await
+    let work = async move |connection: &mut PgConnection| match class {
+        None => report_rows::list(connection, id, one_more(&page)).await,
+        Some(class) => report_rows::list_of_class(connection, id, class.as_str(), one_more(&page)).await,
     };
     let rows = state.read(work).await?;
     Ok(Json(listing(rows, limit, |row| row.n, ReportRow::from)))
