@@ -69,6 +69,8 @@ impl Service {
             // What is filled in has old ids, and is to stay while it is measured.
             ("ARCHIVE_AFTER", "36500d"),
             ("INBOX_KEYS_FOR", "36500d"),
+            // Absences are looked for in periods of minutes, too.
+            ("RECON_WINDOW", "1s"),
         ] {
             command.env(name, value);
         }
