@@ -2,8 +2,10 @@
 
 mod charges;
 mod files;
+mod hostile;
 mod import;
 mod register;
+mod statements;
 
 use account_opening::clock::Time;
 use serde_json::Value;

@@ -53,6 +53,8 @@ pub(super) struct Frames {
     prepared: HashMap<Vec<u8>, String>,
     /// Statements since the last BEGIN.
     ran: HashSet<String>,
+    /// Each run of a statement since the last look.
+    runs: Vec<String>,
 }
 
 impl Frames {
@@ -65,6 +67,11 @@ impl Frames {
             found = self.take(&message).or(found);
         }
         found
+    }
+
+    /// The prepared statements that ran since the last call, by name, in their order.
+    pub(super) fn take_runs(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.runs)
     }
 
     fn take(&mut self, message: &[u8]) -> Option<Commit> {
@@ -80,8 +87,9 @@ impl Frames {
             }
             // Bind: a portal, then the statement's name.
             b'B' => {
-                let name = body.split(|byte| *byte == 0).nth(1)?;
-                self.ran.extend(self.prepared.get(name).cloned());
+                let name = self.prepared.get(body.split(|byte| *byte == 0).nth(1)?)?;
+                self.ran.insert(name.clone());
+                self.runs.push(name.clone());
             }
             _ => {}
         }

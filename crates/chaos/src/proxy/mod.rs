@@ -5,6 +5,7 @@
 
 mod frames;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,6 +68,8 @@ struct Shared {
     /// The number and kind of the last cut.
     cut: watch::Sender<(u64, Cut)>,
     seen: Mutex<Seen>,
+    /// Runs of each statement.
+    runs: Mutex<BTreeMap<String, u64>>,
 }
 
 /// COMMITs still to be lost.
@@ -99,6 +102,7 @@ impl Proxy {
             ignores_options: AtomicBool::new(false),
             cut: watch::Sender::new((0, Cut::Both)),
             seen: Mutex::default(),
+            runs: Mutex::default(),
         });
         let stop = CancellationToken::new();
         tokio::spawn(accept(listener, Arc::clone(&shared), stop.clone()));
@@ -148,6 +152,12 @@ impl Proxy {
     pub fn seen(&self) -> Seen {
         *lock(&self.shared.seen)
     }
+
+    /// How often each prepared statement ran so far, by the `module::function` of its first line.
+    #[must_use]
+    pub fn runs(&self) -> BTreeMap<String, u64> {
+        lock(&self.shared.runs).clone()
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -157,6 +167,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     fn count(&self, add: impl FnOnce(&mut Seen)) {
         add(&mut lock(&self.seen));
+    }
+
+    fn count_runs(&self, names: Vec<String>) {
+        let mut runs = lock(&self.runs);
+        names.into_iter().for_each(|name| *runs.entry(name).or_default() += 1);
     }
 
     async fn hold_back(&self) {
@@ -241,7 +256,9 @@ async fn pump(client: TcpStream, server: impl AsyncRead + AsyncWrite + Unpin, sh
                     return Ok(());
                 }
                 shared.hold_back().await;
-                losing = losing.or_else(|| shared.loses(&frames.commit_in(piece)?));
+                let commit = frames.commit_in(piece);
+                shared.count_runs(frames.take_runs());
+                losing = losing.or_else(|| shared.loses(&commit?));
                 to_server.write_all(piece).await?;
             }
             read = from_server.read(&mut down) => {
