@@ -43,8 +43,8 @@ pub struct RawSettings {
     /// Base URL of the dashboard; tickets link to {DASHBOARD_URL}/openings/{id}
     #[arg(long, env, default_value = "http://127.0.0.1:8081")]
     pub dashboard_url: String,
-    /// Sinks that receive every event: [name=]url|whsec_…, comma-separated; without a name, host, port and path are the
-    /// name in the queue, metrics and REST [default: none]
+    /// Sinks that receive every event: [name=]url|whsec_…, comma-separated; without a name, host, port and path (and a hash
+    /// of the URL where several share these) are the name in the queue, metrics and REST [default: none]
     #[arg(long, env, default_value = "", hide_env_values = true, hide_default_value = true)]
     pub event_subscribers: String,
 

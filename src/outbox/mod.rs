@@ -4,7 +4,7 @@
 //! relay.rs       one loop for every kind of work: claim, prepare, call, settle
 //! kind.rs        what the loop asks of a kind of work
 //! commands.rs    the steps of an opening: profile, submission, card
-//! deliveries.rs  events to subscribers
+//! deliveries.rs  events to sinks
 //! tickets.rs     tickets at the tracker
 //! ```
 

@@ -258,15 +258,15 @@ async fn a_tracker_is_configured_whole_or_not_at_all() {
     }
 }
 
-/// The name is how a sink is known in the queue, in metrics and in REST.
+/// The queue, metrics and REST tell sinks apart by their names.
 #[tokio::test]
 async fn two_sinks_of_one_name_are_refused_by_their_places_in_the_list() {
     let secret = "whsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNo";
-    let sinks = ["http://a.example/x?token=hush", "http://b.example", "http://u:hush@a.example/x"];
+    let sinks = ["crm=http://a.example/x?token=hush", "http://b.example", "crm=http://u:hush@a.example/x"];
     let sinks: Vec<String> = sinks.iter().map(|url| format!("{url}|{secret}")).collect();
     let ended = refused(&development().env("EVENT_SUBSCRIBERS", sinks.join(","))).await;
     assert_eq!(ended.wrong_settings(), ["EVENT_SUBSCRIBERS"]);
-    assert!(ended.stderr.contains("entries 1 and 3 have the same name a.example/x"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("entries 1 and 3 have the same name crm"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("hush") && !ended.stderr.contains(&secret[6..]), "{}", ended.stderr);
 }
 
