@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use crate::db::feature_flags::Change;
 use crate::domain::CustomerType;
 use crate::domain::flag::ASYNC_ACCOUNT_OPENING;
-use crate::domain::text::{self as forms, form};
+use crate::domain::text::{self, form};
 use crate::http::AppState;
 use crate::http::internal::forms::Country;
 use crate::http::problem::{ApiError, Kind};
@@ -62,7 +62,7 @@ impl From<Change> for FlagRule {
 struct Flag(&'static str);
 
 pub enum FlagName {}
-form!(FlagName, forms::one_of([ASYNC_ACCOUNT_OPENING].into_iter()));
+form!(FlagName, text::one_of([ASYNC_ACCOUNT_OPENING].into_iter()));
 
 impl<S: Send + Sync> FromRequestParts<S> for Flag {
     type Rejection = ApiError;

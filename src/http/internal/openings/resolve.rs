@@ -13,7 +13,7 @@ use crate::acts::Operator;
 use crate::acts::reason::{EvidenceText, ReasonText};
 use crate::acts::resolve::{self, ResolveRequest};
 use crate::domain::bank::{Bic, Iban};
-use crate::domain::text::{self as forms, form, string_enum};
+use crate::domain::text::{self, form, string_enum};
 use crate::domain::{OpeningId, ProviderRef, Resolution};
 use crate::http::AppState;
 use crate::http::internal::Accepted;
@@ -89,12 +89,12 @@ body!(
 
 /// An outcome without an account.
 pub enum Ended {}
-form!(Ended, forms::one_of([Outcome::Rejected, Outcome::Failed].map(Outcome::as_str).into_iter()));
+form!(Ended, text::one_of([Outcome::Rejected, Outcome::Failed].map(Outcome::as_str).into_iter()));
 text_form!(Ended => Outcome, word);
 
 /// The outcome with an account.
 pub enum Completed {}
-form!(Completed, forms::one_of([Outcome::Completed.as_str()].into_iter()));
+form!(Completed, text::one_of([Outcome::Completed.as_str()].into_iter()));
 text_form!(Completed => Outcome, word);
 
 /// Null, or nothing.
@@ -112,18 +112,26 @@ impl Field for Absent {
     }
 }
 
-/// The outcome decides which fields go with it.
+/// The outcome decides which fields go with it. Without a known outcome the account's fields are not judged.
 impl Field for Decision {
     type Value = Self;
 
     fn read(value: Option<&Value>, at: &str, errors: &mut Errors) -> Option<Self> {
         let outcome = value.and_then(|it| it["outcome"].as_str());
-        if outcome == Some(Outcome::Completed.as_str()) {
-            WithAccount::read(value, at, errors).map(Self::Completed)
-        } else {
-            WithoutAccount::read(value, at, errors).map(Self::Ended)
+        match outcome.and_then(|it| it.parse().ok()) {
+            Some(Outcome::Completed) => WithAccount::read(value, at, errors).map(Self::Completed),
+            Some(Outcome::Rejected | Outcome::Failed) => WithoutAccount::read(value, at, errors).map(Self::Ended),
+            None => WithoutAccount::read(value.map(without_account).as_ref(), at, errors).map(Self::Ended),
         }
     }
+}
+
+fn without_account(body: &Value) -> Value {
+    let mut body = body.clone();
+    if let Some(object) = body.as_object_mut() {
+        object.retain(|name, _| !["iban", "bic", "provider_reference"].contains(&name.as_str()));
+    }
+    body
 }
 
 impl From<Decision> for ResolveRequest {
@@ -224,7 +232,13 @@ mod tests {
         }
         let body = json!({"outcome": "completed", "reason": "r", "evidence": "e"});
         assert_eq!(refused(&body), all(&["/iban", "/bic"]));
-        assert_eq!(refused(&json!({"outcome": "escalated", "reason": "r", "evidence": "e"})), all(&["/outcome"]));
+        for outcome in [json!("escalated"), json!("complete"), json!(1), Value::Null] {
+            let body = json!({"outcome": outcome, "reason": "r", "evidence": "e"});
+            assert_eq!(refused(&body), all(&["/outcome"]), "{outcome}");
+            let body = json!({"outcome": outcome, "reason": "r", "evidence": "e", "iban": IBAN, "bic": "NEXUBEBB",
+                              "provider_reference": "aor_1"});
+            assert_eq!(refused(&body), all(&["/outcome"]), "{outcome}");
+        }
         assert_eq!(refused(&json!({"result": "x"})), (Kind::UnknownField, vec!["/result".to_owned()]));
     }
 }

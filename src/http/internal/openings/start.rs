@@ -11,7 +11,7 @@ use super::request::NewAccountOpening;
 use crate::acts::Caller;
 use crate::acts::start::{self, StartError, Started};
 use crate::domain::resource::Resource;
-use crate::domain::text::{self as forms, form};
+use crate::domain::text::{self, form};
 use crate::http::AppState;
 use crate::http::internal::json::Body;
 use crate::http::problem::{ApiError, Kind};
@@ -24,7 +24,7 @@ const MAX_KEY: usize = 255;
 /// The request's idempotency key.
 pub struct IdempotencyKey(String);
 
-form!(IdempotencyKey, forms::matching("[!-~]+").min_length(Some(1)).max_length(Some(MAX_KEY)));
+form!(IdempotencyKey, text::matching("[!-~]+").min_length(Some(1)).max_length(Some(MAX_KEY)));
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = ApiError;

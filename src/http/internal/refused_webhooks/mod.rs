@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::db::refused_webhooks::{Cause, Row};
-use crate::domain::text::{self as forms, form};
+use crate::domain::text::{self, form};
 use crate::http::AppState;
 use crate::http::internal::fields::Takes;
 use crate::http::internal::forms::text_form;
@@ -81,10 +81,10 @@ impl From<Row> for RefusedWebhook {
 /// The name of a provider, as a path gave it.
 pub enum ProviderName {}
 text_form!(ProviderName => String, provider);
-form!(ProviderName, forms::line(MAX_NAME).examples(["nexusbank"]));
+form!(ProviderName, text::line(MAX_NAME).examples(["nexusbank"]));
 
 fn provider(text: &str) -> Result<String, Takes> {
-    forms::check_line(text, MAX_NAME)
+    text::check_line(text, MAX_NAME)
 }
 
 pub fn router() -> OpenApiRouter<Arc<AppState>> {

@@ -1,7 +1,7 @@
 //! The validated request to the sandbox.
 
 use crate::domain::bank::made_up_iban;
-use crate::domain::text::{self as forms, form, string_enum};
+use crate::domain::text::{self, form, string_enum};
 use crate::domain::{Opening, ProviderRef, Report, Verdict};
 use crate::http::internal::fields::{Takes, body};
 use crate::http::internal::forms::text_form;
@@ -76,7 +76,7 @@ impl SetStatus {
 /// A text of the message; it may be empty.
 pub enum SandboxText {}
 text_form!(SandboxText => String, text);
-form!(SandboxText, forms::text().max_length(Some(MAX_TEXT)));
+form!(SandboxText, text::text().max_length(Some(MAX_TEXT)));
 
 fn text(text: &str) -> Result<String, Takes> {
     if text.chars().nth(MAX_TEXT).is_some() {
