@@ -27,9 +27,10 @@ use crate::telemetry::metrics;
 
 /// The longest pause after failures.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// A periodic task rests for so many times as long as its run took, and for [`MAX_REST`] at the most.
+/// A periodic task rests for so many times as long as its run took, and at most for [`MAX_REST`]: the count of the inbox's
+/// backlog may be no older.
 const REST_FOR: u32 = 20;
-const MAX_REST: Duration = Duration::from_secs(10);
+const MAX_REST: Duration = Duration::from_secs(5);
 
 /// What a tick did.
 pub trait Counts: fmt::Debug + Send {
@@ -107,10 +108,10 @@ async fn guarded<T>(work: impl Future<Output = Result<T, TickError>>) -> Result<
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(TickError::Panicked))
 }
 
-/// Runs a periodic task now and then every `period`, give or take a quarter, until `stop`. It finds no work and is never woken.
+/// Runs a periodic task at once and then every `period`, give or take a quarter, until `stop`. No wake-up makes it run sooner.
 ///
-/// A run that takes long is followed by a pause twenty times as long, ten seconds at the most, so that it takes little of the time
-/// of a database that is busy. Failures in a row make the pause longer, up to five seconds.
+/// A slow run is followed by a rest twenty times as long, at most five seconds, so that the task takes little of a busy
+/// database's time. Failures in a row make the pause longer, up to five seconds.
 pub async fn every<T, F>(period: Duration, name: &'static str, ids: Ids, stop: CancellationToken, run: impl Fn() -> F)
 where
     F: Future<Output = Result<T, TickError>>,
@@ -119,8 +120,7 @@ where
     loop {
         let started = Instant::now();
         let result = guarded(async { run().await }).await;
-        let rest = (started.elapsed() * REST_FOR).min(MAX_REST);
-        let mut pause = period.mul_f64(0.75 + ids.jitter() / 2.0).max(rest);
+        let mut pause = period.mul_f64(0.75 + ids.jitter() / 2.0).max(rest_after(started.elapsed()));
         if let Err(error) = result {
             failures += 1;
             pause = pause.max(pause_after(failures, &ids));
@@ -207,6 +207,11 @@ async fn run<W: Worker>(worker: &W) -> (Duration, Result<W::Counts, TickError>) 
         tracing::debug!(worker = worker.name(), ?counts, "tick");
     }
     (took, result)
+}
+
+/// The rest of a periodic task after a run.
+fn rest_after(took: Duration) -> Duration {
+    (took * REST_FOR).min(MAX_REST)
 }
 
 fn pause_after(failures: u32, ids: &Ids) -> Duration {

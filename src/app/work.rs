@@ -29,7 +29,8 @@ const REST: Duration = Duration::from_millis(8);
 const MAX_BATCHES: usize = 4;
 /// How often the sweeper goes round.
 const SWEEP: Duration = Duration::from_secs(10);
-/// How often the process counts the backlog: what comes between two counts goes beyond `INBOX_BACKLOG`.
+/// How often the process counts the backlog, and at most five seconds after a slow count. Facts that come between two counts go
+/// beyond `INBOX_BACKLOG`.
 const COUNT: Duration = Duration::from_secs(1);
 /// How often the process writes webhook marks and secret uses, and tidies the metrics. The marks that a crash loses are far fewer
 /// than a backfill looks back.

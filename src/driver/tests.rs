@@ -179,6 +179,14 @@ fn a_rest_puts_off_no_look_that_was_to_be_sooner() {
     assert_eq!(look.at, now);
 }
 
+/// `INBOX_BACKLOG` is kept by a count that is at most five seconds old, so a slow count makes the next no later.
+#[test]
+fn a_slow_run_of_a_periodic_task_is_followed_by_a_rest_of_five_seconds_at_most() {
+    for (took, rest) in [(0, 0), (40, 800), (250, 5_000), (60_000, 5_000)] {
+        assert_eq!(rest_after(Duration::from_millis(took)), Duration::from_millis(rest), "{took} ms");
+    }
+}
+
 /// A rest may last [`MAX_REST`] where the panic takes long to be told.
 const WITHIN: Duration = Duration::from_mins(1);
 

@@ -15,7 +15,7 @@ pub async fn check(context: &Context, backlog: &Backlog) -> Result<i64, TickErro
     let Shell { clock, faults, .. } = &context.shell;
     let pool = &context.cell.pool;
     let bound = &context.policies.max_waiting;
-    // `acquire` logs a database that refuses connections. This task needs one every few seconds, whatever the load.
+    // `acquire` logs a database that refuses connections. This task needs one at least every few seconds, whatever the load.
     let mut connection = acquire(pool).await?;
     let count = faults.around("backlog", Step::Claim, inbox::due(&mut connection, clock.now(), *bound));
     let result = tokio::time::timeout(WITHIN, count).await;
