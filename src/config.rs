@@ -224,7 +224,8 @@ impl RawSettings {
         );
         let poll_schedule = schedule.unwrap_or_default().into_iter().map(to_delta).collect();
         let expected = format!("a whole percentage from 0% to {MAX_JITTER}%");
-        let poll_jitter = check.with("POLL_JITTER", &self.poll_jitter, &expected, parse::percent).unwrap_or_default();
+        let jitter = check.with("POLL_JITTER", &self.poll_jitter, &expected, |text| parse::percent(text, MAX_JITTER));
+        let poll_jitter = jitter.unwrap_or_default();
         Policy { poll_schedule, poll_jitter, escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after) }
     }
 

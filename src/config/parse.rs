@@ -1,6 +1,7 @@
 //! The texts of settings that only [`super`] reads.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,6 @@ use secrecy::SecretString;
 use crate::db::read_url;
 use crate::domain::chain::HistoryKey;
 use crate::domain::fee::PriceList;
-use crate::domain::policy::MAX_JITTER;
 use crate::domain::text::string_enum;
 use crate::provider::nexusbank;
 use crate::settings::{Checker, given, header_text, list_of, to_delta};
@@ -73,10 +73,11 @@ pub(super) fn price_list(check: &mut Checker, path: Option<&String>) -> Option<A
         .ok()
 }
 
-/// A percentage, with or without the % sign.
-pub(super) fn percent(text: &str) -> Result<u8, String> {
+/// A percentage from 0 to `max`, with or without the % sign.
+pub(super) fn percent<T: FromStr + Default + PartialOrd>(text: &str, max: T) -> Result<T, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim_end();
-    number.parse().ok().filter(|it| *it <= MAX_JITTER).ok_or_else(|| "out of range".to_owned())
+    let read = number.parse().ok().filter(|it| (T::default()..=max).contains(it));
+    read.ok_or_else(|| "out of range".to_owned())
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use clap::Args;
 use rust_decimal::Decimal;
 
+use super::parse::percent;
 use crate::settings::Checker;
 
 #[derive(Args, Clone)]
@@ -24,7 +25,7 @@ pub struct RawReconciliation {
     /// How much a charge may differ from the expected fee, in its currency
     #[arg(long, env, default_value = "0")]
     pub amount_tolerance: String,
-    /// Share of a report's rows that may differ before the report is held for an operator; 100%: none is held
+    /// Share of a report's rows that may differ before the report is held for an operator, 0% to 100%; 100%: none is held
     #[arg(long, env, default_value = "5%")]
     pub recon_hold: String,
     /// Maximum size of a report, decompressed, in bytes
@@ -41,7 +42,7 @@ pub struct ReconciliationSettings {
     pub charge_window: TimeDelta,
     pub settlement_window: TimeDelta,
     pub amount_tolerance: Decimal,
-    /// Of 100.
+    /// In percent, 0 to 100.
     pub hold: Decimal,
     pub report_max_bytes: u64,
     /// Of `REPORT_PROFILES`; reconciliation checks them.
@@ -59,7 +60,9 @@ pub struct ProfileFile {
 
 impl RawReconciliation {
     pub(super) fn check(&self, check: &mut Checker) -> ReconciliationSettings {
-        let hold = check.with("RECON_HOLD", &self.recon_hold, "a percentage from 0% to 100%", percentage);
+        let hold = check.with("RECON_HOLD", &self.recon_hold, "a percentage from 0% to 100%", |text| {
+            percent(text, Decimal::ONE_HUNDRED)
+        });
         let expected = "a decimal number without sign, such as 0.01";
         let tolerance = check.with("AMOUNT_TOLERANCE", &self.amount_tolerance, expected, tolerance);
         ReconciliationSettings {
@@ -101,10 +104,4 @@ pub fn profile_files(folder: &Path) -> io::Result<Vec<ProfileFile>> {
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
-}
-
-fn percentage(text: &str) -> Result<Decimal, String> {
-    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
-    let read = number.parse().ok().filter(|it| (Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(it));
-    read.ok_or_else(|| "out of range".to_owned())
 }
