@@ -63,15 +63,27 @@ async fn the_demo_decides_every_opening_and_prints_its_figures_as_one_json_objec
     for name in ["lost", "double_effects", "in_progress", "failed", "divergences_missed", "false_alarms"] {
         assert_eq!(figure(name), 0, "{name}: {summary}");
     }
-    let classes = summary["divergences"].as_object().unwrap();
-    assert!(classes.len() >= 10 && figure("divergences_seeded") >= 10, "{summary}");
-    assert!(figure("report_rows") >= 40 && figure("resolved_by_report") > 0, "{summary}");
+    reconciliation_found_what_was_seeded(&summary);
     assert_eq!(figure("completed") + figure("rejected") + figure("escalated"), 40, "{summary}");
     assert!(figure("tickets") > 0, "{summary}");
     assert_eq!(figure("tickets"), figure("tickets_at_tracker"), "{summary}");
     assert!(figure("cards_issued") >= figure("completed"), "{summary}");
     assert!(figure("webhooks_dropped") > 0 && figure("found_by_poll") > 0, "no fault was dealt: {summary}");
     leaves_nothing(&folder).await;
+}
+
+fn reconciliation_found_what_was_seeded(summary: &Value) {
+    let figure = |name: &str| summary[name].as_u64().unwrap();
+    let classes = summary["divergences"].as_object().unwrap();
+    let seeded = |class: &str| classes[class]["seeded"].as_u64().unwrap();
+    for (class, tally) in classes {
+        assert_eq!(tally["found"], tally["seeded"], "{class}: {summary}");
+    }
+    assert!(classes.len() >= 10, "{summary}");
+    assert_eq!(figure("divergences_seeded"), classes.keys().map(|it| seeded(it)).sum::<u64>(), "{summary}");
+    let missed_answers = seeded("MISSED_ANSWER");
+    assert!(missed_answers > 0 && figure("resolved_by_report") >= missed_answers, "{summary}");
+    assert!(figure("report_rows") >= 40, "{summary}");
 }
 
 #[tokio::test]

@@ -86,10 +86,16 @@ async fn finished(caller: &Caller, id: &str) -> anyhow::Result<u64> {
 /// Waits until the service has seen the effect of everything that it did by itself.
 async fn until_applied(caller: &Caller) -> anyhow::Result<()> {
     let started = Instant::now();
-    while !caller.all("/v1/mismatches?state=applied").await?.is_empty() && started.elapsed() < PATIENCE {
+    loop {
+        let applied = caller.all("/v1/mismatches?state=applied").await?;
+        let Some(first) = applied.first() else { return Ok(()) };
+        let count = applied.len();
+        anyhow::ensure!(
+            started.elapsed() < PATIENCE,
+            "{count} mismatches were applied without effect; the first: {first}"
+        );
         tokio::time::sleep(LOOK).await;
     }
-    Ok(())
 }
 
 /// Pairs each divergence with one mismatch of its class, about its rows or its opening.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::caller::Caller;
+use crate::domain::StateName;
 use world::{Decision, OpeningRecord, Simulator};
 
 pub(super) const LOOK: Duration = Duration::from_millis(200);
@@ -73,26 +74,32 @@ impl Watch {
     }
 }
 
-/// The states without a final answer.
-const OPEN: [&str; 5] = ["creating_profile", "requesting_account", "awaiting_provider", "escalated", "issuing_card"];
-
-/// Returns when the bank has decided everything that it means to decide and the service knows all that it can know, or after
-/// `patience`. Only then do two files of the bank show the same.
+/// Returns when the bank has decided everything that it means to decide and the service knows all that it can know. Only then
+/// do two files of the bank show the same.
+///
+/// # Errors
+/// Names the openings that have not come to rest after `patience`.
 pub(super) async fn until_quiet(caller: &Caller, world: &Simulator, patience: Duration) -> anyhow::Result<()> {
     let started = Instant::now();
-    while started.elapsed() < patience {
+    loop {
         let ledger = world.ledger();
-        let decides = |it: &&OpeningRecord| matches!(it.plan.decision, Decision::By(_));
-        let all_decided = ledger.openings.values().filter(decides).all(|it| it.decided_at().is_some());
-        let unknowable = ledger.openings.values().filter(|it| it.decided_at().is_none() || it.plan.silent).count();
+        let records = || ledger.openings.iter();
+        let is_due = |it: &OpeningRecord| matches!(it.plan.decision, Decision::By(_)) && it.decided_at().is_none();
+        let due: Vec<&String> = records().filter(|(_, it)| is_due(it)).map(|(reference, _)| reference).collect();
+        let unknowable = records().filter(|(_, it)| it.decided_at().is_none() || it.plan.silent).count();
         let states = caller.states().await?;
-        let open: u64 = OPEN.iter().filter_map(|state| states.get(*state)).sum();
-        if all_decided && open <= unknowable as u64 {
-            break;
+        let without_answer = StateName::ALL.iter().filter(|it| !it.is_terminal());
+        let open: u64 = without_answer.filter_map(|it| states.get(it.as_str())).sum();
+        if due.is_empty() && open <= unknowable as u64 {
+            return Ok(());
         }
+        anyhow::ensure!(
+            started.elapsed() < patience,
+            "not at rest after {patience:?}: the bank has still to decide {due:?}; the service has {open} openings without an \
+             answer, of which {unknowable} can have none: {states:?}"
+        );
         tokio::time::sleep(LOOK).await;
     }
-    Ok(())
 }
 
 /// Returns when the tracker has every ticket, or after `patience`. Duplicate tickets exist by then.

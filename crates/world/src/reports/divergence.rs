@@ -96,9 +96,9 @@ pub(super) enum Subject {
     DecidedJustNow,
     Rejected,
     Undecided,
-    /// An account whose bill is converted.
+    /// An account whose bill the bank converts into another currency.
     Converted,
-    /// An account whose price was another one once.
+    /// An account whose price has changed since.
     Repriced,
     /// No request: a row is added.
     Nothing,
@@ -122,6 +122,7 @@ pub(super) struct Rule {
 
 const CASE: &[&str] = &["case"];
 const WAITING: &[&str] = &["waiting"];
+const SETTLED: &[&str] = &["settled"];
 
 const fn rule(file: File, kind: Kind, subject: Subject, class: &'static str) -> Rule {
     Rule { kind, file, subject, class, states: CASE, becomes: None, weight: 1 }
@@ -144,13 +145,13 @@ pub(super) const RULES: &[Rule] = {
     use File::{Bank, Charges, Register};
     use Subject::{ByPlan, Converted, DecidedJustNow, Nothing, Opened, OpenedLongAgo, Rejected, Repriced, Undecided};
     &[
-        rule(Register, Kind::MissedAnswer, ByPlan, "MISSED_ANSWER").found(&["applied", "settled"], None),
+        rule(Register, Kind::MissedAnswer, ByPlan, "MISSED_ANSWER").found(SETTLED, None),
         rule(Register, Kind::OnHold, ByPlan, "UNKNOWN_WORD").found(WAITING, None),
         rule(Register, Kind::NotYetDecided, DecidedJustNow, "TIMING_MISMATCH").found(WAITING, Some("STATUS_MISMATCH")),
         rule(Register, Kind::OpenedAfterAll, Rejected, "STATUS_MISMATCH"),
         rule(Charges, Kind::ChargedTooEarly, Undecided, "TIMING_MISMATCH").found(WAITING, Some("MISSING_INTERNAL")),
         rule(Charges, Kind::FxByMore, Converted, "FX_DIFFERENCE"),
-        rule(Charges, Kind::FxByACent, Converted, "FX_DIFFERENCE").found(&["settled"], None),
+        rule(Charges, Kind::FxByACent, Converted, "FX_DIFFERENCE").found(SETTLED, None),
         rule(Charges, Kind::RefundWithoutCharge, Rejected, "REFUND_MISMATCH"),
         rule(Register, Kind::LeftOut, OpenedLongAgo, "MISSING_EXTERNAL"),
         rule(Register, Kind::NeverDecided, OpenedLongAgo, "STATUS_MISMATCH"),
