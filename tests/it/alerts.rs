@@ -106,7 +106,24 @@ async fn scrape(service: &Service) -> String {
     text
 }
 
-/// A service in which an opening waits for the bank and a message could not be read, right after its start.
+/// Uploads a register with a request that nobody here made, and waits for its case.
+async fn has_a_mismatch(service: &Service) {
+    let register = "HEADER,register,nexusbank,1,2026-01-01T00:00:00Z,2026-01-02T00:00:00Z,2026-01-02T03:00:00Z\n\
+        account_opening_request_id,reference,status,iban,bic,rejection_reason,market,currency,created_at,decided_at\n\
+        aor_unknown,,REJECTED,,,,BE,EUR,2026-01-01T08:00:00Z,2026-01-01T09:00:00Z\n\
+        TRAILER,1\n";
+    let url = format!("{}/v1/reports?provider=nexusbank&kind=register", service.internal);
+    let request = service.client.post(url).bearer_auth("development-token").body(register);
+    assert_eq!(request.send().await.unwrap().status(), 202);
+    eventually("the report is finished", async || {
+        let reports = service.get("/v1/reports?state=finished").await;
+        (!reports["items"].as_array().unwrap().is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!(service.get("/v1/mismatches?state=case").await["items"].as_array().unwrap().len(), 1);
+}
+
+/// A service in which an opening waits for the bank, a message could not be read and a register differed, right after its start.
 async fn seeded() -> (Service, Simulator) {
     let mut options = Options::local(DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET);
     options.planner = Planner::Fixed(Plan::by_hand());
@@ -122,6 +139,7 @@ async fn seeded() -> (Service, Simulator) {
         (!letters["items"].as_array().unwrap().is_empty()).then_some(())
     })
     .await;
+    has_a_mismatch(&service).await;
     let nowhere = format!("{}/webhooks/nobody", service.public);
     assert_eq!(service.client.post(nowhere).body("{}").send().await.unwrap().status(), 404);
     (service, world)
