@@ -40,7 +40,7 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, request: ResolveCas
     Ok(())
 }
 
-/// The opening whose case would be closed, if it is of one.
+/// Checks the case as [`run`] does, and writes nothing; returns the case's opening, if any.
 ///
 /// # Errors
 /// As [`run`].

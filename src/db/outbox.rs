@@ -114,10 +114,9 @@ impl Claimed {
     }
 }
 
-/// Makes work of one topic due that waits because its system was away: deferred work, and work whose last call timed out, met no
-/// connection, a server error or a throttle. `Recovery` calls it when a breaker closes. The gate still enforces a pause that the
-/// other side asked for. `lane`: only work of this lane. `all`: any waiting work. Returns the number, at most `limit`; if equal,
-/// there may be more.
+/// Makes deferred work of one topic due, and work that waits after a time-out, a lost connection, a server error or a throttle.
+/// `Recovery` calls this when a breaker closes. The gate still enforces a pause that the other side asked for. `lane`: only work
+/// of this lane. `all`: any waiting work. Returns the number, at most `limit`; if equal, more work may wait.
 pub async fn make_due(
     connection: &mut PgConnection,
     topic: Topic,

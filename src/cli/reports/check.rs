@@ -1,6 +1,6 @@
-//! `reports check`: reads a report file by the code that the service uses, and lists all that is wrong with it.
+//! `reports check`: reads a report file by the code that the service uses, and lists every error.
 //!
-//! The result goes to standard output, error by error as they are read, so that a file of any size is checked in constant memory.
+//! Each error goes to standard output as it is read, so that the memory for a file of any size is constant.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Chain, Cursor, Read, Write};
@@ -112,7 +112,7 @@ fn check(read: impl Read + Send, expected: &Expected<'_>, output: &mut Output) -
     Ok(output.errors)
 }
 
-/// Such as a gzip file that was cut off.
+/// An error of the file's bytes, such as a gzip file that was cut off.
 fn unreadable(error: &io::Error) -> HeaderError {
     HeaderError::new(1, Code::Unreadable, format!("the file cannot be read to its end: {error}"))
 }
@@ -145,7 +145,7 @@ impl Output {
         Self { json, bar, out: BufWriter::new(io::stdout()), errors: 0 }
     }
 
-    /// In JSON the errors come first: they are written as they are found.
+    /// JSON begins with the errors, since each is written as it is found.
     fn begin(&mut self) -> io::Result<()> {
         if self.json { write!(self.out, "{{\"errors\":[") } else { Ok(()) }
     }
@@ -155,7 +155,7 @@ impl Output {
         self.found(error.line, Some(error.byte), problem.field.as_deref(), problem.code, &problem.detail)
     }
 
-    /// A statement that does not add up is readable, and still wrong.
+    /// Counts a bank statement that does not add up as an error, although every row of it can be read.
     fn flaws(&mut self, statement: &Statement) -> io::Result<()> {
         for flaw in &statement.flaws {
             let detail = format!("statement {}: {}", statement.id, flaw.detail());

@@ -1,4 +1,4 @@
-//! `reports import`: sends a report file to a running service, and waits for what becomes of it where asked to.
+//! `reports import`: sends a report file to a running service; with `--wait`, until the service has finished it.
 
 use std::fs::File;
 use std::io::Read;
@@ -23,7 +23,7 @@ use crate::reconciliation::normalise::row::Kind;
 const PART: usize = 64 * 1024;
 /// Parts that wait to be sent.
 const WAITING: usize = 8;
-/// How often the report is looked at.
+/// How often the command asks for the report's state.
 const LOOK: Duration = Duration::from_millis(300);
 
 #[derive(Args)]
@@ -92,7 +92,7 @@ fn print(report: &Value) {
     }
 }
 
-/// The service that is sent to.
+/// The service to send to.
 struct Service<'a> {
     client: Client,
     reports: Url,
@@ -149,7 +149,7 @@ impl<'a> Service<'a> {
     }
 }
 
-/// The answer's JSON; a refusal becomes an error with all that it says.
+/// The answer's JSON; a refusal becomes an error with its title, detail and fields.
 async fn read(response: Response) -> anyhow::Result<Value> {
     let status = response.status();
     let body: Value = response.json().await.unwrap_or_default();

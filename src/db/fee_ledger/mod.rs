@@ -116,7 +116,7 @@ pub struct Balance {
     pub balance: Decimal,
 }
 
-/// Appends lines in one statement; returns the number of lines whose cause had none yet.
+/// Appends lines in one statement and passes over each cause that has its line already; returns the number of appended lines.
 ///
 /// # Errors
 /// If a line settles an expected fee that is settled already, or does not reverse the line that it names.

@@ -9,9 +9,9 @@ use crate::clock::Time;
 use crate::domain::Topic;
 
 /// Claims due work of one topic under a lease, at most `limit`: an equal share of each lane, as
-/// [`inbox::claim`](crate::db::inbox::claim) does. Only the holder of `token` can settle it. The claim passes over
-/// `shut` lanes: the gate would defer their work, and it would take the place of work that can be sent. A lane
-/// whose due work is all under a lease has no share.
+/// [`inbox::claim`](crate::db::inbox::claim) does. Only the holder of `token` can settle that work. The claim passes over
+/// `shut` lanes: the gate would defer their work, which would take the place of work that can be sent. A lane without
+/// due work outside of leases has no share.
 pub async fn claim(
     connection: &mut PgConnection,
     topic: Topic,

@@ -48,7 +48,7 @@ pub struct Ask {
     pub from: Time,
     /// Exclusive.
     pub until: Time,
-    /// The moment whose statuses the files show.
+    /// The files show the statuses of this moment.
     pub as_of: Time,
     pub divergences: Divergences,
     /// The moment by which divergences are dealt: later files with the same one have the same divergences.
@@ -167,7 +167,7 @@ impl Marks {
         }
     }
 
-    /// Those whose rows are in the files. A file without its end shows no absence, and no conflict with a lost row.
+    /// The divergences that the files show. A file without its end shows no absence, and no conflict with a lost row.
     fn found(self, cut: bool) -> Vec<Expected> {
         let is_there = |it: &Expected| match it.kind {
             Kind::Conflicting | Kind::ConflictingLines => it.lines.len() == 2,
