@@ -171,7 +171,9 @@ impl Shared {
 
     fn count_runs(&self, names: Vec<String>) {
         let mut runs = lock(&self.runs);
-        names.into_iter().for_each(|name| *runs.entry(name).or_default() += 1);
+        for name in names {
+            *runs.entry(name).or_default() += 1;
+        }
     }
 
     async fn hold_back(&self) {
