@@ -31,6 +31,18 @@ pub struct Slice {
     pub ending: Option<Ending>,
 }
 
+impl Slice {
+    /// Takes its first rows; with the last of them goes the rest. None: nothing is left.
+    pub fn take(&mut self, rows: usize) -> Option<Self> {
+        if self.rows.len() > rows {
+            let rest = self.rows.split_off(rows);
+            return Some(Self { rows: std::mem::replace(&mut self.rows, rest), ..Self::default() });
+        }
+        let is_empty = self.rows.is_empty() && self.errors.is_empty() && self.statements.is_empty();
+        (!is_empty || self.ending.is_some()).then(|| std::mem::take(self))
+    }
+}
+
 /// Why a reading ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadingError {

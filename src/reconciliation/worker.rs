@@ -13,6 +13,7 @@
 mod apply;
 mod charges;
 mod judge;
+mod pace;
 mod read;
 
 use std::collections::BTreeMap;

@@ -99,6 +99,18 @@ pub async fn due(connection: &mut PgConnection, now: Time, max: i64) -> sqlx::Re
     .await
 }
 
+/// Counts the webhooks whose facts have later ids, as far as `max`: ids rise with time, on all replicas.
+pub async fn webhooks_after(connection: &mut PgConnection, id: Uuid, max: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"-- inbox::webhooks_after
+        select count(*) as "count!" from (select from inbox where id > $1 and source = 'webhook' limit $2) as came"#,
+        id,
+        max,
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// Claims those of these facts that are still due and not locked.
 pub async fn claim_these(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::Result<Vec<Pending>> {
     sqlx::query_as!(

@@ -15,7 +15,7 @@ mod parked;
 mod unmatched;
 mod work;
 
-pub use self::claim::{Claim, claim, claim_these, due};
+pub use self::claim::{Claim, claim, claim_these, due, webhooks_after};
 pub use self::erase::{empty, erase, erase_evidence, erase_late};
 pub use self::insert::{Arrival, Digest, NewFact, Stored, insert};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};

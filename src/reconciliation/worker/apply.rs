@@ -24,6 +24,7 @@ const BATCH: i64 = 1_000;
 
 impl Reconciler {
     pub(super) async fn apply(&self, job: &mut Job, done: &mut Reconciled) -> Result<Went, TickError> {
+        let mut pace = self.pace();
         loop {
             if self.stop.is_cancelled() || self.inbox_is_full().await? {
                 return Ok(Went::Later);
@@ -34,6 +35,7 @@ impl Reconciler {
                 Some((_, facts)) => done.facts += facts,
             }
             self.context.cell.wakers.inbox.notify_one();
+            self.give_way(&mut pace).await?;
         }
         if !self.apply_absences(job, done).await? {
             return Ok(Went::Later);
@@ -74,7 +76,11 @@ impl Reconciler {
         Ok(Some((rows.len(), facts)))
     }
 
+    /// Where the judgement found none, there is none: openings of a period that is over become no more.
     async fn apply_absences(&self, job: &Job, done: &mut Reconciled) -> Result<bool, TickError> {
+        if !job.counts.contains_key(Class::MissingExternal.as_str()) {
+            return Ok(true);
+        }
         let mut place = None;
         while let Some((found, next)) = self.absences(job, place).await? {
             for batch in found.chunks(usize::try_from(BATCH).unwrap_or(1)) {

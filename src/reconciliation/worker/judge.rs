@@ -28,12 +28,13 @@ impl Reconciler {
         job.counts.remove(Class::MissingExternal.as_str());
         let mut absent = 0;
         let mut missing = 0;
-        let mut place = None;
-        while let Some((found, next)) = self.absences(job, place).await? {
+        let (mut after, mut pace) = (None, self.pace());
+        while let Some((found, next)) = self.absences(job, after).await? {
+            self.give_way(&mut pace).await?;
             absent += i64::try_from(found.len()).unwrap_or_default();
             missing += i64::try_from(found.iter().filter(|it| is_a_case(it)).count()).unwrap_or_default();
-            place = next;
-            if place.is_none() {
+            after = next;
+            if after.is_none() {
                 break;
             }
         }

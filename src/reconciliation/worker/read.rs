@@ -41,12 +41,12 @@ impl Reconciler {
             profiles: Profiles::of(&self.settings.report_profiles).unwrap_or_default(),
         };
         let mut slices = slices(self.context.cell.pool.clone(), source);
-        let mut read = Read::default();
+        let (mut read, mut pace) = (Read::default(), self.pace());
         while let Some(slice) = slices.recv().await {
             if self.stop.is_cancelled() {
                 return Ok(Went::Later);
             }
-            let slice = match slice {
+            let mut slice = match slice {
                 Ok(slice) => slice,
                 Err(ReadingError::Header(error)) => return self.fail(job, &error.to_string()).await,
                 Err(ReadingError::Io(error)) => {
@@ -65,8 +65,11 @@ impl Reconciler {
                 );
                 return self.fail(job, &why).await;
             }
-            if !self.store(job, &mut read, slice, done).await? {
-                return Ok(Went::Later);
+            while let Some(part) = slice.take(pace.rows()) {
+                if self.stop.is_cancelled() || !self.store(job, &mut read, part, done).await? {
+                    return Ok(Went::Later);
+                }
+                self.give_way(&mut pace).await?;
             }
             if read.ended {
                 return Ok(Went::On);
