@@ -23,7 +23,9 @@ async fn statements(rows: usize) -> BTreeMap<String, u64> {
     let report = app.get(&format!("/v1/reports/{}", uploaded.id())).await;
     assert_eq!((&report["state"], &report["rows"]), (&"finished".into(), &rows.into()), "{report}");
     let mut runs = app.proxy.as_ref().unwrap().runs();
-    runs.iter_mut().for_each(|(name, runs)| *runs -= before.get(name).copied().unwrap_or_default());
+    for (name, runs) in &mut runs {
+        *runs -= before.get(name).copied().unwrap_or_default();
+    }
     app.finish().await;
     runs
 }
