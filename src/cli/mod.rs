@@ -130,17 +130,25 @@ fn parsed() -> Result<Cli, Misconfigured> {
     let given = command.clone().get_matches();
     let variables = dot_env::read(Path::new(".env")).map_err(|wrong| Misconfigured(vec![wrong]))?;
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some((name, given)) = given.subcommand()
-        && let Some(options) = command.find_subcommand(name)
-    {
-        let left_open = options.get_arguments().filter(|arg| is_left_open(given, arg));
-        let set = left_open.map(|arg| option(arg, &variables)).collect::<Result<Vec<_>, _>>();
-        let set = set.map_err(|wrong| Misconfigured(vec![wrong]))?;
-        // Insert after the program's name and the subcommand: no option precedes the subcommand.
-        let place = arguments.len().min(2);
-        arguments.splice(place..place, set.into_iter().flatten());
-    }
+    let (options, given, depth) = innermost(&command, &given);
+    let left_open = options.get_arguments().filter(|arg| is_left_open(given, arg));
+    let set = left_open.map(|arg| option(arg, &variables)).collect::<Result<Vec<_>, _>>();
+    let set = set.map_err(|wrong| Misconfigured(vec![wrong]))?;
+    // Insert after the names of the program and the subcommands: no option precedes a subcommand.
+    let place = arguments.len().min(1 + depth);
+    arguments.splice(place..place, set.into_iter().flatten());
     Ok(Cli::parse_from(arguments))
+}
+
+/// The subcommand that was given, and how many names lead to it: `reports import` is below `reports`.
+fn innermost<'a>(command: &'a clap::Command, given: &'a ArgMatches) -> (&'a clap::Command, &'a ArgMatches, usize) {
+    let (mut command, mut given, mut depth) = (command, given, 0);
+    while let Some((name, matches)) = given.subcommand()
+        && let Some(inner) = command.find_subcommand(name)
+    {
+        (command, given, depth) = (inner, matches, depth + 1);
+    }
+    (command, given, depth)
 }
 
 /// Whether neither an argument nor a variable sets it.

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use flate2::read;
 use flate2::write::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
@@ -56,6 +57,68 @@ pub struct Bounds {
     pub max_bytes: u64,
 }
 
+impl Bounds {
+    /// The most bytes that so many compressed ones may become.
+    fn limit(self, compressed: u64) -> u64 {
+        let by_ratio = (CHUNK as u64).saturating_add(compressed.saturating_mul(RATIO));
+        if self.is_gzip { self.max_bytes.min(by_ratio) } else { self.max_bytes }
+    }
+
+    /// In words, that a limit was exceeded.
+    fn told(self, limit: u64) -> String {
+        if limit < self.max_bytes {
+            return format!("compressed more than {RATIO} to 1, which no report is");
+        }
+        format!("over REPORT_MAX_BYTES = {limit} bytes")
+    }
+}
+
+/// A file's bytes, decompressed, which end with an error where an upload would be refused.
+pub struct Bounded<R> {
+    bytes: Unpacked<R>,
+    bounds: Bounds,
+    read: u64,
+}
+
+enum Unpacked<R> {
+    Plain(R),
+    Gzip(read::MultiGzDecoder<Counted<R>>),
+}
+
+/// Compressed bytes, counted.
+struct Counted<R> {
+    file: R,
+    read: u64,
+}
+
+impl<R: Read> Bounded<R> {
+    pub fn new(file: R, bounds: Bounds) -> Self {
+        let gzip = |file| Unpacked::Gzip(read::MultiGzDecoder::new(Counted { file, read: 0 }));
+        let bytes = if bounds.is_gzip { gzip(file) } else { Unpacked::Plain(file) };
+        Self { bytes, bounds, read: 0 }
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let (read, compressed) = match &mut self.bytes {
+            Unpacked::Plain(file) => (file.read(into)?, 0),
+            Unpacked::Gzip(decoder) => (decoder.read(into)?, decoder.get_ref().read),
+        };
+        self.read += read as u64;
+        let limit = self.bounds.limit(compressed);
+        if self.read > limit { Err(io::Error::other(self.bounds.told(limit))) } else { Ok(read) }
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(into)?;
+        self.read += read as u64;
+        Ok(read)
+    }
+}
+
 /// Writes the parts of a body to a temporary file. Blocking: run it on a thread of its own. An empty part is the end of the body;
 /// a channel that closes before it is an upload that broke off.
 pub fn receive(mut parts: mpsc::Receiver<Vec<u8>>, bounds: Bounds) -> Result<Received, ReceiveError> {
@@ -71,8 +134,7 @@ pub fn receive(mut parts: mpsc::Receiver<Vec<u8>>, bounds: Bounds) -> Result<Rec
                 break;
             }
             compressed += part.len() as u64;
-            let by_ratio = (CHUNK as u64).saturating_add(compressed.saturating_mul(RATIO));
-            decoder.get_mut().limit = bounds.max_bytes.min(by_ratio);
+            decoder.get_mut().limit = bounds.limit(compressed);
             let written = decoder.write_all(&part);
             written.map_err(|error| decoder.get_mut().refusal(error, bounds, ReceiveError::NotGzip))?;
         }
@@ -125,10 +187,7 @@ impl Write for Spool {
 impl Spool {
     fn refusal(&self, error: io::Error, bounds: Bounds, otherwise: ReceiveError) -> ReceiveError {
         match self.over {
-            Some(limit) if limit < bounds.max_bytes => {
-                ReceiveError::TooLarge(format!("compressed more than {RATIO} to 1, which no report is"))
-            }
-            Some(limit) => ReceiveError::TooLarge(format!("over REPORT_MAX_BYTES = {limit} bytes")),
+            Some(limit) => ReceiveError::TooLarge(bounds.told(limit)),
             None if error.kind() == io::ErrorKind::StorageFull => ReceiveError::Disk(error),
             None => otherwise,
         }

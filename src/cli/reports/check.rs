@@ -3,19 +3,19 @@
 //! Each error goes to standard output as it is read, so that the memory for a file of any size is constant.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Chain, Cursor, Read, Write};
+use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use chrono::SecondsFormat;
 use clap::Args;
-use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::cli::{Misconfigured, refused_profiles};
 use crate::clock::Time;
 use crate::config::profile_files;
+use crate::reconciliation::ingest::{Bounded, Bounds};
 use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row::{Header, Kind, Statement};
 use crate::reconciliation::normalise::{Code, Ending, Expected, HeaderError, Item, OpenError, ReportError, open};
@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// The provider. A file that names another one is refused
     #[arg(long)]
     provider: Option<String>,
+    /// Maximum size of the file, decompressed, in bytes, as the service has it
+    #[arg(long, env, default_value_t = 1 << 30)]
+    report_max_bytes: u64,
     /// Print one JSON object
     #[arg(long, env, value_parser = crate::cli::switch)]
     json: bool,
@@ -53,7 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let expected = Expected { kind: arguments.kind, provider, format, profiles: Some(&profiles) };
     must_know_the_format(&expected)?;
     let bar = ProgressBar::new(0);
-    let read = contents(&arguments.file, &bar).with_context(|| format!("cannot read {name}"))?;
+    let read = contents(arguments, &bar).with_context(|| format!("cannot read {name}"))?;
     let mut output = Output::new(arguments.json, bar);
     let errors = check(read, &expected, &mut output).with_context(|| name.clone())?;
     anyhow::ensure!(
@@ -84,7 +87,7 @@ fn must_know_the_format(expected: &Expected<'_>) -> Result<(), Misconfigured> {
 /// The number of errors.
 fn check(read: impl Read + Send, expected: &Expected<'_>, output: &mut Output) -> anyhow::Result<u64> {
     output.begin()?;
-    let reading = match open(read, expected) {
+    let mut reading = match open(read, expected) {
         Ok(reading) => reading,
         Err(OpenError::Header(error)) => {
             output.refused(&error, expected)?;
@@ -96,7 +99,7 @@ fn check(read: impl Read + Send, expected: &Expected<'_>, output: &mut Output) -
         }
     };
     let header = reading.header().clone();
-    for item in reading {
+    while let Some(item) = reading.next() {
         match item {
             Ok(Item::Row(_)) => {}
             Ok(Item::Error(error)) => output.error(&error)?,
@@ -104,7 +107,7 @@ fn check(read: impl Read + Send, expected: &Expected<'_>, output: &mut Output) -
             Ok(Item::End(ending)) => output.end(&header, &ending)?,
             Err(error) => {
                 let failed = Some(unreadable(&error));
-                output.end(&header, &Ending { failed, ..Ending::default() })?;
+                output.end(&header, &Ending { failed, ..reading.so_far() })?;
                 break;
             }
         }
@@ -117,9 +120,9 @@ fn unreadable(error: &io::Error) -> HeaderError {
     HeaderError::new(1, Code::Unreadable, format!("the file cannot be read to its end: {error}"))
 }
 
-/// The bytes of the file, decompressed, with progress on a terminal.
-fn contents(path: &Path, bar: &ProgressBar) -> io::Result<Box<dyn Read + Send>> {
-    let file = File::open(path)?;
+/// The bytes of the file, decompressed within the bounds of an upload, with progress on a terminal.
+fn contents(arguments: &Arguments, bar: &ProgressBar) -> io::Result<impl Read + Send + use<>> {
+    let file = File::open(&arguments.file)?;
     let length = file.metadata()?.len();
     let style = ProgressStyle::with_template("{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left");
     bar.set_length(length);
@@ -128,8 +131,8 @@ fn contents(path: &Path, bar: &ProgressBar) -> io::Result<Box<dyn Read + Send>> 
     let mut magic = Vec::new();
     file.by_ref().take(2).read_to_end(&mut magic)?;
     let is_gzip = magic == [0x1f, 0x8b];
-    let whole: Chain<_, _> = Cursor::new(magic).chain(file);
-    Ok(if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+    let bounds = Bounds { is_gzip, max_bytes: arguments.report_max_bytes };
+    Ok(Bounded::new(Cursor::new(magic).chain(file), bounds))
 }
 
 /// Text or JSON on standard output.

@@ -2,10 +2,14 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use axum::body::Bytes;
 use clap::Args;
 use futures::stream::poll_fn;
@@ -17,7 +21,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::cli::{Misconfigured, asked_to_stop};
 use crate::reconciliation::normalise::row::Kind;
+use crate::settings::invalid;
 
 /// Bytes that are sent at once.
 const PART: usize = 64 * 1024;
@@ -46,9 +52,12 @@ pub(super) struct Arguments {
     /// Wait until the service has finished it
     #[arg(long)]
     wait: bool,
-    /// Base URL of the service's internal listener
-    #[arg(long, env, default_value = "http://127.0.0.1:8081")]
-    api_url: Url,
+    /// Base URL of the service's internal listener [default: that of INTERNAL_ADDR]
+    #[arg(long, env)]
+    api_url: Option<String>,
+    /// Address of the internal listener, as the service has it
+    #[arg(long, env, default_value = "127.0.0.1:8081")]
+    internal_addr: SocketAddr,
     /// Token of an operator
     #[arg(long, env, default_value = "development-token", hide_env_values = true)]
     api_token: SecretString,
@@ -58,15 +67,16 @@ pub(super) struct Arguments {
 }
 
 const AFTER_HELP: &str = "The same bytes again are the same report: nothing is read twice.\n\nExit codes: 0 accepted (with --wait: \
-finished), 1 refused, held, failed or not reachable, 2 wrong usage.";
+finished), 1 refused, held, failed, interrupted or not reachable, 2 wrong usage.";
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let name = arguments.file.display().to_string();
     let service = Service::new(arguments)?;
-    let mut report = service.upload(arguments).await.with_context(|| format!("sending {name}"))?;
-    if arguments.wait {
-        report = service.wait(report).await?;
-    }
+    let (stop, sent) = (asked_to_stop()?, Sent::default());
+    let report = tokio::select! {
+        report = send(&service, arguments, &sent) => report.with_context(|| format!("sending {name}"))?,
+        () = stop => bail!("{name}: interrupted {}", sent.told()),
+    };
     if arguments.json {
         println!("{report}");
     } else {
@@ -77,6 +87,33 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "held" => bail!("{name}: the report is held: an operator must release or discard it"),
         "discarded" => bail!("{name}: the report was discarded"),
         _ => Ok(()),
+    }
+}
+
+async fn send(service: &Service<'_>, arguments: &Arguments, sent: &Sent) -> anyhow::Result<Value> {
+    let report = service.upload(arguments, sent).await?;
+    let _ = sent.report.set(word(&report, "id").to_owned());
+    if arguments.wait { service.wait(report).await } else { Ok(report) }
+}
+
+/// How far the file has come, for those who interrupt the command.
+#[derive(Default)]
+struct Sent {
+    is_whole: Arc<AtomicBool>,
+    /// The service's id of it.
+    report: OnceLock<String>,
+}
+
+impl Sent {
+    fn told(&self) -> String {
+        match self.report.get() {
+            Some(id) => format!("while the service reads it as report {id}; the service goes on"),
+            None if self.is_whole.load(Ordering::Acquire) => {
+                "before the service answered: it has kept the whole file or nothing, and sending it again is safe"
+                    .to_owned()
+            }
+            None => "before the file was sent to its end; the service keeps nothing of it".to_owned(),
+        }
     }
 }
 
@@ -102,10 +139,10 @@ struct Service<'a> {
 impl<'a> Service<'a> {
     fn new(arguments: &'a Arguments) -> anyhow::Result<Self> {
         let client = Client::builder().no_proxy().build().context("setting up the HTTP client")?;
-        let mut reports = arguments.api_url.clone();
-        let mut path = reports.path_segments_mut().map_err(|()| anyhow!("--api-url: must be an http:// URL"))?;
-        path.pop_if_empty().extend(["v1", "reports"]);
-        drop(path);
+        let mut reports = base(arguments)?;
+        if let Ok(mut path) = reports.path_segments_mut() {
+            path.pop_if_empty().extend(["v1", "reports"]);
+        }
         Ok(Self { client, reports, token: &arguments.api_token })
     }
 
@@ -115,8 +152,8 @@ impl<'a> Service<'a> {
         read(response).await
     }
 
-    async fn upload(&self, arguments: &Arguments) -> anyhow::Result<Value> {
-        let (body, is_gzip) = body(&arguments.file)?;
+    async fn upload(&self, arguments: &Arguments, sent: &Sent) -> anyhow::Result<Value> {
+        let (body, is_gzip) = body(&arguments.file, Arc::clone(&sent.is_whole))?;
         let mut url = self.reports.clone();
         {
             let mut query = url.query_pairs_mut();
@@ -149,6 +186,30 @@ impl<'a> Service<'a> {
     }
 }
 
+/// The service's own listener, as it is reached from this machine.
+fn base(arguments: &Arguments) -> anyhow::Result<Url> {
+    if let Some(url) = arguments.api_url.as_deref().filter(|it| !it.is_empty()) {
+        let wrong =
+            || Misconfigured(vec![format!("API_URL: {}; expected a URL such as http://127.0.0.1:8081", invalid(url))]);
+        return Ok(Url::parse(url).ok().filter(|it| !it.cannot_be_a_base()).ok_or_else(wrong)?);
+    }
+    let address = arguments.internal_addr;
+    if address.port() == 0 {
+        let expected = "a port, or --api-url with the port that the service logged";
+        return Err(Misconfigured(vec![format!(
+            "INTERNAL_ADDR: {}; expected {expected}",
+            invalid(&address.to_string())
+        )])
+        .into());
+    }
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    Ok(format!("http://{}", SocketAddr::new(ip, address.port())).parse()?)
+}
+
 /// The answer's JSON; a refusal becomes an error with its title, detail and fields.
 async fn read(response: Response) -> anyhow::Result<Value> {
     let status = response.status();
@@ -167,8 +228,8 @@ async fn read(response: Response) -> anyhow::Result<Value> {
     bail!("answered {status}: {title}{detail}{}", errors.concat())
 }
 
-/// The file as a stream, read on a thread of its own, and whether it is gzip.
-fn body(path: &Path) -> anyhow::Result<(Body, bool)> {
+/// The file as a stream, read on a thread of its own, and whether it is gzip. `is_whole` becomes true with the stream's end.
+fn body(path: &Path, is_whole: Arc<AtomicBool>) -> anyhow::Result<(Body, bool)> {
     let mut file = File::open(path).context("the file cannot be opened")?;
     let len = file.metadata().context("the file cannot be opened")?.len();
     let mut head = [0; 2];
@@ -184,18 +245,24 @@ fn body(path: &Path) -> anyhow::Result<(Body, bool)> {
             let mut part = Vec::with_capacity(PART);
             let read = file.by_ref().take(PART as u64).read_to_end(&mut part);
             bar.inc(part.len() as u64);
-            let is_end = matches!(read, Ok(0));
+            let is_last = !matches!(read, Ok(1..));
             let sent = match read {
                 Ok(0) => break,
                 Ok(_) => parts.blocking_send(Ok(Frame::data(part.into()))),
                 Err(error) => parts.blocking_send(Err(error)),
             };
-            if sent.is_err() || is_end {
+            if sent.is_err() || is_last {
                 break;
             }
         }
         bar.finish_and_clear();
     });
-    let stream = StreamBody::new(poll_fn(move |context| waiting.poll_recv(context)));
+    let stream = StreamBody::new(poll_fn(move |context| {
+        let next = waiting.poll_recv(context);
+        if matches!(next, Poll::Ready(None)) {
+            is_whole.store(true, Ordering::Release);
+        }
+        next
+    }));
     Ok((Body::wrap(stream), head[..read] == [0x1f, 0x8b]))
 }

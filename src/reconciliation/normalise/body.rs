@@ -1,7 +1,7 @@
 //! The rows between a CSV file's header and its trailer: each record becomes a row or an error, and is counted.
 
 use super::csv::Record;
-use super::error::{Code, Problem, ReportError};
+use super::error::{Code, HeaderError, Problem, ReportError};
 use super::fields::{Columns, Field, Fields, Style, id};
 use super::records::{charge, register};
 use super::row::{ChargeType, Kind, Located, Row};
@@ -17,12 +17,13 @@ pub struct Body {
     occurrences: Occurrences,
     /// Why the file is not complete; the first reason is kept.
     incomplete: Option<String>,
+    failed: Option<HeaderError>,
 }
 
 impl Body {
     pub fn new(kind: Kind, columns: Columns) -> Self {
         let (sums, occurrences) = (Sums::default(), Occurrences::default());
-        Self { kind, columns, rows: 0, bad_rows: 0, sums, occurrences, incomplete: None }
+        Self { kind, columns, rows: 0, bad_rows: 0, sums, occurrences, incomplete: None, failed: None }
     }
 
     pub const fn kind(&self) -> Kind {
@@ -41,10 +42,15 @@ impl Body {
         &self.sums
     }
 
-    /// Reads a record as a row.
+    /// Reads a record as a row. The row that exceeds what can be told apart becomes the file's end.
     pub fn row(&mut self, record: &Record, style: &dyn Style) -> Item {
+        self.columns.learn_from(record);
         match self.parse(record, style) {
-            Ok((key, row)) => {
+            Ok(None) => {
+                self.failed = Some(Occurrences::beyond(record.line));
+                Item::End(self.ending())
+            }
+            Ok(Some((key, row))) => {
                 self.rows += 1;
                 let (line, byte, len) = (record.line, record.byte, record.len);
                 Item::Row(Box::new(Located { line, byte, len, key, row }))
@@ -53,22 +59,26 @@ impl Body {
         }
     }
 
-    fn parse(&mut self, record: &Record, style: &dyn Style) -> Result<(String, Row), Problem> {
+    /// None: the file has too many distinct rows.
+    fn parse(&mut self, record: &Record, style: &dyn Style) -> Result<Option<(String, Row)>, Problem> {
         let fields = Fields::of(record, &self.columns, style)?;
         if self.kind == Kind::Register {
-            return register(&fields).map(|(key, row)| (key, Row::Register(row)));
+            return register(&fields).map(|(key, row)| Some((key, Row::Register(row))));
         }
         let (line_id, mut row) = charge(&fields)?;
         let key = match line_id {
             Some(id) => id,
             None if self.columns.place(Field::LineId).is_some() => return fields.required(Field::LineId, None),
-            None => self.occurrences.key(record.fields()),
+            None => match self.occurrences.key(record.fields()) {
+                Some(key) => key,
+                None => return Ok(None),
+            },
         };
         row.line_id.clone_from(&key);
         if row.line_type != ChargeType::Settlement {
             self.sums.add(&row.currency, row.amount);
         }
-        Ok((key, Row::Charge(row)))
+        Ok(Some((key, Row::Charge(row))))
     }
 
     /// Counts a record that cannot be used. The opening that it names is kept: the row is not absent.
@@ -98,7 +108,7 @@ impl Body {
     pub fn ending(&self) -> Ending {
         Ending {
             incomplete: self.incomplete.clone(),
-            failed: None,
+            failed: self.failed.clone(),
             rows: self.rows,
             bad_rows: self.bad_rows,
             sums: self.sums.list(),

@@ -1,7 +1,7 @@
 //! Bank statements (ISO 20022 camt.053) and notifications (camt.054), versions 02 to 13.
 //!
-//! Elements are known by their path of local names, so that one reader takes all versions, prefixes, and banks. An entry is read in
-//! constant memory, however many transactions it has; a row is made when its transaction ends.
+//! Elements are known by their path of local names, so that one reader takes all versions, prefixes, and banks. A row is made
+//! when its transaction ends, so that an entry of many transactions takes no more memory than one of few.
 
 mod entry;
 mod statement;
@@ -14,10 +14,11 @@ use self::entry::{Entry, Place, Transaction};
 use self::statement::{Accounts, Builder};
 use self::xml::{Step, Xml, XmlError};
 use super::error::{Code, HeaderError, Problem, ReportError, shown};
+use super::number::negated;
 use super::row::{Aspect, BankRow, Header, Kind, Located, Row};
 use super::source::{Encoding, Source};
 use super::tally::{Occurrences, Sums};
-use super::{Ending, Expected, Item, OpenError, date};
+use super::{Ending, Expected, Item, Items, OpenError, date};
 
 /// Root element, message and what the path of a statement is called in it.
 const MESSAGES: [(&str, &str, &str); 2] =
@@ -107,7 +108,9 @@ impl<R: Read> Camt<R> {
             (Step::Open, Some("/Ntry")) => self.entry = Some(Entry::new(self.xml.place)),
             (Step::Open, Some("/Ntry/NtryDtls/TxDtls")) => {
                 let place = self.xml.place;
-                self.entry.iter_mut().for_each(|it| it.begin_detail(place));
+                if let Some(before) = self.entry.as_mut().and_then(|it| it.begin_detail(place)) {
+                    self.row(before, place.1);
+                }
             }
             (Step::Close, Some("")) => self.end_statement(),
             (Step::Close, Some("/Ntry")) => self.end_entry(),
@@ -135,7 +138,7 @@ impl<R: Read> Camt<R> {
 
     fn end_detail(&mut self) {
         match self.entry.as_mut().and_then(Entry::end_detail) {
-            Some(Ok(transaction)) => self.row(transaction),
+            Some(Ok(transaction)) => self.row(transaction, self.xml.here().1),
             Some(Err((place, problem))) => self.bad(place, problem),
             None => {}
         }
@@ -154,7 +157,7 @@ impl<R: Read> Camt<R> {
         }
         if is_booked {
             if let Some(rest) = entry.rest() {
-                self.row(rest);
+                self.row(rest, self.xml.here().1);
             }
             self.add_up();
         }
@@ -172,7 +175,8 @@ impl<R: Read> Camt<R> {
         }
     }
 
-    fn row(&mut self, transaction: Transaction) {
+    /// Makes a row of a transaction that ends at an offset.
+    fn row(&mut self, transaction: Transaction, until: u64) {
         let (Some(entry), Some(statement)) = (&self.entry, &mut self.statement) else { return };
         let Some(money) = &entry.money else { return };
         statement.rows += 1;
@@ -180,7 +184,7 @@ impl<R: Read> Camt<R> {
             statement: statement.number_in_file(),
             statement_id: statement.id.clone(),
             account: statement.account(),
-            amount: -transaction.amount,
+            amount: negated(transaction.amount),
             currency: money.currency.clone(),
             booked_on: entry.booked_on,
             is_reversal: entry.is_reversal,
@@ -192,11 +196,14 @@ impl<R: Read> Camt<R> {
         let fixed = [account.as_str(), row.statement_id.as_str(), page.as_str(), amount.as_str(), &row.currency, &date];
         let servicer = row.servicer_reference.as_deref().unwrap_or_default();
         let parts = fixed.into_iter().chain([servicer]).chain(row.references.iter().map(String::as_str));
-        let key = self.occurrences.key(parts);
+        let (line, byte) = transaction.place;
+        let Some(key) = self.occurrences.key(parts) else {
+            self.ending.failed.get_or_insert_with(|| Occurrences::beyond(line));
+            return;
+        };
         self.ending.rows += 1;
         self.sums.add(&row.currency, row.amount);
-        let (line, byte) = transaction.place;
-        let len = self.xml.here().1.saturating_sub(byte);
+        let len = until.saturating_sub(byte);
         self.queue.push_back(Item::Row(Box::new(Located { line, byte, len, key, row: Row::Bank(row) })));
     }
 
@@ -237,8 +244,8 @@ impl<R: Read> Camt<R> {
     fn fill(&mut self) -> io::Result<()> {
         while self.queue.is_empty() && !self.is_over {
             match self.step() {
-                Ok(true) => continue,
-                Ok(false) => {}
+                Ok(true) if self.ending.failed.is_none() => continue,
+                Ok(_) => {}
                 Err(XmlError::Io(error)) => return Err(error),
                 Err(XmlError::Broken(code, detail)) => {
                     self.wrong(self.xml.here(), Problem::of_record(code, detail));
@@ -266,6 +273,12 @@ impl<R: Read> Iterator for Camt<R> {
                 Some(Err(error))
             }
         }
+    }
+}
+
+impl<R: Read + Send> Items for Camt<R> {
+    fn so_far(&self) -> Ending {
+        Ending { sums: self.sums.list(), ..self.ending.clone() }
     }
 }
 
@@ -299,13 +312,13 @@ fn message<R: Read>(xml: &mut Xml<R>) -> Result<String, OpenError> {
         opened += 1;
         match xml.next().map_err(|it| refused(it, xml))? {
             Step::Open if xml.path().ends_with("/Document") => {
-                let found = xml.namespace.clone();
+                let found = xml.namespace().to_owned();
                 let opened = xml.next().map_err(|it| refused(it, xml))?;
                 return Ok(statements(&found, xml.path(), opened).map_err(|it| at(xml, &found, it))?);
             }
             Step::Open | Step::Close if opened <= MAX_ENVELOPE => {}
             _ => {
-                let found = format!("{} in {}", xml.path(), shown(&xml.namespace));
+                let found = format!("{} in {}", xml.path(), shown(xml.namespace()));
                 let detail = "found no ISO 20022 Document".to_owned();
                 return Err(at(xml, &found, (Code::HeaderNotUnderstood, detail)).into());
             }

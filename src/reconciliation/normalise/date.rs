@@ -1,6 +1,6 @@
 //! Times and dates of report files: read in one way, or refused.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 
 use super::error::{Code, shown};
 use super::number::Refusal;
@@ -12,7 +12,8 @@ pub fn time(text: &str) -> Result<Time, Refusal> {
     let read = |text: &str| {
         let (local, rest) = date_time(text)?;
         let shifted = local.checked_sub_signed(offset(rest)?)?;
-        Some(shifted.and_utc())
+        // A zone can shift a time out of the years that are written with four digits.
+        (1..=9999).contains(&shifted.year()).then(|| shifted.and_utc())
     };
     read(text).ok_or_else(|| refused(Code::NotATime, text, expected))
 }
@@ -28,6 +29,12 @@ pub fn local_time(text: &str) -> Result<NaiveDateTime, Refusal> {
 pub fn date(text: &str) -> Result<NaiveDate, Refusal> {
     let read = day(text.as_bytes()).filter(|_| text.len() == 10);
     read.ok_or_else(|| refused(Code::NotADate, text, "expected a date such as 2026-01-02"))
+}
+
+/// A date with or without a zone, as XML writes it; the zone is left out of account as in [`local_time`].
+pub fn local_date(text: &str) -> Result<NaiveDate, Refusal> {
+    let has_zone = text.get(10..).is_some_and(|it| offset(it).is_some());
+    date(if has_zone { &text[..10] } else { text })
 }
 
 /// In UTC, with as many digits of a second as are needed.
@@ -129,6 +136,12 @@ mod tests {
         assert_eq!(local_time("2026-01-02T03:00:00.123456789").unwrap().to_string(), "2026-01-02 03:00:00.123456");
         assert_eq!(local_time("2026-01-02T23:00:00-05:00").unwrap().to_string(), "2026-01-02 23:00:00");
         assert_eq!(date("2026-01-02").unwrap().to_string(), "2026-01-02");
+        for text in ["2026-01-02", "2026-01-02Z", "2026-01-02+01:00", "2026-01-02-11:00"] {
+            assert_eq!(local_date(text).unwrap().to_string(), "2026-01-02", "{text}");
+        }
+        for text in ["2026-01-02 01:00", "2026-01-02X", "2026-02-30Z", "2026-01-02+1"] {
+            assert_eq!(local_date(text).map_err(|it| it.0), Err(Code::NotADate), "{text}");
+        }
     }
 
     #[test]
@@ -148,6 +161,8 @@ mod tests {
             "2026-01-02T03:00:00 CET",
             "1767322800",
             "0000-01-02T03:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
         ] {
             assert_eq!(time(text).map_err(|it| it.0), Err(Code::NotATime), "{text}");
         }

@@ -31,6 +31,8 @@ string_enum!(
         NotWellFormed = "not_well_formed",
         /// XML elements within elements beyond the bound.
         TooDeep = "too_deep",
+        /// More distinct rows without an id than can be told apart in bounded memory.
+        TooManyRows = "too_many_rows",
         /// A camt message that is neither a statement nor a notification, such as the intraday camt.052.
         WrongMessage = "wrong_message",
 

@@ -57,22 +57,34 @@ pub const MAX_ID: usize = 255;
 pub struct Columns {
     places: [Option<usize>; Field::ALL.len()],
     names: Vec<String>,
+    /// The number of fields of a record; a file without column names shows it in its first row.
+    width: Option<usize>,
 }
 
 impl Columns {
-    /// Columns under their names in the file; `field` says which field the column at a place holds, if any.
-    pub fn new(names: Vec<String>, field: impl Fn(usize, &str) -> Option<Field>) -> Self {
-        let mut places = [None; Field::ALL.len()];
-        for (place, name) in names.iter().enumerate() {
-            if let Some(field) = field(place, name) {
-                places[field as usize] = Some(place);
-            }
-        }
-        Self { places, names }
+    /// Columns under their names in the file; `column` says the name of the column that holds a field, if there is one.
+    pub fn named<'a>(names: Vec<String>, column: impl Fn(Field) -> Option<&'a str>) -> Self {
+        let place = |field| names.iter().position(|it| Some(it.as_str()) == column(field));
+        Self { places: places(place), width: Some(names.len()), names }
     }
 
-    pub fn width(&self) -> usize {
-        self.names.len()
+    /// Columns of a file without names; `place` says where a field stands, if it is there.
+    pub fn numbered(place: impl Fn(Field) -> Option<usize>) -> Self {
+        let places = places(place);
+        let needed = places.iter().flatten().max().map_or(0, |it| it + 1);
+        Self { places, names: (1..=needed).map(|it| format!("column {it}")).collect(), width: None }
+    }
+
+    /// Learns the number of fields from the first record that has them all.
+    pub fn learn_from(&mut self, record: &Record) {
+        let has_all = record.flaw.is_none() && record.width() >= self.names.len();
+        if has_all && self.width.is_none() {
+            self.width = Some(record.width());
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.width.unwrap_or(self.names.len())
     }
 
     pub fn place(&self, field: Field) -> Option<usize> {
@@ -82,6 +94,10 @@ impl Columns {
     fn name(&self, field: Field) -> &str {
         self.place(field).map_or(field.as_str(), |place| &self.names[place])
     }
+}
+
+fn places(place: impl Fn(Field) -> Option<usize>) -> [Option<usize>; Field::ALL.len()] {
+    std::array::from_fn(|it| place(Field::ALL[it]))
 }
 
 /// How a format writes its values.

@@ -2,7 +2,7 @@
 //! from it.
 //!
 //! Reading is pulled: [`open`] reads the header from any [`Read`] of decoded bytes, and each [`Item`] after it reads as much as it
-//! needs, in constant memory. The same bytes give the same items, so a reader that starts again skips what it has stored.
+//! needs, in bounded memory. The same bytes give the same items, so a reader that starts again skips what it has stored.
 
 mod body;
 mod camt;
@@ -106,7 +106,14 @@ pub struct Reading<'r> {
     header: Header,
     format: String,
     profile: Option<Arc<Profile>>,
-    items: Items<'r>,
+    items: Box<dyn Items + 'r>,
+    is_over: bool,
+}
+
+/// The items of a file in one format.
+trait Items: Iterator<Item = io::Result<Item>> + Send {
+    /// What was counted before the bytes could not be read any more.
+    fn so_far(&self) -> Ending;
 }
 
 impl Reading<'_> {
@@ -126,13 +133,22 @@ impl Reading<'_> {
     pub fn format(&self) -> &str {
         &self.format
     }
+
+    /// Counts and sums of what was read, for a file whose bytes cannot be read to their end.
+    #[must_use]
+    pub fn so_far(&self) -> Ending {
+        self.items.so_far()
+    }
 }
 
 impl Iterator for Reading<'_> {
     type Item = io::Result<Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.items.next()
+        // A reader may end the file at a row that it cannot take.
+        let item = if self.is_over { None } else { self.items.next() };
+        self.is_over = !matches!(item, Some(Ok(ref it)) if !matches!(it, Item::End(_)));
+        item
     }
 }
 
@@ -142,17 +158,15 @@ pub fn open<'r>(read: impl Read + Send + 'r, expected: &Expected<'_>) -> Result<
     refuse_archives(source.head())?;
     let format = expected.format.unwrap_or_else(|| if camt::is_xml(source.head()) { CAMT } else { NEXUSBANK });
     let profile = expected.profile(format)?;
-    let (header, items): (Header, Items<'r>) = match (&profile, format) {
+    let (header, items): (Header, Box<dyn Items + 'r>) = match (&profile, format) {
         (Some(profile), _) => boxed(Table::open(source, Arc::clone(profile), expected)?),
         (None, CAMT) => boxed(Camt::open(source, expected)?),
         (None, _) => boxed(NexusBank::open(source, expected)?),
     };
-    Ok(Reading { header, format: format.to_owned(), profile, items })
+    Ok(Reading { header, format: format.to_owned(), profile, items, is_over: false })
 }
 
-type Items<'r> = Box<dyn Iterator<Item = io::Result<Item>> + Send + 'r>;
-
-fn boxed<'r>((header, items): (Header, impl Iterator<Item = io::Result<Item>> + Send + 'r)) -> (Header, Items<'r>) {
+fn boxed<'r>((header, items): (Header, impl Items + 'r)) -> (Header, Box<dyn Items + 'r>) {
     (header, Box::new(items))
 }
 

@@ -17,7 +17,7 @@ use super::fields::Style;
 use super::number::{NumberFormat, Refusal};
 use super::row::{ChargeType, Header, Kind};
 use super::source::Source;
-use super::{Ending, Expected, Item, OpenError, date};
+use super::{Ending, Expected, Item, Items, OpenError, date};
 use crate::clock::Time;
 use crate::domain::Verdict;
 use crate::provider::nexusbank::verdict;
@@ -84,6 +84,8 @@ impl<R: Read> NexusBank<R> {
                 Next::End => self.is_at_end = true,
                 Next::Last => {
                     self.is_at_end = true;
+                    // The error of this record says why no TRAILER follows.
+                    self.trailer.get_or_insert_default();
                     let flaw = self.record.flaw.take();
                     return Ok(flaw.map(|it| self.body.bad(&self.record, it)));
                 }
@@ -163,6 +165,12 @@ impl<R: Read> Iterator for NexusBank<R> {
             return None;
         }
         self.item().transpose()
+    }
+}
+
+impl<R: Read + Send> Items for NexusBank<R> {
+    fn so_far(&self) -> Ending {
+        self.body.ending()
     }
 }
 

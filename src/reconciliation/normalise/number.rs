@@ -99,6 +99,12 @@ pub fn canonical(amount: Decimal, minor_digits: u32) -> Decimal {
     amount
 }
 
+/// The same amount with the other sign. Zero has none: the decimal's own negation would write `-0.00`.
+#[must_use]
+pub fn negated(amount: Decimal) -> Decimal {
+    if amount.is_zero() { amount.abs() } else { -amount }
+}
+
 fn sign(text: &str) -> (bool, &str) {
     match text.strip_prefix('-') {
         Some(digits) => (true, digits),

@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 use super::date::written;
 use super::error::{Code, Problem};
 use super::fields::{Field, Fields, minor_digits};
+use super::number::negated;
 use super::row::{ChargeRow, ChargeType, RegisterRow};
 
 /// A request's row and its key: tracking id, status and time of decision, since a new status is a new row.
@@ -79,7 +80,7 @@ fn owed(fields: &Fields<'_>, currency: Currency) -> Result<Decimal, Problem> {
     let (debit, credit) = (fields.unsigned(Field::Debit, currency)?, fields.unsigned(Field::Credit, currency)?);
     match (debit, credit) {
         (Some(debit), None) => Ok(debit),
-        (None, Some(credit)) => Ok(-credit),
+        (None, Some(credit)) => Ok(negated(credit)),
         // Some formats fill the other column with zero.
         (Some(debit), Some(credit)) if debit.is_zero() || credit.is_zero() => Ok(debit - credit),
         (Some(_), Some(_)) => {

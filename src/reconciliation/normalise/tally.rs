@@ -1,4 +1,4 @@
-//! Counts and exact sums of the rows of a file, in constant memory.
+//! Exact sums of the rows of a file, and numbers for equal rows, in bounded memory.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::error::{Code, HeaderError};
 use super::fields::minor_digits;
 use super::number::{MAX_AMOUNT_DECIMALS, canonical};
 
@@ -71,13 +72,16 @@ fn decimal(currency: &str, millionths: i128) -> Decimal {
     canonical(sum, Currency::from_code(currency).map_or(0, minor_digits))
 }
 
+/// Distinct rows without an id of their own that a file may have: each takes some 20 bytes of memory.
+const MAX_DISTINCT: usize = if cfg!(test) { 10_000 } else { 5_000_000 };
+
 /// Numbers equal rows without an id of their own: two equal legitimate rows stay two, and a repeat of the file gives the same keys.
 #[derive(Debug, Default)]
 pub struct Occurrences(HashMap<[u8; 8], u32>);
 
 impl Occurrences {
-    /// The key of a row: a digest of its content, and its number among equal rows.
-    pub fn key<'a>(&mut self, parts: impl Iterator<Item = &'a str>) -> String {
+    /// The key of a row: a digest of its content, and its number among equal rows. None: the file has too many distinct rows.
+    pub fn key<'a>(&mut self, parts: impl Iterator<Item = &'a str>) -> Option<String> {
         let mut hash = Sha256::new();
         for part in parts {
             hash.update((part.len() as u64).to_be_bytes());
@@ -85,14 +89,22 @@ impl Occurrences {
         }
         let digest = hash.finalize();
         let short = *digest.first_chunk::<8>().unwrap_or(&[0; 8]);
+        let is_full = self.0.len() >= MAX_DISTINCT;
         let number = match self.0.entry(short) {
+            Entry::Vacant(_) if is_full => return None,
             Entry::Vacant(entry) => *entry.insert(1),
             Entry::Occupied(mut entry) => {
                 *entry.get_mut() += 1;
                 *entry.get()
             }
         };
-        format!("{}#{number}", hex::encode(&digest[..16]))
+        Some(format!("{}#{number}", hex::encode(&digest[..16])))
+    }
+
+    /// Why a file with too many distinct rows is not used.
+    pub fn beyond(line: u64) -> HeaderError {
+        let detail = format!("found more than {MAX_DISTINCT} different rows without an id; split the file");
+        HeaderError::new(line, Code::TooManyRows, detail)
     }
 }
 
@@ -120,7 +132,7 @@ mod tests {
     fn equal_rows_have_different_keys_in_the_same_order() {
         let keys = || {
             let mut seen = Occurrences::default();
-            [["a", "bc"], ["ab", "c"], ["a", "bc"]].map(|it| seen.key(it.into_iter()))
+            [["a", "bc"], ["ab", "c"], ["a", "bc"]].map(|it| seen.key(it.into_iter()).unwrap())
         };
         let [first, other, second] = keys();
         assert_eq!(keys(), [first.clone(), other.clone(), second.clone()]);

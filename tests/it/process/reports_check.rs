@@ -116,6 +116,26 @@ async fn a_file_that_cannot_be_read_is_a_failure_and_wrong_usage_is_2() {
     }
 }
 
+/// The bounds of an upload: a file that the service would refuse is refused here too.
+#[tokio::test]
+async fn a_file_beyond_the_bounds_of_an_upload_is_refused_with_what_was_counted_before() {
+    let bomb = gzip(&[CHARGES.as_bytes(), &vec![b'\n'; 10_000_000]].concat());
+    let ended = check(&bomb, &[]).await;
+    assert_eq!(ended.code(), Some(1), "{}", ended.stdout);
+    assert!(ended.stdout.contains("unreadable") && ended.stdout.contains("more than 200 to 1"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("charges of nexusbank: 3 rows, 0 of them bad\n"), "{}", ended.stdout);
+    let ended = check(&bomb, &["--json"]).await;
+    let object: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let sums = json!([{"currency": "EUR", "amount": "6.05"}, {"currency": "SEK", "amount": "66.55"}]);
+    let counted = (&object["rows"], &object["sums"], &object["complete"]);
+    assert_eq!(counted, (&json!(3), &sums, &json!(false)));
+    for bytes in [CHARGES.as_bytes().to_vec(), gzip(CHARGES.as_bytes())] {
+        let ended = check(&bytes, &["--report-max-bytes", "500"]).await;
+        assert!(ended.stdout.contains("over REPORT_MAX_BYTES = 500 bytes"), "{}", ended.stdout);
+        assert_eq!(check(&bytes, &["--report-max-bytes", "1000"]).await.code(), Some(0));
+    }
+}
+
 #[tokio::test]
 async fn a_bank_statement_that_does_not_add_up_is_an_error() {
     let balance = |code: &str, amount: &str| {

@@ -10,7 +10,7 @@ use crate::outbound::json::sanitize;
 use crate::reconciliation::normalise::date;
 use crate::reconciliation::normalise::error::{Code, Problem, shown};
 use crate::reconciliation::normalise::fields::{currency, minor_digits};
-use crate::reconciliation::normalise::number::{NumberFormat, canonical};
+use crate::reconciliation::normalise::number::{NumberFormat, canonical, negated};
 
 /// References that are kept of transactions without an amount of their own, which become one row.
 const MAX_REFERENCES: usize = 1_000;
@@ -53,9 +53,12 @@ pub struct Entry {
     itemised: Decimal,
     /// The charges of transactions.
     charged: Decimal,
+    /// The first transaction, if the instructed amount is its only one: alone in its entry, it has the entry's amount.
+    first: Option<Transaction>,
     /// Transactions without one: they share what is left of the entry.
     rest: Option<Transaction>,
     has_details: bool,
+    has_ended_detail: bool,
     pub has_bad_detail: bool,
 }
 
@@ -65,6 +68,8 @@ struct Detail {
     place: Place,
     /// In the order in which they are trusted.
     amounts: [Option<Money>; 3],
+    /// What the debtor ordered, perhaps before charges.
+    instructed: Option<Money>,
     is_credit: Option<bool>,
     charges: Charges,
     references: Vec<String>,
@@ -84,7 +89,7 @@ impl Charges {
     /// A charge is read when its element ends: amount and direction stand in any order.
     fn end(&mut self) {
         if let Some(amount) = self.amount.take() {
-            self.total += if self.is_credit { amount } else { -amount };
+            self.total += signed(amount, self.is_credit);
         }
         self.is_credit = false;
     }
@@ -119,7 +124,8 @@ impl Entry {
                 }
                 Ok(())
             }
-            "BookgDt/Dt" => date::date(text).map(|it| self.booked_on = Some(it)),
+            "Sts/Prtry" => proprietary(text).map(|it| self.status = it),
+            "BookgDt/Dt" => date::local_date(text).map(|it| self.booked_on = Some(it)),
             "BookgDt/DtTm" => date::local_time(text).map(|it| self.booked_on = Some(it.date())),
             "AcctSvcrRef" => {
                 self.servicer_reference = Some(sanitize(text));
@@ -132,9 +138,13 @@ impl Entry {
         }
     }
 
-    pub fn begin_detail(&mut self, place: Place) {
+    /// Begins a transaction. The one before it is returned if it waited to see whether it is alone.
+    pub fn begin_detail(&mut self, place: Place) -> Option<Transaction> {
         self.has_details = true;
         self.detail = Some(Detail { place, ..Detail::default() });
+        let first = self.first.take()?;
+        self.itemised += first.amount;
+        Some(first)
     }
 
     /// Takes the text of an element below `TxDtls`.
@@ -146,9 +156,10 @@ impl Entry {
         }
     }
 
-    /// Ends a transaction. None: it has no amount of its own, or the entry as a whole is bad or not booked.
+    /// Ends a transaction. None: it has no amount of its own, it waits for the next one, or the entry as a whole is bad or not booked.
     pub fn end_detail(&mut self) -> Option<Result<Transaction, (Place, Problem)>> {
         let detail = self.detail.take()?;
+        let is_first = !std::mem::replace(&mut self.has_ended_detail, true);
         if self.problem().is_some() || !self.is_booked() {
             return None;
         }
@@ -158,15 +169,21 @@ impl Entry {
         }
         let is_credit = detail.is_credit.or(self.is_credit)?;
         let currency = &self.money.as_ref()?.currency;
-        let own = detail.amounts.into_iter().flatten().find(|it| it.currency == *currency);
+        let is_ours = |it: &Money| it.currency == *currency;
+        let own = detail.amounts.into_iter().flatten().find(is_ours);
+        let (has_own, instructed) = (own.is_some(), detail.instructed.filter(is_ours));
         self.charged += detail.charges.total;
-        let (references, servicer_reference) = (detail.references, detail.servicer_reference);
-        if let Some(money) = own {
+        let (place, references, servicer_reference) = (detail.place, detail.references, detail.servicer_reference);
+        if let Some(money) = own.or(instructed) {
             let amount = signed(money.amount, is_credit);
+            let transaction = Transaction { place, amount, references, servicer_reference };
+            if is_first && !has_own {
+                self.first = Some(transaction);
+                return None;
+            }
             self.itemised += amount;
-            return Some(Ok(Transaction { place: detail.place, amount, references, servicer_reference }));
+            return Some(Ok(transaction));
         }
-        let place = detail.place;
         let rest = self.rest.get_or_insert_with(|| Transaction { place, servicer_reference, ..Transaction::default() });
         let room = MAX_REFERENCES.saturating_sub(rest.references.len());
         rest.references.extend(references.into_iter().take(room));
@@ -191,7 +208,7 @@ impl Entry {
             let servicer_reference = self.servicer_reference.clone();
             return Some(Transaction { place: self.place, amount, references: Vec::new(), servicer_reference });
         }
-        let rest = self.rest.take()?;
+        let rest = self.first.take().or(self.rest.take())?;
         let left = amount - self.itemised;
         self.itemised = amount;
         Some(Transaction { amount: left, ..rest })
@@ -213,6 +230,7 @@ impl Detail {
             "Amt" => self.amounts[0] = Some(money(text, ccy)?),
             "AmtDtls/TxAmt/Amt" => self.amounts[1] = Some(money(text, ccy)?),
             "AmtDtls/CntrValAmt/Amt" => self.amounts[2] = Some(money(text, ccy)?),
+            "AmtDtls/InstdAmt/Amt" => self.instructed = Some(money(text, ccy)?),
             "CdtDbtInd" => self.is_credit = Some(direction(text)?),
             "Refs/AcctSvcrRef" => self.servicer_reference = Some(sanitize(text)),
             "Refs/EndToEndId" | "RmtInf/Ustrd" | "RmtInf/Strd/CdtrRefInf/Ref" => {
@@ -238,7 +256,7 @@ fn charge(charges: &mut Charges, path: &str, text: &str, ccy: &str) -> Result<()
 }
 
 pub fn signed(amount: Decimal, is_credit: bool) -> Decimal {
-    if is_credit { amount } else { -amount }
+    if is_credit { amount } else { negated(amount) }
 }
 
 pub fn money(text: &str, ccy: &str) -> Result<Money, (Code, String)> {
@@ -257,6 +275,14 @@ pub fn direction(text: &str) -> Result<bool, (Code, String)> {
         "CRDT" => Ok(true),
         "DBIT" => Ok(false),
         _ => Err((Code::UnknownIndicator, format!("found {}; expected CRDT or DBIT", shown(text)))),
+    }
+}
+
+/// A bank's own word for the status of an entry says only by chance whether money has moved.
+fn proprietary(text: &str) -> Result<String, (Code, String)> {
+    match text {
+        "BOOK" | "PDNG" | "INFO" => Ok(text.to_owned()),
+        _ => Err((Code::UnknownIndicator, format!("found {}; expected BOOK, PDNG or INFO", shown(text)))),
     }
 }
 

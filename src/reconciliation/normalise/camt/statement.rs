@@ -58,7 +58,6 @@ struct BalanceBuilder {
 /// The last statement of an account in this file.
 struct Last {
     number: Option<u64>,
-    page: Option<u64>,
     closing: Option<Balance>,
 }
 
@@ -93,7 +92,7 @@ impl Builder {
         let result = match path {
             "Bal/Amt" => money(text, ccy).map(|it| self.balance.money = Some(it)),
             "Bal/CdtDbtInd" => direction(text).map(|it| self.balance.is_credit = Some(it)),
-            "Bal/Dt/Dt" => date::date(text).map(|it| self.balance.date = Some(it)),
+            "Bal/Dt/Dt" => date::local_date(text).map(|it| self.balance.date = Some(it)),
             "Bal/Dt/DtTm" => date::local_time(text).map(|it| self.balance.date = Some(it.date())),
             _ => {
                 match path {
@@ -156,7 +155,7 @@ impl Builder {
             self.check_order(last, number, opening.as_ref());
         }
         if accounts.0.len() < MAX_ACCOUNTS || accounts.0.contains_key(&account_key) {
-            accounts.0.insert(account_key.clone(), Last { number, page: self.page, closing: closing.clone() });
+            accounts.0.insert(account_key.clone(), Last { number, closing: closing.clone() });
         }
         let (line, byte) = self.place;
         Statement {
@@ -191,9 +190,8 @@ impl Builder {
     /// A statement after a gap cannot begin with the last balance, so a gap is told alone.
     fn check_order(&mut self, last: &Last, number: Option<u64>, opening: Option<&Balance>) {
         if let (Some(before), Some(number)) = (last.number, number) {
-            let is_next_page = number == before && self.page != last.page;
-            // The first statement of a year may begin the count again.
-            if number > before + 1 && !is_next_page {
+            // Pages share a number, and the first statement of a year may begin the count again.
+            if number > before + 1 {
                 return self.flaw(Aspect::Number, self.place, None, (before + 1).to_string(), number.to_string());
             }
         }

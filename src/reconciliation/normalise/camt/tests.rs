@@ -163,6 +163,72 @@ fn every_version_from_02_to_13_is_read_and_no_other_message() {
     assert_eq!(read(wrapped.as_bytes()).statements.len(), 1);
 }
 
+/// ISO 20022 wraps a message with its business application header, which has a namespace of its own.
+#[test]
+fn a_message_in_an_envelope_of_iso_20022_is_read() {
+    let message = document(&statement(1, "0", "-5", &entry("5", "DBIT", "")));
+    let prefixed = message.replace("<", "<c:").replace("<c:/", "</c:").replace("xmlns=", "xmlns:c=");
+    let header = "urn:iso:std:iso:20022:tech:xsd:head.001.001.02";
+    for message in [&message, &prefixed] {
+        let own =
+            format!("<BizMsgEnvlp xmlns=\"urn:x\"><AppHdr xmlns=\"{header}\"><A/></AppHdr>{message}</BizMsgEnvlp>");
+        let shared = format!("<h:Msg xmlns:h=\"{header}\"><h:AppHdr><h:A>1</h:A></h:AppHdr>{message}</h:Msg>");
+        for file in [own, shared] {
+            let read = read(file.as_bytes());
+            assert_eq!(
+                (told(&read.rows).len(), read.statements.len(), read.ending.is_complete()),
+                (1, 1, true),
+                "{file}"
+            );
+        }
+    }
+    let intraday = message.replace("camt.053", "camt.052");
+    let file = format!("<Msg><AppHdr xmlns=\"{header}\"><A/></AppHdr>{intraday}</Msg>");
+    assert_eq!(refused(file.as_bytes()).code, Code::WrongMessage);
+}
+
+#[test]
+fn an_instructed_amount_counts_where_a_transaction_has_no_other_one() {
+    let detail = |amounts: &str, reference: &str| {
+        format!("<TxDtls><Refs><EndToEndId>{reference}</EndToEndId></Refs><AmtDtls>{amounts}</AmtDtls></TxDtls>")
+    };
+    let instructed =
+        |amount: &str, currency: &str| format!("<InstdAmt><Amt Ccy=\"{currency}\">{amount}</Amt></InstdAmt>");
+    let own = |amount: &str| format!("<TxAmt><Amt Ccy=\"EUR\">{amount}</Amt></TxAmt>");
+    let rows = |amount: &str, details: &[String]| -> Vec<String> {
+        let entry = entry(amount, "DBIT", &format!("<NtryDtls>{}</NtryDtls>", details.concat()));
+        let read = read(document(&statement(1, "0", &format!("-{amount}"), &entry)).as_bytes());
+        let flaws = read.statements[0].flaws.iter().map(|it| format!("{} {}", it.expected, it.found));
+        told(&read.rows)
+            .into_iter()
+            .map(|(row, of)| format!("{} {}", row.split(' ').next().unwrap(), of.concat()))
+            .chain(flaws)
+            .collect()
+    };
+    let two = [detail(&instructed("2", "EUR"), "a"), detail(&instructed("3", "EUR"), "b")];
+    assert_eq!(rows("5", &two), ["2.00 a", "3.00 b"]);
+    assert_eq!(rows("6", &two), ["2.00 a", "3.00 b", "-6.00 -5.00"]);
+    assert_eq!(rows("5", &two[..1]), ["5.00 a"], "alone, it has the amount of its entry: the bank kept a charge");
+    assert_eq!(rows("5", &[detail(&format!("{}{}", instructed("9", "EUR"), own("5")), "a")]), ["5.00 a"]);
+    let foreign = [detail(&instructed("20", "SEK"), "a"), detail(&instructed("30", "SEK"), "b")];
+    assert_eq!(rows("5", &foreign), ["5.00 ab"]);
+    assert_eq!(rows("5", &[detail(&own("2"), "a"), detail(&instructed("3", "EUR"), "b")]), ["2.00 a", "3.00 b"]);
+}
+
+#[test]
+fn a_date_may_have_a_zone_and_a_status_the_banks_own_word() {
+    let pay = entry("5", "DBIT", "").replace("2026-02-03", "2026-02-03+01:00");
+    let read_one = |entry: &str| read(document(&statement(1, "0", "-5", entry)).as_bytes());
+    assert_eq!(told(&read_one(&pay).rows), [("5.00 EUR 2026-02-03".to_owned(), vec![])]);
+    let word = |word: &str| pay.replace("<Sts>BOOK</Sts>", &format!("<Sts><Prtry>{word}</Prtry></Sts>"));
+    assert_eq!(read_one(&word("BOOK")).rows.len(), 1);
+    assert!(read_one(&word("PDNG")).rows.is_empty());
+    let unknown = read_one(&word("DONE"));
+    assert_eq!((unknown.rows.len(), unknown.errors[0].problem.code), (0, Code::UnknownIndicator));
+    let zero = read_one(&entry("0.00", "CRDT", "")).rows;
+    assert_eq!(zero[0].amount.to_string(), "0.00");
+}
+
 #[test]
 fn an_entity_of_the_files_own_spoils_the_whole_file() {
     let bomb = document(&statement(1, "0", "-5", &entry("5", "DBIT", "<X>&lol;</X>")));

@@ -44,8 +44,10 @@ pub struct Xml<R> {
     closes: bool,
     text: String,
     currency: String,
-    /// The first XML namespace that is one of ISO 20022.
-    pub namespace: String,
+    /// Namespaces declared by the open elements: how many elements were open, prefix, and name.
+    namespaces: Vec<(usize, String, String)>,
+    /// The prefix of the element that began last.
+    prefix: String,
     /// Line and offset of the tag that was read last.
     pub place: (u64, u64),
 }
@@ -54,7 +56,7 @@ impl<R: Read> Xml<R> {
     pub fn new(source: Source<R>) -> Self {
         let mut reader = Reader::from_reader(source);
         reader.config_mut().expand_empty_elements = true;
-        let (path, text, currency, namespace) = Default::default();
+        let (path, text, currency, prefix) = Default::default();
         Self {
             reader,
             buffer: Vec::new(),
@@ -63,7 +65,8 @@ impl<R: Read> Xml<R> {
             closes: false,
             text,
             currency,
-            namespace,
+            namespaces: Vec::new(),
+            prefix,
             place: (1, 0),
         }
     }
@@ -83,6 +86,12 @@ impl<R: Read> Xml<R> {
         &self.currency
     }
 
+    /// The XML namespace of the element that began last; empty if it has none.
+    pub fn namespace(&self) -> &str {
+        let declared = self.namespaces.iter().rev().find(|(_, prefix, _)| *prefix == self.prefix);
+        declared.map_or("", |(_, _, name)| name)
+    }
+
     /// Line and offset of what comes next.
     pub fn here(&self) -> (u64, u64) {
         let source = self.reader.get_ref();
@@ -92,6 +101,8 @@ impl<R: Read> Xml<R> {
     pub fn next(&mut self) -> Result<Step, XmlError> {
         if std::mem::take(&mut self.closes) {
             self.path.truncate(self.lengths.pop().unwrap_or_default());
+            let open = self.lengths.len();
+            self.namespaces.truncate(self.namespaces.partition_point(|(depth, ..)| *depth <= open));
             self.text.clear();
         }
         loop {
@@ -150,13 +161,16 @@ impl<R: Read> Xml<R> {
         }
         self.text.clear();
         self.currency.clear();
+        self.prefix.clear();
+        self.prefix.push_str(tag.name().prefix().as_ref().map_or("", |it| it.as_ref()));
         for attribute in tag.attributes().with_checks(false).flatten() {
             match attribute.key.0 {
                 "Ccy" => self.currency.push_str(&attribute.value),
-                key if key.starts_with("xmlns") && self.namespace.is_empty() && attribute.value.contains("20022") => {
-                    self.namespace.push_str(&attribute.value);
+                key => {
+                    let Some(prefix) = key.strip_prefix("xmlns") else { continue };
+                    let (open, prefix) = (self.lengths.len(), prefix.trim_start_matches(':').to_owned());
+                    self.namespaces.push((open, prefix, attribute.value.to_string()));
                 }
-                _ => {}
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use crate::reconciliation::normalise::csv::Record;
 use crate::reconciliation::normalise::error::{Code, HeaderError, shown};
-use crate::reconciliation::normalise::fields::{Columns, Field, currency, id};
+use crate::reconciliation::normalise::fields::{Columns, currency, id};
 use crate::reconciliation::normalise::number::{NumberFormat, quantity};
 use crate::reconciliation::normalise::row::{Header, Kind};
 use crate::reconciliation::normalise::tally::Sums;
@@ -96,7 +96,7 @@ fn width(record: &Record) -> usize {
 pub fn columns(record: &Record, kind: Kind) -> Result<Columns, HeaderError> {
     let expected: &[&str] = if kind == Kind::Register { &REGISTER } else { &CHARGES };
     let mut names: Vec<&str> = record.fields().collect();
-    let columns = Columns::new(names.iter().map(|it| (*it).to_owned()).collect(), |_, name| name.parse::<Field>().ok());
+    let columns = Columns::named(names.iter().map(|it| (*it).to_owned()).collect(), |field| Some(field.as_str()));
     names.sort_unstable();
     let mut sorted = expected.to_vec();
     sorted.sort_unstable();

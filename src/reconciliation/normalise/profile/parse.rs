@@ -11,7 +11,7 @@ use super::{Column, Footer, Profile, ProfileError};
 use crate::domain::Verdict;
 use crate::reconciliation::normalise::csv::{Dialect, MAX_FIELDS};
 use crate::reconciliation::normalise::error::shown;
-use crate::reconciliation::normalise::fields::Field;
+use crate::reconciliation::normalise::fields::{Field, currency};
 use crate::reconciliation::normalise::number::NumberFormat;
 use crate::reconciliation::normalise::row::{ChargeType, Kind};
 use crate::reconciliation::normalise::source::Encoding;
@@ -26,6 +26,21 @@ struct Keys<'a> {
     errors: Vec<ProfileError>,
 }
 
+/// Fields without which no row can be read: one of them must be there.
+struct Needed {
+    kind: Kind,
+    fields: &'static [Field],
+    takes_default: bool,
+}
+
+const NEEDED: [Needed; 5] = [
+    Needed { kind: Kind::Register, fields: &[Field::ProviderReference], takes_default: false },
+    Needed { kind: Kind::Register, fields: &[Field::Status], takes_default: false },
+    Needed { kind: Kind::Charges, fields: &[Field::Amount, Field::Debit, Field::Credit], takes_default: false },
+    Needed { kind: Kind::Charges, fields: &[Field::Type], takes_default: true },
+    Needed { kind: Kind::Charges, fields: &[Field::Currency], takes_default: true },
+];
+
 pub fn profile(name: &str, file: &str, text: &str) -> Result<Profile, Vec<ProfileError>> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(0, |it| text[..it.start.min(text.len())].matches('\n').count() + 1);
@@ -33,6 +48,7 @@ pub fn profile(name: &str, file: &str, text: &str) -> Result<Profile, Vec<Profil
         vec![ProfileError { file: file.to_owned(), key, problem, expected: "TOML".to_owned() }]
     })?;
     let mut keys = Keys { file, prefix: "", table, known: Vec::new(), errors: Vec::new() };
+    keys.must_have();
     let profile = read(&mut keys, name, text);
     keys.finish();
     if keys.errors.is_empty() { Ok(profile) } else { Err(keys.errors) }
@@ -72,10 +88,8 @@ fn read(keys: &mut Keys<'_>, name: &str, text: &str) -> Profile {
         is_reversed: keys.word("sign", "owed or received", sign).unwrap_or(false),
         skip_lines: keys.number("skip_lines", 1_000).unwrap_or_default() as u64,
         has_header,
-        columns: keys.columns(has_header, kind),
-        defaults: keys.section("defaults", "a field such as currency, and text", |key, value| {
-            Some((key.parse().ok()?, value.to_owned()))
-        }),
+        columns: keys.columns(has_header),
+        defaults: keys.section("defaults", "a field such as currency, and a value that it takes", default),
         types: keys.section("types", "charge, group, refund, adjustment or settlement", |key, value| {
             Some((key.to_owned(), value.parse().ok().filter(|it| *it != ChargeType::Unknown)?))
         }),
@@ -84,6 +98,12 @@ fn read(keys: &mut Keys<'_>, name: &str, text: &str) -> Profile {
         }),
         footer: keys.footer(),
     }
+}
+
+fn default(key: &str, value: &str) -> Option<(Field, String)> {
+    let field = key.parse().ok()?;
+    let fits = field != Field::Currency || currency(value).is_ok();
+    fits.then(|| (field, value.to_owned()))
 }
 
 /// Whether positive amounts are ours to get.
@@ -173,7 +193,7 @@ impl Keys<'_> {
         entries
     }
 
-    fn columns(&mut self, has_header: bool, kind: Option<Kind>) -> BTreeMap<Field, Column> {
+    fn columns(&mut self, has_header: bool) -> BTreeMap<Field, Column> {
         let mut columns = BTreeMap::new();
         let Some(Value::Table(table)) = self.take("columns") else {
             self.wrong("columns", "not set", "a table of fields and their columns");
@@ -195,21 +215,22 @@ impl Keys<'_> {
                 (false, ..) => self.wrong(&name, &held(value), "the number of a column, from 1, since header is false"),
             }
         }
-        self.must_have(&table, kind);
         columns
     }
 
     /// A profile that cannot make a single row is wrong.
-    fn must_have(&mut self, table: &Table, kind: Option<Kind>) {
-        let has = |fields: &[Field]| fields.iter().any(|it| table.contains_key(it.as_str()));
-        let needed: &[&[Field]] = match kind {
-            Some(Kind::Register) => &[&[Field::ProviderReference], &[Field::Status]],
-            Some(Kind::Charges) => &[&[Field::Amount, Field::Debit, Field::Credit]],
-            _ => &[],
+    fn must_have(&mut self) {
+        let keys = |section: &str| -> Option<Vec<String>> {
+            let table = self.table.get(section)?.as_table()?;
+            Some(table.keys().cloned().collect())
         };
-        for fields in needed {
-            if !has(fields) {
-                self.wrong(&format!("columns.{}", fields[0]), "not set", "the column that holds it");
+        let (Some(columns), defaults) = (keys("columns"), keys("defaults").unwrap_or_default()) else { return };
+        let kind = self.table.get("kind").and_then(Value::as_str).and_then(|it| it.parse::<Kind>().ok());
+        for Needed { fields, takes_default, .. } in NEEDED.iter().filter(|it| Some(it.kind) == kind) {
+            let stands_in = |keys: &[String]| fields.iter().any(|it| keys.iter().any(|key| key == it.as_str()));
+            if !stands_in(&columns) && !(*takes_default && stands_in(&defaults)) {
+                let or = if *takes_default { format!(", or defaults.{}", fields[0]) } else { String::new() };
+                self.wrong(&format!("columns.{}", fields[0]), "not set", &format!("the column that holds it{or}"));
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Values as a profile says they are written.
 
-use chrono::{Datelike as _, DurationRound as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{
+    DateTime, Datelike as _, DurationRound as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Utc,
+};
 use rust_decimal::Decimal;
 
 use super::Profile;
@@ -9,7 +11,7 @@ use crate::domain::Verdict;
 use crate::reconciliation::normalise::date;
 use crate::reconciliation::normalise::error::{Code, shown};
 use crate::reconciliation::normalise::fields::{Field, Style};
-use crate::reconciliation::normalise::number::{NumberFormat, Refusal};
+use crate::reconciliation::normalise::number::{NumberFormat, Refusal, negated};
 use crate::reconciliation::normalise::row::ChargeType;
 
 impl Style for Profile {
@@ -21,7 +23,10 @@ impl Style for Profile {
         if self.times.is_empty() {
             return date::time(text);
         }
-        let local = one_reading(text, &self.times, Code::NotATime, local)?;
+        let local = match one_reading(text, &self.times, Code::NotATime, moment)? {
+            Moment::Zoned(time) => return Ok(time),
+            Moment::Local(local) => local,
+        };
         let found = |what: &str| format!("found {}, which {what} in {}", shown(text), self.zone);
         let expected = "expected a time that a clock shows once";
         match self.zone.from_local_datetime(&local) {
@@ -49,7 +54,7 @@ impl Style for Profile {
     }
 
     fn signed(&self, amount: Decimal) -> Decimal {
-        if self.is_reversed { -amount } else { amount }
+        if self.is_reversed { negated(amount) } else { amount }
     }
 
     fn default(&self, field: Field) -> Option<&str> {
@@ -82,10 +87,25 @@ fn day(text: &str, format: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(text, format).ok().filter(|it| is_plausible(*it))
 }
 
+/// A time of a file.
+#[derive(PartialEq)]
+enum Moment {
+    /// With its own zone, such as `+01:00`.
+    Zoned(Time),
+    /// In the profile's zone.
+    Local(NaiveDateTime),
+}
+
 /// A format without a time of day gives the first moment of the day.
-fn local(text: &str, format: &str) -> Option<NaiveDateTime> {
+fn moment(text: &str, format: &str) -> Option<Moment> {
+    // Postgres holds microseconds.
+    let micro = TimeDelta::microseconds(1);
+    // The zone comes first: a local time is read from the same text, and its zone passed over.
+    if let Ok(time) = DateTime::parse_from_str(text, format) {
+        let time = time.duration_trunc(micro).ok().filter(|it| is_plausible(it.date_naive()))?;
+        return Some(Moment::Zoned(time.with_timezone(&Utc)));
+    }
     let time = NaiveDateTime::parse_from_str(text, format).ok();
     let time = time.or_else(|| day(text, format).map(|it| it.and_time(NaiveTime::MIN)))?;
-    // Postgres holds microseconds.
-    time.duration_trunc(TimeDelta::microseconds(1)).ok().filter(|it| is_plausible(it.date()))
+    time.duration_trunc(micro).ok().filter(|it| is_plausible(it.date())).map(Moment::Local)
 }

@@ -12,11 +12,11 @@ use super::{Column, Footer, Profile};
 use crate::reconciliation::normalise::body::Body;
 use crate::reconciliation::normalise::csv::{MAX_RECORD, Next, Record, Scanner};
 use crate::reconciliation::normalise::error::{Code, HeaderError, Problem};
-use crate::reconciliation::normalise::fields::{Columns, Field, Style as _, minor_digits};
+use crate::reconciliation::normalise::fields::{Columns, Style as _, minor_digits};
 use crate::reconciliation::normalise::number::{Refusal, canonical, quantity};
 use crate::reconciliation::normalise::row::Header;
 use crate::reconciliation::normalise::source::Source;
-use crate::reconciliation::normalise::{Ending, Expected, Item, OpenError, Stated, Sum};
+use crate::reconciliation::normalise::{Ending, Expected, Item, Items, OpenError, Stated, Sum};
 
 /// A file that is being read.
 pub struct Table<R> {
@@ -25,8 +25,6 @@ pub struct Table<R> {
     scanner: Scanner,
     record: Record,
     body: Body,
-    /// A record that was read and not used: without a header the first row tells how many columns there are.
-    is_read: bool,
     stated: Option<Stated>,
     has_footer: bool,
     phase: Phase,
@@ -55,11 +53,12 @@ impl<R: Read> Table<R> {
         expected.agrees_with(&header, 1)?;
         skip(&mut source, profile.skip_lines)?;
         let (mut scanner, mut record) = (Scanner::new(profile.dialect), Record::default());
-        let next = scanner.next(&mut source, &mut record)?;
-        let columns = columns(&profile, &record)?;
-        let (body, is_read) = (Body::new(profile.kind, columns), !profile.has_header && next == Next::Record);
-        let phase = if next == Next::Record { Phase::Records } else { Phase::End };
-        let file = Self { profile, source, scanner, record, body, is_read, stated: None, has_footer: false, phase };
+        if profile.has_header {
+            scanner.next(&mut source, &mut record)?;
+        }
+        let columns = if profile.has_header { named(&profile, &record)? } else { numbered(&profile) };
+        let (body, phase) = (Body::new(profile.kind, columns), Phase::Records);
+        let file = Self { profile, source, scanner, record, body, stated: None, has_footer: false, phase };
         Ok((header, file))
     }
 
@@ -68,22 +67,19 @@ impl<R: Read> Table<R> {
             if self.phase != Phase::Records {
                 return Ok(self.end());
             }
-            if !std::mem::take(&mut self.is_read) {
-                match self.scanner.next(&mut self.source, &mut self.record)? {
-                    Next::Record => {}
-                    Next::End => {
-                        self.phase = Phase::End;
-                        continue;
-                    }
-                    Next::Last => {
-                        self.phase = Phase::End;
-                        let flaw = self.record.flaw.take();
-                        return Ok(flaw.map(|it| self.body.bad(&self.record, it)));
+            match self.scanner.next(&mut self.source, &mut self.record)? {
+                Next::Record => {
+                    if let Some(item) = self.read() {
+                        return Ok(Some(item));
                     }
                 }
-            }
-            if let Some(item) = self.read() {
-                return Ok(Some(item));
+                Next::End => self.phase = Phase::End,
+                Next::Last => {
+                    // The error of this record says why no closing record follows.
+                    (self.phase, self.has_footer) = (Phase::End, true);
+                    let flaw = self.record.flaw.take();
+                    return Ok(flaw.map(|it| self.body.bad(&self.record, it)));
+                }
             }
         }
     }
@@ -157,6 +153,12 @@ impl<R: Read> Iterator for Table<R> {
     }
 }
 
+impl<R: Read + Send> Items for Table<R> {
+    fn so_far(&self) -> Ending {
+        self.body.ending()
+    }
+}
+
 /// A footer with one sum is that of the file's only currency.
 fn stated(rows: Option<u64>, amount: Option<Decimal>, sums: &[Sum]) -> Stated {
     let currency = sums.first().map(|it| it.currency.clone()).filter(|_| sums.len() == 1);
@@ -176,32 +178,25 @@ fn skip<R: Read>(source: &mut Source<R>, lines: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Finds the profile's columns in the header; without one, the first record tells how many there are.
-fn columns(profile: &Profile, record: &Record) -> Result<Columns, HeaderError> {
+/// Finds the profile's columns in the header. Two fields may stand in one column.
+fn named(profile: &Profile, record: &Record) -> Result<Columns, HeaderError> {
     let expected: Vec<&str> = profile.columns.values().filter_map(Column::name).collect();
     let refused =
         |code, detail: String| HeaderError::new(record.line, code, detail).columns(record.fields(), &expected);
-    if let Some(flaw) = record.flaw.as_ref().filter(|_| profile.has_header) {
+    if let Some(flaw) = &record.flaw {
         return Err(refused(flaw.code, flaw.detail.clone()));
     }
     let names: Vec<String> = record.fields().map(str::to_owned).collect();
-    if profile.has_header {
-        let missing = expected.iter().find(|it| names.iter().filter(|name| name == *it).count() != 1);
-        if let Some(missing) = missing {
-            let detail = format!("the column {missing} of the profile {} is missing or stands twice", profile.name);
-            return Err(refused(Code::HeaderNotUnderstood, detail));
-        }
+    let missing = expected.iter().find(|it| names.iter().filter(|name| name == *it).count() != 1);
+    if let Some(missing) = missing {
+        let detail = format!("the column {missing} of the profile {} is missing or stands twice", profile.name);
+        return Err(refused(Code::HeaderNotUnderstood, detail));
     }
-    let numbered = (1..=names.len()).map(|it| format!("column {it}")).collect();
-    let labels = if profile.has_header { names } else { numbered };
-    let field_at = |place: usize, name: &str| -> Option<Field> {
-        let is_it = |column: &Column| match column {
-            Column::Name(it) => it == name,
-            Column::Place(it) => *it == place,
-        };
-        profile.columns.iter().find(|(_, column)| is_it(column)).map(|(field, _)| *field)
-    };
-    Ok(Columns::new(labels, field_at))
+    Ok(Columns::named(names, |field| profile.columns.get(&field).and_then(Column::name)))
+}
+
+fn numbered(profile: &Profile) -> Columns {
+    Columns::numbered(|field| profile.columns.get(&field).and_then(Column::place))
 }
 
 impl Column {
@@ -209,6 +204,13 @@ impl Column {
         match self {
             Self::Name(name) => Some(name),
             Self::Place(_) => None,
+        }
+    }
+
+    const fn place(&self) -> Option<usize> {
+        match self {
+            Self::Place(place) => Some(*place),
+            Self::Name(_) => None,
         }
     }
 }

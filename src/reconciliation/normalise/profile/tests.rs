@@ -147,6 +147,99 @@ fn a_format_without_header_takes_columns_by_number_and_without_a_footer_is_never
     assert!(read.ending.incomplete.is_some());
 }
 
+/// A profile of charges with these lines, whose columns are a type, an amount and a time.
+fn plain(lines: &str) -> Profiles {
+    let (columns, mut profiles) = ("type = 1\namount = 2\noccurred_at = 3", Profiles::default());
+    let rest = "[defaults]\ncurrency = \"EUR\"\n[types]\nfee = \"charge\"\n";
+    let text = format!("kind = \"charges\"\nheader = false\n{lines}\n[columns]\n{columns}\n{rest}");
+    profiles.add("plain", "plain.toml", &text).unwrap();
+    profiles
+}
+
+#[test]
+fn without_column_names_the_first_row_that_has_all_fields_tells_their_number() {
+    use Code::{BadEncoding, QuoteNotClosed, TooFewColumns, TooManyColumns};
+    let profiles = plain("footer = {starts_with = \"total\", rows = 2}");
+    let row = "fee,1,2026-01-01T00:00:00Z";
+    for (file, rows, errors) in [
+        (format!("{row},more\n{row}\n{row},more\ntotal,3\n"), 2, vec![(2, TooFewColumns)]),
+        (format!("fee,1\n{row}\n{row},more\ntotal,3\n"), 1, vec![(1, TooFewColumns), (3, TooManyColumns)]),
+        (format!("fee,1\n{row}\ntotal,2\n"), 1, vec![(1, TooFewColumns)]),
+        ("total,0\n".to_owned(), 0, vec![]),
+        (format!("total,0\n{row}\n"), 0, vec![(2, Code::AfterTrailer)]),
+        (format!("\"{row}\n"), 0, vec![(1, QuoteNotClosed)]),
+        (String::new(), 0, vec![(1, Code::NoTrailer)]),
+    ] {
+        let read = read_by(&profiles, "plain", file.as_bytes());
+        let found: Vec<(u64, Code)> = read.errors.iter().map(|it| (it.0, it.2)).collect();
+        assert_eq!((read.rows.len(), found), (rows, errors), "{file}");
+        assert_eq!(read.ending.is_complete(), file == "total,0\n", "{file}");
+    }
+    let file = [b"fee,1,\xff\n", row.as_bytes(), b"\ntotal,2\n"].concat();
+    let read = read_by(&profiles, "plain", &file);
+    assert_eq!((read.rows.len(), read.errors[0].2), (1, BadEncoding), "a flawed row tells nothing");
+}
+
+#[test]
+fn one_column_may_hold_two_fields() {
+    let mut profiles = Profiles::default();
+    let columns = "amount = \"A\"\nline_id = \"No\"\nsettlement_id = \"No\"\n";
+    let text = format!("kind = \"charges\"\n[columns]\n{columns}{TYPE_AND_CURRENCY}[types]\nfee = \"charge\"\n");
+    profiles.add("mine", "mine.toml", &text).unwrap();
+    let read = read_by(&profiles, "mine", b"No,T,A,C\n7,fee,1,EUR\n");
+    let Row::Charge(row) = &read.rows[0].row else { panic!() };
+    assert_eq!((row.line_id.as_str(), row.settlement_id.as_deref()), ("7", Some("7")));
+}
+
+#[test]
+fn a_time_with_its_own_zone_is_not_read_in_the_profiles_zone() {
+    let at = |formats: &str, text: &str| {
+        let profiles = plain(&format!("zone = \"Europe/Berlin\"\ntimes = [{formats}]"));
+        let read = read_by(&profiles, "plain", format!("fee,1,{text}\n").as_bytes());
+        match read.rows.first().map(|it| &it.row) {
+            Some(Row::Charge(row)) => Ok(row.occurred_at.unwrap().to_rfc3339()),
+            _ => Err(read.errors[0].2),
+        }
+    };
+    let (zoned, local) = ("\"%d.%m.%Y %H:%M:%S %z\"", "\"%d.%m.%Y %H:%M:%S\"");
+    let utc = |text: &str| Ok(text.to_owned());
+    assert_eq!(at(zoned, "01.07.2026 10:00:00 +0530"), utc("2026-07-01T04:30:00+00:00"));
+    assert_eq!(at(zoned, "25.10.2026 02:30:00 +0100"), utc("2026-10-25T01:30:00+00:00"), "told by its zone");
+    assert_eq!(at(local, "01.07.2026 10:00:00"), utc("2026-07-01T08:00:00+00:00"), "summer in Berlin");
+    assert_eq!(at(&format!("{local}, {zoned}"), "01.07.2026 10:00:00 +0000"), utc("2026-07-01T10:00:00+00:00"));
+    assert_eq!(at(zoned, "01.07.2026 10:00:00"), Err(Code::NotATime));
+    for year in ["0026", "1899", "3000", "9999", "26"] {
+        assert_eq!(at(local, &format!("01.07.{year} 10:00:00")), Err(Code::NotATime), "{year}");
+    }
+}
+
+#[test]
+fn zero_has_no_sign() {
+    let file = "fee,0,2026-01-01T00:00:00Z\nfee,-0.00,2026-01-01T00:00:00Z\n";
+    let mut read = read_by(&plain("sign = \"received\""), "plain", file.as_bytes()).rows;
+    read.extend(self::read("rhine-fees", &latin(&FEES.replacen("6,05;;", ";0,00;", 1))).rows.into_iter().take(1));
+    read.extend(self::read("rhine-fees", &latin(&FEES.replacen("6,05;;", "0,00;0,00;", 1))).rows.into_iter().take(1));
+    for row in &read {
+        let Row::Charge(row) = &row.row else { panic!() };
+        assert_eq!(row.amount.to_string(), "0.00");
+    }
+    assert_eq!(read.len(), 4);
+}
+
+#[test]
+fn a_file_with_too_many_different_rows_without_an_id_ends_there() {
+    let row = |n: usize| format!("fee,{n},2026-01-01T00:00:00Z\n");
+    let many = |rows: usize| (0..rows).map(row).collect::<String>();
+    let read = |file: String| read_by(&plain(""), "plain", file.as_bytes());
+    let enough = read(format!("{}{}", many(10_000), row(0)));
+    assert_eq!((enough.rows.len(), enough.ending.failed), (10_001, None));
+    let over = read(many(20_000));
+    assert_eq!(
+        (over.rows.len(), over.ending.failed.map(|it| (it.line, it.code))),
+        (10_000, Some((10_001, Code::TooManyRows)))
+    );
+}
+
 #[test]
 fn a_wrong_header_lists_the_columns_found_and_expected() {
     let profiles = Profiles::built_in().unwrap();
@@ -170,7 +263,7 @@ fn refused(text: &str, told: &str) {
 
 #[test]
 fn a_wrong_profile_names_file_key_what_it_holds_and_what_it_takes() {
-    let with = |line: &str| format!("kind = \"charges\"\n{line}\n[columns]\namount = \"A\"\n");
+    let with = |line: &str| format!("kind = \"charges\"\n{line}\n[columns]\namount = \"A\"\n{TYPE_AND_CURRENCY}");
     assert!(Profiles::default().add("mine", "mine.toml", &with("")).is_ok());
     for (line, told) in [
         ("delimiter = \";;\"", "delimiter: invalid value \";;\"; expected a single ASCII"),
@@ -182,8 +275,8 @@ fn a_wrong_profile_names_file_key_what_it_holds_and_what_it_takes() {
         ("dates = [\"%Q\"]", "dates: invalid value [\"%Q\"]; expected a list of formats"),
         ("skip_lines = -1", "skip_lines: invalid value -1; expected a whole number from 0"),
         ("header = 1", "header: invalid value 1; expected true or false"),
-        ("header = false", "columns.amount: invalid value \"A\"; expected the number of a column"),
         ("delimeter = \";\"", "delimeter: unknown key; expected one of kind, header, delimiter,"),
+        ("defaults.currency = \"EURO\"", "defaults.currency: invalid value \"EURO\"; expected a field such as"),
         ("types.FEE = \"fee\"", "types.FEE: invalid value \"fee\"; expected charge, group"),
         ("footer.rows = 2", "footer.starts_with: not set; expected the text"),
         ("footer = {starts_with = \"T\", row = 2}", "footer.row: unknown key; expected one of starts_with, rows,"),
@@ -192,23 +285,46 @@ fn a_wrong_profile_names_file_key_what_it_holds_and_what_it_takes() {
     }
 }
 
+/// What each row of charges needs beside an amount.
+const TYPE_AND_CURRENCY: &str = "type = \"T\"\ncurrency = \"C\"\n";
+
 #[test]
 fn a_profile_says_its_kind_and_the_columns_of_a_row() {
+    let columns = |kind: &str, lines: &str| format!("kind = \"{kind}\"\n[columns]\n{lines}\n");
+    let charges = |lines: &str| columns("charges", &format!("{TYPE_AND_CURRENCY}{lines}"));
+    let amount = "amount = \"A\"\n";
     for (text, told) in [
-        ("kind = \"bank\"\n[columns]\namount = \"A\"", "kind: invalid value \"bank\"; expected register or charges"),
-        ("[columns]\namount = \"A\"", "kind: not set; expected register or charges"),
-        ("kind = \"charges\"\n[columns]\namount = 2", "columns.amount: invalid value 2; expected the name of a column"),
+        (columns("bank", amount), "kind: invalid value \"bank\"; expected register or charges"),
+        ("[columns]\namount = \"A\"".to_owned(), "kind: not set; expected register or charges"),
+        (charges("amount = 2"), "columns.amount: invalid value 2; expected the name of a column"),
         (
-            "kind = \"charges\"\n[columns]\namuont = \"A\"\namount = \"A\"",
+            format!("header = false\n{}", columns("charges", "amount = \"A\"\ntype = 1\ncurrency = 2")),
+            "columns.amount: invalid value \"A\"; expected the number of a column",
+        ),
+        (
+            charges(&format!("{amount}amuont = \"A\"")),
             "columns.amuont: unknown field; expected one of account_opening_request_id,",
         ),
-        ("kind = \"charges\"\n[columns]\ntax = \"A\"", "columns.amount: not set; expected the column that holds it"),
-        ("kind = \"register\"\n[columns]\nstatus = \"A\"", "columns.account_opening_request_id: not set; expected"),
-        ("kind = \"charges\"", "columns: not set; expected a table"),
-        ("kind = charges", "line 1: "),
+        (charges("tax = \"A\""), "columns.amount: not set; expected the column that holds it"),
+        (
+            columns("charges", &format!("{amount}type = \"T\"")),
+            "columns.currency: not set; expected the column that holds it, or defaults.currency",
+        ),
+        (
+            columns("charges", &format!("{amount}[defaults]\ncurrency = \"EUR\"")),
+            "columns.type: not set; expected the column that holds it, or defaults.type",
+        ),
+        (columns("register", "status = \"A\""), "columns.account_opening_request_id: not set; expected"),
+        (
+            format!("{}[defaults]\nstatus = \"A\"", columns("register", "account_opening_request_id = \"A\"")),
+            "columns.status: not set; expected the column that holds it",
+        ),
+        ("kind = \"charges\"".to_owned(), "columns: not set; expected a table"),
+        ("kind = charges".to_owned(), "line 1: "),
     ] {
-        refused(text, told);
+        refused(&text, told);
     }
+    assert_eq!(errors(&columns("charges", "")).len(), 3, "a table without columns");
     let several = errors("kind = \"bank\"\nzone = 1\n[columns]\nx = \"A\"");
     assert_eq!(several.len(), 3, "all at once: {several:?}");
 }
@@ -220,7 +336,7 @@ fn files_add_profiles_and_replace_built_in_ones() {
         path: format!("profiles/{name}.toml"),
         text: text.to_owned(),
     };
-    let mine = file("mine", "kind = \"charges\"\n[columns]\namount = \"Amount\"\n");
+    let mine = file("mine", &format!("kind = \"charges\"\n[columns]\namount = \"Amount\"\n{TYPE_AND_CURRENCY}"));
     let register = "kind = \"register\"\n[columns]\naccount_opening_request_id = \"A\"\nstatus = \"B\"\n";
     let profiles = Profiles::of(&[mine.clone(), file("rhine-fees", register)]).unwrap();
     assert_eq!(profiles.names().collect::<Vec<_>>(), ["fjord-register", "mine", "rhine-fees"]);
