@@ -8,9 +8,9 @@ create table reports (
     -- Of the profile that a file was read by.
     profile     bytea       check (length(profile) = 32),
     file_name   text,
-    -- Of the decoded bytes.
+    -- Of the decoded bytes; a pull has a digest once its list is read.
     bytes       bigint      not null,
-    sha256      bytea       not null check (length(sha256) = 32),
+    sha256      bytea       check (length(sha256) = 32),
     state       text        not null check (state in ('received', 'reading', 'held', 'finished', 'discarded', 'failed')),
     -- Only a complete file says what is absent.
     complete    boolean     not null default false,
@@ -27,6 +27,8 @@ create table reports (
     -- Read, judged and listed, without any effect.
     dry_run     boolean     not null,
     supersedes  uuid,
+    -- The number of a scheduled pull among those of its provider.
+    scheduled_n integer,
     -- Why it failed.
     failure     text,
     received_by text        not null,
@@ -35,18 +37,24 @@ create table reports (
     -- An operator released it: it is not held again.
     released    boolean     not null default false,
     -- What the worker does next, and how far it is: the rows that are stored, or those that are applied.
-    stage       text        not null check (stage in ('read', 'judge', 'apply', 'done')),
+    stage       text        not null check (stage in ('pull', 'read', 'judge', 'apply', 'done')),
     position    bigint      not null default 0,
     -- Due while there is work; a claim moves it by the lease.
     due_at      timestamptz,
     lease_token uuid,
     -- Claims since the last progress: a report that gets nowhere is given up, and holds up no other.
     claims      integer     not null default 0,
-    constraint due_while_there_is_work check ((due_at is null) = (state in ('held', 'finished', 'discarded', 'failed')))
+    constraint due_while_there_is_work check ((due_at is null) = (state in ('held', 'finished', 'discarded', 'failed'))),
+    constraint only_pulls_lack_a_digest check (sha256 is not null or format = 'pull')
 );
 
--- The same bytes are the same report. A dry run is no copy of anything, and a discarded report does not count.
-create unique index one_report_per_content on reports (provider, kind, sha256) where not dry_run and state <> 'discarded';
+-- The same bytes are the same report. A dry run is no copy of anything, and a discarded report does not count. Two pulls may read the
+-- same at different times.
+create unique index one_report_per_content on reports (provider, kind, sha256)
+    where not dry_run and state <> 'discarded' and format <> 'pull';
+-- However many replicas run, each scheduled pull comes once, and a list is read once at a time for the same period.
+create unique index one_scheduled_pull on reports (provider, scheduled_n) where scheduled_n is not null;
+create unique index one_pull_per_period on reports (provider, period_from, period_until) where stage = 'pull';
 create index reports_due on reports (due_at, id) where due_at is not null;
 
 -- The file as it was received, decoded, in pieces of 1 MiB. Stored outside the row and uncompressed, so that an erasure can
@@ -58,6 +66,31 @@ create table report_chunks (
     primary key (report_id, n)
 );
 alter table report_chunks alter column bytes set storage external;
+
+-- A pull: how far a provider's list is read.
+create table report_pulls (
+    report_id  uuid        primary key references reports (id),
+    -- When the first page was asked for: no answer is older.
+    began_at   timestamptz,
+    -- Of the next page; null for the first one, and after the last one.
+    cursor     text,
+    pages      integer     not null default 0,
+    is_over    boolean     not null default false,
+    -- Failed calls since the last page, and unusable answers and refusals in all.
+    tries      integer     not null default 0,
+    attempts   integer     not null default 0,
+    retry_from timestamptz not null
+);
+
+-- The rows of its pages until the last page is read: then they become the report's file.
+create table report_pages (
+    report_id uuid    not null references reports (id),
+    n         integer not null,
+    -- A hash of the next page's cursor: one that comes again shows a list without an end.
+    next      bigint,
+    bytes     bytea   not null,
+    primary key (report_id, n)
+);
 
 -- One canonical row per report row, written once with its class and the rule that gave it. Only conflicts and erasures change a row
 -- later.

@@ -12,6 +12,9 @@ pub enum ActError {
     Moved { version: i64, state: StateName },
     #[error("{0}")]
     WrongState(&'static str),
+    /// A field of the request cannot be taken.
+    #[error("{pointer}: {takes}")]
+    Field { pointer: &'static str, takes: String },
     /// Not possible now.
     #[error("{0}")]
     Unavailable(String),
@@ -20,6 +23,13 @@ pub enum ActError {
     /// A mistake of the service.
     #[error("{0}")]
     Internal(String),
+}
+
+impl ActError {
+    /// A field by its JSON pointer, and what it takes.
+    pub fn field(pointer: &'static str, takes: impl Into<String>) -> Self {
+        Self::Field { pointer, takes: takes.into() }
+    }
 }
 
 impl WorkError for ActError {

@@ -15,6 +15,7 @@ pub mod flags;
 pub mod force_breaker;
 pub mod poll;
 pub mod principal;
+pub mod pull_report;
 pub mod reason;
 pub mod record_reading;
 pub mod redrive;

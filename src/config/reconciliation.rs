@@ -9,7 +9,8 @@ use clap::Args;
 use rust_decimal::Decimal;
 
 use super::parse::percent;
-use crate::settings::Checker;
+use crate::provider::nexusbank;
+use crate::settings::{Checker, duration, list_of, to_delta};
 
 #[derive(Args, Clone)]
 pub struct RawReconciliation {
@@ -34,6 +35,9 @@ pub struct RawReconciliation {
     /// Folder of profiles (*.toml) by which other providers' report files are read [default: only the built-in ones]
     #[arg(long, env, value_name = "FOLDER")]
     pub report_profiles: Option<String>,
+    /// Providers whose list is read as a register, and how often: nexusbank=24h, comma-separated; empty: none
+    #[arg(long, env, default_value = "", hide_default_value = true)]
+    pub report_schedule: String,
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +51,8 @@ pub struct ReconciliationSettings {
     pub report_max_bytes: u64,
     /// Of `REPORT_PROFILES`; reconciliation checks them.
     pub report_profiles: Arc<[ProfileFile]>,
+    /// The providers whose list is read as a register, and how often.
+    pub report_schedule: Arc<[(String, TimeDelta)]>,
 }
 
 /// A profile as it stands in its file.
@@ -65,7 +71,9 @@ impl RawReconciliation {
         });
         let expected = "a decimal number without sign, such as 0.01";
         let tolerance = check.with("AMOUNT_TOLERANCE", &self.amount_tolerance, expected, tolerance);
+        let schedule = check.with("REPORT_SCHEDULE", &self.report_schedule, SCHEDULE, schedule);
         ReconciliationSettings {
+            report_schedule: schedule.unwrap_or_default().into(),
             charge_window: check.delta("CHARGE_WINDOW", &self.charge_window),
             settlement_window: check.delta("SETTLEMENT_WINDOW", &self.settlement_window),
             amount_tolerance: tolerance.unwrap_or_default(),
@@ -75,6 +83,22 @@ impl RawReconciliation {
             report_profiles: profile_files_of(check, self.report_profiles.as_deref()).into(),
         }
     }
+}
+
+const SCHEDULE: &str = "provider=period, comma-separated, such as nexusbank=24h: each provider once, known and with a list (nexusbank), and a period from 1m to 366d";
+
+fn schedule(text: &str) -> Result<Vec<(String, TimeDelta)>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let entries = list_of(text, |entry| {
+        let (provider, period) = entry.split_once('=').ok_or("no period")?;
+        let (provider, period) = (provider.trim(), to_delta(duration(period.trim())?));
+        let fits = provider == nexusbank::NAME && (TimeDelta::minutes(1)..=TimeDelta::days(366)).contains(&period);
+        fits.then(|| (provider.to_owned(), period)).ok_or_else(|| "out of range".to_owned())
+    })?;
+    let is_twice = |(n, it): (usize, &(String, TimeDelta))| entries[..n].iter().any(|other| other.0 == it.0);
+    if entries.iter().enumerate().any(is_twice) { Err("a provider is listed twice".to_owned()) } else { Ok(entries) }
 }
 
 fn tolerance(text: &str) -> Result<Decimal, String> {

@@ -1,7 +1,9 @@
-//! `reports`, `report_chunks`, `report_errors`: files of a provider, and how far the worker is with each.
+//! `reports`, `report_chunks`, `report_errors`, `report_pulls`, `report_pages`: files of a provider, and how far the worker is with
+//! each.
 
 mod erase;
 mod list;
+mod pull;
 mod work;
 
 use sqlx::PgConnection;
@@ -11,6 +13,10 @@ use crate::clock::Time;
 
 pub use self::erase::{erase, redact};
 pub use self::list::{Filter, Report, get, list};
+pub use self::pull::{
+    NewPull, Page as PulledPage, Postponed, Pull, Pulled, Scheduled, end_pull, get_pull, has_page_before, insert_page,
+    insert_pull, last_scheduled, page, pending_pull, postpone_page,
+};
 pub use self::work::{
     Claimed, Decided, Progress, Stage, checkpoint, claim, discard, fail, finish, hold, release, release_lease, renew,
 };
@@ -77,7 +83,7 @@ pub async fn same(
     sqlx::query_scalar!(
         r#"-- reports::same
         select id from reports
-         where provider = $1 and kind = $2 and sha256 = $3 and not dry_run and state <> 'discarded'"#,
+         where provider = $1 and kind = $2 and sha256 = $3 and not dry_run and state <> 'discarded' and format <> 'pull'"#,
         provider,
         kind,
         sha256,

@@ -82,7 +82,7 @@ pub struct Bounded<R> {
 
 enum Unpacked<R> {
     Plain(R),
-    Gzip(read::MultiGzDecoder<Counted<R>>),
+    Gzip(Box<read::MultiGzDecoder<Counted<R>>>),
 }
 
 /// Compressed bytes, counted.
@@ -93,7 +93,7 @@ struct Counted<R> {
 
 impl<R: Read> Bounded<R> {
     pub fn new(file: R, bounds: Bounds) -> Self {
-        let gzip = |file| Unpacked::Gzip(read::MultiGzDecoder::new(Counted { file, read: 0 }));
+        let gzip = |file| Unpacked::Gzip(Box::new(read::MultiGzDecoder::new(Counted { file, read: 0 })));
         let bytes = if bounds.is_gzip { gzip(file) } else { Unpacked::Plain(file) };
         Self { bytes, bounds, read: 0 }
     }
@@ -222,13 +222,22 @@ impl Received {
             let same = reports::same(connection, &report.provider, &report.kind, &report.sha256).await?;
             return Ok((same.ok_or(sqlx::Error::RowNotFound)?, false));
         };
+        self.store_chunks(connection, id).await?;
+        Ok((id, true))
+    }
+
+    /// Stores the bytes of a report that is stored, in the caller's transaction.
+    ///
+    /// # Errors
+    /// As [`Received::store`].
+    pub async fn store_chunks(&self, connection: &mut PgConnection, report: Uuid) -> sqlx::Result<()> {
         let mut first = 0;
         loop {
             let chunks = self.chunks(first).map_err(sqlx::Error::Io)?;
             if chunks.is_empty() {
-                return Ok((id, true));
+                return Ok(());
             }
-            reports::insert_chunks(connection, id, first, &chunks).await?;
+            reports::insert_chunks(connection, report, first, &chunks).await?;
             first += i32::try_from(chunks.len()).unwrap_or(i32::MAX);
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! ingest     the file is stored as it came, in one commit before the answer
+//! pull       a provider without files: its list becomes a file
 //! normalise  one canonical row per report row, one error per bad row
 //! matching   the openings and expected fees that the rows name, in a fixed number of statements per slice
 //! classify   pure: a row and what we hold become a class, differences and a suggestion
@@ -16,6 +17,7 @@ pub mod classify;
 pub mod ingest;
 mod matching;
 pub mod normalise;
+mod pull;
 mod reading;
 mod resolve;
 mod worker;

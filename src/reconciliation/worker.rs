@@ -1,6 +1,7 @@
 //! The worker of reconciliation: reads reports, judges each as a whole, and applies what was found.
 //!
 //! ```text
+//! pull    a provider's list, one page per commit: the file of a provider without files
 //! read    slices of 10,000 rows: matched, classified and stored, with a checkpoint, in one commit each
 //! judge   the whole file: what is absent, and whether it differs too much to be applied
 //! apply   findings in commits of 1,000: facts, polls, mismatches, cases
@@ -14,6 +15,7 @@ mod apply;
 mod charges;
 mod judge;
 mod pace;
+mod pull;
 mod read;
 
 use std::collections::BTreeMap;
@@ -101,12 +103,14 @@ impl Worker for Reconciler {
         NAME
     }
 
-    /// The looks at open mismatches hold up no report, nor the reverse.
+    /// The schedule and the looks at open mismatches hold up no report, nor the reverse.
     async fn tick(&self) -> Result<Reconciled, TickError> {
         let mut done = Reconciled::default();
+        let requested = self.schedule().await;
         let reviewed = self.review_all().await;
         let worked = self.work_on_next(&mut done).await;
         done.reviewed = reviewed?;
+        requested?;
         worked?;
         Ok(done)
     }
@@ -155,7 +159,9 @@ impl Reconciler {
         let Shell { clock, ids, faults } = &self.context.shell;
         let (token, now) = (ids.next(), clock.now());
         let mut connection = self.context.cell.pool.acquire().await?;
-        let claim = faults.around(NAME, Step::Claim, reports::claim(&mut connection, token, now, now + LEASE));
+        // A page of a list is called for under the lease.
+        let lease = LEASE.max(self.context.policies.call_timeout + self.context.policies.lease_margin);
+        let claim = faults.around(NAME, Step::Claim, reports::claim(&mut connection, token, now, now + lease));
         let result = timeout(WITHIN, claim).await;
         let claimed = conclude(connection, result)?;
         Ok(claimed.map(|claimed| Job {
@@ -186,6 +192,7 @@ impl Reconciler {
             let stage = job.claimed.stage.parse().unwrap_or(Stage::Done);
             let started = tokio::time::Instant::now();
             let went = match stage {
+                Stage::Pull => self.pull(job).await?,
                 Stage::Read => self.read(job, done).await?,
                 Stage::Judge => self.judge(job).await?,
                 Stage::Apply if job.is_of_charges() => self.apply_charges(job).await?,

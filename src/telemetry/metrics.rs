@@ -43,7 +43,10 @@ const SWEEP_FAILURES: Metric = ("account_opening_sweep_failures_total", "Failed 
 const REPORT_ROWS: Metric =
     ("account_opening_report_rows_total", "Rows of providers' reports, by their class or as bad");
 
-const COUNTERS: [Metric; 17] = [
+const REPORT_PAGES: Metric =
+    ("account_opening_report_pages_total", "Pages of providers' lists requested by pulls of reports, by outcome");
+
+const COUNTERS: [Metric; 18] = [
     WEBHOOKS,
     BURST_DUPLICATES,
     REJECTED_REQUESTS,
@@ -60,6 +63,7 @@ const COUNTERS: [Metric; 17] = [
     BACKFILL_ITEMS,
     ARCHIVED,
     SWEEP_FAILURES,
+    REPORT_PAGES,
     REPORT_ROWS,
 ];
 
@@ -184,6 +188,11 @@ pub fn backfill_item(provider: String, outcome: &'static str) {
 pub fn report_rows(provider: &str, kind: &str, outcome: &str, rows: u64) {
     let labels = [("provider", provider.to_owned()), ("kind", kind.to_owned()), ("outcome", outcome.to_owned())];
     counter!(REPORT_ROWS.0, &labels).increment(rows);
+}
+
+/// A page that a pull asked for; its outcome is `answered` or the class of the failure.
+pub fn report_page(provider: &str, outcome: &'static str) {
+    counter!(REPORT_PAGES.0, "provider" => provider.to_owned(), "outcome" => outcome).increment(1);
 }
 
 pub fn mismatches(class: &str, state: &str, count: i64) {

@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     /// Wait until the service has finished it
     #[arg(long)]
     wait: bool,
-    /// Base URL of the service's internal listener [default: that of INTERNAL_ADDR]
+    /// Base URL of the service's internal listener [default: that of `INTERNAL_ADDR`]
     #[arg(long, env)]
     api_url: Option<String>,
     /// Address of the internal listener, as the service has it

@@ -15,7 +15,8 @@ pub struct Report {
     pub format: String,
     pub file_name: Option<String>,
     pub bytes: i64,
-    pub sha256: Vec<u8>,
+    /// None: a pull whose list is not read to its end.
+    pub sha256: Option<Vec<u8>>,
     pub state: String,
     pub complete: bool,
     pub period_from: Option<Time>,

@@ -4,12 +4,15 @@ use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
+use super::pull::delete_pages;
 use crate::clock::Time;
 use crate::domain::text::string_enum;
 
 string_enum!(
     /// What the worker does next with a report.
     Stage {
+        /// Reads the pages of a provider's list.
+        Pull = "pull",
         /// Reads rows, matches and classifies them. Nothing has an effect yet.
         Read = "read",
         /// The file is read to its end: is it held?
@@ -43,8 +46,8 @@ pub struct Claimed {
     pub claims: i32,
 }
 
-/// Claims the oldest report with work, for at most one report of a provider at a time: what a file says is compared with the files
-/// before it.
+/// Claims the report whose work has waited longest, for at most one report of a provider at a time: what a file says is compared with
+/// the files before it.
 pub async fn claim(
     connection: &mut PgConnection,
     token: Uuid,
@@ -69,7 +72,7 @@ pub async fn claim(
                         and not exists (select from reports other
                                          where other.due_at is not null and other.provider = r.provider
                                            and other.lease_token is not null and other.due_at > $2)
-                      order by r.id
+                      order by r.due_at, r.id
                       limit 1
                         for update skip locked)
         returning id, provider, kind, format, complete, period_from, period_until, as_of, received_at, dry_run, released,
@@ -136,8 +139,9 @@ pub async fn hold(connection: &mut PgConnection, id: Uuid, token: Uuid) -> sqlx:
     end(connection, id, token, "held", None, None).await
 }
 
-/// Ends a report that cannot be read. False as in [`checkpoint`].
+/// Ends a report that cannot be read. False as in [`checkpoint`]. Call it in a transaction.
 pub async fn fail(connection: &mut PgConnection, id: Uuid, token: Uuid, why: &str, now: Time) -> sqlx::Result<bool> {
+    delete_pages(connection, id).await?;
     end(connection, id, token, "failed", Some(why), Some(now)).await
 }
 
@@ -236,19 +240,20 @@ pub async fn release(connection: &mut PgConnection, id: Uuid, now: Time) -> sqlx
     Ok(released.map_or(Decided::NotFound, |released| if released { Decided::Already } else { Decided::Otherwise }))
 }
 
-/// Ends a report that has had no effect.
+/// Ends a report that has had no effect. Call it in a transaction.
 pub async fn discard(connection: &mut PgConnection, id: Uuid, now: Time) -> sqlx::Result<Decided> {
     let done = sqlx::query!(
         r#"-- reports::discard
         update reports set state = 'discarded', stage = 'done', finished_at = $2, due_at = null, lease_token = null
          where id = $1 and (state in ('held', 'failed', 'received') or (state = 'finished' and dry_run)
-                            or (state = 'reading' and stage = 'read'))"#,
+                            or (state = 'reading' and stage in ('pull', 'read')))"#,
         id,
         now,
     )
     .execute(&mut *connection)
     .await?;
     if done.rows_affected() == 1 {
+        delete_pages(connection, id).await?;
         return Ok(Decided::Now);
     }
     let discarded = sqlx::query_scalar!(

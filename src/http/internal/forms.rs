@@ -118,6 +118,7 @@ pub fn name(text: &str) -> Result<String, Takes> {
 /// The schema of [`name`].
 pub enum Name {}
 form!(Name, text::line(MAX_NAME).examples(["nexusbank"]));
+text_form!(Name => String, name);
 
 /// A caller's text of one line.
 pub fn customer_text(text: &str) -> Result<String, Takes> {

@@ -149,6 +149,7 @@ impl From<ActError> for ApiError {
                 "the opening has moved on from the expected_version: read it again before you act",
             ),
             ActError::WrongState(why) => Self::because(Kind::WrongState, why),
+            ActError::Field { pointer, takes } => Self::field(pointer, takes),
             ActError::Unavailable(cause) => Self::unavailable(cause),
             ActError::Internal(cause) => Self::internal(cause),
             ActError::Database(error) => error.into(),

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use self::camt::Camt;
 pub use self::error::{Code, HeaderError, Problem, ReportError};
 use self::nexusbank::NexusBank;
+pub use self::nexusbank::register_columns;
 use self::profile::{Profile, Profiles, Table};
 use self::row::{Header, Kind, Located, Row, Statement};
 use self::source::Source;
@@ -37,13 +38,15 @@ pub const SNIFF_BYTES: usize = 64 * 1024;
 /// The formats beside profiles.
 const NEXUSBANK: &str = "nexusbank";
 const CAMT: &str = "camt";
+/// A register in `NexusBank`'s form that the service has made of a provider's list.
+pub const PULL: &str = "pull";
 
 /// What the request, or the command line, says about a file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Expected<'a> {
     pub kind: Option<Kind>,
     pub provider: Option<&'a str>,
-    /// `nexusbank`, `camt` or a profile, where it cannot be seen.
+    /// `nexusbank`, `camt`, `pull` or a profile, where it cannot be seen.
     pub format: Option<&'a str>,
     pub profiles: Option<&'a Profiles>,
 }
@@ -128,7 +131,7 @@ impl Reading<'_> {
         self.profile.as_deref()
     }
 
-    /// `nexusbank`, `camt`, or a profile's name.
+    /// `nexusbank`, `camt`, `pull`, or a profile's name.
     #[must_use]
     pub fn format(&self) -> &str {
         &self.format
@@ -161,6 +164,7 @@ pub fn open<'r>(read: impl Read + Send + 'r, expected: &Expected<'_>) -> Result<
     let (header, items): (Header, Box<dyn Items + 'r>) = match (&profile, format) {
         (Some(profile), _) => boxed(Table::open(source, Arc::clone(profile), expected)?),
         (None, CAMT) => boxed(Camt::open(source, expected)?),
+        (None, PULL) => boxed(NexusBank::open_list(source, expected)?),
         (None, _) => boxed(NexusBank::open(source, expected)?),
     };
     Ok(Reading { header, format: format.to_owned(), profile, items, is_over: false })
@@ -193,7 +197,7 @@ fn refuse_archives(head: &[u8]) -> Result<(), HeaderError> {
 impl Expected<'_> {
     /// The profile of a format. None: the format is a program.
     fn profile(&self, format: &str) -> Result<Option<Arc<Profile>>, HeaderError> {
-        if matches!(format, CAMT | NEXUSBANK) {
+        if matches!(format, CAMT | NEXUSBANK | PULL) {
             return Ok(None);
         }
         let profile = self.profiles.and_then(|it| it.get(format));
@@ -205,7 +209,7 @@ impl Expected<'_> {
     /// The names of all formats.
     #[must_use]
     pub fn formats(&self) -> Vec<&str> {
-        [NEXUSBANK, CAMT].into_iter().chain(self.profiles.into_iter().flat_map(Profiles::names)).collect()
+        [NEXUSBANK, CAMT, PULL].into_iter().chain(self.profiles.into_iter().flat_map(Profiles::names)).collect()
     }
 
     /// Refuses a header that contradicts the request.

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use chrono::NaiveDate;
 
 use self::frame::Trailer;
+pub use self::frame::register_columns;
 use super::body::Body;
 use super::csv::{Dialect, Next, Record, Scanner};
 use super::error::{Code, Problem};
@@ -72,6 +73,14 @@ impl<R: Read> NexusBank<R> {
         let columns = frame::columns(&record, header.kind)?;
         let body = Body::new(header.kind, columns);
         let file = Self { source, scanner, record, body, trailer: None, is_at_end: false, is_over: false };
+        Ok((header, file))
+    }
+
+    /// Reads the beginning of a register that was made of a provider's list. It is never complete: the list shows what changed, and
+    /// what is absent from it may be at the provider all the same.
+    pub fn open_list(source: Source<R>, expected: &Expected<'_>) -> Result<(Header, Self), OpenError> {
+        let (header, mut file) = Self::open(source, expected)?;
+        file.body.incomplete("it was pulled from a list of changes, which says nothing about what is absent");
         Ok((header, file))
     }
 

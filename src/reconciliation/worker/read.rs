@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{Job, NAME, Reconciled, Reconciler, Went, charges};
+use super::{Job, NAME, Reconciled, Reconciler, Went, charges, end};
 use crate::db::report_rows::{self, NewRow};
 use crate::db::reports::{self, BadRow, Progress, Stage};
 use crate::db::{WITHIN, conclude, mismatches};
@@ -80,7 +80,11 @@ impl Reconciler {
 
     pub(super) async fn fail(&self, job: &Job, why: &str) -> Result<Went, TickError> {
         let mut connection = self.context.cell.pool.acquire().await?;
-        let fail = reports::fail(&mut connection, job.claimed.id, job.token, why, self.now());
+        let fail = async {
+            let mut transaction = connection.begin().await?;
+            let ours = reports::fail(&mut transaction, job.claimed.id, job.token, why, self.now()).await?;
+            end(transaction, ours).await
+        };
         let result = timeout(WITHIN, fail).await;
         Ok(if conclude(connection, result)? { Went::Ended("failed") } else { Went::Later })
     }

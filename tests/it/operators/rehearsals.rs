@@ -6,6 +6,7 @@ use account_opening::acts::backfill::{self, BackfillRequest};
 use account_opening::acts::erase::{self, EraseRequest};
 use account_opening::acts::force_breaker::{self, ForceBreakerRequest};
 use account_opening::acts::poll::{self, PollRequest};
+use account_opening::acts::pull_report::{self, PullRequest};
 use account_opening::acts::resolve::{self, ResolveRequest};
 use account_opening::acts::resolve_case::{self, ResolveCaseRequest};
 use account_opening::acts::set_flag::{self, SetFlagRequest};
@@ -198,6 +199,31 @@ async fn a_rehearsed_breaker_and_a_rehearsed_backfill_show_what_would_hold() {
     force_breaker::run(acts, &operator(), &gate, force(None)).await.unwrap();
     let id = backfill::run(acts, &operator(), ask()).await.unwrap();
     assert_eq!(backfill::rehearse(acts, &operator(), ask()).await.unwrap().served_by, Some(id));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_rehearsed_pull_shows_the_period_and_the_pull_that_would_serve_it() {
+    let app = TestApp::start().await;
+    let acts = &app.state.acts;
+    let pull = |provider: &str, hours| PullRequest {
+        provider: provider.to_owned(),
+        from: app.now() - TimeDelta::hours(hours),
+        until: app.now(),
+        reason: "no files".to_owned(),
+    };
+    let before = rows(&app).await;
+    let shown = pull_report::rehearse(acts, &operator(), pull("nexusbank", 24)).await.unwrap();
+    assert_eq!((shown.until - shown.from, shown.served_by), (TimeDelta::hours(24), None));
+    for (request, wrong) in [(pull("stranger", 24), "/provider"), (pull("nexusbank", 0), "/from")] {
+        let refused = pull_report::rehearse(acts, &operator(), request).await;
+        assert!(matches!(refused, Err(ActError::Field { pointer, .. }) if pointer == wrong), "{refused:?}");
+    }
+    assert_eq!(rows(&app).await, before);
+    let (id, is_new) = pull_report::run(acts, &operator(), pull("nexusbank", 24)).await.unwrap();
+    let shown = pull_report::rehearse(acts, &operator(), pull("nexusbank", 24)).await.unwrap();
+    assert_eq!((shown.served_by, is_new), (Some(id), true));
+    assert_eq!(pull_report::rehearse(acts, &operator(), pull("nexusbank", 23)).await.unwrap().served_by, None);
     app.finish().await;
 }
 

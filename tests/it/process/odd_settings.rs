@@ -125,6 +125,7 @@ async fn odd_values_of_every_setting_are_refused_or_count_as_none() {
         "DATA_DIR",
         "PG_BIN_DIR",
         "PRICE_LIST",
+        "REPORT_SCHEDULE",
         "EVENT_SUBSCRIBERS",
     ];
     let optional = sorted(&[&optional, &TRACKER]);
@@ -139,6 +140,34 @@ async fn odd_values_of_every_setting_are_refused_or_count_as_none() {
 const TRACKER: [&str; 4] = ["JIRA_API_TOKEN", "JIRA_BASE_URL", "JIRA_EMAIL", "JIRA_PROJECT_KEY"];
 const MORE_NUMBERS: [&str; 4] = ["BREAKER_FAILURES", "BREAKER_PROBES", "PROVIDER_CONCURRENCY", "REJECTED_MAX_BYTES"];
 const MORE_WORDS: [&str; 3] = ["CLOCK_OFFSET", "ENVIRONMENT", "JIRA_ISSUE_TYPE"];
+
+#[tokio::test]
+async fn a_schedule_of_pulls_names_known_providers_once_and_possible_periods() {
+    for schedule in [
+        "24h",
+        "nexusbank",
+        "nexusbank=",
+        "nexusbank=0s",
+        "nexusbank=59s",
+        "nexusbank=367d",
+        "nexusbank=-1h",
+        "nexusbank=daily",
+        "nexusbank=24h,",
+        "nexusbank=24h,nexusbank=12h",
+        "stranger=24h",
+        "=24h",
+    ] {
+        let ended = refused(&development().env("REPORT_SCHEDULE", schedule)).await;
+        assert_eq!(ended.wrong_settings(), ["REPORT_SCHEDULE"], "{schedule}: {}", ended.stderr);
+        let line = ended.line_about("REPORT_SCHEDULE");
+        let takes = ["provider=period", "nexusbank=24h", "each provider once", "from 1m to 366d"];
+        assert!(line.contains(schedule) && takes.iter().all(|it| line.contains(it)), "{line}");
+    }
+    for schedule in ["nexusbank=24h", " nexusbank = 1m ", "nexusbank=1d 12h"] {
+        let ended = refused(&development().env("REPORT_SCHEDULE", schedule).env("LOG_FORMAT", "xml")).await;
+        assert_eq!(ended.wrong_settings(), ["LOG_FORMAT"], "{schedule}: {}", ended.stderr);
+    }
+}
 
 /// Names that Postgres keeps for itself.
 #[tokio::test]

@@ -41,8 +41,8 @@ pub const NUMBERS: [&str; 8] = [
 pub const URLS: [&str; 4] = ["CARD_SERVICE_URL", "DASHBOARD_URL", "NEXUSBANK_BASE_URL", "PROFILE_SERVICE_URL"];
 pub const ADDRESSES: [&str; 2] = ["INTERNAL_ADDR", "PUBLIC_ADDR"];
 pub const WORDS: [&str; 6] = ["AMOUNT_TOLERANCE", "DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER", "RECON_HOLD"];
-/// Files that may be absent.
-const PATHS: [&str; 1] = ["PRICE_LIST"];
+/// Those that may be absent.
+const OPTIONAL: [&str; 2] = ["PRICE_LIST", "REPORT_SCHEDULE"];
 const SECRETS: [&str; 7] = [
     "API_TOKENS",
     "DATABASE_URL",
@@ -102,7 +102,7 @@ async fn production_refuses_the_development_values_also_when_they_are_set() {
 
 #[tokio::test]
 async fn every_wrong_setting_has_a_line_with_what_it_held_and_what_it_takes() {
-    let not_secret = sorted(&[&DURATIONS, &NUMBERS, &URLS, &ADDRESSES, &WORDS, &PATHS]);
+    let not_secret = sorted(&[&DURATIONS, &NUMBERS, &URLS, &ADDRESSES, &WORDS, &OPTIONAL]);
     let ended = refused(&set(development(), &not_secret, "Non=sense=")).await;
     assert_eq!(ended.wrong_settings(), not_secret, "{}", ended.stderr);
     for name in not_secret {

@@ -4,6 +4,7 @@ mod charges;
 mod files;
 mod hostile;
 mod import;
+mod pulls;
 mod register;
 mod statements;
 

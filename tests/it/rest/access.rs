@@ -32,6 +32,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/mismatches", "reader"),
     ("GET", "/v1/mismatches/{id}", "reader"),
     ("POST", "/v1/reports?provider=nexusbank&kind=register", "operator"),
+    ("POST", "/v1/reports/pull", "operator"),
     ("GET", "/v1/reports", "reader"),
     ("GET", "/v1/reports/{id}", "reader"),
     ("GET", "/v1/reports/{id}/rows", "reader"),

@@ -31,6 +31,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/v1/mismatches"),
     ("get", "/v1/mismatches/{id}"),
     ("post", "/v1/reports"),
+    ("post", "/v1/reports/pull"),
     ("get", "/v1/reports"),
     ("get", "/v1/reports/{id}"),
     ("get", "/v1/reports/{id}/rows"),

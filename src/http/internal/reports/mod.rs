@@ -1,15 +1,20 @@
 //! `/v1/reports`: reports of providers, their rows, and what an operator decides about them.
 
 mod decide;
+mod pull;
 mod read;
 mod upload;
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,6 +23,7 @@ use uuid::Uuid;
 use crate::db::reports;
 use crate::domain::text::{self, form, string_enum};
 use crate::http::AppState;
+use crate::http::problem::ApiError;
 use crate::reconciliation::normalise::row::Kind;
 
 string_enum!(
@@ -49,13 +55,13 @@ pub struct Report {
     provider: String,
     #[schema(value_type = ReportKind)]
     kind: String,
-    /// `nexusbank`, `camt`, or the name of a profile.
+    /// `nexusbank`, `camt`, `pull`, or the name of a profile.
     format: String,
     file_name: Option<String>,
     /// Of the decoded file.
     bytes: i64,
-    /// Of the decoded file, in hexadecimal.
-    sha256: String,
+    /// Of the decoded file, in hexadecimal. Null while a provider's list is read.
+    sha256: Option<String>,
     #[schema(value_type = ReportState)]
     state: String,
     /// Whether it is whole: only then it says what is absent.
@@ -95,7 +101,7 @@ impl From<reports::Report> for Report {
             format: row.format,
             file_name: row.file_name,
             bytes: row.bytes,
-            sha256: hex::encode(row.sha256),
+            sha256: row.sha256.map(hex::encode),
             state: row.state,
             complete: row.complete,
             period_from: row.period_from,
@@ -115,10 +121,22 @@ impl From<reports::Report> for Report {
     }
 }
 
+/// The report as it is now, with its address.
+async fn answer(state: &AppState, id: Uuid, status: StatusCode) -> Result<Response, ApiError> {
+    let report = state.read(async move |connection: &mut PgConnection| reports::get(connection, id).await).await?;
+    let report = Report::from(report.ok_or(ApiError::internal("a stored report is gone"))?);
+    let mut response = (status, Json(report)).into_response();
+    if let Ok(location) = HeaderValue::try_from(format!("/v1/reports/{id}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
 pub fn router() -> OpenApiRouter<Arc<AppState>> {
     let upload = OpenApiRouter::new().routes(routes!(upload::upload)).layer(DefaultBodyLimit::disable());
     OpenApiRouter::new()
         .merge(upload)
+        .routes(routes!(pull::pull))
         .routes(routes!(read::list))
         .routes(routes!(read::get))
         .routes(routes!(read::rows))

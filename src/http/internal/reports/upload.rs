@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures::StreamExt;
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Report, ReportKind};
+use super::{Report, ReportKind, answer};
 use crate::acts::Operator;
 use crate::acts::upload_report::{self, UploadRequest};
 use crate::db::reports;
@@ -27,7 +26,7 @@ use crate::http::problem::{ApiError, FieldError, Kind};
 use crate::reconciliation::ingest::{Bounds, ReceiveError, Received, WAITING, receive};
 use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row;
-use crate::reconciliation::normalise::{Expected, HeaderError, sniff};
+use crate::reconciliation::normalise::{Expected, HeaderError, PULL, sniff};
 
 /// How long the rest of a refused body is read and thrown away.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -101,17 +100,7 @@ pub async fn upload(
         supersedes: asked.supersedes,
     };
     let (id, is_new) = upload_report::run(&state.acts, &operator, request, Arc::new(received)).await?;
-    answer(&state, id, is_new).await
-}
-
-async fn answer(state: &AppState, id: Uuid, is_new: bool) -> Result<Response, ApiError> {
-    let report = state.read(async move |connection: &mut PgConnection| reports::get(connection, id).await).await?;
-    let report = Report::from(report.ok_or(ApiError::internal("a stored report is gone"))?);
-    let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
-    let mut response = (status, Json(report)).into_response();
-    if let Ok(location) = HeaderValue::try_from(format!("/v1/reports/{id}")) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
+    let mut response = answer(&state, id, if is_new { StatusCode::ACCEPTED } else { StatusCode::OK }).await?;
     if !is_new {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
@@ -132,10 +121,14 @@ impl Asked {
     fn read(params: &Params) -> Result<Self, ApiError> {
         params.only(&["provider", "kind", "format", "file_name", "dry_run", "supersedes"])?;
         let required = |pointer: &str| ApiError::field(pointer, "is required");
+        let format = params.read("format", forms::name)?;
+        if format.as_deref() == Some(PULL) {
+            return Err(ApiError::field("/format", "must be that of a file: the service makes pulls itself"));
+        }
         Ok(Self {
             provider: params.read("provider", forms::name)?.ok_or_else(|| required("/provider"))?,
             kind: params.read("kind", forms::word)?.ok_or_else(|| required("/kind"))?,
-            format: params.read("format", forms::name)?,
+            format,
             file_name: params.read("file_name", forms::name)?,
             dry_run: params.read("dry_run", boolean)?.unwrap_or_default(),
             supersedes: params.read("supersedes", |text| uuid(text).ok_or("must be an id".to_owned()))?,

@@ -57,8 +57,8 @@ pub struct Entry {
     first: Option<Transaction>,
     /// Transactions without one: they share what is left of the entry.
     rest: Option<Transaction>,
-    has_details: bool,
-    has_ended_detail: bool,
+    /// The transactions that have begun.
+    details: u64,
     pub has_bad_detail: bool,
 }
 
@@ -140,7 +140,7 @@ impl Entry {
 
     /// Begins a transaction. The one before it is returned if it waited to see whether it is alone.
     pub fn begin_detail(&mut self, place: Place) -> Option<Transaction> {
-        self.has_details = true;
+        self.details += 1;
         self.detail = Some(Detail { place, ..Detail::default() });
         let first = self.first.take()?;
         self.itemised += first.amount;
@@ -159,7 +159,6 @@ impl Entry {
     /// Ends a transaction. None: it has no amount of its own, it waits for the next one, or the entry as a whole is bad or not booked.
     pub fn end_detail(&mut self) -> Option<Result<Transaction, (Place, Problem)>> {
         let detail = self.detail.take()?;
-        let is_first = !std::mem::replace(&mut self.has_ended_detail, true);
         if self.problem().is_some() || !self.is_booked() {
             return None;
         }
@@ -177,7 +176,7 @@ impl Entry {
         if let Some(money) = own.or(instructed) {
             let amount = signed(money.amount, is_credit);
             let transaction = Transaction { place, amount, references, servicer_reference };
-            if is_first && !has_own {
+            if self.details == 1 && !has_own {
                 self.first = Some(transaction);
                 return None;
             }
@@ -204,7 +203,7 @@ impl Entry {
     /// The row of an entry without transactions, or of those that have no amount of their own.
     pub fn rest(&mut self) -> Option<Transaction> {
         let amount = self.amount()?;
-        if !self.has_details {
+        if self.details == 0 {
             let servicer_reference = self.servicer_reference.clone();
             return Some(Transaction { place: self.place, amount, references: Vec::new(), servicer_reference });
         }
@@ -216,7 +215,7 @@ impl Entry {
 
     /// The amounts of entry and transactions if they differ, also with the charges between them.
     pub fn difference(&self) -> Option<(Decimal, Decimal)> {
-        let amount = self.amount().filter(|_| self.has_details && !self.has_bad_detail)?;
+        let amount = self.amount().filter(|_| self.details > 0 && !self.has_bad_detail)?;
         // Banks name the same charge at the entry, at its transactions, or at both.
         let (entry, own, none) = (self.charges.total, self.charged, Decimal::ZERO);
         let adds_up = [none, entry, own, entry + own].iter().any(|charges| self.itemised + charges == amount);

@@ -167,7 +167,7 @@ fn every_version_from_02_to_13_is_read_and_no_other_message() {
 #[test]
 fn a_message_in_an_envelope_of_iso_20022_is_read() {
     let message = document(&statement(1, "0", "-5", &entry("5", "DBIT", "")));
-    let prefixed = message.replace("<", "<c:").replace("<c:/", "</c:").replace("xmlns=", "xmlns:c=");
+    let prefixed = message.replace('<', "<c:").replace("<c:/", "</c:").replace("xmlns=", "xmlns:c=");
     let header = "urn:iso:std:iso:20022:tech:xsd:head.001.001.02";
     for message in [&message, &prefixed] {
         let own =

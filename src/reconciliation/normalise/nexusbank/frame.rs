@@ -23,6 +23,12 @@ const REGISTER: [&str; 10] = [
     "decided_at",
 ];
 
+/// The column names of a register.
+#[must_use]
+pub const fn register_columns() -> &'static [&'static str] {
+    &REGISTER
+}
+
 const CHARGES: [&str; 16] = [
     "line_id",
     "type",

@@ -228,7 +228,7 @@ impl Keys<'_> {
         let kind = self.table.get("kind").and_then(Value::as_str).and_then(|it| it.parse::<Kind>().ok());
         for Needed { fields, takes_default, .. } in NEEDED.iter().filter(|it| Some(it.kind) == kind) {
             let stands_in = |keys: &[String]| fields.iter().any(|it| keys.iter().any(|key| key == it.as_str()));
-            if !stands_in(&columns) && !(*takes_default && stands_in(&defaults)) {
+            if !(stands_in(&columns) || *takes_default && stands_in(&defaults)) {
                 let or = if *takes_default { format!(", or defaults.{}", fields[0]) } else { String::new() };
                 self.wrong(&format!("columns.{}", fields[0]), "not set", &format!("the column that holds it{or}"));
             }

@@ -250,7 +250,10 @@ fn a_wrong_header_lists_the_columns_found_and_expected() {
     assert!(told.contains("the column Soll") && told.contains(",Debit,") && told.contains("expected: "), "{told}");
     let unknown = Expected { format: Some("none"), ..expected };
     let Err(OpenError::Header(error)) = open(&b""[..], &unknown) else { panic!() };
-    assert_eq!(error.detail, "found the format \"none\"; expected one of nexusbank, camt, fjord-register, rhine-fees");
+    assert_eq!(
+        error.detail,
+        "found the format \"none\"; expected one of nexusbank, camt, pull, fjord-register, rhine-fees"
+    );
 }
 
 /// Checks the one error of a profile.

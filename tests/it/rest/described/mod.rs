@@ -81,6 +81,9 @@ fn kind(answer: &Sent) -> &str {
     answer.body["type"].as_str().unwrap_or_default()
 }
 
+/// Refused by their fields for more than a schema says: a period begins before it ends, and ends before now.
+const BEYOND_FORM: [&str; 1] = ["/v1/reports/pull"];
+
 #[tokio::test]
 async fn a_request_that_keeps_to_the_description_is_not_refused_for_its_form_and_every_answer_is_described() {
     let app = app().await;
@@ -94,7 +97,8 @@ async fn a_request_that_keeps_to_the_description_is_not_refused_for_its_form_and
         for _ in 0..if operation.method == "GET" { READS } else { ACTS } {
             let request = operation.request(&mut values, &ids);
             let answer = operation.send(&app, &request).await;
-            let refused = answer.status >= 500 || OF_FORM.contains(&kind(&answer));
+            let is_of_form = OF_FORM.contains(&kind(&answer)) && !BEYOND_FORM.contains(&operation.path.as_str());
+            let refused = answer.status >= 500 || is_of_form;
             let why = if refused { Some("refused for its form".to_owned()) } else { None };
             let why = why.or_else(|| conforms::check(&description, operation, &answer).err());
             found.extend(why.map(|why| format!("{why}: {} {}\n{request}\n{answer}", operation.method, operation.path)));
