@@ -206,3 +206,12 @@ create table mismatch_steps (
 -- A case may be about a row that names no opening, or about a report.
 alter table cases alter column opening_id drop not null;
 create unique index one_case_per_cause_without_opening on cases (kind, cause) where opening_id is null;
+
+-- An event of reconciliation is about a report or a case, and so are its deliveries: they may belong to no opening. A null
+-- `subject` means the opening.
+alter table events alter column opening_id drop not null, add column subject uuid;
+alter table events add constraint an_event_has_a_subject check (opening_id is not null or subject is not null) not valid;
+alter table outbox alter column opening_id drop not null;
+alter table outbox add constraint only_deliveries_have_no_opening
+    check (opening_id is not null or topic = 'deliver_event') not valid;
+alter table outbox_archive alter column opening_id drop not null;

@@ -6,7 +6,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ActError, Acts, Once, Operator, about_opening};
+use super::{ActError, Acts, Once, Operator};
+use crate::db::operator_actions::Action;
 use crate::db::outbox::{self, Discarded};
 use crate::db::{self, operator_actions};
 use crate::domain::Topic;
@@ -18,13 +19,14 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> 
     let work = async move |connection: &mut PgConnection| {
         let discarded = outbox::discard(connection, id, &action.who, &action.reason, action.at).await?;
         if let Discarded::Now(opening, topic) = &discarded {
-            let action = about_opening(action.clone(), *opening, json!({"topic": topic}));
+            let action = Action { opening_id: *opening, detail: json!({"topic": topic}), ..action.clone() };
             operator_actions::insert(connection, &action).await?;
         }
         Ok::<_, sqlx::Error>(discarded)
     };
     if let Once::Now((opening, topic)) = once(db::in_one_commit(&acts.cell.pool, work).await?)? {
-        tracing::info!(opening.id = %opening, outbox.id = %id, topic, "an operator discarded pending work");
+        let opening = opening.map(|it| it.to_string());
+        tracing::info!(opening.id = opening, outbox.id = %id, topic, "an operator discarded pending work");
         // Later work on the same ticket may have waited for this.
         if let Ok(topic) = topic.parse::<Topic>() {
             acts.cell.wakers.relay(topic).notify_one();
@@ -33,16 +35,16 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> 
     Ok(())
 }
 
-/// The opening and the topic of the work that would be ended.
+/// The opening, if any, and the topic of the work that would be ended.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn rehearse(acts: &Acts, _: &Operator, id: Uuid) -> Result<Once<(Uuid, String)>, ActError> {
+pub async fn rehearse(acts: &Acts, _: &Operator, id: Uuid) -> Result<Once<(Option<Uuid>, String)>, ActError> {
     let work = async move |connection: &mut PgConnection| outbox::check(connection, id).await;
     once(db::with_retries(&acts.cell.pool, work).await?)
 }
 
-fn once(discarded: Discarded) -> Result<Once<(Uuid, String)>, ActError> {
+fn once(discarded: Discarded) -> Result<Once<(Option<Uuid>, String)>, ActError> {
     match discarded {
         Discarded::Now(opening, topic) => Ok(Once::Now((opening, topic))),
         Discarded::Already => Ok(Once::Already),

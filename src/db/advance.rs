@@ -207,7 +207,13 @@ impl<'a> Effects<'a> {
         match effect {
             Effect::Send(Command(topic)) => {
                 let (id, lane) = (effect_id(context, opening_id, topic.as_str()), opening.request.market.clone());
-                self.work.push(outbox::NewWork { id, opening_id, topic: *topic, lane, payload: json!({}) });
+                self.work.push(outbox::NewWork {
+                    id,
+                    opening_id: Some(opening_id),
+                    topic: *topic,
+                    lane,
+                    payload: json!({}),
+                });
             }
             Effect::Cancel(topic) => self.cancelled.push((opening_id, *topic)),
             Effect::Emit(kind, snapshot) => {
@@ -230,13 +236,10 @@ impl<'a> Effects<'a> {
 
     fn emit(&mut self, context: &EffectContext, kind: EventType, opening: &Opening, id: Uuid) {
         let data = serde_json::to_value(Resource::from(opening)).unwrap_or_default();
-        self.events.push(events::NewEvent { id, opening_id: opening.id, kind, version: opening.version, data });
-        for sink in &context.sinks {
-            let payload = json!({"event_id": id, "sink": sink});
-            let (topic, lane) = (Topic::DeliverEvent, sink.clone());
-            let id = opening.id.effect(&format!("{topic}/{id}/{sink}"));
-            self.work.push(outbox::NewWork { id, opening_id: opening.id, topic, lane, payload });
-        }
+        let (opening_id, subject, version) = (Some(opening.id), opening.id.0, opening.version);
+        let event = events::NewEvent { id, opening_id, subject, kind, version, data };
+        self.work.extend(event.deliveries(&context.sinks));
+        self.events.push(event);
     }
 
     /// The openings of new cases with the case's number within its opening. The number makes the event's id: a hash of
@@ -294,7 +297,7 @@ fn for_tracker(ticket: &tickets::Changed) -> outbox::NewWork {
     let topic = if *opened { Topic::OpenTicket } else { Topic::CloseTicket };
     outbox::NewWork {
         id: opening_id.effect(&format!("{topic}/{kind}/{revision}")),
-        opening_id,
+        opening_id: Some(opening_id),
         topic,
         lane: String::new(),
         payload: json!({"kind": kind, "revision": revision, "why": why}),

@@ -162,6 +162,42 @@ pub async fn insert_of_reports(connection: &mut PgConnection, cases: &[NewCase],
     Ok(())
 }
 
+/// These cases of reconciliation, each with the class of its mismatch.
+pub async fn of_mismatches(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<(Row, String)>> {
+    let rows = sqlx::query!(
+        r#"-- cases::of_mismatches
+        select c.id, c.opening_id, c.kind, c.ours, c.theirs, c.evidence, c.status, c.reason, c.resolved_by, c.resolved_at,
+               c.created_at, m.class,
+               coalesce((select jsonb_agg(jsonb_build_object('report_id', r.report_id, 'line', r.line)
+                                          order by r.report_id, r.line)
+                           from mismatch_reports r where r.mismatch_id = m.id), '[]') as "report_rows!"
+          from mismatches m join cases c on c.id = m.case_id
+         where m.case_id = any($1)
+         order by c.id"#,
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let row = rows.into_iter().map(|it| {
+        let row = Row {
+            id: it.id,
+            opening_id: it.opening_id,
+            kind: it.kind,
+            ours: it.ours,
+            theirs: it.theirs,
+            evidence: it.evidence,
+            report_rows: it.report_rows,
+            status: it.status,
+            reason: it.reason,
+            resolved_by: it.resolved_by,
+            resolved_at: it.resolved_at,
+            created_at: it.created_at,
+        };
+        (row, it.class)
+    });
+    Ok(row.collect())
+}
+
 /// Closes cases that a later fact or file has settled; those that a person closed stay as they are.
 pub async fn close(connection: &mut PgConnection, ids: &[Uuid], by: &str, why: &str, now: Time) -> sqlx::Result<()> {
     if ids.is_empty() {

@@ -8,30 +8,49 @@
 mod broken;
 
 use chrono::TimeDelta;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Page;
+use super::outbox::NewWork;
 use crate::clock::{MAX_SKEW, Time};
-use crate::domain::{EventType, OpeningId};
+use crate::domain::ids::effect_of;
+use crate::domain::{EventType, OpeningId, Topic};
 
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     /// The same for every delivery, and for a repeated decision after a lost commit.
     pub id: Uuid,
-    pub opening_id: OpeningId,
+    /// The opening that it is about; an erasure of the opening reaches the data.
+    pub opening_id: Option<OpeningId>,
+    pub subject: Uuid,
     pub kind: EventType,
-    /// The opening's version, which orders its events.
+    /// The opening's version, which orders its events; 0 of events about a report or a case.
     pub version: i64,
-    /// The opening as of that version.
+    /// The subject as of then.
     pub data: Value,
+}
+
+impl NewEvent {
+    /// A delivery to each sink. Its id is a function of event and sink, the same when the event is emitted again.
+    pub fn deliveries<'a>(&'a self, sinks: &'a [String]) -> impl Iterator<Item = NewWork> + 'a {
+        let topic = Topic::DeliverEvent;
+        sinks.iter().map(move |sink| NewWork {
+            id: effect_of(self.subject, &format!("{topic}/{}/{sink}", self.id)),
+            opening_id: self.opening_id,
+            topic,
+            lane: sink.clone(),
+            payload: json!({"event_id": self.id, "sink": sink}),
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
 pub struct Event {
     pub id: Uuid,
-    pub opening_id: Uuid,
+    /// An opening, a report or a case.
+    pub subject: Uuid,
     pub kind: String,
     pub data: Value,
     pub at: Time,
@@ -49,26 +68,28 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewEvent], now: Tim
         return Ok(());
     }
     let ids: Vec<Uuid> = events.iter().map(|it| it.id).collect();
-    let openings: Vec<Uuid> = events.iter().map(|it| it.opening_id.0).collect();
+    let openings: Vec<Option<Uuid>> = events.iter().map(|it| it.opening_id.map(|id| id.0)).collect();
+    let subjects: Vec<Uuid> = events.iter().map(|it| it.subject).collect();
     let kinds: Vec<String> = events.iter().map(|it| it.kind.to_string()).collect();
     let versions: Vec<i64> = events.iter().map(|it| it.version).collect();
     let data: Vec<Value> = events.iter().map(|it| it.data.clone()).collect();
     sqlx::query!(
         r#"-- events::insert
         with new as (
-            insert into events (id, opening_id, type, version, data, at)
-            select id, opening_id, type, version, data, $6
-              from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::jsonb[])
-                as n(id, opening_id, type, version, data)
+            insert into events (id, opening_id, subject, type, version, data, at)
+            select id, opening_id, nullif(subject, opening_id), type, version, data, $6
+              from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::jsonb[], $7::uuid[])
+                as n(id, opening_id, type, version, data, subject)
             returning id, at, version
         )
         insert into events_without_position (event_id, at, version) select id, at, version from new"#,
         &ids,
-        &openings,
+        &openings as &[Option<Uuid>],
         &kinds,
         &versions,
         &data,
         now,
+        &subjects,
     )
     .execute(connection)
     .await?;
@@ -123,7 +144,7 @@ pub async fn list(connection: &mut PgConnection, page: Page<i64>) -> sqlx::Resul
     // Plan: the inner limit makes the planner look each event up by id instead of reading all events for a join.
     let rows = sqlx::query!(
         r#"-- events::list
-        select p.position, e.id, e.opening_id, e.type as kind, e.data, e.at
+        select p.position, e.id, coalesce(e.subject, e.opening_id) as "subject!", e.type as kind, e.data, e.at
           from (select position, event_id from event_positions where position > $1 order by position limit $2) as p
          cross join lateral (select * from events where id = p.event_id limit 1) as e
          order by p.position"#,
@@ -133,7 +154,7 @@ pub async fn list(connection: &mut PgConnection, page: Page<i64>) -> sqlx::Resul
     .fetch_all(connection)
     .await?;
     let events = rows.into_iter().map(|row| {
-        let event = Event { id: row.id, opening_id: row.opening_id, kind: row.kind, data: row.data, at: row.at };
+        let event = Event { id: row.id, subject: row.subject, kind: row.kind, data: row.data, at: row.at };
         (row.position, event)
     });
     Ok(events.collect())
@@ -143,22 +164,25 @@ pub async fn get(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Ve
     sqlx::query_as!(
         Event,
         r#"-- events::get
-        select id, opening_id, type as kind, data, at from events where id = any($1)"#,
+        select id, coalesce(subject, opening_id) as "subject!", type as kind, data, at from events where id = any($1)"#,
         ids,
     )
     .fetch_all(connection)
     .await
 }
 
-/// Erases personal data in an opening's events; later readers see that it was erased.
+/// Erases personal data in the events about an opening; later readers see that it was erased. The values of a case go whole.
 pub async fn erase(connection: &mut PgConnection, opening: OpeningId, scrub: &Value) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- events::erase
         update events
-           set data = data || $2 || case when data ->> 'reason' is null then '{"reason": null}'::jsonb else '{}' end
+           set data = case when type = $3 then data || '{"ours": {}, "theirs": {}}'
+                           else data || $2 || case when data ->> 'reason' is null then '{"reason": null}'::jsonb else '{}' end
+                       end
          where opening_id = $1"#,
         opening.0,
         scrub,
+        EventType::CaseOpened.as_str(),
     )
     .execute(connection)
     .await?;

@@ -1,6 +1,7 @@
 //! `mismatches`, `mismatch_reports`, `mismatch_steps`: one finding about one subject and aspect, and what became of it.
 
 mod list;
+mod supersede;
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use crate::clock::Time;
 
 pub use self::list::{Filter, Listed, Said, get, list, said};
+pub use self::supersede::supersede;
 
 /// A mismatch as it stands.
 #[derive(Clone, Debug, PartialEq)]

@@ -20,7 +20,8 @@ use crate::domain::{OpeningId, StateName, Topic};
 pub struct NewWork {
     /// The Idempotency-Key, the same for every repeat.
     pub id: Uuid,
-    pub opening_id: OpeningId,
+    /// None: the delivery of an event about a report, or about a case without an opening.
+    pub opening_id: Option<OpeningId>,
     pub topic: Topic,
     /// The lane, which isolates it from other work: the market, or the sink. Empty: none.
     pub lane: String,
@@ -34,7 +35,7 @@ pub async fn insert(connection: &mut PgConnection, work: &[NewWork], now: Time) 
         return Ok(());
     }
     let ids: Vec<Uuid> = work.iter().map(|it| it.id).collect();
-    let openings: Vec<Uuid> = work.iter().map(|it| it.opening_id.0).collect();
+    let openings: Vec<Option<Uuid>> = work.iter().map(|it| it.opening_id.map(|id| id.0)).collect();
     let topics: Vec<String> = work.iter().map(|it| it.topic.to_string()).collect();
     let lanes: Vec<&str> = work.iter().map(|it| it.lane.as_str()).collect();
     let payloads: Vec<Value> = work.iter().map(|it| it.payload.clone()).collect();
@@ -45,7 +46,7 @@ pub async fn insert(connection: &mut PgConnection, work: &[NewWork], now: Time) 
           from unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $6::text[])
             as n(id, opening_id, topic, payload, lane)"#,
         &ids,
-        &openings,
+        &openings as &[Option<Uuid>],
         &topics,
         &payloads,
         now,
@@ -89,7 +90,8 @@ pub async fn cancel(connection: &mut PgConnection, left: &[(OpeningId, Topic)]) 
 #[derive(Clone, Debug)]
 pub struct Claimed {
     pub id: Uuid,
-    pub opening_id: Uuid,
+    /// None: as of [`NewWork`].
+    pub opening_id: Option<Uuid>,
     /// Data that is not in the opening.
     pub payload: Value,
     /// Unusable answers and errors of our own so far.

@@ -48,6 +48,10 @@ string_enum!(
         Failed = "account_opening.failed",
         /// Two sides disagree; a case is open.
         Contradiction = "account_opening.contradiction",
+        /// A report was read and applied.
+        ReportFinished = "reconciliation.report_finished",
+        /// A report differs from what the service holds; a person decides.
+        CaseOpened = "reconciliation.case_opened",
     }
 );
 

@@ -86,11 +86,17 @@ impl OpeningId {
     /// is SHA-256 of id and name.
     #[must_use]
     pub fn effect(self, name: &str) -> Uuid {
-        let hash = Sha256::new().chain_update(self.0).chain_update(name).finalize();
-        let mut bytes = self.0.into_bytes();
-        bytes[6..].copy_from_slice(&hash[..10]);
-        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+        effect_of(self.0, name)
     }
+}
+
+/// The id of the effect `name` of an opening, report or case: see [`OpeningId::effect`].
+#[must_use]
+pub fn effect_of(id: Uuid, name: &str) -> Uuid {
+    let hash = Sha256::new().chain_update(id).chain_update(name).finalize();
+    let mut bytes = id.into_bytes();
+    bytes[6..].copy_from_slice(&hash[..10]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 uuid_id!(

@@ -42,7 +42,7 @@ impl Kind for Commands {
     }
 
     async fn prepare(&self, connection: &mut PgConnection, claimed: &[Claimed]) -> sqlx::Result<Vec<Option<Command>>> {
-        let ids: Vec<Uuid> = claimed.iter().map(|it| it.opening_id).collect();
+        let ids: Vec<Uuid> = claimed.iter().filter_map(|it| it.opening_id).collect();
         let found = openings::read(connection, &ids).await?;
         let found: HashMap<Uuid, Opening> = found.into_iter().map(|it| (it.id.0, it)).collect();
         let mut customers: HashMap<Uuid, Option<Value>> = HashMap::new();
@@ -52,8 +52,8 @@ impl Kind for Commands {
         let started_at =
             if self.topic == Topic::SubmitRequest { database_starts::noticed_at(connection).await? } else { None };
         let command = |work: &Claimed| {
-            let opening = found.get(&work.opening_id)?.clone();
-            let customer = customers.get(&work.opening_id).cloned().flatten().unwrap_or_default();
+            let opening = found.get(&work.opening_id?)?.clone();
+            let customer = customers.get(&opening.id.0).cloned().flatten().unwrap_or_default();
             let may_have_been_submitted = started_at.is_none_or(|at| opening.created_at < at);
             Some(Command { opening, customer, may_have_been_submitted })
         };
@@ -113,9 +113,10 @@ impl Kind for Commands {
     /// The result is a fact whether or not the lease still was ours; that the command is dead only if it was.
     fn facts(&self, attempt: &Attempt<Fact>, kept: bool, now: Time) -> Vec<NewFact> {
         let Attempt { work, provider, settled, found } = attempt;
+        let Some(opening) = work.opening_id else { return Vec::new() };
         let new = |suffix: &str, fact: &Fact| {
             let event_id = format!("cmd:{}:{}{suffix}", work.id, work.claims);
-            fact::ours(&self.context.shell.ids, Source::Command, provider, event_id, work.opening_id, fact, now)
+            fact::ours(&self.context.shell.ids, Source::Command, provider, event_id, opening, fact, now)
         };
         let dead = match settled {
             Settled::Dead { class, cause, .. } if kept => {

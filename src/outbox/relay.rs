@@ -319,15 +319,15 @@ const fn label(settled: &Settled) -> (&'static str, &'static str) {
 }
 
 fn log(work: &Claimed, topic: Topic, class: &str, cause: &str, settled: &Settled) {
-    let (opening, outbox) = (work.opening_id, work.id);
+    let (opening, outbox) = (work.opening_id.map(|it| it.to_string()), work.id);
     match settled {
         Settled::Dead { .. } => {
-            tracing::error!(opening.id = %opening, outbox.id = %outbox, %topic, class, cause, "call given up; it is a dead letter");
+            tracing::error!(opening.id = opening, outbox.id = %outbox, %topic, class, cause, "call given up; it is a dead letter");
         }
         // A misconfiguration of ours: waiting does not help, so an operator must see it.
         _ if class == "misconfigured" => {
-            tracing::error!(opening.id = %opening, outbox.id = %outbox, %topic, class, cause, "call refused because of our configuration; retrying");
+            tracing::error!(opening.id = opening, outbox.id = %outbox, %topic, class, cause, "call refused because of our configuration; retrying");
         }
-        _ => tracing::info!(opening.id = %opening, outbox.id = %outbox, %topic, class, cause, "call failed; retrying"),
+        _ => tracing::info!(opening.id = opening, outbox.id = %outbox, %topic, class, cause, "call failed; retrying"),
     }
 }

@@ -53,7 +53,7 @@ impl Ticket {
         let kind = kind(work)?;
         let revision = work.payload["revision"].as_i64()?;
         let why = sanitize(work.payload["why"].as_str().unwrap_or_default());
-        let tracked = tickets.iter().find(|it| it.opening_id == work.opening_id && it.kind == kind.as_str())?.clone();
+        let tracked = tickets.iter().find(|it| it.opening_id == opening.id.0 && it.kind == kind.as_str())?.clone();
         Some(Self { opening: opening.clone(), tracked, kind, revision, why })
     }
 
@@ -99,11 +99,11 @@ impl Kind for Tickets {
     }
 
     async fn prepare(&self, connection: &mut PgConnection, claimed: &[Claimed]) -> sqlx::Result<Vec<Option<Ticket>>> {
-        let ids: Vec<Uuid> = claimed.iter().map(|it| it.opening_id).collect();
+        let ids: Vec<Uuid> = claimed.iter().filter_map(|it| it.opening_id).collect();
         let openings = openings::read(connection, &ids).await?;
         let tracked = tracked::read(connection, &ids).await?;
         let ticket = |work: &Claimed| {
-            let opening = openings.iter().find(|it| it.id.0 == work.opening_id)?;
+            let opening = openings.iter().find(|it| Some(it.id.0) == work.opening_id)?;
             Ticket::of(work, opening, &tracked)
         };
         Ok(claimed.iter().map(ticket).collect())
@@ -135,7 +135,7 @@ impl Kind for Tickets {
     /// Keeps a ticket's key, whether or not the lease still was ours: the ticket is there.
     async fn keep(&self, connection: &mut PgConnection, attempt: &Attempt<String>) -> sqlx::Result<()> {
         let Some((key, kind)) = attempt.found.as_ref().zip(kind(&attempt.work)) else { return Ok(()) };
-        let opening = attempt.work.opening_id;
+        let Some(opening) = attempt.work.opening_id else { return Ok(()) };
         if let Some(other) = tracked::keep_key(connection, opening, kind, key).await? {
             tracing::error!(opening.id = %opening, %kind, keys = ?[other, key.clone()], "a ticket exists more than once at the tracker");
             metrics::tracker_duplicate();
@@ -213,7 +213,7 @@ impl Tickets {
         token: Uuid,
         ticket: &Ticket,
     ) -> Result<Answer<String>, CallError> {
-        let id = (work.opening_id, ticket.kind);
+        let id = (ticket.opening.id.0, ticket.kind);
         let items = self.with_database(async |connection| self.latest(connection, &ticket.opening).await).await?;
         let issue = self.issue(work, ticket, &items);
         let clock = &self.context.shell.clock;

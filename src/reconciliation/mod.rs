@@ -14,12 +14,15 @@
 
 pub mod charges;
 pub mod classify;
+mod events;
 pub mod ingest;
+pub mod masking;
 mod matching;
 pub mod normalise;
 mod pull;
 mod reading;
 mod resolve;
+pub mod resource;
 mod worker;
 
 pub use self::worker::{Reconciled, Reconciler};

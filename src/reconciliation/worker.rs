@@ -37,6 +37,7 @@ use crate::config::ReconciliationSettings;
 use crate::context::Context;
 use crate::db::reports::{self, Claimed, Progress, Stage};
 use crate::db::{WITHIN, conclude};
+use crate::domain::Topic;
 use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
 use crate::shell::Shell;
@@ -112,6 +113,9 @@ impl Worker for Reconciler {
         done.reviewed = reviewed?;
         requested?;
         worked?;
+        if done.found_work() {
+            self.wake_relay();
+        }
         Ok(done)
     }
 }
@@ -120,6 +124,13 @@ impl Reconciler {
     #[must_use]
     pub const fn new(context: Context, settings: ReconciliationSettings, stop: CancellationToken) -> Self {
         Self { context, settings, stop }
+    }
+
+    /// A tick that found work may have told of cases and of a report.
+    fn wake_relay(&self) {
+        if !self.context.cell.effect_context.sinks.is_empty() {
+            self.context.cell.wakers.relay(Topic::DeliverEvent).notify_one();
+        }
     }
 
     async fn review_all(&self) -> sqlx::Result<Reviewed> {
@@ -148,7 +159,8 @@ impl Reconciler {
 
     async fn review(&self) -> sqlx::Result<Reviewed> {
         let Shell { clock, ids, faults } = &self.context.shell;
-        let reviewer = Reviewer { ids, window: self.settings.window, now: clock.now() };
+        let sinks = &self.context.cell.effect_context.sinks;
+        let reviewer = Reviewer { ids, sinks, window: self.settings.window, now: clock.now() };
         let mut connection = self.context.cell.pool.acquire().await?;
         let look = faults.around(NAME, Step::Settle, reviewer.look(&mut connection));
         let result = timeout(WITHIN, look).await;

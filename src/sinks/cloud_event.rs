@@ -10,9 +10,9 @@ pub fn cloud_event(event: &Event) -> Value {
     json!({
         "specversion": "1.0",
         "id": event.id,
-        "source": "/account-openings",
+        "source": if event.kind.starts_with("reconciliation.") { "/reconciliation" } else { "/account-openings" },
         "type": event.kind,
-        "subject": event.opening_id,
+        "subject": event.subject,
         "time": event.at,
         "datacontenttype": "application/json",
         "data": event.data,

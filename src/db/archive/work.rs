@@ -30,7 +30,7 @@ async fn over(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time) ->
                        when 'cancelled' then greatest(o.updated_at, w.retry_from, (w.attempt_log -> -1 ->> 'at')::timestamptz)
                    end <= $1 as due
               from (select * from outbox where id > $2 and id <= $3 order by id limit $5) w
-              join account_openings o on o.id = w.opening_id
+              left join account_openings o on o.id = w.opening_id
         ), waited_for as materialized (
             select id from seen where stays and due is not true and id > $4 order by id limit 1
         ), passed as materialized (
@@ -39,7 +39,7 @@ async fn over(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time) ->
             select id, opening_id from passed where due order by id limit $6
         )
         select array(select id from due order by id) as "ids!",
-               array(select opening_id from due order by id) as "openings!",
+               array(select opening_id from due order by id) as "openings!: Vec<Option<Uuid>>",
                (select id from passed order by id desc limit 1) as passed, (select count(*) from passed) = $5 as "full!""#,
         cutoff,
         stretch.from,
@@ -51,7 +51,7 @@ async fn over(connection: &mut PgConnection, stretch: &Stretch, cutoff: Time) ->
     .fetch_one(connection)
     .await?;
     let due = row.ids.into_iter().zip(row.openings);
-    let due = due.map(|(id, opening)| Candidate { id, opening: Some(opening) }).collect();
+    let due = due.map(|(id, opening)| Candidate { id, opening }).collect();
     Ok(Seen { due, passed: row.passed, full: row.full })
 }
 

@@ -11,7 +11,7 @@ use super::Event;
 pub async fn by_transaction(connection: &mut PgConnection, page: Page<i64>) -> sqlx::Result<Vec<(i64, Event)>> {
     type Columns = (i64, uuid::Uuid, uuid::Uuid, String, serde_json::Value, crate::clock::Time);
     let rows: Vec<Columns> = sqlx::query_as(
-        "select xid::text::bigint, id, opening_id, type, data, at from events
+        "select xid::text::bigint, id, coalesce(subject, opening_id), type, data, at from events
           where xid > $1::text::xid8 and xid < pg_snapshot_xmin(pg_current_snapshot())
           order by xid fetch first $2 rows with ties",
     )
@@ -20,6 +20,6 @@ pub async fn by_transaction(connection: &mut PgConnection, page: Page<i64>) -> s
     .fetch_all(connection)
     .await?;
     let events =
-        rows.into_iter().map(|(xid, id, opening_id, kind, data, at)| (xid, Event { id, opening_id, kind, data, at }));
+        rows.into_iter().map(|(xid, id, subject, kind, data, at)| (xid, Event { id, subject, kind, data, at }));
     Ok(events.collect())
 }

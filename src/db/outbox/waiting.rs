@@ -13,7 +13,7 @@ pub struct Waiting {
     pub id: Uuid,
     pub topic: String,
     pub lane: String,
-    pub opening_id: Uuid,
+    pub opening_id: Option<Uuid>,
     /// The reason for waiting, or the class of the last failure. None: not tried yet.
     pub waits_for: Option<String>,
     pub attempts: i32,
@@ -28,8 +28,8 @@ pub type Place = (Time, Uuid);
 /// The result of a discard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Discarded {
-    /// Cancelled now; its opening and topic.
-    Now(Uuid, String),
+    /// Cancelled now; its opening, if it has one, and topic.
+    Now(Option<Uuid>, String),
     Already,
     /// Not waiting: done, given up or dead.
     WaitsNoLonger,
@@ -104,7 +104,7 @@ pub async fn discard(
 pub async fn check(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Discarded> {
     let work = sqlx::query!(
         r#"-- outbox::check
-        select opening_id as "opening_id!", topic as "topic!", status = 'pending' as "waits!",
+        select opening_id, topic as "topic!", status = 'pending' as "waits!",
                status = 'cancelled' and outcome is not distinct from 'discarded' as "was_discarded!"
           from (select id, opening_id, topic, status, outcome from outbox
                  union all

@@ -16,7 +16,8 @@ fn states_statuses_events_and_tickets_have_the_contracts_words() {
     let expected = "in_progress in_progress in_progress in_progress succeeded succeeded rejected failed";
     assert_eq!(words(&outside).join(" "), expected);
     let events = "started awaiting_provider escalated succeeded completed rejected failed contradiction";
-    let events: Vec<String> = events.split(' ').map(|word| format!("account_opening.{word}")).collect();
+    let mut events: Vec<String> = events.split(' ').map(|word| format!("account_opening.{word}")).collect();
+    events.extend(["report_finished", "case_opened"].map(|word| format!("reconciliation.{word}")));
     assert_eq!(words(EventType::ALL), events);
     let tickets = "AccountOpeningWebhookNotReceived AccountOpeningStepFailed";
     assert_eq!(words(TicketKind::ALL).join(" "), tickets);

@@ -22,7 +22,7 @@ use crate::sinks::cloud_event;
 /// A page of events.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Events {
-    /// CloudEvents 1.0; `data` is the account opening at that time.
+    /// CloudEvents 1.0; `data` is the account opening, report or case at that time.
     #[schema(value_type = Vec<Object>)]
     items: Vec<Value>,
     /// The cursor for the next request, now or later.

@@ -16,13 +16,13 @@ use uuid::Uuid;
 
 use super::auth::SeesWhole;
 use super::forms;
-use super::masking::{masked, masked_differences};
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::{Id, uuid};
 use crate::db::mismatches::{self, Filter, Listed, Said};
 use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
 use crate::reconciliation::classify::{Class, MismatchState};
+use crate::reconciliation::masking::{masked, masked_differences};
 
 /// A row of a report that says a mismatch.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -15,7 +15,6 @@ pub mod fields;
 pub mod flags;
 pub mod forms;
 pub mod json;
-mod masking;
 mod mismatches;
 pub mod openings;
 mod operator_actions;

@@ -37,6 +37,8 @@ use crate::domain::fee::PriceList;
 #[derive(Clone)]
 pub struct Charges {
     pub ids: Ids,
+    /// The names of the sinks that are told of cases.
+    pub sinks: Vec<String>,
     pub provider: String,
     pub prices: Option<Arc<PriceList>>,
     pub rules: Rules,

@@ -16,6 +16,7 @@ use crate::db::charge_lines::{ChargeLine, Key};
 use crate::db::mismatches::{self, Link, Mismatch, NewStep};
 use crate::reconciliation::classify::charges::Judged;
 use crate::reconciliation::classify::{Act, Finding, MismatchState};
+use crate::reconciliation::events;
 use crate::reconciliation::normalise::row::{ChargeType, Kind};
 use crate::reconciliation::resolve::RECONCILIATION;
 
@@ -110,7 +111,8 @@ impl<'a> Findings<'a> {
         cases::insert_of_reports(connection, &changed.opened, now).await?;
         mismatches::write(connection, &changed.mismatches).await?;
         mismatches::link(connection, &changed.links).await?;
-        mismatches::append_steps(connection, &changed.steps, now).await
+        mismatches::append_steps(connection, &changed.steps, now).await?;
+        events::cases_opened(connection, &self.charges.sinks, &changed.opened, now).await
     }
 
     /// Adds rows to the mismatches of their lines.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{RECONCILIATION, SELDOM, step};
 use crate::clock::{Ids, Time};
+use crate::db::advance::EffectContext;
 use crate::db::cases::{self, NewCase};
 use crate::db::inbox::{self, NewFact, Stored};
 use crate::db::mismatches::{self, Mismatch, NewStep};
@@ -18,6 +19,7 @@ use crate::db::reports::Claimed;
 use crate::domain::{Fact, Source};
 use crate::inbox::fact;
 use crate::reconciliation::classify::{Act, Class, Finding, MismatchState};
+use crate::reconciliation::events;
 use crate::reconciliation::normalise::row::{Kind, RegisterRow};
 
 /// A finding, and where it is from.
@@ -36,6 +38,8 @@ pub struct Found {
 /// Writes the findings of a report.
 pub struct Writer<'a> {
     pub ids: &'a Ids,
+    /// The names of the sinks that are told of cases.
+    pub sinks: &'a [String],
     pub report: Uuid,
     pub provider: &'a str,
     pub kind: Kind,
@@ -56,9 +60,10 @@ struct Batch {
 
 impl<'a> Writer<'a> {
     #[must_use]
-    pub fn of(ids: &'a Ids, report: &'a Claimed, now: Time) -> Self {
+    pub fn of(context: &'a EffectContext, report: &'a Claimed, now: Time) -> Self {
         Self {
-            ids,
+            ids: &context.ids,
+            sinks: &context.sinks,
             report: report.id,
             provider: &report.provider,
             kind: report.kind.parse().unwrap_or(Kind::Register),
@@ -98,6 +103,7 @@ impl<'a> Writer<'a> {
         mismatches::write(connection, &batch.mismatches).await?;
         mismatches::link(connection, &batch.links).await?;
         mismatches::append_steps(connection, &batch.steps, self.now).await?;
+        events::cases_opened(connection, self.sinks, &batch.opened, self.now).await?;
         Ok(new.len())
     }
 

@@ -18,6 +18,7 @@ use crate::db::mismatches::{self, Mismatch, NewStep};
 use crate::domain::{Fact, PollOutcome, StateName, Status};
 use crate::reconciliation::classify::register::{Ours, Times, absent, classify, overdue};
 use crate::reconciliation::classify::{Act, Class, Finding, MismatchState};
+use crate::reconciliation::events;
 use crate::reconciliation::matching::register::{Openings, openings_named};
 use crate::reconciliation::normalise::row::RegisterRow;
 
@@ -37,6 +38,8 @@ pub struct Reviewed {
 /// Looks at open mismatches.
 pub struct Reviewer<'a> {
     pub ids: &'a Ids,
+    /// The names of the sinks that are told of cases.
+    pub sinks: &'a [String],
     pub window: TimeDelta,
     pub now: Time,
 }
@@ -69,7 +72,7 @@ impl Reviewer<'_> {
             changed.add(self, it, next);
         }
         let reviewed = changed.reviewed;
-        changed.write(&mut transaction, self.now).await?;
+        changed.write(&mut transaction, self.sinks, self.now).await?;
         transaction.commit().await?;
         Ok(reviewed)
     }
@@ -278,13 +281,14 @@ impl Changed {
         self.opened.push(opened);
     }
 
-    async fn write(self, connection: &mut PgConnection, now: Time) -> sqlx::Result<()> {
+    async fn write(self, connection: &mut PgConnection, sinks: &[String], now: Time) -> sqlx::Result<()> {
         for (case, why) in &self.closed {
             cases::close(connection, &[*case], RECONCILIATION, why, now).await?;
         }
         cases::insert_of_reports(connection, &self.opened, now).await?;
         mismatches::write(connection, &self.mismatches).await?;
-        mismatches::append_steps(connection, &self.steps, now).await
+        mismatches::append_steps(connection, &self.steps, now).await?;
+        events::cases_opened(connection, sinks, &self.opened, now).await
     }
 }
 

@@ -15,9 +15,10 @@ use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::register::{absent, conflicting};
+use crate::reconciliation::events;
 use crate::reconciliation::matching::register::{Asked, File, compare};
 use crate::reconciliation::normalise::row::{Kind, RegisterRow};
-use crate::reconciliation::resolve::{Found, Writer};
+use crate::reconciliation::resolve::{Found, RECONCILIATION, Writer};
 
 /// The most rows that are applied in one commit.
 const BATCH: i64 = 1_000;
@@ -67,7 +68,8 @@ impl Reconciler {
             return Ok(Some((0, 0)));
         };
         let found = found(&mut transaction, &job.file(self.settings.window), &rows).await?;
-        let facts = Writer::of(&self.context.shell.ids, &job.claimed, now).write(&mut transaction, found).await?;
+        let facts =
+            Writer::of(&self.context.cell.effect_context, &job.claimed, now).write(&mut transaction, found).await?;
         let counts = json!(job.counts);
         if !job.commit(transaction, &job.progress(Stage::Apply, position, &counts), now).await? {
             return Ok(None);
@@ -110,7 +112,7 @@ impl Reconciler {
         let mut transaction = connection.begin().await?;
         let again = mismatches::missed_before(&mut transaction, &claimed.provider, claimed.id, &ids).await?;
         let found = batch.iter().filter_map(|it| missing(it, again.contains(&it.id))).collect();
-        let facts = Writer::of(&self.context.shell.ids, claimed, now).write(&mut transaction, found).await?;
+        let facts = Writer::of(&self.context.cell.effect_context, claimed, now).write(&mut transaction, found).await?;
         let counts = json!(job.counts);
         let ours = job.commit(transaction, &job.progress(Stage::Apply, claimed.position, &counts), now).await?;
         Ok(ours.then_some(facts))
@@ -128,8 +130,15 @@ impl Reconciler {
         let mut transaction = connection.begin().await?;
         if claimed.kind == Kind::Register.as_str() {
             mismatches::renew_evidence(&mut transaction, &claimed.provider, claimed.id, now).await?;
+            if claimed.complete {
+                mismatches::supersede(&mut transaction, claimed.id, RECONCILIATION, now).await?;
+            }
         }
         let ours = reports::finish(&mut transaction, claimed.id, job.token, now).await?;
+        if ours {
+            let sinks = &self.context.cell.effect_context.sinks;
+            events::report_finished(&mut transaction, sinks, claimed.id, now).await?;
+        }
         end(transaction, ours).await
     }
 }

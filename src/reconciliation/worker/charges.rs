@@ -53,6 +53,7 @@ impl Reconciler {
         let settings = &self.settings;
         Charges {
             ids: self.context.shell.ids.clone(),
+            sinks: self.context.cell.effect_context.sinks.clone(),
             provider: provider.to_owned(),
             prices: self.context.cell.effect_context.price_list.clone(),
             rules: rules(settings.amount_tolerance, settings.charge_window, settings.settlement_window, self.now()),

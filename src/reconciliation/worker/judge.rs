@@ -108,7 +108,7 @@ impl Reconciler {
         let found = Found { finding, line: 0, opening_id: None, market: None, provider_reference: None, row: None };
         let counts = json!(job.counts);
         let mut transaction = connection.begin().await?;
-        Writer::of(&self.context.shell.ids, claimed, now).write(&mut transaction, vec![found]).await?;
+        Writer::of(&self.context.cell.effect_context, claimed, now).write(&mut transaction, vec![found]).await?;
         let progress = job.progress(Stage::Apply, 0, &counts);
         let ours = reports::checkpoint(&mut transaction, claimed.id, job.token, &progress, now + LEASE).await?
             && reports::hold(&mut transaction, claimed.id, job.token).await?;

@@ -38,7 +38,7 @@ async fn deliveries(app: &TestApp) {
     let opening = app.open().start().await.parse().unwrap();
     let work = |sink: &str| NewWork {
         id: app.state.shell.ids.next(),
-        opening_id: OpeningId(opening),
+        opening_id: Some(OpeningId(opening)),
         topic: Topic::DeliverEvent,
         lane: sink.to_owned(),
         payload: json!({"sink": sink}),

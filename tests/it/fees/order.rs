@@ -172,11 +172,11 @@ async fn take(connection: &mut PgConnection, charges: &Charges, files: &[(File, 
     }
 }
 
-/// The report that mismatches refer to.
+/// The report that mismatches refer to. No worker finished it, so no event tells of it.
 async fn insert_report(connection: &mut PgConnection, file: File) {
     sqlx::query(
         "insert into reports (id, provider, kind, format, bytes, sha256, state, dry_run, received_by, received_at, stage)
-         values ($1, 'nexusbank', 'charges', 'nexusbank', 1, sha256($2::bytea), 'finished', false, 'test', $3, 'done')
+         values ($1, 'nexusbank', 'charges', 'nexusbank', 1, sha256($2::bytea), 'discarded', false, 'test', $3, 'done')
          on conflict do nothing",
     )
     .bind(file.report)
@@ -240,6 +240,7 @@ async fn any_order_overlap_and_split_of_files_ends_in_the_same_balances_and_mism
     let now = "2026-02-02T00:00:00Z".parse().unwrap();
     let charges = Charges {
         ids: app.state.shell.ids.clone(),
+        sinks: Vec::new(),
         provider: "nexusbank".to_owned(),
         prices: app.state.settings.price_list.clone(),
         rules: rules(Decimal::ZERO, TimeDelta::days(45), TimeDelta::days(60), now),
@@ -288,6 +289,7 @@ async fn a_charge_waits_for_its_step_and_becomes_a_case_after_its_window() {
     ];
     let charges = |now: &str| Charges {
         ids: app.state.shell.ids.clone(),
+        sinks: Vec::new(),
         provider: "nexusbank".to_owned(),
         prices: app.state.settings.price_list.clone(),
         rules: rules(Decimal::ZERO, TimeDelta::days(45), TimeDelta::days(5), now.parse().unwrap()),

@@ -159,7 +159,7 @@ async fn a_rehearsed_end_of_a_case_or_of_work_tells_what_is_done_from_what_was_d
     let opening = opening(&id).0;
     assert_eq!(resolve("asked").await.unwrap(), Once::Now(Some(opening)));
     let discard = discard_work::rehearse(acts, &operator(), work).await.unwrap();
-    assert_eq!(discard, Once::Now((opening, "deliver_event".to_owned())));
+    assert_eq!(discard, Once::Now((Some(opening), "deliver_event".to_owned())));
     assert!(matches!(discard_work::rehearse(acts, &operator(), case).await, Err(ActError::NotFound)));
     let nowhere = resolve_case::rehearse(acts, &operator(), work, judgement("asked")).await;
     assert!(matches!(nowhere, Err(ActError::NotFound)));

@@ -1,6 +1,7 @@
 //! Reports of providers: what is received, found, repaired and put in front of a person.
 
 mod charges;
+mod events;
 mod files;
 mod hostile;
 mod import;

@@ -21,6 +21,7 @@ pub async fn check(app: &TestApp) {
     openings_are_counted(app).await;
     every_priced_step_has_its_fees(app).await;
     charged_is_what_the_lines_say(app).await;
+    what_reconciliation_did_is_told(app).await;
     every_event_has_its_place(app).await;
     what_is_refused_is_counted(app).await;
     let ledger = app.world.ledger();
@@ -173,6 +174,23 @@ async fn charged_is_what_the_lines_say(app: &TestApp) {
     .await
     .unwrap();
     assert!(twice.is_empty(), "P26: settled twice: {twice:?}");
+}
+
+/// P11: each report that had its effects, and each case of reconciliation, is told once.
+async fn what_reconciliation_did_is_told(app: &TestApp) {
+    let wrong: Vec<(Option<uuid::Uuid>, i64)> = sqlx::query_as(
+        "select it.id, count(e.id)
+           from (select id, 'reconciliation.report_finished' as type from reports where state = 'finished' and not dry_run
+                  union all
+                 select id, 'reconciliation.case_opened' from cases where evidence = '{}') as it
+           full join events e on e.subject = it.id and e.type = it.type
+          where it.id is not null or e.type like 'reconciliation.%'
+          group by it.id having count(e.id) <> 1 or it.id is null",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert!(wrong.is_empty(), "told so many times: {wrong:?}");
 }
 
 /// P11: every event is shown, or is to be, and once.

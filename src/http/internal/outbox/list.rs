@@ -28,8 +28,8 @@ pub struct WaitingWork {
     /// The market of a command's opening, or the name of a delivery's sink. Empty: work at the ticket tracker.
     #[schema(example = "BE")]
     lane: String,
-    /// The opening that it belongs to.
-    opening_id: Uuid,
+    /// The opening that it belongs to; null of an event about a report, or about a case without an opening.
+    opening_id: Option<Uuid>,
     /// The reason for waiting, or the class of the last failure. Null: not tried yet.
     #[schema(example = "breaker_open")]
     waits_for: Option<String>,

@@ -46,7 +46,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
         ("format" = Option<forms::Name>, Query, description = "`nexusbank`, `camt` or a profile, where it cannot be seen"),
         ("file_name" = Option<forms::Name>, Query, description = "Its name, for people"),
         ("dry_run" = Option<bool>, Query, description = "Read and list it, without any effect"),
-        ("supersedes" = Option<Uuid>, Query, description = "The report that it is sent in place of"),
+        ("supersedes" = Option<Uuid>, Query, description = "The report of the same provider and kind that it is sent in place of"),
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream",
         description = "The file; `Content-Encoding: gzip` is accepted"),
@@ -75,9 +75,7 @@ pub async fn upload(
     }
     let is_gzip = is_gzip(&headers)?;
     if let Some(report) = asked.supersedes {
-        let found =
-            state.read(async move |connection: &mut PgConnection| reports::get(connection, report).await).await?;
-        found.ok_or_else(|| ApiError::field("/supersedes", "must be the id of a report"))?;
+        may_be_superseded(&state, report, &asked).await?;
     }
     let bounds = Bounds { is_gzip, max_bytes: state.settings.reconciliation.report_max_bytes };
     let received = received(body, bounds).await?;
@@ -105,6 +103,20 @@ pub async fn upload(
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// A report that another one is sent in place of: of the same provider and kind, and not without effect.
+async fn may_be_superseded(state: &AppState, report: Uuid, by: &Asked) -> Result<(), ApiError> {
+    let wrong = |detail: &str| ApiError::field("/supersedes", detail);
+    let found = state.read(async move |connection: &mut PgConnection| reports::get(connection, report).await).await?;
+    let found = found.ok_or_else(|| wrong("must be the id of a report"))?;
+    if (found.provider.as_str(), found.kind.as_str()) != (by.provider.as_str(), by.kind.as_str()) {
+        return Err(wrong("must be a report of the same provider and kind"));
+    }
+    if found.dry_run {
+        return Err(wrong("must not be a dry run, which has no effect"));
+    }
+    Ok(())
 }
 
 /// The query of an upload.

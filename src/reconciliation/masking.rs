@@ -1,4 +1,4 @@
-//! IBANs in the values of cases and mismatches, masked for readers.
+//! IBANs in the values of cases and mismatches, masked for readers and subscribers.
 
 use serde_json::Value;
 
