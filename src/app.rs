@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 pub use self::database::{Database, OpenError, unfit};
-pub use self::key::{KeyError, history_key, known_history_key, made_history_key};
+pub use self::key::{KeyError, evidence_key, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
 use crate::context::Context;
 use crate::db::{acquire, price_lists};

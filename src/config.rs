@@ -23,6 +23,7 @@ use crate::domain::chain::HistoryKey;
 use crate::domain::fee::PriceList;
 use crate::domain::policy::MAX_JITTER;
 use crate::domain::retry::RetryPolicy;
+use crate::domain::signature::EvidenceKey;
 use crate::domain::text::string_enum;
 use crate::outbound::breaker::Rules;
 use crate::provider::nexusbank::NexusBankSettings;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub api_tokens: Vec<Token>,
     /// None: a key is generated and kept in the data directory.
     pub history_key: Option<HistoryKey>,
+    /// None: a key is generated and kept in the data directory.
+    pub evidence_key: Option<EvidenceKey>,
     pub dashboard_url: String,
     pub event_subscribers: Vec<SinkSettings>,
     pub nexusbank: NexusBankSettings,
@@ -171,6 +174,12 @@ impl RawSettings {
             keep_alive: check.duration("KEEP_ALIVE", &self.keep_alive),
             api_tokens: check.secret("API_TOKENS", &self.api_tokens, parse::TOKENS, parse::tokens),
             history_key: history_key(&mut check, self.history_key.as_ref()),
+            evidence_key: check.optional_secret(
+                "EVIDENCE_KEY",
+                self.evidence_key.as_ref(),
+                parse::EVIDENCE_KEY,
+                parse::evidence_key,
+            ),
             dashboard_url: check.url("DASHBOARD_URL", &self.dashboard_url),
             event_subscribers: check.secret(
                 "EVENT_SUBSCRIBERS",
@@ -287,6 +296,9 @@ impl RawSettings {
         }
         if given(self.history_key.as_ref()).is_none() {
             check.wrong("HISTORY_KEY", None, "base64 of 32 bytes (required in production)");
+        }
+        if given(self.evidence_key.as_ref()).is_none() {
+            check.wrong("EVIDENCE_KEY", None, "an Ed25519 key in PKCS#8 PEM (required in production)");
         }
         check.own_value("API_TOKENS", &self.api_tokens, DEVELOPMENT_API_TOKENS);
         self.nexusbank.check_production(check);

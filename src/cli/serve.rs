@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use super::Misconfigured;
-use crate::app::{App, Database, Parts, history_key};
+use crate::app::{App, Database, Parts, evidence_key, history_key};
 use crate::clock::Clock;
 use crate::config::{RawSettings, Settings};
 use crate::reconciliation::normalise::profile::Profiles;
@@ -41,11 +41,15 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(settings: Settings) -> anyhow::Result<(App, Database)> {
+async fn start(mut settings: Settings) -> anyhow::Result<(App, Database)> {
     let database = Database::open(&settings.database).await.map_err(super::refused)?;
     database.check_role(settings.environment).await.map_err(super::refused)?;
     let key = history_key(&database.pool, settings.history_key.as_ref(), &settings.database.data_dir);
     let key = key.await.map_err(super::refused_key)?;
+    let signing =
+        evidence_key(settings.evidence_key.as_ref(), &settings.database.data_dir).map_err(super::refused_key)?;
+    tracing::info!(key.public.sha256 = signing.public().fingerprint(), "evidence is signed with this key");
+    settings.evidence_key = Some(signing);
     if !settings.clock_offset.is_zero() {
         let milliseconds = settings.clock_offset.num_milliseconds();
         tracing::warn!(milliseconds, "CLOCK_OFFSET is set; the service's clock is wrong on purpose");

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use crate::db::read_url;
 use crate::domain::chain::HistoryKey;
 use crate::domain::fee::PriceList;
+use crate::domain::signature::EvidenceKey;
 use crate::domain::text::string_enum;
 use crate::provider::nexusbank;
 use crate::settings::{Checker, given, header_text, list_of, to_delta};
@@ -22,6 +23,8 @@ pub(super) const POSTGRES: &str = "postgres://user:password@host:port/database";
 pub(super) const SCHEMA: &str = "a schema name: lower-case letters, digits and underscores, not starting with a digit, at most 63, not reserved by Postgres";
 pub(super) const TOKENS: &str = "name:token[:reader|caller|operator|admin], comma-separated; each token once";
 pub(super) const HISTORY_KEY: &str = "base64 of 32 bytes, as `openssl rand -base64 32` prints";
+pub(super) const EVIDENCE_KEY: &str =
+    "an Ed25519 key in PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` prints; line breaks may be written as \\n";
 
 string_enum!(
     /// The role of a token; each role includes the ones before it.
@@ -103,6 +106,11 @@ pub(super) fn history_key(text: &str) -> Result<HistoryKey, String> {
     let bytes = STANDARD.decode(text).map_err(|_| "not base64".to_owned())?;
     let key: [u8; 32] = bytes.try_into().map_err(|it: Vec<u8>| format!("{} bytes instead of 32", it.len()))?;
     Ok(HistoryKey::new(&key))
+}
+
+pub(super) fn evidence_key(text: &str) -> Result<EvidenceKey, String> {
+    // A variable often cannot hold a line break.
+    EvidenceKey::from_pem(&text.replace("\\n", "\n")).map_err(|it| it.to_string())
 }
 
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {

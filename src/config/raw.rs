@@ -40,6 +40,10 @@ pub struct RawSettings {
     /// production]
     #[arg(long, env, hide_env_values = true)]
     pub history_key: Option<String>,
+    /// Key that signs evidence: Ed25519 in PKCS#8 PEM, line breaks may be written as \n [default: generated and kept in
+    /// DATA_DIR; required in production]
+    #[arg(long, env, hide_env_values = true)]
+    pub evidence_key: Option<String>,
     /// Base URL of the dashboard; tickets link to {DASHBOARD_URL}/openings/{id}
     #[arg(long, env, default_value = "http://127.0.0.1:8081")]
     pub dashboard_url: String,

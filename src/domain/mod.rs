@@ -20,6 +20,7 @@ pub mod request;
 pub mod resolution;
 pub mod resource;
 pub mod retry;
+pub mod signature;
 pub(crate) mod text;
 pub mod verify;
 

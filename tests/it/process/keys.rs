@@ -3,9 +3,12 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
+use account_opening::domain::signature::EvidenceKey;
+
 use super::external::{execute, migrated};
 use crate::support::process::{Ended, Folder, Program};
 use crate::support::service::ServiceBuilder;
+use crate::support::{KEY as KEY_BYTES, evidence_key};
 
 const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 const OTHER_KEY: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
@@ -75,4 +78,26 @@ async fn a_key_file_that_another_user_owns_or_everybody_reads_is_refused() {
     refused(&quiet.run().await, "is owned by");
     let verify = Program::new(&["verify-history"]).env("DATA_DIR", folder.path().join("data").display().to_string());
     refused(&verify.env("DATABASE_URL", "postgres://user@127.0.0.1:9/x").run().await, "is owned by");
+}
+
+/// The key of evidence is made once and kept, and its file is guarded like that of the history. A key that is set wins.
+#[tokio::test]
+async fn the_key_of_evidence_is_made_kept_and_guarded() {
+    let (serve, folder) = kept().await;
+    let file = folder.path().join("data/evidence.key");
+    let made = std::fs::read_to_string(&file).unwrap();
+    assert!(EvidenceKey::from_pem(&made).is_ok());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let ended = serve.start().await.stop().await;
+    let public = EvidenceKey::from_pem(&made).unwrap().public().fingerprint();
+    assert!(ended.stderr.contains(&public) && !ended.stderr.contains(made.lines().nth(1).unwrap()), "{}", ended.stderr);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), made, "it is kept");
+    let escaped = evidence_key().replace('\n', "\\n");
+    let set = serve.clone().env("EVIDENCE_KEY", escaped).start().await.stop().await;
+    assert!(set.stderr.contains(&EvidenceKey::new(&KEY_BYTES).public().fingerprint()), "{}", set.stderr);
+    let quiet = serve.env("LOG", "error").0;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ended = quiet.run().await;
+    assert_eq!((ended.code(), ended.wrong_settings()), (Some(2), vec!["EVIDENCE_KEY"]), "{}", ended.stderr);
+    assert!(ended.line_about("EVIDENCE_KEY").contains("evidence.key"), "{}", ended.stderr);
 }

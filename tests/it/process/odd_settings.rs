@@ -121,6 +121,7 @@ async fn odd_values_of_every_setting_are_refused_or_count_as_none() {
     let optional = [
         "DATABASE_URL",
         "MIGRATION_DATABASE_URL",
+        "EVIDENCE_KEY",
         "HISTORY_KEY",
         "DATA_DIR",
         "PG_BIN_DIR",

@@ -15,6 +15,7 @@ async fn production() -> Service {
     let serve = serve
         .env("ENVIRONMENT", "production")
         .env("HISTORY_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=")
+        .env("EVIDENCE_KEY", crate::support::evidence_key())
         .env("API_TOKENS", "shop:a-token-of-our-own:admin")
         .env("NEXUSBANK_API_KEY", "a-key-of-our-own")
         .env("NEXUSBANK_WEBHOOK_SECRETS", "whsec_YSBzZWNyZXQgb2Ygb3VyIG93biE=");

@@ -47,6 +47,7 @@ impl Cell {
         ServiceBuilder::on(url, &self.schema)
             .env("ENVIRONMENT", "production")
             .env("HISTORY_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=")
+            .env("EVIDENCE_KEY", crate::support::evidence_key())
             .env("API_TOKENS", format!("shop:{TOKEN}:admin"))
             .env("NEXUSBANK_API_KEY", KEY)
             .env("NEXUSBANK_WEBHOOK_SECRETS", SECRET)

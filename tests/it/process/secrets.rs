@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::support::cluster::fresh_schema;
+use crate::support::evidence_key;
 use crate::support::listen;
 use crate::support::process::{Program, WITHIN, eventually};
 use crate::support::service::{Service, ServiceBuilder};
@@ -31,7 +32,11 @@ const HISTORY_KEY: &str = "aGlzdG9yeS1rZXktaGlzdG9yeS1rZXktaGlzdG9yeS0=";
 
 /// What must be nowhere, in small letters.
 fn forbidden() -> Vec<String> {
-    let secrets = [CANARY, IBAN, &WEBHOOK_SECRET["whsec_".len()..], &SUBSCRIBER_SECRET["whsec_".len()..], HISTORY_KEY];
+    let evidence_key = evidence_key();
+    // Its second line, between those that say what it is.
+    let evidence_key = evidence_key.lines().nth(1).unwrap();
+    let (webhook, subscriber) = (&WEBHOOK_SECRET["whsec_".len()..], &SUBSCRIBER_SECRET["whsec_".len()..]);
+    let secrets = [CANARY, IBAN, webhook, subscriber, HISTORY_KEY, evidence_key];
     let forms = secrets.into_iter().map(str::to_lowercase);
     // As bytes are shown where they are debugged, and as a trace of the wire would have them.
     forms.chain([hex::encode(CANARY), format!("{:?}", CANARY.as_bytes()).replace(['[', ']'], "")]).collect()
@@ -123,6 +128,7 @@ async fn start(format: &str) -> (Service, PgPool) {
         .env("NEXUSBANK_WEBHOOK_SECRETS", WEBHOOK_SECRET)
         .env("EVENT_SUBSCRIBERS", format!("{world}/events|{SUBSCRIBER_SECRET}"))
         .env("HISTORY_KEY", HISTORY_KEY)
+        .env("EVIDENCE_KEY", evidence_key())
         .env("BACKOFF_BASE", "5ms")
         .env("BACKOFF_CAP", "20ms")
         .env("POLL_SCHEDULE", "200ms")

@@ -1,10 +1,11 @@
 //! Settings that are missing, wrong, or do not go together: a line for each, and no secret in any.
 
+use crate::support::evidence_key;
 use crate::support::process::{Ended, Program};
 use crate::support::service::ServiceBuilder;
 
-pub const REQUIRED: [&str; 5] =
-    ["API_TOKENS", "DATABASE_URL", "HISTORY_KEY", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"];
+pub const REQUIRED: [&str; 6] =
+    ["API_TOKENS", "DATABASE_URL", "EVIDENCE_KEY", "HISTORY_KEY", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"];
 pub const DURATIONS: [&str; 21] = [
     "ACK_TIMEOUT",
     "ARCHIVE_AFTER",
@@ -43,9 +44,10 @@ pub const ADDRESSES: [&str; 2] = ["INTERNAL_ADDR", "PUBLIC_ADDR"];
 pub const WORDS: [&str; 6] = ["AMOUNT_TOLERANCE", "DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER", "RECON_HOLD"];
 /// Those that may be absent.
 const OPTIONAL: [&str; 2] = ["PRICE_LIST", "REPORT_SCHEDULE"];
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 8] = [
     "API_TOKENS",
     "DATABASE_URL",
+    "EVIDENCE_KEY",
     "EVENT_SUBSCRIBERS",
     "HISTORY_KEY",
     "MIGRATION_DATABASE_URL",
@@ -92,6 +94,7 @@ async fn production_refuses_the_development_values_also_when_they_are_set() {
         .env("ENVIRONMENT", "production")
         .env("DATABASE_URL", "postgres://user@127.0.0.1:9/x")
         .env("HISTORY_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=")
+        .env("EVIDENCE_KEY", evidence_key())
         .env("API_TOKENS", "shop:a-token-of-our-own,developer:development-token:admin")
         .env("NEXUSBANK_API_KEY", "nexusbank-development-key")
         .env("NEXUSBANK_WEBHOOK_SECRETS", "whsec_YWNjb3VudC1vcGVuaW5nLWRldmVsb3BtZW50");

@@ -34,6 +34,7 @@ use account_opening::context::Context;
 use account_opening::db::{PoolOptions, connect};
 use account_opening::domain::Topic;
 use account_opening::domain::chain::HistoryKey;
+use account_opening::domain::signature::EvidenceKey;
 use account_opening::driver::{Counts, TickError, Worker, tick};
 use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{AppState, internal, public};
@@ -59,7 +60,7 @@ pub use self::subscriber::Subscriber;
 pub use self::webhook::{Webhook, secret};
 pub use self::wire::exchange;
 
-/// The key of every test's history.
+/// The key of every test's history, and the secret of its evidence.
 pub const KEY: [u8; 32] = [7; 32];
 /// An admin's token.
 pub const TOKEN: &str = "admin-token";
@@ -104,6 +105,11 @@ pub struct TestAppBuilder {
     price_list: Option<tempfile::NamedTempFile>,
 }
 
+/// The key of every test's evidence, as its setting.
+pub fn evidence_key() -> String {
+    EvidenceKey::new(&KEY).to_pem().unwrap()
+}
+
 impl TestApp {
     /// A service with the default settings in environment `sandbox`, in a world where the bank decides by hand
     /// ([`Simulator::decide`]).
@@ -119,6 +125,7 @@ impl TestApp {
             "admin:{TOKEN},reader:reader-token:reader,caller:caller-token:caller,operator:operator-token:operator"
         );
         raw.dashboard_url = "https://ops.example".to_owned();
+        raw.evidence_key = Some(evidence_key());
         // Tests say to the minute when polls come.
         raw.poll_jitter = "0%".to_owned();
         TestAppBuilder { raw, through_proxy: false, tracker: None, price_list: None }
