@@ -11,6 +11,7 @@ pub mod discard;
 pub mod discard_work;
 pub mod erase;
 mod error;
+pub mod export_evidence;
 pub mod flags;
 pub mod force_breaker;
 pub mod poll;

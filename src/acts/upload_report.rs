@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::{ActError, Acts, Operator};
 use crate::db::operator_actions::Action;
 use crate::db::reports::NewReport;
-use crate::db::{self, operator_actions};
+use crate::db::{self, operator_actions, report_profiles};
 use crate::reconciliation::ingest::Received;
+use crate::reconciliation::normalise::profile::Profile;
 use crate::reconciliation::normalise::row::{Header, Kind};
 
 #[derive(Clone, Debug)]
@@ -17,8 +18,8 @@ pub struct UploadRequest {
     pub provider: String,
     pub kind: Kind,
     pub format: String,
-    /// The SHA-256 of the profile, where one reads the file.
-    pub profile: Option<Vec<u8>>,
+    /// Where one reads the file.
+    pub profile: Option<Arc<Profile>>,
     pub header: Header,
     pub file_name: Option<String>,
     pub dry_run: bool,
@@ -42,7 +43,7 @@ pub async fn run(
         provider: request.provider,
         kind: request.kind.to_string(),
         format: request.format,
-        profile: request.profile,
+        profile: request.profile.as_ref().and_then(|it| hex::decode(&it.sha256).ok()),
         file_name: request.file_name,
         bytes: i64::try_from(received.bytes).unwrap_or(i64::MAX),
         sha256: received.sha256,
@@ -56,6 +57,9 @@ pub async fn run(
     };
     let work = async move |connection: &mut PgConnection| {
         let (id, is_new) = received.store(connection, &report).await?;
+        if let (true, Some(profile), Some(sha256)) = (is_new, &request.profile, &report.profile) {
+            report_profiles::insert(connection, sha256, &profile.text, action.at).await?;
+        }
         if is_new {
             let detail = serde_json::json!({"provider": report.provider, "kind": report.kind});
             operator_actions::insert(connection, &Action { detail, ..action.clone() }).await?;

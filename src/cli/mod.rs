@@ -4,6 +4,7 @@
 
 mod demo;
 mod dot_env;
+mod evidence;
 mod migrate;
 mod reports;
 mod serve;
@@ -49,6 +50,8 @@ enum Command {
     VerifyHistory(verify_history::Arguments),
     /// Check and import the report files of a provider
     Reports(reports::Arguments),
+    /// Verify the evidence of a report
+    Evidence(evidence::Arguments),
     /// Run only the simulated outside systems: NexusBank, profile service, card issuer, ticket tracker
     Simulator(simulator::Arguments),
 }
@@ -115,6 +118,7 @@ fn run() -> anyhow::Result<()> {
             Command::Migrate(arguments) => migrate::run(&arguments).await,
             Command::VerifyHistory(arguments) => verify_history::run(&arguments).await,
             Command::Reports(arguments) => reports::run(&arguments).await,
+            Command::Evidence(arguments) => evidence::run(&arguments),
             Command::Simulator(arguments) => simulator::run(&arguments).await,
         }
     });

@@ -32,7 +32,7 @@ impl WorkError for sqlx::Error {
 }
 
 /// A connection that goes back to the pool only if its work has ended.
-struct Lent {
+pub(super) struct Lent {
     pooled: PoolConnection<Postgres>,
     ended: bool,
 }
@@ -46,11 +46,11 @@ impl Drop for Lent {
 }
 
 impl Lent {
-    fn new(pooled: PoolConnection<Postgres>) -> Self {
+    pub fn new(pooled: PoolConnection<Postgres>) -> Self {
         Self { pooled, ended: false }
     }
 
-    async fn run<T, E>(mut self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
+    pub async fn run<T, E>(mut self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
         let done = work(&mut self.pooled).await;
         self.ended = true;
         done
@@ -139,6 +139,6 @@ fn is_momentary(error: &impl WorkError, tried: usize) -> bool {
     true
 }
 
-fn late() -> sqlx::Error {
+pub(super) fn late() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer in time"))
 }

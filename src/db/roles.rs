@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
 /// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
 /// an upgrade, did not use.
-const RIGHTS: [(&str, &str); 42] = [
+const RIGHTS: [(&str, &str); 43] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("archive_walks", "select, update (place, began_at)"),
@@ -42,6 +42,7 @@ const RIGHTS: [(&str, &str); 42] = [
     ("report_chunks", "select, insert, update (bytes)"),
     ("report_errors", "select, insert"),
     ("report_pages", "select, insert, delete"),
+    ("report_profiles", "select, insert"),
     ("report_pulls", "select, insert, update"),
     ("report_redactions", "select, insert"),
     ("report_rows", "select, insert, update"),

@@ -15,6 +15,7 @@
 pub mod charges;
 pub mod classify;
 mod events;
+pub mod evidence;
 pub mod ingest;
 pub mod masking;
 mod matching;

@@ -224,5 +224,5 @@ fn versioned(
     if is_older {
         return Previewed::plain(it.n, Class::Revised, "a_newer_version_counts", opening);
     }
-    if now.class == Class::Matched { Previewed::plain(it.n, Class::Revised, now.rule, opening) } else { now }
+    if now.class == Class::Matched { Previewed { class: Class::Revised, ..now } } else { now }
 }

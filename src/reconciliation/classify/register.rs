@@ -71,6 +71,23 @@ impl Times {
     }
 }
 
+/// What a row was classified by, to be classified again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    #[serde(flatten)]
+    pub ours: Ours,
+    /// `RECON_WINDOW` then.
+    pub window: TimeDeltaSeconds,
+}
+
+impl Basis {
+    /// What the row comes to, in a file of these times.
+    #[must_use]
+    pub fn classify(&self, row: &RegisterRow, as_of: Time, received_at: Time) -> Classified {
+        classify(row, &self.ours, Times { as_of, received_at, window: self.window })
+    }
+}
+
 /// A span in seconds, as evidence keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

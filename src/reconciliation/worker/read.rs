@@ -13,6 +13,7 @@ use crate::db::reports::{self, BadRow, Progress, Stage};
 use crate::db::{WITHIN, conclude, mismatches};
 use crate::driver::TickError;
 use crate::faults::Step;
+use crate::reconciliation::classify::register::{Basis, Times};
 use crate::reconciliation::classify::{Class, Classified};
 use crate::reconciliation::matching::register::{self, Asked, Compared};
 use crate::reconciliation::normalise::profile::Profiles;
@@ -235,7 +236,10 @@ async fn classified(
     let by_row = asked.iter().zip(&slice.rows);
     let cases = by_row.clone().filter(|(_, it)| it.classified.is_a_case()).count();
     let located = rows.iter().filter(|(_, it)| matches!(it.row, Row::Register(_)));
-    let rows = located.zip(by_row).map(|((_, located), (asked, it))| new_row(located, asked, it, &known)).collect();
+    let rows = located
+        .zip(by_row)
+        .map(|((_, located), (asked, it))| new_row(located, asked, it, &known, file.times))
+        .collect();
     Ok(Stored { rows, reclassified: slice.conflicts, cases: i64::try_from(cases).unwrap_or_default() })
 }
 
@@ -270,6 +274,7 @@ fn new_row(
     asked: &Asked<'_>,
     compared: &Compared,
     known: &HashSet<(String, String, String)>,
+    times: Times,
 ) -> NewRow {
     let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     let Classified { class, rule, findings } = &compared.classified;
@@ -302,7 +307,7 @@ fn new_row(
         rule,
         opening_id: compared.ours.opening().map(|it| it.id),
         theirs: serde_json::to_value(if erased { row.redacted() } else { row.clone() }).unwrap_or(Value::Null),
-        ours: serde_json::to_value(&compared.ours).ok(),
+        ours: serde_json::to_value(Basis { ours: compared.ours.clone(), window: times.window }).ok(),
         found,
         redacted: erased,
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::support::process::Program;
 
-const COMMANDS: [&str; 7] =
-    ["serve", "demo", "migrate", "verify-history", "simulator", "reports check", "reports import"];
+const COMMANDS: [&str; 8] =
+    ["serve", "demo", "migrate", "verify-history", "simulator", "reports check", "reports import", "evidence verify"];
 const EXAMPLE: &str = include_str!("../../../.env.example");
 
 #[tokio::test]
@@ -60,6 +60,7 @@ async fn help(command: &str) -> String {
         .env("MIGRATION_DATABASE_URL", "postgres://owner:hush-hush@127.0.0.1/x")
         .env("API_TOKENS", "shop:hush-hush")
         .env("HISTORY_KEY", "hush-hush")
+        .env("EVIDENCE_KEY", "hush-hush")
         .env("EVENT_SUBSCRIBERS", "https://example.com|whsec_hush-hush")
         .env("NEXUSBANK_API_KEY", "hush-hush")
         .env("NEXUSBANK_WEBHOOK_SECRETS", "whsec_hush-hush")

@@ -2,6 +2,7 @@
 
 mod charges;
 mod events;
+mod evidence;
 mod files;
 mod hostile;
 mod import;

@@ -38,6 +38,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/reports/{id}/rows", "reader"),
     ("GET", "/v1/reports/{id}/errors", "reader"),
     ("GET", "/v1/reports/{id}/raw", "operator"),
+    ("GET", "/v1/reports/{id}/evidence", "operator"),
     ("POST", "/v1/reports/{id}/release", "operator"),
     ("POST", "/v1/reports/{id}/discard", "operator"),
     ("POST", "/v1/cases/{id}/resolve", "operator"),

@@ -37,6 +37,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/v1/reports/{id}/rows"),
     ("get", "/v1/reports/{id}/errors"),
     ("get", "/v1/reports/{id}/raw"),
+    ("get", "/v1/reports/{id}/evidence"),
     ("post", "/v1/reports/{id}/release"),
     ("post", "/v1/reports/{id}/discard"),
     ("get", "/v1/tickets"),

@@ -1,6 +1,7 @@
 //! `/v1/reports`: reports of providers, their rows, and what an operator decides about them.
 
 mod decide;
+mod evidence;
 mod pull;
 mod read;
 mod upload;
@@ -42,6 +43,7 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(read::rows))
         .routes(routes!(read::errors))
         .routes(routes!(read::raw))
+        .routes(routes!(evidence::evidence))
         .routes(routes!(decide::release))
         .routes(routes!(decide::discard))
 }

@@ -90,7 +90,7 @@ pub async fn upload(
     let request = UploadRequest {
         provider: asked.provider,
         kind: asked.kind,
-        profile: profiles.get(&format).and_then(|it| hex::decode(&it.sha256).ok()),
+        profile: profiles.get(&format),
         format,
         header,
         file_name: asked.file_name,

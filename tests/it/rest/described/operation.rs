@@ -59,8 +59,8 @@ impl Description {
             let methods = item.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters");
             methods.map(|(method, it)| Operation::new(path, method, it)).collect()
         };
-        let speaks_json =
-            |it: &Operation| it.described_body.is_null() == it.body.is_none() && !it.path.ends_with("/raw");
+        let is_file = |it: &Operation| ["/raw", "/evidence"].iter().any(|end| it.path.ends_with(end));
+        let speaks_json = |it: &Operation| it.described_body.is_null() == it.body.is_none() && !is_file(it);
         // A file is no JSON: `reconciliation::files` sends and reads files.
         self.0["paths"].as_object().unwrap().iter().flat_map(of_path).filter(speaks_json).collect()
     }

@@ -1,0 +1,23 @@
+//! `evidence`: what auditors do with the evidence of a report.
+
+mod verify;
+
+use clap::{Args, Subcommand};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check a bundle without a database: its bytes, its signature, and by performing the comparison again
+    Verify(verify::Arguments),
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match &arguments.command {
+        Command::Verify(arguments) => verify::run(arguments),
+    }
+}

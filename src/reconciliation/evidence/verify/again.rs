@@ -1,0 +1,389 @@
+//! Reads the provider's file again, beside the enclosed rows and errors, and classifies each row again.
+//!
+//! All three are in the order of the file, so one walk compares them. A row that an erasure overwrote is passed over.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::contents::{Contents, Lines};
+use super::{Findings, kinds};
+use crate::domain::StateName;
+use crate::reconciliation::classify::Class;
+use crate::reconciliation::evidence::lines::{self, ErrorLine, Redaction, ReportFacts, RowLine};
+use crate::reconciliation::normalise::profile::Profiles;
+use crate::reconciliation::normalise::row::{Kind, Located, Row};
+use crate::reconciliation::normalise::{Ending, Expected, Item, OpenError, ReportError, open};
+
+/// The rule of rows that contradict each other.
+const CONFLICT: &str = "same_key_other_content";
+
+/// What the rows came to.
+#[derive(Default)]
+pub struct Rows {
+    pub read: u64,
+    pub redacted: u64,
+    /// The lines of usable rows, ascending.
+    pub lines: Vec<u64>,
+    /// The openings that rows name, sorted.
+    pub openings: Vec<Uuid>,
+    /// The openings that rows were compared with, each in the state that it was in; sorted.
+    pub held: Vec<(Uuid, StateName)>,
+}
+
+pub fn check(contents: &Contents, report: &ReportFacts, findings: &mut Findings<'_>) -> io::Result<Rows> {
+    let mut walk = Walk {
+        report,
+        file: lines::raw(&report.format),
+        rows: contents.lines(lines::ROWS, findings),
+        errors: contents.lines(lines::ERRORS, findings),
+        redactions: redactions(contents, findings)?,
+        keys: HashMap::new(),
+        counts: BTreeMap::new(),
+        other_errors: false,
+        lost: 0,
+        done: Rows::default(),
+    };
+    walk.all(contents, findings)?;
+    walk.rest(findings)?;
+    walk.conflicts(findings);
+    walk.counts(findings);
+    walk.done.openings.sort_unstable();
+    walk.done.openings.dedup();
+    walk.done.held.sort_unstable();
+    walk.done.held.dedup();
+    Ok(walk.done)
+}
+
+/// Lengths by first byte.
+fn redactions(contents: &Contents, findings: &mut Findings<'_>) -> io::Result<HashMap<u64, u64>> {
+    let mut lines: Lines<'_, Redaction> = contents.lines(lines::REDACTIONS, findings);
+    let mut redactions = HashMap::new();
+    while let Some((_, it)) = lines.next(findings)? {
+        redactions.insert(it.byte, it.length);
+    }
+    Ok(redactions)
+}
+
+/// What the rows of one key say about each other.
+struct Key {
+    digest: [u8; 8],
+    has_another: bool,
+    /// A line of `rows.jsonl` that is classified as a conflict, and one that is not.
+    conflicting: Option<u64>,
+    other: Option<u64>,
+}
+
+struct Walk<'a> {
+    report: &'a ReportFacts,
+    /// The name of the provider's file.
+    file: &'static str,
+    rows: Lines<'a, RowLine>,
+    errors: Lines<'a, ErrorLine>,
+    redactions: HashMap<u64, u64>,
+    keys: HashMap<[u8; 16], Key>,
+    counts: BTreeMap<String, u64>,
+    /// Errors outside of what was overwritten.
+    other_errors: bool,
+    /// Rows that were overwritten and are bad rows now.
+    lost: u64,
+    done: Rows,
+}
+
+impl Walk<'_> {
+    /// The service stopped reading early: the rows are the beginning of the file's.
+    fn is_partial(&self) -> bool {
+        matches!(self.report.state.as_str(), "failed" | "discarded")
+    }
+
+    fn all(&mut self, contents: &Contents, findings: &mut Findings<'_>) -> io::Result<()> {
+        let Some(part) = contents.part(self.file).filter(|_| self.report.sha256.is_some()) else { return Ok(()) };
+        self.digest(contents, findings);
+        let profiles = self.profiles(contents, findings)?;
+        let expected = Expected {
+            kind: Some(self.report.kind),
+            provider: Some(&self.report.provider),
+            format: Some(&self.report.format),
+            profiles: Some(&profiles),
+        };
+        let reading = match open(part, &expected) {
+            Ok(reading) => reading,
+            Err(OpenError::Io(error)) => return Err(error),
+            Err(OpenError::Header(error)) => {
+                self.failed(&error.to_string(), findings);
+                return Ok(());
+            }
+        };
+        for item in reading {
+            match item? {
+                Item::Row(row) if self.redactions.contains_key(&row.byte) => {
+                    self.overwritten(row.byte, false, findings)?;
+                }
+                Item::Error(error) if self.redactions.contains_key(&error.byte) => {
+                    self.overwritten(error.byte, error.is_row, findings)?;
+                }
+                Item::Row(row) => self.row(&row, findings)?,
+                Item::Error(error) => self.error(&error, findings)?,
+                Item::Statement(_) => {}
+                Item::End(ending) => self.end(&ending, findings),
+            }
+        }
+        Ok(())
+    }
+
+    /// Without redactions the enclosed file is the one that was received.
+    fn digest(&self, contents: &Contents, findings: &mut Findings<'_>) {
+        let bytes = contents.entry(self.file).map_or(0, |it| it.size);
+        if bytes != self.report.bytes {
+            findings.of(self.file, format!("is {bytes} bytes long; data/report.json says {}", self.report.bytes));
+        }
+        if self.redactions.is_empty() && contents.digests.get(self.file) != self.report.sha256.as_ref() {
+            findings.of(
+                self.file,
+                "does not have the SHA-256 that data/report.json says, and nothing of it was overwritten",
+            );
+        }
+    }
+
+    /// The enclosed profile under the name of the format.
+    fn profiles(&self, contents: &Contents, findings: &mut Findings<'_>) -> io::Result<Profiles> {
+        let mut profiles = Profiles::default();
+        let Some(sha256) = &self.report.profile_sha256 else { return Ok(profiles) };
+        let Some(bytes) = contents.small(lines::PROFILE, findings)? else { return Ok(profiles) };
+        let text = String::from_utf8_lossy(&bytes);
+        if let Err(errors) = profiles.add(&self.report.format, lines::PROFILE, &text) {
+            for error in errors {
+                findings.of(lines::PROFILE, error.to_string());
+            }
+        }
+        if profiles.get(&self.report.format).is_some_and(|it| it.sha256 != *sha256) {
+            findings.of(lines::PROFILE, "does not have the SHA-256 that data/report.json says");
+        }
+        Ok(profiles)
+    }
+
+    fn failed(&mut self, why: &str, findings: &mut Findings<'_>) {
+        if self.report.state == "failed" && self.report.error.as_deref() != Some(why) {
+            findings.of(self.file, format!("fails with: {why}; data/report.json says another reason"));
+        } else if self.report.state != "failed" {
+            findings.of(self.file, format!("cannot be read again: {why}"));
+        }
+    }
+
+    fn row(&mut self, row: &Located<Row>, findings: &mut Findings<'_>) -> io::Result<()> {
+        self.pass_over_rows(row.byte, findings)?;
+        let Some((line, found)) = self.rows.next_if(|it| it.byte == row.byte, findings)? else {
+            if !self.is_partial() {
+                findings.at(self.file, row.line, format!("is a row that {} lacks", lines::ROWS));
+            }
+            return Ok(());
+        };
+        self.done.read += 1;
+        if found.redacted {
+            findings.at(lines::ROWS, line, "is said to be overwritten, and data/redactions.jsonl does not list it");
+        }
+        let (theirs, digest) = kinds::canonical(&row.row);
+        let place = (found.line, found.length, &found.row_key, found.kind);
+        if place != (row.line, row.len, &row.key, kinds::kind(&row.row)) {
+            let expected = format!("line {}, {} bytes, the key {}", row.line, row.len, row.key);
+            findings.at(lines::ROWS, line, format!("has another place or key than in the provider's file: {expected}"));
+        }
+        if found.theirs != theirs {
+            findings.at(lines::ROWS, line, format!("says of line {} what the provider's file does not say", row.line));
+        }
+        if found.digest != digest {
+            findings.at(lines::ROWS, line, format!("has the digest {}; the row has {digest}", found.digest));
+        }
+        if let Some(why) = self.classified(&row.row, &found) {
+            findings.at(lines::ROWS, line, why);
+        }
+        self.count(line, found, findings);
+        Ok(())
+    }
+
+    /// Compares class and rule; what is wrong with them.
+    fn classified(&self, row: &Row, found: &RowLine) -> Option<String> {
+        let judged = match kinds::judge(row, &found.ours, self.report) {
+            Ok(judged) => judged,
+            Err(why) => return Some(why),
+        };
+        // Only its statement and the settlements know the class of a bank entry: it is read again, and not classified.
+        if found.kind == Kind::Bank && judged.is_none() {
+            return None;
+        }
+        let (class, rule) = (found.class.as_str(), found.rule.as_str());
+        let same_content = |it: &lines::Earlier| it.digest == found.digest;
+        let mut earlier = found.earlier.iter().flatten();
+        let is_it = |expected: Class| judged.is_some_and(|it| it == (expected, rule_of(rule, it.1)));
+        let fits = match class {
+            "CONFLICTING_ROWS" => rule == CONFLICT,
+            "REPEATED" if rule == "same_row_of_this_file" => self.stood_before(found),
+            "REPEATED" => judged.is_none_or(|it| it.1 == rule) && earlier.any(same_content),
+            "REVISED" if rule == "a_newer_version_counts" => earlier.any(|it| !same_content(it)),
+            "REVISED" => is_it(Class::Matched) && earlier.any(|it| !same_content(it)),
+            _ if rule == "judged_with_the_file" => self.is_partial(),
+            _ => class.parse().is_ok_and(is_it),
+        };
+        if fits {
+            return None;
+        }
+        let comes_to = judged.map_or("nothing".to_owned(), |(class, rule)| format!("{class} by {rule}"));
+        Some(format!("is {class} by {rule}; the enclosed values come to {comes_to}"))
+    }
+
+    /// Whether an equal row of the same key stood before it in the file.
+    fn stood_before(&self, found: &RowLine) -> bool {
+        self.keys.get(&short(&found.row_key)).is_some_and(|it| it.digest == digest(found))
+    }
+
+    fn count(&mut self, line: u64, found: RowLine, findings: &mut Findings<'_>) {
+        let n = self.done.lines.len() as u64 + 1;
+        if found.n != n {
+            findings.at(lines::ROWS, line, format!("has the number {}; expected {n}", found.n));
+        }
+        self.done.lines.push(found.line);
+        self.done.openings.extend(found.opening_id);
+        self.done.held.extend(kinds::held(&found.ours));
+        let is_conflicting = found.class == Class::ConflictingRows.as_str();
+        if matches!(found.kind, Kind::Register | Kind::Charges) {
+            let new = digest(&found);
+            let key = self.keys.entry(short(&found.row_key));
+            let key = key.or_insert(Key { digest: new, has_another: false, conflicting: None, other: None });
+            key.has_another |= key.digest != new;
+            if is_conflicting { key.conflicting = Some(line) } else { key.other = Some(line) }
+        }
+        *self.counts.entry(found.class).or_default() += 1;
+    }
+
+    /// A place that an erasure overwrote: its row keeps digest and class.
+    fn overwritten(&mut self, byte: u64, is_bad_now: bool, findings: &mut Findings<'_>) -> io::Result<()> {
+        self.pass_over_rows(byte, findings)?;
+        let Some((line, found)) = self.rows.next_if(|it| it.byte == byte, findings)? else {
+            // A bad row may be overwritten, too.
+            let bad = self.errors.next_if(|it| it.byte == byte, findings)?;
+            if bad.is_none() && !self.is_partial() {
+                findings.of(lines::ROWS, format!("lacks the row at byte {byte}, which was overwritten"));
+            }
+            return Ok(());
+        };
+        self.lost += u64::from(is_bad_now);
+        self.done.redacted += 1;
+        if !found.redacted || self.redactions.get(&byte) != Some(&found.length) {
+            findings.at(lines::ROWS, line, "is not said to be overwritten as data/redactions.jsonl says");
+        }
+        self.count(line, found, findings);
+        Ok(())
+    }
+
+    /// Rows that stand before a place and that the file does not have.
+    fn pass_over_rows(&mut self, byte: u64, findings: &mut Findings<'_>) -> io::Result<()> {
+        while let Some((line, row)) = self.rows.next_if(|it| it.byte < byte, findings)? {
+            findings.at(
+                lines::ROWS,
+                line,
+                format!("is a row at byte {}, where the provider's file has none", row.byte),
+            );
+            self.count(line, row, findings);
+        }
+        Ok(())
+    }
+
+    fn error(&mut self, error: &ReportError, findings: &mut Findings<'_>) -> io::Result<()> {
+        self.other_errors = true;
+        let is_it = |it: &ErrorLine| it.byte == error.byte && it.code == error.problem.code.as_str();
+        let Some((line, found)) = self.errors.next_if(is_it, findings)? else {
+            if !self.is_partial() {
+                let what = format!("has the error {}, which {} lacks", error.problem.code, lines::ERRORS);
+                findings.at(self.file, error.line, what);
+            }
+            return Ok(());
+        };
+        let told = (found.line, &found.field, &found.detail);
+        if told != (error.line, &error.problem.field, &error.problem.detail) {
+            findings.at(lines::ERRORS, line, format!("is told otherwise: {}", error.problem.detail));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, ending: &Ending, findings: &mut Findings<'_>) {
+        if let Some(error) = &ending.failed {
+            return self.failed(&error.to_string(), findings);
+        }
+        if self.is_partial() {
+            return;
+        }
+        let report = self.report;
+        let mut compare = |what: &str, ours: String, found: String| {
+            if ours != found {
+                findings.of(lines::REPORT, format!("says {what} {ours}; the provider's file has {found}"));
+            }
+        };
+        compare("rows", report.rows.to_string(), ending.rows.to_string());
+        compare("bad rows", report.bad_rows.to_string(), ending.bad_rows.saturating_sub(self.lost).to_string());
+        let sums = |it: &[crate::reconciliation::normalise::Sum]| {
+            it.iter().map(|it| format!("{} {}", it.amount, it.currency)).collect::<Vec<_>>().join(", ")
+        };
+        compare("the sums", sums(&report.sums), sums(&ending.sums));
+        // A row that is overwritten is a bad row now, which alone makes no file incomplete.
+        let complete = if self.lost == 0 { ending.is_complete() } else { report.complete && !self.other_errors };
+        compare("complete:", report.complete.to_string(), complete.to_string());
+    }
+
+    fn rest(&mut self, findings: &mut Findings<'_>) -> io::Result<()> {
+        self.pass_over_rows(u64::MAX, findings)?;
+        while let Some((line, error)) = self.errors.next(findings)? {
+            let what =
+                format!("is the error {} at byte {}, which the provider's file does not have", error.code, error.byte);
+            findings.at(lines::ERRORS, line, what);
+        }
+        Ok(())
+    }
+
+    /// Rows of one key with different contents are conflicts, all of them, and no others.
+    fn conflicts(&self, findings: &mut Findings<'_>) {
+        let mut wrong: Vec<(u64, &str)> = Vec::new();
+        for key in self.keys.values() {
+            match (key.has_another, key.conflicting, key.other) {
+                (true, _, Some(line)) => {
+                    wrong.push((line, "is not CONFLICTING_ROWS, and its key stands in the file with other content"));
+                }
+                (false, Some(line), _) => {
+                    wrong.push((line, "is CONFLICTING_ROWS, and its key stands in the file with one content"));
+                }
+                _ => {}
+            }
+        }
+        wrong.sort_unstable();
+        for (line, what) in wrong {
+            findings.at(lines::ROWS, line, what);
+        }
+    }
+
+    /// Counts per class. What is absent is no row.
+    fn counts(&self, findings: &mut Findings<'_>) {
+        let is_class = |name: &str| name.parse::<Class>().is_ok_and(|it| it != Class::MissingExternal);
+        let said = self.report.counts.as_object().into_iter().flatten().filter(|(name, _)| is_class(name));
+        let said: BTreeMap<String, u64> =
+            said.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or_default())).collect();
+        if said != self.counts {
+            findings.of(lines::REPORT, format!("counts {said:?}; the rows are {:?}", self.counts));
+        }
+    }
+}
+
+/// The rule with the life time of the code's own.
+fn rule_of(found: &str, judged: &'static str) -> &'static str {
+    if found == judged { judged } else { "" }
+}
+
+fn short(key: &str) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    *digest.first_chunk::<16>().unwrap_or(&[0; 16])
+}
+
+fn digest(row: &RowLine) -> [u8; 8] {
+    let digest: [u8; 32] = Sha256::digest(row.digest.as_bytes()).into();
+    *digest.first_chunk::<8>().unwrap_or(&[0; 8])
+}
