@@ -9,6 +9,8 @@ COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY .sqlx .sqlx
 COPY migrations migrations
+COPY assets assets
+COPY templates templates
 COPY benches benches
 COPY crates crates
 COPY src src

@@ -41,6 +41,13 @@ impl Ids {
         #[expect(clippy::disallowed_methods, reason = "the one place that draws randomness for the workers")]
         rand::random::<f64>()
     }
+
+    /// 32 random bytes that no other process can guess, for a session's cookie.
+    #[must_use]
+    pub fn secret(&self) -> [u8; 32] {
+        #[expect(clippy::disallowed_methods, reason = "the one place that draws secrets")]
+        rand::random()
+    }
 }
 
 /// The largest id that could have been made within the millisecond of `time`.

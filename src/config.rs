@@ -3,6 +3,7 @@
 //! Each setting is a command-line option and an environment variable. All are read as text and validated together, so
 //! that one start reports every wrong setting: a line each, with the value (unless secret) and the expected form.
 
+mod dashboard;
 mod parse;
 mod raw;
 mod reconciliation;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
+pub use self::dashboard::{DashboardSettings, Mode, REST_PATHS, RawDashboard};
 pub use self::parse::{Role, Token};
 pub use self::raw::{DEVELOPMENT_API_TOKENS, RawDatabase, RawHistory, RawSettings};
 pub use self::reconciliation::{ProfileFile, RawReconciliation, ReconciliationSettings, profile_files};
@@ -74,6 +76,7 @@ pub struct Settings {
     /// None: a key is generated and kept in the data directory.
     pub evidence_key: Option<EvidenceKey>,
     pub dashboard_url: String,
+    pub dashboard: DashboardSettings,
     pub event_subscribers: Vec<SinkSettings>,
     pub nexusbank: NexusBankSettings,
     pub profile_service_url: String,
@@ -164,6 +167,7 @@ impl RawSettings {
         let mut check = Checker::default();
         let database = self.database.check(&mut check);
         let tolerance = check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance);
+        let dashboard_url = check.url("DASHBOARD_URL", &self.dashboard_url);
         let settings = Settings {
             database,
             log: check.with("LOG", &self.log, LogFilter::EXPECTED, parse::log_filter).unwrap_or_default(),
@@ -180,7 +184,8 @@ impl RawSettings {
                 parse::EVIDENCE_KEY,
                 parse::evidence_key,
             ),
-            dashboard_url: check.url("DASHBOARD_URL", &self.dashboard_url),
+            dashboard: self.dashboard.check(&mut check, &dashboard_url),
+            dashboard_url,
             event_subscribers: check.secret(
                 "EVENT_SUBSCRIBERS",
                 &self.event_subscribers,

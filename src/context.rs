@@ -50,6 +50,10 @@ pub struct Policies {
     pub archive_after: TimeDelta,
     /// How long the inbox keeps the key of an archived fact.
     pub inbox_keys_for: TimeDelta,
+    /// How long a session of the dashboard may be idle.
+    pub session_idle: TimeDelta,
+    /// How long a session of the dashboard may last.
+    pub session_max: TimeDelta,
 }
 
 impl Policies {

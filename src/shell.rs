@@ -4,9 +4,10 @@ use sqlx::PgPool;
 
 use crate::clock::{Clock, Ids};
 use crate::db::advance::EffectContext;
+use crate::domain::Topic;
 use crate::driver::Wakers;
 use crate::faults::FaultPoint;
-use crate::outbound::{Gates, PollBudget};
+use crate::outbound::{Gate, Gates, PollBudget};
 use crate::provider::Providers;
 use crate::services::{CardIssuer, ProfileService, Tracker};
 use crate::sinks::Sinks;
@@ -41,4 +42,18 @@ pub struct Outside {
     /// The gates before each call to another system.
     pub gates: Gates,
     pub poll_budget: PollBudget,
+}
+
+impl Outside {
+    /// The gate that a call of an opening's step passes. None: the topic is no step of an opening.
+    #[must_use]
+    pub fn gate_of(&self, topic: Topic, provider: &str) -> Option<Gate> {
+        match topic {
+            Topic::CreateProfile => Some(self.profiles.gate().clone()),
+            Topic::SubmitRequest => Some(self.gates.gate(provider, "submit")),
+            Topic::OpenAccount => Some(self.gates.gate(provider, "open")),
+            Topic::IssueCard => Some(self.cards.gate().clone()),
+            Topic::DeliverEvent | Topic::OpenTicket | Topic::CloseTicket => None,
+        }
+    }
 }

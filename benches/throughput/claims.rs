@@ -114,7 +114,7 @@ impl Claims {
                     .await;
             assert!(found.expect("Postgres answers").is_empty(), "nothing is due");
         }
-        millis(began.elapsed() / LOOKS.into())
+        millis(began.elapsed() / u32::from(LOOKS))
     }
 }
 

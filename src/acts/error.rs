@@ -1,5 +1,6 @@
 //! Why an act was not done.
 
+use crate::db::operator_actions::ONE_ACT_PER_FORM;
 use crate::db::{WorkError, describe};
 use crate::domain::StateName;
 
@@ -18,8 +19,11 @@ pub enum ActError {
     /// Not possible now.
     #[error("{0}")]
     Unavailable(String),
+    /// The dashboard's form was sent before, and its act was done then.
+    #[error("the form was sent before: its act is done")]
+    Repeated,
     #[error("{}", describe(.0))]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// A mistake of the service.
     #[error("{0}")]
     Internal(String),
@@ -29,6 +33,15 @@ impl ActError {
     /// A field by its JSON pointer, and what it takes.
     pub fn field(pointer: &'static str, takes: impl Into<String>) -> Self {
         Self::Field { pointer, takes: takes.into() }
+    }
+}
+
+impl From<sqlx::Error> for ActError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error().and_then(|it| it.constraint()) {
+            Some(ONE_ACT_PER_FORM) => Self::Repeated,
+            _ => Self::Database(error),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod discard;
 pub mod discard_work;
 pub mod erase;
 mod error;
+pub mod export;
 pub mod export_evidence;
 pub mod flags;
 pub mod force_breaker;
@@ -22,9 +23,12 @@ pub mod record_reading;
 pub mod redrive;
 pub mod resolve;
 pub mod resolve_case;
+pub mod reveal;
 pub mod reverify;
 pub mod reverify_all;
 pub mod set_flag;
+pub mod sign_in;
+pub mod sign_out;
 pub mod start;
 pub mod upload_report;
 
@@ -67,6 +71,8 @@ pub struct Acts {
     pub waiting_reads: Arc<Semaphore>,
     /// Cancelled at shutdown, so that no caller is kept waiting.
     pub stopping: CancellationToken,
+    /// The dashboard's form that asks for the act. None: a request that is no form.
+    pub form: Option<Uuid>,
 }
 
 /// An act that changes nothing on its repeat: it is done now (in a rehearsal: would be), or was done before.
@@ -77,6 +83,12 @@ pub enum Once<T> {
 }
 
 impl Acts {
+    /// The acts as this form of the dashboard asks for them: at most one of them is done, also if the form is sent again.
+    #[must_use]
+    pub fn of_form(&self, form: Uuid) -> Self {
+        Self { form: Some(form), ..self.clone() }
+    }
+
     /// The record of an act. Make it before the work, so that every try records the same act.
     fn record(&self, who: &str, action: &str, subject: &impl ToString, reason: String) -> Action {
         Action {
@@ -88,6 +100,7 @@ impl Acts {
             opening_id: None,
             reason,
             detail: json!({}),
+            form: self.form,
         }
     }
 

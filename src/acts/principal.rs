@@ -20,6 +20,11 @@ impl Principal {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
 }
 
 impl From<&Token> for Principal {

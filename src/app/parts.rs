@@ -79,6 +79,7 @@ impl Parts {
             starts: StartBatcher::default(),
             waiting_reads: Arc::new(Semaphore::new(1)),
             stopping: CancellationToken::new(),
+            form: None,
         };
         let state = AppState { acts, webhook_activity, refused_webhooks, metrics };
         Ok(Self { state, context, ingest: ingest_task, refused_webhooks: refused_webhooks_task })
@@ -132,6 +133,8 @@ fn policies(settings: &Settings) -> Policies {
         reconciliation: settings.reconciliation.clone(),
         archive_after: settings.archive_after,
         inbox_keys_for: settings.inbox_keys_for,
+        session_idle: settings.dashboard.session_idle,
+        session_max: settings.dashboard.session_max,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use clap::{Args, FromArgMatches};
 
+use super::dashboard::RawDashboard;
 use super::reconciliation::RawReconciliation;
 use crate::provider::nexusbank::RawNexusBank;
 use crate::services::tracker::RawTracker;
@@ -44,9 +45,11 @@ pub struct RawSettings {
     /// DATA_DIR; required in production]
     #[arg(long, env, hide_env_values = true)]
     pub evidence_key: Option<String>,
-    /// Base URL of the dashboard; tickets link to {DASHBOARD_URL}/openings/{id}
+    /// Base URL of the dashboard, whose path is the prefix of its pages; tickets link to {DASHBOARD_URL}/openings/{id}
     #[arg(long, env, default_value = "http://127.0.0.1:8081")]
     pub dashboard_url: String,
+    #[command(flatten)]
+    pub dashboard: RawDashboard,
     /// Sinks that receive every event: [name=]url|whsec_…, comma-separated; without a name, host, port and path (and a hash
     /// of the URL where several share these) are the name in the queue, metrics and REST [default: none]
     #[arg(long, env, default_value = "", hide_env_values = true, hide_default_value = true)]

@@ -22,14 +22,22 @@ pub struct Action {
     pub opening_id: Option<Uuid>,
     pub reason: String,
     pub detail: Value,
+    /// The dashboard's form that asked for it. Two acts of one form violate [`ONE_ACT_PER_FORM`].
+    pub form: Option<Uuid>,
 }
 
+/// The unique index by which a form that is sent again does nothing.
+pub const ONE_ACT_PER_FORM: &str = "one_act_per_form";
+
 /// Records an action. Idempotent by id, so a retried request records it once.
+///
+/// # Errors
+/// A violation of [`ONE_ACT_PER_FORM`] when another act of the same form was recorded; the caller's commit then fails as a whole.
 pub async fn insert(connection: &mut PgConnection, action: &Action) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- operator_actions::insert
-        insert into operator_actions (id, at, who, action, subject, opening_id, reason, detail)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        insert into operator_actions (id, at, who, action, subject, opening_id, reason, detail, form_id)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         on conflict (id) do nothing"#,
         action.id,
         action.at,
@@ -39,6 +47,7 @@ pub async fn insert(connection: &mut PgConnection, action: &Action) -> sqlx::Res
         action.opening_id,
         action.reason,
         action.detail,
+        action.form,
     )
     .execute(connection)
     .await?;
@@ -49,7 +58,7 @@ pub async fn list(connection: &mut PgConnection, opening: Option<Uuid>, page: Pa
     sqlx::query_as!(
         Action,
         r#"-- operator_actions::list
-        select id, at, who, action, subject, opening_id, reason, detail
+        select id, at, who, action, subject, opening_id, reason, detail, form_id as form
           from operator_actions
          where ($1::uuid is null or opening_id = $1)
            and id < $2
@@ -72,6 +81,45 @@ pub async fn is_recorded(connection: &mut PgConnection, id: Uuid) -> sqlx::Resul
     )
     .fetch_one(connection)
     .await
+}
+
+/// The act that this form asked for, if it was done.
+pub async fn of_form(connection: &mut PgConnection, form: Uuid) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        r#"-- operator_actions::of_form
+        select id from operator_actions where form_id = $1"#,
+        form,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Marks a reveal as shown. Returns whether it was not shown before: on all replicas together that is so once.
+pub async fn show_once(connection: &mut PgConnection, reveal: &Reveal<'_>, now: Time) -> sqlx::Result<bool> {
+    let shown = sqlx::query!(
+        r#"-- operator_actions::show_once
+        update operator_actions set detail = detail || jsonb_build_object('shown_at', $4::timestamptz)
+         where id = $1 and who = $2 and opening_id = $3 and at > $5
+           and action = 'reveal_personal_data' and not detail ? 'shown_at'"#,
+        reveal.act,
+        reveal.who,
+        reveal.opening.0,
+        now,
+        reveal.not_before,
+    )
+    .execute(connection)
+    .await?;
+    Ok(shown.rows_affected() == 1)
+}
+
+/// A recorded reveal of personal data that is to be shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Reveal<'a> {
+    pub act: Uuid,
+    pub who: &'a str,
+    pub opening: OpeningId,
+    /// One that was recorded earlier is not shown any more.
+    pub not_before: Time,
 }
 
 /// Erases the texts of acts on an opening, on its `emptied` facts and cases, and on no opening if they mention its

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
 /// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
 /// an upgrade, did not use.
-const RIGHTS: [(&str, &str); 43] = [
+const RIGHTS: [(&str, &str); 44] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("archive_walks", "select, update (place, began_at)"),
@@ -47,6 +47,7 @@ const RIGHTS: [(&str, &str); 43] = [
     ("report_redactions", "select, insert"),
     ("report_rows", "select, insert, update"),
     ("reports", "select, insert, update"),
+    ("sessions", "select, insert, update, delete"),
     ("tickets", "select, insert, update"),
     ("timers", "select, insert, update, delete"),
     ("webhook_marks", "select, insert, update"),

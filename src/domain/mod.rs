@@ -8,18 +8,21 @@
 
 pub mod bank;
 pub mod chain;
+pub mod compare;
 mod decide;
 pub mod effect;
 pub mod event;
 pub mod fee;
 pub mod flag;
 pub mod ids;
+pub mod next;
 pub mod opening;
 pub mod policy;
 pub mod request;
 pub mod resolution;
 pub mod resource;
 pub mod retry;
+pub mod say;
 pub mod signature;
 pub(crate) mod text;
 pub mod verify;

@@ -1,6 +1,8 @@
-//! The HTTP listeners: the public one accepts webhooks only; the internal one serves callers, operators and machines.
+//! The HTTP listeners: the public one accepts webhooks only; the internal one serves callers, operators and machines, and
+//! people by the dashboard.
 
 pub mod body;
+pub mod dashboard;
 mod head_timer;
 pub mod health;
 mod heart;

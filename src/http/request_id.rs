@@ -33,7 +33,11 @@ pub fn with_request_id(router: Router, ids: Ids) -> Router {
     router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(ids, around))
 }
 
-async fn around(State(ids): State<Ids>, request: Request, next: Next) -> Response {
+/// The id of a request, for its handlers.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub HeaderValue);
+
+async fn around(State(ids): State<Ids>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = given(request.headers()).unwrap_or_else(|| made(&ids));
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -47,6 +51,7 @@ async fn around(State(ids): State<Ids>, request: Request, next: Next) -> Respons
         http.status = Empty,
         duration_ms = Empty,
     );
+    request.extensions_mut().insert(RequestId(id.clone()));
     let response = next.run(request).instrument(span.clone()).await;
     let mut response = span.in_scope(|| with_id(response, &id));
     response.headers_mut().insert(HEADER, id);

@@ -15,7 +15,7 @@ use crate::clock::Time;
 use crate::db::Page;
 use crate::db::inbox::Pending;
 use crate::db::timeline::{self, Item};
-use crate::domain::{Fact, Opening, PollOutcome};
+use crate::domain::{Fact, Opening, PollOutcome, Source};
 use crate::provider::Providers;
 
 /// A page of the timeline, oldest first, with each fact's status word or failure.
@@ -30,25 +30,60 @@ pub async fn list(
     Ok(items)
 }
 
+/// A fact as it was learnt.
+#[derive(Clone, Debug)]
+pub struct Learnt {
+    pub id: Uuid,
+    pub source: Source,
+    pub at: Time,
+    pub fact: Fact,
+}
+
+/// A page of the timeline, newest first, with each fact's status word or failure; and its facts, with the last of each source.
+pub async fn newest(
+    connection: &mut PgConnection,
+    providers: &Providers,
+    opening: &Opening,
+    page: Page<(Time, i32, String)>,
+    sources: &[Source],
+) -> sqlx::Result<(Vec<Item>, Vec<Learnt>)> {
+    let mut items = timeline::list_newest(connection, opening, page).await?;
+    let facts = timeline::facts_and_last(connection, &items, opening, sources).await?;
+    let facts = learnt(providers, &facts);
+    add(&facts, &mut items);
+    Ok((items, facts))
+}
+
 /// Adds to each fact's detail `provider_status`, or `failure` for an unanswered poll.
 pub async fn add_words(connection: &mut PgConnection, providers: &Providers, items: &mut [Item]) -> sqlx::Result<()> {
     let facts = timeline::facts(connection, items).await?;
-    let said: HashMap<Uuid, (&str, Value)> =
-        facts.iter().filter_map(|row| Some((row.id, said(providers, row)?))).collect();
+    add(&learnt(providers, &facts), items);
+    Ok(())
+}
+
+fn add(facts: &[Learnt], items: &mut [Item]) {
+    let said: HashMap<Uuid, (&str, Value)> = facts.iter().filter_map(|it| Some((it.id, said(&it.fact)?))).collect();
     for item in items {
         if let Some((name, word)) = Uuid::try_parse(&item.id).ok().and_then(|id| said.get(&id)) {
             item.detail[*name] = word.clone();
         }
     }
-    Ok(())
 }
 
-/// The name and value that a fact adds. None, if the adapter panics on the body.
-fn said(providers: &Providers, row: &Pending) -> Option<(&'static str, Value)> {
-    let read = catch_unwind(AssertUnwindSafe(|| read::fact(providers, row))).ok()?;
-    match read.ok()?.1 {
+/// The facts that can be read; without those on whose body the adapter panics.
+fn learnt(providers: &Providers, rows: &[Pending]) -> Vec<Learnt> {
+    let read = |row: &Pending| {
+        let read = catch_unwind(AssertUnwindSafe(|| read::fact(providers, row))).ok()?;
+        read.ok().map(|(source, fact)| Learnt { id: row.id, source, at: row.received_at, fact })
+    };
+    rows.iter().filter_map(read).collect()
+}
+
+/// The name and value that a fact adds.
+fn said(fact: &Fact) -> Option<(&'static str, Value)> {
+    match fact {
         Fact::Polled { outcome: PollOutcome::Failed { class }, .. } | Fact::SubmissionUnknown { class } => {
-            Some(("failure", class.into()))
+            Some(("failure", class.as_str().into()))
         }
         fact => fact.report().map(|report| ("provider_status", report.word.as_str().into())),
     }

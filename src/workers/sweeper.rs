@@ -1,7 +1,7 @@
 //! The sweeper deletes expired idempotency keys, makes facts that matched no opening for too long dead letters, empties dead
 //! letters about openings that were erased before they came, adds up changes of the opening counts, gives events their positions,
-//! notices a new start of the database server, cancels work for a tracker that is no longer configured, and moves finished work
-//! to the archives.
+//! notices a new start of the database server, cancels work for a tracker that is no longer configured, deletes sessions that have
+//! ended, and moves finished work to the archives.
 //!
 //! Invariant: each sweep has a connection and commits of its own, so that a failing sweep holds up none of the others. A crash
 //! leaves whole sweeps undone; the next tick does them.
@@ -15,6 +15,7 @@ use sqlx::{Connection as _, PgConnection};
 use crate::clock::Time;
 use crate::context::{Context, Policies};
 use crate::db::archive::{self, Moved};
+use crate::db::sessions::{self, Oldest};
 use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox};
 use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
@@ -26,7 +27,7 @@ const BATCH: i64 = 500;
 const CHANGES: i64 = 10_000;
 
 /// The names of the sweeps in logs and metrics.
-pub const SWEEPS: [&str; 10] = [
+pub const SWEEPS: [&str; 11] = [
     "idempotency_keys",
     "parked_facts",
     "late_letters",
@@ -34,6 +35,7 @@ pub const SWEEPS: [&str; 10] = [
     "event_positions",
     "database_starts",
     "tracker_work",
+    "sessions",
     "archived_facts",
     "archived_keys",
     "archived_work",
@@ -58,6 +60,8 @@ pub struct Swept {
     pub placed: u64,
     /// Starts of the database server recorded.
     pub starts: u64,
+    /// Sessions of the dashboard deleted.
+    pub sessions: u64,
     /// Rows archived.
     pub archived: Archived,
     /// The sweeps that failed.
@@ -83,7 +87,7 @@ impl Counts for Swept {
     fn may_be_more(&self) -> bool {
         let Archived { facts, keys, work } = self.archived;
         // Count changes arrive constantly; only a full batch justifies another tick at once.
-        self.keys + self.parked + self.erased + self.given_up > 0
+        self.keys + self.parked + self.erased + self.given_up + self.sessions > 0
             || self.counted >= CHANGES.unsigned_abs()
             || self.placed >= events::MAX_PLACED
             || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
@@ -124,9 +128,12 @@ impl Worker for Sweeper {
         let placed = round.sweep("event_positions", async |it| events::place(it, now).await).await?;
         let starts = round.sweep("database_starts", async |it| database_starts::notice(it, now).await).await?;
         let given_up = round.sweep("tracker_work", async |it| self.give_up_tracker_work(it, now).await).await?;
+        let Policies { session_idle, session_max, .. } = self.0.policies;
+        let oldest = Oldest::at(now, session_idle, session_max);
+        let sessions = round.sweep("sessions", async |it| sessions::expire(it, oldest, BATCH).await).await?;
         let archived = self.archive(&mut round, now).await?;
         let failed = round.failed;
-        Ok(Swept { keys, parked, erased, counted, given_up, placed, starts, archived, failed })
+        Ok(Swept { keys, parked, erased, counted, given_up, placed, starts, sessions, archived, failed })
     }
 }
 

@@ -140,7 +140,7 @@ async fn a_list_of_what_is_rare_reads_no_more_than_a_bound() {
     sqlx::query("analyze account_openings").execute(&mut *transaction).await.unwrap();
 
     let list = async |connection: &mut PgConnection, states: &[StateName], after| {
-        let filter = Filter { states: Some(states.to_vec()), market: Some("LU".to_owned()), customer_reference: None };
+        let filter = Filter { states: Some(states.to_vec()), market: Some("LU".to_owned()), ..Filter::default() };
         let before = read(connection, "account_openings").await;
         let listed = openings::list(connection, &filter, Page { limit: 50, after }).await.unwrap();
         let ids: Vec<String> = listed.openings.iter().map(|it| it.id.to_string()).collect();

@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "shell"],
     &["inbox", "outbox", "refused_webhooks", "context", "webhook_activity"],
     &["workers", "acts", "reconciliation"],
-    &["http", "dashboard"],
+    &["http"],
     &["app"],
     &["cli"],
     &["lib", "main"],

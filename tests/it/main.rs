@@ -13,6 +13,7 @@ mod answers;
 mod backfill;
 mod contention;
 mod counts;
+mod dashboard;
 mod database;
 mod dead_letters;
 mod deadline;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::read;
 use crate::db::Page;
-use crate::domain::{Opening, StateName};
+use crate::domain::{CustomerType, Opening, StateName};
 
 /// The maximum number of openings examined per page.
 const SCAN: i64 = 10_000;
@@ -20,6 +20,7 @@ pub struct Filter {
     /// Any of these states. None: all states.
     pub states: Option<Vec<StateName>>,
     pub market: Option<String>,
+    pub customer_type: Option<CustomerType>,
     pub customer_reference: Option<String>,
 }
 
@@ -108,6 +109,7 @@ macro_rules! find_among {
                 select id from (select id from looked_at limit (select $6)) as looked_at
                  where (select ($1::text[] is null or o.state = any($1)) and ($2::text is null or o.market = $2)
                                and ($3::text is null or o.customer_reference = $3)
+                               and ($7::text is null or o.customer_type = $7)
                           from account_openings o where o.id = looked_at.id)
                  limit (select $5::bigint)
             )
@@ -121,6 +123,7 @@ macro_rules! find_among {
             $page.after.unwrap_or(Uuid::max()),
             $page.limit,
             SCAN,
+            $filter.customer_type.map(CustomerType::as_str),
         )
         .fetch_all($connection)
         .await

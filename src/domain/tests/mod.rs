@@ -1,9 +1,11 @@
 //! Tests of the business logic against the written rules, with samples and builders. `table.rs`: every state and fact;
 //! `order.rs`: every order; `deadline.rs`: the twelve hours; `chain.rs`: the hash chain; `ids.rs`: the ids of effects;
-//! `fee.rs`: what a step owes; `purity.rs`: no I/O; `words.rs`: the public strings.
+//! `fee.rs`: what a step owes; `next.rs`: what comes next; `compare.rs`: ours beside theirs; `purity.rs`: no I/O;
+//! `words.rs`: the public strings.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod chain;
+mod compare;
 mod deadline;
 mod facts;
 mod fee;
@@ -11,6 +13,7 @@ mod flag;
 mod ids;
 mod inbox;
 mod invariants;
+mod next;
 mod order;
 mod purity;
 mod resolve;

@@ -27,6 +27,19 @@ impl Keyring {
         Self(tokens.iter().map(entry).collect())
     }
 
+    /// The holder of a token, and the token's digest.
+    #[must_use]
+    pub fn sign_in(&self, token: &str) -> Option<([u8; 32], &Principal)> {
+        self.find(token).map(|principal| (digest(token), principal))
+    }
+
+    /// The holder of the token whose digest is bound so.
+    #[must_use]
+    pub fn find_bound(&self, bind: impl Fn(&[u8; 32]) -> [u8; 32], binding: &[u8]) -> Option<&Principal> {
+        let is_it = |token: &[u8; 32]| bool::from(bind(token).ct_eq(binding));
+        self.0.iter().find(|(token, _)| is_it(token)).map(|(_, principal)| principal)
+    }
+
     fn find(&self, token: &str) -> Option<&Principal> {
         let asked = digest(token);
         let mut found = None;

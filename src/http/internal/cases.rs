@@ -1,6 +1,6 @@
 //! `/v1/cases`: disagreements that an operator judges.
 
-mod resolve;
+pub mod resolve;
 
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
-//! The internal listener: REST for callers and operators, its description, and health for machines.
+//! The internal listener: REST for callers and operators, its description, health for machines, and the dashboard for people.
 //!
 //! Handlers extract a request, call an act (`crate::acts`) or read, and answer. Each request runs in a task of its own
 //! (`own_task`).
 
 pub mod auth;
 mod breakers;
-mod cases;
+pub mod cases;
 pub mod cursor;
 mod dead_letters;
 mod docs;
@@ -41,6 +41,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::auth::Keyring;
+use super::dashboard::Dashboard;
 use super::own_task::own_task;
 use super::problem::{method_not_allowed, not_found};
 use super::request_id::with_request_id;
@@ -67,6 +68,7 @@ impl Accepted {
 pub fn router(state: AppState) -> Router {
     let (keyring, ids) = (Keyring::new(&state.settings.api_tokens), state.shell.ids.clone());
     let health = health::router(state.clone());
+    let dashboard = Dashboard::new(state.clone(), keyring.clone());
     let (api, description) = api(state.settings.environment).split_for_parts();
     let api = api
         .with_state(Arc::new(state))
@@ -75,7 +77,7 @@ pub fn router(state: AppState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(keyring, auth::authenticate));
     let open = docs::router(description).merge(health).method_not_allowed_fallback(method_not_allowed);
-    with_request_id(api.merge(open).layer(from_fn(own_task)), ids)
+    with_request_id(dashboard.beside(api.merge(open)).layer(from_fn(own_task)), ids)
 }
 
 /// The routes that need a token. The sandbox is absent in production.

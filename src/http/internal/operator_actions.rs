@@ -43,7 +43,7 @@ pub struct OperatorAction {
 
 impl From<Action> for OperatorAction {
     fn from(row: Action) -> Self {
-        let Action { id, at, who, action, subject, opening_id, reason, detail } = row;
+        let Action { id, at, who, action, subject, opening_id, reason, detail, form: _ } = row;
         Self { id, at, who, action, subject, opening_id, reason, detail }
     }
 }

@@ -97,6 +97,19 @@ impl Params {
         self.0.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
     }
 
+    /// Without the empty ones: a page's form of filters sends its empty fields too.
+    #[must_use]
+    pub fn given(mut self) -> Self {
+        self.0.retain(|(_, value)| !value.is_empty());
+        self
+    }
+
+    /// A parameter as it was given; empty if it was not.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
+    }
+
     /// Reads and checks a parameter.
     ///
     /// # Errors

@@ -148,6 +148,7 @@ impl From<ActError> for ApiError {
                 Kind::WrongState,
                 "the opening has moved on from the expected_version: read it again before you act",
             ),
+            ActError::Repeated => Self::because(Kind::WrongState, "the form was sent before: its act is done"),
             ActError::WrongState(why) => Self::because(Kind::WrongState, why),
             ActError::Field { pointer, takes } => Self::field(pointer, takes),
             ActError::Unavailable(cause) => Self::unavailable(cause),

@@ -6,7 +6,7 @@ use crate::support::service::ServiceBuilder;
 
 pub const REQUIRED: [&str; 6] =
     ["API_TOKENS", "DATABASE_URL", "EVIDENCE_KEY", "HISTORY_KEY", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"];
-pub const DURATIONS: [&str; 21] = [
+pub const DURATIONS: [&str; 23] = [
     "ACK_TIMEOUT",
     "ARCHIVE_AFTER",
     "BACKOFF_BASE",
@@ -25,6 +25,8 @@ pub const DURATIONS: [&str; 21] = [
     "PROVIDER_TIMEOUT",
     "RECON_WINDOW",
     "RETRY_FOR",
+    "SESSION_IDLE",
+    "SESSION_MAX",
     "SETTLEMENT_WINDOW",
     "SHUTDOWN_GRACE",
     "WEBHOOK_TOLERANCE",
@@ -41,7 +43,8 @@ pub const NUMBERS: [&str; 8] = [
 ];
 pub const URLS: [&str; 4] = ["CARD_SERVICE_URL", "DASHBOARD_URL", "NEXUSBANK_BASE_URL", "PROFILE_SERVICE_URL"];
 pub const ADDRESSES: [&str; 2] = ["INTERNAL_ADDR", "PUBLIC_ADDR"];
-pub const WORDS: [&str; 6] = ["AMOUNT_TOLERANCE", "DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER", "RECON_HOLD"];
+pub const WORDS: [&str; 7] =
+    ["AMOUNT_TOLERANCE", "DASHBOARD", "DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER", "RECON_HOLD"];
 /// Those that may be absent.
 const OPTIONAL: [&str; 2] = ["PRICE_LIST", "REPORT_SCHEDULE"];
 const SECRETS: [&str; 8] = [

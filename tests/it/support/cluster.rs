@@ -66,7 +66,11 @@ pub async fn proxy(url: &str) -> Proxy {
 
 /// Where the database with this URL listens.
 pub fn link(url: &str) -> Link {
-    let options: PgConnectOptions = url.parse().unwrap();
+    link_of(&url.parse().unwrap())
+}
+
+/// Where the database of these options listens.
+pub fn link_of(options: &PgConnectOptions) -> Link {
     let folder = options.get_socket().cloned().or_else(|| Some(PathBuf::from(options.get_host())));
     match folder.filter(|it| it.is_absolute()) {
         Some(folder) => Link::Socket(folder.join(format!(".s.PGSQL.{}", options.get_port()))),

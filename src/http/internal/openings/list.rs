@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::db::openings::{self, Filter};
 use crate::domain::resource::Resource;
-use crate::domain::{StateName, Status};
+use crate::domain::{CustomerType, StateName, Status};
 use crate::http::AppState;
 use crate::http::internal::cursor::Key;
 use crate::http::internal::forms::{self, Country, CustomerText};
@@ -27,6 +27,7 @@ use crate::http::problem::ApiError;
         ("status" = Option<Status>, Query, description = "Openings in this status"),
         ("state" = Option<StateName>, Query, description = "Openings in this state"),
         ("market" = Option<Country>, Query, description = "Openings in this market: ISO 3166 alpha-2"),
+        ("customer_type" = Option<CustomerType>, Query, description = "Openings of this kind of customer"),
         ("customer_reference" = Option<CustomerText>, Query, description = "Openings for this customer"),
         PageQuery<Uuid>,
     ),
@@ -35,17 +36,26 @@ use crate::http::problem::ApiError;
     ),
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Resource>>, ApiError> {
-    params.only(&["status", "state", "market", "customer_reference"])?;
-    let filter = Filter {
-        states: states(params.read("status", forms::word)?, params.read("state", forms::word)?),
-        market: params.read("market", forms::country)?,
-        customer_reference: params.read("customer_reference", forms::customer_text)?,
-    };
+    let filter = filter(&params)?;
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| openings::list(connection, &filter, page).await;
     let listed = state.read(work).await?;
     let items = listed.openings.iter().map(Resource::from).collect();
     Ok(Json(Listing { items, next_cursor: listed.next.as_ref().map(Key::write) }))
+}
+
+/// The filters of a query.
+///
+/// # Errors
+/// 400 or 422 for a parameter that is unknown or wrong.
+pub fn filter(params: &Params) -> Result<Filter, ApiError> {
+    params.only(&["status", "state", "market", "customer_type", "customer_reference"])?;
+    Ok(Filter {
+        states: states(params.read("status", forms::word)?, params.read("state", forms::word)?),
+        market: params.read("market", forms::country)?,
+        customer_type: params.read("customer_type", forms::word)?,
+        customer_reference: params.read("customer_reference", forms::customer_text)?,
+    })
 }
 
 /// The states that match both filters.

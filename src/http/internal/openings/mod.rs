@@ -1,12 +1,12 @@
 //! Account openings: start, read, list, follow, ask the provider now; end one, and erase what has ended.
 
-mod erase;
+pub mod erase;
 mod get;
 mod history;
-mod list;
-mod poll;
+pub mod list;
+pub mod poll;
 mod request;
-mod resolve;
+pub mod resolve;
 mod start;
 mod timeline;
 

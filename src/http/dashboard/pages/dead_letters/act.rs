@@ -1,0 +1,150 @@
+//! `/dead-letters/{id}/redrive` and `/dead-letters/{id}/discard`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use uuid::Uuid;
+
+use crate::acts::{ActError, Once, Operator, discard, redrive};
+use crate::db::dead_letters::{Act, Letter};
+use crate::domain::OpeningId;
+use crate::http::dashboard::act::{ActForm, Acting, done, once};
+use crate::http::dashboard::confirmation::{Confirmation, Input, Rehearsal};
+use crate::http::dashboard::pages::opening::page_of;
+use crate::http::dashboard::parts::words;
+use crate::http::dashboard::{Dashboard, Visit};
+use crate::http::internal::path::Id;
+use crate::http::internal::reason::Reason;
+use crate::http::problem::ApiError;
+
+pub async fn redrive_form(
+    State(dashboard): State<Arc<Dashboard>>,
+    Acting(operator): Acting,
+    visit: Visit,
+    Id(id): Id,
+) -> Result<Response, ApiError> {
+    Page::of(&dashboard, &visit, &operator, id, Act::Redrive).await?.confirmation.answer()
+}
+
+pub async fn discard_form(
+    State(dashboard): State<Arc<Dashboard>>,
+    Acting(operator): Acting,
+    visit: Visit,
+    Id(id): Id,
+) -> Result<Response, ApiError> {
+    Page::of(&dashboard, &visit, &operator, id, Act::Discard).await?.confirmation.answer()
+}
+
+pub async fn redrive(
+    State(dashboard): State<Arc<Dashboard>>,
+    Acting(operator): Acting,
+    visit: Visit,
+    Id(id): Id,
+    form: ActForm<Reason>,
+) -> Result<Response, ApiError> {
+    act(&dashboard, &operator, &visit, id, Act::Redrive, form).await
+}
+
+pub async fn discard(
+    State(dashboard): State<Arc<Dashboard>>,
+    Acting(operator): Acting,
+    visit: Visit,
+    Id(id): Id,
+    form: ActForm<Reason>,
+) -> Result<Response, ApiError> {
+    act(&dashboard, &operator, &visit, id, Act::Discard, form).await
+}
+
+async fn act(
+    dashboard: &Arc<Dashboard>,
+    operator: &Operator,
+    visit: &Visit,
+    id: Uuid,
+    act: Act,
+    form: ActForm<Reason>,
+) -> Result<Response, ApiError> {
+    let page = Page::of(dashboard, visit, operator, id, act).await?;
+    let Reason { reason } = match form.body {
+        Ok(body) => body,
+        Err(refusal) => {
+            return Confirmation { token: form.token, ..page.confirmation }.again(&form.fields, refusal);
+        }
+    };
+    let acts = dashboard.acts.of_form(form.token);
+    let acting = Box::pin(async {
+        match act {
+            Act::Redrive => redrive::run(&acts, operator, id, reason).await,
+            Act::Discard => discard::run(&acts, operator, id, reason).await,
+        }
+    });
+    once(dashboard, form.token, acting).await?;
+    Ok(done(dashboard, &page.back, name(act)))
+}
+
+const fn name(act: Act) -> &'static str {
+    match act {
+        Act::Redrive => "redrive_dead_letter",
+        Act::Discard => "discard_dead_letter",
+    }
+}
+
+struct Page {
+    confirmation: Confirmation,
+    /// The page to go back to, below the prefix.
+    back: String,
+}
+
+impl Page {
+    async fn of(
+        dashboard: &Arc<Dashboard>,
+        visit: &Visit,
+        operator: &Operator,
+        id: Uuid,
+        act: Act,
+    ) -> Result<Self, ApiError> {
+        let rehearsed = match act {
+            Act::Redrive => redrive::rehearse(&dashboard.acts, operator, id).await,
+            Act::Discard => discard::rehearse(&dashboard.acts, operator, id).await,
+        };
+        let back = back(&rehearsed);
+        let layout = dashboard.layout(Some(visit)).at("/openings");
+        let confirmation = Confirmation {
+            act: name(act),
+            title: format!("{} a dead letter", if act == Act::Redrive { "Redrive" } else { "Discard" }),
+            action: layout.url(&format!("/dead-letters/{id}/{}", act.as_str())),
+            rehearsal: vec![Rehearsal::of("", rehearsed, |it| lines(act, &it))?],
+            inputs: vec![Input::reason()],
+            hidden: Vec::new(),
+            confirm: None,
+            button: if act == Act::Redrive { "Redrive" } else { "Discard" },
+            token: dashboard.shell.ids.next(),
+            back: layout.url(&back),
+            layout,
+        };
+        Ok(Self { confirmation, back })
+    }
+}
+
+/// The opening of the letter; without one, the first page.
+fn back(rehearsed: &Result<Once<Letter>, ActError>) -> String {
+    match rehearsed {
+        Ok(Once::Now(Letter { opening_id: Some(opening), .. })) => page_of(OpeningId(*opening)),
+        _ => "/".to_owned(),
+    }
+}
+
+fn lines(act: Act, rehearsed: &Once<Letter>) -> Vec<String> {
+    let Once::Now(letter) = rehearsed else { return vec!["was done before: it changes nothing".to_owned()] };
+    let what = format!("{} ({})", words(&letter.kind), letter.queue);
+    let cause = letter.cause.as_deref().map(words).unwrap_or_default();
+    match act {
+        Act::Redrive => vec![
+            format!("makes {what} pending again, with a fresh count of attempts"),
+            format!("was given up because of: {cause}; the same cause makes it a dead letter again"),
+        ],
+        Act::Discard => {
+            vec![format!("ends {what}: it is not tried again"), format!("was given up because of: {cause}")]
+        }
+    }
+}

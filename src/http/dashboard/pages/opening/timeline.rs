@@ -1,0 +1,110 @@
+//! The timeline as the page shows it: REST's rows one to one, newest first; equal polls in a row are folded.
+
+use serde_json::Value;
+
+use crate::db::timeline::Item;
+use crate::http::dashboard::parts::{Moment, Privacy, words};
+
+/// Fields of a row's detail that its line says already, or that are ids of other rows.
+const SAID: [&str; 10] =
+    ["status", "outcome", "provider_status", "failure", "from", "to", "attempts", "event_id", "inbox_id", "version"];
+/// So many equal polls in a row are folded.
+const FOLDED: usize = 3;
+
+pub struct Entry {
+    pub id: String,
+    pub at: Moment,
+    pub kind: String,
+    /// What happened, in words.
+    pub line: String,
+    /// More about it: name and value.
+    pub more: Vec<(String, String)>,
+    /// A duplicate, or too late to matter.
+    pub is_pale: bool,
+}
+
+/// Rows that stand together: one row, or equal polls in a row.
+pub struct Group {
+    pub entries: Vec<Entry>,
+    /// What the folded rows have in common. None: the row stands open.
+    pub folded: Option<String>,
+}
+
+/// The rows of a page in their groups.
+#[must_use]
+pub fn groups(items: &[Item], privacy: &Privacy) -> Vec<Group> {
+    let same = |a: &Item, b: &Item| a.kind == "poll" && b.kind == "poll" && line(a) == line(b);
+    let group = |items: &[Item]| {
+        let is_folded = items.len() >= FOLDED;
+        let folded = is_folded.then(|| format!("{} equal polls: {}", items.len(), privacy.text(&line(&items[0]))));
+        Group { entries: items.iter().map(|it| entry(it, privacy)).collect(), folded }
+    };
+    items
+        .chunk_by(same)
+        .flat_map(|run| if run.len() >= FOLDED { vec![group(run)] } else { run.chunks(1).map(group).collect() })
+        .collect()
+}
+
+fn entry(item: &Item, privacy: &Privacy) -> Entry {
+    let outcome = item.detail["outcome"].as_str().unwrap_or_default();
+    Entry {
+        id: item.id.clone(),
+        at: item.at.into(),
+        kind: words(&item.kind),
+        line: privacy.text(&line(item)),
+        more: more(item, privacy),
+        is_pale: ["duplicate", "superseded", "obsolete"].contains(&outcome) || item.detail["status"] == "cancelled",
+    }
+}
+
+fn line(item: &Item) -> String {
+    let text = |name: &str| item.detail[name].as_str().unwrap_or_default();
+    let outcome = words(text("outcome"));
+    match item.kind.as_str() {
+        "transition" => {
+            let from = item.detail["from"].as_str().map_or_else(String::new, |from| format!("{} → ", words(from)));
+            format!("{from}{} · {}", words(text("to")), words(text("event")))
+        }
+        "ticket" => format!("{} · {}", text("kind"), text("status")),
+        "case" => format!("{} · {}", words(text("kind")), text("status")),
+        "operator" => joined(&[&words(text("action")), &format!("by {}", text("who")), &outcome]),
+        _ => {
+            let failure = match text("failure") {
+                "" => String::new(),
+                class => format!("no answer: {}", words(class)),
+            };
+            joined(&[text("provider_status"), &failure, &words(text("status")), &outcome])
+        }
+    }
+}
+
+fn joined(parts: &[&str]) -> String {
+    let mut parts: Vec<&str> = parts.iter().copied().filter(|it| !it.is_empty()).collect();
+    parts.dedup();
+    parts.join(" · ")
+}
+
+fn more(item: &Item, privacy: &Privacy) -> Vec<(String, String)> {
+    let Some(fields) = item.detail.as_object() else { return Vec::new() };
+    let is_said = |name: &str| {
+        SAID.contains(&name)
+            || (item.kind == "operator" && ["who", "action"].contains(&name))
+            || (["ticket", "case"].contains(&item.kind.as_str()) && name == "kind")
+    };
+    let attempts = fields.get("attempts").and_then(Value::as_array).map_or(0, Vec::len);
+    let shown = fields.iter().filter(|(name, _)| !is_said(name));
+    let shown = shown.filter_map(|(name, value)| Some((words(name), privacy.text(&text_of(value)?))));
+    shown.chain((attempts > 0).then(|| ("attempts".to_owned(), attempts.to_string()))).collect()
+}
+
+/// A value as text. None: there is nothing to show.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()).filter(|it| !it.is_empty()),
+        Value::Number(number) => Some(number.to_string()).filter(|it| it != "0"),
+        Value::Array(items) if items.is_empty() => None,
+        Value::Object(fields) if fields.is_empty() => None,
+        other => Some(other.to_string()),
+    }
+}

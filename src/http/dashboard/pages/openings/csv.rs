@@ -1,0 +1,91 @@
+//! The list as CSV, with the list's filters. It holds nothing personal but the customer reference.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use serde_json::json;
+use sqlx::PgConnection;
+
+use crate::acts::export;
+use crate::db::openings::{self, Filter};
+use crate::db::{self, Page};
+use crate::domain::Opening;
+use crate::http::dashboard::export::{Csv, MAX_ROWS, OwnSite};
+use crate::http::dashboard::parts::Privacy;
+use crate::http::dashboard::{Dashboard, Visit};
+use crate::http::internal::openings::list::filter;
+use crate::http::internal::page::Params;
+use crate::http::problem::ApiError;
+
+/// Openings of one read.
+const SLICE: i64 = 1_000;
+/// The most reads: with a narrow filter a read may find nothing among the openings that it looks at.
+const MAX_READS: usize = 20;
+
+const COLUMNS: [&str; 12] = [
+    "id",
+    "customer_reference",
+    "status",
+    "state",
+    "market",
+    "customer_type",
+    "currency",
+    "provider",
+    "provider_reference",
+    "provider_status",
+    "created_at",
+    "deadline_at",
+];
+
+pub async fn csv(
+    _: OwnSite,
+    State(dashboard): State<Arc<Dashboard>>,
+    visit: Visit,
+    params: Params,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let filter = filter(&params.given())?;
+    export::run(&dashboard.acts, &visit.principal, "openings", json!({"query": query.unwrap_or_default()})).await?;
+    let openings = read(&dashboard, filter).await?;
+    let privacy = Privacy::new(dashboard.layout(Some(&visit)).is_operator(), None);
+    let mut csv = Csv::new(&COLUMNS);
+    for opening in &openings {
+        csv.row(&cells(opening, &privacy));
+    }
+    Ok(csv.answer("openings.csv"))
+}
+
+async fn read(dashboard: &Dashboard, filter: Filter) -> Result<Vec<Opening>, ApiError> {
+    let (mut found, mut after) = (Vec::new(), None);
+    for _ in 0..MAX_READS {
+        let (page, filter) = (Page { limit: SLICE, after }, filter.clone());
+        let work = async move |connection: &mut PgConnection| openings::list(connection, &filter, page).await;
+        let listed = db::with_retries(&dashboard.cell.pool, work).await?;
+        found.extend(listed.openings);
+        after = listed.next;
+        if after.is_none() || found.len() >= MAX_ROWS {
+            break;
+        }
+    }
+    found.truncate(MAX_ROWS);
+    Ok(found)
+}
+
+fn cells(opening: &Opening, privacy: &Privacy) -> [String; 12] {
+    let (request, state) = (&opening.request, opening.state_name());
+    [
+        opening.id.to_string(),
+        privacy.text(&request.customer_reference),
+        state.status().to_string(),
+        state.to_string(),
+        request.market.clone(),
+        request.customer_type.to_string(),
+        request.currency.clone(),
+        request.provider.clone(),
+        opening.state.reference().map(|it| privacy.text(it.as_str())).unwrap_or_default(),
+        opening.provider_status.as_deref().map(|it| privacy.text(it)).unwrap_or_default(),
+        opening.created_at.to_rfc3339(),
+        opening.deadline_at.to_rfc3339(),
+    ]
+}

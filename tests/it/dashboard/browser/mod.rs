@@ -1,0 +1,70 @@
+//! Pages in a real browser. Where Chromium is missing they are left out with a line that says so; in CI they fail.
+
+mod driver;
+
+use self::driver::{Browser, browser};
+use super::{OPERATOR, recorded_acts};
+use crate::support::TestApp;
+
+/// Signs in at the page that is shown.
+async fn sign_in(browser: &Browser, token: &str) {
+    browser.write("#token", token).await;
+    browser.click("main button").await;
+}
+
+#[tokio::test]
+async fn a_tickets_link_leads_by_the_sign_in_to_the_opening_and_one_click_asks_the_bank() {
+    let Some(browser) = browser().await else { return };
+    let app = TestApp::start().await;
+    let (id, _) = app.open().waiting().await;
+    let link = format!("{}/openings/{id}", app.internal);
+    browser.open(&link).await;
+    sign_in(&browser, OPERATOR).await;
+    assert_eq!(browser.text(r#"[data-state="awaiting_provider"]"#).await.trim(), "awaiting provider");
+    assert_eq!(browser.url().await, link);
+    browser.click(r#"[data-act="poll"]"#).await;
+    browser.element("#done-poll:target").await;
+    assert_eq!(recorded_acts(&app).await, ["sign_in", "poll_opening"]);
+    assert_eq!(browser.complaints().await, [] as [&str; 0]);
+    browser.close().await;
+    app.finish().await;
+}
+
+/// Writes pictures of the pages for people who look at them: `PICTURES=folder cargo test -- --ignored pictures`.
+#[tokio::test]
+#[ignore = "for people: it writes pictures"]
+async fn pictures_of_the_pages_are_written() {
+    let Some(browser) = browser().await else { return };
+    let folder = std::path::PathBuf::from(std::env::var("PICTURES").expect("PICTURES names a folder"));
+    let app = TestApp::start().await;
+    let (waiting, reference) = app.open().waiting().await;
+    app.webhook().status(&reference, "IN_PROGRESS").acknowledged().await;
+    app.settle().await;
+    let (completed, reference) = app.open().waiting().await;
+    app.webhook().completed(&reference, "BE68539007547034").acknowledged().await;
+    app.settle().await;
+    app.webhook().completed(&reference, "BE71096123456769").acknowledged().await;
+    app.settle().await;
+    let pages = [("login", "/login".to_owned()), ("waiting", format!("/openings/{waiting}"))];
+    let pages = pages.into_iter().chain([
+        ("differs", format!("/openings/{completed}")),
+        ("not-found", "/nothing".to_owned()),
+        ("openings", "/openings".to_owned()),
+        ("account", "/account".to_owned()),
+        ("resolve", format!("/openings/{waiting}/resolve")),
+    ]);
+    for (name, path) in pages {
+        for (width, theme) in [(1440, "light"), (1440, "dark"), (390, "light"), (320, "dark")] {
+            browser.show_as(width, theme).await;
+            browser.open(&format!("{}{path}", app.internal)).await;
+            let wide = browser.run("return document.documentElement.scrollWidth").await;
+            println!("{name} {width} {theme}: {wide} px wide, {:?}", browser.complaints().await);
+            std::fs::write(folder.join(format!("{name}-{width}-{theme}.png")), browser.picture().await).unwrap();
+        }
+        if name == "login" {
+            sign_in(&browser, OPERATOR).await;
+        }
+    }
+    browser.close().await;
+    app.finish().await;
+}
