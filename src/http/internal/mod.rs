@@ -115,7 +115,7 @@ mod tests {
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
-        assert_eq!(operations.len(), 46);
+        assert_eq!(operations.len(), 48);
         for (_, operation) in operations {
             assert!(["401", "500", "503"].iter().all(|status| operation["responses"].get(status).is_some()));
         }
