@@ -88,7 +88,7 @@ async fn a_pull_finds_every_answer_that_no_webhook_and_no_poll_brought() {
     );
     assert_eq!((completed(&app).await, app.world.counts().lists), (120, 2));
     app.pass_settling(TimeDelta::minutes(2), TimeDelta::seconds(20)).await;
-    assert_eq!(mismatches(&app).await, vec!["MISSED_ANSWER settled"; 120]);
+    assert_eq!(mismatches(&app).await, ["MISSED_ANSWER settled"; 120]);
     let raw = app.request(reqwest::Method::GET, &format!("{path}/raw")).send().await.unwrap().text().await.unwrap();
     assert!(
         raw.starts_with("HEADER,register,nexusbank,1,2025-12-31T00:00:00Z,") && raw.ends_with("\nTRAILER,120\n"),
