@@ -158,6 +158,10 @@ fn history_key(check: &mut Checker, text: Option<&String>) -> Option<HistoryKey>
     check.optional_secret("HISTORY_KEY", text, parse::HISTORY_KEY, parse::history_key)
 }
 
+fn evidence_key(check: &mut Checker, text: Option<&String>) -> Option<EvidenceKey> {
+    check.optional_secret("EVIDENCE_KEY", text, parse::EVIDENCE_KEY, parse::evidence_key)
+}
+
 impl RawSettings {
     /// Validates every setting, alone and together.
     ///
@@ -178,12 +182,7 @@ impl RawSettings {
             keep_alive: check.duration("KEEP_ALIVE", &self.keep_alive),
             api_tokens: check.secret("API_TOKENS", &self.api_tokens, parse::TOKENS, parse::tokens),
             history_key: history_key(&mut check, self.history_key.as_ref()),
-            evidence_key: check.optional_secret(
-                "EVIDENCE_KEY",
-                self.evidence_key.as_ref(),
-                parse::EVIDENCE_KEY,
-                parse::evidence_key,
-            ),
+            evidence_key: evidence_key(&mut check, self.evidence_key.as_ref()),
             dashboard: self.dashboard.check(&mut check, &dashboard_url),
             dashboard_url,
             event_subscribers: check.secret(

@@ -113,7 +113,7 @@ fn run() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Serve(arguments) => serve::run(&arguments).await,
+            Command::Serve(arguments) => Box::pin(serve::run(&arguments)).await,
             Command::Demo(arguments) => demo::run(&arguments).await,
             Command::Migrate(arguments) => migrate::run(&arguments).await,
             Command::VerifyHistory(arguments) => verify_history::run(&arguments).await,

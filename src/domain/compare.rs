@@ -226,11 +226,9 @@ fn is_same_bank(ours: &str, theirs: &str) -> bool {
 fn is_other_answer(opening: &Opening, verdict: Verdict) -> bool {
     matches!(
         (opening.state_name().status(), verdict),
-        (Status::Succeeded, Verdict::Rejected)
-            | (Status::Rejected, Verdict::Completed)
-            | (Status::Failed, Verdict::Completed | Verdict::Rejected)
-            // Without a usable account a completion does not move the opening; a refusal always does.
-            | (Status::InProgress, Verdict::Rejected)
+        // Without a usable account a completion does not move an opening that waits; a refusal always does.
+        (Status::Succeeded | Status::InProgress | Status::Failed, Verdict::Rejected)
+            | (Status::Rejected | Status::Failed, Verdict::Completed)
     )
 }
 

@@ -23,6 +23,7 @@ fn masked_text(value: &Value) -> Value {
     value.as_str().map_or(Value::Null, |text| mask(text).into())
 }
 
+#[must_use]
 pub fn masked_differences(value: Value) -> Value {
     let Value::Array(items) = value else { return value };
     let mask_sides = |mut item: Value| {

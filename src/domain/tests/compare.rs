@@ -26,6 +26,7 @@ fn marked(comparison: &Comparison) -> String {
     cells.collect::<Vec<_>>().join(" ")
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[test]
 fn every_class_has_its_situation_and_the_first_that_fits_is_taken() {
     use StateName as S;

@@ -84,7 +84,7 @@ async fn every_wrong_token_gets_the_same_answer_and_is_recorded_without_the_toke
     }
     assert!(pages.iter().all(|it| *it == pages[0]) && pages[0].0 == 401, "{pages:?}");
     let all = recorded(&app).await;
-    let refused = ("".to_owned(), "sign_in_refused".to_owned(), "127.0.0.1".to_owned());
+    let refused = (String::new(), "sign_in_refused".to_owned(), "127.0.0.1".to_owned());
     assert_eq!(all, vec![refused; 5]);
     app.finish().await;
 }

@@ -1,4 +1,4 @@
-//! Debian's Chromium, driven over WebDriver (W3C) by its chromedriver. A client library would pull a second set of features of
+//! Debian's Chromium, driven over `WebDriver` (W3C) by its chromedriver. A client library would pull a second set of features of
 //! `serde_json` into every test, so the few commands that the tests need stand here.
 
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 
 use crate::support::eventually;
 
-/// The key under which WebDriver gives an element's reference.
+/// The key under which `WebDriver` gives an element's reference.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A browser with one window.
@@ -63,7 +63,7 @@ async fn driver() -> Option<(Child, String)> {
 
 impl Browser {
     async fn start(driver: Child, url: &str) -> Self {
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
+        let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -132,7 +132,7 @@ impl Browser {
         self.run(&script).await.as_str().unwrap().to_owned()
     }
 
-    /// A command of the DevTools protocol.
+    /// A command of the `DevTools` protocol.
     pub async fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.done("/goog/cdp/execute", &json!({"cmd": command, "params": parameters})).await
     }

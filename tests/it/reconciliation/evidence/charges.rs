@@ -21,7 +21,8 @@ fn file(as_of: &str, rows: &[String]) -> String {
         }
     }
     let sums: Vec<String> = sums.iter().map(|(currency, sum)| format!("{currency}={sum}")).collect();
-    let body: String = rows.iter().map(|row| format!("{row},2026-01-01T09:30:00Z,2026-01-02,=Fee\n")).collect();
+    let body: Vec<String> = rows.iter().map(|row| format!("{row},2026-01-01T09:30:00Z,2026-01-02,=Fee\n")).collect();
+    let body = body.concat();
     let header = format!("HEADER,charges,nexusbank,1,2026-01-01T00:00:00Z,2026-02-01T00:00:00Z,{as_of}");
     format!("{header}\n{COLUMNS}\n{body}TRAILER,{},{}\n", rows.len(), sums.join(";"))
 }
