@@ -1,7 +1,7 @@
 //! The dashboard: server-rendered pages for people, beside REST on the internal listener.
 //!
-//! A page is a template in `templates/` and a small handler in [`pages`] that reads through `db` and acts through `acts`, as REST
-//! does. Refusals are [`ApiError`](super::problem::ApiError)s as everywhere; [`error`] turns them into pages. No page answers on a
+//! A page is a template in `templates/` and a small handler in `pages` that reads through `db` and acts through `acts`, as REST
+//! does. Refusals are [`ApiError`]s as everywhere; `error` turns them into pages. No page answers on a
 //! path of REST, REST never looks at the cookie, and pages never at a bearer token.
 
 mod act;

@@ -6,7 +6,7 @@
 //! end                          of a fixed length, without a comment
 //! ```
 //!
-//! Each header is a function of name, CRC, size and offset, and [`write`] and [`read`] use the same functions. So the reader accounts
+//! Each header is a function of name, CRC, size and offset, and `write.rs` and `read.rs` use the same functions. So the reader accounts
 //! for every byte of the file, and a bundle of years ago has the form that today's reader expects. Any unzip program reads it.
 
 pub mod read;
