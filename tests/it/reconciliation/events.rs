@@ -16,10 +16,12 @@ fn stranger() -> Register {
     Register::of_day("2026-01-01").row(&row)
 }
 
-/// The events of reconciliation, in the order of their positions.
+/// The events of reconciliation: first those of cases, as the clock stands still between a case and the end of its report.
 async fn told(app: &TestApp) -> Vec<Value> {
-    let events = app.eventually_all_events().await;
-    events.into_iter().filter(|it| it["type"].as_str().unwrap().starts_with("reconciliation.")).collect()
+    let mut events = app.eventually_all_events().await;
+    events.retain(|it| it["type"].as_str().unwrap().starts_with("reconciliation."));
+    events.sort_by_key(|it| it["type"] == "reconciliation.report_finished");
+    events
 }
 
 fn types(events: &[Value]) -> Vec<&str> {
@@ -40,6 +42,7 @@ async fn a_case_and_the_end_of_a_report_are_told_once_and_delivered_until_taken(
     assert!(upload(&app, REGISTER, stranger().text()).await.replayed);
     let mut later = stranger();
     later.as_of += TimeDelta::hours(1);
+    app.pass(TimeDelta::seconds(1));
     let second = reconcile(&app, &later).await;
     let events = told(&app).await;
     let finished = "reconciliation.report_finished";
