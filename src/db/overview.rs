@@ -147,7 +147,7 @@ pub async fn of(connection: &mut PgConnection, opening: &Opening) -> sqlx::Resul
 pub async fn calls(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Call)>> {
     let rows = sqlx::query!(
         r#"-- overview::calls
-        select opening_id, topic, claims, next_attempt_at
+        select opening_id as "opening_id!", topic, claims, next_attempt_at
           from outbox
          where opening_id = any($1) and status is not distinct from 'pending'
          order by opening_id, id"#,
