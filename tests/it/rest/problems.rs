@@ -117,7 +117,7 @@ async fn what_is_not_there_is_not_found_and_other_methods_are_named() {
     let poll = format!("{OPENINGS}/{nil}/poll");
     problem(app.request(Method::POST, &poll).send().await.unwrap(), 404, "not-found").await;
     problem(app.request(Method::GET, &format!("/v1/dead-letters/{nil}")).send().await.unwrap(), 404, "not-found").await;
-    for path in ["/", "/v1", "/v1/account-opening", "/v2/account-openings", "/webhooks/nexusbank"] {
+    for path in ["/v1", "/v1/account-opening", "/v2/account-openings", "/webhooks/nexusbank"] {
         problem(app.request(Method::GET, path).send().await.unwrap(), 404, "not-found").await;
     }
     for (method, path) in [(Method::DELETE, OPENINGS), (Method::PUT, "/v1/cases"), (Method::POST, "/v1/events")] {
