@@ -1,4 +1,4 @@
-//! How fast registers are read, and what webhooks feel of it.
+//! Measures how fast the service reads registers, and how webhooks fare beside them.
 //!
 //! `cargo bench --bench reconciliation` runs the release build as a process on a private Postgres with a million openings. It
 //! uploads registers of 50,000 rows and one of a million, tells the time from the 202 to `finished`, the memory beyond idle and
@@ -64,7 +64,7 @@ use self::setting::{Setting, Way};
 use self::stats::{Figure, Spread};
 use self::world::World;
 
-/// How fast registers are read, and what webhooks feel of it
+/// Measures how fast the service reads registers, and how webhooks fare beside them
 #[derive(Clone, Debug, Parser)]
 #[command(name = "reconciliation", bin_name = "cargo bench --bench reconciliation --")]
 struct Options {

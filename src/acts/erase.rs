@@ -19,7 +19,7 @@ pub struct EraseRequest {
 /// When there is no such opening, it has moved or has not ended, or the database is away.
 pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: EraseRequest) -> Result<(), ActError> {
     let EraseRequest { reason, expected_version } = request;
-    let action = acts.record(&operator.name(), "erase_opening", &id, reason);
+    let action = acts.record(&operator.name(), "erase", &id, reason);
     let action = about_opening(action, id.0, json!({}));
     let work = async move |connection: &mut PgConnection| {
         let opening = as_expected(locked(connection, id).await?, expected_version)?;

@@ -1,4 +1,4 @@
-//! Records that a person took data out of the dashboard: a list as CSV, or the evidence of an opening.
+//! Records that a person exported a list of the dashboard as CSV.
 
 use serde_json::Value;
 use sqlx::PgConnection;

@@ -19,7 +19,7 @@ pub struct PollRequest {
 /// When there is no such opening, it has moved or does not wait for an answer, or the database is away.
 pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: PollRequest) -> Result<(), ActError> {
     let PollRequest { reason, expected_version } = request;
-    let action = acts.record(&operator.name(), "poll_opening", &id, reason);
+    let action = acts.record(&operator.name(), "poll", &id, reason);
     let action = about_opening(action, id.0, serde_json::json!({}));
     let own = acts.clone();
     let work = async move |connection: &mut PgConnection| {

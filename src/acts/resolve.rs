@@ -22,7 +22,7 @@ pub struct ResolveRequest {
 /// # Errors
 /// When there is no such opening, it has moved or cannot end so, or the database is away.
 pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: ResolveRequest) -> Result<(), ActError> {
-    let action = acts.record(&operator.name(), "resolve_opening", &id, request.reason.clone());
+    let action = acts.record(&operator.name(), "resolve", &id, request.reason.clone());
     let action = about_opening(action, id.0, request.detail());
     let (act, outcome) = (ActId(action.id), request.resolution.state());
     let own = acts.clone();

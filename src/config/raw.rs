@@ -45,7 +45,7 @@ pub struct RawSettings {
     /// DATA_DIR; required in production]
     #[arg(long, env, hide_env_values = true)]
     pub evidence_key: Option<String>,
-    /// Base URL of the dashboard, whose path is the prefix of its pages; tickets link to {DASHBOARD_URL}/openings/{id}
+    /// Base URL of the dashboard. Its path is the prefix of every page; tickets link to {DASHBOARD_URL}/openings/{id}
     #[arg(long, env, default_value = "http://127.0.0.1:8081")]
     pub dashboard_url: String,
     #[command(flatten)]

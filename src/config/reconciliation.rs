@@ -35,7 +35,7 @@ pub struct RawReconciliation {
     /// Folder of profiles (*.toml) by which other providers' report files are read [default: only the built-in ones]
     #[arg(long, env, value_name = "FOLDER")]
     pub report_profiles: Option<String>,
-    /// Providers whose list is read as a register, and how often: nexusbank=24h, comma-separated; empty: none
+    /// How often the service reads a provider's list as a register: nexusbank=24h, comma-separated; empty: never
     #[arg(long, env, default_value = "", hide_default_value = true)]
     pub report_schedule: String,
 }
@@ -51,7 +51,7 @@ pub struct ReconciliationSettings {
     pub report_max_bytes: u64,
     /// Of `REPORT_PROFILES`; reconciliation checks them.
     pub report_profiles: Arc<[ProfileFile]>,
-    /// The providers whose list is read as a register, and how often.
+    /// How often the service reads a provider's list as a register, by provider.
     pub report_schedule: Arc<[(String, TimeDelta)]>,
 }
 

@@ -15,7 +15,7 @@ pub struct Action {
     pub at: Time,
     /// The name of the operator's token.
     pub who: String,
-    /// For example `resolve_opening`.
+    /// For example `resolve`.
     pub action: String,
     /// The id or name of the changed object.
     pub subject: String,
@@ -135,7 +135,7 @@ pub async fn erase(
         r#"-- operator_actions::erase
         update operator_actions set reason = '', detail = '{}'
          where (opening_id = $1 or subject = any($2) or (opening_id is null and reason || detail::text ~* $3))
-           and action <> 'erase_opening'"#,
+           and action <> 'erase'"#,
         opening.0,
         &subjects,
         mentions.customer,

@@ -90,6 +90,20 @@ pub async fn insert(connection: &mut PgConnection, report: Uuid, provider: &str,
     Ok(())
 }
 
+/// Where the reading of a report goes on: the byte of its row `n`, and the bytes of the rows that erasures have overwritten.
+pub async fn resumption(connection: &mut PgConnection, report: Uuid, n: i64) -> sqlx::Result<(Option<i64>, Vec<i64>)> {
+    let place = sqlx::query!(
+        r#"-- report_rows::resumption
+        select (select byte from report_rows where report_id = $1 and n = $2) as last,
+               array(select byte from report_redactions where report_id = $1) as "erased!""#,
+        report,
+        n,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((place.last, place.erased))
+}
+
 /// What other rows said about a tracking id: rows of this report, and of reports that have an effect.
 #[derive(Clone, Debug)]
 pub struct Earlier {
@@ -246,7 +260,7 @@ async fn list_of_usual_class(
     .await
 }
 
-/// How many rows of openings name nothing of ours.
+/// The number of rows about openings that match none of ours.
 pub async fn strangers(connection: &mut PgConnection, report: Uuid) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"-- report_rows::strangers

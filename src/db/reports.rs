@@ -19,6 +19,7 @@ pub use self::pull::{
 };
 pub use self::work::{
     Claimed, Decided, Progress, Stage, checkpoint, claim, discard, fail, finish, hold, release, release_lease, renew,
+    replacing,
 };
 
 /// The size of the pieces in which a file is stored, in bytes.

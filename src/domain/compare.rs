@@ -256,6 +256,8 @@ fn class(
     let correlation = [CaseKind::CorrelationMismatch, CaseKind::SecondReference];
     let is_unknown_word = newest.is_some_and(|it| it.report.verdict == Verdict::Unknown);
     let is_outcome_unknown = opening.state.unknown_since().is_some();
+    // Its messages are empty, and say nothing about what the bank said.
+    let is_erased = matches!(opening.state, State::Erased(_));
     let is_quiet = situation.open_cases.is_empty() && !rows.iter().any(Row::differs) && !situation.is_missing;
     let order = [
         (in_progress && is_quiet && !situation.is_unread && !is_unknown_word && !is_outcome_unknown, Class::Waiting),
@@ -267,7 +269,7 @@ fn class(
             differs(&[Subject::ProviderReference, Subject::Reference]) || has_case(&correlation),
             Class::CorrelationMismatch,
         ),
-        (!in_progress && !said.iter().any(|it| is_final(it.report.verdict)), Class::OursOnly),
+        (!in_progress && !is_erased && !said.iter().any(|it| is_final(it.report.verdict)), Class::OursOnly),
         (situation.is_missing, Class::MissingAtProvider),
         (is_outcome_unknown, Class::OutcomeUnknown),
         (is_unknown_word, Class::UnknownWord),

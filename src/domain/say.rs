@@ -16,7 +16,7 @@ pub const fn to_customer(opening: &Opening) -> &'static str {
         State::Completed(..) => "Your account is open and your card has been issued.",
         State::Rejected(_) => "The bank has decided not to open this account.",
         State::Failed(_) => "This request was ended without an account.",
-        State::Erased(_) => "This request has ended, and its personal data was erased at the customer's wish.",
+        State::Erased(_) => "This request has ended, and its personal data was erased.",
     }
 }
 

@@ -185,8 +185,12 @@ impl Reconciler {
 
     /// Renews the lease where a step takes long and writes nothing.
     async fn renew(&self, job: &Job) -> sqlx::Result<()> {
+        self.renew_for(job, LEASE).await
+    }
+
+    async fn renew_for(&self, job: &Job, lease: TimeDelta) -> sqlx::Result<()> {
         let mut connection = self.context.cell.pool.acquire().await?;
-        let renew = reports::renew(&mut connection, job.claimed.id, job.token, self.now() + LEASE);
+        let renew = reports::renew(&mut connection, job.claimed.id, job.token, self.now() + lease);
         let result = timeout(WITHIN, renew).await;
         conclude(connection, result)
     }

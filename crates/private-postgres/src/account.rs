@@ -28,14 +28,14 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Chooses the user that runs Postgres: the current user, unless that is root, which Postgres refuses. Root hands over to the
-    /// owner of an existing `cluster`, else to the user `postgres`, else to the user `nobody`.
+    /// Chooses the user that runs Postgres: the current user. Postgres refuses root, so root hands over to the owner of an existing
+    /// `cluster`. Without a cluster root takes the user `postgres`, and without such a user `nobody`.
     pub(super) fn choose(cluster: &Path) -> Result<Self, ClusterError> {
         let own = Uid::effective();
         if !own.is_root() {
             return Ok(Self { name: by_uid(own.as_raw())?.name, become_: None });
         }
-        // Only its owner can read the cluster: the user `nobody`, where an administrator added the user `postgres` later.
+        // The owner alone can read a cluster. It is `nobody` if an administrator added the user `postgres` after its first start.
         let owner = std::fs::metadata(cluster).map(|found| found.uid()).ok().filter(|uid| *uid != 0);
         let user = match owner {
             Some(uid) => by_uid(uid)?,

@@ -96,7 +96,7 @@ async fn send(service: &Service<'_>, arguments: &Arguments, sent: &Sent) -> anyh
     if arguments.wait { service.wait(report).await } else { Ok(report) }
 }
 
-/// How far the file has come, for those who interrupt the command.
+/// How much of the file the service has: an interrupted command tells its user.
 #[derive(Default)]
 struct Sent {
     is_whole: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! What a report's charges are booked as.
+//! Ledger lines and charge lines of a report's evidence.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -73,7 +73,7 @@ pub struct Charged {
     pub text: String,
 }
 
-/// `charge-lines.jsonl`: the lines of the provider whose newest version stands in the report, in the order of its rows.
+/// `charge-lines.jsonl`: the provider's charge lines of which this report has the newest version, in the order of its rows.
 pub async fn charge_lines(connection: &mut PgConnection, report: Uuid, page: Page<i64>) -> sqlx::Result<Vec<Charged>> {
     sqlx::query_as!(
         Charged,

@@ -1,4 +1,4 @@
-//! What was found in a report, what became of it, and the openings that it is about.
+//! Mismatches, facts, acts and openings of a report's evidence.
 
 use sqlx::PgConnection;
 use uuid::Uuid;

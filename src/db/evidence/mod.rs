@@ -102,7 +102,7 @@ pub async fn redactions(connection: &mut PgConnection, report: Uuid, page: Page<
     .await
 }
 
-/// `rows.jsonl`. A row whose class says that it came before has the earlier rows with it.
+/// `rows.jsonl`: the report's rows. A `REPEATED` or `REVISED` row carries the earlier rows that it repeats or revises.
 pub async fn rows(connection: &mut PgConnection, report: Uuid, page: Page<i64>) -> sqlx::Result<Vec<RowLine>> {
     sqlx::query_as!(
         RowLine,

@@ -99,7 +99,7 @@ pub async fn due(connection: &mut PgConnection, now: Time, max: i64) -> sqlx::Re
     .await
 }
 
-/// Counts the webhooks whose facts have later ids, as far as `max`: ids rise with time, on all replicas.
+/// Counts the webhooks that all replicas have stored after this id, up to `max`: ids rise with time.
 pub async fn webhooks_after(connection: &mut PgConnection, id: Uuid, max: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"-- inbox::webhooks_after

@@ -1,4 +1,4 @@
-//! What a report ends that was sent in place of another.
+//! Settles the mismatches that only replaced reports support.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -7,8 +7,8 @@ use super::{NewStep, append_steps};
 use crate::clock::Time;
 use crate::db::cases;
 
-/// Settles the open mismatches of registers that only reports say which this report replaces, and closes their cases. Those
-/// that were acted on keep their state: their effect is awaited as before.
+/// Settles the open mismatches of registers that only the reports support which this report replaces, and closes their cases. A
+/// mismatch that became a fact keeps its state: the fact stays, and so does the case that `decide` opened for it.
 ///
 /// Locks the mismatches in the order of their keys, before their cases, as everywhere.
 pub async fn supersede(connection: &mut PgConnection, report: Uuid, by: &str, now: Time) -> sqlx::Result<()> {
@@ -21,7 +21,7 @@ pub async fn supersede(connection: &mut PgConnection, report: Uuid, by: &str, no
         ), over as (
             select m.id, m.state
               from mismatches m
-             where m.state in ('waiting', 'case') and m.aspect <> 'report' and m.kind = 'register'
+             where m.state in ('waiting', 'case') and m.aspect <> 'report' and m.kind = 'register' and m.fact_id is null
                and m.id in (select l.mismatch_id from mismatch_reports l join replaced on replaced.id = l.report_id)
                and not exists (select from mismatch_reports l
                                 where l.mismatch_id = m.id and l.report_id not in (select id from replaced))

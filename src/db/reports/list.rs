@@ -15,7 +15,7 @@ pub struct Report {
     pub format: String,
     pub file_name: Option<String>,
     pub bytes: i64,
-    /// None: a pull whose list is not read to its end.
+    /// None while the worker still reads the list of a pull: there is no file yet.
     pub sha256: Option<Vec<u8>>,
     pub state: String,
     pub complete: bool,

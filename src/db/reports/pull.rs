@@ -70,7 +70,7 @@ pub struct Scheduled {
     pub n: i32,
     pub received_at: Time,
     pub is_pending: bool,
-    /// Up to when the scheduled pulls have read; a failed one has read nothing.
+    /// Up to when the scheduled pulls have read. A pull that failed, or that an operator discarded, counts as not read.
     pub read_until: Time,
 }
 
@@ -80,7 +80,7 @@ pub async fn last_scheduled(connection: &mut PgConnection, provider: &str) -> sq
         r#"-- reports::last_scheduled
         select scheduled_n as "n!", received_at, stage = 'pull' as "is_pending!",
                coalesce((select period_until from reports
-                          where provider = $1 and scheduled_n is not null and state <> 'failed'
+                          where provider = $1 and scheduled_n is not null and state not in ('failed', 'discarded')
                           order by scheduled_n desc limit 1), period_from) as "read_until!"
           from reports
          where provider = $1 and scheduled_n is not null

@@ -265,3 +265,21 @@ pub async fn discard(connection: &mut PgConnection, id: Uuid, now: Time) -> sqlx
     .await?;
     Ok(discarded.map_or(Decided::NotFound, |it| if it { Decided::Already } else { Decided::Otherwise }))
 }
+
+/// The complete registers that replace this report, each once it is finished, and this report itself.
+pub async fn replacing(connection: &mut PgConnection, report: Uuid) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"-- reports::replacing
+        with recursive later (id) as (
+            select $1::uuid
+             union
+            select r.id from later join reports r on r.supersedes = later.id
+        )
+        select r.id from later join reports r on r.id = later.id
+         where r.complete and not r.dry_run and (r.id = $1 or r.state = 'finished')
+         order by r.id"#,
+        report,
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -1,4 +1,4 @@
-//! What every page shows around its content: where it stands, who is signed in, the way to the other pages.
+//! The frame of every page: header, navigation, and the signed-in person.
 
 use std::sync::Arc;
 
@@ -39,7 +39,8 @@ impl Site {
     /// The path of a page, as browsers see it.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.prefix)
+        // The router knows the first page without the slash behind a prefix.
+        if path == "/" && !self.prefix.is_empty() { self.prefix.clone() } else { format!("{}{path}", self.prefix) }
     }
 }
 

@@ -28,7 +28,7 @@ pub struct OperatorAction {
     #[schema(example = "desk")]
     who: String,
     /// The kind of act.
-    #[schema(example = "resolve_opening")]
+    #[schema(example = "resolve")]
     action: String,
     /// The id or name of the changed object.
     subject: String,

@@ -39,7 +39,9 @@ impl Named {
         let by_reference = held.iter().filter_map(|it| Some((it.provider_ref.clone()?, it.id))).collect();
         let known = |it: Held| {
             let customer_type = it.customer_type.parse().ok()?;
-            Some((it.id, (OurOpening::of(it)?, customer_type)))
+            // A charge compares no account, and what is stored beside it is never erased.
+            let opening = OurOpening { iban: None, bic: None, ..OurOpening::of(it)? };
+            Some((opening.id, (opening, customer_type)))
         };
         Self { by_id: held.into_iter().filter_map(known).collect(), by_reference }
     }

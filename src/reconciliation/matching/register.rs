@@ -112,9 +112,12 @@ impl Openings {
         let by_tracking_id = self.by_reference.get(&row.provider_reference).and_then(|id| self.by_id.get(id));
         let by_reference = row.opening().and_then(|id| self.by_id.get(&id));
         let is_other = |it: &&OurOpening| by_tracking_id.is_none_or(|first| first.id != it.id);
+        // Beside another opening its account is not compared; stored there, the erasure of this opening would not reach it.
+        let without_account = |it: OurOpening| OurOpening { iban: None, bic: None, ..it };
+        let by_reference = by_reference.filter(is_other).cloned();
         Ours {
+            by_reference: if by_tracking_id.is_some() { by_reference.map(without_account) } else { by_reference },
             by_tracking_id: by_tracking_id.cloned(),
-            by_reference: by_reference.filter(is_other).cloned(),
             said_later: false,
             newer: false,
         }

@@ -85,7 +85,7 @@ impl Body {
     pub fn bad(&mut self, record: &Record, problem: Problem) -> Item {
         self.rows += 1;
         self.bad_rows += 1;
-        self.incomplete("a row is bad");
+        self.incomplete(super::BAD_ROW);
         let named = |field| {
             let text = record.field(self.columns.place(field)?);
             id(text).ok().filter(|it| !it.is_empty())

@@ -212,7 +212,7 @@ impl<R: Read> Camt<R> {
         self.ending.bad_rows += 1;
         self.statement.iter_mut().for_each(|it| it.is_unsure = true);
         self.error(place, problem, true);
-        self.ending.incomplete.get_or_insert_with(|| "a row is bad".to_owned());
+        self.ending.incomplete.get_or_insert_with(|| super::BAD_ROW.to_owned());
     }
 
     fn wrong(&mut self, place: Place, problem: Problem) {

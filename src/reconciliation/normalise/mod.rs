@@ -86,10 +86,19 @@ pub struct Stated {
     pub sums: Vec<Sum>,
 }
 
+/// Why a file with a bad row is incomplete.
+const BAD_ROW: &str = "a row is bad";
+
 impl Ending {
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.incomplete.is_none() && self.failed.is_none()
+    }
+
+    /// Whether it would be complete without its bad rows.
+    #[must_use]
+    pub fn is_complete_but_for_bad_rows(&self) -> bool {
+        self.failed.is_none() && self.incomplete.as_deref().is_none_or(|why| why == BAD_ROW)
     }
 }
 

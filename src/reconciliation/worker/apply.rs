@@ -78,7 +78,7 @@ impl Reconciler {
         Ok(Some((rows.len(), facts)))
     }
 
-    /// Where the judgement found none, there is none: openings of a period that is over become no more.
+    /// The judgement that found no absence is not repeated: a period that is over gets no more openings.
     async fn apply_absences(&self, job: &Job, done: &mut Reconciled) -> Result<bool, TickError> {
         if !job.counts.contains_key(Class::MissingExternal.as_str()) {
             return Ok(true);
@@ -130,8 +130,9 @@ impl Reconciler {
         let mut transaction = connection.begin().await?;
         if claimed.kind == Kind::Register.as_str() {
             mismatches::renew_evidence(&mut transaction, &claimed.provider, claimed.id, now).await?;
-            if claimed.complete {
-                mismatches::supersede(&mut transaction, claimed.id, RECONCILIATION, now).await?;
+            // The replaced report may finish last: it was held, or the inbox was full.
+            for report in reports::replacing(&mut transaction, claimed.id).await? {
+                mismatches::supersede(&mut transaction, report, RECONCILIATION, now).await?;
             }
         }
         let ours = reports::finish(&mut transaction, claimed.id, job.token, now).await?;

@@ -5,26 +5,26 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::Reconciler;
-use crate::db::inbox;
+use crate::db::{WITHIN, conclude, inbox};
 use crate::reconciliation::reading::SLICE;
 
 /// Webhooks per second from which on a report gives way.
 const BUSY: u128 = 20;
-/// Webhooks that are counted after a piece of work: more say nothing more.
+/// The count of webhooks stops here: a higher count changes nothing.
 const COUNTED: i64 = 1_000;
-/// Rows in a commit while webhooks come.
+/// Rows in a commit while webhooks arrive.
 const FEW: usize = 1_000;
 /// A rest, in times of the work before it, and the longest: the lease of the report outlasts it.
 const TIMES: u32 = 4;
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How much is done at once, and how long the worker rests in between.
+/// Rows per commit, and the rests between commits.
 pub(super) struct Pace {
-    /// Facts with later ids came since.
+    /// Webhooks are counted from this id of the inbox on.
     since: Uuid,
     began: Instant,
     is_busy: bool,
@@ -39,8 +39,9 @@ impl Reconciler {
     pub(super) async fn give_way(&self, pace: &mut Pace) -> sqlx::Result<()> {
         let took = pace.began.elapsed();
         let mut connection = self.context.cell.pool.acquire().await?;
-        let came = inbox::webhooks_after(&mut connection, pace.since, COUNTED).await?;
-        drop(connection);
+        let count = inbox::webhooks_after(&mut connection, pace.since, COUNTED);
+        let result = timeout(WITHIN, count).await;
+        let came = conclude(connection, result)?;
         pace.is_busy = is_busy(came, took);
         if pace.is_busy {
             tokio::select! {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::{Job, LEASE, NAME, REST, Reconciler, Went, end};
+use super::{Job, NAME, REST, Reconciler, Went, end};
 use crate::clock::Time;
 use crate::db::reports::{self, NewPull, Postponed, Pull, Pulled, Scheduled, Stage};
 use crate::db::{WITHIN, backfills, conclude, in_one_long_commit, once};
@@ -27,14 +27,18 @@ use crate::reconciliation::ingest::{Bounds, ReceiveError, Received, WAITING, rec
 use crate::reconciliation::pull;
 use crate::telemetry::metrics;
 
+/// Pages that become a part of the file before the lease is renewed.
+const PAGES_PER_LEASE: i32 = 50;
+/// The lease while the file is stored, which is one commit: more than a long commit may take.
+const STORING: TimeDelta = TimeDelta::minutes(6);
 /// More pages than any list has.
 const MAX_PAGES: i32 = 10_000;
 /// A longer cursor is refused, in bytes.
 const MAX_CURSOR: usize = 4_096;
-/// Who requests scheduled pulls.
+/// `received_by` of scheduled pulls.
 const SCHEDULE: &str = "schedule";
 
-/// What became of a page.
+/// The outcome of storing a page.
 enum Kept {
     Written,
     /// Another replica has the report.
@@ -211,7 +215,8 @@ impl Reconciler {
         };
         let bytes = i64::try_from(received.bytes).unwrap_or(i64::MAX);
         let pulled = Pulled { bytes, sha256: received.sha256, as_of };
-        let (ids, lease_until) = ((job.claimed.id, job.token), self.now() + LEASE);
+        self.renew_for(job, STORING).await?;
+        let (ids, lease_until) = ((job.claimed.id, job.token), self.now() + STORING);
         let store = async move |connection: &mut PgConnection| {
             let ours = reports::end_pull(connection, ids, &pulled, lease_until).await?;
             if ours {
@@ -246,6 +251,9 @@ impl Reconciler {
             let read = async move |connection: &mut PgConnection| reports::page(connection, id, n).await;
             let page = once(&self.context.cell.pool, read).await?.unwrap_or_default();
             is_open = is_open && (page.is_empty() || parts.send(page).await.is_ok());
+            if n % PAGES_PER_LEASE == PAGES_PER_LEASE - 1 {
+                self.renew(job).await?;
+            }
         }
         for part in [pull::tail(pull.rows).into_bytes(), Vec::new()] {
             is_open = is_open && parts.send(part).await.is_ok();

@@ -42,7 +42,7 @@ impl Reconciler {
             profiles: Profiles::of(&self.settings.report_profiles).unwrap_or_default(),
         };
         let mut slices = slices(self.context.cell.pool.clone(), source);
-        let (mut read, mut pace) = (Read::default(), self.pace());
+        let (mut read, mut pace) = (self.resumed(job).await?, self.pace());
         while let Some(slice) = slices.recv().await {
             if self.stop.is_cancelled() {
                 return Ok(Went::Later);
@@ -79,6 +79,17 @@ impl Reconciler {
         Ok(Went::Later)
     }
 
+    /// Where the reading of a report goes on.
+    async fn resumed(&self, job: &Job) -> sqlx::Result<Read> {
+        let mut connection = self.context.cell.pool.acquire().await?;
+        let look = report_rows::resumption(&mut connection, job.claimed.id, job.claimed.position);
+        let result = timeout(WITHIN, look).await;
+        let (last, erased) = conclude(connection, result)?;
+        let erased = erased.into_iter().filter_map(|it| u64::try_from(it).ok()).collect();
+        let last = last.and_then(|it| u64::try_from(it).ok());
+        Ok(Read { rows: job.claimed.position, last, erased, ..Read::default() })
+    }
+
     pub(super) async fn fail(&self, job: &Job, why: &str) -> Result<Went, TickError> {
         let mut connection = self.context.cell.pool.acquire().await?;
         let fail = async {
@@ -100,16 +111,16 @@ impl Reconciler {
     ) -> Result<bool, TickError> {
         let Slice { rows, errors, ending, .. } = slice;
         let stored = job.claimed.position;
-        let numbered: Vec<(i64, Located<Row>)> = rows.into_iter().map(|it| (read.next_row(), it)).collect();
-        let new: Vec<(i64, Located<Row>)> = numbered.into_iter().filter(|(n, _)| *n > stored).collect();
-        let bad: Vec<BadRow> = errors.iter().map(|it| read.next_error(it)).collect();
+        let rows: Vec<Located<Row>> = rows.into_iter().filter(|it| !read.has(it.byte)).collect();
+        let new: Vec<(i64, Located<Row>)> = rows.into_iter().map(|it| (read.next_row(), it)).collect();
+        let bad: Vec<BadRow> = errors.iter().filter_map(|it| read.next_error(it)).collect();
         if new.is_empty() && bad.is_empty() && ending.is_none() {
             self.renew(job).await?;
             return Ok(true);
         }
         let position = new.last().map_or(stored, |(n, _)| *n);
         let sums = ending.as_ref().map(|it| json!(it.sums));
-        job.claimed.complete = ending.as_ref().is_some_and(Ending::is_complete);
+        job.claimed.complete = ending.as_ref().is_some_and(|it| read.is_complete(it));
         job.claimed.rows = position + read.bad_rows;
         job.claimed.bad_rows = read.bad_rows;
         let part = Part { new: &new, bad: &bad, position, sums: sums.as_ref(), is_end: ending.is_some() };
@@ -190,9 +201,16 @@ const CONFLICT: &str = "same_key_other_content";
 /// Bad rows from which on a file that has more of them than good ones is given up.
 const MANY_BAD: i64 = 100_000;
 
-/// How far the parser is.
+/// How far the parser is. Stored rows are known by their place: the row of an opening that was erased since is not readable any
+/// more, so their number is no help.
 #[derive(Default)]
 struct Read {
+    /// The byte of the last stored row.
+    last: Option<u64>,
+    /// The bytes of overwritten rows.
+    erased: HashSet<u64>,
+    /// Overwritten rows that were met.
+    met: u64,
     rows: i64,
     errors: i64,
     bad_rows: i64,
@@ -210,18 +228,32 @@ impl Read {
         self.rows
     }
 
-    fn next_error(&mut self, error: &ReportError) -> BadRow {
+    /// Whether the row at this byte is stored.
+    fn has(&self, byte: u64) -> bool {
+        self.last.is_some_and(|last| byte <= last)
+    }
+
+    fn is_complete(&self, ending: &Ending) -> bool {
+        ending.is_complete() || (self.met > 0 && self.errors == 0 && ending.is_complete_but_for_bad_rows())
+    }
+
+    /// None: an overwritten row, which is stored.
+    fn next_error(&mut self, error: &ReportError) -> Option<BadRow> {
+        if self.erased.contains(&error.byte) {
+            self.met += 1;
+            return None;
+        }
         self.errors += 1;
         self.bad_rows += i64::from(error.is_row);
         let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
-        BadRow {
+        Some(BadRow {
             n: self.errors,
             line: number(error.line),
             byte: number(error.byte),
             field: error.problem.field.clone(),
             code: error.problem.code.to_string(),
             detail: error.problem.detail.clone(),
-        }
+        })
     }
 }
 

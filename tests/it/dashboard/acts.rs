@@ -57,7 +57,7 @@ async fn ending_an_opening_shows_first_what_it_will_do_and_then_does_that() {
     assert_eq!((answer.status().as_u16(), location(&answer)), (303, format!("/openings/{id}#done-resolve").as_str()));
     app.settle().await;
     assert_eq!(app.opening(&id).await["state"], "failed");
-    assert_eq!(recorded_acts(&app).await, ["sign_in", "resolve_opening"]);
+    assert_eq!(recorded_acts(&app).await, ["sign_in", "resolve"]);
     // The same form again is answered as then, and does nothing.
     assert_eq!(visitor.act(&again, "resolve", &fields).await.status(), 303);
     assert_eq!(recorded_acts(&app).await.len(), 2);

@@ -149,7 +149,7 @@ async fn one_form_is_one_act_however_often_it_is_sent() {
     }
     app.settle().await;
     assert_eq!(visitor.act(&page, "poll", &[]).await.status(), 303);
-    assert_eq!(recorded_acts(&app).await, ["sign_in", "poll_opening"]);
+    assert_eq!(recorded_acts(&app).await, ["sign_in", "poll"]);
     let again = visitor.page(&page_of(&id)).await;
     assert_ne!(form(&again, "poll").fields[0], form(&page, "poll").fields[0]);
     visitor.act(&again, "poll", &[]).await;

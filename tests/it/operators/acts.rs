@@ -32,7 +32,7 @@ async fn polls_redrives_and_discards_are_recorded_once_each() {
     let words = |it: &Value| ["who", "action", "reason"].map(|name| it[name].as_str().unwrap().to_owned());
     let acts = actions(&app, &id).await;
     let told: Vec<_> = acts.iter().map(words).collect();
-    assert_eq!(told, [["operator", "poll_opening", ""], ["operator", "redrive_dead_letter", "repaired"]]);
+    assert_eq!(told, [["operator", "poll", ""], ["operator", "redrive_dead_letter", "repaired"]]);
     // The record says why the letter was dead: the act itself takes the cause off the row.
     let why = json!("rejected");
     assert_eq!((&acts[1]["detail"]["kind"], &acts[1]["detail"]["cause"]), (&json!("create_profile"), &why));
@@ -75,8 +75,8 @@ async fn an_act_is_one_item_of_the_timeline_with_what_came_of_it() {
     let acts: Vec<_> = items.iter().filter(|it| it["kind"] == "operator").map(|it| &it["detail"]).collect();
     let told = |it: &Value| ["who", "action", "reason", "outcome"].map(|name| it[name].as_str().unwrap().to_owned());
     assert_eq!(acts.len(), 2, "{acts:?}");
-    assert_eq!(told(acts[0]), ["operator", "poll_opening", "", "recorded"]);
-    assert_eq!(told(acts[1]), ["operator", "resolve_opening", "seen at the bank", "applied"]);
+    assert_eq!(told(acts[0]), ["operator", "poll", "", "recorded"]);
+    assert_eq!(told(acts[1]), ["operator", "resolve", "seen at the bank", "applied"]);
     assert_eq!(acts[1]["detail"]["evidence"], "their letter\nof 3 January");
     app.finish().await;
 }

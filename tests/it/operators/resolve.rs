@@ -86,7 +86,7 @@ async fn the_history_names_the_act_and_the_record_has_reason_and_evidence() {
     app.settle().await;
     let acts = actions(&app, &id).await;
     assert_eq!(acts.len(), 1);
-    assert_eq!((&acts[0]["action"], &acts[0]["who"]), (&json!("resolve_opening"), &json!("operator")));
+    assert_eq!((&acts[0]["action"], &acts[0]["who"]), (&json!("resolve"), &json!("operator")));
     assert_eq!(acts[0]["detail"], json!({"outcome": "rejected", "evidence": "their letter\nof 3 January"}));
     let history = app.items(&format!("/v1/account-openings/{id}/history")).await;
     let last = history.last().unwrap();

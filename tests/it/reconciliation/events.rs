@@ -155,6 +155,26 @@ async fn a_register_sent_in_place_of_another_settles_what_only_that_one_said() {
     app.finish().await;
 }
 
+/// P28: the replaced file was held, and an operator releases it after the file that replaces it is finished.
+#[tokio::test]
+async fn a_replaced_register_that_finishes_last_leaves_nothing_open() {
+    let app = TestApp::start().await;
+    let many = (0..25).fold(Register::of_day("2026-01-01"), |register, n| {
+        register.row(&format!("aor_stranger{n},,IN_PROGRESS,,,,BE,EUR,2026-01-01T08:00:00Z,"))
+    });
+    let held = reconcile(&app, &many).await;
+    assert_eq!(held["state"], "held");
+    let id = held["id"].as_str().unwrap();
+    upload(&app, &format!("{REGISTER}&supersedes={id}"), Register::of_day("2026-01-01").text()).await;
+    app.settle().await;
+    assert_eq!(app.post(&format!("/v1/reports/{id}/release"), &json!({"reason": "late"})).await.0, 202);
+    app.settle().await;
+    let open = mismatches(&app).await.into_iter().filter(|it| !it.ends_with(" settled") && !it.ends_with(" resolved"));
+    assert_eq!(open.collect::<Vec<_>>(), [""; 0]);
+    assert!(app.items("/v1/cases?status=open").await.is_empty());
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn what_another_file_says_too_stays_open_when_one_of_them_is_replaced() {
     let app = TestApp::start().await;

@@ -133,6 +133,49 @@ async fn readers_read_and_operators_upload() {
     app.finish().await;
 }
 
+/// P28: the erasure of an opening while its file is being read costs no other row, and the file is still complete.
+#[tokio::test]
+async fn an_erasure_in_the_middle_of_a_file_loses_no_row() {
+    let app = TestApp::with().settings(|it| it.reconciliation.recon_hold = "100%".to_owned()).start().await;
+    let (id, tracking_id) = app.open().waiting().await;
+    app.webhook().completed(&tracking_id, "BE68539007547034").acknowledged().await;
+    app.settle().await;
+    let mut many = Register::of_day("2026-01-01").about(&app.opening(&id).await, "COMPLETED", "BE68539007547034");
+    for n in 1..12_000 {
+        many = many.row(&format!("aor_{n},,IN_PROGRESS,,,,BE,EUR,2026-01-01T08:00:00Z,"));
+    }
+    let uploaded = upload(&app, &format!("{REGISTER}&dry_run=true"), many.text()).await;
+    assert!(tick(&failing_after_a_slice(&app)).await.is_err());
+    let path = format!("/v1/reports/{}", uploaded.id());
+    assert_eq!(app.get(&path).await["rows"], 10_000);
+    let erase = format!("/v1/account-openings/{id}/erase");
+    assert_eq!(app.post(&erase, &json!({"reason": "the customer asked"})).await.0, 202);
+    app.pass(chrono::TimeDelta::seconds(1));
+    app.settle().await;
+    let report = app.get(&path).await;
+    assert_eq!(
+        (&report["state"], &report["rows"], &report["bad_rows"], &report["complete"]),
+        (&json!("finished"), &json!(12_000), &json!(0), &json!(true))
+    );
+    let lines: Vec<i64> =
+        sqlx::query_scalar("select line from report_rows order by n").fetch_all(&app.pool).await.unwrap();
+    assert_eq!(lines, (3..12_003).collect::<Vec<_>>());
+    app.finish().await;
+}
+
+/// A worker to which the second slice of a file fails. Both looks at mismatches and the first slice are settled before.
+fn failing_after_a_slice(app: &TestApp) -> Reconciler {
+    let settled = AtomicU32::new(0);
+    let strike = move |place: Place| {
+        let counts = place.step == Step::Settle && place.when == When::Before;
+        (counts && settled.fetch_add(1, Ordering::SeqCst) == 3).then_some(sqlx::Error::PoolTimedOut)
+    };
+    let mut context = app.context.clone();
+    context.shell.faults = FaultPoint::new(strike);
+    let settings = context.policies.reconciliation.clone();
+    Reconciler::new(context, settings, CancellationToken::new())
+}
+
 /// A worker that fails in the middle of a file leaves its rows and errors; the next one reads on behind them.
 #[tokio::test]
 async fn a_file_that_is_read_again_has_each_row_and_error_once() {
@@ -143,17 +186,7 @@ async fn a_file_that_is_read_again_has_each_row_and_error_once() {
         many = many.row(&format!("aor_{n},,{row},,BE,EUR,2026-01-01T08:00:00Z,"));
     }
     let uploaded = upload(&app, &format!("{REGISTER}&dry_run=true"), many.text()).await;
-    // Both looks at mismatches and the first slice are settled; the second slice is not.
-    let settled = AtomicU32::new(0);
-    let strike = move |place: Place| {
-        let counts = place.step == Step::Settle && place.when == When::Before;
-        (counts && settled.fetch_add(1, Ordering::SeqCst) == 3).then_some(sqlx::Error::PoolTimedOut)
-    };
-    let mut context = app.context.clone();
-    context.shell.faults = FaultPoint::new(strike);
-    let settings = context.policies.reconciliation.clone();
-    let failing = Reconciler::new(context, settings, CancellationToken::new());
-    assert!(tick(&failing).await.is_err());
+    assert!(tick(&failing_after_a_slice(&app)).await.is_err());
     let path = format!("/v1/reports/{}", uploaded.id());
     let half = app.get(&path).await["rows"].as_i64().unwrap();
     assert!((5_000..12_000).contains(&half), "{half}");

@@ -94,7 +94,7 @@ async fn everything_that_happened_is_on_the_timeline_in_order() {
     assert_eq!((cases.len(), &cases[0]["kind"]), (1, &json!("conflicting_answer")));
     let acts = of_kind(&items, "operator");
     let acts: Vec<_> = acts.iter().map(|it| (it["action"].as_str().unwrap(), it["outcome"].clone())).collect();
-    assert_eq!(acts, [("redrive_dead_letter", json!(null)), ("poll_opening", json!("recorded"))]);
+    assert_eq!(acts, [("redrive_dead_letter", json!(null)), ("poll", json!("recorded"))]);
     app.finish().await;
 }
 

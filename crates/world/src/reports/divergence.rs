@@ -96,9 +96,9 @@ pub(super) enum Subject {
     DecidedJustNow,
     Rejected,
     Undecided,
-    /// An account whose bill the bank converts into another currency.
+    /// The bank bills an account in another currency.
     Converted,
-    /// An account whose price has changed since.
+    /// The bank has changed its price since it billed the account.
     Repriced,
     /// No request: a row is added.
     Nothing,

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{Html, Redirect};
-use axum::routing::{get, post};
+use axum::routing::get;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -34,7 +34,12 @@ struct Session {
 }
 
 pub fn router() -> Router<Arc<Dashboard>> {
-    Router::new().route("/account", get(show)).route("/account/sessions/{id}/end", post(end))
+    Router::new().route("/account", get(show)).route("/account/sessions/{id}/end", get(back).post(end))
+}
+
+/// Leads to the list: a sign-in on the way to the act ends here.
+async fn back(State(dashboard): State<Arc<Dashboard>>) -> Redirect {
+    Redirect::to(&dashboard.site.url("/account"))
 }
 
 async fn show(State(dashboard): State<Arc<Dashboard>>, visit: Visit) -> Result<Html<String>, ApiError> {

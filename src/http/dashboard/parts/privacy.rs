@@ -1,24 +1,29 @@
 //! Texts from outside: operators see them as they came, for all others IBANs, e-mail addresses and the customer's name are masked.
 
 use super::{masked_email, masked_iban, masked_name};
+use crate::domain::bank::Iban;
 
 /// The fewest letters and digits that may be an IBAN.
 const SHORTEST_IBAN: usize = 12;
+/// ISO 13616.
+const LONGEST_IBAN: usize = 34;
+/// Signs between two groups of an IBAN.
+const MAX_BETWEEN: usize = 3;
 /// Shorter words of a name, such as `BV`, are masked in the name alone: a text without them could not be read.
 const SHORTEST_NAME: usize = 3;
 
 #[derive(Clone, Debug)]
 pub struct Privacy {
     sees_all: bool,
-    /// Words of the customer's name, in lower case.
-    names: Vec<String>,
+    /// The customer's name, in pieces of letters and digits, in lower case.
+    name: Vec<String>,
 }
 
 impl Privacy {
     #[must_use]
     pub fn new(sees_all: bool, name: Option<&str>) -> Self {
-        let words = name.unwrap_or_default().split_whitespace().map(str::to_lowercase);
-        Self { sees_all, names: words.filter(|it| it.chars().count() >= SHORTEST_NAME).collect() }
+        let pieces = name.unwrap_or_default().split(|it: char| !it.is_alphanumeric()).filter(|it| !it.is_empty());
+        Self { sees_all, name: pieces.map(str::to_lowercase).collect() }
     }
 
     /// A text as this person may see it.
@@ -29,30 +34,66 @@ impl Privacy {
 
     fn masked(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
+        let mut before = None;
         let mut rest = text;
-        while !rest.is_empty() {
-            let between = rest.find(is_of_word).unwrap_or(rest.len());
-            shown.push_str(&rest[..between]);
-            rest = &rest[between..];
-            let iban = iban_at(rest);
-            let word = rest.find(|it| !is_of_word(it)).unwrap_or(rest.len());
-            let (length, masked) = match iban {
-                0 => (word, self.word(&rest[..word])),
-                iban => (iban, masked_iban(&plain(&rest[..iban]))),
+        while let Some(first) = rest.chars().next() {
+            let begins_word = is_of_word(first) && !before.is_some_and(is_of_word);
+            let (length, masked) = match self.at(rest, begins_word) {
+                Some(masked) => masked,
+                None => {
+                    let piece = piece_at(rest).max(first.len_utf8());
+                    (piece, rest[..piece].to_owned())
+                }
             };
             shown.push_str(&masked);
+            before = rest[..length].chars().next_back();
             rest = &rest[length..];
         }
         shown
     }
 
-    fn word(&self, word: &str) -> String {
-        let is_name = |part: &str| self.names.iter().any(|it| *it == part.to_lowercase());
-        if word.contains('@') {
-            return masked_email(word);
+    /// The length of what is masked at the start of a text, and what is shown of it.
+    fn at(&self, text: &str, begins_word: bool) -> Option<(usize, String)> {
+        if begins_word {
+            let length = iban_like_at(text);
+            if length > 0 {
+                return Some((length, masked_iban(&plain(&text[..length]))));
+            }
+            let word = &text[..text.find(|it| !is_of_word(it)).unwrap_or(text.len())];
+            if word.contains('@') || word.contains("%40") {
+                return Some((word.len(), masked_email(&word.replace("%40", "@"))));
+            }
         }
-        if word.split(|c: char| !c.is_alphanumeric()).any(is_name) { masked_name(word) } else { word.to_owned() }
+        if let Some(length) = iban_at(text) {
+            return Some((length, masked_iban(&plain(&text[..length]))));
+        }
+        self.name_at(text).map(|length| (length, masked_name(&text[..length])))
     }
+
+    /// The length of the whole name, else of one of its words, at the start of a text. The short words of a name, such as `BV`, are
+    /// masked within the whole name alone.
+    fn name_at(&self, text: &str) -> Option<usize> {
+        let piece = piece_at(text);
+        let is_here = |at: usize, name: &String| text[at..at + piece_at(&text[at..])].to_lowercase() == *name;
+        let mut at = 0;
+        let is_whole = !self.name.is_empty()
+            && self.name.iter().enumerate().all(|(n, name)| {
+                if n > 0 {
+                    at += text[at..].find(char::is_alphanumeric).unwrap_or(text.len() - at);
+                }
+                let is_here = is_here(at, name);
+                at += piece_at(&text[at..]);
+                is_here
+            });
+        let is_long = |it: &String| it.chars().count() >= SHORTEST_NAME;
+        let is_word = || piece > 0 && self.name.iter().any(|it| is_long(it) && is_here(0, it));
+        if is_whole { Some(at) } else { is_word().then_some(piece) }
+    }
+}
+
+/// The letters and digits at the start of a text.
+fn piece_at(text: &str) -> usize {
+    text.find(|it: char| !it.is_alphanumeric()).unwrap_or(text.len())
 }
 
 /// Whether a word of a text, such as an e-mail address, may hold this sign.
@@ -64,8 +105,28 @@ fn plain(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
-/// The length of what may be an IBAN at the start of a text, printed in groups or in one. 0: none.
-fn iban_at(text: &str) -> usize {
+/// The length of a valid IBAN at the start of a text, whatever separates its groups.
+fn iban_at(text: &str) -> Option<usize> {
+    let (mut compact, mut ends, mut between) = (String::new(), Vec::new(), 0);
+    for (at, sign) in text.char_indices() {
+        if sign.is_ascii_alphanumeric() {
+            compact.push(sign);
+            ends.push(at + 1);
+            between = 0;
+        } else {
+            between += 1;
+        }
+        if between > MAX_BETWEEN || compact.len() == LONGEST_IBAN {
+            break;
+        }
+    }
+    let is_iban = |length: &usize| compact.get(..*length).is_some_and(|it| Iban::parse(it).is_ok());
+    let length = (SHORTEST_IBAN..=compact.len()).rev().find(is_iban)?;
+    ends.get(length - 1).copied()
+}
+
+/// The length of what may be an IBAN at the start of a text, printed in groups or in one, whether or not it is valid. 0: none.
+fn iban_like_at(text: &str) -> usize {
     let (mut end, mut at) = (0, 0);
     loop {
         let group = text[at..].find(|it: char| !it.is_ascii_alphanumeric()).unwrap_or(text.len() - at);
@@ -109,6 +170,27 @@ mod tests {
             ("aor_01993a4e", "aor_01993a4e"),
         ] {
             assert_eq!(privacy.text(text), shown);
+        }
+        for text in [
+            "NL91 ABNA 0417 1643 00",
+            "pays NL91ABNA0417164300.",
+            "BE68  5390  0754  7034",
+            "BE68/5390/0754/7034",
+            "acc_BE68539007547034",
+            "iban.BE68539007547034",
+            "IBAN-BE68 5390 0754 7034",
+        ] {
+            let shown = plain(&privacy.text(text));
+            assert!(!shown.contains("539007547034") && !shown.contains("ABNA0417"), "{text}: {shown}");
+        }
+        for (name, text, shown) in [
+            ("Jean-Pierre", "for jean pierre", "for j… p…"),
+            ("O'Brien", "ask Brien, now", "ask B…, now"),
+            ("Li Wu", "to Li Wu only", "to L… W… only"),
+            ("王伟", "给 王伟 的", "给 王… 的"),
+            ("Acme", "to=ops%40acme.example", "to=o…@acme.example"),
+        ] {
+            assert_eq!(Privacy::new(false, Some(name)).text(text), shown);
         }
         assert_eq!(Privacy::new(true, Some("Acme")).text("Acme BE68539007547034"), "Acme BE68539007547034");
     }

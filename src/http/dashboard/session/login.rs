@@ -78,10 +78,10 @@ pub async fn sign_in(
 async fn refuse(dashboard: &Dashboard, peer: IpAddr, next: String) -> Result<Response, ApiError> {
     let now = dashboard.shell.clock.now();
     dashboard.attempts.wrong(peer, now);
+    sign_in::refuse(&dashboard.acts, peer).await?;
     if let Some(wait) = dashboard.attempts.blocked_for(peer, now) {
         return blocked(dashboard, next, wait.num_seconds() + 1);
     }
-    sign_in::refuse(&dashboard.acts, peer).await?;
     let refused = Some("This token is not known. Check that it was copied whole.");
     let page = LoginPage { layout: dashboard.layout(None), next, refused };
     Ok((StatusCode::UNAUTHORIZED, html(&page)?).into_response())
@@ -104,5 +104,10 @@ fn is_own(dashboard: &Dashboard, next: &str) -> bool {
     let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let below = next.strip_prefix(prefix.as_str()).filter(|it| it.starts_with('/') && !it.starts_with("//"));
     let page = below.map(|it| it.split(['?', '#']).next().unwrap_or_default());
-    plain && page.is_some_and(|it| !["/login", "/logout"].contains(&it) && !it.contains("/../") && !it.contains("//"))
+    plain && page.is_some_and(|it| !["/login", "/logout"].contains(&it) && !it.contains("//") && !has_dots(it))
+}
+
+/// Whether a browser would go up the path: it reads `%2e` as a dot.
+fn has_dots(path: &str) -> bool {
+    path.split('/').any(|segment| [".", ".."].contains(&segment.to_ascii_lowercase().replace("%2e", ".").as_str()))
 }

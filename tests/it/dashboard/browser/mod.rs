@@ -24,7 +24,7 @@ async fn a_tickets_link_leads_by_the_sign_in_to_the_opening_and_one_click_asks_t
     assert_eq!(browser.url().await, link);
     browser.click(r#"[data-act="poll"]"#).await;
     browser.element("#done-poll:target").await;
-    assert_eq!(recorded_acts(&app).await, ["sign_in", "poll_opening"]);
+    assert_eq!(recorded_acts(&app).await, ["sign_in", "poll"]);
     assert_eq!(browser.complaints().await, [] as [&str; 0]);
     browser.close().await;
     app.finish().await;

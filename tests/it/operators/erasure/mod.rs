@@ -195,7 +195,7 @@ async fn assert_what_is_left(app: &TestApp, id: &str) {
     // Operator, act and time stay; of the reasons, only the erasure's own.
     let acts = actions(app, id).await;
     let told: Vec<_> = acts.iter().map(|it| (it["action"].as_str().unwrap(), it["reason"].as_str().unwrap())).collect();
-    assert_eq!(told[0], ("erase_opening", "the customer asked"));
+    assert_eq!(told[0], ("erase", "the customer asked"));
     assert!(told.len() >= 4 && told[1..].iter().all(|(_, reason)| reason.is_empty()), "{told:?}");
     assert!(!app.items(&format!("/v1/account-openings/{id}/timeline")).await.is_empty());
     // The repeat of the start is answered without what is gone, and opens nothing.

@@ -6,18 +6,16 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
-use sqlx::PgConnection;
 
-use super::SECTION;
 use super::answer::page_of;
-use crate::db::openings;
+use super::{SECTION, read};
 use crate::domain::bank::Iban;
 use crate::domain::{Opening, OpeningId};
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::form::Fields;
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::path::Id;
-use crate::http::problem::{ApiError, Kind};
+use crate::http::problem::ApiError;
 
 #[derive(Template)]
 #[template(path = "opening/check_iban.html")]
@@ -36,8 +34,7 @@ pub async fn check(
 ) -> Result<Html<String>, ApiError> {
     fields.only(&["iban"])?;
     let id = OpeningId(id);
-    let work = async move |connection: &mut PgConnection| openings::get(connection, id).await;
-    let opening = dashboard.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+    let opening = read::opening(&dashboard, id).await?;
     let (result, says) = compared(&opening, fields.text("iban").unwrap_or_default());
     let layout = dashboard.layout(Some(&visit)).at(SECTION);
     html(&CheckPage { path: layout.url(&page_of(id)), result, says, layout })

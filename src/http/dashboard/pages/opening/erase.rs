@@ -4,20 +4,18 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use sqlx::PgConnection;
 
-use super::SECTION;
 use super::answer::{Asked, page_of};
+use super::{SECTION, read};
 use crate::acts::Once;
 use crate::acts::erase::{self, EraseRequest};
-use crate::db::openings;
 use crate::domain::OpeningId;
 use crate::http::dashboard::act::{ActForm, Acting, once, seen_version};
 use crate::http::dashboard::confirmation::{Confirmation, Control, Input, Rehearsal, confirmed};
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::openings::erase::Erase;
 use crate::http::internal::path::Id;
-use crate::http::problem::{ApiError, Kind};
+use crate::http::problem::ApiError;
 
 pub async fn form(
     State(dashboard): State<Arc<Dashboard>>,
@@ -26,8 +24,7 @@ pub async fn form(
     Id(id): Id,
 ) -> Result<Response, ApiError> {
     let id = OpeningId(id);
-    let work = async move |connection: &mut PgConnection| openings::get(connection, id).await;
-    let version = dashboard.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?.version;
+    let version = read::opening(&dashboard, id).await?.version;
     let request = EraseRequest { reason: String::new(), expected_version: None };
     let rehearsed = erase::rehearse(&dashboard.acts, &operator, id, request).await;
     let mut page = confirmation(&dashboard, &visit, id, version);

@@ -23,6 +23,13 @@ pub type Place = (Time, i32, String);
 /// The sources of the provider's word.
 const SOURCES: [Source; 5] = [Source::Webhook, Source::Sandbox, Source::Poll, Source::List, Source::Command];
 
+/// # Errors
+/// 404 if there is none.
+pub async fn opening(dashboard: &Dashboard, id: OpeningId) -> Result<Opening, ApiError> {
+    let work = async move |connection: &mut PgConnection| openings::get(connection, id).await;
+    dashboard.read(work).await?.ok_or(ApiError::new(Kind::NotFound))
+}
+
 pub struct Seen {
     pub opening: Opening,
     pub overview: Overview,

@@ -4,22 +4,20 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::SECTION;
 use super::answer::{Asked, page_of};
 use super::rehearsal::lines;
+use super::{SECTION, read};
 use crate::acts::Operator;
 use crate::acts::resolve::{self, ResolveRequest};
-use crate::db::openings;
 use crate::domain::{OpeningId, Resolution};
 use crate::http::dashboard::act::{ActForm, Acting, once, seen_version};
 use crate::http::dashboard::confirmation::{Confirmation, Control, Input, Rehearsal, confirmed};
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::openings::resolve::Decision;
 use crate::http::internal::path::Id;
-use crate::http::problem::{ApiError, Kind};
+use crate::http::problem::ApiError;
 
 /// Characters of an IBAN that are typed a second time.
 const TYPED: usize = 4;
@@ -31,8 +29,7 @@ pub async fn form(
     Id(id): Id,
 ) -> Result<Response, ApiError> {
     let id = OpeningId(id);
-    let work = async move |connection: &mut PgConnection| openings::get(connection, id).await;
-    let version = dashboard.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?.version;
+    let version = read::opening(&dashboard, id).await?.version;
     let page = Page { dashboard: &dashboard, visit: &visit, operator: &operator, id, version };
     let token = dashboard.shell.ids.next();
     page.confirmation(token, page.rehearsals().await?).answer()

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use sqlx::PgConnection;
 
-use super::SECTION;
 use super::answer::{Asked, page_of};
+use super::{SECTION, read};
 use crate::acts::ActError;
 use crate::acts::reveal::{self, RevealRequest};
-use crate::db::openings;
 use crate::domain::OpeningId;
 use crate::http::dashboard::act::{ActForm, Acting, done_before, seen_version};
 use crate::http::dashboard::confirmation::{Confirmation, Input, Rehearsal};
@@ -37,8 +35,7 @@ pub async fn form(
     Id(id): Id,
 ) -> Result<Response, ApiError> {
     let id = OpeningId(id);
-    let work = async move |connection: &mut PgConnection| openings::get(connection, id).await;
-    let version = dashboard.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?.version;
+    let version = read::opening(&dashboard, id).await?.version;
     let rehearsed = reveal::rehearse(&dashboard.acts, &operator, id, None).await;
     let mut page = confirmation(&dashboard, &visit, id, version);
     page.rehearsal.push(Rehearsal::of("", rehearsed, |()| lines())?);
