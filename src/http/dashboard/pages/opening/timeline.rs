@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::clock::Time;
 use crate::db::timeline::Item;
 use crate::http::dashboard::parts::{Moment, Privacy, words};
 
@@ -17,10 +18,17 @@ pub struct Entry {
     pub kind: String,
     /// What happened, in words.
     pub line: String,
-    /// More about it: name and value.
-    pub more: Vec<(String, String)>,
+    pub more: Vec<More>,
     /// A duplicate, or too late to matter.
     pub is_pale: bool,
+}
+
+/// More about a row.
+pub struct More {
+    pub name: String,
+    pub value: String,
+    /// The value, where it is a time.
+    pub at: Option<Moment>,
 }
 
 /// Rows that stand together: one row, or equal polls in a row.
@@ -84,17 +92,25 @@ fn joined(parts: &[&str]) -> String {
     parts.join(" · ")
 }
 
-fn more(item: &Item, privacy: &Privacy) -> Vec<(String, String)> {
+fn more(item: &Item, privacy: &Privacy) -> Vec<More> {
     let Some(fields) = item.detail.as_object() else { return Vec::new() };
     let is_said = |name: &str| {
         SAID.contains(&name)
-            || (item.kind == "operator" && ["who", "action"].contains(&name))
-            || (["ticket", "case"].contains(&item.kind.as_str()) && name == "kind")
+            || match item.kind.as_str() {
+                "operator" => ["who", "action"].contains(&name),
+                "ticket" | "case" => name == "kind",
+                "transition" => name == "event",
+                _ => false,
+            }
     };
     let attempts = fields.get("attempts").and_then(Value::as_array).map_or(0, Vec::len);
     let shown = fields.iter().filter(|(name, _)| !is_said(name));
-    let shown = shown.filter_map(|(name, value)| Some((words(name), privacy.text(&text_of(value)?))));
-    shown.chain((attempts > 0).then(|| ("attempts".to_owned(), attempts.to_string()))).collect()
+    let shown = shown.filter_map(|(name, value)| {
+        let at = value.as_str().and_then(|it| it.parse::<Time>().ok()).map(Moment::from);
+        Some(More { name: words(name), value: privacy.text(&text_of(value)?), at })
+    });
+    let attempts = (attempts > 0).then(|| More { name: "attempts".to_owned(), value: attempts.to_string(), at: None });
+    shown.chain(attempts).collect()
 }
 
 /// A value as text. None: there is nothing to show.
