@@ -12,6 +12,7 @@
 //! strikes.rs    the faults, from the seed    sql.rs       all SQL
 //! run.rs        one run                      controls/    the same against broken builds
 //! restored.rs   its second part              dumps.rs     Postgres' own programs for it
+//! reports.rs    the bank's files
 //! checker/      the judge                    record.rs    what is written down for it
 //! ```
 //!
@@ -25,6 +26,7 @@ mod load;
 mod program;
 mod provider;
 mod record;
+mod reports;
 mod restored;
 mod run;
 mod services;

@@ -61,9 +61,47 @@ pub enum Seen {
     Delivered { at: i64, webhook_id: String, event: String },
     /// A fault was struck. `evidence`: proof that it happened; none: it was tried without visible effect.
     Fault { at: i64, fault: Fault, target: String, evidence: Option<Value> },
+    /// A file of the bank was written.
+    File(BankFile),
+    /// A file was uploaded; `status` 0: no answer.
+    Upload { at: i64, file: u64, replica: usize, status: u16, report: Option<String> },
     /// The database was restored from a dump. `before`, `after`: the next transaction id in the old and in the new
     /// cluster.
     Restored { at: i64, dumped_at: i64, before: i64, after: i64 },
+}
+
+/// A file of the bank, and what reconciliation must make of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BankFile {
+    pub at: i64,
+    pub number: u64,
+    /// `register` or `charges`.
+    pub kind: String,
+    pub text: String,
+    pub sha256: String,
+    /// Whether it is written to its end.
+    pub complete: bool,
+    /// It differs too much, and must be held.
+    pub held: bool,
+    /// The last one of its kind: what it differs in must be found, and nothing else.
+    pub last: bool,
+    /// The divergences of this file.
+    pub expected: Vec<Divergence>,
+}
+
+/// A difference that a file was given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Divergence {
+    pub kind: String,
+    pub class: String,
+    /// The states in which its mismatch may be.
+    pub states: Vec<String>,
+    /// Its class once its window is over.
+    pub becomes: Option<String>,
+    /// The lines of its rows; none where a row is missing.
+    pub lines: Vec<i64>,
+    /// The opening.
+    pub reference: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +115,9 @@ pub struct Plan {
     /// Messages of the bank per second: first copies, dropped ones included.
     pub messages_per_second: f64,
     pub reads_per_second: f64,
+    /// The services have a price list, so that each priced step owes a fee.
+    #[serde(default)]
+    pub priced: bool,
     /// Faults that must have evidence, with their minimum number.
     pub faults: BTreeMap<Fault, u64>,
 }
@@ -142,8 +183,7 @@ pub enum Did {
 /// what the service says, `body_sha256` (hex) what Postgres counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// `account_openings`, `opening_history`, `inbox`, `outbox`, `events`, `cases`, `tickets`, `timers` or
-    /// `idempotency_keys`.
+    /// A table, such as `account_openings`.
     pub table: String,
     pub row: Value,
 }

@@ -82,7 +82,7 @@ async fn story(world: &World, asked: &Asked, folder: &Path) -> anyhow::Result<Ve
     take_back(world, &file, dumped_at).await?;
     let enough = load.progress().acked + OPENINGS;
     until("openings in the restored database", || load.progress().acked >= enough).await?;
-    let (_, wrong) = run::drain(world, load).await?;
+    let (_, wrong) = run::drain(world, load, None).await?;
     Ok(wrong)
 }
 

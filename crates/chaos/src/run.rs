@@ -16,6 +16,7 @@ use crate::files::now;
 use crate::load::{self, Load};
 use crate::program::Program;
 use crate::record::{Fault, Plan, Seen};
+use crate::reports::Player;
 use crate::strikes::{self, Strike};
 use crate::world::{HISTORY_KEY, Making, REPLICAS, TOKEN, WEBHOOK_SECRET, World};
 use crate::{files, restored, sql};
@@ -65,6 +66,7 @@ impl Asked {
             openings_per_second: self.openings_per_second,
             messages_per_second: self.messages_per_second,
             reads_per_second: self.reads_per_second,
+            priced: true,
             faults: strikes::must_show(self.seconds),
         }
     }
@@ -237,8 +239,9 @@ async fn play(world: &World, asked: &Asked) -> anyhow::Result<Played> {
     let config = asked.load(asked.seconds);
     let load = Load::start(config, world.history.clone(), &world.targets.provider, world.addresses())?;
     let mut faults = strike_all(world, strikes::draw(asked.seed, asked.seconds, REPLICAS));
+    let mut player = Player::new(world, asked.seed)?;
     let early = tokio::select! {
-        () = load.ended() => None,
+        ((), ()) = futures::future::join(load.ended(), player.play(asked.seconds)) => None,
         never = tell(&load, asked.seconds) => match never {},
         report = first_violation(world), if asked.control.is_some() => Some(report?),
     };
@@ -248,7 +251,7 @@ async fn play(world: &World, asked: &Asked) -> anyhow::Result<Played> {
     }
     while faults.join_next().await.is_some() {}
     world.targets.heal();
-    let (drained, also_wrong) = drain(world, load).await?;
+    let (drained, also_wrong) = drain(world, load, Some(player)).await?;
     Ok(Played::Whole(drained, also_wrong))
 }
 
@@ -267,7 +270,11 @@ pub fn strike_all(world: &World, strikes: Vec<Strike>) -> JoinSet<()> {
 }
 
 /// Everything is well again: what is left must be done in time.
-pub async fn drain(world: &World, load: Load) -> anyhow::Result<(Option<Duration>, Vec<String>)> {
+pub async fn drain(
+    world: &World,
+    load: Load,
+    player: Option<Player>,
+) -> anyhow::Result<(Option<Duration>, Vec<String>)> {
     let healed = Instant::now();
     say("the faults are over; draining");
     let mut wrong = Vec::new();
@@ -284,6 +291,12 @@ pub async fn drain(world: &World, load: Load) -> anyhow::Result<(Option<Duration
     let drained = until_idle(world, healed).await;
     if drained.is_none() {
         wrong.push(format!("P21: the backlog is not gone after {DRAINED_WITHIN:?}"));
+    }
+    if let Some(mut player) = player {
+        say("the bank's last files, with divergences");
+        wrong.extend(player.finish().await);
+        // Cases of the files tell the subscriber.
+        until_idle(world, Instant::now()).await;
     }
     let behind = load.finish(Duration::from_secs(20)).await?;
     if behind > 0 {

@@ -16,7 +16,7 @@ use crate::record::Row;
 pub const CELL: &str = "chaos";
 
 /// The dumped tables and their select lists.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 13] = [
     ("account_openings", "select row_to_json(t) from account_openings t"),
     ("opening_history", "select row_to_json(t) from opening_history t order by opening_id, version"),
     (
@@ -25,12 +25,31 @@ const TABLES: [(&str, &str); 9] = [
                 encode(sha256(body), 'hex') as body_sha256, opening_id, provider_ref, received_at, status, outcome, attempts,
                 next_attempt_at, attempt_log, duplicates, settled_at from inbox) t",
     ),
-    ("outbox", "select row_to_json(t) from outbox t"),
-    ("events", "select row_to_json(t) from events t"),
+    (
+        "outbox",
+        "select row_to_json(t) from (select id, coalesce(opening_id::text, '') as opening_id, topic, payload, status, outcome,
+                lease_token, claims, attempt_log, created_at, delivered_at from outbox) t",
+    ),
+    (
+        "events",
+        "select row_to_json(t) from (select id, coalesce(subject, opening_id) as opening_id, type, version, data, at
+                from events) t",
+    ),
     ("cases", "select row_to_json(t) from cases t"),
     ("tickets", "select row_to_json(t) from tickets t"),
     ("timers", "select row_to_json(t) from timers t"),
     ("idempotency_keys", "select row_to_json(t) from idempotency_keys t"),
+    ("reports", "select row_to_json(t) from (select id, state from reports) t"),
+    (
+        "mismatches",
+        "select row_to_json(t) from (select id, subject, class, state, opening_id, case_id from mismatches) t",
+    ),
+    ("mismatch_reports", "select row_to_json(t) from mismatch_reports t"),
+    (
+        "fee_ledger",
+        "select row_to_json(t) from (select id, cause, debit, credit, amount::text, currency, opening_id, code, report_id,
+                settles, reverses from fee_ledger) t",
+    ),
 ];
 
 /// A connection of the supervisor's own.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chaos::{Link, Proxy};
+use chrono::TimeDelta;
 use private_postgres::Cluster;
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
@@ -25,6 +26,9 @@ pub const REPLICAS: usize = 3;
 /// Not secrets: they protect services on free local ports that end with the run.
 pub const TOKEN: &str = "chaos-token";
 pub const WEBHOOK_SECRET: &str = "whsec_Y2hhb3Mtd2ViaG9vay1zZWNyZXQ=";
+/// The service's windows in compressed time.
+pub const RECON_WINDOW: TimeDelta = TimeDelta::seconds(20);
+pub const CHARGE_WINDOW: TimeDelta = TimeDelta::seconds(30);
 const EVENT_SECRET: &str = "whsec_Y2hhb3MtZXZlbnQtc2VjcmV0";
 /// The key of the history's chain, for the services and the checker.
 pub const HISTORY_KEY: [u8; 32] = *b"the chain of a run that is chaos";
@@ -81,13 +85,15 @@ impl World {
         }
         let config = provider::Config { port: None, seed, event_secret: EVENT_SECRET.to_owned() };
         let provider = Provider::start(config, ledger.clone(), history.clone()).await?;
+        let prices = making.folder.join("prices.csv");
+        std::fs::write(&prices, ::world::reports::PRICE_LIST).context("the price list")?;
         let (mut replicas, mut proxies) = (Vec::new(), Vec::new());
         for number in 0..REPLICAS {
             let proxy = Proxy::start(link(cluster.url())?).await?;
             if number == WITHOUT_OPTIONS {
                 proxy.ignore_options();
             }
-            let mut environment = environment(&service, &proxy, &provider)?;
+            let mut environment = environment(&service, &proxy, &provider, &prices)?;
             let more = making.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             environment.extend(more);
             if number == REPLICAS - 1 {
@@ -211,7 +217,12 @@ fn skew(seed: u64) -> String {
 }
 
 /// Time is compressed: a lease of five seconds, a deadline of thirty.
-fn environment(database: &str, proxy: &Proxy, provider: &Provider) -> anyhow::Result<Vec<(String, String)>> {
+fn environment(
+    database: &str,
+    proxy: &Proxy,
+    provider: &Provider,
+    prices: &Path,
+) -> anyhow::Result<Vec<(String, String)>> {
     let mut url = reqwest::Url::parse(database)?;
     let _ = url.set_host(Some("127.0.0.1"));
     let _ = url.set_port(Some(proxy.addr().port()));
@@ -239,6 +250,9 @@ fn environment(database: &str, proxy: &Proxy, provider: &Provider) -> anyhow::Re
         ("BACKOFF_BASE", "200ms"),
         ("BACKOFF_CAP", "5s"),
         ("BURST_DEDUP_TTL", "10s"),
+        ("PRICE_LIST", &prices.display().to_string()),
+        ("RECON_WINDOW", &format!("{}s", RECON_WINDOW.num_seconds())),
+        ("CHARGE_WINDOW", &format!("{}s", CHARGE_WINDOW.num_seconds())),
     ];
     Ok(set.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }

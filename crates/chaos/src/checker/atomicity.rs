@@ -12,11 +12,13 @@ use super::{Run, grouped, or_none};
 pub fn check(run: &Run, report: &mut Report) {
     let dump = &run.dump;
     let works = grouped(&dump.outbox, |it| (it.opening_id.as_str(), it.topic.as_str()));
-    let events = grouped(&dump.events, |it| it.opening_id.as_str());
-    let cases = grouped(&dump.cases, |it| it.opening_id.as_str());
+    let of_openings: Vec<&Event> = dump.events.iter().filter(|it| it.is_of_opening()).collect();
+    let events = grouped(&of_openings, |it| it.opening_id.as_str());
+    let contradictions: Vec<_> = dump.contradictions().collect();
+    let cases = grouped(&contradictions, |it| it.0);
     let mut openings: BTreeSet<&str> = dump.history.keys().map(String::as_str).collect();
-    openings.extend(dump.outbox.iter().map(|it| it.opening_id.as_str()));
-    openings.extend(dump.events.iter().map(|it| it.opening_id.as_str()));
+    openings.extend(dump.outbox.iter().map(|it| it.opening_id.as_str()).filter(|it| !it.is_empty()));
+    openings.extend(of_openings.iter().map(|it| it.opening_id.as_str()));
     for opening in openings {
         let steps = dump.history.get(opening).map(Vec::as_slice).unwrap_or_default();
         let mut wrong = Vec::new();
@@ -26,7 +28,8 @@ pub fn check(run: &Run, report: &mut Report) {
             wrong.extend(commands(dump, state, steps, works));
         }
         let events = events.get(opening).map(Vec::as_slice).unwrap_or_default();
-        wrong.extend(told_steps(steps, events));
+        let events: Vec<&Event> = events.iter().map(|it| **it).collect();
+        wrong.extend(told_steps(steps, &events));
         wrong.extend(events.iter().filter_map(|event| untold(event, steps)));
         let cases = cases.get(opening).map_or(0, Vec::len);
         let contradictions = events.iter().filter(|it| it.kind == CONTRADICTION).count();
@@ -121,7 +124,8 @@ fn deliveries(run: &Run, report: &mut Report) {
     for event in &run.dump.events {
         let works = works.remove(event.id.as_str()).unwrap_or_default();
         let to: BTreeSet<&str> = works.iter().filter_map(|it| it.payload["sink"].as_str()).collect();
-        let together = works.iter().all(|it| it.created_at == event.at && it.opening_id == event.opening_id);
+        let is_its = |it: &Work| !event.is_of_opening() || it.opening_id == event.opening_id;
+        let together = works.iter().all(|it| it.created_at == event.at && is_its(it));
         if works.len() != wanted || to.len() != wanted || !together {
             let what = format!("the event {} and its deliveries do not go together", event.id);
             let expected = format!("{wanted}, one for each sink, written with it");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use rust_decimal::Decimal;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -25,7 +26,14 @@ pub struct Dump {
     /// By opening; the time, if it runs.
     pub timers: HashMap<String, Option<Time>>,
     pub keys: Vec<Key>,
+    pub reports: Vec<BankReport>,
+    pub mismatches: Vec<Mismatch>,
+    pub mismatch_reports: Vec<SaidBy>,
+    pub fee_ledger: Vec<LedgerLine>,
 }
+
+/// How the types of events about openings begin.
+const OF_OPENINGS: &str = "account_opening.";
 
 /// Microseconds since the epoch, from Postgres' text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +90,7 @@ pub struct Fact {
 #[derive(Deserialize)]
 pub struct Work {
     pub id: String,
+    /// Empty: it belongs to no opening.
     pub opening_id: String,
     pub topic: String,
     pub payload: Value,
@@ -104,6 +113,7 @@ pub struct Attempt {
 #[derive(Deserialize)]
 pub struct Event {
     pub id: String,
+    /// The opening; of an event of reconciliation the report or the case.
     pub opening_id: String,
     #[serde(rename = "type")]
     pub kind: String,
@@ -112,11 +122,64 @@ pub struct Event {
     pub at: Time,
 }
 
+impl Event {
+    pub fn is_of_opening(&self) -> bool {
+        self.kind.starts_with(OF_OPENINGS)
+    }
+}
+
 /// A row of `cases`.
 #[derive(Deserialize)]
 pub struct Case {
-    pub opening_id: String,
+    #[serde(default)]
+    pub id: String,
+    /// None: a row of a report that belongs to no opening.
+    pub opening_id: Option<String>,
     pub kind: String,
+}
+
+/// A row of `reports`.
+#[derive(Deserialize)]
+pub struct BankReport {
+    pub id: String,
+    pub state: String,
+}
+
+/// A row of `mismatches`.
+#[derive(Deserialize)]
+pub struct Mismatch {
+    pub id: String,
+    pub subject: String,
+    pub class: String,
+    pub state: String,
+    pub opening_id: Option<String>,
+    pub case_id: Option<String>,
+}
+
+/// A row of `mismatch_reports`.
+#[derive(Deserialize)]
+pub struct SaidBy {
+    pub mismatch_id: String,
+    pub report_id: String,
+    /// 0 where a row is missing.
+    pub line: i64,
+}
+
+/// A row of `fee_ledger`.
+#[derive(Deserialize)]
+pub struct LedgerLine {
+    pub id: String,
+    pub cause: String,
+    pub debit: String,
+    pub credit: String,
+    #[serde(deserialize_with = "rust_decimal::serde::str::deserialize")]
+    pub amount: Decimal,
+    pub currency: String,
+    pub opening_id: Option<String>,
+    pub code: Option<String>,
+    pub report_id: Option<String>,
+    pub settles: Option<String>,
+    pub reverses: Option<String>,
 }
 
 /// A row of `tickets`.
@@ -157,6 +220,21 @@ impl Dump {
         escalations.filter_map(|it| Some((it.opening_id.as_str(), told(it).or_else(|| held(it))?))).collect()
     }
 
+    /// The cases that a report opened: their kind is the class of a mismatch that has them.
+    pub fn cases_of_reports(&self) -> impl Iterator<Item = &Case> {
+        self.cases.iter().filter(|case| self.is_of_report(case))
+    }
+
+    fn is_of_report(&self, case: &Case) -> bool {
+        let is_its = |it: &Mismatch| it.case_id.as_ref() == Some(&case.id) && it.class.to_lowercase() == case.kind;
+        self.mismatches.iter().any(is_its)
+    }
+
+    /// The cases that `decide` opened; a mismatch opens those whose kind is its class.
+    pub fn contradictions(&self) -> impl Iterator<Item = (&str, &Case)> {
+        self.cases.iter().filter(|case| !self.is_of_report(case)).filter_map(|it| Some((it.opening_id.as_deref()?, it)))
+    }
+
     /// Reads the dump and the problems of the file.
     ///
     /// # Errors
@@ -170,6 +248,8 @@ impl Dump {
         }
         dump.inbox.sort_by(|a, b| a.id.cmp(&b.id));
         dump.outbox.sort_by(|a, b| a.id.cmp(&b.id));
+        dump.mismatches.sort_by(|a, b| a.id.cmp(&b.id));
+        dump.fee_ledger.sort_by(|a, b| a.id.cmp(&b.id));
         dump.events.sort_by(|a, b| a.id.cmp(&b.id));
         Ok((dump, broken))
     }
@@ -197,6 +277,10 @@ impl Dump {
                 self.timers.insert(timer.opening_id, timer.due_at);
             }
             "idempotency_keys" => self.keys.push(typed(row)?),
+            "reports" => self.reports.push(typed(row)?),
+            "mismatches" => self.mismatches.push(typed(row)?),
+            "mismatch_reports" => self.mismatch_reports.push(typed(row)?),
+            "fee_ledger" => self.fee_ledger.push(typed(row)?),
             other => return Err(format!("no such table: {other}")),
         }
         Ok(())

@@ -23,7 +23,7 @@ pub fn check(run: &Run, report: &mut Report) {
             }
         }
     }
-    let cases: HashSet<&str> = run.dump.cases.iter().map(|it| it.opening_id.as_str()).collect();
+    let cases: HashSet<&str> = run.dump.cases.iter().filter_map(|it| it.opening_id.as_deref()).collect();
     for fact in &run.dump.inbox {
         if let Some(violation) = wrong(fact, &moved, &cases) {
             let violation = violation.webhook(&fact.event_id);

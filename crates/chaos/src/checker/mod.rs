@@ -11,6 +11,7 @@ mod answered;
 mod answers;
 mod atomicity;
 mod chain;
+mod csv;
 mod dead;
 mod doubles;
 mod dump;
@@ -22,6 +23,7 @@ mod load;
 mod measures;
 mod reads;
 mod report;
+mod reports;
 mod restored;
 mod rules;
 mod seen;
@@ -127,6 +129,7 @@ fn judge(run: &Run, report: &mut Report) {
     telling::check(run, report);
     dead::check(run, report);
     stuck::check(run, report);
+    reports::check(run, report);
 }
 
 /// Groups rows by a key.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::lines;
-use crate::record::{Fault, Plan, Seen as Line};
+use crate::record::{BankFile, Fault, Plan, Seen as Line};
 
 /// The load's history. Times are microseconds since the epoch.
 #[derive(Default)]
@@ -28,6 +28,10 @@ pub struct Seen {
     pub faults: Vec<(Fault, bool)>,
     /// When the database was restored, if it was.
     pub restored: Option<Restored>,
+    /// The bank's files by their number.
+    pub files: BTreeMap<u64, BankFile>,
+    /// The uploads by the number of their file, and the report that was answered.
+    pub uploads: Vec<(u64, Option<String>)>,
     /// Lines that a load cannot have written.
     pub odd: Vec<String>,
 }
@@ -140,6 +144,10 @@ impl Seen {
             Line::Event { reader, id, kind, opening, version, .. } => {
                 self.told.entry(reader).or_default().push(Told { id, kind, opening, version });
             }
+            Line::File(file) => {
+                self.files.insert(file.number, file);
+            }
+            Line::Upload { file, report, .. } => self.uploads.push((file, report)),
             Line::Delivered { webhook_id, .. } => {
                 self.delivered.insert(webhook_id);
             }

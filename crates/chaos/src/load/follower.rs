@@ -33,6 +33,8 @@ struct Item {
 #[derive(Deserialize)]
 struct Data {
     id: String,
+    /// Absent of a report or a case.
+    #[serde(default)]
     version: i64,
 }
 

@@ -24,10 +24,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 pub use self::config::{Config, Progress, Replica};
 use self::messages::Messages;
-use self::net::Net;
+pub use self::net::Net;
 use self::openings::Openings;
 use self::readers::Readers;
 use self::run::Run;
+pub use self::wire::{Call, Listener};
 use crate::files::{Recorder, now};
 use crate::provider::{Provider, Word};
 use crate::record::Seen;

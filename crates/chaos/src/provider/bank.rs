@@ -21,6 +21,8 @@ use crate::record::Did;
 struct Submission {
     reference: String,
     market: String,
+    customer_type: String,
+    currency: String,
     profile_id: String,
     customer: Customer,
 }
@@ -86,7 +88,19 @@ async fn accept(world: &Arc<World>, key: &str, asked: Submission) -> std::io::Re
         rejection_reason: None,
     };
     let (ending, reason) = (script.ending, script.reason);
-    let request = Request { word: said, opening, place, ending, reason, deciding: false, updated_at: at };
+    let request = Request {
+        word: said,
+        opening,
+        place,
+        ending,
+        reason,
+        deciding: false,
+        updated_at: at,
+        created_at: at,
+        decided_at: None,
+        customer_type: asked.customer_type,
+        currency: asked.currency,
+    };
     let row = world.state().insert(request);
     life::begin(world, row, script);
     Ok((StatusCode::ACCEPTED, answer))

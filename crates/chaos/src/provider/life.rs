@@ -70,6 +70,7 @@ async fn decide(world: &World, at: usize) {
     if let Some(request) = state.requests.get_mut(at) {
         request.word = said.clone();
         request.updated_at = updated_at;
+        request.decided_at = Some(updated_at);
     }
     state.say(said);
 }

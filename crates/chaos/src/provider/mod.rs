@@ -5,6 +5,7 @@
 //! shows. Scripts depend only on the seed and the opening's number, so that runs can be compared.
 
 mod bank;
+mod books;
 mod calls;
 mod deck;
 mod faults;
@@ -33,6 +34,7 @@ pub use self::wire::sent;
 pub use self::world::{Word, World};
 use crate::files::Recorder;
 use crate::record::Fault;
+use ::world::reports::Entry;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -105,6 +107,11 @@ impl Provider {
 
     pub fn counts(&self) -> Counts {
         self.world.state().counts
+    }
+
+    /// The bank's requests for its files, oldest first.
+    pub fn entries(&self) -> Vec<Entry> {
+        books::entries(&self.world.state())
     }
 
     pub fn stop(&self) {

@@ -50,6 +50,11 @@ pub struct Request {
     /// Whether the decision is made or being recorded.
     pub deciding: bool,
     pub updated_at: i64,
+    pub created_at: i64,
+    pub decided_at: Option<i64>,
+    /// `company`, `freelancer` or `individual`.
+    pub customer_type: String,
+    pub currency: String,
 }
 
 pub type Answer = (StatusCode, Value);

@@ -2,6 +2,7 @@
 
 mod files;
 mod opening;
+mod reports;
 mod restored;
 mod rows;
 mod seeds;

@@ -69,6 +69,7 @@ impl World {
             openings_per_second: rate(OPENINGS),
             messages_per_second: rate(2 * OPENINGS),
             reads_per_second: rate(2 * OPENINGS),
+            priced: false,
             faults,
         }));
         world.history.push(Seen::Load { at: BEGAN, running: true });
