@@ -219,14 +219,13 @@ fn divergences(run: &Run, report: &mut Report) {
             let fits = |it: &Option<Said<'_>>| {
                 it.as_ref().is_some_and(|(mismatch, said)| is_expected(expected, mismatch, said, id))
             };
-            match found.iter_mut().find(|it| fits(it)) {
-                Some(it) => *it = None,
-                None => {
-                    let what = format!("P29: the {} has {} at {:?}", file.kind, expected.kind, expected.lines);
-                    let violation = Violation::of(what, &*expected.class, "no such mismatch");
-                    report.add(Kind::Lost, located(violation, expected.reference.as_deref()));
-                }
+            if let Some(it) = found.iter_mut().find(|it| fits(it)) {
+                *it = None;
+                continue;
             }
+            let what = format!("P29: the {} has {} at {:?}", file.kind, expected.kind, expected.lines);
+            let violation = Violation::of(what, &*expected.class, "no such mismatch");
+            report.add(Kind::Lost, located(violation, expected.reference.as_deref()));
         }
     }
     for (mismatch, said) in found.into_iter().flatten().filter(|it| OPEN.contains(&it.0.state.as_str())) {

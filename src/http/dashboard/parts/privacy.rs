@@ -38,13 +38,10 @@ impl Privacy {
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             let begins_word = is_of_word(first) && !before.is_some_and(is_of_word);
-            let (length, masked) = match self.at(rest, begins_word) {
-                Some(masked) => masked,
-                None => {
-                    let piece = piece_at(rest).max(first.len_utf8());
-                    (piece, rest[..piece].to_owned())
-                }
-            };
+            let (length, masked) = self.at(rest, begins_word).unwrap_or_else(|| {
+                let piece = piece_at(rest).max(first.len_utf8());
+                (piece, rest[..piece].to_owned())
+            });
             shown.push_str(&masked);
             before = rest[..length].chars().next_back();
             rest = &rest[length..];
