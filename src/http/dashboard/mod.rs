@@ -24,7 +24,8 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -93,7 +94,12 @@ impl Dashboard {
     }
 
     fn at_prefix(&self, pages: Router) -> Router {
-        if self.site.prefix.is_empty() { pages } else { Router::new().nest(&self.site.prefix, pages) }
+        let prefix = &self.site.prefix;
+        if prefix.is_empty() {
+            return pages;
+        }
+        let first = Redirect::permanent(prefix);
+        Router::new().nest(prefix, pages).route(&format!("{prefix}/"), get(first))
     }
 
     /// What a page shows around its content.

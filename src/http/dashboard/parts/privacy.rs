@@ -105,6 +105,9 @@ fn plain(text: &str) -> String {
 /// The length of a valid IBAN at the start of a text, whatever separates its groups.
 fn iban_at(text: &str) -> Option<usize> {
     let (mut compact, mut ends, mut between) = (String::new(), Vec::new(), 0);
+    if !text.starts_with(|it: char| it.is_ascii_alphanumeric()) {
+        return None;
+    }
     for (at, sign) in text.char_indices() {
         if sign.is_ascii_alphanumeric() {
             compact.push(sign);
