@@ -34,7 +34,7 @@ create table fee_ledger (
     line           bigint,
     -- The expected fee that a charge settles.
     settles        uuid,
-    -- How many charges of the same expected fee were reversed before: a new charge may settle it again.
+    -- How many charges settled the same expected fee before, all of them reversed.
     settled_before integer     not null default 0,
     -- The line that a reversal undoes.
     reverses       uuid,
@@ -54,6 +54,9 @@ create table fee_ledger (
 );
 
 create index fee_ledger_of_opening on fee_ledger (opening_id, id) where opening_id is not null;
+-- Partial: an ordinary fee moves from cost to expected to charged.
+create index fee_ledger_of_rare_debit on fee_ledger (debit, id) where debit not in ('cost', 'expected');
+create index fee_ledger_of_rare_credit on fee_ledger (credit, id) where credit not in ('expected', 'charged');
 
 create function fee_ledger_is_append_only() returns trigger language plpgsql as $$
 begin
@@ -89,8 +92,26 @@ $$;
 create trigger reverses_exactly before insert on fee_ledger
     for each row when (new.reverses is not null) execute function fee_ledger_reverses_exactly();
 
+-- An expected fee is settled again only after its charge was reversed. Deferred: charge and reversal may come in one statement.
+create function fee_ledger_settles_once() returns trigger language plpgsql as $$
+begin
+    if exists (select from fee_ledger other
+                where other.settles = new.settles and other.id <> new.id
+                  and not exists (select from fee_ledger r where r.reverses = other.id))
+       and not exists (select from fee_ledger r where r.reverses = new.id) then
+        raise exception 'line % settles the expected fee % a second time', new.id, new.settles
+            using errcode = 'integrity_constraint_violation';
+    end if;
+    return null;
+end
+$$;
+
+create constraint trigger settles_once after insert on fee_ledger deferrable initially deferred
+    for each row when (new.settles is not null and new.settled_before > 0) execute function fee_ledger_settles_once();
+
 do $$
 begin
     execute format('alter function fee_ledger_reverses_exactly() set search_path to %I, pg_temp', current_schema());
+    execute format('alter function fee_ledger_settles_once() set search_path to %I, pg_temp', current_schema());
 end
 $$;

@@ -1,6 +1,6 @@
 //! `charge_lines`: what a provider charges, each line in its newest version.
 //!
-//! Writers hold the provider's lock, so that a fee is judged by one of them at a time.
+//! Writers hold the provider's lock, so that a fee is judged by one of them at a time. Plans: see `fee_ledger::expected`.
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -23,6 +23,7 @@ pub struct ChargeLine {
     pub received_at: Time,
     pub period_from: Option<Time>,
     pub period_until: Option<Time>,
+    pub is_complete: bool,
     pub line_type: String,
     pub subject: String,
     pub opening_id: Option<Uuid>,
@@ -38,9 +39,11 @@ pub struct ChargeLine {
     pub ledger: Vec<Uuid>,
     pub generation: i32,
     pub is_stale: bool,
+    pub is_crowded: bool,
 }
 
-/// Keeps every other writer of this provider's lines out until the transaction ends.
+/// Keeps every other writer of this provider's lines out until the transaction ends. Lock order: this lock, then mismatches in the
+/// order of their keys, then cases.
 pub async fn lock(connection: &mut PgConnection, provider: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r"-- charge_lines::lock
@@ -52,14 +55,16 @@ pub async fn lock(connection: &mut PgConnection, provider: &str) -> sqlx::Result
     Ok(())
 }
 
-/// The lines with these ids.
+/// The lines with these ids. Plan: each by the primary key, whatever size the planner takes the table for.
 pub async fn get(connection: &mut PgConnection, provider: &str, ids: &[String]) -> sqlx::Result<Vec<ChargeLine>> {
     sqlx::query_as!(
         ChargeLine,
         r#"-- charge_lines::get
-        select line_id, report_id, line, as_of, digest, received_at, period_from, period_until, line_type, subject, opening_id,
-               code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger, generation, is_stale
-          from charge_lines where provider = $1 and line_id = any($2)"#,
+        select c.line_id, c.report_id, c.line, c.as_of, c.digest, c.received_at, c.period_from, c.period_until,
+               c.is_complete, c.line_type, c.subject, c.opening_id, c.code, c.settlement_id, c.currency, c.amount, c.tax,
+               c.content, c.class, c.rule, c.bookings, c.ledger, c.generation, c.is_stale, c.is_crowded
+          from (select distinct id from unnest($2::text[]) as ids(id)) as asked
+         cross join lateral (select * from charge_lines l where l.provider = $1 and l.line_id = asked.id offset 0) as c"#,
         provider,
         ids,
     )
@@ -67,49 +72,78 @@ pub async fn get(connection: &mut PgConnection, provider: &str, ids: &[String]) 
     .await
 }
 
-/// The lines of these fees, each a subject and a code; without groups and settlements.
-pub async fn of_fees(
-    connection: &mut PgConnection,
-    provider: &str,
-    fees: &[(String, String)],
-) -> sqlx::Result<Vec<ChargeLine>> {
-    let subjects: Vec<&str> = fees.iter().map(|it| it.0.as_str()).collect();
-    let codes: Vec<&str> = fees.iter().map(|it| it.1.as_str()).collect();
+/// Fees whose lines are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Fees<'a> {
+    /// Subjects and codes.
+    pub of: &'a [(String, String)],
+    /// The most lines of each.
+    pub limits: &'a [i64],
+    /// A report that is not applied yet: a line that it gives another version is left out.
+    pub before: Option<Uuid>,
+}
+
+/// The lines of fees, without groups and settlements; those that were not judged alone come first.
+pub async fn of_fees(connection: &mut PgConnection, provider: &str, fees: Fees<'_>) -> sqlx::Result<Vec<ChargeLine>> {
+    let subjects: Vec<&str> = fees.of.iter().map(|it| it.0.as_str()).collect();
+    let codes: Vec<&str> = fees.of.iter().map(|it| it.1.as_str()).collect();
     sqlx::query_as!(
         ChargeLine,
         r#"-- charge_lines::of_fees
-        select c.line_id, c.report_id, c.line, c.as_of, c.digest, c.received_at, c.period_from, c.period_until, c.line_type,
-               c.subject, c.opening_id, c.code, c.settlement_id, c.currency, c.amount, c.tax, c.content, c.class, c.rule,
-               c.bookings, c.ledger, c.generation, c.is_stale
-          from unnest($2::text[], $3::text[]) as asked(subject, code)
-          join charge_lines c on c.provider = $1 and c.subject = asked.subject and c.code = asked.code
-         where c.line_type not in ('group', 'settlement')"#,
+        select c.line_id as "line_id!", c.report_id as "report_id!", c.line as "line!", c.as_of as "as_of!",
+               c.digest as "digest!", c.received_at as "received_at!", c.period_from, c.period_until,
+               c.is_complete as "is_complete!", c.line_type as "line_type!", c.subject as "subject!", c.opening_id,
+               c.code as "code!", c.settlement_id, c.currency as "currency!", c.amount as "amount!", c.tax as "tax!",
+               c.content as "content!", c.class as "class!", c.rule as "rule!", c.bookings as "bookings!",
+               c.ledger as "ledger!", c.generation as "generation!", c.is_stale as "is_stale!", c.is_crowded as "is_crowded!"
+          from unnest($2::text[], $3::text[], $4::bigint[]) as asked(subject, code, most)
+         cross join lateral (
+                select * from charge_lines l
+                 where l.provider = $1 and l.subject = asked.subject and l.code = asked.code
+                   and l.line_type not in ('group', 'settlement')
+                   and not exists (select from report_rows r
+                                    where r.provider = l.provider and r.row_key = l.line_id and r.kind <> 'register'
+                                      and r.report_id is not distinct from $5 and r.class <> 'CONFLICTING_ROWS'
+                                      and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
+                 order by l.is_crowded, l.line_id collate "C"
+                 limit asked.most) as c"#,
         provider,
         &subjects as &[&str],
         &codes as &[&str],
+        fees.limits,
+        fees.before,
     )
     .fetch_all(connection)
     .await
 }
 
-/// The group lines of a code and currency, in the order of their ids.
+/// The group lines of these codes and currencies. With a report that is not applied yet, a line that it gives another version is
+/// left out.
 pub async fn groups(
     connection: &mut PgConnection,
     provider: &str,
-    code: &str,
-    currency: &str,
+    kinds: &[(String, String)],
+    before: Option<Uuid>,
 ) -> sqlx::Result<Vec<ChargeLine>> {
+    let codes: Vec<&str> = kinds.iter().map(|it| it.0.as_str()).collect();
+    let currencies: Vec<&str> = kinds.iter().map(|it| it.1.as_str()).collect();
     sqlx::query_as!(
         ChargeLine,
         r#"-- charge_lines::groups
-        select line_id, report_id, line, as_of, digest, received_at, period_from, period_until, line_type, subject, opening_id,
-               code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger, generation, is_stale
-          from charge_lines
-         where provider = $1 and code = $2 and currency = $3 and line_type = 'group'
-         order by line_id collate "C""#,
+        select c.line_id, c.report_id, c.line, c.as_of, c.digest, c.received_at, c.period_from, c.period_until,
+               c.is_complete, c.line_type, c.subject, c.opening_id, c.code, c.settlement_id, c.currency, c.amount, c.tax,
+               c.content, c.class, c.rule, c.bookings, c.ledger, c.generation, c.is_stale, c.is_crowded
+          from unnest($2::text[], $3::text[]) as asked(code, currency)
+          join charge_lines c on c.provider = $1 and c.code = asked.code and c.currency = asked.currency
+         where c.line_type = 'group'
+           and not exists (select from report_rows r
+                            where r.provider = c.provider and r.row_key = c.line_id and r.kind <> 'register'
+                              and r.report_id is not distinct from $4 and r.class <> 'CONFLICTING_ROWS'
+                              and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)"#,
         provider,
-        code,
-        currency,
+        &codes as &[&str],
+        &currencies as &[&str],
+        before,
     )
     .fetch_all(connection)
     .await
@@ -120,8 +154,9 @@ pub async fn stale(connection: &mut PgConnection, provider: &str, limit: i64) ->
     sqlx::query_as!(
         ChargeLine,
         r#"-- charge_lines::stale
-        select line_id, report_id, line, as_of, digest, received_at, period_from, period_until, line_type, subject, opening_id,
-               code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger, generation, is_stale
+        select line_id, report_id, line, as_of, digest, received_at, period_from, period_until, is_complete, line_type,
+               subject, opening_id, code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger, generation, is_stale,
+               is_crowded
           from charge_lines where provider = $1 and is_stale order by line_id limit $2"#,
         provider,
         limit,
@@ -130,7 +165,8 @@ pub async fn stale(connection: &mut PgConnection, provider: &str, limit: i64) ->
     .await
 }
 
-/// Marks the settlements with these ids, and the groups of these codes, to be judged again.
+/// Marks the settlements with these ids, and the groups of these codes, to be judged again. Plan: by two partial indexes; that of all
+/// lines would read a whole month for one settlement.
 pub async fn mark_stale(
     connection: &mut PgConnection,
     provider: &str,
@@ -141,7 +177,17 @@ pub async fn mark_stale(
         r#"-- charge_lines::mark_stale
         update charge_lines set is_stale = true
          where provider = $1 and not is_stale
-           and ((line_type = 'settlement' and settlement_id = any($2)) or (line_type = 'group' and code = any($3)))"#,
+           and line_id in (select l.line_id
+                             from unnest($2::text[]) as asked(id)
+                            cross join lateral (select line_id from charge_lines
+                                                 where provider = $1 and line_type = 'settlement' and settlement_id = asked.id
+                                                offset 0) as l
+                            union all
+                           select l.line_id
+                             from unnest($3::text[]) as asked(code)
+                            cross join lateral (select line_id from charge_lines
+                                                 where provider = $1 and line_type = 'group' and code = asked.code
+                                                offset 0) as l)"#,
         provider,
         settlements,
         codes,
@@ -165,10 +211,13 @@ pub async fn sums(connection: &mut PgConnection, provider: &str, settlements: &[
     sqlx::query_as!(
         Sum,
         r#"-- charge_lines::sums
-        select settlement_id as "settlement_id!", currency, count(*) as "count!", sum(amount) as "amount!", sum(tax) as "tax!"
-          from charge_lines
-         where provider = $1 and settlement_id = any($2) and line_type <> 'settlement'
-         group by settlement_id, currency"#,
+        select asked.id as "settlement_id!", l.currency as "currency!", count(*) as "count!", sum(l.amount) as "amount!",
+               sum(l.tax) as "tax!"
+          from (select distinct id from unnest($2::text[]) as ids(id)) as asked
+         cross join lateral (select currency, amount, tax from charge_lines
+                              where provider = $1 and settlement_id = asked.id and line_type <> 'settlement'
+                             offset 0) as l
+         group by asked.id, l.currency"#,
         provider,
         settlements,
     )
@@ -196,21 +245,23 @@ pub async fn write(connection: &mut PgConnection, provider: &str, lines: &[Charg
     let ledgers: Vec<String> = lines.iter().map(|it| array(&it.ledger)).collect();
     let generations: Vec<i32> = lines.iter().map(|it| it.generation).collect();
     let stale: Vec<bool> = lines.iter().map(|it| it.is_stale).collect();
+    let complete: Vec<bool> = lines.iter().map(|it| it.is_complete).collect();
+    let crowded: Vec<bool> = lines.iter().map(|it| it.is_crowded).collect();
     sqlx::query!(
         r#"-- charge_lines::write
         insert into charge_lines (provider, line_id, report_id, line, as_of, digest, received_at, period_from, period_until,
             line_type, subject, opening_id, code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger,
-            generation, is_stale)
+            generation, is_stale, is_complete, is_crowded)
         select $1, line_id, report_id, line, as_of, digest, received_at, period_from, period_until, line_type, subject,
                opening_id, code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger::uuid[],
-               generation, is_stale
+               generation, is_stale, is_complete, is_crowded
           from unnest($2::text[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::bytea[], $7::timestamptz[],
                       $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::uuid[], $13::text[], $14::text[],
                       $15::text[], $16::numeric[], $17::numeric[], $18::jsonb[], $19::text[], $20::text[], $21::jsonb[],
-                      $22::text[], $23::integer[], $24::boolean[])
+                      $22::text[], $23::integer[], $24::boolean[], $25::boolean[], $26::boolean[])
             as n(line_id, report_id, line, as_of, digest, received_at, period_from, period_until, line_type, subject,
                  opening_id, code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger, generation,
-                 is_stale)
+                 is_stale, is_complete, is_crowded)
          order by line_id
         on conflict (provider, line_id) do update
            set report_id = excluded.report_id, line = excluded.line, as_of = excluded.as_of, digest = excluded.digest,
@@ -219,7 +270,8 @@ pub async fn write(connection: &mut PgConnection, provider: &str, lines: &[Charg
                code = excluded.code, settlement_id = excluded.settlement_id, currency = excluded.currency,
                amount = excluded.amount, tax = excluded.tax, content = excluded.content, class = excluded.class,
                rule = excluded.rule, bookings = excluded.bookings, ledger = excluded.ledger,
-               generation = excluded.generation, is_stale = excluded.is_stale"#,
+               generation = excluded.generation, is_stale = excluded.is_stale, is_complete = excluded.is_complete,
+               is_crowded = excluded.is_crowded"#,
         provider,
         &text(|it| &it.line_id) as &[&str],
         &reports,
@@ -244,6 +296,8 @@ pub async fn write(connection: &mut PgConnection, provider: &str, lines: &[Charg
         &ledgers,
         &generations,
         &stale,
+        &complete,
+        &crowded,
     )
     .execute(connection)
     .await?;

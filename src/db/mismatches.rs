@@ -1,5 +1,6 @@
 //! `mismatches`, `mismatch_reports`, `mismatch_steps`: one finding about one subject and aspect, and what became of it.
 
+mod charges;
 mod end;
 mod list;
 mod supersede;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 
+pub use self::charges::{claim_charges, providers_with_charges_due};
 pub use self::end::{erase, lock_of_case, lock_of_opening, resolve_of_case, resolve_of_report};
 pub use self::list::{Filter, Listed, Said, get, list, said};
 pub use self::supersede::supersede;
@@ -239,32 +241,6 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
     )
     .fetch_all(connection)
     .await
-}
-
-/// The open mismatches about charges that are to be looked at: provider, subject and aspect of each. They are looked at again at
-/// `later` at the latest.
-pub async fn claim_charges(
-    connection: &mut PgConnection,
-    now: Time,
-    later: Time,
-    limit: i64,
-) -> sqlx::Result<Vec<(String, String, String)>> {
-    let rows = sqlx::query!(
-        r#"-- mismatches::claim_charges
-        update mismatches set look_at = $2
-         where id in (select id from mismatches
-                       where look_at <= $1 and kind = 'charges'
-                       order by look_at, id
-                       limit $3
-                         for update skip locked)
-        returning provider, subject, aspect"#,
-        now,
-        later,
-        limit,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|it| (it.provider, it.subject, it.aspect)).collect())
 }
 
 /// Gives the open mismatches about requests that this report names the newest row about them, of whichever report it is, and makes

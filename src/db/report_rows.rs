@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::charges::{
-    ChargeOfReport, Judged, charges, groups_and_settlements, judge, of_keys, of_shared_fees, sums,
+    ChargeOfReport, Judged, Place, Shared, charges, groups_and_settlements, judge, of_keys, of_shared_fees, sums,
 };
 use super::Page;
 use crate::clock::Time;

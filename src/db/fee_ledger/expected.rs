@@ -1,4 +1,7 @@
 //! Expected fees: which there are, and which of them no charge settles.
+//!
+//! Plans: `offset 0` keeps the planner from joining report rows as a set. While its statistics say that they are none, it would read
+//! them all for each line.
 
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -24,24 +27,13 @@ pub async fn accruals(connection: &mut PgConnection, fees: &[(Uuid, String)]) ->
     sqlx::query_as!(
         Accrual,
         r#"-- fee_ledger::accruals
-        select id, at, opening_id as "opening_id!", code as "code!", amount, tax, currency
-          from fee_ledger where cause = any($1)"#,
+        select f.id, f.at, f.opening_id as "opening_id!", f.code as "code!", f.amount, f.tax, f.currency
+          from (select distinct cause from unnest($1::text[]) as causes(cause)) as asked
+         cross join lateral (select * from fee_ledger l where l.cause = asked.cause offset 0) as f"#,
         &causes,
     )
     .fetch_all(connection)
     .await
-}
-
-/// How many lines have settled each of these expected fees, the reversed ones too.
-pub async fn settled_before(connection: &mut PgConnection, accruals: &[Uuid]) -> sqlx::Result<Vec<(Uuid, i32)>> {
-    let rows = sqlx::query!(
-        r#"-- fee_ledger::settled_before
-        select settles as "settles!", count(*)::integer as "count!" from fee_ledger where settles = any($1) group by settles"#,
-        accruals,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|it| (it.settles, it.count)).collect())
 }
 
 /// A period of steps.
@@ -63,8 +55,8 @@ impl Steps<'_> {
     }
 }
 
-/// The expected fees of a code and currency in a period that no single line charges, in the order of their ids. With a report, its
-/// rows count as lines.
+/// The expected fees of a code and currency in a period that no single line charges, in the order of their ids. With a report that
+/// is not applied yet, its rows count as lines.
 pub async fn without_single_charge(
     connection: &mut PgConnection,
     steps: Steps<'_>,
@@ -82,10 +74,15 @@ pub async fn without_single_charge(
            and f.debit = 'cost' and f.price_list is not null
            and not exists (select from charge_lines c
                             where c.provider = f.provider and c.subject = f.opening_id::text and c.code = f.code
-                              and c.line_type = 'charge')
+                              and c.line_type = 'charge'
+                              and not exists (select from report_rows r
+                                               where r.provider = c.provider and r.row_key = c.line_id and r.kind <> 'register'
+                                                 and r.report_id is not distinct from $8 and r.class <> 'CONFLICTING_ROWS'
+                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0))
            and not exists (select from report_rows r
-                            where r.report_id = $8 and r.opening_id = f.opening_id and r.kind = 'charges'
-                              and r.status = 'charge' and r.theirs ->> 'code' = f.code)
+                            where r.report_id is not distinct from $8 and r.opening_id = f.opening_id and r.kind = 'charges'
+                              and r.status = 'charge' and r.theirs ->> 'code' = f.code and r.class <> 'CONFLICTING_ROWS'
+                              and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
          order by f.id"#,
         first,
         last,
@@ -100,7 +97,8 @@ pub async fn without_single_charge(
     .await
 }
 
-/// The next expected fees of a period that no line charges, single or group. With a report, its rows count as lines.
+/// The next expected fees of a period that no line charges: no single line, and no group of their code, currency and time, which
+/// stands for them all whether it agrees or not. With a report that is not applied yet, its rows count as lines.
 pub async fn uncharged(
     connection: &mut PgConnection,
     steps: Steps<'_>,
@@ -114,21 +112,30 @@ pub async fn uncharged(
         r#"-- fee_ledger::uncharged
         select f.id, f.at, f.opening_id as "opening_id!", f.code as "code!", f.amount, f.tax, f.currency
           from fee_ledger f
-         where f.id > $1 and f.id <= $2 and f.at >= $3 and f.at < $4 and f.provider = $5
-           and f.debit = 'cost' and f.price_list is not null
+         where f.id > $1 and f.id <= $2 and f.at >= $3 and f.at < $4 and f.provider = $5 and f.debit = 'cost' and f.price_list is not null
            and not exists (select from charge_lines c
                             where c.provider = f.provider and c.subject = f.opening_id::text and c.code = f.code
-                              and c.line_type = 'charge')
-           and not exists (select from fee_ledger s
-                            where s.settles = f.id
-                              and not exists (select from fee_ledger r where r.reverses = s.id))
+                              and c.line_type = 'charge'
+                              and not exists (select from report_rows r
+                                               where r.provider = c.provider and r.row_key = c.line_id and r.kind <> 'register'
+                                                 and r.report_id is not distinct from $7 and r.class <> 'CONFLICTING_ROWS'
+                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0))
+           and not exists (select from charge_lines g
+                            where g.provider = f.provider and g.code = f.code and g.currency = f.currency
+                              and g.line_type = 'group' and (g.period_from is null or g.period_from <= f.at)
+                              and coalesce(g.period_until, g.as_of) > f.at
+                              and not exists (select from report_rows r
+                                               where r.provider = g.provider and r.row_key = g.line_id and r.kind <> 'register'
+                                                 and r.report_id is not distinct from $7 and r.class <> 'CONFLICTING_ROWS'
+                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0))
            and not exists (select from report_rows r
-                            where r.report_id = $7 and r.opening_id = f.opening_id and r.kind = 'charges'
-                              and r.status = 'charge' and r.theirs ->> 'code' = f.code)
-           -- A group of the report that agrees charges every fee of its code and currency.
-           and not exists (select from report_rows g
-                            where g.report_id = $7 and g.kind = 'charges' and g.status = 'group' and g.class = 'MATCHED'
-                              and g.theirs ->> 'code' = f.code and g.currency = f.currency)
+                            where r.report_id is not distinct from $7 and r.opening_id = f.opening_id and r.kind = 'charges'
+                              and r.status = 'charge' and r.theirs ->> 'code' = f.code and r.class <> 'CONFLICTING_ROWS'
+                              and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
+           and not exists (select from report_rows r
+                            where r.report_id = $7 and r.kind = 'charges' and r.status = 'group'
+                              and r.theirs ->> 'code' = f.code and r.currency = f.currency and r.class <> 'CONFLICTING_ROWS'
+                              and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
          order by f.id
          limit $6"#,
         after.map_or(first, |after| after.max(first)),

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use self::expected::{Accrual, Steps, accruals, settled_before, uncharged, without_single_charge};
+pub use self::expected::{Accrual, Steps, accruals, uncharged, without_single_charge};
 use super::Page;
 use crate::clock::Time;
 use crate::domain::OpeningId;
@@ -33,8 +33,8 @@ pub struct NewLine {
     pub price_list: Option<String>,
     /// The report and the physical line that a charge stands in.
     pub reported: Option<(Uuid, i64)>,
-    /// The expected fee that the charge settles, and the number of its charges that were reversed before.
-    pub settles: Option<(Uuid, i32)>,
+    /// The expected fee that the charge settles.
+    pub settles: Option<Uuid>,
     /// The line that is undone.
     pub reverses: Option<Uuid>,
 }
@@ -141,21 +141,22 @@ pub async fn insert(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::R
     let lists: Vec<Option<String>> = lines.iter().map(|it| it.price_list.clone()).collect();
     let reports: Vec<Option<Uuid>> = lines.iter().map(|it| it.reported.map(|(report, _)| report)).collect();
     let numbers: Vec<Option<i64>> = lines.iter().map(|it| it.reported.map(|(_, line)| line)).collect();
-    let settles: Vec<Option<Uuid>> = lines.iter().map(|it| it.settles.map(|(accrual, _)| accrual)).collect();
-    let before: Vec<i32> = lines.iter().map(|it| it.settles.map_or(0, |(_, before)| before)).collect();
+    let settles: Vec<Option<Uuid>> = lines.iter().map(|it| it.settles).collect();
     let reverses: Vec<Option<Uuid>> = lines.iter().map(|it| it.reverses).collect();
     let done = sqlx::query!(
         r#"-- fee_ledger::insert
         insert into fee_ledger (id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, price_list,
                                 report_id, line, settles, settled_before, reverses)
         select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, price_list, report_id, line,
-               settles, settled_before, reverses
+               settles,
+               coalesce((select max(before.settled_before) + 1 from fee_ledger before where before.settles = n.settles), 0),
+               reverses
           from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[],
                       $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[], $13::uuid[], $14::bigint[],
-                      $15::uuid[], $16::integer[], $17::uuid[])
+                      $15::uuid[], $16::uuid[])
                with ordinality
             as n(id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, price_list, report_id,
-                 line, settles, settled_before, reverses, position)
+                 line, settles, reverses, position)
          order by position
         on conflict on constraint one_line_per_cause do nothing"#,
         &ids,
@@ -173,7 +174,6 @@ pub async fn insert(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::R
         &reports as &[Option<Uuid>],
         &numbers as &[Option<i64>],
         &settles as &[Option<Uuid>],
-        &before,
         &reverses as &[Option<Uuid>],
     )
     .execute(connection)
@@ -181,23 +181,52 @@ pub async fn insert(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::R
     Ok(done.rows_affected())
 }
 
-/// A page of lines, newest first; of one opening or of one account where these are given.
+/// A page of lines, newest first; of one opening or of one account where these are given. A statement for each way to find them: one
+/// statement for all would walk the whole ledger to find the few lines of an opening or of a rare account.
 pub async fn list(
     connection: &mut PgConnection,
     opening: Option<Uuid>,
     account: Option<Account>,
     page: Page<Uuid>,
 ) -> sqlx::Result<Vec<Line>> {
+    match (opening, account) {
+        (Some(opening), account) => list_of_opening(connection, opening, account, page).await,
+        (None, Some(account @ (Account::Cost | Account::Expected | Account::Charged))) => {
+            list_of_usual_account(connection, account, page).await
+        }
+        (None, Some(account)) => list_of_rare_account(connection, account, page).await,
+        (None, None) => list_all(connection, page).await,
+    }
+}
+
+async fn list_all(connection: &mut PgConnection, page: Page<Uuid>) -> sqlx::Result<Vec<Line>> {
     sqlx::query_as!(
         Line,
-        r#"-- fee_ledger::list
+        r#"-- fee_ledger::list_all
+        select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, report_id, line, settles,
+               reverses
+          from fee_ledger where id < $1 order by id desc limit $2"#,
+        page.after.unwrap_or(Uuid::max()),
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+async fn list_of_opening(
+    connection: &mut PgConnection,
+    opening: Uuid,
+    account: Option<Account>,
+    page: Page<Uuid>,
+) -> sqlx::Result<Vec<Line>> {
+    sqlx::query_as!(
+        Line,
+        r#"-- fee_ledger::list_of_opening
         select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, report_id, line, settles,
                reverses
           from fee_ledger
-         where ($1::uuid is null or opening_id = $1)
-           and ($2::text is null or debit = $2 or credit = $2)
-           and id < $3
-         order by id desc
+         where opening_id = $1 and ($2::text is null or debit = $2 or credit = $2) and id < $3
+         order by opening_id desc, id desc
          limit $4"#,
         opening,
         account.map(Account::as_str),
@@ -208,8 +237,61 @@ pub async fn list(
     .await
 }
 
+/// Nearly every line is of these accounts, so a walk from the newest line meets them at once.
+async fn list_of_usual_account(
+    connection: &mut PgConnection,
+    account: Account,
+    page: Page<Uuid>,
+) -> sqlx::Result<Vec<Line>> {
+    sqlx::query_as!(
+        Line,
+        r#"-- fee_ledger::list_of_usual_account
+        select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, report_id, line, settles,
+               reverses
+          from fee_ledger
+         where (debit = $1 or credit = $1) and id < $2
+         order by id desc
+         limit $3"#,
+        account.as_str(),
+        page.after.unwrap_or(Uuid::max()),
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// By the partial indexes of rare debits and credits, whose conditions the statement repeats. No line has the account on both sides.
+async fn list_of_rare_account(
+    connection: &mut PgConnection,
+    account: Account,
+    page: Page<Uuid>,
+) -> sqlx::Result<Vec<Line>> {
+    sqlx::query_as!(
+        Line,
+        r#"-- fee_ledger::list_of_rare_account
+        select id as "id!", at as "at!", cause as "cause!", debit as "debit!", credit as "credit!", amount as "amount!",
+               tax as "tax!", currency as "currency!", provider as "provider!", opening_id, code, report_id, line, settles,
+               reverses
+          from ((select * from fee_ledger
+                  where debit = $1 and debit not in ('cost', 'expected') and id < $2 order by id desc limit $3)
+                union all
+                (select * from fee_ledger
+                  where credit = $1 and credit not in ('expected', 'charged') and id < $2 order by id desc limit $3)) as sides
+         order by id desc
+         limit $3"#,
+        account.as_str(),
+        page.after.unwrap_or(Uuid::max()),
+        page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// The lines with these ids.
 pub async fn get(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Line>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     sqlx::query_as!(
         Line,
         r#"-- fee_ledger::get

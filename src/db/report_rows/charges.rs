@@ -28,7 +28,7 @@ impl ChargeOfReport {
     }
 }
 
-/// The rows of a report with these keys.
+/// The rows of a report with these keys. Plan: each key by the index of keys, whatever size the planner takes the table for.
 pub async fn of_keys(
     connection: &mut PgConnection,
     report: Uuid,
@@ -38,9 +38,12 @@ pub async fn of_keys(
     sqlx::query_as!(
         ChargeOfReport,
         r#"-- report_rows::of_keys
-        select n, line, row_key, digest, opening_id, theirs ->> 'code' as code, class, rule, theirs
-          from report_rows
-         where provider = $2 and row_key = any($3) and kind <> 'register' and report_id = $1"#,
+        select r.n, r.line, r.row_key, r.digest, r.opening_id, r.theirs ->> 'code' as code, r.class, r.rule, r.theirs
+          from (select distinct key from unnest($3::text[]) as keys(key)) as asked
+         cross join lateral (select * from report_rows r
+                              where r.provider = $2 and r.row_key = asked.key and r.kind <> 'register'
+                                and r.report_id is not distinct from $1
+                             offset 0) as r"#,
         report,
         provider,
         keys,
@@ -49,57 +52,98 @@ pub async fn of_keys(
     .await
 }
 
-/// The next rows of a report whose opening and code other rows of it have too, by opening and code.
+/// Where a walk over the rows of fees goes on: the fee and the row's number.
+pub type Place = (String, String, i64);
+
+/// A row of a fee that other rows of the report belong to too.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    pub n: i64,
+    pub line: i64,
+    pub row_key: String,
+    pub digest: Vec<u8>,
+    pub opening_id: Option<Uuid>,
+    /// Subject and code of the fee that it was found to belong to.
+    pub subject: String,
+    pub code: String,
+    pub class: String,
+    pub rule: String,
+    pub theirs: Value,
+    /// How many rows of the report that fee has.
+    pub rows: i64,
+}
+
+impl From<Shared> for ChargeOfReport {
+    fn from(it: Shared) -> Self {
+        let Shared { n, line, row_key, digest, opening_id, code, class, rule, theirs, .. } = it;
+        Self { n, line, row_key, digest, opening_id, code: Some(code), class, rule, theirs }
+    }
+}
+
+/// The next rows of a report whose class depends on more than their slice: those of fees that other rows of the report belong to, the
+/// conflicting ones too, and those of fees that a line has left by this report. By fee and number. Plan: a hash of the shared fees, and
+/// known lines by their primary key.
 pub async fn of_shared_fees(
     connection: &mut PgConnection,
     report: Uuid,
-    after: Option<&(Uuid, String)>,
+    after: Option<&Place>,
     limit: i64,
-) -> sqlx::Result<Vec<ChargeOfReport>> {
-    let (opening, code) = after.map_or((Uuid::nil(), ""), |(opening, code)| (*opening, code.as_str()));
+) -> sqlx::Result<Vec<Shared>> {
+    let (subject, code, n) = after.map_or(("", "", 0), |(subject, code, n)| (subject.as_str(), code.as_str(), *n));
     sqlx::query_as!(
-        ChargeOfReport,
+        Shared,
         r#"-- report_rows::of_shared_fees
         with rows as (
-            select n, line, row_key, digest, opening_id, coalesce(theirs ->> 'code', '') as code, class, rule, theirs
+            select n, line, provider, row_key, digest, opening_id, coalesce(theirs ->> 'code', '') as code, class, rule, theirs,
+                   coalesce(opening_id::text, '?' || provider_reference, '?' || reference, '!' || row_key) as subject,
+                   class <> 'CONFLICTING_ROWS' and rule not in ('same_row_of_this_file', 'a_newer_version_counts') as counts
               from report_rows
-             where report_id = $1 and kind = 'charges' and opening_id is not null
-               and class not in ('CONFLICTING_ROWS', 'REPEATED') and theirs ->> 'line_type' not in ('group', 'settlement')
+             where report_id = $1 and kind = 'charges' and status not in ('group', 'settlement')
         ), shared as (
-            select opening_id, code from rows group by opening_id, code having count(*) > 1
+            select subject, code from rows where rule <> 'same_row_of_this_file' group by subject, code having count(*) > 1
+             union
+            select l.subject, l.code
+              from rows
+             cross join lateral (select subject, code from charge_lines
+                                  where provider = rows.provider and line_id = rows.row_key offset 0) as l
+             where rows.counts and (l.subject, l.code) <> (rows.subject, rows.code)
         )
-        select n as "n!", line as "line!", row_key as "row_key!", digest as "digest!", opening_id, code, class as "class!",
-               rule as "rule!", theirs as "theirs!"
-          from rows join shared using (opening_id, code)
-         where (opening_id, code) > ($2, $3)
-         order by opening_id, code, n
-         limit $4"#,
+        select n as "n!", line as "line!", row_key as "row_key!", digest as "digest!", opening_id, code as "code!",
+               class as "class!", rule as "rule!", theirs as "theirs!", subject as "subject!",
+               of_fee as "rows!"
+          from (select rows.*, count(*) over (partition by subject, code) as of_fee
+                  from rows
+                 where counts and ((subject, code) in (select subject, code from shared)) is true) as counting
+         where (subject collate "C", code collate "C", n) > ($2, $3, $4)
+         order by subject collate "C", code collate "C", n
+         limit $5"#,
         report,
-        opening,
+        subject,
         code,
+        n,
         limit,
     )
     .fetch_all(connection)
     .await
 }
 
-/// The groups and settlements of a report, by the ids of their lines.
+/// The groups and settlements of a report that count.
 pub async fn groups_and_settlements(connection: &mut PgConnection, report: Uuid) -> sqlx::Result<Vec<ChargeOfReport>> {
     sqlx::query_as!(
         ChargeOfReport,
         r#"-- report_rows::groups_and_settlements
         select n, line, row_key, digest, opening_id, theirs ->> 'code' as code, class, rule, theirs
           from report_rows
-         where report_id = $1 and kind = 'charges' and status in ('group', 'settlement')
-           and class not in ('CONFLICTING_ROWS', 'REPEATED')
-         order by row_key collate "C""#,
+         where report_id = $1 and kind = 'charges' and status in ('group', 'settlement') and class <> 'CONFLICTING_ROWS'
+           and rule not in ('same_row_of_this_file', 'a_newer_version_counts')"#,
         report,
     )
     .fetch_all(connection)
     .await
 }
 
-/// Number and sums of the lines that name a settlement: those of this report, and those of earlier ones that it does not repeat.
+/// Number and sums of the lines that name a settlement: those of this report, and those of earlier ones that it does not repeat. Plan:
+/// `is true` makes a hash of the settlements, which may be as many as the rows.
 pub async fn sums(
     connection: &mut PgConnection,
     report: Uuid,
@@ -114,15 +158,18 @@ pub async fn sums(
               from report_rows
              where report_id = $1 and kind = 'charges' and status <> 'settlement' and class <> 'CONFLICTING_ROWS'
                and rule not in ('same_row_of_this_file', 'a_newer_version_counts')
-               and theirs ->> 'settlement_id' = any($3)
+               and (theirs ->> 'settlement_id' in (select id from unnest($3::text[]) as asked(id))) is true
              union all
             select c.settlement_id, c.currency, c.amount, c.tax
-              from charge_lines c
-             where c.provider = $2 and c.settlement_id = any($3) and c.line_type <> 'settlement'
-               and not exists (select from report_rows r
+              from (select distinct id from unnest($3::text[]) as ids(id)) as asked
+             cross join lateral (select * from charge_lines l
+                                  where l.provider = $2 and l.settlement_id = asked.id and l.line_type <> 'settlement'
+                                 offset 0) as c
+             where not exists (select from report_rows r
                                 where r.provider = c.provider and r.row_key = c.line_id and r.kind <> 'register'
-                                  and r.report_id = $1 and r.class <> 'CONFLICTING_ROWS'
-                                  and r.rule <> 'a_newer_version_counts')
+                                  and r.report_id is not distinct from $1 and r.class <> 'CONFLICTING_ROWS'
+                                  and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts')
+                               offset 0)
         )
         select settlement_id as "settlement_id!", currency as "currency!", count(*) as "count!", sum(amount) as "amount!",
                sum(tax) as "tax!"

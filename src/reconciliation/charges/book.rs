@@ -1,6 +1,6 @@
 //! Judges all lines of a fee together, and brings the ledger to what the judgement says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -8,61 +8,98 @@ use uuid::Uuid;
 
 use super::naming::{self, Named};
 use super::sync::{Desired, Findings};
-use super::{Charges, Fee, row};
-use crate::db::charge_lines::{self, ChargeLine};
+use super::{Charges, Fee, Versions, fees_of, is_whole, row};
+use crate::db::charge_lines::{self, ChargeLine, Fees};
 use crate::db::fee_ledger::{self, Accrual, NewLine};
 use crate::domain::OpeningId;
-use crate::reconciliation::classify::charges::{Booking, Expected, Judged, judge};
+use crate::reconciliation::classify::charges::{Booking, Expected, Judged, TOGETHER, judge};
+use crate::reconciliation::normalise::row::ChargeRow;
 
 impl Charges {
-    /// Judges these fees and books what follows. Lines whose opening has become known move to its fee first.
-    pub(super) async fn book(&self, connection: &mut PgConnection, fees: &[Fee]) -> sqlx::Result<()> {
+    /// Judges the fees of these lines, as they are and as they were, and books what follows. The other lines of the fees are read here.
+    /// Lines whose opening has become known move to its fee first.
+    pub(super) async fn book(
+        &self,
+        connection: &mut PgConnection,
+        versions: Versions,
+        named: Named,
+        sync: &mut Findings<'_>,
+    ) -> sqlx::Result<()> {
+        let Versions { lines, mut before } = versions;
+        let fees = fees_of(lines.iter().chain(&before));
+        let (whole, mut lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|it| is_whole(&it.line_type));
         if fees.is_empty() {
-            return Ok(());
+            return charge_lines::write(connection, &self.provider, &whole).await;
         }
-        let mut lines = charge_lines::of_fees(connection, &self.provider, fees).await?;
-        let mut named = self.named(connection, &lines).await?;
-        if self.move_named(connection, &named, &mut lines).await? {
-            lines = charge_lines::of_fees(connection, &self.provider, &fees_of(&lines)).await?;
-            named = self.named(connection, &lines).await?;
+        let others = self.others(connection, &fees, &lines, &before).await?;
+        let mut named = named.and(connection, &self.provider, rows(&others).iter()).await?;
+        lines.extend(others);
+        let moved = move_named(&named, &mut lines);
+        if !moved.is_empty() {
+            before.extend(moved);
+            let fees = fees_of(lines.iter().chain(&before));
+            let others = self.others(connection, &fees, &lines, &before).await?;
+            named = named.and(connection, &self.provider, rows(&others).iter()).await?;
+            lines.extend(others);
         }
+        let judged = self.judge(connection, &named, lines).await?;
+        self.settle(connection, judged, whole, sync).await
+    }
+
+    /// The other lines of these fees.
+    async fn others(
+        &self,
+        connection: &mut PgConnection,
+        fees: &[Fee],
+        lines: &[ChargeLine],
+        before: &[ChargeLine],
+    ) -> sqlx::Result<Vec<ChargeLine>> {
+        let here = lines.iter().chain(before).map(|it| (it.line_id.as_str(), (it.subject.clone(), it.code.clone())));
+        self.beside(connection, fees, &here.collect::<Vec<_>>(), None).await
+    }
+
+    /// The lines of fees but for those that are here already, each with its fee: so many of each fee that a crowded one is seen.
+    pub(super) async fn beside(
+        &self,
+        connection: &mut PgConnection,
+        fees: &[Fee],
+        here: &[(&str, Fee)],
+        before: Option<Uuid>,
+    ) -> sqlx::Result<Vec<ChargeLine>> {
+        let mut counts: HashMap<&Fee, i64> = HashMap::new();
+        for (_, fee) in here {
+            *counts.entry(fee).or_default() += 1;
+        }
+        let ids: HashSet<&str> = here.iter().map(|it| it.0).collect();
+        // One line more than are judged together tells that a fee is crowded.
+        let enough = i64::try_from(TOGETHER + 1).unwrap_or_default();
+        let limits: Vec<i64> = fees.iter().map(|it| enough + counts.get(it).copied().unwrap_or_default()).collect();
+        let found =
+            charge_lines::of_fees(connection, &self.provider, Fees { of: fees, limits: &limits, before }).await?;
+        Ok(found.into_iter().filter(|it| !ids.contains(it.line_id.as_str())).collect())
+    }
+
+    async fn judge(
+        &self,
+        connection: &mut PgConnection,
+        named: &Named,
+        lines: Vec<ChargeLine>,
+    ) -> sqlx::Result<Vec<(ChargeLine, Judged)>> {
         let expected = self.expected(connection, &lines).await?;
-        let mut judged: Vec<(ChargeLine, Judged)> = Vec::new();
+        let mut judged = Vec::new();
         for ((_, code), lines) in by_fee(lines) {
             let opening = lines.first().and_then(|it| it.opening_id);
             let mut ours = named.ours(&self.provider, opening, &code, self.prices.as_deref());
             ours.expected = opening.and_then(|id| expected.get(&(id, code.clone())).cloned());
+            ours.is_crowded = lines.len() > TOGETHER;
             let parsed = lines.into_iter().filter_map(|it| Some((row(&it)?, it)));
             let (charges, lines): (Vec<_>, Vec<ChargeLine>) =
                 parsed.map(|(row, it)| (named.charge(row, it.received_at), it)).unzip();
-            judged.extend(lines.into_iter().zip(judge(&charges, &ours, &self.rules)));
+            let of_fee = judge(&charges, &ours, &self.rules);
+            let placed = lines.into_iter().map(|it| in_crowd(it, ours.is_crowded));
+            judged.extend(placed.zip(of_fee));
         }
-        self.settle(connection, judged).await
-    }
-
-    async fn named(&self, connection: &mut PgConnection, lines: &[ChargeLine]) -> sqlx::Result<Named> {
-        let rows: Vec<_> = lines.iter().filter_map(row).collect();
-        Named::by(connection, &self.provider, rows.iter()).await
-    }
-
-    /// Moves lines to the openings that they name by now; whether there were any.
-    async fn move_named(
-        &self,
-        connection: &mut PgConnection,
-        named: &Named,
-        lines: &mut [ChargeLine],
-    ) -> sqlx::Result<bool> {
-        let mut moved = Vec::new();
-        for line in lines {
-            let Some(row) = row(line) else { continue };
-            let opening = named.opening(&row);
-            if opening != line.opening_id {
-                (line.subject, line.opening_id) = (naming::subject(&row, opening), opening);
-                moved.push(line.clone());
-            }
-        }
-        charge_lines::write(connection, &self.provider, &moved).await?;
-        Ok(!moved.is_empty())
+        Ok(judged)
     }
 
     async fn expected(
@@ -75,13 +112,15 @@ impl Charges {
         Ok(accruals.into_iter().map(|it| ((it.opening_id, it.code.clone()), expected(&it))).collect())
     }
 
-    /// Books what each line came to where that is not booked yet, and brings the mismatches along.
+    /// Books what each line came to where that is not booked yet, and adds what must be said about it. Lines of `whole` are written as
+    /// they are.
     pub(super) async fn settle(
         &self,
         connection: &mut PgConnection,
         judged: Vec<(ChargeLine, Judged)>,
+        whole: Vec<ChargeLine>,
+        sync: &mut Findings<'_>,
     ) -> sqlx::Result<()> {
-        let mut sync = Findings::new(self);
         for (line, judged) in &judged {
             sync.add(Desired::of(line, judged));
         }
@@ -89,9 +128,9 @@ impl Charges {
             line.is_stale || line.class != judged.class.as_str() || line.rule != judged.rule || !is_booked(line, judged)
         };
         let changed: Vec<(ChargeLine, Judged)> = judged.into_iter().filter(is_changed).collect();
-        let lines = self.rebook(connection, changed).await?;
-        charge_lines::write(connection, &self.provider, &lines).await?;
-        sync.write(connection).await
+        let mut lines = self.rebook(connection, changed).await?;
+        lines.extend(whole);
+        charge_lines::write(connection, &self.provider, &lines).await
     }
 
     /// Reverses what is booked otherwise, and books anew.
@@ -102,9 +141,6 @@ impl Charges {
     ) -> sqlx::Result<Vec<ChargeLine>> {
         let rebooked = || changed.iter().filter(|(line, judged)| !is_booked(line, judged));
         let wrong: Vec<Uuid> = rebooked().flat_map(|(line, _)| line.ledger.iter().copied()).collect();
-        let accruals: Vec<Uuid> =
-            rebooked().flat_map(|(_, judged)| judged.bookings.iter().filter_map(|it| it.settles)).collect();
-        let before: HashMap<Uuid, i32> = fee_ledger::settled_before(connection, &accruals).await?.into_iter().collect();
         let mut new = Vec::new();
         for line in fee_ledger::get(connection, &wrong).await? {
             let reversal = NewLine::reversal(self.ids.next(), self.rules.now, &line);
@@ -115,7 +151,7 @@ impl Charges {
             if !is_booked(&line, &judged) {
                 line.generation += 1;
                 let booked = judged.bookings.iter().enumerate().filter(|(_, it)| !it.amount.is_zero());
-                let booked: Vec<NewLine> = booked.map(|(n, it)| self.line(&line, n, it, &before)).collect();
+                let booked: Vec<NewLine> = booked.map(|(n, it)| self.line(&line, n, it)).collect();
                 line.ledger = booked.iter().map(|it| it.id).collect();
                 line.bookings = to_json(&judged.bookings);
                 new.extend(booked);
@@ -123,19 +159,23 @@ impl Charges {
             (line.class, line.rule, line.is_stale) = (judged.class.to_string(), judged.rule.to_owned(), false);
             lines.push(line);
         }
-        fee_ledger::insert(connection, &new).await?;
-        Ok(lines)
+        let written = fee_ledger::insert(connection, &new).await?;
+        if usize::try_from(written).is_ok_and(|it| it == new.len()) {
+            return Ok(lines);
+        }
+        // A line that was left out would break the balance of `charged`.
+        Err(sqlx::Error::Protocol(format!("{} of {} ledger lines have a cause that is taken", new.len(), written)))
     }
 
     /// A negative amount moves the other way.
-    fn line(&self, line: &ChargeLine, n: usize, booking: &Booking, before: &HashMap<Uuid, i32>) -> NewLine {
+    fn line(&self, line: &ChargeLine, n: usize, booking: &Booking) -> NewLine {
         let forward = (booking.debit, booking.credit);
         let (debit, credit) = if booking.amount.is_sign_positive() { forward } else { (forward.1, forward.0) };
-        let part = if n == 0 { String::new() } else { format!(":{n}") };
         NewLine {
             id: self.ids.next(),
             at: self.rules.now,
-            cause: format!("charge:{}:{}:{}{part}", self.provider, line.line_id, line.generation),
+            // The line id comes last: it may hold any character, a colon and digits too.
+            cause: format!("charge:{}:{}:{n}:{}", self.provider, line.generation, line.line_id),
             debit,
             credit,
             amount: booking.amount.abs(),
@@ -146,7 +186,7 @@ impl Charges {
             code: Some(line.code.clone()).filter(|it| !it.is_empty()),
             price_list: None,
             reported: Some((line.report_id, line.line)),
-            settles: booking.settles.map(|it| (it, before.get(&it).copied().unwrap_or_default())),
+            settles: booking.settles,
             reverses: None,
         }
     }
@@ -161,11 +201,36 @@ fn to_json(bookings: &[Booking]) -> Value {
     serde_json::to_value(bookings).unwrap_or_default()
 }
 
-fn fees_of(lines: &[ChargeLine]) -> Vec<Fee> {
-    let mut fees: Vec<Fee> = lines.iter().map(|it| (it.subject.clone(), it.code.clone())).collect();
-    fees.sort_unstable();
-    fees.dedup();
-    fees
+/// Moves lines to the openings that they name by now; the lines that moved, as they were.
+fn move_named(named: &Named, lines: &mut [ChargeLine]) -> Vec<ChargeLine> {
+    let mut moved = Vec::new();
+    for line in lines {
+        let Some(row) = row(line) else { continue };
+        let opening = named.opening(&row);
+        if opening != line.opening_id {
+            moved.push(line.clone());
+            (line.subject, line.opening_id) = (naming::subject(&row, opening), opening);
+            unsettle(line);
+        }
+    }
+    moved
+}
+
+fn in_crowd(mut line: ChargeLine, is_crowded: bool) -> ChargeLine {
+    if line.is_crowded != is_crowded {
+        line.is_crowded = is_crowded;
+        unsettle(&mut line);
+    }
+    line
+}
+
+/// Takes the line's class, so that it is written whatever it comes to.
+fn unsettle(line: &mut ChargeLine) {
+    line.class = String::new();
+}
+
+fn rows(lines: &[ChargeLine]) -> Vec<ChargeRow> {
+    lines.iter().filter_map(row).collect()
 }
 
 fn by_fee(lines: Vec<ChargeLine>) -> BTreeMap<Fee, Vec<ChargeLine>> {

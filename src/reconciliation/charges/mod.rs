@@ -4,6 +4,7 @@
 //! naming.rs   the openings that rows name, and the fee that each row belongs to
 //! book.rs     all lines of a fee are judged together, and the ledger is brought to what the judgement says
 //! whole.rs    groups and settlements, once every row of a file is in
+//! conflict.rs rows of one file that contradict each other
 //! sync.rs     mismatches and their cases are brought to what the judgement says
 //! preview.rs  the classes of rows before anything has an effect
 //! ```
@@ -13,11 +14,13 @@
 //! crash leaves it undone, and lines that must be judged again stay marked.
 
 mod book;
+mod conflict;
 mod naming;
 mod preview;
 mod sync;
 mod whole;
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -25,12 +28,13 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use self::naming::Named;
 pub use self::preview::{Again, Previewed, incoming};
-use self::sync::{Desired, Findings};
-use super::classify::charges::{Rules, conflicting};
+use self::sync::Findings;
+use super::classify::charges::Rules;
 use super::normalise::row::{ChargeRow, ChargeType};
 use crate::clock::{Ids, Time};
-use crate::db::charge_lines::{self, ChargeLine};
+use crate::db::charge_lines::{self, ChargeLine, Key};
 use crate::domain::fee::PriceList;
 
 /// Brings ledger and mismatches of a provider to what its charges say.
@@ -42,6 +46,8 @@ pub struct Charges {
     pub provider: String,
     pub prices: Option<Arc<PriceList>>,
     pub rules: Rules,
+    /// The report that is applied; none: open mismatches are looked at.
+    pub report: Option<Uuid>,
 }
 
 /// The file that rows are from.
@@ -51,6 +57,7 @@ pub struct File {
     pub as_of: Time,
     pub received_at: Time,
     pub period: Option<(Time, Time)>,
+    pub is_complete: bool,
 }
 
 /// A row of a file.
@@ -66,70 +73,118 @@ pub struct Incoming {
 /// A fee: its subject (an opening's id, else what the row names) and its code.
 type Fee = (String, String);
 
-impl Charges {
-    /// Takes rows of a file: the newest version of each line counts. Judges the fees that the rows belong to, before and after.
-    pub async fn take(&self, connection: &mut PgConnection, file: File, rows: &[Incoming]) -> sqlx::Result<()> {
-        charge_lines::lock(connection, &self.provider).await?;
-        let ids: Vec<String> = rows.iter().map(|it| it.row.line_id.clone()).collect();
-        let held = charge_lines::get(connection, &self.provider, &ids).await?;
-        let said: Vec<(String, Uuid, i64)> =
-            rows.iter().map(|it| (it.row.line_id.clone(), file.report, it.line)).collect();
-        let named = naming::Named::by(connection, &self.provider, rows.iter().map(|it| &it.row)).await?;
-        let mut newest: Vec<ChargeLine> = Vec::new();
-        for it in rows {
-            let new = line(file, it, &named);
-            match newest.iter_mut().find(|other| other.line_id == new.line_id) {
-                Some(other) => *other = new,
-                None => newest.push(new),
-            }
-        }
-        let mut touched: Vec<ChargeLine> = Vec::new();
-        let mut written: Vec<ChargeLine> = Vec::new();
-        for mut new in newest {
-            let before = held.iter().find(|it| it.line_id == new.line_id);
-            if before.is_some_and(|it| (it.as_of, &it.digest) >= (new.as_of, &new.digest)) {
-                continue;
-            }
-            if let Some(before) = before {
-                (new.bookings, new.ledger, new.generation) =
-                    (before.bookings.clone(), before.ledger.clone(), before.generation);
-                touched.push(before.clone());
-            }
-            written.push(new);
-        }
-        charge_lines::write(connection, &self.provider, &written).await?;
-        touched.extend(written);
-        self.judge(connection, &touched).await?;
-        Findings::new(self).link(connection, &said).await
-    }
+/// Lines to be judged: as they are now, and as they were.
+#[derive(Default)]
+struct Versions {
+    lines: Vec<ChargeLine>,
+    before: Vec<ChargeLine>,
+}
 
-    /// Says that rows of a file contradict each other; none of them counts.
-    pub async fn conflict(&self, connection: &mut PgConnection, file: File, rows: &[Incoming]) -> sqlx::Result<()> {
+impl Charges {
+    /// Takes rows of a file: the newest version of each line counts. Judges the fees that the rows belong to, before and after. Rows
+    /// that contradict each other are only reported.
+    pub async fn take(
+        &self,
+        connection: &mut PgConnection,
+        file: File,
+        rows: &[Incoming],
+        conflicting: &[Incoming],
+    ) -> sqlx::Result<()> {
+        charge_lines::lock(connection, &self.provider).await?;
         let mut sync = Findings::new(self);
         for it in rows {
-            let desired = Desired {
-                finding: Some(conflicting(&it.row)),
-                provider_reference: it.row.provider_reference.clone(),
-                said: Some((file.report, it.line)),
-                as_of: Some(file.as_of),
-                ..Desired::default()
-            };
-            sync.add(vec![((it.row.line_id.clone(), "rows".to_owned()), desired)]);
+            sync.say(sync::key_of(&it.row), file.report, it.line);
         }
+        self.conflict(connection, file, conflicting, &mut sync).await?;
+        let named = Named::by(connection, &self.provider, rows.iter().map(|it| &it.row)).await?;
+        let versions = self.versions(connection, file, rows, &named).await?;
+        sync.leave(&versions);
+        let (settlements, codes) = wholes_of(versions.lines.iter().chain(&versions.before));
+        self.book(connection, versions, named, &mut sync).await?;
+        charge_lines::mark_stale(connection, &self.provider, &settlements, &codes).await?;
         sync.write(connection).await
     }
 
-    /// Judges the fees of these lines, and marks the groups and settlements that they are part of.
-    async fn judge(&self, connection: &mut PgConnection, lines: &[ChargeLine]) -> sqlx::Result<()> {
-        let single = lines.iter().filter(|it| !is_whole(&it.line_type));
-        let mut fees: Vec<Fee> = single.map(|it| (it.subject.clone(), it.code.clone())).collect();
-        fees.sort_unstable();
-        fees.dedup();
-        self.book(connection, &fees).await?;
-        let settlements: Vec<String> = lines.iter().filter_map(|it| it.settlement_id.clone()).collect();
-        let codes: Vec<String> = lines.iter().map(|it| it.code.clone()).filter(|it| !it.is_empty()).collect();
-        charge_lines::mark_stale(connection, &self.provider, &settlements, &codes).await
+    /// Judges open mismatches again: a step may have come, or a window may have passed. Groups and settlements are marked, to be
+    /// judged by themselves. The caller holds the provider's lock.
+    pub async fn review(&self, connection: &mut PgConnection, keys: &[Key]) -> sqlx::Result<()> {
+        let of = |aspect: &str| keys.iter().filter(|it| it.1 == aspect).map(|it| it.0.clone()).collect::<Vec<String>>();
+        let lines = charge_lines::get(connection, &self.provider, &of("charge")).await?;
+        // A line may find its opening, which no group stands for then.
+        let changes_groups = |it: &&ChargeLine| it.opening_id.is_none() && !it.code.is_empty();
+        let codes: Vec<String> = lines.iter().filter(changes_groups).map(|it| it.code.clone()).collect();
+        let (_, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|it| is_whole(&it.line_type));
+        let rows: Vec<ChargeRow> = lines.iter().filter_map(row).collect();
+        let named = Named::by(connection, &self.provider, rows.iter()).await?;
+        let mut sync = Findings::new(self);
+        // First: a line that is judged now may charge such a fee.
+        self.review_fees(connection, &of("fee"), &mut sync).await?;
+        self.book(connection, Versions { lines, before: Vec::new() }, named, &mut sync).await?;
+        charge_lines::mark_stale(connection, &self.provider, &of("settlement"), &codes).await?;
+        sync.write(connection).await
     }
+
+    /// The lines that these rows change.
+    async fn versions(
+        &self,
+        connection: &mut PgConnection,
+        file: File,
+        rows: &[Incoming],
+        named: &Named,
+    ) -> sqlx::Result<Versions> {
+        let ids: Vec<String> = rows.iter().map(|it| it.row.line_id.clone()).collect();
+        let held = charge_lines::get(connection, &self.provider, &ids).await?;
+        let mut held: HashMap<String, ChargeLine> = held.into_iter().map(|it| (it.line_id.clone(), it)).collect();
+        // A row that stands twice in a file is the same: it would contradict itself otherwise.
+        let rows: HashMap<&str, &Incoming> = rows.iter().map(|it| (it.row.line_id.as_str(), it)).collect();
+        let mut versions = Versions::default();
+        for it in rows.into_values() {
+            let before = held.remove(&it.row.line_id);
+            let now = before.as_ref().map_or_else(|| Some(line(file, it, named)), |held| newer(held, file, it, named));
+            if let Some(now) = now {
+                versions.lines.push(now);
+                versions.before.extend(before);
+            }
+        }
+        versions.lines.sort_unstable_by(|a, b| a.line_id.cmp(&b.line_id));
+        Ok(versions)
+    }
+}
+
+/// The line after a row of a file, if the row changes it.
+fn newer(before: &ChargeLine, file: File, it: &Incoming, named: &Named) -> Option<ChargeLine> {
+    let is_same = before.digest == it.digest;
+    if (before.as_of, before.digest.as_slice()) >= (file.as_of, it.digest.as_slice()) {
+        // The same group or settlement comes in a complete file at last.
+        let is_completed = is_same && file.is_complete && !before.is_complete && is_whole(&before.line_type);
+        return is_completed.then(|| ChargeLine { is_complete: true, is_stale: true, ..before.clone() });
+    }
+    Some(ChargeLine {
+        received_at: before.received_at.min(file.received_at),
+        is_complete: file.is_complete || (is_same && before.is_complete),
+        bookings: before.bookings.clone(),
+        ledger: before.ledger.clone(),
+        generation: before.generation,
+        ..line(file, it, named)
+    })
+}
+
+/// The settlements and codes that lines belong to.
+fn wholes_of<'a>(lines: impl Iterator<Item = &'a ChargeLine>) -> (Vec<String>, Vec<String>) {
+    let (mut settlements, mut codes) = (BTreeSet::new(), BTreeSet::new());
+    for it in lines {
+        settlements.extend(it.settlement_id.as_ref());
+        codes.insert(&it.code);
+    }
+    (settlements.into_iter().cloned().collect(), codes.into_iter().filter(|it| !it.is_empty()).cloned().collect())
+}
+
+fn fees_of<'a>(lines: impl Iterator<Item = &'a ChargeLine>) -> Vec<Fee> {
+    let single = lines.filter(|it| !is_whole(&it.line_type));
+    let mut fees: Vec<Fee> = single.map(|it| (it.subject.clone(), it.code.clone())).collect();
+    fees.sort_unstable();
+    fees.dedup();
+    fees
 }
 
 fn is_whole(line_type: &str) -> bool {
@@ -148,6 +203,7 @@ fn line(file: File, it: &Incoming, named: &naming::Named) -> ChargeLine {
         received_at: file.received_at,
         period_from: file.period.map(|it| it.0),
         period_until: file.period.map(|it| it.1),
+        is_complete: file.is_complete,
         line_type: row.line_type.to_string(),
         subject: naming::subject(row, opening),
         opening_id: opening,
@@ -164,6 +220,7 @@ fn line(file: File, it: &Incoming, named: &naming::Named) -> ChargeLine {
         ledger: Vec::new(),
         generation: 0,
         is_stale: is_whole(row.line_type.as_str()),
+        is_crowded: false,
     }
 }
 

@@ -35,6 +35,21 @@ impl Named {
         Ok(Self::of(openings::reported(connection, provider, &references, &ids).await?))
     }
 
+    /// With the openings that more rows name; reads nothing where there are none.
+    pub async fn and<'a>(
+        mut self,
+        connection: &mut PgConnection,
+        provider: &str,
+        rows: impl Iterator<Item = &'a ChargeRow> + Clone,
+    ) -> sqlx::Result<Self> {
+        if rows.clone().next().is_some() {
+            let more = Self::by(connection, provider, rows).await?;
+            self.by_id.extend(more.by_id);
+            self.by_reference.extend(more.by_reference);
+        }
+        Ok(self)
+    }
+
     fn of(held: Vec<Held>) -> Self {
         let by_reference = held.iter().filter_map(|it| Some((it.provider_ref.clone()?, it.id))).collect();
         let known = |it: Held| {

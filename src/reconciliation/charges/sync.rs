@@ -3,13 +3,12 @@
 //! Behind the locks of the mismatches in the order of their keys. A finding that is known already adds only the row that says it
 //! again; one that is gone settles its mismatch and closes its case.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::TimeDelta;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Charges;
+use super::{Charges, Versions};
 use crate::clock::Time;
 use crate::db::cases::{self, NewCase};
 use crate::db::charge_lines::{ChargeLine, Key};
@@ -17,11 +16,8 @@ use crate::db::mismatches::{self, Link, Mismatch, NewStep};
 use crate::reconciliation::classify::charges::Judged;
 use crate::reconciliation::classify::{Act, Finding, MismatchState};
 use crate::reconciliation::events;
-use crate::reconciliation::normalise::row::{ChargeType, Kind};
-use crate::reconciliation::resolve::RECONCILIATION;
-
-/// How often an open mismatch is judged again without a new row: the opening may come to agree.
-const SELDOM: TimeDelta = TimeDelta::minutes(15);
+use crate::reconciliation::normalise::row::{ChargeRow, ChargeType, Kind};
+use crate::reconciliation::resolve::{RECONCILIATION, SELDOM, step};
 
 /// What must be said about a subject and aspect.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +26,7 @@ pub(super) struct Desired {
     pub finding: Option<Finding>,
     pub opening_id: Option<Uuid>,
     pub provider_reference: Option<String>,
-    /// The report and the row's line that say it.
+    /// The report and the line of the row that is judged.
     pub said: Option<(Uuid, i64)>,
     pub as_of: Option<Time>,
     pub reason: &'static str,
@@ -47,12 +43,9 @@ impl Desired {
             as_of: Some(line.as_of),
             reason: judged.rule,
         };
-        let key = match (&judged.finding, &line.settlement_id) {
-            (Some(finding), _) => (finding.subject.clone(), finding.aspect.to_owned()),
-            (None, Some(id)) if line.line_type == ChargeType::Settlement.as_str() => {
-                (id.clone(), "settlement".to_owned())
-            }
-            (None, _) => (line.line_id.clone(), "charge".to_owned()),
+        let key = match &judged.finding {
+            Some(finding) => (finding.subject.clone(), finding.aspect.to_owned()),
+            None => key(&line.line_id, &line.line_type, line.settlement_id.as_deref()),
         };
         let mut all = vec![(key, of_line)];
         if let (Some(opening), true) = (line.opening_id, line.line_type == ChargeType::Charge.as_str()) {
@@ -63,10 +56,24 @@ impl Desired {
     }
 }
 
+/// The mismatch that a row may be part of.
+pub(super) fn key_of(row: &ChargeRow) -> Key {
+    key(&row.line_id, row.line_type.as_str(), row.settlement_id.as_deref())
+}
+
+fn key(line_id: &str, line_type: &str, settlement: Option<&str>) -> Key {
+    match settlement {
+        Some(id) if line_type == ChargeType::Settlement.as_str() => (id.to_owned(), "settlement".to_owned()),
+        _ => (line_id.to_owned(), "charge".to_owned()),
+    }
+}
+
 /// Collects what must be said, and writes what differs.
 pub(super) struct Findings<'a> {
     charges: &'a Charges,
     desired: BTreeMap<Key, Desired>,
+    /// Rows by the mismatch that they are part of, if it is one.
+    said: BTreeMap<Key, Vec<(Uuid, i64)>>,
 }
 
 #[derive(Default)]
@@ -80,30 +87,58 @@ struct Changed {
 }
 
 impl Changed {
-    /// The reason names the report, or the step that came meanwhile.
-    fn close(&mut self, case: Option<Uuid>, desired: &Desired) {
-        let why = desired.said.map_or_else(|| desired.reason.to_owned(), |(report, _)| format!("report {report}"));
+    fn close(&mut self, case: Option<Uuid>, why: &str) {
         if let Some(case) = case {
-            self.closed.entry(why).or_default().push(case);
+            self.closed.entry(why.to_owned()).or_default().push(case);
         }
     }
 }
 
 impl<'a> Findings<'a> {
     pub const fn new(charges: &'a Charges) -> Self {
-        Self { charges, desired: BTreeMap::new() }
+        Self { charges, desired: BTreeMap::new(), said: BTreeMap::new() }
     }
 
     pub fn add(&mut self, desired: Vec<(Key, Desired)>) {
         self.desired.extend(desired);
     }
 
+    /// A line that was part of another mismatch, as a settlement is, says nothing about it any more.
+    pub fn leave(&mut self, versions: &Versions) {
+        let of = |it: &ChargeLine| key(&it.line_id, &it.line_type, it.settlement_id.as_deref());
+        let now: HashMap<&str, Key> = versions.lines.iter().map(|it| (it.line_id.as_str(), of(it))).collect();
+        for before in &versions.before {
+            if now.get(before.line_id.as_str()).is_some_and(|now| *now != of(before)) {
+                let left = Desired { reason: "the line is of another type now", ..Desired::default() };
+                self.add(vec![(of(before), left)]);
+            }
+        }
+    }
+
+    /// Adds a row to the mismatch that it is part of, if there is one.
+    pub fn say(&mut self, key: Key, report: Uuid, line: i64) {
+        self.said.entry(key).or_default().push((report, line));
+    }
+
+    /// Locks all mismatches at once, in the order of their keys: see `charge_lines::lock` for what comes before.
     pub async fn write(self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let mut held = self.lock(connection, self.desired.keys().cloned().collect()).await?;
+        let keys: BTreeSet<&Key> = self.desired.keys().chain(self.said.keys()).collect();
+        let held = self.lock(connection, keys.into_iter().cloned().collect()).await?;
+        let mut ids: HashMap<Key, Uuid> = held.iter().map(|(key, it)| (key.clone(), it.id)).collect();
+        let mut held = held;
         let mut changed = Changed::default();
         for (key, desired) in &self.desired {
             self.one(&mut changed, key, held.remove(key), desired);
         }
+        ids.extend(changed.mismatches.iter().map(|it| ((it.subject.clone(), it.aspect.clone()), it.id)));
+        for (key, rows) in &self.said {
+            let id = ids.get(key).copied();
+            changed.links.extend(id.into_iter().flat_map(|id| rows.iter().map(move |row| (id, row.0, row.1))));
+        }
+        self.store(connection, changed).await
+    }
+
+    async fn store(&self, connection: &mut PgConnection, changed: Changed) -> sqlx::Result<()> {
         let now = self.charges.rules.now;
         for (why, ids) in &changed.closed {
             cases::close(connection, ids, RECONCILIATION, why, now).await?;
@@ -115,17 +150,10 @@ impl<'a> Findings<'a> {
         events::cases_opened(connection, &self.charges.sinks, &changed.opened, now).await
     }
 
-    /// Adds rows to the mismatches of their lines.
-    pub async fn link(self, connection: &mut PgConnection, said: &[(String, Uuid, i64)]) -> sqlx::Result<()> {
-        let keys = said.iter().map(|it| (it.0.clone(), "charge".to_owned())).collect();
-        let held = self.lock(connection, keys).await?;
-        let link =
-            |it: &(String, Uuid, i64)| held.get(&(it.0.clone(), "charge".to_owned())).map(|held| (held.id, it.1, it.2));
-        let links: Vec<Link> = said.iter().filter_map(link).collect();
-        mismatches::link(connection, &links).await
-    }
-
     async fn lock(&self, connection: &mut PgConnection, keys: Vec<Key>) -> sqlx::Result<HashMap<Key, Mismatch>> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
         let held = mismatches::lock(connection, &self.charges.provider, Kind::Charges.as_str(), &keys).await?;
         Ok(held.into_iter().map(|it| ((it.subject.clone(), it.aspect.clone()), it)).collect())
     }
@@ -134,6 +162,9 @@ impl<'a> Findings<'a> {
         match (&desired.finding, held) {
             (None, Some(held)) if held.look_at.is_some() => self.settle(changed, held, desired),
             (None, _) => {}
+            (Some(finding), Some(held)) if is_decided(&held, finding) => {
+                changed.links.extend(desired.said.map(|(report, line)| (held.id, report, line)));
+            }
             (Some(finding), Some(held)) if is_known(&held, finding) => {
                 changed.links.extend(desired.said.map(|(report, line)| (held.id, report, line)));
                 self.keep(changed, held, finding);
@@ -143,8 +174,8 @@ impl<'a> Findings<'a> {
     }
 
     fn settle(&self, changed: &mut Changed, held: Mismatch, desired: &Desired) {
-        let was = held.state.clone();
-        changed.close(held.case_id, desired);
+        let (was, why) = (held.state.clone(), self.because(desired.reason));
+        changed.close(held.case_id, &why);
         let settled = Mismatch {
             state: MismatchState::Settled.to_string(),
             due_at: None,
@@ -153,22 +184,29 @@ impl<'a> Findings<'a> {
             ..held
         };
         changed.links.extend(desired.said.map(|(report, line)| (settled.id, report, line)));
-        changed.steps.push(step(&settled, Some(was), desired.reason.to_owned()));
+        changed.steps.push(step(&settled, Some(was), why));
         changed.mismatches.push(settled);
     }
 
-    /// The amounts may have changed; the class and its case stay.
+    /// The reason for a change: the report that is applied, else that a step or time did it.
+    fn because(&self, reason: &str) -> String {
+        let cause = self.charges.report.map_or_else(|| "judged again".to_owned(), |id| format!("report {id}"));
+        format!("{cause}: {reason}")
+    }
+
+    /// What it waits for may have changed; the class and its case stay.
     fn keep(&self, changed: &mut Changed, held: Mismatch, finding: &Finding) {
-        let look_at = held.look_at.map(|_| self.look_at(finding));
-        let due_at = if look_at.is_some() { due_at(finding) } else { held.due_at };
-        let kept = Mismatch { due_at, look_at, ..held };
+        let is_waiting = held.state == MismatchState::Waiting.as_str();
+        let due_at = if is_waiting { due_at(finding) } else { held.due_at };
+        let kept = Mismatch { due_at, look_at: Some(self.look_at(finding)), ..held };
         changed.mismatches.push(described(kept, finding));
     }
 
     fn find(&self, changed: &mut Changed, key: &Key, held: Option<Mismatch>, desired: &Desired, finding: &Finding) {
         let now = self.charges.rules.now;
         let was = held.as_ref().map(|it| it.state.clone());
-        changed.close(held.as_ref().filter(|it| it.look_at.is_some()).and_then(|it| it.case_id), desired);
+        let replaced = held.as_ref().filter(|it| it.look_at.is_some()).and_then(|it| it.case_id);
+        changed.close(replaced, &self.because("another difference is found"));
         let state = match finding.act {
             Act::Case => MismatchState::Case,
             Act::Settle => MismatchState::Settled,
@@ -212,21 +250,38 @@ impl<'a> Findings<'a> {
     }
 
     fn case(&self, mismatch: Uuid, desired: &Desired, finding: &Finding) -> NewCase {
+        let id = self.charges.ids.next();
         NewCase {
-            id: self.charges.ids.next(),
+            id,
             opening_id: desired.opening_id,
             kind: finding.class.case_kind(),
-            cause: format!("{mismatch}:{}", self.charges.rules.now.timestamp_micros()),
+            cause: format!("{mismatch}:{id}"),
             ours: finding.ours.clone(),
             theirs: finding.theirs.clone(),
         }
     }
 }
 
-/// An open mismatch of the class, or one that was settled at once or decided by a person.
+/// A person has decided about this very difference, or it was settled at once.
+fn is_decided(held: &Mismatch, finding: &Finding) -> bool {
+    let settled_at_once = finding.act == Act::Settle && held.state == MismatchState::Settled.as_str();
+    let is_over = held.state == MismatchState::Resolved.as_str() || settled_at_once;
+    is_over && held.class == finding.class.as_str() && is_same(held, finding)
+}
+
+/// The mismatch stands where the finding would put it, or with a person already. A person sees one difference; another one is
+/// another case.
 fn is_known(held: &Mismatch, finding: &Finding) -> bool {
-    let is_decided = held.state == MismatchState::Resolved.as_str() || finding.act == Act::Settle;
-    held.class == finding.class.as_str() && (held.look_at.is_some() || is_decided)
+    let is_case = held.state == MismatchState::Case.as_str();
+    let stands = match finding.act {
+        Act::Wait { .. } => is_case || held.state == MismatchState::Waiting.as_str(),
+        _ => is_case && is_same(held, finding),
+    };
+    held.class == finding.class.as_str() && stands
+}
+
+fn is_same(held: &Mismatch, finding: &Finding) -> bool {
+    held.theirs == finding.theirs && Some(&held.differences) == serde_json::to_value(&finding.differences).ok().as_ref()
 }
 
 fn due_at(finding: &Finding) -> Option<Time> {
@@ -243,16 +298,5 @@ fn described(mismatch: Mismatch, finding: &Finding) -> Mismatch {
         differences: serde_json::to_value(&finding.differences).unwrap_or_default(),
         suggested: serde_json::to_value(&finding.suggested).unwrap_or_default(),
         ..mismatch
-    }
-}
-
-fn step(next: &Mismatch, from: Option<String>, reason: String) -> NewStep {
-    NewStep {
-        mismatch_id: next.id,
-        from_state: from,
-        to_state: next.state.clone(),
-        class: next.class.clone(),
-        by: RECONCILIATION.to_owned(),
-        reason,
     }
 }

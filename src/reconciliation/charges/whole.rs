@@ -1,22 +1,47 @@
 //! Groups, settlements and absent fees: what can be judged only when every row of a file is in.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::book::expected;
 use super::sync::{Desired, Findings};
-use super::{Charges, File, naming, row};
+use super::{Charges, File, row};
 use crate::clock::Time;
 use crate::db::charge_lines::{self, ChargeLine, Key, Sum};
 use crate::db::fee_ledger::{self, Accrual, Steps};
 use crate::reconciliation::classify::Finding;
-use crate::reconciliation::classify::charges::{Charge, Lines, OpenFees, judge_group, judge_settlement, unlisted};
+use crate::reconciliation::classify::charges::{
+    Charge, Judged, Lines, OpenFees, judge_group, judge_settlement, unlisted,
+};
 use crate::reconciliation::normalise::row::{ChargeRow, ChargeType};
 
 /// How many stale lines one transaction judges.
-const BATCH: i64 = 100;
+const BATCH: i64 = 500;
+
+/// A group line, and the time whose fees it stands for.
+pub(super) struct Group {
+    pub charge: Charge,
+    pub period: (Time, Time),
+    pub is_complete: bool,
+}
+
+impl Group {
+    pub fn of(line: &ChargeLine) -> Option<Self> {
+        let period = (line.period_from.unwrap_or(Time::UNIX_EPOCH), line.period_until.unwrap_or(line.as_of));
+        Some(Self { charge: alone(row(line)?, line.received_at), period, is_complete: line.is_complete })
+    }
+
+    pub fn line_id(&self) -> &str {
+        &self.charge.row.line_id
+    }
+
+    /// Code and currency.
+    pub fn kind(&self) -> (String, String) {
+        (self.charge.row.code.clone().unwrap_or_default(), self.charge.row.currency.clone())
+    }
+}
 
 impl Charges {
     /// Judges stale groups and settlements; false where there are none.
@@ -28,62 +53,84 @@ impl Charges {
         }
         let of_group = |it: &ChargeLine| it.line_type == ChargeType::Group.as_str();
         let (groups, settlements): (Vec<_>, Vec<_>) = stale.into_iter().partition(of_group);
-        self.settlements(connection, settlements).await?;
-        let kinds: BTreeSet<(String, String)> = groups.into_iter().map(|it| (it.code, it.currency)).collect();
-        for (code, currency) in kinds {
-            self.groups(connection, &code, &currency).await?;
-        }
+        let mut sync = Findings::new(self);
+        let mut judged = self.settlements(connection, settlements).await?;
+        let mut kinds: Vec<(String, String)> = groups.into_iter().map(|it| (it.code, it.currency)).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        judged.extend(self.groups(connection, &kinds, &mut sync).await?);
+        self.settle(connection, judged, Vec::new(), &mut sync).await?;
+        sync.write(connection).await?;
         Ok(true)
     }
 
-    async fn settlements(&self, connection: &mut PgConnection, lines: Vec<ChargeLine>) -> sqlx::Result<()> {
+    async fn settlements(
+        &self,
+        connection: &mut PgConnection,
+        lines: Vec<ChargeLine>,
+    ) -> sqlx::Result<Vec<(ChargeLine, Judged)>> {
         let ids: Vec<String> = lines.iter().filter_map(|it| it.settlement_id.clone()).collect();
         let sums = charge_lines::sums(connection, &self.provider, &ids).await?;
-        let judged = lines.into_iter().filter_map(|line| {
+        let judged = |line: ChargeLine| {
             let charge = alone(row(&line)?, line.received_at);
             let judged = judge_settlement(&charge, &lines_of(&charge.row, &sums), &self.rules);
             Some((line, judged))
-        });
-        let judged = judged.collect();
-        self.settle(connection, judged).await
+        };
+        Ok(lines.into_iter().filter_map(judged).collect())
     }
 
-    /// All groups of a code and currency together: an expected fee belongs to the first group that takes it.
-    async fn groups(&self, connection: &mut PgConnection, code: &str, currency: &str) -> sqlx::Result<()> {
-        let mut taken: HashSet<Uuid> = HashSet::new();
-        let mut ended = Findings::new(self);
-        let mut judged = Vec::new();
-        for line in charge_lines::groups(connection, &self.provider, code, currency).await? {
-            let Some(row) = row(&line) else { continue };
-            let period = (line.period_from.unwrap_or(Time::UNIX_EPOCH), line.period_until.unwrap_or(line.as_of));
-            let fees = self.open_fees(connection, period, code, currency, None).await?;
-            let fees: Vec<Accrual> = fees.into_iter().filter(|it| !taken.contains(&it.id)).collect();
-            let it = judge_group(&alone(row, line.received_at), &self.open(&fees));
-            if it.settles() {
-                taken.extend(fees.iter().map(|it| it.id));
-                ended.add(fees.iter().map(charged_by_group).collect());
-            }
-            judged.push((line, it));
-        }
-        self.settle(connection, judged).await?;
-        ended.write(connection).await
-    }
-
-    pub(super) fn open(&self, fees: &[Accrual]) -> OpenFees {
-        OpenFees { fees: fees.iter().map(expected).collect(), is_priced: self.prices.is_some() }
-    }
-
-    /// The expected fees that a group may stand for. With a report, its single lines count too.
-    pub(super) async fn open_fees(
+    /// All groups of these codes and currencies. Their fees are absent no more, whether the groups agree or not.
+    async fn groups(
         &self,
         connection: &mut PgConnection,
-        (from, until): (Time, Time),
-        code: &str,
-        currency: &str,
+        kinds: &[(String, String)],
+        sync: &mut Findings<'_>,
+    ) -> sqlx::Result<Vec<(ChargeLine, Judged)>> {
+        let lines = charge_lines::groups(connection, &self.provider, kinds, None).await?;
+        let groups = lines.iter().filter_map(Group::of).collect();
+        let mut lines: HashMap<String, ChargeLine> = lines.into_iter().map(|it| (it.line_id.clone(), it)).collect();
+        let mut all = Vec::new();
+        for (group, open, fees) in self.with_fees(connection, groups, None).await? {
+            sync.add(fees.iter().map(charged_by_group).collect());
+            let Some(line) = lines.remove(group.line_id()) else { continue };
+            all.push((line, judge_group(&group.charge, &open, &self.rules)));
+        }
+        Ok(all)
+    }
+
+    /// Groups with the expected fees that each may stand for: a fee belongs to the first group that takes it, in the order of their
+    /// ids. With a report that is not applied yet, its single lines count too.
+    pub(super) async fn with_fees(
+        &self,
+        connection: &mut PgConnection,
+        mut groups: Vec<Group>,
         report: Option<Uuid>,
-    ) -> sqlx::Result<Vec<Accrual>> {
-        let steps = Steps { provider: &self.provider, from, until };
-        fee_ledger::without_single_charge(connection, steps, code, currency, report).await
+    ) -> sqlx::Result<Vec<(Group, OpenFees, Vec<Accrual>)>> {
+        groups.sort_unstable_by(|a, b| a.line_id().cmp(b.line_id()));
+        let mut taken: HashSet<Uuid> = HashSet::new();
+        let mut known: BTreeMap<(Time, Time, (String, String)), Vec<Accrual>> = BTreeMap::new();
+        let mut all = Vec::new();
+        for group in groups {
+            let (kind, (from, until)) = (group.kind(), group.period);
+            let key = (from, until, kind.clone());
+            if !known.contains_key(&key) {
+                let steps = Steps { provider: &self.provider, from, until };
+                let fees = fee_ledger::without_single_charge(connection, steps, &kind.0, &kind.1, report).await?;
+                known.insert(key.clone(), fees);
+            }
+            let fees = known.get(&key).into_iter().flatten();
+            let fees: Vec<Accrual> = fees.filter(|it| !taken.contains(&it.id)).cloned().collect();
+            let open = OpenFees {
+                fees: fees.iter().map(expected).collect(),
+                is_priced: self.prices.is_some(),
+                is_complete: group.is_complete,
+            };
+            if judge_group(&group.charge, &open, &self.rules).settles() {
+                taken.extend(fees.iter().map(|it| it.id));
+            }
+            all.push((group, open, fees));
+        }
+        Ok(all)
     }
 
     /// The next expected fees of a complete file's period that no line charges, each with its finding; and where to go on. With a
@@ -130,30 +177,24 @@ impl Charges {
         sync.write(connection).await
     }
 
-    /// Judges open mismatches again: a step may have come, or a window may have passed.
-    pub async fn review(&self, connection: &mut PgConnection, keys: &[Key]) -> sqlx::Result<()> {
-        charge_lines::lock(connection, &self.provider).await?;
-        let of =
-            |aspect: &str| -> Vec<String> { keys.iter().filter(|it| it.1 == aspect).map(|it| it.0.clone()).collect() };
-        let lines = charge_lines::get(connection, &self.provider, &of("charge")).await?;
-        self.judge(connection, &lines).await?;
-        charge_lines::mark_stale(connection, &self.provider, &of("settlement"), &[]).await?;
-        self.review_fees(connection, &of("fee")).await
-    }
-
-    async fn review_fees(&self, connection: &mut PgConnection, subjects: &[String]) -> sqlx::Result<()> {
+    /// Says again what is absent: the window of a fee may have passed.
+    pub(super) async fn review_fees(
+        &self,
+        connection: &mut PgConnection,
+        subjects: &[String],
+        sync: &mut Findings<'_>,
+    ) -> sqlx::Result<()> {
         let fee = |it: &String| {
             let (opening, code) = it.split_once(':')?;
             Some((Uuid::parse_str(opening).ok()?, code.to_owned()))
         };
         let fees: Vec<(Uuid, String)> = subjects.iter().filter_map(fee).collect();
-        let mut sync = Findings::new(self);
         for it in fee_ledger::accruals(connection, &fees).await? {
             let finding = unlisted(it.opening_id, &it.code, &expected(&it), &self.rules);
             let opening_id = Some(it.opening_id);
             sync.add(vec![(fee_key(&it), Desired { finding: Some(finding), opening_id, ..Desired::default() })]);
         }
-        sync.write(connection).await
+        Ok(())
     }
 }
 
@@ -162,7 +203,7 @@ fn fee_key(fee: &Accrual) -> Key {
 }
 
 fn charged_by_group(fee: &Accrual) -> (Key, Desired) {
-    (fee_key(fee), Desired { reason: "a group charges the fee", ..Desired::default() })
+    (fee_key(fee), Desired { reason: "a group stands for the fee", ..Desired::default() })
 }
 
 /// A row that is for no single opening.
@@ -181,18 +222,4 @@ pub(super) fn lines_of(row: &ChargeRow, sums: &[Sum]) -> Lines {
         tax: same.map(|it| it.tax).unwrap_or_default(),
         foreign: of_settlement().filter(|it| it.currency != row.currency).map(|it| count(it.count)).sum(),
     }
-}
-
-/// Rows by the fee that they belong to.
-pub(super) fn by_fee<T>(rows: Vec<T>, key: impl Fn(&T) -> (String, String)) -> HashMap<(String, String), Vec<T>> {
-    let mut by_fee: HashMap<(String, String), Vec<T>> = HashMap::new();
-    for row in rows {
-        by_fee.entry(key(&row)).or_default().push(row);
-    }
-    by_fee
-}
-
-/// The fee that a row belongs to.
-pub(super) fn fee_of(row: &ChargeRow, opening: Option<Uuid>) -> (String, String) {
-    (naming::subject(row, opening), row.code.clone().unwrap_or_default())
 }

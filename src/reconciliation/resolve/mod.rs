@@ -19,10 +19,10 @@ pub use self::review::{Reviewed, Reviewer};
 pub const RECONCILIATION: &str = "reconciliation";
 
 /// How often a mismatch is looked at that a person decides: the opening may come to agree.
-const SELDOM: TimeDelta = TimeDelta::minutes(15);
+pub const SELDOM: TimeDelta = TimeDelta::minutes(15);
 
 /// The step that brought a mismatch to where it stands.
-fn step(now: &Mismatch, from: Option<String>, reason: String) -> NewStep {
+pub(super) fn step(now: &Mismatch, from: Option<String>, reason: String) -> NewStep {
     NewStep {
         mismatch_id: now.id,
         from_state: from,

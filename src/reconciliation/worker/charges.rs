@@ -1,8 +1,5 @@
 //! The worker's steps for charges: a slice is previewed and stored, the whole file judged, and its lines are booked.
 
-use std::collections::BTreeMap;
-
-use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
@@ -11,26 +8,25 @@ use uuid::Uuid;
 
 use super::read::{CASES, Stored};
 use super::{Job, NAME, Reconciler, Went};
-use crate::db::charge_lines::Key;
-use crate::db::report_rows::{self, ChargeOfReport, NewRow};
+use crate::db::report_rows::{self, ChargeOfReport, NewRow, Place};
 use crate::db::reports::Stage;
-use crate::db::{WITHIN, conclude, mismatches};
+use crate::db::{WITHIN, charge_lines, conclude, mismatches};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::charges::{Again, Charges, File, Incoming, Previewed, incoming, rules};
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::charges::is_a_case;
 use crate::reconciliation::normalise::row::{ChargeRow, Kind, Located, Row};
+use crate::reconciliation::resolve::SELDOM;
 
-/// The most lines that are booked in one commit.
-const BATCH: i64 = 2_500;
+/// The most lines that are booked in one commit after a try without progress: a large batch may take too long.
+const FEW: i64 = 1_000;
+/// The most absent fees that are written in one commit.
+const ABSENT: i64 = 2_500;
 /// The most expected fees that one look takes.
 const LOOK: i64 = 5_000;
-/// How often an open mismatch is looked at again.
-const SELDOM: TimeDelta = TimeDelta::minutes(15);
-
-/// Where a walk over the fees of a file goes on.
-type Place = Option<(Uuid, String)>;
+/// The most open mismatches that one look takes.
+const LOOK_AGAIN: i64 = 1_000;
 
 impl Job {
     pub(super) fn is_of_charges(&self) -> bool {
@@ -44,12 +40,14 @@ impl Job {
             as_of: it.as_of.unwrap_or(it.received_at),
             received_at: it.received_at,
             period: it.period_from.zip(it.period_until),
+            is_complete: it.complete,
         }
     }
 }
 
 impl Reconciler {
-    pub(super) fn charges(&self, provider: &str) -> Charges {
+    /// `report`: the one that is applied.
+    pub(super) fn charges(&self, provider: &str, report: Option<Uuid>) -> Charges {
         let settings = &self.settings;
         Charges {
             ids: self.context.shell.ids.clone(),
@@ -57,6 +55,7 @@ impl Reconciler {
             provider: provider.to_owned(),
             prices: self.context.cell.effect_context.price_list.clone(),
             rules: rules(settings.amount_tolerance, settings.charge_window, settings.settlement_window, self.now()),
+            report,
         }
     }
 
@@ -91,15 +90,15 @@ impl Reconciler {
         &self,
         connection: &mut PgConnection,
         job: &mut Job,
-        place: Option<&(Uuid, String)>,
-    ) -> sqlx::Result<Option<Place>> {
-        let (charges, file) = (self.charges(&job.claimed.provider), job.charges_file());
+        place: Option<&Place>,
+    ) -> sqlx::Result<Option<Option<Place>>> {
+        let (charges, file) = (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file());
         let (again, next) = charges.preview_shared(connection, file, place).await?;
         Ok(self.reclassify(connection, job, again).await?.then_some(next))
     }
 
     async fn write_sums(&self, connection: &mut PgConnection, job: &mut Job) -> sqlx::Result<bool> {
-        let (charges, file) = (self.charges(&job.claimed.provider), job.charges_file());
+        let (charges, file) = (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file());
         let again = charges.preview_sums(connection, file).await?;
         self.reclassify(connection, job, again).await
     }
@@ -130,7 +129,8 @@ impl Reconciler {
         if !job.claimed.complete {
             return Ok(0);
         }
-        let (charges, file, report) = (self.charges(&job.claimed.provider), job.charges_file(), job.claimed.id);
+        let (charges, file, report) =
+            (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file(), job.claimed.id);
         let (mut missing, mut place) = (0, None);
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
@@ -152,17 +152,20 @@ impl Reconciler {
 
     /// Books the lines of a report, then judges groups and settlements, then misses the fees that no line charges.
     pub(super) async fn apply_charges(&self, job: &mut Job) -> Result<Went, TickError> {
+        let mut pace = self.pace();
         loop {
             if self.stop.is_cancelled() {
                 return Ok(Went::Later);
             }
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_lines(&mut connection, job);
+            let all = i64::try_from(pace.rows()).unwrap_or(FEW);
+            let most = if job.claimed.claims > 1 { FEW } else { all };
+            let write = self.write_lines(&mut connection, job, most);
             let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(Went::Later),
                 Some(false) => break,
-                Some(true) => {}
+                Some(true) => self.give_way(&mut pace).await?,
             }
         }
         if !self.judge_stale_charges(job).await? || !self.miss_charges(job).await? {
@@ -172,10 +175,10 @@ impl Reconciler {
     }
 
     /// Whether there were lines. None: another replica has the report.
-    async fn write_lines(&self, connection: &mut PgConnection, job: &mut Job) -> sqlx::Result<Option<bool>> {
-        let (charges, file) = (self.charges(&job.claimed.provider), job.charges_file());
+    async fn write_lines(&self, connection: &mut PgConnection, job: &mut Job, most: i64) -> sqlx::Result<Option<bool>> {
+        let (charges, file) = (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file());
         let mut transaction = connection.begin().await?;
-        let rows = report_rows::charges(&mut transaction, job.claimed.id, job.claimed.position, BATCH).await?;
+        let rows = report_rows::charges(&mut transaction, job.claimed.id, job.claimed.position, most).await?;
         let Some(position) = rows.last().map(|it| it.n) else {
             transaction.rollback().await?;
             return Ok(Some(false));
@@ -183,8 +186,7 @@ impl Reconciler {
         let is_conflicting = |it: &&ChargeOfReport| it.class == Class::ConflictingRows.as_str();
         let usable: Vec<Incoming> = rows.iter().filter(|it| !is_conflicting(it)).filter_map(incoming).collect();
         let conflicting: Vec<Incoming> = rows.iter().filter(is_conflicting).filter_map(incoming).collect();
-        charges.take(&mut transaction, file, &usable).await?;
-        charges.conflict(&mut transaction, file, &conflicting).await?;
+        charges.take(&mut transaction, file, &usable, &conflicting).await?;
         let counts = json!(job.counts);
         if !job.commit(transaction, &job.progress(Stage::Apply, position, &counts), self.now()).await? {
             return Ok(None);
@@ -208,7 +210,7 @@ impl Reconciler {
 
     async fn write_stale(&self, connection: &mut PgConnection, job: &Job) -> sqlx::Result<Option<bool>> {
         let mut transaction = connection.begin().await?;
-        let found = self.charges(&job.claimed.provider).judge_stale(&mut transaction).await?;
+        let found = self.charges(&job.claimed.provider, Some(job.claimed.id)).judge_stale(&mut transaction).await?;
         Ok(self.commit_charges(job, transaction).await?.then_some(found))
     }
 
@@ -236,9 +238,10 @@ impl Reconciler {
         job: &Job,
         place: Option<Uuid>,
     ) -> sqlx::Result<Option<Option<Uuid>>> {
-        let (charges, file) = (self.charges(&job.claimed.provider), job.charges_file());
+        let (charges, file) = (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file());
         let mut transaction = connection.begin().await?;
-        let (found, next) = charges.absences(&mut transaction, file, None, place, BATCH).await?;
+        charge_lines::lock(&mut transaction, &job.claimed.provider).await?;
+        let (found, next) = charges.absences(&mut transaction, file, None, place, ABSENT).await?;
         charges.miss(&mut transaction, file, found).await?;
         Ok(self.commit_charges(job, transaction).await?.then_some(next))
     }
@@ -254,29 +257,49 @@ impl Reconciler {
 
     /// Judges open mismatches about charges again; how many there were.
     pub(super) async fn review_charges(&self) -> sqlx::Result<usize> {
+        let mut seen = 0;
         let mut connection = self.context.cell.pool.acquire().await?;
-        let write = self.write_review(&mut connection);
-        let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-        conclude(connection, result)
-    }
-
-    async fn write_review(&self, connection: &mut PgConnection) -> sqlx::Result<usize> {
-        let now = self.now();
-        let mut transaction = connection.begin().await?;
-        let due = mismatches::claim_charges(&mut transaction, now, now + SELDOM, BATCH).await?;
-        let seen = due.len();
-        let mut by_provider: BTreeMap<String, Vec<Key>> = BTreeMap::new();
-        for (provider, subject, aspect) in due {
-            by_provider.entry(provider).or_default().push((subject, aspect));
+        let due = timeout(WITHIN, mismatches::providers_with_charges_due(&mut connection, self.now())).await;
+        for provider in conclude(connection, due)? {
+            seen += self.review_charges_of(&provider).await?;
         }
-        for (provider, keys) in by_provider {
-            let charges = self.charges(&provider);
-            charges.review(&mut transaction, &keys).await?;
-            while charges.judge_stale(&mut transaction).await? {}
-        }
-        transaction.commit().await?;
         Ok(seen)
     }
+
+    async fn review_charges_of(&self, provider: &str) -> sqlx::Result<usize> {
+        let charges = self.charges(provider, None);
+        let mut connection = self.context.cell.pool.acquire().await?;
+        let write = self.context.shell.faults.around(NAME, Step::Settle, write_review(&mut connection, &charges));
+        let result = timeout(WITHIN, write).await;
+        let mut seen = conclude(connection, result)?;
+        loop {
+            let mut connection = self.context.cell.pool.acquire().await?;
+            let write = self.context.shell.faults.around(NAME, Step::Settle, write_due(&mut connection, &charges));
+            let result = timeout(WITHIN, write).await;
+            if !conclude(connection, result)? {
+                return Ok(seen);
+            }
+            seen += 1;
+        }
+    }
+}
+
+async fn write_review(connection: &mut PgConnection, charges: &Charges) -> sqlx::Result<usize> {
+    let (provider, now) = (&charges.provider, charges.rules.now);
+    let mut transaction = connection.begin().await?;
+    charge_lines::lock(&mut transaction, provider).await?;
+    let due = mismatches::claim_charges(&mut transaction, provider, now, now + SELDOM, LOOK_AGAIN).await?;
+    charges.review(&mut transaction, &due).await?;
+    transaction.commit().await?;
+    Ok(due.len())
+}
+
+/// Whether there were stale groups or settlements.
+async fn write_due(connection: &mut PgConnection, charges: &Charges) -> sqlx::Result<bool> {
+    let mut transaction = connection.begin().await?;
+    let found = charges.judge_stale(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(found)
 }
 
 /// A slice of a charges file, with the classes of its rows.

@@ -144,7 +144,7 @@ impl Reconciler {
         let Part { new, bad, position, sums, is_end } = part;
         let mut transaction = connection.begin().await?;
         let outcome = if job.is_of_charges() {
-            let charges = self.charges(&job.claimed.provider);
+            let charges = self.charges(&job.claimed.provider, Some(job.claimed.id));
             charges::classified(&mut transaction, &charges, job.charges_file(), new).await?
         } else {
             classified(&mut transaction, &job.file(self.settings.window), new).await?

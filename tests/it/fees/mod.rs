@@ -138,6 +138,13 @@ async fn the_database_refuses_a_second_line_of_a_cause_and_every_change() {
         (line("x", "'expected', 'bank', 1, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
         (line("accrual:x:y", "'cost', 'expected', 1, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
         (reversal("0.51"), "23000"),
+        // A second charge, which says that the first one was reversed.
+        (
+            charge("charge:2", &settles)
+                .replace("settles,", "settles, settled_before,")
+                .replace(&format!("{settles}, null"), &format!("{settles}, 1, null")),
+            "23000",
+        ),
         ("update fee_ledger set amount = 1".to_owned(), "42501"),
         ("delete from fee_ledger".to_owned(), "42501"),
         ("truncate fee_ledger".to_owned(), "42501"),

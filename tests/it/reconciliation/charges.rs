@@ -9,20 +9,20 @@ use super::{mismatches, upload};
 use crate::support::TestApp;
 
 const IBANS: [&str; 3] = ["BE68539007547034", "BE71096123456769", "BE62510007547061"];
-const CHARGES: &str = "provider=nexusbank&kind=charges";
+pub const CHARGES: &str = "provider=nexusbank&kind=charges";
 const COLUMNS: &str = "line_id,type,code,quantity,account_opening_request_id,reference,amount,tax,currency,original_amount,\
                        original_currency,fx_rate,settlement_id,occurred_at,booked_on,description";
 
 /// A charges file of January.
 #[derive(Clone, Default)]
-struct Charges {
+pub struct Charges {
     rows: Vec<String>,
     sums: BTreeMap<String, rust_decimal::Decimal>,
 }
 
 impl Charges {
     /// `line_id,type,code,quantity,tracking id,reference,amount,tax,currency,original,original currency,rate,settlement`
-    fn row(mut self, row: &str) -> Self {
+    pub fn row(mut self, row: &str) -> Self {
         let cells: Vec<&str> = row.split(',').collect();
         if cells[1] != "settlement" {
             *self.sums.entry(cells[8].to_owned()).or_default() += cells[6].parse::<rust_decimal::Decimal>().unwrap();
@@ -32,12 +32,23 @@ impl Charges {
     }
 
     /// A charge for an opening.
-    fn charge(self, id: &str, code: &str, opening: &Value, amount: &str, tax: &str) -> Self {
+    pub fn charge(self, id: &str, code: &str, opening: &Value, amount: &str, tax: &str) -> Self {
         let of = |name: &str| opening[name].as_str().unwrap().to_owned();
         self.row(&format!("{id},charge,{code},1,{},{},{amount},{tax},EUR,,,,", of("provider_reference"), of("id")))
     }
 
-    fn text(&self) -> String {
+    /// Without its end.
+    pub fn cut(&self) -> String {
+        let text = self.text();
+        text[..text.rfind("TRAILER").unwrap()].to_owned()
+    }
+
+    /// As the provider's books stood some hours later.
+    pub fn later(&self, hours: u32) -> String {
+        self.text().replacen("2026-02-01T03:00:00Z", &format!("2026-02-01T{:02}:00:00Z", 3 + hours), 1)
+    }
+
+    pub fn text(&self) -> String {
         let rows: String = self.rows.iter().flat_map(|row| [row.as_str(), "\n"]).collect();
         let sums: Vec<String> = self.sums.iter().map(|(currency, sum)| format!("{currency}={sum}")).collect();
         let header = "HEADER,charges,nexusbank,1,2026-01-01T00:00:00Z,2026-02-01T00:00:00Z,2026-02-01T03:00:00Z";
@@ -45,7 +56,7 @@ impl Charges {
     }
 }
 
-async fn opened(app: &TestApp, n: usize) -> Value {
+pub async fn opened(app: &TestApp, n: usize) -> Value {
     let (id, tracking_id) = app.open().waiting().await;
     app.webhook().completed(&tracking_id, IBANS[n]).acknowledged().await;
     app.settle().await;
@@ -53,19 +64,23 @@ async fn opened(app: &TestApp, n: usize) -> Value {
 }
 
 /// Uploads a file and lets the workers finish it.
-async fn reconcile(app: &TestApp, file: &Charges) -> Value {
-    let uploaded = upload(app, CHARGES, file.text()).await;
+pub async fn reconcile(app: &TestApp, file: &Charges) -> Value {
+    reconcile_text(app, file.text()).await
+}
+
+pub async fn reconcile_text(app: &TestApp, text: String) -> Value {
+    let uploaded = upload(app, CHARGES, text).await;
     assert_eq!(uploaded.status, 202, "{}", uploaded.body);
     app.settle().await;
     app.get(&format!("/v1/reports/{}", uploaded.id())).await
 }
 
-async fn classes(app: &TestApp, report: &Value) -> Vec<String> {
+pub async fn classes(app: &TestApp, report: &Value) -> Vec<String> {
     let rows = app.items(&format!("/v1/reports/{}/rows", report["id"].as_str().unwrap())).await;
     rows.iter().map(|it| format!("{} {}", it["row_key"], it["class"]).replace('"', "")).collect()
 }
 
-async fn balances(app: &TestApp) -> Vec<String> {
+pub async fn balances(app: &TestApp) -> Vec<String> {
     let items = app.get("/v1/fee-ledger/balances").await["items"].as_array().unwrap().clone();
     items.iter().map(|it| format!("{} {} {}", it["account"], it["currency"], it["balance"]).replace('"', "")).collect()
 }

@@ -163,12 +163,12 @@ async fn an_erasure_in_the_middle_of_a_file_loses_no_row() {
     app.finish().await;
 }
 
-/// A worker to which the second slice of a file fails. Both looks at mismatches and the first slice are settled before.
+/// A worker to which the second slice of a file fails. The look at mismatches and the first slice are settled before.
 fn failing_after_a_slice(app: &TestApp) -> Reconciler {
     let settled = AtomicU32::new(0);
     let strike = move |place: Place| {
         let counts = place.step == Step::Settle && place.when == When::Before;
-        (counts && settled.fetch_add(1, Ordering::SeqCst) == 3).then_some(sqlx::Error::PoolTimedOut)
+        (counts && settled.fetch_add(1, Ordering::SeqCst) == 2).then_some(sqlx::Error::PoolTimedOut)
     };
     let mut context = app.context.clone();
     context.shell.faults = FaultPoint::new(strike);

@@ -1,5 +1,7 @@
 //! Reports of providers: what is received, found, repaired and put in front of a person.
 
+mod charge_findings;
+mod charge_preview;
 mod charges;
 mod events;
 mod evidence;

@@ -2,23 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use super::charges::{CHARGES, Charges};
 use super::{REGISTER, Register, upload};
 use crate::support::TestApp;
 
 /// Of a slice of 10,000 rows.
 const MOST: u64 = 12;
 
-/// The statements that a register of so many rows took, by name.
-async fn statements(rows: usize) -> BTreeMap<String, u64> {
+/// The statements that a file of so many rows took, by name.
+async fn statements(query: &str, text: String, rows: usize) -> BTreeMap<String, u64> {
     let app =
         TestApp::with().through_proxy().settings(|it| it.reconciliation.recon_hold = "100%".to_owned()).start().await;
-    let mut register = Register::of_day("2026-01-01");
-    for n in 0..rows {
-        let status = if n % 2 == 0 { "COMPLETED,BE68539007547034,NEXUBEBB" } else { "IN_PROGRESS,," };
-        register = register.row(&format!("aor_{n},,{status},,BE,EUR,2026-01-01T08:00:00Z,"));
-    }
     let before = app.proxy.as_ref().unwrap().runs();
-    let uploaded = upload(&app, &format!("{REGISTER}&dry_run=true"), register.text()).await;
+    let uploaded = upload(&app, query, text).await;
     app.settle().await;
     let report = app.get(&format!("/v1/reports/{}", uploaded.id())).await;
     assert_eq!((&report["state"], &report["rows"]), (&"finished".into(), &rows.into()), "{report}");
@@ -30,13 +26,43 @@ async fn statements(rows: usize) -> BTreeMap<String, u64> {
     runs
 }
 
+/// The statements of one slice: half of what 40,000 rows take more than 20,000.
+async fn per_slice(query: &str, file: fn(usize) -> String) -> BTreeMap<String, u64> {
+    let (two, four) = (statements(query, file(20_000), 20_000).await, statements(query, file(40_000), 40_000).await);
+    let more = |name: &String, runs: u64| (runs - two.get(name).copied().unwrap_or_default()) / 2;
+    // A piece of 1 MiB is read by a statement of its own.
+    let slices = four.into_iter().filter(|(name, _)| *name != "reports::chunk");
+    slices.map(|(name, runs)| (name.clone(), more(&name, runs))).filter(|(_, runs)| *runs > 0).collect()
+}
+
+fn register(rows: usize) -> String {
+    let mut register = Register::of_day("2026-01-01");
+    for n in 0..rows {
+        let status = if n % 2 == 0 { "COMPLETED,BE68539007547034,NEXUBEBB" } else { "IN_PROGRESS,," };
+        register = register.row(&format!("aor_{n},,{status},,BE,EUR,2026-01-01T08:00:00Z,"));
+    }
+    register.text()
+}
+
+/// Without a price list every line is booked, and none is a case.
+fn charges(rows: usize) -> String {
+    let row =
+        |file: Charges, n| file.row(&format!("chg_{n},charge,account_opened,1,aor_{n},,6.05,1.05,EUR,,,,stl_{n}"));
+    (0..rows).fold(Charges::default(), row).text()
+}
+
 #[tokio::test]
 async fn a_slice_of_a_register_takes_a_constant_number_of_statements() {
-    let (two, four) = (statements(20_000).await, statements(40_000).await);
-    let more = |name: &String, runs: &u64| runs - two.get(name).copied().unwrap_or_default();
-    // A piece of 1 MiB is read by a statement of its own.
-    let slices = four.iter().filter(|(name, _)| *name != "reports::chunk");
-    let of_two_slices: BTreeMap<&String, u64> = slices.map(|(name, runs)| (name, more(name, runs))).collect();
-    let per_slice = of_two_slices.values().sum::<u64>() / 2;
-    assert!((3..=MOST).contains(&per_slice), "{of_two_slices:?}");
+    let of_slice = per_slice(&format!("{REGISTER}&dry_run=true"), register).await;
+    assert!((3..=MOST).contains(&of_slice.values().sum()), "{of_slice:?}");
+}
+
+/// To read a slice of charges, and then to book it.
+#[tokio::test]
+async fn a_slice_of_charges_takes_a_constant_number_of_statements() {
+    let read = per_slice(&format!("{CHARGES}&dry_run=true"), charges).await;
+    assert!((3..=MOST).contains(&read.values().sum()), "{read:?}");
+    let all = per_slice(CHARGES, charges).await;
+    let booked = all.values().sum::<u64>() - read.values().sum::<u64>();
+    assert!((3..=MOST).contains(&booked), "{all:?} but for {read:?}");
 }

@@ -20,7 +20,7 @@ pub async fn check(app: &TestApp) {
     every_timer_stands_in_its_lines(app).await;
     openings_are_counted(app).await;
     every_priced_step_has_its_fees(app).await;
-    charged_is_what_the_lines_say(app).await;
+    charged_is_what_the_rows_say(app).await;
     what_reconciliation_did_is_told(app).await;
     every_event_has_its_place(app).await;
     what_is_refused_is_counted(app).await;
@@ -149,11 +149,17 @@ async fn every_priced_step_has_its_fees(app: &TestApp) {
     assert_eq!(booked.len(), lines, "P26: an expected fee was booked twice");
 }
 
-/// P26, P31: what the provider says we owe is the sum of its lines less what was paid, and no expected fee is settled twice.
-async fn charged_is_what_the_lines_say(app: &TestApp) {
+/// P26, P31: what the provider says we owe is the sum of the rows that count less what was paid, and no expected fee is settled
+/// twice. Of each line id the row of the newest file counts, whichever came first.
+async fn charged_is_what_the_rows_say(app: &TestApp) {
     let wrong: Vec<(String, String, Decimal)> = sqlx::query_as(
         "select provider, currency, sum(amount) from (
-             select provider, currency, -amount as amount from charge_lines where line_type <> 'settlement'
+             select provider, currency, -amount as amount
+               from (select distinct on (r.provider, r.row_key) r.provider, r.currency, r.amount, r.status
+                       from report_rows r join reports p on p.id = r.report_id
+                      where r.kind = 'charges' and p.state = 'finished' and not p.dry_run and r.class <> 'CONFLICTING_ROWS'
+                      order by r.provider, r.row_key, coalesce(p.as_of, p.received_at) desc, r.digest desc) as newest
+              where status <> 'settlement'
               union all
              select provider, currency, amount from fee_ledger where credit = 'charged'
               union all

@@ -22,10 +22,15 @@ fn of_row(class: Class, act: Act, row: &ChargeRow, ours: Value, differences: Vec
         aspect: "charge",
         act,
         ours,
-        theirs: serde_json::to_value(row).unwrap_or_default(),
+        theirs: described(row),
         differences,
         suggested: Suggestion { class, because: Vec::new(), action: String::new() },
     }
+}
+
+/// Without the description: it is free text, which an erasure would have to look for.
+fn described(row: &ChargeRow) -> Value {
+    serde_json::to_value(ChargeRow { description: None, ..row.clone() }).unwrap_or_default()
 }
 
 impl Finding {
@@ -137,6 +142,14 @@ pub(super) fn duplicate(row: &ChargeRow, first: &ChargeRow) -> Finding {
         .because(&["another charge is for the same expected fee"], "ask the provider for a refund of one of the two")
 }
 
+pub(super) fn crowded(row: &ChargeRow) -> Finding {
+    let differences = vec![Difference::new("line_id", None, Some(&row.line_id))];
+    of_row(Class::DuplicateCharge, Act::Case, row, json!({}), differences).because(
+        &["the expected fee has too many lines to tell which of them it owes"],
+        "ask the provider for a corrected file",
+    )
+}
+
 pub(super) fn refund(row: &ChargeRow, charge: Option<&ChargeRow>) -> Finding {
     let differences = charge.map(|it| amounts("amount", it.amount, -row.amount)).into_iter().collect();
     let ours = json!({"charge": charge.map(|it| &it.line_id)});
@@ -156,16 +169,17 @@ pub(super) fn adjustment(row: &ChargeRow) -> Finding {
     )
 }
 
-pub(super) fn unknown(charge: &Charge) -> Finding {
+pub(super) fn unknown(charge: &Charge, now: Time) -> Finding {
     let until = charge.received_at + UNKNOWN_WORD;
+    let act = if until <= now { Act::Case } else { Act::Wait { until } };
     let differences = vec![Difference::new("type", None, Some(&charge.row.word))];
-    of_row(Class::UnknownWord, Act::Wait { until }, &charge.row, json!({}), differences).because(
+    of_row(Class::UnknownWord, act, &charge.row, json!({}), differences).because(
         &["the type is a word that this version does not know"],
         "ask the provider what it means; a new version may know it",
     )
 }
 
-pub(super) fn group(row: &ChargeRow, open: &OpenFees) -> Finding {
+fn of_group(class: Class, act: Act, row: &ChargeRow, open: &OpenFees) -> Finding {
     let count = open.fees.len().to_string();
     let mut differences = Vec::new();
     if count != row.quantity.to_string() {
@@ -174,11 +188,19 @@ pub(super) fn group(row: &ChargeRow, open: &OpenFees) -> Finding {
     if open.sum() != row.amount {
         differences.push(amounts("amount", open.sum(), row.amount));
     }
-    let ours = json!({"quantity": count, "amount": text(open.sum())});
-    of_row(Class::GroupMismatch, Act::Case, row, ours, differences).because(
+    of_row(class, act, row, json!({"quantity": count, "amount": text(open.sum())}), differences)
+}
+
+pub(super) fn group(row: &ChargeRow, open: &OpenFees) -> Finding {
+    of_group(Class::GroupMismatch, Act::Case, row, open).because(
         &["number or sum are not those of the expected fees that no single line settles"],
         "ask the provider for the openings of the group",
     )
+}
+
+pub(super) fn partial_group(row: &ChargeRow, open: &OpenFees, until: Time) -> Finding {
+    of_group(Class::TimingMismatch, Act::Wait { until }, row, open)
+        .because(&["the group's file is not complete, so its other lines may be missing"], "ask for the complete file")
 }
 
 fn of_settlement(class: Class, act: Act, row: &ChargeRow, lines: &Lines) -> Finding {
@@ -209,12 +231,30 @@ pub(super) fn settlement(row: &ChargeRow, lines: &Lines) -> Finding {
     )
 }
 
-/// Rows of one file with the same id and other content.
+/// Rows of one file with the same id and different content. None: there is no row.
 #[must_use]
-pub fn conflicting(row: &ChargeRow) -> Finding {
-    let finding = of_row(Class::ConflictingRows, Act::Case, row, json!({}), Vec::new());
-    Finding { aspect: "rows", ..finding }
-        .because(&["the file has this line id with other content too"], "ask the provider for a corrected file")
+pub fn conflicting(rows: &[ChargeRow]) -> Option<Finding> {
+    let first = rows.first()?;
+    let finding = of_row(Class::ConflictingRows, Act::Case, first, json!({}), Vec::new());
+    let theirs: Vec<Value> = rows.iter().map(described).collect();
+    let differences = theirs.get(1).map(|second| differing(&theirs[0], second)).unwrap_or_default();
+    let finding = Finding { aspect: "rows", theirs: json!({"rows": theirs}), differences, ..finding };
+    Some(finding.because(
+        &["the file has this line id with different content, and no row of it counts"],
+        "ask the provider for a corrected file",
+    ))
+}
+
+/// The fields in which two rows of theirs differ, both values in one text.
+fn differing(first: &Value, second: &Value) -> Vec<Difference> {
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let fields = first.as_object().into_iter().flatten();
+    let differing = fields.filter(|(name, value)| second[name.as_str()] != **value);
+    let both = |(name, value): (&String, &Value)| {
+        let text = format!("{} and {}", shown(value), shown(&second[name.as_str()]));
+        Difference::new(name, None, Some(&text))
+    };
+    differing.map(both).collect()
 }
 
 /// An expected fee that no row of a complete file charges: it waits, and is missing once its window has passed.

@@ -22,7 +22,7 @@ pub use self::group::{OpenFees, judge as judge_group};
 pub use self::hint::Hint;
 pub use self::settlement::{Lines, judge as judge_settlement};
 use super::register::OurOpening;
-use super::{Class, Finding};
+use super::{Act, Class, Finding};
 use crate::clock::Time;
 use crate::domain::fee::{Account, Fee};
 use crate::reconciliation::normalise::row::{ChargeRow, ChargeType};
@@ -114,7 +114,14 @@ pub struct Ours {
     pub may_be_owed: bool,
     /// Whether there is a price list to judge by.
     pub is_priced: bool,
+    /// The fee has more than [`TOGETHER`] lines, so each is judged by itself: see [`judge`].
+    #[serde(default)]
+    pub is_crowded: bool,
 }
+
+/// The most lines of a fee that are judged together. An ordinary fee has one or two; with more than these the file is at fault, and
+/// judging all beside all would take the square of their number.
+pub const TOGETHER: usize = 20;
 
 /// An amount to be moved from one account to another. Negative: the other way round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,6 +191,7 @@ pub enum Basis {
     Group {
         charge: Charge,
         open: OpenFees,
+        rules: Rules,
     },
     Settlement {
         charge: Charge,
@@ -198,30 +206,48 @@ impl Basis {
     pub fn judge(&self) -> Option<Judged> {
         match self {
             Self::Fee { charges, ours, rules } => judge(charges, ours, rules).into_iter().next(),
-            Self::Group { charge, open } => Some(judge_group(charge, open)),
+            Self::Group { charge, open, rules } => Some(judge_group(charge, open, rules)),
             Self::Settlement { charge, lines, rules } => Some(judge_settlement(charge, lines, rules)),
         }
     }
 }
+
+/// The rule of an unknown word that no version has come to know in its time.
+const STILL_UNKNOWN: &str = "word_is_still_unknown";
 
 /// Whether a person decides about a row of this class, by the rule that gave it.
 #[must_use]
 pub fn is_a_case(class: &str, rule: &str) -> bool {
     let settles_itself =
         [Class::Matched, Class::Repeated, Class::Revised, Class::TimingMismatch, Class::UnknownWord, Class::Unrelated];
-    !settles_itself.iter().any(|it| it.as_str() == class) && rule != compare::OFF_BY_A_UNIT
+    let is_open = !settles_itself.iter().any(|it| it.as_str() == class) && rule != compare::OFF_BY_A_UNIT;
+    is_open || rule == STILL_UNKNOWN
 }
 
 /// Judges all rows about one opening and code, in the order given. Rows of other types than `charge` and `refund` are judged each
-/// for itself.
+/// for itself. So is every row of a crowded fee: none of its charges settles it, and none of its refunds is taken for theirs.
 #[must_use]
 pub fn judge(charges: &[Charge], ours: &Ours, rules: &Rules) -> Vec<Judged> {
     let mut judged: Vec<Judged> = charges.iter().map(|it| alone(it, ours, rules)).collect();
+    if ours.is_crowded {
+        return charges.iter().zip(judged).map(|(charge, judged)| in_a_crowd(&charge.row, judged, ours)).collect();
+    }
     if ours.expected.is_some() {
         leave_one(charges, &mut judged);
     }
     refund::judge(charges, ours, &mut judged);
     judged
+}
+
+fn in_a_crowd(row: &ChargeRow, alone: Judged, ours: &Ours) -> Judged {
+    let is_of_fee = row.line_type == ChargeType::Charge && ours.expected.is_some() && may_settle(&alone);
+    let is_refund = row.line_type == ChargeType::Refund && (ours.is_priced || ours.expected.is_some());
+    let finding = match (is_of_fee, is_refund) {
+        (true, _) => finding::crowded(row),
+        (_, true) => finding::refund(row, None),
+        _ => return alone,
+    };
+    Judged::found("too_many_lines_of_one_fee", Booking::suspended(row), finding)
 }
 
 /// A row without regard to the others of its fee.
@@ -234,7 +260,11 @@ fn alone(charge: &Charge, ours: &Ours, rules: &Rules) -> Judged {
     match row.line_type {
         ChargeType::Charge => compare::charge(charge, ours, rules),
         ChargeType::Adjustment => Judged::found("adjustment", Booking::suspended(row), finding::adjustment(row)),
-        ChargeType::Unknown => Judged::found("unknown_word", Booking::suspended(row), finding::unknown(charge)),
+        ChargeType::Unknown => {
+            let finding = finding::unknown(charge, rules.now);
+            let rule = if finding.act == Act::Case { STILL_UNKNOWN } else { "unknown_word" };
+            Judged::found(rule, Booking::suspended(row), finding)
+        }
         // The refunds of a fee are judged after its charges; groups and settlements have judgements of their own.
         ChargeType::Refund | ChargeType::Group | ChargeType::Settlement => {
             Judged::matched("not_judged_alone", Booking::suspended(row))

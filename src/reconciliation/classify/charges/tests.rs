@@ -89,7 +89,7 @@ fn fee(without_tax: &str, tax: &str) -> Fee {
 /// What we hold, by its words; some words change the rows.
 fn ours(words: &str, charges: &mut [Charge]) -> Ours {
     let prices = vec![fee("5.00", "1.05"), fee("5.50", "1.16")];
-    let mut ours = Ours { expected: None, prices, may_be_owed: false, is_priced: true };
+    let mut ours = Ours { expected: None, prices, may_be_owed: false, is_priced: true, is_crowded: false };
     for it in charges {
         match words {
             "no opening" => it.by_tracking_id = None,
@@ -152,12 +152,26 @@ fn charges_are_judged_as_the_tables_say() {
     check("Several rows", &rules(Decimal::ZERO));
 }
 
+/// P33: each of too many rows is judged by itself, by a basis of its own size, and none settles the fee.
+#[test]
+fn a_crowded_fee_is_judged_row_by_row() {
+    let mut charges = vec![charge("a charge 6.05/1.05 EUR"), charge("b refund -6.05/-1.05 EUR")];
+    let ours = Ours { is_crowded: true, ..ours("6.05/1.05 EUR", &mut charges) };
+    let judged = judge(&charges, &ours, &rules(Decimal::ZERO));
+    let all: Vec<String> = judged.iter().map(becomes).collect();
+    assert_eq!(all, ["DUPLICATE_CHARGE case", "REFUND_MISMATCH case"]);
+    for (charge, judged) in charges.into_iter().zip(judged) {
+        let alone = Basis::Fee { charges: vec![charge], ours: ours.clone(), rules: rules(Decimal::ZERO) };
+        assert_eq!(alone.judge(), Some(judged));
+    }
+}
+
 fn line(text: &str, line_type: &str) -> Charge {
     let words: Vec<&str> = text.split(' ').collect();
     let mut charge = charge(&format!("a {line_type} {} {}", words[1], words[2]));
     charge.row.quantity = words[0].parse().unwrap();
     if words.get(3) == Some(&"overdue") {
-        charge.row.booked_on = Some("2026-01-20".parse().unwrap());
+        charge.row.booked_on = Some("2025-12-01".parse().unwrap());
     } else {
         charge.row.booked_on = Some("2026-01-31".parse().unwrap());
     }
@@ -169,8 +183,8 @@ fn groups_are_judged_as_the_table_says() {
     for row in rows("A group line") {
         let fees = row[1].split(' ').filter(|it| !it.is_empty()).enumerate();
         let fees = fees.map(|(n, it)| Expected { line: Uuid::from_u128(n as u128), ..expected(&format!("{it}/0")) });
-        let open = OpenFees { fees: fees.collect(), is_priced: true };
-        let judged = judge_group(&line(row[0], "group"), &open);
+        let open = OpenFees { fees: fees.collect(), is_priced: true, is_complete: !row[0].ends_with("cut") };
+        let judged = judge_group(&line(row[0], "group"), &open, &rules(Decimal::ZERO));
         assert_eq!((becomes(&judged).as_str(), books(&judged).as_str()), (row[2], row[3]), "{row:?}");
     }
 }
