@@ -102,6 +102,12 @@ async fn without_a_price_list_nothing_is_booked() {
     app.finish().await;
 }
 
+/// The insert of a charge that says that the one before it was reversed.
+fn again(charge: &str, settles: &str) -> String {
+    let charge = charge.replace("settles,", "settles, settled_before,");
+    charge.replace(&format!("{settles}, null"), &format!("{settles}, 1, null"))
+}
+
 /// P26: Postgres refuses a second line of a cause, an unbalanced or negative one, and every change.
 #[tokio::test]
 async fn the_database_refuses_a_second_line_of_a_cause_and_every_change() {
@@ -138,13 +144,7 @@ async fn the_database_refuses_a_second_line_of_a_cause_and_every_change() {
         (line("x", "'expected', 'bank', 1, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
         (line("accrual:x:y", "'cost', 'expected', 1, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
         (reversal("0.51"), "23000"),
-        // A second charge, which says that the first one was reversed.
-        (
-            charge("charge:2", &settles)
-                .replace("settles,", "settles, settled_before,")
-                .replace(&format!("{settles}, null"), &format!("{settles}, 1, null")),
-            "23000",
-        ),
+        (again(&charge("charge:2", &settles), &settles), "23000"),
         ("update fee_ledger set amount = 1".to_owned(), "42501"),
         ("delete from fee_ledger".to_owned(), "42501"),
         ("truncate fee_ledger".to_owned(), "42501"),
@@ -156,8 +156,8 @@ async fn the_database_refuses_a_second_line_of_a_cause_and_every_change() {
         assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some(code), "{statement}");
     }
     connection.execute(sqlx::AssertSqlSafe(reversal("0.5"))).await.unwrap();
-    let again = connection.execute(sqlx::AssertSqlSafe(reversal("0.5"))).await.unwrap_err();
-    assert_eq!(again.as_database_error().unwrap().code().as_deref(), Some("23505"));
+    let twice = connection.execute(sqlx::AssertSqlSafe(reversal("0.5"))).await.unwrap_err();
+    assert_eq!(twice.as_database_error().unwrap().code().as_deref(), Some("23505"));
     assert_eq!(balances(&app).await, ["charged EUR 0.50", "cost EUR 0.00", "expected EUR -0.50"]);
     // The charge stands in no file.
     let charge: uuid::Uuid =
