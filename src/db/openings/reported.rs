@@ -1,5 +1,7 @@
 //! What a provider's register is compared with.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -23,16 +25,33 @@ pub struct Held {
     pub erased: bool,
 }
 
-/// The openings of a provider that have one of these tracking ids, or one of these ids.
+/// The openings of a provider that have one of these ids, or one of these tracking ids. Most rows of a register name an opening by
+/// both: it is looked up once, by its id.
 pub async fn reported(
     connection: &mut PgConnection,
     provider: &str,
     references: &[String],
     ids: &[Uuid],
 ) -> sqlx::Result<Vec<Held>> {
+    let mut held = of_ids(connection, provider, ids).await?;
+    let found: HashSet<&str> = held.iter().filter_map(|it| it.provider_ref.as_deref()).collect();
+    let left: Vec<&str> = references.iter().map(String::as_str).filter(|it| !found.contains(it)).collect();
+    if left.is_empty() {
+        return Ok(held);
+    }
+    let left = ids_of_references(connection, provider, &left).await?;
+    held.extend(of_ids(connection, provider, &left).await?);
+    Ok(held)
+}
+
+/// Plan: the lateral query has no other index than the primary key; a join would let the planner scan all openings.
+async fn of_ids(connection: &mut PgConnection, provider: &str, ids: &[Uuid]) -> sqlx::Result<Vec<Held>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     sqlx::query_as!(
         Held,
-        r#"-- openings::reported
+        r#"-- openings::reported::of_ids
         select o.id, o.state, o.provider_ref, o.market, o.customer_type, o.currency, o.iban, o.bic, o.version,
                case when o.state in ('issuing_card', 'completed', 'rejected', 'failed') then
                    (select h.at from opening_history h
@@ -40,15 +59,31 @@ pub async fn reported(
                      order by h.version desc limit 1)
                end as ended_at,
                o.erased_at is not null as "erased!"
-          from (select o.id from unnest($2::text[]) as asked(reference)
-                  join account_openings o on o.provider = $1 and o.provider_ref = asked.reference
-                union
-                select o.id from unnest($3::uuid[]) as asked(id)
-                  join account_openings o on o.id = asked.id and o.provider = $1) as named
-          join account_openings o on o.id = named.id"#,
+          from unnest($2::uuid[]) as asked(id)
+         cross join lateral (select * from account_openings o
+                              where o.id = asked.id and o.provider = $1
+                             offset 0) as o"#,
         provider,
-        references,
         ids,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+async fn ids_of_references(
+    connection: &mut PgConnection,
+    provider: &str,
+    references: &[&str],
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"-- openings::reported::ids_of_references
+        select o.id
+          from unnest($2::text[]) as asked(reference)
+         cross join lateral (select o.id from account_openings o
+                              where o.provider = $1 and o.provider_ref = asked.reference
+                             offset 0) as o"#,
+        provider,
+        references as &[&str],
     )
     .fetch_all(connection)
     .await
@@ -80,9 +115,10 @@ fn first_id(at: Time) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
-/// Plan: `is not distinct from` keeps the planner from scanning the whole report for each opening.
-///
 /// One look at the openings of a period: those that the report does not name, and where the next look begins. None: that was all.
+///
+/// Plan: nearly every opening is named, and the index of the rows' openings shows it first; the other conditions are asked of the few
+/// that are left. `is not distinct from` keeps the planner from scanning the whole report for each opening.
 pub async fn absent(
     connection: &mut PgConnection,
     provider: &str,
@@ -93,7 +129,7 @@ pub async fn absent(
 ) -> sqlx::Result<(Vec<Absent>, Option<Uuid>)> {
     let from = after.unwrap_or_else(|| first_id(period.from - period.made_before));
     let last = sqlx::query_scalar!(
-        r#"-- openings::absent
+        r#"-- openings::absent::next
         select id from account_openings where id > $1 and id < $2 order by id offset $3 limit 1"#,
         from,
         first_id(period.until),
@@ -105,15 +141,18 @@ pub async fn absent(
         Absent,
         r#"-- openings::absent
         select o.id, o.state, o.provider_ref as "provider_ref!", o.market
-          from account_openings o
-         where o.id > $1 and (o.id <= $2 or $2 is null) and o.id < $3 and o.provider = $4 and o.provider_ref is not null
-           and exists (select from opening_history h
+          from (select o.id, o.state, o.provider_ref, o.market
+                  from account_openings o
+                 where o.id > $1 and (o.id <= $2 or $2 is null) and o.id < $3 and o.provider = $4
+                   and o.provider_ref is not null
+                   and not exists (select from report_rows r
+                                    where r.opening_id = o.id and r.report_id is not distinct from $7)
+                offset 0) as o
+         where exists (select from opening_history h
                         where h.opening_id = o.id and h.to_state = 'awaiting_provider' and h.at >= $5 and h.at < $6)
            and not exists (select from report_rows r
                             where r.provider = $4 and r.provider_reference = o.provider_ref and r.kind = 'register'
                               and r.report_id is not distinct from $7)
-           and not exists (select from report_rows r
-                            where r.opening_id = o.id and r.report_id is not distinct from $7)
          order by o.id"#,
         from,
         last,
