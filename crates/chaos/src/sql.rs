@@ -42,7 +42,7 @@ const TABLES: [(&str, &str); 13] = [
     ("reports", "select row_to_json(t) from (select id, state from reports) t"),
     (
         "mismatches",
-        "select row_to_json(t) from (select id, subject, class, state, opening_id, case_id from mismatches) t",
+        "select row_to_json(t) from (select id, subject, class, state, opening_id from mismatches) t",
     ),
     ("mismatch_reports", "select row_to_json(t) from mismatch_reports t"),
     (

@@ -107,21 +107,31 @@ impl Reviewer<'_> {
                     _ => Next::Keep,
                 }
             }
-            Some(found) => match found.act {
-                Act::Wait { .. } if it.due_at.is_some_and(|due| due <= self.now) => {
-                    let late = if found.class == Class::TimingMismatch {
-                        ours.opening().map(|opening| overdue(row, opening))
-                    } else {
-                        None
-                    };
-                    Next::Case(Box::new(late.unwrap_or(Finding { act: Act::Case, ..found })))
+            Some(found) => {
+                let (found, is_late) = self.past_its_window(it, found, row, &ours);
+                match found.act {
+                    Act::Case if found.class != class || (is_late && !is_a_case(it)) => Next::Case(Box::new(found)),
+                    Act::Wait { .. } if found.class != class => Next::Other(Box::new(found)),
+                    _ => Next::Keep,
                 }
-                Act::Case if found.class != class => Next::Case(Box::new(found)),
-                Act::Wait { .. } if found.class != class => Next::Other(Box::new(found)),
-                _ => Next::Keep,
-            },
+            }
         }
     }
+
+    /// A finding that waits, after its window, as the case that it becomes; any other as it is. Whether its window is over.
+    fn past_its_window(&self, it: &Mismatch, found: Finding, row: &RegisterRow, ours: &Ours) -> (Finding, bool) {
+        let Act::Wait { until } = found.act else { return (found, false) };
+        if until > self.now && it.due_at.is_none_or(|due| due > self.now) {
+            return (found, false);
+        }
+        let opening = ours.opening().filter(|_| found.class == Class::TimingMismatch);
+        let late = opening.map(|opening| overdue(row, opening));
+        (late.unwrap_or(Finding { act: Act::Case, ..found }), true)
+    }
+}
+
+fn is_a_case(it: &Mismatch) -> bool {
+    it.state == MismatchState::Case.as_str()
 }
 
 fn absence(it: &Mismatch, row: Option<&RegisterRow>, known: &Known) -> Next {

@@ -155,6 +155,10 @@ async fn theirs_that_is_behind_waits_and_becomes_a_case_after_its_window() {
     );
     app.pass_settling(TimeDelta::hours(24), TimeDelta::hours(1)).await;
     assert_eq!(mismatches(&app).await, ["STATUS_MISMATCH case"]);
+    // Later looks find the same, and leave the case to its person.
+    app.pass_settling(TimeDelta::hours(3), TimeDelta::minutes(10)).await;
+    assert_eq!(mismatches(&app).await, ["STATUS_MISMATCH case"]);
+    assert_eq!(app.items("/v1/cases").await.len(), 1);
     app.finish().await;
 }
 

@@ -136,6 +136,8 @@ pub struct Case {
     /// None: a row of a report that belongs to no opening.
     pub opening_id: Option<String>,
     pub kind: String,
+    /// Of a report's case it begins with the id of the mismatch.
+    pub cause: Option<String>,
 }
 
 /// A row of `reports`.
@@ -153,7 +155,6 @@ pub struct Mismatch {
     pub class: String,
     pub state: String,
     pub opening_id: Option<String>,
-    pub case_id: Option<String>,
 }
 
 /// A row of `mismatch_reports`.
@@ -220,14 +221,14 @@ impl Dump {
         escalations.filter_map(|it| Some((it.opening_id.as_str(), told(it).or_else(|| held(it))?))).collect()
     }
 
-    /// The cases that a report opened: their kind is the class of a mismatch that has them.
+    /// The cases that a report opened: the cause of each begins with the id of its mismatch.
     pub fn cases_of_reports(&self) -> impl Iterator<Item = &Case> {
         self.cases.iter().filter(|case| self.is_of_report(case))
     }
 
     fn is_of_report(&self, case: &Case) -> bool {
-        let is_its = |it: &Mismatch| it.case_id.as_ref() == Some(&case.id) && it.class.to_lowercase() == case.kind;
-        self.mismatches.iter().any(is_its)
+        let mismatch = case.cause.as_deref().and_then(|it| it.split(':').next());
+        self.mismatches.iter().any(|it| mismatch == Some(it.id.as_str()))
     }
 
     /// The cases that `decide` opened; a mismatch opens those whose kind is its class.

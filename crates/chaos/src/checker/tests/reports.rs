@@ -74,7 +74,7 @@ fn mismatch(world: &mut World, id: &str, class: &str, n: Option<usize>, (report,
     let opening_id = n.map(opening);
     world.insert(
         "mismatches",
-        json!({"id": id, "subject": id, "class": class, "state": "case", "opening_id": opening_id, "case_id": null}),
+        json!({"id": id, "subject": id, "class": class, "state": "case", "opening_id": opening_id}),
     );
     world.insert("mismatch_reports", json!({"mismatch_id": id, "report_id": report, "line": line}));
 }
@@ -136,8 +136,8 @@ fn p11_a_report_or_case_without_its_event_and_an_event_without_its_report_are_fo
     only(&told(|world| forget(world, "told-register")), Kind::Atomicity, "P11");
     only(&told(|world| of(world, "reports", "register")["state"] = json!("discarded")), Kind::Atomicity, "P11");
     let case = told(|world| {
-        of(world, "mismatches", "m2")["case_id"] = json!("c1");
-        world.insert("cases", json!({"id": "c1", "opening_id": opening(1), "kind": "amount_mismatch"}));
+        let case = json!({"id": "c1", "opening_id": opening(1), "kind": "amount_mismatch", "cause": "m2:1"});
+        world.insert("cases", case);
     });
     only(&case, Kind::Atomicity, "P11");
 }
