@@ -12,7 +12,7 @@
 //! | [`http`] | the listeners: webhooks on the public one, REST on the internal one |
 //! | [`inbox`] | the path of a fact: burst dedup, queue, group commit, decision |
 //! | [`outbox`] | the relay, which carries out commands, deliveries and tickets |
-//! | [`group_commit`] | a bounded queue whose items share commits |
+//! | [`group_commit`] | a bounded queue; its items share commits |
 //! | [`context`] | the state that workers share |
 //! | [`refused_webhooks`] | webhooks that the listener refused: stored within a bound, verified again |
 //! | [`driver`] | the loop that runs a worker, and the wakers |

@@ -55,7 +55,7 @@ pub async fn lock(connection: &mut PgConnection, provider: &str) -> sqlx::Result
     Ok(())
 }
 
-/// The lines with these ids. Plan: each by the primary key, whatever size the planner takes the table for.
+/// The lines with these ids. Plan: each by the primary key, even where the planner takes the table for a small one.
 pub async fn get(connection: &mut PgConnection, provider: &str, ids: &[String]) -> sqlx::Result<Vec<ChargeLine>> {
     sqlx::query_as!(
         ChargeLine,
@@ -72,7 +72,7 @@ pub async fn get(connection: &mut PgConnection, provider: &str, ids: &[String]) 
     .await
 }
 
-/// Fees whose lines are asked for.
+/// Fees, to look up their lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Fees<'a> {
     /// Subjects and codes.

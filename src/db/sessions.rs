@@ -1,4 +1,4 @@
-//! `sessions`: people who are signed in at the dashboard.
+//! `sessions`: sign-ins of people at the dashboard.
 //!
 //! A session is found by the digest of its cookie, and only while it is neither ended, nor idle, nor too old. Each request looks it
 //! up, so that an end holds on all replicas at once.

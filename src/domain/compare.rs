@@ -9,7 +9,7 @@ use super::text::string_enum;
 use crate::clock::Time;
 
 string_enum!(
-    /// Who says it: we, or the provider by one of its ways.
+    /// The speaker: we, or the provider by one of its ways.
     Side {
         /// What we hold.
         Ours = "ours",

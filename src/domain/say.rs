@@ -20,7 +20,7 @@ pub const fn to_customer(opening: &Opening) -> &'static str {
     }
 }
 
-/// Whose turn it is, for a colleague.
+/// The party that must act next, for a colleague.
 #[must_use]
 pub fn to_colleague(opening: &Opening, coming: &[Coming]) -> String {
     let provider = &opening.request.provider;

@@ -1,7 +1,7 @@
 //! The signature of evidence: Ed25519 over the bytes of a manifest.
 //!
 //! The signed bytes are the manifest itself, without a prefix or a hash before, so that an auditor checks the signature with openssl
-//! alone. Whatever else is signed with the key must be a manifest too: lines of a SHA-256 and a name.
+//! alone. All that is signed with the key must be a manifest: lines of a SHA-256 and a name.
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};

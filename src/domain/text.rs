@@ -5,7 +5,7 @@
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-/// Declares an enum whose variants are fixed strings in JSON and in the database.
+/// Declares an enum. Its variants are fixed strings in JSON and in the database.
 macro_rules! string_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*

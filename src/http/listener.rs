@@ -57,7 +57,7 @@ pub struct Limits {
     /// Time limit of a request's body after its head. Beyond it, the body ends in an error that
     /// [`super::body::is_too_slow`] recognises.
     pub body_within: Duration,
-    /// The path whose bodies are files, and their time limit.
+    /// The path that takes files as bodies, and their time limit.
     pub files: Option<(&'static str, Duration)>,
     /// How long an answer may wait to be read.
     pub answer_within: Duration,

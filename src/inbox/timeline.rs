@@ -70,7 +70,7 @@ fn add(facts: &[Learnt], items: &mut [Item]) {
     }
 }
 
-/// The facts that can be read; without those on whose body the adapter panics.
+/// The facts that can be read. A body on which the adapter panics cannot.
 fn learnt(providers: &Providers, rows: &[Pending]) -> Vec<Learnt> {
     let read = |row: &Pending| {
         let read = catch_unwind(AssertUnwindSafe(|| read::fact(providers, row))).ok()?;

@@ -1,7 +1,7 @@
 //! The bank's files in a run: written at random moments, uploaded to any replica, twice or out of order, some cut short, one so
 //! different that it must be held.
 //!
-//! The files during the load are right, so whatever they lead to must settle by itself. The last ones carry divergences.
+//! The files during the load are right, so all that they lead to must settle by itself. The last ones carry divergences.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -181,7 +181,7 @@ impl Output {
         self.bar.suspend(|| self.out.write_all(text.as_bytes()))
     }
 
-    /// A file whose header is not understood has no rows.
+    /// Without a header that is understood a file has no rows.
     fn refused(&mut self, error: &HeaderError, expected: &Expected<'_>) -> io::Result<()> {
         self.found(error.line, None, None, error.code, &error.told())?;
         self.bar.finish_and_clear();

@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(300);
 pub(super) struct Arguments {
     /// The report file; a gzip file is sent as it is
     file: PathBuf,
-    /// The provider whose report it is
+    /// The provider that made the report
     #[arg(long)]
     provider: String,
     /// The kind: register, charges or bank

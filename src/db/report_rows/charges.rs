@@ -28,7 +28,7 @@ impl ChargeOfReport {
     }
 }
 
-/// The rows of a report with these keys. Plan: each key by the index of keys, whatever size the planner takes the table for.
+/// The rows of a report with these keys. Plan: each key by the index of keys, even where the planner takes the table for a small one.
 pub async fn of_keys(
     connection: &mut PgConnection,
     report: Uuid,

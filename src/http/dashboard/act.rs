@@ -22,7 +22,7 @@ const FORM: &str = "form";
 /// The field of what a person types to confirm an act that cannot be undone.
 const CONFIRM: &str = "confirm";
 
-/// An operator who may act here. It stands before the form in a handler, so that the role is refused first.
+/// An operator with the right to act here. It stands before the form in a handler, so that the role is refused first.
 pub struct Acting(pub Operator);
 
 impl<S: Send + Sync> FromRequestParts<S> for Acting {

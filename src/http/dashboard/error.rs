@@ -53,7 +53,7 @@ fn page(layout: Layout, problem: &Problem, id: Option<&RequestId>) -> Response {
     }
 }
 
-/// The title for a person who is no client of REST.
+/// The title for a person at a browser.
 const fn title(kind: Kind) -> &'static str {
     match kind {
         Kind::Forbidden => "Your role does not allow this",

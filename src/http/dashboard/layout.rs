@@ -106,7 +106,7 @@ impl Layout {
         if self.visit.is_some() { NAVIGATION.iter().map(entry).collect() } else { Vec::new() }
     }
 
-    /// The token's name and role of the person who is signed in.
+    /// The token's name and the role of the signed-in person.
     #[must_use]
     pub fn person(&self) -> Option<(String, &'static str)> {
         let principal = &self.visit.as_ref()?.principal;

@@ -75,7 +75,7 @@ impl Dashboard {
         rest.merge(pages).layer(from_fn_with_state(unknown, unknown_path))
     }
 
-    /// Pages that only a person who is signed in sees.
+    /// Pages behind the sign-in.
     fn signed_in(self: &Arc<Self>, pages: Router<Arc<Self>>) -> Router<Arc<Self>> {
         pages
             .method_not_allowed_fallback(method_not_allowed)

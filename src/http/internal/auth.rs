@@ -33,7 +33,7 @@ impl Keyring {
         self.find(token).map(|principal| (digest(token), principal))
     }
 
-    /// The holder of the token whose digest is bound so.
+    /// The holder of the token with this digest.
     #[must_use]
     pub fn find_bound(&self, bind: impl Fn(&[u8; 32]) -> [u8; 32], binding: &[u8]) -> Option<&Principal> {
         let is_it = |token: &[u8; 32]| bool::from(bind(token).ct_eq(binding));

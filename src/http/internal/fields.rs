@@ -106,7 +106,7 @@ impl Errors {
         value
     }
 
-    /// An object whose fields are all known.
+    /// An object without unknown fields.
     pub fn object<'a>(&mut self, value: Option<&'a Value>, at: &str, known: &[&str]) -> Option<&'a Map<String, Value>> {
         let object = self.required(value, at)?.as_object();
         let Some(object) = object else {

@@ -88,7 +88,7 @@ impl Named {
     }
 }
 
-/// The opening whose id the reference is.
+/// The opening that has the reference as its id.
 fn ours(row: &ChargeRow) -> Option<Uuid> {
     Uuid::parse_str(row.reference.as_deref()?.trim()).ok()
 }

@@ -57,7 +57,7 @@ string_enum!(
         RefundMismatch = "REFUND_MISMATCH",
         /// An adjustment line.
         Adjustment = "ADJUSTMENT",
-        /// A group line whose count or sum is not that of its fees.
+        /// A group line that differs from its fees in count or sum.
         GroupMismatch = "GROUP_MISMATCH",
         /// The lines of a settlement do not add up to it.
         SettlementMismatch = "SETTLEMENT_MISMATCH",

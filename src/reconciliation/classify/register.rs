@@ -40,7 +40,7 @@ pub struct Ours {
     /// A register of a later time, or another row of the same file, has a final answer for the tracking id.
     #[serde(default)]
     pub said_later: bool,
-    /// A register of a later time has a row about the tracking id: that one counts, in whatever order they came.
+    /// A register of a later time has a row about the tracking id: that one counts, in any order of arrival.
     #[serde(default)]
     pub newer: bool,
 }
@@ -343,7 +343,7 @@ fn same_bank(ours: &str, theirs: &str) -> bool {
     }
 }
 
-/// A row whose key stands twice in its file, with other content.
+/// A row with a key that stands twice in its file, with other content.
 #[must_use]
 pub fn conflicting(row: &RegisterRow) -> Finding {
     Finding {

@@ -57,7 +57,7 @@ pub struct ReportFacts {
     pub file_name: Option<String>,
     /// Of the file as it was received.
     pub bytes: u64,
-    /// None: a pull whose list could not be read, which has no file.
+    /// None: the list of a pull could not be read, so there is no file.
     pub sha256: Option<String>,
     pub state: String,
     pub complete: bool,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! archive    the zip, in one form only
-//! bag.rs     the folder in it: a BagIt bag (RFC 8493) whose manifest is signed
+//! bag.rs     the folder in it: a BagIt bag (RFC 8493) with a signed manifest
 //! bundle.rs  writes a bundle, in constant memory
 //! collect.rs reads what belongs to a report, in one snapshot of the database
 //! lines.rs   what stands in the files of a bundle

@@ -137,7 +137,7 @@ impl Scanner {
         (self.at, self.is_misquoted) = (At::Start, false);
     }
 
-    /// Goes through text up to the record's line break, whose place it returns.
+    /// Goes through text up to the record's line break, and returns its place.
     fn scan(&mut self, text: &[u8], range: std::ops::Range<usize>, record: &mut Record) -> Option<usize> {
         let Dialect { delimiter, quote } = self.dialect;
         for place in range {

@@ -117,7 +117,7 @@ pub trait Style {
     }
 }
 
-/// A record whose number of fields was checked.
+/// A record with the right number of fields.
 pub struct Fields<'a> {
     record: &'a Record,
     columns: &'a Columns,

@@ -113,7 +113,7 @@ pub enum OpenError {
     Header(#[from] HeaderError),
 }
 
-/// A file whose header was read.
+/// A file, after its header.
 pub struct Reading<'r> {
     header: Header,
     format: String,
@@ -146,7 +146,7 @@ impl Reading<'_> {
         &self.format
     }
 
-    /// Counts and sums of what was read, for a file whose bytes cannot be read to their end.
+    /// Counts and sums of what was read, for a file that cannot be read to its end.
     #[must_use]
     pub fn so_far(&self) -> Ending {
         self.items.so_far()

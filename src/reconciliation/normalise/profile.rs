@@ -36,7 +36,7 @@ pub struct Profile {
     /// The TOML file.
     pub text: String,
     pub kind: Kind,
-    /// The only provider whose files it reads.
+    /// The only provider of its files.
     pub provider: Option<String>,
     encoding: Encoding,
     dialect: Dialect,

@@ -250,7 +250,7 @@ fn to_json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-/// The classes whose case `decide` opens.
+/// The classes for which `decide` opens the case.
 pub(super) fn is_decided_by_facts(class: &str) -> bool {
     [Class::MissedAnswer, Class::StatusMismatch, Class::IbanMismatch].iter().any(|it| it.as_str() == class)
 }

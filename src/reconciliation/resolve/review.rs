@@ -97,7 +97,7 @@ impl Reviewer<'_> {
         let contradiction = || it.opening_id.and_then(|id| known.contradiction(id, it.fact_id));
         match finding {
             None => Next::Settled(agrees(&ours)),
-            // A finding whose case `decide` opens.
+            // `decide` opens the case of such a finding.
             Some(found) if is_decided_by_facts(found.class.as_str()) && found.act == Act::Fact => {
                 match contradiction() {
                     Some(case) if it.case_id != Some(case.id) || it.class != found.class.as_str() => {

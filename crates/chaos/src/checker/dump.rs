@@ -231,7 +231,7 @@ impl Dump {
         self.mismatches.iter().any(|it| mismatch == Some(it.id.as_str()))
     }
 
-    /// The cases that `decide` opened; a mismatch opens those whose kind is its class.
+    /// The cases that `decide` opened, without those of mismatches.
     pub fn contradictions(&self) -> impl Iterator<Item = (&str, &Case)> {
         self.cases.iter().filter(|case| !self.is_of_report(case)).filter_map(|it| Some((it.opening_id.as_deref()?, it)))
     }

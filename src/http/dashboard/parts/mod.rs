@@ -80,7 +80,7 @@ pub fn masked_name(name: &str) -> String {
     name.split_whitespace().filter_map(initial).collect::<Vec<_>>().join(" ")
 }
 
-/// An e-mail address whose local part is hidden: `o…@acme.example`.
+/// An e-mail address without its local part: `o…@acme.example`.
 #[must_use]
 pub fn masked_email(email: &str) -> String {
     let Some((local, domain)) = email.rsplit_once('@') else { return "…".to_owned() };

@@ -45,7 +45,7 @@ pub struct FlagRule {
     percentage: i32,
     /// The reason of the change.
     reason: String,
-    /// The token's name of the admin who set it.
+    /// The token's name of the admin that set it.
     by: String,
     /// The time of the change.
     at: DateTime<Utc>,

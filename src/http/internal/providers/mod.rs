@@ -32,7 +32,7 @@ pub struct Backfill {
     /// `start`, `breaker` or `operator`.
     #[schema(example = "operator")]
     cause: String,
-    /// The operator who requested it, if any.
+    /// The operator that requested it, if any.
     who: Option<String>,
     /// The operator's reason, if any.
     reason: Option<String>,

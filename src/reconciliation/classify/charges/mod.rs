@@ -289,7 +289,7 @@ fn leave_one(charges: &[Charge], judged: &mut [Judged]) {
     }
 }
 
-/// A row whose opening is in doubt is no charge for the expected fee.
+/// While its opening is in doubt, a row is no charge for the expected fee.
 const fn may_settle(judged: &Judged) -> bool {
     !matches!(judged.class, Class::CorrelationMismatch | Class::DuplicateAccount | Class::MissingInternal)
 }

@@ -20,7 +20,7 @@ const AFTER_NAME: usize = 28;
 /// What findings call the zip itself.
 pub const ZIP: &str = "zip";
 
-/// A zip whose entries are known.
+/// A zip with its entries read.
 pub struct Archive {
     file: File,
     pub entries: Vec<Entry>,

@@ -15,7 +15,7 @@ const SMALL: u64 = 16 * 1024 * 1024;
 /// More than any line has.
 const LINE: u64 = 64 * 1024 * 1024;
 
-/// A bundle whose files can be found.
+/// A bundle, with its files by name.
 pub struct Contents {
     pub archive: Archive,
     /// The folder, with a slash at its end.

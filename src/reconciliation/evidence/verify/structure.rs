@@ -132,7 +132,7 @@ fn signature(
     Ok(())
 }
 
-/// The files beside the payload that have only one right content, whatever the report.
+/// The files beside the payload that have the same content in every bundle.
 fn tags(contents: &Contents, findings: &mut Findings<'_>) -> io::Result<()> {
     if let Some(declared) = contents.small(bag::DECLARATION, findings)?
         && declared != bag::DECLARED.as_bytes()

@@ -147,7 +147,7 @@ fn a_format_without_header_takes_columns_by_number_and_without_a_footer_is_never
     assert!(read.ending.incomplete.is_some());
 }
 
-/// A profile of charges with these lines, whose columns are a type, an amount and a time.
+/// A profile of charges with these lines. The columns are a type, an amount and a time.
 fn plain(lines: &str) -> Profiles {
     let (columns, mut profiles) = ("type = 1\namount = 2\noccurred_at = 3", Profiles::default());
     let rest = "[defaults]\ncurrency = \"EUR\"\n[types]\nfee = \"charge\"\n";

@@ -49,7 +49,7 @@ pub async fn resolve(
     Ok(done(&dashboard, &back, "resolve_case"))
 }
 
-/// The opening whose case it is.
+/// The opening of the case.
 type Rehearsed = Result<Once<Option<Uuid>>, ActError>;
 
 async fn rehearsed(dashboard: &Dashboard, operator: &Operator, id: Uuid) -> Rehearsed {
