@@ -34,7 +34,9 @@ create table fee_ledger (
     line           bigint,
     -- The expected fee that a charge settles.
     settles        uuid,
-    -- How many charges settled the same expected fee before, all of them reversed.
+    -- The settlement that a payment is for.
+    settlement_id  text,
+    -- How many charges of the same expected fee, or payments of the same settlement, there were before, all of them reversed.
     settled_before integer     not null default 0,
     -- The line that a reversal undoes.
     reverses       uuid,
@@ -49,10 +51,14 @@ create table fee_ledger (
     constraint an_accrual_says_why check (cause not like 'accrual:%'
         or (debit = 'cost' and credit = 'expected' and price_list is not null
             and cause = 'accrual:' || opening_id || ':' || code)),
+    constraint a_payment_names_its_settlement check ((settlement_id is null) = (cause not like 'payment:%')
+        and (settlement_id is null or ('charged' in (debit, credit) and 'paid' in (debit, credit)
+            and cause = 'payment:' || provider || ':' || settlement_id || ':' || currency || ':' || settled_before))),
     constraint a_reversal_names_its_line check ((reverses is null) = (cause not like 'reversal:%')
         and (reverses is null or cause = 'reversal:' || reverses))
 );
 
+create index fee_ledger_of_settlement on fee_ledger (provider, settlement_id) where settlement_id is not null;
 create index fee_ledger_of_opening on fee_ledger (opening_id, id) where opening_id is not null;
 -- Partial: an ordinary fee moves from cost to expected to charged.
 create index fee_ledger_of_rare_debit on fee_ledger (debit, id) where debit not in ('cost', 'expected');

@@ -17,7 +17,7 @@ mod book;
 mod conflict;
 mod naming;
 mod preview;
-mod sync;
+pub(super) mod sync;
 mod whole;
 
 use std::collections::{BTreeSet, HashMap};
@@ -31,6 +31,7 @@ use uuid::Uuid;
 use self::naming::Named;
 pub use self::preview::{Again, Previewed, incoming};
 use self::sync::Findings;
+use super::bank;
 use super::classify::charges::Rules;
 use super::normalise::row::{ChargeRow, ChargeType};
 use crate::clock::{Ids, Time};
@@ -102,6 +103,7 @@ impl Charges {
         let (settlements, codes) = wholes_of(versions.lines.iter().chain(&versions.before));
         self.book(connection, versions, named, &mut sync).await?;
         charge_lines::mark_stale(connection, &self.provider, &settlements, &codes).await?;
+        bank::mark(connection, &self.provider, settlements.iter().map(String::as_str)).await?;
         sync.write(connection).await
     }
 

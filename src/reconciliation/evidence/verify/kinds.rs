@@ -23,7 +23,8 @@ pub fn canonical(row: &Row) -> (Value, String) {
     match row {
         Row::Register(row) => of(row),
         Row::Charge(row) => of(row),
-        Row::Bank(row) => of(row),
+        // Whichever statement says it.
+        Row::Bank(row) => (of(row).0, of(&row.entry()).1),
     }
 }
 
