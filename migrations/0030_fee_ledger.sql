@@ -98,14 +98,21 @@ $$;
 create trigger reverses_exactly before insert on fee_ledger
     for each row when (new.reverses is not null) execute function fee_ledger_reverses_exactly();
 
--- An expected fee is settled again only after its charge was reversed. Deferred: charge and reversal may come in one statement.
+-- An expected fee is settled again, and a settlement paid again, only after the line before was reversed. Deferred: a line and the
+-- reversal of the one before may come in one statement.
 create function fee_ledger_settles_once() returns trigger language plpgsql as $$
 begin
+    if exists (select from fee_ledger r where r.reverses = new.id) then
+        return null;
+    end if;
     if exists (select from fee_ledger other
                 where other.settles = new.settles and other.id <> new.id
                   and not exists (select from fee_ledger r where r.reverses = other.id))
-       and not exists (select from fee_ledger r where r.reverses = new.id) then
-        raise exception 'line % settles the expected fee % a second time', new.id, new.settles
+       or exists (select from fee_ledger other
+                   where other.provider = new.provider and other.settlement_id = new.settlement_id
+                     and other.currency = new.currency and other.id <> new.id
+                     and not exists (select from fee_ledger r where r.reverses = other.id)) then
+        raise exception 'line % settles % a second time', new.id, coalesce(new.settles::text, new.settlement_id)
             using errcode = 'integrity_constraint_violation';
     end if;
     return null;
@@ -113,7 +120,7 @@ end
 $$;
 
 create constraint trigger settles_once after insert on fee_ledger deferrable initially deferred
-    for each row when (new.settles is not null and new.settled_before > 0) execute function fee_ledger_settles_once();
+    for each row when (new.settled_before > 0) execute function fee_ledger_settles_once();
 
 do $$
 begin

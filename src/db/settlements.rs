@@ -19,25 +19,37 @@ pub struct Settlement {
     pub look_at: Option<Time>,
 }
 
-/// Marks settlements to be judged again, and adds new ones: each with the word by which texts that name it are found.
-pub async fn mark(
-    connection: &mut PgConnection,
-    provider: &str,
-    settlements: &[(String, Option<String>)],
-) -> sqlx::Result<()> {
+/// A settlement that rows name.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    pub id: &'a str,
+    /// The word by which texts that name it are found.
+    pub word: Option<&'a str>,
+    /// What it asks for, or the entries that name it, may have changed.
+    pub has_changed: bool,
+}
+
+/// Marks settlements that have changed to be judged again, and adds new ones. A new one that only a charge names is judged where a bank
+/// row has its word: other ones have nothing to be judged by. Plan: as of `bank_words::entries`.
+pub async fn mark(connection: &mut PgConnection, provider: &str, settlements: &[Named<'_>]) -> sqlx::Result<()> {
     if settlements.is_empty() {
         return Ok(());
     }
-    let ids: Vec<&str> = settlements.iter().map(|it| it.0.as_str()).collect();
-    let words: Vec<Option<&str>> = settlements.iter().map(|it| it.1.as_deref()).collect();
+    let ids: Vec<&str> = settlements.iter().map(|it| it.id).collect();
+    let words: Vec<Option<&str>> = settlements.iter().map(|it| it.word).collect();
+    let changed: Vec<bool> = settlements.iter().map(|it| it.has_changed).collect();
     sqlx::query!(
         r#"-- settlements::mark
-        insert into settlements (provider, settlement_id, word)
-        select $1, id, word from unnest($2::text[], $3::text[]) as n(id, word) order by id
-        on conflict (provider, settlement_id) do update set is_stale = true"#,
+        insert into settlements as s (provider, settlement_id, word, is_stale)
+        select $1, n.id, n.word,
+               n.has_changed or exists (select from bank_words w where w.provider = $1 and w.word = n.word offset 0)
+          from unnest($2::text[], $3::text[], $4::boolean[]) as n(id, word, has_changed)
+         order by n.id
+        on conflict (provider, settlement_id) do update set is_stale = true where excluded.is_stale and not s.is_stale"#,
         provider,
         &ids as &[&str],
         &words as &[Option<&str>],
+        &changed,
     )
     .execute(connection)
     .await?;

@@ -17,7 +17,7 @@ use crate::reconciliation::classify::bank::{Judged, JudgedEntry, Payment, Settle
 use crate::reconciliation::normalise::row::Kind;
 
 /// How many settlements one transaction judges.
-const BATCH: i64 = 100;
+const BATCH: i64 = 500;
 
 impl Bank {
     /// Judges the next settlements that have changed or whose window has ended; false where there are none.

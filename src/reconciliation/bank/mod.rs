@@ -29,7 +29,8 @@ use super::classify::bank::chain::Outcome;
 use super::classify::bank::names;
 use super::normalise::row::BankRow;
 use crate::clock::{Ids, Time};
-use crate::db::{bank_statements, charge_lines, settlements};
+use crate::db::settlements::{self, Named};
+use crate::db::{bank_statements, charge_lines};
 
 /// Brings the payments and mismatches of a provider to what its bank statements say.
 #[derive(Clone)]
@@ -63,22 +64,19 @@ impl Bank {
     pub async fn mark(&self, connection: &mut PgConnection, report: Uuid, rows: (i64, i64)) -> sqlx::Result<()> {
         charge_lines::lock(connection, &self.provider).await?;
         let formed = settlements::formed(connection, report, rows, names::FORM).await?;
-        mark(connection, &self.provider, formed.iter().map(String::as_str)).await?;
+        mark(connection, &self.provider, formed.iter().map(|it| (it.as_str(), true))).await?;
         settlements::mark_named(connection, &self.provider, report, rows).await
     }
 }
 
-/// Marks settlements to be judged again: their charges or their entries have changed.
+/// Adds settlements that rows name, each with whether it must be judged again: its charges or its entries have changed.
 pub async fn mark<'a>(
     connection: &mut PgConnection,
     provider: &str,
-    ids: impl Iterator<Item = &'a str>,
+    named: impl Iterator<Item = (&'a str, bool)>,
 ) -> sqlx::Result<()> {
-    let mut ids: Vec<&str> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let of = |id: &str| (id.to_owned(), names::word_of(id).map(ToOwned::to_owned));
-    settlements::mark(connection, provider, &ids.into_iter().map(of).collect::<Vec<_>>()).await
+    let named = named.map(|(id, has_changed)| Named { id, word: names::word_of(id), has_changed });
+    settlements::mark(connection, provider, &named.collect::<Vec<_>>()).await
 }
 
 /// The row as it was stored.

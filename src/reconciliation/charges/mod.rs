@@ -101,9 +101,11 @@ impl Charges {
         let versions = self.versions(connection, file, rows, &named).await?;
         sync.leave(&versions);
         let (settlements, codes) = wholes_of(versions.lines.iter().chain(&versions.before));
+        let asking = asking(versions.lines.iter().chain(&versions.before));
         self.book(connection, versions, named, &mut sync).await?;
         charge_lines::mark_stale(connection, &self.provider, &settlements, &codes).await?;
-        bank::mark(connection, &self.provider, settlements.iter().map(String::as_str)).await?;
+        let named = settlements.iter().map(|it| (it.as_str(), asking.contains(it)));
+        bank::mark(connection, &self.provider, named).await?;
         sync.write(connection).await
     }
 
@@ -179,6 +181,12 @@ fn wholes_of<'a>(lines: impl Iterator<Item = &'a ChargeLine>) -> (Vec<String>, V
         codes.insert(&it.code);
     }
     (settlements.into_iter().cloned().collect(), codes.into_iter().filter(|it| !it.is_empty()).cloned().collect())
+}
+
+/// The settlements whose own lines these are: what they ask for changes.
+fn asking<'a>(lines: impl Iterator<Item = &'a ChargeLine>) -> BTreeSet<String> {
+    let own = lines.filter(|it| it.line_type == ChargeType::Settlement.as_str());
+    own.filter_map(|it| it.settlement_id.clone()).collect()
 }
 
 fn fees_of<'a>(lines: impl Iterator<Item = &'a ChargeLine>) -> Vec<Fee> {
