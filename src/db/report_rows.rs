@@ -93,11 +93,11 @@ pub async fn insert(connection: &mut PgConnection, report: Uuid, provider: &str,
     Ok(())
 }
 
-/// Where the reading of a report goes on: the byte of its row `n`, and the bytes of the rows that erasures have overwritten.
+/// Where the reading of a report goes on: the byte at which its row `n` ends, and the bytes of the rows that erasures overwrote.
 pub async fn resumption(connection: &mut PgConnection, report: Uuid, n: i64) -> sqlx::Result<(Option<i64>, Vec<i64>)> {
     let place = sqlx::query!(
         r#"-- report_rows::resumption
-        select (select byte from report_rows where report_id = $1 and n = $2) as last,
+        select (select byte + length from report_rows where report_id = $1 and n = $2) as last,
                array(select byte from report_redactions where report_id = $1) as "erased!""#,
         report,
         n,

@@ -111,7 +111,7 @@ impl Reconciler {
     ) -> Result<bool, TickError> {
         let Slice { rows, errors, ending, statements } = slice;
         let stored = job.claimed.position;
-        let rows: Vec<Located<Row>> = rows.into_iter().filter(|it| !read.has(it.byte)).collect();
+        let rows: Vec<Located<Row>> = rows.into_iter().filter(|it| !read.has(it)).collect();
         let new: Vec<(i64, Located<Row>)> = rows.into_iter().map(|it| (read.next_row(), it)).collect();
         let bad: Vec<BadRow> = errors.iter().filter_map(|it| read.next_error(it)).collect();
         if new.is_empty() && bad.is_empty() && statements.is_empty() && ending.is_none() {
@@ -210,7 +210,7 @@ const MANY_BAD: i64 = 100_000;
 /// more, so their number is no help.
 #[derive(Default)]
 struct Read {
-    /// The byte of the last stored row.
+    /// The byte at which the last stored row ends.
     last: Option<u64>,
     /// The bytes of overwritten rows.
     erased: HashSet<u64>,
@@ -233,9 +233,9 @@ impl Read {
         self.rows
     }
 
-    /// Whether the row at this byte is stored.
-    fn has(&self, byte: u64) -> bool {
-        self.last.is_some_and(|last| byte <= last)
+    /// Whether a row is stored. Rows come in the order of their ends: what is left of a bank entry begins before its transactions.
+    fn has(&self, row: &Located<Row>) -> bool {
+        self.last.is_some_and(|last| row.byte + row.len <= last)
     }
 
     fn is_complete(&self, ending: &Ending) -> bool {
