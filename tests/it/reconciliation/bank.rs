@@ -258,7 +258,7 @@ async fn an_unpaid_settlement_is_a_case_after_its_window_where_statements_are_se
     let paying = statement(&app, Statement::numbered(2, (-500, -30_500), &[entry("b1", "300.00", "stl_9")])).await;
     assert_eq!(paid(&app).await, "300.00");
     let case = app.get(&format!("/v1/cases/{}", found[0]["case_id"].as_str().unwrap())).await;
-    let reason = format!("report {}", paying["id"].as_str().unwrap());
+    let reason = format!("report {}: a bank entry names it", paying["id"].as_str().unwrap());
     assert_eq!((&case["resolved_by"], &case["reason"]), (&json!("reconciliation"), &json!(reason)));
     app.finish().await;
 }
@@ -310,7 +310,7 @@ async fn nothing_of_a_statement_that_does_not_add_up_is_settled_until_it_is_corr
     assert_eq!(report["counts"], json!({"MATCHED": 1, "UNRELATED": 1}), "{:?}", rows(&app, &report).await);
     assert_eq!(paid(&app).await, "300.00");
     let case = app.get(&format!("/v1/cases/{}", found[0]["case_id"].as_str().unwrap())).await;
-    let reason = format!("report {}", report["id"].as_str().unwrap());
+    let reason = format!("report {}: the statement adds up and follows on", report["id"].as_str().unwrap());
     assert_eq!((&case["status"], &case["reason"]), (&json!("resolved"), &json!(reason)));
     app.finish().await;
 }
@@ -328,7 +328,7 @@ async fn a_gap_before_a_statement_keeps_it_back_until_the_missing_one_comes() {
     let missing = statement(&app, Statement::numbered(2, (-100, -200), &[entry("b2", "1.00", "Other")])).await;
     assert_eq!(paid(&app).await, "300.00");
     let case = app.get(&format!("/v1/cases/{}", found[0]["case_id"].as_str().unwrap())).await;
-    let reason = format!("report {}", missing["id"].as_str().unwrap());
+    let reason = format!("report {}: the statement adds up and follows on", missing["id"].as_str().unwrap());
     assert_eq!((&case["status"], &case["reason"]), (&json!("resolved"), &json!(reason)));
     app.finish().await;
 }
@@ -423,17 +423,20 @@ async fn postgres_refuses_a_second_payment() {
     let app = TestApp::start().await;
     charged(&app, &[("stl_9", "300.00")]).await;
     statement(&app, Statement::numbered(1, (0, -30_000), &[entry("b1", "300.00", "stl_9")])).await;
-    let insert = |cause: &str, debit: &str| {
+    let insert = |cause: &str, debit: &str, before: i32| {
         format!(
-            "insert into fee_ledger (id, at, cause, debit, credit, amount, currency, provider, settlement_id)
-             values (gen_random_uuid(), now(), '{cause}', '{debit}', 'paid', 300, 'EUR', 'nexusbank', 'stl_9')"
+            "insert into fee_ledger
+                    (id, at, cause, debit, credit, amount, currency, provider, settlement_id, settled_before)
+             values (gen_random_uuid(), now(), '{cause}', '{debit}', 'paid', 300, 'EUR', 'nexusbank', 'stl_9', {before})"
         )
     };
     for (statement, code) in [
-        (insert("payment:nexusbank:stl_9:EUR:0", "charged"), "23505"),
-        (insert("payment:nexusbank:stl_9:EUR:1", "charged"), "23514"),
-        (insert("payment:nexusbank:stl_8:EUR:0", "charged"), "23514"),
-        (insert("payment:nexusbank:stl_9:EUR:0", "suspense"), "23514"),
+        (insert("payment:nexusbank:stl_9:EUR:0", "charged", 0), "23505"),
+        (insert("payment:nexusbank:stl_9:EUR:1", "charged", 0), "23514"),
+        // The payment before is not reversed.
+        (insert("payment:nexusbank:stl_9:EUR:1", "charged", 1), "23000"),
+        (insert("payment:nexusbank:stl_8:EUR:0", "charged", 0), "23514"),
+        (insert("payment:nexusbank:stl_9:EUR:0", "suspense", 0), "23514"),
     ] {
         let error = sqlx::query(sqlx::AssertSqlSafe(statement.clone())).execute(&app.pool).await.unwrap_err();
         assert_eq!(error.as_database_error().and_then(|it| it.code()).as_deref(), Some(code), "{statement}");

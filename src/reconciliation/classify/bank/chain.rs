@@ -68,11 +68,7 @@ impl Version {
     }
 
     fn has_own_flaw(&self) -> bool {
-        self.is_complete && self.own_flaw().is_some()
-    }
-
-    fn own_flaw(&self) -> Option<&Flaw> {
-        self.statement.flaws.iter().find(|it| matches!(it.aspect, Aspect::Entries | Aspect::Details))
+        self.is_complete && has_own_flaw(&self.statement)
     }
 
     /// What makes one version newer than another.
@@ -85,6 +81,16 @@ impl Version {
         let balance = |it: &Option<Balance>| it.as_ref().and_then(|it| it.date);
         balance(&it.opening).or_else(|| balance(&it.closing)).or_else(|| it.made_at.map(|it| it.date()))
     }
+}
+
+/// Whether a statement does not add up, whatever other statements there are.
+#[must_use]
+pub fn has_own_flaw(statement: &Statement) -> bool {
+    own_flaw(statement).is_some()
+}
+
+fn own_flaw(statement: &Statement) -> Option<&Flaw> {
+    statement.flaws.iter().find(|it| matches!(it.aspect, Aspect::Entries | Aspect::Details))
 }
 
 /// A version with what it came to; the finding belongs to the newest one.
@@ -129,7 +135,7 @@ fn finding(subject: &str, it: &Version, account: &Account<'_>) -> Option<Finding
     if !it.is_complete {
         return None;
     }
-    if let Some(flaw) = it.own_flaw() {
+    if let Some(flaw) = own_flaw(&it.statement) {
         let field = if flaw.aspect == Aspect::Details { "entry" } else { "closing_balance" };
         let difference = of_amounts(field, &flaw.expected, &flaw.found);
         let action = "ask the bank for a corrected statement; nothing of this one is settled";

@@ -2,13 +2,14 @@
 //!
 //! All three are in the order of the file, so one walk compares them. A row that an erasure overwrote is passed over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::contents::{Contents, Lines};
+use super::keys::Keys;
+use super::statements::Statements;
 use super::{Findings, kinds};
 use crate::domain::StateName;
 use crate::reconciliation::classify::Class;
@@ -25,7 +26,7 @@ const CONFLICT: &str = "same_key_other_content";
 pub struct Rows {
     pub read: u64,
     pub redacted: u64,
-    /// The lines of usable rows, ascending.
+    /// The lines of usable rows, and of bank statements; ascending.
     pub lines: Vec<u64>,
     /// The openings that rows name, sorted.
     pub openings: Vec<Uuid>,
@@ -40,7 +41,9 @@ pub fn check(contents: &Contents, report: &ReportFacts, findings: &mut Findings<
         rows: contents.lines(lines::ROWS, findings),
         errors: contents.lines(lines::ERRORS, findings),
         redactions: redactions(contents, findings)?,
-        keys: HashMap::new(),
+        keys: Keys::default(),
+        statements: Statements::default(),
+        n: 0,
         counts: BTreeMap::new(),
         other_errors: false,
         lost: 0,
@@ -48,8 +51,10 @@ pub fn check(contents: &Contents, report: &ReportFacts, findings: &mut Findings<
     };
     walk.all(contents, findings)?;
     walk.rest(findings)?;
-    walk.conflicts(findings);
+    walk.keys.conflicts(findings);
     walk.counts(findings);
+    walk.done.lines.extend(&walk.statements.lines);
+    walk.done.lines.sort_unstable();
     walk.done.openings.sort_unstable();
     walk.done.openings.dedup();
     walk.done.held.sort_unstable();
@@ -67,15 +72,6 @@ fn redactions(contents: &Contents, findings: &mut Findings<'_>) -> io::Result<Ha
     Ok(redactions)
 }
 
-/// What the rows of one key say about each other.
-struct Key {
-    digest: [u8; 8],
-    has_another: bool,
-    /// A line of `rows.jsonl` that is classified as a conflict, and one that is not.
-    conflicting: Option<u64>,
-    other: Option<u64>,
-}
-
 struct Walk<'a> {
     report: &'a ReportFacts,
     /// The name of the provider's file.
@@ -83,7 +79,10 @@ struct Walk<'a> {
     rows: Lines<'a, RowLine>,
     errors: Lines<'a, ErrorLine>,
     redactions: HashMap<u64, u64>,
-    keys: HashMap<[u8; 16], Key>,
+    keys: Keys,
+    statements: Statements,
+    /// Usable rows so far.
+    n: u64,
     counts: BTreeMap<String, u64>,
     /// Errors outside of what was overwritten.
     other_errors: bool,
@@ -126,7 +125,11 @@ impl Walk<'_> {
                 }
                 Item::Row(row) => self.row(&row, findings)?,
                 Item::Error(error) => self.error(&error, findings)?,
-                Item::Statement(_) => {}
+                // Overwritten entries add up to nothing.
+                Item::Statement(it) => {
+                    let is_complete = self.report.complete && self.redactions.is_empty();
+                    self.statements.end(&it, is_complete, findings);
+                }
                 Item::End(ending) => self.end(&ending, findings),
             }
         }
@@ -205,13 +208,12 @@ impl Walk<'_> {
 
     /// Compares class and rule; what is wrong with them.
     fn classified(&self, row: &Row, found: &RowLine) -> Option<String> {
-        let judged = match kinds::judge(row, &found.ours, self.report) {
+        let judged = match kinds::judge(row, &found.row_key, &found.ours, self.report) {
             Ok(judged) => judged,
             Err(why) => return Some(why),
         };
-        // Only its statement and the settlements know the class of a bank entry: it is read again, and not classified.
-        if found.kind == Kind::Bank && judged.is_none() {
-            return None;
+        if let (Row::Bank(row), None) = (row, judged) {
+            return self.statements.unjudged(row, found, self.is_partial());
         }
         let (class, rule) = (found.class.as_str(), found.rule.as_str());
         let same_content = |it: &lines::Earlier| it.digest == found.digest;
@@ -219,10 +221,10 @@ impl Walk<'_> {
         let is_it = |expected: Class| judged.is_some_and(|it| it == (expected, rule_of(rule, it.1)));
         let fits = match class {
             "CONFLICTING_ROWS" => rule == CONFLICT,
-            "REPEATED" if rule == "same_row_of_this_file" => self.stood_before(found),
+            "REPEATED" if rule == "same_row_of_this_file" => self.keys.have(found),
             "REPEATED" => judged.is_none_or(|it| it.1 == rule) && earlier.any(same_content),
             "REVISED" if rule == "a_newer_version_counts" => earlier.any(|it| !same_content(it)),
-            "REVISED" => is_it(Class::Matched) && earlier.any(|it| !same_content(it)),
+            "REVISED" => is_it(Class::Matched) && (self.statements.have(found) || earlier.any(|it| !same_content(it))),
             _ if rule == "judged_with_the_file" => self.is_partial(),
             _ => class.parse().is_ok_and(is_it),
         };
@@ -233,26 +235,17 @@ impl Walk<'_> {
         Some(format!("is {class} by {rule}; the enclosed values come to {comes_to}"))
     }
 
-    /// Whether an equal row of the same key stood before it in the file.
-    fn stood_before(&self, found: &RowLine) -> bool {
-        self.keys.get(&short(&found.row_key)).is_some_and(|it| it.digest == digest(found))
-    }
-
     fn count(&mut self, line: u64, found: RowLine, findings: &mut Findings<'_>) {
-        let n = self.done.lines.len() as u64 + 1;
-        if found.n != n {
-            findings.at(lines::ROWS, line, format!("has the number {}; expected {n}", found.n));
+        self.n += 1;
+        if found.n != self.n {
+            findings.at(lines::ROWS, line, format!("has the number {}; expected {}", found.n, self.n));
         }
         self.done.lines.push(found.line);
         self.done.openings.extend(found.opening_id);
         self.done.held.extend(kinds::held(&found.ours));
-        let is_conflicting = found.class == Class::ConflictingRows.as_str();
-        if matches!(found.kind, Kind::Register | Kind::Charges) {
-            let new = digest(&found);
-            let key = self.keys.entry(short(&found.row_key));
-            let key = key.or_insert(Key { digest: new, has_another: false, conflicting: None, other: None });
-            key.has_another |= key.digest != new;
-            if is_conflicting { key.conflicting = Some(line) } else { key.other = Some(line) }
+        match found.kind {
+            Kind::Register | Kind::Charges => self.keys.row(line, &found),
+            Kind::Bank => self.statements.row(line, &found),
         }
         *self.counts.entry(found.class).or_default() += 1;
     }
@@ -325,7 +318,9 @@ impl Walk<'_> {
         let sums = |it: &[crate::reconciliation::normalise::Sum]| {
             it.iter().map(|it| format!("{} {}", it.amount, it.currency)).collect::<Vec<_>>().join(", ")
         };
-        compare("the sums", sums(&report.sums), sums(&ending.sums));
+        if self.lost == 0 {
+            compare("the sums", sums(&report.sums), sums(&ending.sums));
+        }
         // A row that is overwritten is a bad row now, which alone makes no file incomplete.
         let complete = if self.lost == 0 { ending.is_complete() } else { report.complete && !self.other_errors };
         compare("complete:", report.complete.to_string(), complete.to_string());
@@ -341,33 +336,21 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Rows of one key with different contents are conflicts, all of them, and no others.
-    fn conflicts(&self, findings: &mut Findings<'_>) {
-        let mut wrong: Vec<(u64, &str)> = Vec::new();
-        for key in self.keys.values() {
-            match (key.has_another, key.conflicting, key.other) {
-                (true, _, Some(line)) => {
-                    wrong.push((line, "is not CONFLICTING_ROWS, and its key stands in the file with other content"));
-                }
-                (false, Some(line), _) => {
-                    wrong.push((line, "is CONFLICTING_ROWS, and its key stands in the file with one content"));
-                }
-                _ => {}
-            }
-        }
-        wrong.sort_unstable();
-        for (line, what) in wrong {
-            findings.at(lines::ROWS, line, what);
-        }
-    }
-
     /// Counts per class. What is absent is no row.
     fn counts(&self, findings: &mut Findings<'_>) {
         let is_class = |name: &str| name.parse::<Class>().is_ok_and(|it| it != Class::MissingExternal);
         let said = self.report.counts.as_object().into_iter().flatten().filter(|(name, _)| is_class(name));
         let said: BTreeMap<String, u64> =
             said.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or_default())).collect();
-        if said != self.counts {
+        // A statement that does not count is counted where no row of it is.
+        let (none, is_partial) = (0, self.is_partial());
+        let classes: BTreeSet<&String> = said.keys().chain(self.counts.keys()).collect();
+        let fits = |name: &&String| {
+            let (said, rows) = (said.get(*name).unwrap_or(&none), self.counts.get(*name).unwrap_or(&none));
+            let may = |more| name.parse().is_ok_and(|it| self.statements.may_count(it, more, is_partial));
+            said.checked_sub(*rows).is_some_and(may)
+        };
+        if !classes.iter().all(fits) {
             findings.of(lines::REPORT, format!("counts {said:?}; the rows are {:?}", self.counts));
         }
     }
@@ -376,14 +359,4 @@ impl Walk<'_> {
 /// The rule with the life time of the code's own.
 fn rule_of(found: &str, judged: &'static str) -> &'static str {
     if found == judged { judged } else { "" }
-}
-
-fn short(key: &str) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-    *digest.first_chunk::<16>().unwrap_or(&[0; 16])
-}
-
-fn digest(row: &RowLine) -> [u8; 8] {
-    let digest: [u8; 32] = Sha256::digest(row.digest.as_bytes()).into();
-    *digest.first_chunk::<8>().unwrap_or(&[0; 8])
 }
