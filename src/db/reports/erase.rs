@@ -8,6 +8,7 @@
 use sqlx::PgConnection;
 
 use super::CHUNK;
+use super::unread::{self, Range};
 use crate::clock::Time;
 use crate::db::mentions::Mentions;
 use crate::db::{mismatches, report_rows};
@@ -35,11 +36,29 @@ pub async fn erase(
         redact(connection, row.report_id, row.byte, row.length).await?;
     }
     for row in report_rows::erase_mentions(connection, mentions).await? {
-        keep_range(connection, row.report_id, row.byte, row.length).await?;
-        let mut is_tag = false;
-        overwrite(connection, row.report_id, (row.byte, row.length), |bytes| masked_text(bytes, &mut is_tag)).await?;
+        redact_xml(connection, row.report_id, row.byte, row.length).await?;
+    }
+    for it in unread::bad_rows(connection, mentions).await? {
+        redact_as(connection, &it).await?;
+    }
+    for it in unread::pieces(connection, mentions).await? {
+        redact_as(connection, &it).await?;
     }
     mismatches::erase(connection, opening.0, now).await
+}
+
+async fn redact_as(connection: &mut PgConnection, it: &Range) -> sqlx::Result<()> {
+    if it.is_xml {
+        redact_xml(connection, it.report_id, it.byte, it.length).await
+    } else {
+        redact(connection, it.report_id, it.byte, it.length).await
+    }
+}
+
+async fn redact_xml(connection: &mut PgConnection, report: uuid::Uuid, byte: i64, length: i64) -> sqlx::Result<()> {
+    keep_range(connection, report, byte, length).await?;
+    let mut is_tag = false;
+    overwrite(connection, report, (byte, length), |bytes| masked_text(bytes, &mut is_tag)).await
 }
 
 /// Overwrites a record of the file, and keeps its range.
@@ -51,7 +70,8 @@ pub async fn redact(connection: &mut PgConnection, report: uuid::Uuid, byte: i64
 async fn keep_range(connection: &mut PgConnection, report: uuid::Uuid, byte: i64, length: i64) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- reports::redact
-        insert into report_redactions (report_id, byte, length) values ($1, $2, $3) on conflict do nothing"#,
+        insert into report_redactions (report_id, byte, length) values ($1, $2, $3)
+        on conflict (report_id, byte) do update set length = greatest(report_redactions.length, excluded.length)"#,
         report,
         byte,
         length,

@@ -255,6 +255,7 @@ impl Read {
             n: self.errors,
             line: number(error.line),
             byte: number(error.byte),
+            length: number(error.len),
             field: error.problem.field.clone(),
             code: error.problem.code.to_string(),
             detail: error.problem.detail.clone(),
