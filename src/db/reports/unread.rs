@@ -40,7 +40,7 @@ pub(super) async fn bad_rows(connection: &mut PgConnection, mentions: &Mentions)
         ), told as (
             update report_errors e set detail = 'erased' from found where e.report_id = found.report_id and e.n = found.n
         )
-        select report_id, byte, length, is_xml as "is_xml!" from found"#,
+        select report_id as "report_id!", byte as "byte!", length as "length!", is_xml as "is_xml!" from found"#,
         mentions.ids,
         mentions.customer,
         chunk(),

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::gather::{Gathered, Known};
 use super::{Bank, Seen};

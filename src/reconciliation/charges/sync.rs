@@ -128,7 +128,7 @@ impl<'a> Findings<'a> {
     }
 
     /// A line that was part of another mismatch, as a settlement is, says nothing about it any more.
-    pub fn leave(&mut self, versions: &Versions) {
+    pub(super) fn leave(&mut self, versions: &Versions) {
         let of = |it: &ChargeLine| key(&it.line_id, &it.line_type, it.settlement_id.as_deref());
         let now: HashMap<&str, Key> = versions.lines.iter().map(|it| (it.line_id.as_str(), of(it))).collect();
         for before in &versions.before {
