@@ -79,7 +79,7 @@ async fn postgres_refuses_a_second_payment() {
         (insert("payment:nexusbank:stl_9:EUR:0", "suspense", 0), "23514"),
     ] {
         let error = sqlx::query(sqlx::AssertSqlSafe(statement.clone())).execute(&app.pool).await.unwrap_err();
-        assert_eq!(error.as_database_error().and_then(|it| it.code()).as_deref(), Some(code), "{statement}");
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some(code), "{statement}");
     }
     app.finish().await;
 }
