@@ -135,6 +135,8 @@ create table report_errors (
     n         bigint not null,
     line      bigint not null,
     byte      bigint not null,
+    -- Bytes of the record: an erasure searches them.
+    length    bigint not null,
     field     text,
     code      text   not null,
     detail    text   not null,

@@ -34,7 +34,9 @@ create table fee_ledger (
     line           bigint,
     -- The expected fee that a charge settles.
     settles        uuid,
-    -- How many charges settled the same expected fee before, all of them reversed.
+    -- The settlement that a payment is for.
+    settlement_id  text,
+    -- How many charges of the same expected fee, or payments of the same settlement, there were before, all of them reversed.
     settled_before integer     not null default 0,
     -- The line that a reversal undoes.
     reverses       uuid,
@@ -49,10 +51,14 @@ create table fee_ledger (
     constraint an_accrual_says_why check (cause not like 'accrual:%'
         or (debit = 'cost' and credit = 'expected' and price_list is not null
             and cause = 'accrual:' || opening_id || ':' || code)),
+    constraint a_payment_names_its_settlement check ((settlement_id is null) = (cause not like 'payment:%')
+        and (settlement_id is null or ('charged' in (debit, credit) and 'paid' in (debit, credit)
+            and cause = 'payment:' || provider || ':' || settlement_id || ':' || currency || ':' || settled_before))),
     constraint a_reversal_names_its_line check ((reverses is null) = (cause not like 'reversal:%')
         and (reverses is null or cause = 'reversal:' || reverses))
 );
 
+create index fee_ledger_of_settlement on fee_ledger (provider, settlement_id) where settlement_id is not null;
 create index fee_ledger_of_opening on fee_ledger (opening_id, id) where opening_id is not null;
 -- Partial: an ordinary fee moves from cost to expected to charged.
 create index fee_ledger_of_rare_debit on fee_ledger (debit, id) where debit not in ('cost', 'expected');
@@ -92,14 +98,21 @@ $$;
 create trigger reverses_exactly before insert on fee_ledger
     for each row when (new.reverses is not null) execute function fee_ledger_reverses_exactly();
 
--- An expected fee is settled again only after its charge was reversed. Deferred: charge and reversal may come in one statement.
+-- An expected fee is settled again, and a settlement paid again, only after the line before was reversed. Deferred: a line and the
+-- reversal of the one before may come in one statement.
 create function fee_ledger_settles_once() returns trigger language plpgsql as $$
 begin
+    if exists (select from fee_ledger r where r.reverses = new.id) then
+        return null;
+    end if;
     if exists (select from fee_ledger other
                 where other.settles = new.settles and other.id <> new.id
                   and not exists (select from fee_ledger r where r.reverses = other.id))
-       and not exists (select from fee_ledger r where r.reverses = new.id) then
-        raise exception 'line % settles the expected fee % a second time', new.id, new.settles
+       or exists (select from fee_ledger other
+                   where other.provider = new.provider and other.settlement_id = new.settlement_id
+                     and other.currency = new.currency and other.id <> new.id
+                     and not exists (select from fee_ledger r where r.reverses = other.id)) then
+        raise exception 'line % settles % a second time', new.id, coalesce(new.settles::text, new.settlement_id)
             using errcode = 'integrity_constraint_violation';
     end if;
     return null;
@@ -107,7 +120,7 @@ end
 $$;
 
 create constraint trigger settles_once after insert on fee_ledger deferrable initially deferred
-    for each row when (new.settles is not null and new.settled_before > 0) execute function fee_ledger_settles_once();
+    for each row when (new.settled_before > 0) execute function fee_ledger_settles_once();
 
 do $$
 begin

@@ -20,7 +20,7 @@ pub struct RawReconciliation {
     /// How long a charge waits for the step that owes it, and an expected fee for its charge
     #[arg(long, env, default_value = "45d")]
     pub charge_window: String,
-    /// How long a settlement waits for its lines
+    /// How long a settlement waits for its lines and its payment, and a payment for its settlement
     #[arg(long, env, default_value = "5d")]
     pub settlement_window: String,
     /// How much a charge may differ from the expected fee, in its currency

@@ -50,7 +50,7 @@ async fn beside(
     idempotency::erase(connection, id, &scrub).await?;
     events::erase(connection, id, &scrub).await?;
     // Mismatches are locked before their cases, as everywhere.
-    reports::erase(connection, id, now).await?;
+    reports::erase(connection, id, mentions, now).await?;
     cases::erase(connection, id).await?;
     let others = cases::erase_held_by(connection, id).await?;
     emptied.extend(inbox::erase_evidence(connection, opening, &others, now).await?);

@@ -11,6 +11,8 @@
 pub mod advance;
 pub mod archive;
 pub mod backfills;
+pub mod bank_statements;
+pub mod bank_words;
 pub mod breakers;
 pub mod cases;
 pub mod charge_lines;
@@ -46,6 +48,7 @@ pub mod roles;
 pub mod search;
 mod session;
 pub mod sessions;
+pub mod settlements;
 pub mod tickets;
 pub mod timeline;
 pub mod timers;

@@ -1,5 +1,6 @@
 //! `report_rows`: the canonical rows of reports, each with its class.
 
+mod bank;
 mod charges;
 
 use rust_decimal::Decimal;
@@ -7,6 +8,8 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub(in crate::db) use self::bank::erase_mentions;
+pub use self::bank::{RowOfReport, naming};
 pub use self::charges::{
     ChargeOfReport, Judged, Place, Shared, charges, groups_and_settlements, judge, of_keys, of_shared_fees, sums,
 };
@@ -90,11 +93,11 @@ pub async fn insert(connection: &mut PgConnection, report: Uuid, provider: &str,
     Ok(())
 }
 
-/// Where the reading of a report goes on: the byte of its row `n`, and the bytes of the rows that erasures have overwritten.
+/// Where the reading of a report goes on: the byte at which its row `n` ends, and the bytes of the rows that erasures overwrote.
 pub async fn resumption(connection: &mut PgConnection, report: Uuid, n: i64) -> sqlx::Result<(Option<i64>, Vec<i64>)> {
     let place = sqlx::query!(
         r#"-- report_rows::resumption
-        select (select byte from report_rows where report_id = $1 and n = $2) as last,
+        select (select byte + length from report_rows where report_id = $1 and n = $2) as last,
                array(select byte from report_redactions where report_id = $1) as "erased!""#,
         report,
         n,
@@ -166,6 +169,19 @@ pub async fn reclassify(connection: &mut PgConnection, report: Uuid, rows: &[(i6
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// How many rows of a report have a class.
+pub async fn count_of_class(connection: &mut PgConnection, report: Uuid, class: &str) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"-- report_rows::count_of_class
+        select count(*) as "count!" from report_rows
+         where report_id = $1 and class = $2 and class not in ('MATCHED', 'REPEATED')"#,
+        report,
+        class,
+    )
+    .fetch_one(connection)
+    .await
 }
 
 /// A row as it stands.

@@ -4,6 +4,7 @@
 mod erase;
 mod list;
 mod pull;
+mod unread;
 mod work;
 
 use sqlx::PgConnection;
@@ -132,6 +133,7 @@ pub struct BadRow {
     pub n: i64,
     pub line: i64,
     pub byte: i64,
+    pub length: i64,
     pub field: Option<String>,
     pub code: String,
     pub detail: String,
@@ -147,13 +149,14 @@ pub async fn insert_errors(connection: &mut PgConnection, report: Uuid, bad: &[B
     let fields: Vec<Option<String>> = bad.iter().map(|it| it.field.clone()).collect();
     sqlx::query!(
         r#"-- reports::insert_errors
-        insert into report_errors (report_id, n, line, byte, field, code, detail)
-        select $1, * from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])
+        insert into report_errors (report_id, n, line, byte, length, field, code, detail)
+        select $1, * from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[])
         on conflict do nothing"#,
         report,
         &number(|it| it.n),
         &number(|it| it.line),
         &number(|it| it.byte),
+        &number(|it| it.length),
         &fields as &[Option<String>],
         &text(|it| &it.code),
         &text(|it| &it.detail),
@@ -168,7 +171,7 @@ pub async fn errors(connection: &mut PgConnection, report: Uuid, page: super::Pa
     sqlx::query_as!(
         BadRow,
         r#"-- reports::errors
-        select n, line, byte, field, code, detail
+        select n, line, byte, length, field, code, detail
           from report_errors
          where report_id = $1 and n > $2
          order by n

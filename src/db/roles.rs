@@ -7,11 +7,13 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
 /// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
 /// an upgrade, did not use.
-const RIGHTS: [(&str, &str); 44] = [
+const RIGHTS: [(&str, &str); 47] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("archive_walks", "select, update (place, began_at)"),
     ("backfills", "select, insert, update"),
+    ("bank_statements", "select, insert, update (outcome)"),
+    ("bank_words", "select, insert, delete"),
     ("breakers", "select, insert, update, delete"),
     ("cases", "select, insert, update (status, reason, resolved_by, resolved_at, cause, ours, theirs)"),
     ("charge_lines", "select, insert, update"),
@@ -40,14 +42,15 @@ const RIGHTS: [(&str, &str); 44] = [
     ("rejected_sources", "select, insert, update, delete"),
     ("rejected_total", "select, update"),
     ("report_chunks", "select, insert, update (bytes)"),
-    ("report_errors", "select, insert"),
+    ("report_errors", "select, insert, update (detail)"),
     ("report_pages", "select, insert, delete"),
     ("report_profiles", "select, insert"),
     ("report_pulls", "select, insert, update"),
-    ("report_redactions", "select, insert"),
+    ("report_redactions", "select, insert, update (length)"),
     ("report_rows", "select, insert, update"),
     ("reports", "select, insert, update"),
     ("sessions", "select, insert, update, delete"),
+    ("settlements", "select, insert, update"),
     ("tickets", "select, insert, update"),
     ("timers", "select, insert, update, delete"),
     ("webhook_marks", "select, insert, update"),

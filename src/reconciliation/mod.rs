@@ -9,9 +9,11 @@
 //! classify   pure: a row and what we hold become a class, differences and a suggestion
 //! resolve    facts, polls and cases; never a write to an opening
 //! charges    what charges files say: ledger lines, mismatches and cases
+//! bank       what bank statements say: payments, mismatches and cases
 //! evidence   a bundle that an auditor verifies without us
 //! ```
 
+mod bank;
 pub mod charges;
 pub mod classify;
 mod events;

@@ -136,7 +136,7 @@ fn parse(source: &Source, pieces: Pieces, slices: &mpsc::Sender<Result<Slice, Re
             Ok(Item::End(ending)) => slice.ending = Some(ending),
             Err(error) => return drop(slices.blocking_send(Err(error.into()))),
         }
-        let is_full = slice.rows.len() + slice.errors.len() >= SLICE;
+        let is_full = slice.rows.len() + slice.errors.len() + slice.statements.len() >= SLICE;
         if (is_full || slice.ending.is_some()) && slices.blocking_send(Ok(std::mem::take(&mut slice))).is_err() {
             return;
         }

@@ -12,6 +12,7 @@
 //! the whole file is judged.
 
 mod apply;
+mod bank;
 mod charges;
 mod judge;
 mod pace;
@@ -136,6 +137,7 @@ impl Reconciler {
     async fn review_all(&self) -> sqlx::Result<Reviewed> {
         let mut reviewed = self.review().await?;
         reviewed.seen += self.review_charges().await?;
+        reviewed.seen += self.review_settlements().await?;
         Ok(reviewed)
     }
 
@@ -212,6 +214,7 @@ impl Reconciler {
                 Stage::Read => self.read(job, done).await?,
                 Stage::Judge => self.judge(job).await?,
                 Stage::Apply if job.is_of_charges() => self.apply_charges(job).await?,
+                Stage::Apply if job.is_of_bank() => self.apply_bank(job).await?,
                 Stage::Apply => self.apply(job, done).await?,
                 Stage::Done => return Ok(Went::Ended("finished")),
             };

@@ -74,9 +74,9 @@ impl Caller {
     }
 
     /// Uploads a report of the bank; returns it as the service received it.
-    pub async fn upload(&self, kind: &str, file: Vec<u8>, gzip: bool) -> anyhow::Result<Value> {
-        let url = format!("{}/v1/reports?provider=nexusbank&kind={kind}&file_name={kind}.csv", self.base_url);
-        let request = self.client.post(url).bearer_auth(TOKEN).header(CONTENT_TYPE, "text/csv");
+    pub async fn upload(&self, kind: &str, name: &str, file: Vec<u8>, gzip: bool) -> anyhow::Result<Value> {
+        let url = format!("{}/v1/reports?provider=nexusbank&kind={kind}&file_name={name}", self.base_url);
+        let request = self.client.post(url).bearer_auth(TOKEN).header(CONTENT_TYPE, "application/octet-stream");
         let request = if gzip {
             let mut writer = GzEncoder::new(Vec::new(), Compression::default());
             writer.write_all(&file)?;

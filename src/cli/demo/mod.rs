@@ -141,7 +141,7 @@ impl Demo {
     /// Compares the bank's files with what the service holds, and names what was not as planned.
     async fn reconcile(&self) -> anyhow::Result<Reconciled> {
         watch::until_quiet(&self.caller, &self.world, QUIET_WITHIN).await?;
-        eprintln!("uploading the bank's register and charges …");
+        eprintln!("uploading the bank's register, charges and statement …");
         let as_of = Clock::system().now();
         let reconciled = reconcile::run(&self.caller, &self.world.base_url(), self.from, as_of).await?;
         reconciled.missed.iter().for_each(|it| eprintln!("divergence not found: {it}"));

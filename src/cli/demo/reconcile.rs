@@ -15,8 +15,9 @@ use super::caller::Caller;
 use super::watch::LOOK;
 use crate::clock::Time;
 
-/// The files in the order of their upload, and whether gzip wraps them.
-const FILES: [(&str, bool); 2] = [("register", true), ("charges", false)];
+/// The kinds of files in the order of their upload, their names, and whether gzip wraps them.
+const FILES: [(&str, &str, bool); 3] =
+    [("register", "register.csv", true), ("charges", "charges.csv", false), ("bank", "bank.xml", false)];
 /// Time limit of one file, from its upload until everything that it caused is done.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -48,9 +49,9 @@ pub(super) async fn run(caller: &Caller, bank: &str, from: Time, as_of: Time) ->
     let plan = caller.fetch(&format!("{bank}/reports/plan.json?{query}")).await?;
     let plan: Value = serde_json::from_slice(&plan)?;
     let (mut reports, mut report_rows) = (BTreeMap::new(), 0);
-    for (kind, gzip) in FILES {
-        let file = caller.fetch(&format!("{bank}/reports/{kind}.csv?{query}")).await?;
-        let report = caller.upload(kind, file, gzip).await?;
+    for (kind, name, gzip) in FILES {
+        let file = caller.fetch(&format!("{bank}/reports/{name}?{query}")).await?;
+        let report = caller.upload(kind, name, file, gzip).await?;
         let id = report["id"].as_str().context("a report without an id")?.to_owned();
         report_rows += finished(caller, &id).await?;
         reports.insert(id, kind);

@@ -35,6 +35,8 @@ pub struct NewLine {
     pub reported: Option<(Uuid, i64)>,
     /// The expected fee that the charge settles.
     pub settles: Option<Uuid>,
+    /// The settlement that is paid, and the number of its payments that were reversed before.
+    pub pays: Option<(String, i32)>,
     /// The line that is undone.
     pub reverses: Option<Uuid>,
 }
@@ -58,6 +60,7 @@ impl NewLine {
             price_list: Some(price_list.to_owned()),
             reported: None,
             settles: None,
+            pays: None,
             reverses: None,
         }
     }
@@ -82,6 +85,7 @@ impl NewLine {
             price_list: None,
             reported: of.report_id.zip(of.line),
             settles: None,
+            pays: None,
             reverses: Some(of.id),
         })
     }
@@ -104,6 +108,7 @@ pub struct Line {
     pub report_id: Option<Uuid>,
     pub line: Option<i64>,
     pub settles: Option<Uuid>,
+    pub settlement_id: Option<String>,
     pub reverses: Option<Uuid>,
 }
 
@@ -120,6 +125,7 @@ pub struct Balance {
 ///
 /// # Errors
 /// If a line settles an expected fee that is settled already, or does not reverse the line that it names.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn insert(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::Result<u64> {
     if lines.is_empty() {
         return Ok(0);
@@ -142,21 +148,24 @@ pub async fn insert(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::R
     let reports: Vec<Option<Uuid>> = lines.iter().map(|it| it.reported.map(|(report, _)| report)).collect();
     let numbers: Vec<Option<i64>> = lines.iter().map(|it| it.reported.map(|(_, line)| line)).collect();
     let settles: Vec<Option<Uuid>> = lines.iter().map(|it| it.settles).collect();
+    let settlements: Vec<Option<&str>> = lines.iter().map(|it| it.pays.as_ref().map(|it| it.0.as_str())).collect();
+    let paid_before: Vec<i32> = lines.iter().map(|it| it.pays.as_ref().map_or(0, |it| it.1)).collect();
     let reverses: Vec<Option<Uuid>> = lines.iter().map(|it| it.reverses).collect();
     let done = sqlx::query!(
         r#"-- fee_ledger::insert
         insert into fee_ledger (id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, price_list,
-                                report_id, line, settles, settled_before, reverses)
+                                report_id, line, settles, settled_before, reverses, settlement_id)
         select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, price_list, report_id, line,
                settles,
-               coalesce((select max(before.settled_before) + 1 from fee_ledger before where before.settles = n.settles), 0),
-               reverses
+               coalesce((select max(before.settled_before) + 1 from fee_ledger before where before.settles = n.settles),
+                        paid_before),
+               reverses, settlement_id
           from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[],
                       $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[], $13::uuid[], $14::bigint[],
-                      $15::uuid[], $16::uuid[])
+                      $15::uuid[], $16::uuid[], $17::text[], $18::integer[])
                with ordinality
             as n(id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, price_list, report_id,
-                 line, settles, reverses, position)
+                 line, settles, reverses, settlement_id, paid_before, position)
          order by position
         on conflict on constraint one_line_per_cause do nothing"#,
         &ids,
@@ -175,6 +184,8 @@ pub async fn insert(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::R
         &numbers as &[Option<i64>],
         &settles as &[Option<Uuid>],
         &reverses as &[Option<Uuid>],
+        &settlements as &[Option<&str>],
+        &paid_before,
     )
     .execute(connection)
     .await?;
@@ -204,7 +215,7 @@ async fn list_all(connection: &mut PgConnection, page: Page<Uuid>) -> sqlx::Resu
         Line,
         r#"-- fee_ledger::list_all
         select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, report_id, line, settles,
-               reverses
+               settlement_id, reverses
           from fee_ledger where id < $1 order by id desc limit $2"#,
         page.after.unwrap_or(Uuid::max()),
         page.limit,
@@ -223,7 +234,7 @@ async fn list_of_opening(
         Line,
         r#"-- fee_ledger::list_of_opening
         select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, report_id, line, settles,
-               reverses
+               settlement_id, reverses
           from fee_ledger
          where opening_id = $1 and ($2::text is null or debit = $2 or credit = $2) and id < $3
          order by opening_id desc, id desc
@@ -247,7 +258,7 @@ async fn list_of_usual_account(
         Line,
         r#"-- fee_ledger::list_of_usual_account
         select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, report_id, line, settles,
-               reverses
+               settlement_id, reverses
           from fee_ledger
          where (debit = $1 or credit = $1) and id < $2
          order by id desc
@@ -271,7 +282,7 @@ async fn list_of_rare_account(
         r#"-- fee_ledger::list_of_rare_account
         select id as "id!", at as "at!", cause as "cause!", debit as "debit!", credit as "credit!", amount as "amount!",
                tax as "tax!", currency as "currency!", provider as "provider!", opening_id, code, report_id, line, settles,
-               reverses
+               settlement_id, reverses
           from ((select * from fee_ledger
                   where debit = $1 and debit not in ('cost', 'expected') and id < $2 order by id desc limit $3)
                 union all
@@ -296,12 +307,46 @@ pub async fn get(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Ve
         Line,
         r#"-- fee_ledger::get
         select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, report_id, line, settles,
-               reverses
+               settlement_id, reverses
           from fee_ledger where id = any($1)"#,
         ids,
     )
     .fetch_all(connection)
     .await
+}
+
+/// How many payments of each of these settlements there were, per currency; the reversed ones too.
+pub async fn paid_before(
+    connection: &mut PgConnection,
+    provider: &str,
+    settlements: &[String],
+) -> sqlx::Result<Vec<(String, String, i32)>> {
+    let rows = sqlx::query!(
+        r#"-- fee_ledger::paid_before
+        select settlement_id as "settlement_id!", currency, count(*)::integer as "count!" from fee_ledger
+         where provider = $1 and settlement_id = any($2)
+         group by settlement_id, currency"#,
+        provider,
+        settlements,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|it| (it.settlement_id, it.currency, it.count)).collect())
+}
+
+/// Appends lines in one statement.
+///
+/// # Errors
+/// As [`insert`], and if a cause has its line already: without the new line the balance of `charged` would be wrong.
+pub async fn append(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::Result<()> {
+    let written = insert(connection, lines).await?;
+    if usize::try_from(written).is_ok_and(|it| it == lines.len()) {
+        return Ok(());
+    }
+    Err(sqlx::Error::Protocol(format!(
+        "{written} of {} ledger lines appended; the others' causes are taken",
+        lines.len()
+    )))
 }
 
 /// The balance of every account that has a line.

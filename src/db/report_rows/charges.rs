@@ -28,7 +28,8 @@ impl ChargeOfReport {
     }
 }
 
-/// The rows of a report with these keys. Plan: each key by the index of keys, even where the planner takes the table for a small one.
+/// The rows of a report with these keys. Plan: the lateral query has no other index than that of the keys; with `= any` a generic
+/// plan compares every row of the report with every key.
 pub async fn of_keys(
     connection: &mut PgConnection,
     report: Uuid,

@@ -50,12 +50,13 @@ pub struct FeeLine {
     /// The provider's name of the fee.
     #[schema(example = "account_opened")]
     code: Option<String>,
-    /// The report that holds the charge. Null: an expected fee.
+    /// The report that holds the charge or the payment. Null: an expected fee.
     report_id: Option<Uuid>,
-    /// The charge's line in the report.
+    /// Its line in the report.
     line: Option<i64>,
-    /// The line of the expected fee that this charge settles.
-    settles: Option<Uuid>,
+    /// What it settles: a charge the line of its expected fee, a payment its settlement.
+    #[schema(example = "01993a4e-7c5b-7d0a-8c4f-3f2b1a0c9d8e")]
+    settles: Option<String>,
     /// The line that this one undoes.
     reverses: Option<Uuid>,
 }
@@ -75,7 +76,7 @@ impl From<Line> for FeeLine {
             code: row.code,
             report_id: row.report_id,
             line: row.line,
-            settles: row.settles,
+            settles: row.settles.map(|it| it.to_string()).or(row.settlement_id),
             reverses: row.reverses,
         }
     }

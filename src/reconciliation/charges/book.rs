@@ -159,12 +159,8 @@ impl Charges {
             (line.class, line.rule, line.is_stale) = (judged.class.to_string(), judged.rule.to_owned(), false);
             lines.push(line);
         }
-        let written = fee_ledger::insert(connection, &new).await?;
-        if usize::try_from(written).is_ok_and(|it| it == new.len()) {
-            return Ok(lines);
-        }
-        // A line that was left out would break the balance of `charged`.
-        Err(sqlx::Error::Protocol(format!("{} of {} ledger lines have a cause that is taken", new.len(), written)))
+        fee_ledger::append(connection, &new).await?;
+        Ok(lines)
     }
 
     /// A negative amount moves the other way.
@@ -187,6 +183,7 @@ impl Charges {
             price_list: None,
             reported: Some((line.report_id, line.line)),
             settles: booking.settles,
+            pays: None,
             reverses: None,
         }
     }

@@ -17,7 +17,7 @@ mod book;
 mod conflict;
 mod naming;
 mod preview;
-mod sync;
+pub(super) mod sync;
 mod whole;
 
 use std::collections::{BTreeSet, HashMap};
@@ -31,6 +31,7 @@ use uuid::Uuid;
 use self::naming::Named;
 pub use self::preview::{Again, Previewed, incoming};
 use self::sync::Findings;
+use super::bank;
 use super::classify::charges::Rules;
 use super::normalise::row::{ChargeRow, ChargeType};
 use crate::clock::{Ids, Time};
@@ -100,8 +101,11 @@ impl Charges {
         let versions = self.versions(connection, file, rows, &named).await?;
         sync.leave(&versions);
         let (settlements, codes) = wholes_of(versions.lines.iter().chain(&versions.before));
+        let asking = asking(versions.lines.iter().chain(&versions.before));
         self.book(connection, versions, named, &mut sync).await?;
         charge_lines::mark_stale(connection, &self.provider, &settlements, &codes).await?;
+        let named = settlements.iter().map(|it| (it.as_str(), asking.contains(it)));
+        bank::mark(connection, &self.provider, named).await?;
         sync.write(connection).await
     }
 
@@ -177,6 +181,12 @@ fn wholes_of<'a>(lines: impl Iterator<Item = &'a ChargeLine>) -> (Vec<String>, V
         codes.insert(&it.code);
     }
     (settlements.into_iter().cloned().collect(), codes.into_iter().filter(|it| !it.is_empty()).cloned().collect())
+}
+
+/// The settlements whose own lines these are: what they ask for changes.
+fn asking<'a>(lines: impl Iterator<Item = &'a ChargeLine>) -> BTreeSet<String> {
+    let own = lines.filter(|it| it.line_type == ChargeType::Settlement.as_str());
+    own.filter_map(|it| it.settlement_id.clone()).collect()
 }
 
 fn fees_of<'a>(lines: impl Iterator<Item = &'a ChargeLine>) -> Vec<Fee> {

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Charges, Versions};
-use crate::clock::Time;
+use crate::clock::{Ids, Time};
 use crate::db::cases::{self, NewCase};
 use crate::db::charge_lines::{ChargeLine, Key};
 use crate::db::mismatches::{self, Link, Mismatch, NewStep};
@@ -21,7 +21,7 @@ use crate::reconciliation::resolve::{RECONCILIATION, SELDOM, step};
 
 /// What must be said about a subject and aspect.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Desired {
+pub struct Desired {
     /// None: the two sides agree.
     pub finding: Option<Finding>,
     pub opening_id: Option<Uuid>,
@@ -68,9 +68,22 @@ fn key(line_id: &str, line_type: &str, settlement: Option<&str>) -> Key {
     }
 }
 
+/// Whose mismatches they are, and what changes them.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    pub ids: &'a Ids,
+    /// The names of the sinks that are told of cases.
+    pub sinks: &'a [String],
+    pub provider: &'a str,
+    pub kind: Kind,
+    pub now: Time,
+    /// The report that is applied.
+    pub report: Option<Uuid>,
+}
+
 /// Collects what must be said, and writes what differs.
-pub(super) struct Findings<'a> {
-    charges: &'a Charges,
+pub struct Findings<'a> {
+    about: About<'a>,
     desired: BTreeMap<Key, Desired>,
     /// Rows by the mismatch that they are part of, if it is one.
     said: BTreeMap<Key, Vec<(Uuid, i64)>>,
@@ -95,8 +108,19 @@ impl Changed {
 }
 
 impl<'a> Findings<'a> {
-    pub const fn new(charges: &'a Charges) -> Self {
-        Self { charges, desired: BTreeMap::new(), said: BTreeMap::new() }
+    pub fn new(charges: &'a Charges) -> Self {
+        Self::about(About {
+            ids: &charges.ids,
+            sinks: &charges.sinks,
+            provider: &charges.provider,
+            kind: Kind::Charges,
+            now: charges.rules.now,
+            report: charges.report,
+        })
+    }
+
+    pub const fn about(about: About<'a>) -> Self {
+        Self { about, desired: BTreeMap::new(), said: BTreeMap::new() }
     }
 
     pub fn add(&mut self, desired: Vec<(Key, Desired)>) {
@@ -104,7 +128,7 @@ impl<'a> Findings<'a> {
     }
 
     /// A line that was part of another mismatch, as a settlement is, says nothing about it any more.
-    pub fn leave(&mut self, versions: &Versions) {
+    pub(super) fn leave(&mut self, versions: &Versions) {
         let of = |it: &ChargeLine| key(&it.line_id, &it.line_type, it.settlement_id.as_deref());
         let now: HashMap<&str, Key> = versions.lines.iter().map(|it| (it.line_id.as_str(), of(it))).collect();
         for before in &versions.before {
@@ -139,7 +163,7 @@ impl<'a> Findings<'a> {
     }
 
     async fn store(&self, connection: &mut PgConnection, changed: Changed) -> sqlx::Result<()> {
-        let now = self.charges.rules.now;
+        let now = self.about.now;
         for (why, ids) in &changed.closed {
             cases::close(connection, ids, RECONCILIATION, why, now).await?;
         }
@@ -147,14 +171,14 @@ impl<'a> Findings<'a> {
         mismatches::write(connection, &changed.mismatches).await?;
         mismatches::link(connection, &changed.links).await?;
         mismatches::append_steps(connection, &changed.steps, now).await?;
-        events::cases_opened(connection, &self.charges.sinks, &changed.opened, now).await
+        events::cases_opened(connection, self.about.sinks, &changed.opened, now).await
     }
 
     async fn lock(&self, connection: &mut PgConnection, keys: Vec<Key>) -> sqlx::Result<HashMap<Key, Mismatch>> {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let held = mismatches::lock(connection, &self.charges.provider, Kind::Charges.as_str(), &keys).await?;
+        let held = mismatches::lock(connection, self.about.provider, self.about.kind.as_str(), &keys).await?;
         Ok(held.into_iter().map(|it| ((it.subject.clone(), it.aspect.clone()), it)).collect())
     }
 
@@ -180,7 +204,7 @@ impl<'a> Findings<'a> {
             state: MismatchState::Settled.to_string(),
             due_at: None,
             look_at: None,
-            updated_at: self.charges.rules.now,
+            updated_at: self.about.now,
             ..held
         };
         changed.links.extend(desired.said.map(|(report, line)| (settled.id, report, line)));
@@ -190,7 +214,7 @@ impl<'a> Findings<'a> {
 
     /// The reason for a change: the report that is applied, else that a step or time did it.
     fn because(&self, reason: &str) -> String {
-        let cause = self.charges.report.map_or_else(|| "judged again".to_owned(), |id| format!("report {id}"));
+        let cause = self.about.report.map_or_else(|| "judged again".to_owned(), |id| format!("report {id}"));
         format!("{cause}: {reason}")
     }
 
@@ -203,7 +227,7 @@ impl<'a> Findings<'a> {
     }
 
     fn find(&self, changed: &mut Changed, key: &Key, held: Option<Mismatch>, desired: &Desired, finding: &Finding) {
-        let now = self.charges.rules.now;
+        let now = self.about.now;
         let was = held.as_ref().map(|it| it.state.clone());
         let replaced = held.as_ref().filter(|it| it.look_at.is_some()).and_then(|it| it.case_id);
         changed.close(replaced, &self.because("another difference is found"));
@@ -212,12 +236,12 @@ impl<'a> Findings<'a> {
             Act::Settle => MismatchState::Settled,
             Act::Wait { .. } | Act::Fact | Act::Poll => MismatchState::Waiting,
         };
-        let id = held.as_ref().map_or_else(|| self.charges.ids.next(), |it| it.id);
+        let id = held.as_ref().map_or_else(|| self.about.ids.next(), |it| it.id);
         let case = (state == MismatchState::Case).then(|| self.case(id, desired, finding));
         let found = Mismatch {
             id,
-            provider: self.charges.provider.clone(),
-            kind: Kind::Charges.to_string(),
+            provider: self.about.provider.to_owned(),
+            kind: self.about.kind.to_string(),
             subject: key.0.clone(),
             aspect: key.1.clone(),
             class: finding.class.to_string(),
@@ -245,12 +269,12 @@ impl<'a> Findings<'a> {
     }
 
     fn look_at(&self, finding: &Finding) -> Time {
-        let seldom = self.charges.rules.now + SELDOM;
+        let seldom = self.about.now + SELDOM;
         due_at(finding).map_or(seldom, |due| due.min(seldom))
     }
 
     fn case(&self, mismatch: Uuid, desired: &Desired, finding: &Finding) -> NewCase {
-        let id = self.charges.ids.next();
+        let id = self.about.ids.next();
         NewCase {
             id,
             opening_id: desired.opening_id,

@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock: `evidence verify` classifies the enclosed values again with the same code.
 
+pub mod bank;
 pub mod charges;
 pub mod register;
 

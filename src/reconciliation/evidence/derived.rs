@@ -55,12 +55,16 @@ const OF_CHARGES: [Column; 14] = [
     ("their_description", &["/theirs/description"]),
 ];
 
-const OF_BANK: [Column; 5] = [
+const OF_BANK: [Column; 9] = [
+    ("our_settlement", &["/ours/settlement/id"]),
     ("their_amount", &["/theirs/amount"]),
+    ("our_amount", &["/ours/settlement/dues/0/amount"]),
     ("their_currency", &["/theirs/currency"]),
+    ("our_currency", &["/ours/settlement/dues/0/currency"]),
     ("their_booked_on", &["/theirs/booked_on"]),
     ("their_statement", &["/theirs/statement_id"]),
     ("their_reference", &["/theirs/servicer_reference"]),
+    ("their_end_to_end_id", &["/theirs/end_to_end_id"]),
 ];
 
 const fn columns(kind: Option<Kind>) -> &'static [Column] {

@@ -88,7 +88,10 @@ impl<R: Read> Camt<R> {
 
     fn begin_statement(&mut self) {
         self.statements += 1;
-        self.statement = Some(Builder::new(self.xml.place, self.statements));
+        let is_notification = self.root.ends_with("/Ntfctn");
+        self.statement = Some(Builder::new(self.xml.place, self.statements, is_notification));
+        // Entries are numbered per statement: an entry that two statements repeat has one key.
+        self.occurrences = Occurrences::default();
     }
 
     fn step(&mut self) -> Result<bool, XmlError> {
@@ -188,16 +191,12 @@ impl<R: Read> Camt<R> {
             currency: money.currency.clone(),
             booked_on: entry.booked_on,
             is_reversal: entry.is_reversal,
-            servicer_reference: transaction.servicer_reference,
+            servicer_reference: transaction.servicer_reference.or_else(|| entry.servicer_reference.clone()),
+            end_to_end_id: transaction.end_to_end_id,
             references: transaction.references,
         };
-        let (amount, date) = (row.amount.to_string(), row.booked_on.map(|it| it.to_string()).unwrap_or_default());
-        let (account, page) = (statement.account_key().to_owned(), statement.page.unwrap_or_default().to_string());
-        let fixed = [account.as_str(), row.statement_id.as_str(), page.as_str(), amount.as_str(), &row.currency, &date];
-        let servicer = row.servicer_reference.as_deref().unwrap_or_default();
-        let parts = fixed.into_iter().chain([servicer]).chain(row.references.iter().map(String::as_str));
         let (line, byte) = transaction.place;
-        let Some(key) = self.occurrences.key(parts) else {
+        let Some(key) = self.occurrences.key(identity(&row, statement).iter().map(String::as_str)) else {
             self.ending.failed.get_or_insert_with(|| Occurrences::beyond(line));
             return;
         };
@@ -248,6 +247,8 @@ impl<R: Read> Camt<R> {
                 Ok(_) => {}
                 Err(XmlError::Io(error)) => return Err(error),
                 Err(XmlError::Broken(code, detail)) => {
+                    self.statement.iter_mut().for_each(|it| it.is_unsure = true);
+                    self.end_statement();
                     self.wrong(self.xml.here(), Problem::of_record(code, detail));
                 }
                 Err(XmlError::Refused(code, detail)) => {
@@ -280,6 +281,23 @@ impl<R: Read + Send> Items for Camt<R> {
     fn so_far(&self) -> Ending {
         Ending { sums: self.sums.list(), ..self.ending.clone() }
     }
+}
+
+/// What tells an entry from every other one, whichever statement or notification repeats it: the bank's reference where there is
+/// one, else all that it says. A bank may use its reference twice, so the amount, the day and the payer's id belong to it.
+fn identity(row: &BankRow, statement: &Builder) -> Vec<String> {
+    let day = row.booked_on.map(|it| it.to_string()).unwrap_or_default();
+    let mut parts = vec![statement.account_number(), row.amount.to_string(), row.currency.clone(), day];
+    match &row.servicer_reference {
+        Some(reference) => parts.push(reference.clone()),
+        // Equal entries on two pages of a statement are two.
+        None => parts.push(statement.page.filter(|it| *it > 1).unwrap_or_default().to_string()),
+    }
+    match (&row.servicer_reference, &row.end_to_end_id) {
+        (Some(_), Some(id)) => parts.push(id.clone()),
+        _ => parts.extend(row.references.iter().cloned()),
+    }
+    parts
 }
 
 /// Whether a file is XML, in any encoding.

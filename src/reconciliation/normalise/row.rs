@@ -169,10 +169,20 @@ pub struct BankRow {
     pub currency: String,
     pub booked_on: Option<chrono::NaiveDate>,
     pub is_reversal: bool,
-    /// The bank's own reference, which it may use twice.
+    /// The bank's own reference of the transaction, else of its entry. It may be used twice.
     pub servicer_reference: Option<String>,
+    /// The payer's own id of the payment.
+    pub end_to_end_id: Option<String>,
     /// The texts in which a settlement id may stand.
     pub references: Vec<String>,
+}
+
+impl BankRow {
+    /// What the entry says, whichever statement says it.
+    #[must_use]
+    pub fn entry(&self) -> Self {
+        Self { statement: 0, statement_id: String::new(), ..self.clone() }
+    }
 }
 
 /// A bank statement or notification after its last entry: what it says about itself, and what of that is wrong.
@@ -191,6 +201,10 @@ pub struct Statement {
     pub number: Option<u64>,
     /// The page, if the statement is split over messages.
     pub page: Option<u64>,
+    /// A notification (camt.054) has entries and no balances; its numbers are not those of statements.
+    pub is_notification: bool,
+    /// When the bank made it, by the bank's own clock.
+    pub made_at: Option<chrono::NaiveDateTime>,
     pub opening: Option<Balance>,
     pub closing: Option<Balance>,
     /// Of booked entries, per currency; credits are positive, as the bank sees them.

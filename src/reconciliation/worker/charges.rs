@@ -168,7 +168,10 @@ impl Reconciler {
                 Some(true) => self.give_way(&mut pace).await?,
             }
         }
-        if !self.judge_stale_charges(job).await? || !self.miss_charges(job).await? {
+        if !self.judge_stale_charges(job).await?
+            || !self.judge_settlements(job).await?
+            || !self.miss_charges(job).await?
+        {
             return Ok(Went::Later);
         }
         self.finish(job).await

@@ -42,7 +42,8 @@ impl Reconciler {
             job.count(Class::MissingExternal, absent);
         }
         let Some(uncharged) = self.judge_charges(job).await? else { return Ok(Went::Later) };
-        missing += uncharged;
+        let Some(flawed) = self.judge_bank(job).await? else { return Ok(Went::Later) };
+        missing += uncharged + flawed;
         let strangers = self.strangers(job).await?;
         match self.too_many(job, missing, strangers) {
             Some(why) if !job.claimed.released && !job.claimed.dry_run => self.hold(job, &why).await,

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{Job, NAME, Reconciled, Reconciler, Went, charges, end};
+use super::{Job, NAME, Reconciled, Reconciler, Went, bank, charges, end};
 use crate::db::report_rows::{self, NewRow};
 use crate::db::reports::{self, BadRow, Progress, Stage};
 use crate::db::{WITHIN, conclude, mismatches};
@@ -17,7 +17,7 @@ use crate::reconciliation::classify::register::{Basis, Times};
 use crate::reconciliation::classify::{Class, Classified};
 use crate::reconciliation::matching::register::{self, Asked, Compared};
 use crate::reconciliation::normalise::profile::Profiles;
-use crate::reconciliation::normalise::row::{Kind, Located, RegisterRow, Row};
+use crate::reconciliation::normalise::row::{Kind, Located, RegisterRow, Row, Statement};
 use crate::reconciliation::normalise::{Ending, ReportError};
 use crate::reconciliation::reading::{ReadingError, Slice, Source, slices};
 use crate::telemetry::metrics;
@@ -109,12 +109,12 @@ impl Reconciler {
         slice: Slice,
         done: &mut Reconciled,
     ) -> Result<bool, TickError> {
-        let Slice { rows, errors, ending, .. } = slice;
+        let Slice { rows, errors, ending, statements } = slice;
         let stored = job.claimed.position;
-        let rows: Vec<Located<Row>> = rows.into_iter().filter(|it| !read.has(it.byte)).collect();
+        let rows: Vec<Located<Row>> = rows.into_iter().filter(|it| !read.has(it)).collect();
         let new: Vec<(i64, Located<Row>)> = rows.into_iter().map(|it| (read.next_row(), it)).collect();
         let bad: Vec<BadRow> = errors.iter().filter_map(|it| read.next_error(it)).collect();
-        if new.is_empty() && bad.is_empty() && ending.is_none() {
+        if new.is_empty() && bad.is_empty() && statements.is_empty() && ending.is_none() {
             self.renew(job).await?;
             return Ok(true);
         }
@@ -123,7 +123,8 @@ impl Reconciler {
         job.claimed.complete = ending.as_ref().is_some_and(|it| read.is_complete(it));
         job.claimed.rows = position + read.bad_rows;
         job.claimed.bad_rows = read.bad_rows;
-        let part = Part { new: &new, bad: &bad, position, sums: sums.as_ref(), is_end: ending.is_some() };
+        let (sums, is_end) = (sums.as_ref(), ending.is_some());
+        let part = Part { new: &new, bad: &bad, statements: &statements, position, sums, is_end };
         let mut connection = self.context.cell.pool.acquire().await?;
         let write = self.context.shell.faults.around(NAME, Step::Settle, self.write(&mut connection, job, part));
         let result = timeout(WITHIN, write).await;
@@ -141,11 +142,14 @@ impl Reconciler {
     /// Matches, classifies and stores a part of the file in one transaction. How many rows are new; none: another replica has the
     /// report.
     async fn write(&self, connection: &mut PgConnection, job: &mut Job, part: Part<'_>) -> sqlx::Result<Option<u64>> {
-        let Part { new, bad, position, sums, is_end } = part;
+        let Part { new, bad, statements, position, sums, is_end } = part;
         let mut transaction = connection.begin().await?;
         let outcome = if job.is_of_charges() {
             let charges = self.charges(&job.claimed.provider, Some(job.claimed.id));
             charges::classified(&mut transaction, &charges, job.charges_file(), new).await?
+        } else if job.is_of_bank() {
+            let bank = self.bank(&job.claimed.provider, Some(job.claimed.id));
+            bank::classified(&mut transaction, &bank, job.claimed.id, new, statements).await?
         } else {
             classified(&mut transaction, &job.file(self.settings.window), new).await?
         };
@@ -189,6 +193,7 @@ impl Reconciler {
 struct Part<'a> {
     new: &'a [(i64, Located<Row>)],
     bad: &'a [BadRow],
+    statements: &'a [Statement],
     position: i64,
     sums: Option<&'a Value>,
     is_end: bool,
@@ -205,7 +210,7 @@ const MANY_BAD: i64 = 100_000;
 /// more, so their number is no help.
 #[derive(Default)]
 struct Read {
-    /// The byte of the last stored row.
+    /// The byte at which the last stored row ends.
     last: Option<u64>,
     /// The bytes of overwritten rows.
     erased: HashSet<u64>,
@@ -228,9 +233,9 @@ impl Read {
         self.rows
     }
 
-    /// Whether the row at this byte is stored.
-    fn has(&self, byte: u64) -> bool {
-        self.last.is_some_and(|last| byte <= last)
+    /// Whether a row is stored. Rows come in the order of their ends: what is left of a bank entry begins before its transactions.
+    fn has(&self, row: &Located<Row>) -> bool {
+        self.last.is_some_and(|last| row.byte + row.len <= last)
     }
 
     fn is_complete(&self, ending: &Ending) -> bool {
@@ -250,6 +255,7 @@ impl Read {
             n: self.errors,
             line: number(error.line),
             byte: number(error.byte),
+            length: number(error.len),
             field: error.problem.field.clone(),
             code: error.problem.code.to_string(),
             detail: error.problem.detail.clone(),

@@ -5,6 +5,7 @@
 //! step from there fails in its k-th telling, until one is told to its end without having had so many steps. After each the
 //! workers run on until all is done. Steps that a story shares with another fail in one of them.
 
+mod bank;
 mod charges;
 mod fault;
 mod restored;

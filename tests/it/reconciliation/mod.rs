@@ -1,8 +1,11 @@
 //! Reports of providers: what is received, found, repaired and put in front of a person.
 
+pub mod bank;
+mod bank_effects;
+mod bank_order;
 mod charge_findings;
 mod charge_preview;
-mod charges;
+pub mod charges;
 mod events;
 mod evidence;
 mod files;

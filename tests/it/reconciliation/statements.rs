@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::bank::{BANK, Message, Statement, entry};
 use super::charges::{CHARGES, Charges};
 use super::{REGISTER, Register, upload};
 use crate::support::TestApp;
 
 /// Of a slice of 10,000 rows.
 const MOST: u64 = 12;
+/// With the judgement of the rows that name settlements, 2,500 at a time.
+const MOST_OF_BANK: u64 = 16;
 
 /// The statements that a file of so many rows took, by name.
 async fn statements(query: &str, text: String, rows: usize) -> BTreeMap<String, u64> {
@@ -44,6 +47,18 @@ fn register(rows: usize) -> String {
     register.text()
 }
 
+/// Every tenth entry names a settlement, and every hundredth the same one.
+fn statement(rows: usize) -> String {
+    let text = |n: usize| match n {
+        n if n.is_multiple_of(100) => "stl_1".to_owned(),
+        n if n.is_multiple_of(10) => format!("Fees stl_{n}"),
+        n => format!("Invoice {n}"),
+    };
+    let entries: Vec<String> = (0..rows).map(|n| entry(&format!("b{n}"), "1.00", &text(n))).collect();
+    let moved = -100 * i64::try_from(rows).unwrap();
+    Message::statements(&[Statement::numbered(1, (0, moved), &entries)]).text()
+}
+
 /// Without a price list every line is booked, and none is a case.
 fn charges(rows: usize) -> String {
     let row =
@@ -65,4 +80,10 @@ async fn a_slice_of_charges_takes_a_constant_number_of_statements() {
     let all = per_slice(CHARGES, charges).await;
     let booked = all.values().sum::<u64>() - read.values().sum::<u64>();
     assert!((3..=MOST).contains(&booked), "{all:?} but for {read:?}");
+}
+
+#[tokio::test]
+async fn a_slice_of_a_bank_statement_takes_a_constant_number_of_statements() {
+    let of_slice = per_slice(&format!("{BANK}&dry_run=true"), statement).await;
+    assert!((3..=MOST_OF_BANK).contains(&of_slice.values().sum()), "{of_slice:?}");
 }

@@ -161,7 +161,7 @@ async fn charged_is_what_the_rows_say(app: &TestApp) {
                       order by r.provider, r.row_key, coalesce(p.as_of, p.received_at) desc, r.digest desc) as newest
               where status <> 'settlement'
               union all
-             select provider, currency, amount from fee_ledger where credit = 'charged'
+             select provider, currency, amount from fee_ledger where credit = 'charged' and debit <> 'paid'
               union all
              select provider, currency, case when credit = 'paid' then 0 else -amount end from fee_ledger
               where debit = 'charged') as both_sides
@@ -180,6 +180,15 @@ async fn charged_is_what_the_rows_say(app: &TestApp) {
     .await
     .unwrap();
     assert!(twice.is_empty(), "P26: settled twice: {twice:?}");
+    let paid: Vec<(String,)> = sqlx::query_as(
+        "select settlement_id from fee_ledger l
+          where settlement_id is not null and not exists (select from fee_ledger r where r.reverses = l.id)
+          group by provider, settlement_id, currency having count(*) > 1",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert!(paid.is_empty(), "P26: paid twice: {paid:?}");
 }
 
 /// P11: each report that had its effects, and each case of reconciliation, is told once.

@@ -133,7 +133,7 @@ impl<'a> Statement<'a> {
 
     fn entry(&self, xml: &mut Xml, at: usize, entry: &Entry, (id, day): (&str, NaiveDate)) -> usize {
         let (amount, way) = amount(entry.amount, self.currency);
-        let line = xml.line(&format!("<Ntry><NtryRef>{id}/{at}</NtryRef>{amount}{way}<Sts><Cd>BOOK</Cd></Sts>"));
+        xml.line(&format!("<Ntry><NtryRef>{id}/{at}</NtryRef>{amount}{way}<Sts><Cd>BOOK</Cd></Sts>"));
         xml.line(&format!("<BookgDt><Dt>{day}</Dt></BookgDt><ValDt><Dt>{day}</Dt></ValDt>"));
         let details = match (&entry.settlement, at % 3) {
             (None, _) => "<RmtInf><Ustrd>Rent of the office &amp; garage</Ustrd></RmtInf>".to_owned(),
@@ -141,8 +141,8 @@ impl<'a> Statement<'a> {
             (Some(id), 1) => format!("<RmtInf><Strd><CdtrRefInf><Ref>{id}</Ref></CdtrRefInf></Strd></RmtInf>"),
             (Some(id), _) => format!("<RmtInf><Ustrd>NexusBank fees, settlement {id}</Ustrd></RmtInf>"),
         };
-        xml.line(&format!("<NtryDtls><TxDtls>{details}</TxDtls></NtryDtls></Ntry>"));
-        line
+        // A reader knows an entry by the line of its details.
+        xml.line(&format!("<NtryDtls><TxDtls>{details}</TxDtls></NtryDtls></Ntry>"))
     }
 }
 

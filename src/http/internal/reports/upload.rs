@@ -69,10 +69,6 @@ pub async fn upload(
     if state.outside.providers.get(&asked.provider).is_none() {
         return Err(ApiError::field("/provider", "must be a configured provider"));
     }
-    if asked.kind == row::Kind::Bank {
-        // Stored and unmatched it would look as if the money had been compared.
-        return Err(ApiError::field("/kind", "must be register or charges: bank statements are not matched yet"));
-    }
     let is_gzip = is_gzip(&headers)?;
     if let Some(report) = asked.supersedes {
         may_be_superseded(&state, report, &asked).await?;

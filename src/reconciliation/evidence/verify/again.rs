@@ -2,13 +2,14 @@
 //!
 //! All three are in the order of the file, so one walk compares them. A row that an erasure overwrote is passed over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::contents::{Contents, Lines};
+use super::keys::Keys;
+use super::statements::Statements;
 use super::{Findings, kinds};
 use crate::domain::StateName;
 use crate::reconciliation::classify::Class;
@@ -25,7 +26,7 @@ const CONFLICT: &str = "same_key_other_content";
 pub struct Rows {
     pub read: u64,
     pub redacted: u64,
-    /// The lines of usable rows, ascending.
+    /// The lines of usable rows, and of bank statements; ascending.
     pub lines: Vec<u64>,
     /// The openings that rows name, sorted.
     pub openings: Vec<Uuid>,
@@ -40,7 +41,9 @@ pub fn check(contents: &Contents, report: &ReportFacts, findings: &mut Findings<
         rows: contents.lines(lines::ROWS, findings),
         errors: contents.lines(lines::ERRORS, findings),
         redactions: redactions(contents, findings)?,
-        keys: HashMap::new(),
+        keys: Keys::default(),
+        statements: Statements::default(),
+        n: 0,
         counts: BTreeMap::new(),
         other_errors: false,
         lost: 0,
@@ -48,8 +51,10 @@ pub fn check(contents: &Contents, report: &ReportFacts, findings: &mut Findings<
     };
     walk.all(contents, findings)?;
     walk.rest(findings)?;
-    walk.conflicts(findings);
+    walk.keys.conflicts(findings);
     walk.counts(findings);
+    walk.done.lines.extend(&walk.statements.lines);
+    walk.done.lines.sort_unstable();
     walk.done.openings.sort_unstable();
     walk.done.openings.dedup();
     walk.done.held.sort_unstable();
@@ -58,22 +63,13 @@ pub fn check(contents: &Contents, report: &ReportFacts, findings: &mut Findings<
 }
 
 /// Lengths by first byte.
-fn redactions(contents: &Contents, findings: &mut Findings<'_>) -> io::Result<HashMap<u64, u64>> {
+fn redactions(contents: &Contents, findings: &mut Findings<'_>) -> io::Result<BTreeMap<u64, u64>> {
     let mut lines: Lines<'_, Redaction> = contents.lines(lines::REDACTIONS, findings);
-    let mut redactions = HashMap::new();
+    let mut redactions = BTreeMap::new();
     while let Some((_, it)) = lines.next(findings)? {
         redactions.insert(it.byte, it.length);
     }
     Ok(redactions)
-}
-
-/// What the rows of one key say about each other.
-struct Key {
-    digest: [u8; 8],
-    has_another: bool,
-    /// A line of `rows.jsonl` that is classified as a conflict, and one that is not.
-    conflicting: Option<u64>,
-    other: Option<u64>,
 }
 
 struct Walk<'a> {
@@ -82,8 +78,11 @@ struct Walk<'a> {
     file: &'static str,
     rows: Lines<'a, RowLine>,
     errors: Lines<'a, ErrorLine>,
-    redactions: HashMap<u64, u64>,
-    keys: HashMap<[u8; 16], Key>,
+    redactions: BTreeMap<u64, u64>,
+    keys: Keys,
+    statements: Statements,
+    /// Usable rows so far.
+    n: u64,
     counts: BTreeMap<String, u64>,
     /// Errors outside of what was overwritten.
     other_errors: bool,
@@ -118,15 +117,19 @@ impl Walk<'_> {
         };
         for item in reading {
             match item? {
-                Item::Row(row) if self.redactions.contains_key(&row.byte) => {
+                Item::Row(row) if self.is_overwritten(row.byte) => {
                     self.overwritten(row.byte, false, findings)?;
                 }
-                Item::Error(error) if self.redactions.contains_key(&error.byte) => {
+                Item::Error(error) if self.is_overwritten(error.byte) => {
                     self.overwritten(error.byte, error.is_row, findings)?;
                 }
                 Item::Row(row) => self.row(&row, findings)?,
                 Item::Error(error) => self.error(&error, findings)?,
-                Item::Statement(_) => {}
+                // Overwritten entries add up to nothing.
+                Item::Statement(it) => {
+                    let is_complete = self.report.complete && self.redactions.is_empty();
+                    self.statements.end(&it, is_complete, findings);
+                }
                 Item::End(ending) => self.end(&ending, findings),
             }
         }
@@ -164,7 +167,17 @@ impl Walk<'_> {
         Ok(profiles)
     }
 
+    /// Whether a byte lies in what an erasure overwrote.
+    fn is_overwritten(&self, byte: u64) -> bool {
+        let last = self.redactions.range(..=byte).next_back();
+        last.is_some_and(|(from, length)| byte - from < *length)
+    }
+
     fn failed(&mut self, why: &str, findings: &mut Findings<'_>) {
+        // Overwritten pieces of a file that was not read to its end may hold its beginning.
+        if self.is_partial() && !self.redactions.is_empty() {
+            return;
+        }
         if self.report.state == "failed" && self.report.error.as_deref() != Some(why) {
             findings.of(self.file, format!("fails with: {why}; data/report.json says another reason"));
         } else if self.report.state != "failed" {
@@ -205,13 +218,12 @@ impl Walk<'_> {
 
     /// Compares class and rule; what is wrong with them.
     fn classified(&self, row: &Row, found: &RowLine) -> Option<String> {
-        let judged = match kinds::judge(row, &found.ours, self.report) {
+        let judged = match kinds::judge(row, &found.row_key, &found.ours, self.report) {
             Ok(judged) => judged,
             Err(why) => return Some(why),
         };
-        // Only its statement and the settlements know the class of a bank entry: it is read again, and not classified.
-        if found.kind == Kind::Bank && judged.is_none() {
-            return None;
+        if let (Row::Bank(row), None) = (row, judged) {
+            return self.statements.unjudged(row, found, self.is_partial());
         }
         let (class, rule) = (found.class.as_str(), found.rule.as_str());
         let same_content = |it: &lines::Earlier| it.digest == found.digest;
@@ -219,10 +231,10 @@ impl Walk<'_> {
         let is_it = |expected: Class| judged.is_some_and(|it| it == (expected, rule_of(rule, it.1)));
         let fits = match class {
             "CONFLICTING_ROWS" => rule == CONFLICT,
-            "REPEATED" if rule == "same_row_of_this_file" => self.stood_before(found),
+            "REPEATED" if rule == "same_row_of_this_file" => self.keys.have(found),
             "REPEATED" => judged.is_none_or(|it| it.1 == rule) && earlier.any(same_content),
             "REVISED" if rule == "a_newer_version_counts" => earlier.any(|it| !same_content(it)),
-            "REVISED" => is_it(Class::Matched) && earlier.any(|it| !same_content(it)),
+            "REVISED" => is_it(Class::Matched) && (self.statements.have(found) || earlier.any(|it| !same_content(it))),
             _ if rule == "judged_with_the_file" => self.is_partial(),
             _ => class.parse().is_ok_and(is_it),
         };
@@ -233,26 +245,17 @@ impl Walk<'_> {
         Some(format!("is {class} by {rule}; the enclosed values come to {comes_to}"))
     }
 
-    /// Whether an equal row of the same key stood before it in the file.
-    fn stood_before(&self, found: &RowLine) -> bool {
-        self.keys.get(&short(&found.row_key)).is_some_and(|it| it.digest == digest(found))
-    }
-
     fn count(&mut self, line: u64, found: RowLine, findings: &mut Findings<'_>) {
-        let n = self.done.lines.len() as u64 + 1;
-        if found.n != n {
-            findings.at(lines::ROWS, line, format!("has the number {}; expected {n}", found.n));
+        self.n += 1;
+        if found.n != self.n {
+            findings.at(lines::ROWS, line, format!("has the number {}; expected {}", found.n, self.n));
         }
         self.done.lines.push(found.line);
         self.done.openings.extend(found.opening_id);
         self.done.held.extend(kinds::held(&found.ours));
-        let is_conflicting = found.class == Class::ConflictingRows.as_str();
-        if matches!(found.kind, Kind::Register | Kind::Charges) {
-            let new = digest(&found);
-            let key = self.keys.entry(short(&found.row_key));
-            let key = key.or_insert(Key { digest: new, has_another: false, conflicting: None, other: None });
-            key.has_another |= key.digest != new;
-            if is_conflicting { key.conflicting = Some(line) } else { key.other = Some(line) }
+        match found.kind {
+            Kind::Register | Kind::Charges => self.keys.row(line, &found),
+            Kind::Bank => self.statements.row(line, &found),
         }
         *self.counts.entry(found.class).or_default() += 1;
     }
@@ -270,7 +273,8 @@ impl Walk<'_> {
         };
         self.lost += u64::from(is_bad_now);
         self.done.redacted += 1;
-        if !found.redacted || self.redactions.get(&byte) != Some(&found.length) {
+        let is_listed = self.redactions.get(&byte) == Some(&found.length) || self.is_partial();
+        if !found.redacted || !is_listed {
             findings.at(lines::ROWS, line, "is not said to be overwritten as data/redactions.jsonl says");
         }
         self.count(line, found, findings);
@@ -280,11 +284,10 @@ impl Walk<'_> {
     /// Rows that stand before a place and that the file does not have.
     fn pass_over_rows(&mut self, byte: u64, findings: &mut Findings<'_>) -> io::Result<()> {
         while let Some((line, row)) = self.rows.next_if(|it| it.byte < byte, findings)? {
-            findings.at(
-                lines::ROWS,
-                line,
-                format!("is a row at byte {}, where the provider's file has none", row.byte),
-            );
+            if !(row.redacted && self.is_overwritten(row.byte)) {
+                let what = format!("is a row at byte {}, where the provider's file has none", row.byte);
+                findings.at(lines::ROWS, line, what);
+            }
             self.count(line, row, findings);
         }
         Ok(())
@@ -325,7 +328,9 @@ impl Walk<'_> {
         let sums = |it: &[crate::reconciliation::normalise::Sum]| {
             it.iter().map(|it| format!("{} {}", it.amount, it.currency)).collect::<Vec<_>>().join(", ")
         };
-        compare("the sums", sums(&report.sums), sums(&ending.sums));
+        if self.lost == 0 {
+            compare("the sums", sums(&report.sums), sums(&ending.sums));
+        }
         // A row that is overwritten is a bad row now, which alone makes no file incomplete.
         let complete = if self.lost == 0 { ending.is_complete() } else { report.complete && !self.other_errors };
         compare("complete:", report.complete.to_string(), complete.to_string());
@@ -334,31 +339,14 @@ impl Walk<'_> {
     fn rest(&mut self, findings: &mut Findings<'_>) -> io::Result<()> {
         self.pass_over_rows(u64::MAX, findings)?;
         while let Some((line, error)) = self.errors.next(findings)? {
+            if self.is_overwritten(error.byte) {
+                continue;
+            }
             let what =
                 format!("is the error {} at byte {}, which the provider's file does not have", error.code, error.byte);
             findings.at(lines::ERRORS, line, what);
         }
         Ok(())
-    }
-
-    /// Rows of one key with different contents are conflicts, all of them, and no others.
-    fn conflicts(&self, findings: &mut Findings<'_>) {
-        let mut wrong: Vec<(u64, &str)> = Vec::new();
-        for key in self.keys.values() {
-            match (key.has_another, key.conflicting, key.other) {
-                (true, _, Some(line)) => {
-                    wrong.push((line, "is not CONFLICTING_ROWS, and its key stands in the file with other content"));
-                }
-                (false, Some(line), _) => {
-                    wrong.push((line, "is CONFLICTING_ROWS, and its key stands in the file with one content"));
-                }
-                _ => {}
-            }
-        }
-        wrong.sort_unstable();
-        for (line, what) in wrong {
-            findings.at(lines::ROWS, line, what);
-        }
     }
 
     /// Counts per class. What is absent is no row.
@@ -367,7 +355,15 @@ impl Walk<'_> {
         let said = self.report.counts.as_object().into_iter().flatten().filter(|(name, _)| is_class(name));
         let said: BTreeMap<String, u64> =
             said.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or_default())).collect();
-        if said != self.counts {
+        // A statement that does not count is counted where no row of it is.
+        let (none, is_partial) = (0, self.is_partial());
+        let classes: BTreeSet<&String> = said.keys().chain(self.counts.keys()).collect();
+        let fits = |name: &&String| {
+            let (said, rows) = (said.get(*name).unwrap_or(&none), self.counts.get(*name).unwrap_or(&none));
+            let may = |more| name.parse().is_ok_and(|it| self.statements.may_count(it, more, is_partial));
+            said.checked_sub(*rows).is_some_and(may)
+        };
+        if !classes.iter().all(fits) {
             findings.of(lines::REPORT, format!("counts {said:?}; the rows are {:?}", self.counts));
         }
     }
@@ -376,14 +372,4 @@ impl Walk<'_> {
 /// The rule with the life time of the code's own.
 fn rule_of(found: &str, judged: &'static str) -> &'static str {
     if found == judged { judged } else { "" }
-}
-
-fn short(key: &str) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-    *digest.first_chunk::<16>().unwrap_or(&[0; 16])
-}
-
-fn digest(row: &RowLine) -> [u8; 8] {
-    let digest: [u8; 32] = Sha256::digest(row.digest.as_bytes()).into();
-    *digest.first_chunk::<8>().unwrap_or(&[0; 8])
 }

@@ -1,6 +1,6 @@
 //! What follows from the ledger's lines: the balances, and that each line of the provider is booked for exactly its amount.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufReader, Read};
 
 use rust_decimal::Decimal;
@@ -10,8 +10,9 @@ use super::Findings;
 use super::contents::{Contents, Lines};
 use crate::domain::fee::Account;
 use crate::reconciliation::classify::charges::Booking;
-use crate::reconciliation::evidence::lines::{self, ChargeLineLine, LedgerLine, ReportFacts};
+use crate::reconciliation::evidence::lines::{self, ChargeLineLine, LedgerLine, ReportFacts, RowLine};
 use crate::reconciliation::evidence::{bag, derived};
+use crate::reconciliation::normalise::row::Kind;
 
 /// A movement of the ledger, as far as bookings speak of it.
 struct Moved {
@@ -26,7 +27,32 @@ pub fn check(contents: &Contents, report: &ReportFacts, findings: &mut Findings<
     derived_again(contents, lines::LEDGER, lines::BALANCES, derived::balances, findings)?;
     price_lists(contents, findings);
     let moved = ledger(contents, report, findings)?;
-    charge_lines(contents, &moved, findings)
+    charge_lines(contents, &moved, findings)?;
+    if report.kind == Kind::Bank { payments(contents, report, findings) } else { Ok(()) }
+}
+
+/// Each payment is the amount of a row that its line has. A file may have all rows in one line.
+fn payments(contents: &Contents, report: &ReportFacts, findings: &mut Findings<'_>) -> io::Result<()> {
+    let mut paid: BTreeMap<(u64, Decimal, String), u64> = BTreeMap::new();
+    let mut ledger: Lines<'_, LedgerLine> = contents.lines(lines::LEDGER, findings);
+    while let Some((n, it)) = ledger.next(findings)? {
+        let amount = if it.credit == Account::Paid.as_str() { it.amount } else { -it.amount };
+        let is_payment = it.report_id == Some(report.id) && it.cause.starts_with("payment:");
+        if let Some(line) = it.line.filter(|_| is_payment) {
+            paid.entry((line, amount.normalize(), it.currency)).or_insert(n);
+        }
+    }
+    let mut rows: Lines<'_, RowLine> = contents.lines(lines::ROWS, findings);
+    while let Some((_, it)) = rows.next(findings)? {
+        let amount: Option<Decimal> = it.theirs["amount"].as_str().and_then(|it| it.parse().ok());
+        let currency = it.theirs["currency"].as_str().unwrap_or_default();
+        paid.remove(&(it.line, amount.unwrap_or_default().normalize(), currency.to_owned()));
+    }
+    for ((line, amount, currency), n) in paid {
+        let what = format!("pays {amount} {currency}, which no row in line {line} of the provider's file says");
+        findings.at(lines::LEDGER, n, what);
+    }
+    Ok(())
 }
 
 /// Makes a file again from another, and names the first line that differs.

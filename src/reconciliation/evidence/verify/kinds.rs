@@ -6,9 +6,9 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::domain::StateName;
-use crate::reconciliation::classify::{self, Class, charges, register};
+use crate::reconciliation::classify::{self, Class, bank, charges, register};
 use crate::reconciliation::evidence::lines::ReportFacts;
-use crate::reconciliation::normalise::row::{ChargeRow, Kind, RegisterRow, Row};
+use crate::reconciliation::normalise::row::{BankRow, ChargeRow, Kind, RegisterRow, Row};
 
 /// Class and rule.
 pub type Judgement = (Class, &'static str);
@@ -23,7 +23,8 @@ pub fn canonical(row: &Row) -> (Value, String) {
     match row {
         Row::Register(row) => of(row),
         Row::Charge(row) => of(row),
-        Row::Bank(row) => of(row),
+        // Whichever statement says it.
+        Row::Bank(row) => (of(row).0, of(&row.entry()).1),
     }
 }
 
@@ -36,16 +37,16 @@ pub const fn kind(row: &Row) -> Kind {
     }
 }
 
-/// What the row comes to. None: it was not classified by values of ours.
+/// What the row with this key comes to. None: it was not classified by values of ours.
 ///
 /// # Errors
 /// If the values are not those of the row's kind, or of another row.
-pub fn judge(row: &Row, ours: &Value, report: &ReportFacts) -> Result<Option<Judgement>, String> {
+pub fn judge(row: &Row, key: &str, ours: &Value, report: &ReportFacts) -> Result<Option<Judgement>, String> {
     match row {
         _ if ours.is_null() => Ok(None),
         Row::Register(row) => register(row, ours, report).map(Some),
         Row::Charge(row) => charge(row, ours).map(Some),
-        Row::Bank(_) => Ok(None),
+        Row::Bank(row) => entry(row, key, ours).map(Some),
     }
 }
 
@@ -76,6 +77,22 @@ fn charge(row: &ChargeRow, ours: &Value) -> Result<Judgement, String> {
         return Err("its basis is of another row".to_owned());
     }
     basis.judge().map(|it| (it.class, it.rule)).ok_or_else(|| "its basis has no row".to_owned())
+}
+
+/// An entry beside the settlement that it names. Other reports may add texts to it, and none of its amounts.
+fn entry(row: &BankRow, key: &str, ours: &Value) -> Result<Judgement, String> {
+    let basis: bank::Basis = read(ours)?;
+    let says = |it: &&bank::Entry| {
+        (it.amount, &it.currency, it.booked_on) == (row.amount, &row.currency, row.booked_on)
+            && it.names.contains(&basis.settlement.id)
+    };
+    let own = basis.entries.iter().filter(|it| it.key == key && basis.key == key).find(says);
+    let own = own.ok_or("its basis is of another row")?;
+    let candidates = own.names.iter().map(String::as_str).chain(bank::names::formed(&row.references)).collect();
+    if bank::names::named(&row.references, &candidates).is_empty() {
+        return Err("its basis is of a settlement, and its texts name none".to_owned());
+    }
+    basis.judge().map(|it| (it.class, it.rule)).ok_or_else(|| "its basis has no entry that counts".to_owned())
 }
 
 fn read<T: serde::de::DeserializeOwned>(ours: &Value) -> Result<T, String> {

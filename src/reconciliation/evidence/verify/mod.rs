@@ -4,7 +4,9 @@
 //! structure.rs  the zip, the bag, checksums and signature
 //! contents.rs   reads the files of the payload line by line
 //! again.rs      reads the provider's file again beside rows.jsonl and errors.jsonl
+//! keys.rs       rows with the same key
 //! kinds.rs      classifies a row again, per kind of report
+//! statements.rs the statements of a bank file, and the rows that they leave out
 //! books.rs      what follows from ledger.jsonl, charge-lines.jsonl and the price lists
 //! trail.rs      mismatches and their steps, openings and their histories
 //! ```
@@ -15,7 +17,9 @@
 mod again;
 mod books;
 mod contents;
+mod keys;
 mod kinds;
+mod statements;
 mod structure;
 mod trail;
 

@@ -33,6 +33,7 @@ pub struct Transaction {
     pub amount: Decimal,
     pub references: Vec<String>,
     pub servicer_reference: Option<String>,
+    pub end_to_end_id: Option<String>,
 }
 
 /// An entry that is being read.
@@ -74,6 +75,7 @@ struct Detail {
     charges: Charges,
     references: Vec<String>,
     servicer_reference: Option<String>,
+    end_to_end_id: Option<String>,
     problem: Option<Problem>,
 }
 
@@ -172,10 +174,11 @@ impl Entry {
         let own = detail.amounts.into_iter().flatten().find(is_ours);
         let (has_own, instructed) = (own.is_some(), detail.instructed.filter(is_ours));
         self.charged += detail.charges.total;
-        let (place, references, servicer_reference) = (detail.place, detail.references, detail.servicer_reference);
+        let Detail { place, references, servicer_reference, end_to_end_id, .. } = detail;
+        let transaction = Transaction { place, servicer_reference, end_to_end_id, ..Transaction::default() };
         if let Some(money) = own.or(instructed) {
             let amount = signed(money.amount, is_credit);
-            let transaction = Transaction { place, amount, references, servicer_reference };
+            let transaction = Transaction { amount, references, ..transaction };
             if self.details == 1 && !has_own {
                 self.first = Some(transaction);
                 return None;
@@ -183,7 +186,7 @@ impl Entry {
             self.itemised += amount;
             return Some(Ok(transaction));
         }
-        let rest = self.rest.get_or_insert_with(|| Transaction { place, servicer_reference, ..Transaction::default() });
+        let rest = self.rest.get_or_insert(transaction);
         let room = MAX_REFERENCES.saturating_sub(rest.references.len());
         rest.references.extend(references.into_iter().take(room));
         None
@@ -205,7 +208,8 @@ impl Entry {
         let amount = self.amount()?;
         if self.details == 0 {
             let servicer_reference = self.servicer_reference.clone();
-            return Some(Transaction { place: self.place, amount, references: Vec::new(), servicer_reference });
+            let (references, end_to_end_id) = (Vec::new(), None);
+            return Some(Transaction { place: self.place, amount, references, servicer_reference, end_to_end_id });
         }
         let rest = self.first.take().or(self.rest.take())?;
         let left = amount - self.itemised;
@@ -233,7 +237,13 @@ impl Detail {
             "CdtDbtInd" => self.is_credit = Some(direction(text)?),
             "Refs/AcctSvcrRef" => self.servicer_reference = Some(sanitize(text)),
             "Refs/EndToEndId" | "RmtInf/Ustrd" | "RmtInf/Strd/CdtrRefInf/Ref" => {
-                if !text.is_empty() && text != "NOTPROVIDED" && self.references.len() < MAX_REFERENCES {
+                if text.is_empty() || text == "NOTPROVIDED" {
+                    return Ok(());
+                }
+                if path == "Refs/EndToEndId" {
+                    self.end_to_end_id = Some(sanitize(text));
+                }
+                if self.references.len() < MAX_REFERENCES {
                     self.references.push(sanitize(text));
                 }
             }

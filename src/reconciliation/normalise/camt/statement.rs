@@ -3,12 +3,12 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveDateTime};
 use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 
 use super::entry::{Money, Place, direction, money, signed};
-use crate::domain::bank::mask;
+use crate::domain::bank::{compact, mask};
 use crate::outbound::json::sanitize;
 use crate::reconciliation::normalise::date;
 use crate::reconciliation::normalise::error::{Code, Problem};
@@ -26,7 +26,9 @@ const MAX_ACCOUNTS: usize = 10_000;
 pub struct Builder {
     place: Place,
     number_in_file: u64,
+    is_notification: bool,
     pub id: String,
+    made_at: Option<NaiveDateTime>,
     account: String,
     account_currency: String,
     /// Made when the first row needs it.
@@ -66,8 +68,8 @@ struct Last {
 pub struct Accounts(HashMap<String, Last>);
 
 impl Builder {
-    pub fn new(place: Place, number_in_file: u64) -> Self {
-        Self { place, number_in_file, ..Self::default() }
+    pub fn new(place: Place, number_in_file: u64, is_notification: bool) -> Self {
+        Self { place, number_in_file, is_notification, ..Self::default() }
     }
 
     pub const fn number_in_file(&self) -> u64 {
@@ -76,6 +78,10 @@ impl Builder {
 
     pub fn account(&self) -> String {
         mask(&self.account)
+    }
+
+    pub fn account_number(&self) -> String {
+        compact(&self.account)
     }
 
     /// Tells accounts apart without their number.
@@ -97,6 +103,7 @@ impl Builder {
             _ => {
                 match path {
                     "Id" => self.id = sanitize(text),
+                    "CreDtTm" => self.made_at = date::local_time(text).ok(),
                     "ElctrncSeqNb" => self.number = number(),
                     "LglSeqNb" => self.legal_number = number(),
                     "StmtPgntn/PgNb" | "NtfctnPgntn/PgNb" => self.page = number(),
@@ -167,6 +174,8 @@ impl Builder {
             id: self.id,
             number,
             page: self.page,
+            is_notification: self.is_notification,
+            made_at: self.made_at,
             opening,
             closing,
             movements: self.movements.list(),
@@ -209,8 +218,8 @@ impl Flaw {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self.aspect {
-            Aspect::Number => Code::StatementGap,
-            Aspect::Entries | Aspect::Details | Aspect::Opening => Code::BalanceMismatch,
+            Aspect::Number | Aspect::Opening => Code::StatementGap,
+            Aspect::Entries | Aspect::Details => Code::BalanceMismatch,
         }
     }
 

@@ -244,7 +244,7 @@ fn a_statement_that_was_cut_off_keeps_its_rows_and_is_not_complete() {
     let whole = document(&statement(1, "0", "-5", &entry("5", "DBIT", "")));
     let cut = &whole[..whole.find("</Stmt>").unwrap()];
     let read = read(cut.as_bytes());
-    assert_eq!((read.rows.len(), read.statements.len(), read.ending.is_complete()), (1, 0, false));
+    assert_eq!((read.rows.len(), read.statements.len(), read.ending.is_complete()), (1, 1, false));
     let codes: Vec<(Code, bool)> = read.errors.iter().map(|it| (it.problem.code, it.is_row)).collect();
     assert_eq!(codes, [(Code::NotWellFormed, false)]);
 }

@@ -1,5 +1,6 @@
 //! The evidence of a report: what is in it, that an auditor can check it without us, and that nothing in it can be changed unnoticed.
 
+mod bank;
 mod charges;
 mod cli;
 mod content;

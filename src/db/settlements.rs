@@ -1,0 +1,230 @@
+//! `settlements`: those that charges or bank entries name, and what is booked as paid.
+//!
+//! Writers hold the provider's lock (`charge_lines::lock`), so that a settlement is judged by one of them at a time.
+
+use rust_decimal::Decimal;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clock::Time;
+
+/// A settlement, and what is booked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settlement {
+    pub settlement_id: String,
+    pub payments: Value,
+    pub ledger: Vec<Uuid>,
+    pub is_open: bool,
+    pub look_at: Option<Time>,
+}
+
+/// A settlement that rows name.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    pub id: &'a str,
+    /// The word by which texts that name it are found.
+    pub word: Option<&'a str>,
+    /// What it asks for, or the entries that name it, may have changed.
+    pub has_changed: bool,
+}
+
+/// Marks settlements that have changed to be judged again, and adds new ones. A new one that only a charge names is judged where a bank
+/// row has its word: other ones have nothing to be judged by. Plan: as of `bank_words::entries`.
+pub async fn mark(connection: &mut PgConnection, provider: &str, settlements: &[Named<'_>]) -> sqlx::Result<()> {
+    if settlements.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = settlements.iter().map(|it| it.id).collect();
+    let words: Vec<Option<&str>> = settlements.iter().map(|it| it.word).collect();
+    let changed: Vec<bool> = settlements.iter().map(|it| it.has_changed).collect();
+    sqlx::query!(
+        r#"-- settlements::mark
+        insert into settlements as s (provider, settlement_id, word, is_stale)
+        select $1, n.id, n.word,
+               n.has_changed or exists (select from bank_words w where w.provider = $1 and w.word = n.word offset 0)
+          from unnest($2::text[], $3::text[], $4::boolean[]) as n(id, word, has_changed)
+         order by n.id
+        on conflict (provider, settlement_id) do update set is_stale = true where excluded.is_stale and not s.is_stale"#,
+        provider,
+        &ids as &[&str],
+        &words as &[Option<&str>],
+        &changed,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Marks the settlements that some rows of a bank report may name.
+pub async fn mark_named(
+    connection: &mut PgConnection,
+    provider: &str,
+    report: Uuid,
+    (after, until): (i64, i64),
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- settlements::mark_named
+        update settlements s set is_stale = true
+          from (select distinct word from bank_words where report_id = $2 and n > $3 and n <= $4) as named
+         where s.provider = $1 and s.word = named.word and not s.is_stale"#,
+        provider,
+        report,
+        after,
+        until,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Marks the settlements that are still to be paid: a complete bank report says that they are not.
+pub async fn mark_open(connection: &mut PgConnection, provider: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- settlements::mark_open
+        update settlements set is_stale = true where provider = $1 and is_open and not is_stale"#,
+        provider,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The words of some rows of a bank report in the form of a settlement's id, each once.
+pub async fn formed(
+    connection: &mut PgConnection,
+    report: Uuid,
+    (after, until): (i64, i64),
+    form: &str,
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"-- settlements::formed
+        select distinct word from bank_words where report_id = $1 and n > $2 and n <= $3 and starts_with(word, $4)"#,
+        report,
+        after,
+        until,
+        form,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Of the settlements that are known those with these words. Plan: as of `bank_words::entries`.
+pub async fn of_words(connection: &mut PgConnection, provider: &str, words: &[String]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"-- settlements::of_words
+        select s.settlement_id
+          from unnest($2::text[]) as asked(word)
+         cross join lateral (select * from settlements s
+                              where s.provider = $1 and s.word = asked.word
+                             offset 0) as s"#,
+        provider,
+        words,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The next settlements to be judged.
+pub async fn due(connection: &mut PgConnection, provider: &str, now: Time, limit: i64) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"-- settlements::due
+        select settlement_id from settlements
+         where provider = $1 and (is_stale or look_at <= $2)
+         order by settlement_id
+         limit $3"#,
+        provider,
+        now,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The providers that have settlements to be judged.
+pub async fn providers_due(connection: &mut PgConnection, now: Time) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"-- settlements::providers_due
+        select distinct provider from settlements where is_stale or look_at <= $1"#,
+        now,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+pub async fn get(connection: &mut PgConnection, provider: &str, ids: &[String]) -> sqlx::Result<Vec<Settlement>> {
+    sqlx::query_as!(
+        Settlement,
+        r#"-- settlements::get
+        select s.settlement_id, s.payments, s.ledger, s.is_open, s.look_at
+          from unnest($2::text[]) as asked(settlement_id)
+          join settlements s on s.provider = $1 and s.settlement_id = asked.settlement_id"#,
+        provider,
+        ids,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Writes what settlements came to.
+pub async fn write(connection: &mut PgConnection, provider: &str, all: &[Settlement]) -> sqlx::Result<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = all.iter().map(|it| it.settlement_id.as_str()).collect();
+    let payments: Vec<&Value> = all.iter().map(|it| &it.payments).collect();
+    // Postgres has no arrays of arrays of different lengths.
+    let array = |ids: &[Uuid]| format!("{{{}}}", ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","));
+    let ledgers: Vec<String> = all.iter().map(|it| array(&it.ledger)).collect();
+    let open: Vec<bool> = all.iter().map(|it| it.is_open).collect();
+    let looks: Vec<Option<Time>> = all.iter().map(|it| it.look_at).collect();
+    sqlx::query!(
+        r#"-- settlements::write
+        update settlements s
+           set payments = n.payments, ledger = n.ledger::uuid[], is_open = n.is_open, look_at = n.look_at, is_stale = false
+          from unnest($2::text[], $3::jsonb[], $4::text[], $5::boolean[], $6::timestamptz[])
+            as n(settlement_id, payments, ledger, is_open, look_at)
+         where s.provider = $1 and s.settlement_id = n.settlement_id"#,
+        provider,
+        &ids as &[&str],
+        &payments as &[&Value],
+        &ledgers,
+        &open,
+        &looks as &[Option<Time>],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A row of a settlement: what it asks for.
+#[derive(Clone, Debug)]
+pub struct Due {
+    pub settlement_id: String,
+    pub currency: String,
+    pub amount: Decimal,
+    /// The day it was booked on, else when its file was received.
+    pub said_at: Time,
+    pub report_id: Uuid,
+    pub line: i64,
+}
+
+/// The rows of settlements among the charges, each in its newest version.
+pub async fn dues(connection: &mut PgConnection, provider: &str, ids: &[String]) -> sqlx::Result<Vec<Due>> {
+    sqlx::query_as!(
+        Due,
+        r#"-- settlements::dues
+        select asked.id as "settlement_id!", c.currency, c.amount, c.report_id, c.line,
+               coalesce((c.content ->> 'booked_on')::date::timestamp at time zone 'UTC', c.received_at) as "said_at!"
+          from unnest($2::text[]) as asked(id)
+         cross join lateral (select * from charge_lines c
+                              where c.provider = $1 and c.settlement_id = asked.id
+                             offset 0) as c
+         where c.line_type = 'settlement'
+         order by asked.id, c.currency, c.line_id"#,
+        provider,
+        ids,
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -1,0 +1,85 @@
+//! Bank: what follows from the entries of bank statements.
+//!
+//! ```text
+//! gather.rs      settlements with what they ask for, and all entries that name them
+//! book.rs        settlements are judged; ledger, mismatches and cases are brought to what the judgement says
+//! statements.rs  the statements of an account are judged together: whose entries count
+//! preview.rs     the classes of rows before anything has an effect
+//! ```
+//!
+//! A judgement depends only on the charges and bank rows that count, so any order, overlap and repetition of files ends in the same
+//! payments and open mismatches. Each step is one transaction under the provider's lock, which charges take too; a crash leaves it
+//! undone, and settlements that must be judged again stay marked.
+
+mod book;
+mod gather;
+mod preview;
+mod statements;
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub use self::preview::{Incoming, Previewed, shown};
+use super::classify::bank::Rules;
+use super::classify::bank::chain::Outcome;
+use super::classify::bank::names;
+use super::normalise::row::BankRow;
+use crate::clock::{Ids, Time};
+use crate::db::settlements::{self, Named};
+use crate::db::{bank_statements, charge_lines};
+
+/// Brings the payments and mismatches of a provider to what its bank statements say.
+#[derive(Clone)]
+pub struct Bank {
+    pub ids: Ids,
+    /// The names of the sinks that are told of cases.
+    pub sinks: Vec<String>,
+    pub provider: String,
+    /// `SETTLEMENT_WINDOW`
+    pub window: TimeDelta,
+    pub now: Time,
+    /// The report that is applied; none: windows are looked at.
+    pub report: Option<Uuid>,
+}
+
+/// What counts: the reports that are applied, and one that is previewed.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub report: Option<Uuid>,
+    /// Outcomes by report and number, where they differ from the stored ones.
+    pub outcomes: HashMap<(Uuid, i64), Outcome>,
+}
+
+impl Bank {
+    async fn rules(&self, connection: &mut PgConnection, seen: &Seen) -> sqlx::Result<Rules> {
+        let has_statements = bank_statements::has_complete(connection, &self.provider, seen.report).await?;
+        Ok(Rules { window: self.window.num_seconds(), now: self.now, has_statements })
+    }
+
+    /// Marks the settlements that rows of a report name, and adds those that only their form tells.
+    pub async fn mark(&self, connection: &mut PgConnection, report: Uuid, rows: (i64, i64)) -> sqlx::Result<()> {
+        charge_lines::lock(connection, &self.provider).await?;
+        let formed = settlements::formed(connection, report, rows, names::FORM).await?;
+        mark(connection, &self.provider, formed.iter().map(|it| (it.as_str(), true))).await?;
+        settlements::mark_named(connection, &self.provider, report, rows).await
+    }
+}
+
+/// Adds settlements that rows name, each with whether it must be judged again: its charges or its entries have changed.
+pub async fn mark<'a>(
+    connection: &mut PgConnection,
+    provider: &str,
+    named: impl Iterator<Item = (&'a str, bool)>,
+) -> sqlx::Result<()> {
+    let named = named.map(|(id, has_changed)| Named { id, word: names::word_of(id), has_changed });
+    settlements::mark(connection, provider, &named.collect::<Vec<_>>()).await
+}
+
+/// The row as it was stored.
+fn row(theirs: &Value) -> Option<BankRow> {
+    serde_json::from_value(theirs.clone()).ok()
+}
