@@ -2,7 +2,7 @@
 
 mod changes;
 mod list;
-mod set;
+pub mod set;
 
 use std::sync::Arc;
 

@@ -100,6 +100,11 @@ impl Browser {
         self.done("/execute/sync", &json!({"script": script, "args": []})).await
     }
 
+    /// What a script hands to its last argument.
+    pub async fn run_to_its_end(&self, script: &str) -> Value {
+        self.done("/execute/async", &json!({"script": script, "args": []})).await
+    }
+
     /// The address of the page.
     pub async fn url(&self) -> String {
         self.run("return location.href").await.as_str().unwrap().to_owned()
