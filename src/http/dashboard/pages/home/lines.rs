@@ -14,7 +14,7 @@ const LINES: [(&str, &str, &str); 10] = [
     ("silent_markets", "Markets without a webhook for an hour", "/providers"),
     ("dead_letters", "Dead letters", "/dead-letters"),
     ("cases", "Open cases", "/cases?status=open"),
-    ("mismatches", "Mismatches that a person decides", "/reports"),
+    ("mismatches", "Mismatches that a person decides", "/mismatches?state=case"),
     ("reports", "Reports that are held or missing", "/reports"),
     ("refused", "Webhooks refused in 24 hours", "/refused"),
     ("unmatched", "Facts that match no opening", "/unmatched"),
@@ -113,7 +113,7 @@ fn mismatches(today: &Today, layout: &Layout) -> Sum {
     let open = &today.mismatches;
     let part = |it: &crate::db::gauges::OpenMismatches| Part {
         label: it.class.clone(),
-        href: layout.url(&format!("/reports?class={}", it.class)),
+        href: layout.url(&format!("/mismatches?state=case&class={}", it.class)),
         shown: capped(it.count),
         since: Some(it.oldest.into()),
     };
