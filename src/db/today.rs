@@ -95,7 +95,7 @@ pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Dea
 }
 
 /// The providers and markets for which an opening has waited since `since`, among the oldest [`MAX_COUNTED`] that have a
-/// timer. A wait ends at its deadline, `wait` after its beginning.
+/// timer. A wait ends at its deadline, `wait` after its beginning. Plan: the anchors are read row by row; a join would read all.
 pub async fn waiting_since(
     connection: &mut PgConnection,
     since: Time,
@@ -107,8 +107,9 @@ pub async fn waiting_since(
         select distinct o.provider, o.market
           from (select opening_id from timers
                  where due_at is not null order by opening_id limit (select $2::bigint)) as oldest
-          join account_openings o on o.id = oldest.opening_id
-         where o.state = 'awaiting_provider' and o.deadline_at <= $1"#,
+         cross join lateral (select provider, market from account_openings
+                              where id = oldest.opening_id and state = 'awaiting_provider' and deadline_at <= $1
+                              limit 1) as o"#,
         deadline,
         MAX_COUNTED,
     )
@@ -186,7 +187,7 @@ pub struct Learnt {
     pub count: i64,
 }
 
-/// The final answers since `since`, at most [`MAX_COUNTED`], by provider and source.
+/// The final answers since `since`, at most [`MAX_COUNTED`], by provider and source. Plan: as of [`waiting_since`].
 pub async fn learnt(connection: &mut PgConnection, since: Time) -> sqlx::Result<Vec<Learnt>> {
     sqlx::query_as!(
         Learnt,
@@ -194,7 +195,7 @@ pub async fn learnt(connection: &mut PgConnection, since: Time) -> sqlx::Result<
         select o.provider as "provider!", h.source as "source!", count(*) as "count!"
           from (select opening_id, source from opening_history
                  where at >= $1 and to_state in ('issuing_card', 'rejected', 'failed') limit (select $2::bigint)) as h
-          join account_openings o on o.id = h.opening_id
+         cross join lateral (select provider from account_openings where id = h.opening_id limit 1) as o
          group by o.provider, h.source
          order by o.provider, h.source"#,
         since,
