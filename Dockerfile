@@ -11,6 +11,7 @@ COPY .sqlx .sqlx
 COPY migrations migrations
 COPY assets assets
 COPY templates templates
+COPY docs docs
 COPY benches benches
 COPY crates crates
 COPY src src

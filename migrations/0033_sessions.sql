@@ -23,3 +23,13 @@ create unique index if not exists one_act_per_form on operator_actions (form_id)
 
 -- The search finds a ticket by its key.
 create index if not exists tickets_by_tracker_key on tickets (tracker_key) where tracker_key is not null;
+
+-- What the first page of the dashboard counts: rows that wait for a person are few among those that were dealt with.
+create index if not exists tickets_open on tickets (id) where status = 'open';
+create index if not exists cases_open on cases (id) where status = 'open';
+-- The final answers of a day, by how they were learnt: one entry for each opening, at the end of the index.
+create index if not exists opening_answers on opening_history (at, source) where to_state in ('issuing_card', 'rejected', 'failed');
+
+-- What people did, filtered by who did it and by what it was.
+create index if not exists operator_actions_of_person on operator_actions (who, id);
+create index if not exists operator_actions_of_kind on operator_actions (action, id);

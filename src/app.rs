@@ -68,13 +68,17 @@ impl Parts {
         if let Err(error) = context.breaker_overrides().read().await {
             tracing::warn!(%error, "breaker overrides could not be read at the start; retrying in the background");
         }
-        let (metrics, backlog) = (state.metrics.clone(), state.ingest.backlog().clone());
+        let shared = work::Shared {
+            backlog: state.ingest.backlog().clone(),
+            metrics: state.metrics.clone(),
+            live: state.live.clone(),
+        };
         let mut listeners = JoinSet::new();
         let outside = Limits { connections: most.public, ..Limits::outside(&settings) };
         let inside = Limits { connections: most.internal, ..Limits::inside(&settings) };
         listeners.spawn(serve(public, public::router(state.clone()), outside, stop_listening.clone()));
         listeners.spawn(serve(internal, internal::router(state), inside, stop_listening.clone()));
-        let workers = work::start(&context, backlog, metrics, &stop_working);
+        let workers = work::start(&context, shared, &stop_working);
         tracing::info!(public = %public_addr, internal = %internal_addr, environment = %settings.environment, "serving");
         Ok(App {
             public_addr,

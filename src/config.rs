@@ -16,7 +16,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-pub use self::dashboard::{DashboardSettings, Mode, REST_PATHS, RawDashboard};
+pub use self::dashboard::{DashboardSettings, Mode, REST_PATHS, RawDashboard, SignInLink};
 pub use self::parse::{Role, Token};
 pub use self::raw::{DEVELOPMENT_API_TOKENS, RawDatabase, RawHistory, RawSettings};
 pub use self::reconciliation::{ProfileFile, RawReconciliation, ReconciliationSettings, profile_files};

@@ -24,13 +24,14 @@
 //! | [`sinks`] | where events go: signed HTTP |
 //! | [`faults`] | injected faults for tests |
 //! | [`app`], [`cli`], [`config`], [`settings`] | wiring and start, subcommands, the settings and how they are read |
-//! | [`clock`], [`shell`], [`telemetry`], [`token_bucket`] | time and ids, what acts share, logs and metrics, rates |
+//! | [`clock`], [`shell`], [`telemetry`], [`token_bucket`], [`csv`] | time and ids, what acts share, logs and metrics, rates, tables |
 pub mod acts;
 pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod csv;
 pub mod db;
 pub mod domain;
 pub mod driver;

@@ -56,4 +56,10 @@ impl Outside {
             Topic::DeliverEvent | Topic::OpenTicket | Topic::CloseTicket => None,
         }
     }
+
+    /// The gate that polls of a provider pass.
+    #[must_use]
+    pub fn poll_gate(&self, provider: &str) -> Gate {
+        self.gates.gate(provider, "lookup")
+    }
 }

@@ -93,6 +93,12 @@ impl WebhookActivity {
         }
     }
 
+    /// The marks that this process knows, those of other replicas with them.
+    #[must_use]
+    pub fn marks(&self) -> Vec<Mark> {
+        self.locked().marks.iter().map(|((provider, market), last)| mark(provider, market, last)).collect()
+    }
+
     /// Sets the gauges as of now. A market without a webhook is as old as its first wait.
     pub fn show(&self, now: Time) {
         let inner = self.locked();

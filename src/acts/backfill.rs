@@ -27,7 +27,7 @@ pub struct BackfillRequest {
 /// # Errors
 /// When the provider has no list, `since` is in the future, or the database is away.
 pub async fn run(acts: &Acts, operator: &Operator, request: BackfillRequest) -> Result<Uuid, ActError> {
-    let action = acts.record(&operator.name(), "backfill_provider", &request.provider, request.reason.clone());
+    let action = acts.record(&operator.name(), "backfill", &request.provider, request.reason.clone());
     let asked = asked(acts, operator, &request, action.at)?;
     let overlap = acts.settings.catch_up_overlap;
     let work = async move |connection: &mut PgConnection| {

@@ -21,6 +21,7 @@ use crate::domain::chain::HistoryKey;
 use crate::driver::Wakers;
 use crate::faults::FaultPoint;
 use crate::http::AppState;
+use crate::http::dashboard::live::Live;
 use crate::inbox::{Bounds, Ingest};
 use crate::outbound::{Client, Gates, PollBudget};
 use crate::provider::nexusbank::NexusBank;
@@ -81,7 +82,7 @@ impl Parts {
             stopping: CancellationToken::new(),
             form: None,
         };
-        let state = AppState { acts, webhook_activity, refused_webhooks, metrics };
+        let state = AppState { acts, webhook_activity, refused_webhooks, metrics, live: Live::default() };
         Ok(Self { state, context, ingest: ingest_task, refused_webhooks: refused_webhooks_task })
     }
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 use crate::domain::Topic;
 use crate::driver::{Schedule, TickError, Worker, drive, every};
+use crate::http::dashboard::live::Live;
 use crate::inbox::{Backlog, InboxWorker};
 use crate::outbox::Relay;
 use crate::reconciliation::Reconciler;
@@ -32,6 +33,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// How often the process counts the backlog, and at most five seconds after a slow count. Facts that come between two counts go
 /// beyond `INBOX_BACKLOG`.
 const COUNT: Duration = Duration::from_secs(1);
+/// How often the process reads what the browsers of its dashboard watch, if there are any.
+const SHOW: Duration = Duration::from_secs(1);
 /// How often the process writes webhook marks and secret uses, and tidies the metrics. The marks that a crash loses are far fewer
 /// than a backfill looks back.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -40,13 +43,16 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// would suffice; more keep timers moving while lookups that began at different times hang.
 const POLLS: usize = 16;
 
+/// What the tasks share with the listeners.
+pub(super) struct Shared {
+    pub backlog: Backlog,
+    pub metrics: PrometheusHandle,
+    pub live: Live,
+}
+
 /// Starts all of them; they end when `stop` is cancelled.
-pub(super) fn start(
-    context: &Context,
-    backlog: Backlog,
-    metrics: PrometheusHandle,
-    stop: &CancellationToken,
-) -> JoinSet<()> {
+pub(super) fn start(context: &Context, shared: Shared, stop: &CancellationToken) -> JoinSet<()> {
+    let Shared { backlog, metrics, live } = shared;
     let mut tasks = JoinSet::new();
     let mut spawn = Spawn { tasks: &mut tasks, context, stop };
     spawn_workers(&mut spawn);
@@ -58,6 +64,10 @@ pub(super) fn start(
     spawn.every(UPKEEP, "webhook_marks", |context| async move { webhook_marks::exchange(&context).await });
     spawn.every(UPKEEP, "secret_uses", |Context { shell, cell, secret_uses, .. }| async move {
         Ok(secret_uses::write(&cell.pool, &secret_uses, &shell.faults).await?)
+    });
+    spawn.every(SHOW, "live", move |context| {
+        let live = live.clone();
+        async move { live.look(&context).await }
     });
     spawn.every(UPKEEP, "metrics", move |_| {
         metrics.run_upkeep();

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use clap::Args;
 use reqwest::Url;
+use secrecy::SecretString;
 
 use crate::domain::text::string_enum;
 use crate::settings::Checker;
@@ -46,6 +47,16 @@ pub struct DashboardSettings {
     pub keeps_cookies: bool,
     pub session_idle: TimeDelta,
     pub session_max: TimeDelta,
+    /// A link that signs in one time. No variable sets it: the demo makes one.
+    pub sign_in_link: Option<SignInLink>,
+}
+
+/// A link that stands for a token.
+#[derive(Clone, Debug)]
+pub struct SignInLink {
+    /// The last segment of its path.
+    pub secret: SecretString,
+    pub token: SecretString,
 }
 
 impl RawDashboard {
@@ -60,7 +71,7 @@ impl RawDashboard {
             check.wrong("DASHBOARD_URL", Some(url), expected);
         }
         let Place { prefix, origin, keeps_cookies } = place.unwrap_or_default();
-        DashboardSettings { mode, prefix, origin, keeps_cookies, session_idle, session_max }
+        DashboardSettings { mode, prefix, origin, keeps_cookies, session_idle, session_max, sign_in_link: None }
     }
 }
 

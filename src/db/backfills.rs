@@ -297,15 +297,15 @@ pub struct Row {
     pub finished_at: Option<Time>,
 }
 
-/// A page of a provider's backfills, newest first.
-pub async fn list(connection: &mut PgConnection, provider: &str, page: Page<Uuid>) -> sqlx::Result<Vec<Row>> {
+/// A page of a provider's backfills, newest first; without a provider those of all.
+pub async fn list(connection: &mut PgConnection, provider: Option<&str>, page: Page<Uuid>) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
         r#"-- backfills::list
         select id, provider, since, cause, who, reason, status, pages, items, new_facts, attempts, last_error,
                next_attempt_at, created_at, finished_at
           from backfills
-         where provider = $1 and id < $2
+         where ($1::text is null or provider = $1) and id < $2
          order by id desc
          limit $3"#,
         provider,

@@ -54,19 +54,30 @@ pub async fn insert(connection: &mut PgConnection, action: &Action) -> sqlx::Res
     Ok(())
 }
 
-pub async fn list(connection: &mut PgConnection, opening: Option<Uuid>, page: Page<Uuid>) -> sqlx::Result<Vec<Action>> {
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub opening: Option<Uuid>,
+    pub who: Option<String>,
+    pub action: Option<String>,
+}
+
+pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Action>> {
     sqlx::query_as!(
         Action,
         r#"-- operator_actions::list
         select id, at, who, action, subject, opening_id, reason, detail, form_id as form
           from operator_actions
          where ($1::uuid is null or opening_id = $1)
+           and ($4::text is null or who = $4)
+           and ($5::text is null or action = $5)
            and id < $2
          order by id desc
          limit $3"#,
-        opening,
+        filter.opening,
         page.after.unwrap_or(Uuid::max()),
         page.limit,
+        filter.who,
+        filter.action,
     )
     .fetch_all(connection)
     .await

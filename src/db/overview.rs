@@ -54,6 +54,8 @@ pub struct Call {
     pub topic: String,
     pub claims: i32,
     pub next_attempt_at: Time,
+    /// Until when a worker makes it. None, or in the past: it waits.
+    pub lease_until: Option<Time>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -117,7 +119,7 @@ pub async fn of(connection: &mut PgConnection, opening: &Opening) -> sqlx::Resul
                          union all
                         (select id, 'outbox', topic, outcome, false from outbox
                           where opening_id = $1 and status = 'dead' limit $4)) as letters) as "letters!: Json<Vec<DeadLetter>>",
-               (select coalesce(jsonb_agg(jsonb_build_object('topic', topic, 'claims', claims,
+               (select coalesce(jsonb_agg(jsonb_build_object('topic', topic, 'claims', claims, 'lease_until', lease_until,
                                                              'next_attempt_at', next_attempt_at) order by id), '[]')
                   from (select * from outbox where opening_id = $1 and status = 'pending' order by id limit $4) as calls)
                    as "calls!: Json<Vec<Call>>",
@@ -143,18 +145,48 @@ pub async fn of(connection: &mut PgConnection, opening: &Opening) -> sqlx::Resul
     .await
 }
 
-/// The calls that wait for each of these openings: `(opening, call)`.
-pub async fn calls(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Call)>> {
+/// The calls of some openings.
+#[derive(Clone, Debug, Default)]
+pub struct Calls {
+    /// Those that wait, with their opening.
+    pub waiting: Vec<(Uuid, Call)>,
+    /// The topics of those that were given up, with their opening.
+    pub given_up: Vec<(Uuid, String)>,
+}
+
+/// The calls of these openings that wait or were given up.
+pub async fn calls(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Result<Calls> {
     let rows = sqlx::query!(
         r#"-- overview::calls
-        select opening_id as "opening_id!", topic, claims, next_attempt_at
+        select opening_id as "opening_id!", topic, claims, next_attempt_at, lease_until, status = 'dead' as "is_dead!"
           from outbox
-         where opening_id = any($1) and status is not distinct from 'pending'
+         where opening_id = any($1) and (status is not distinct from 'pending' or status is not distinct from 'dead')
          order by opening_id, id"#,
         openings,
     )
     .fetch_all(connection)
     .await?;
-    let call = |topic, claims, next_attempt_at| Call { topic, claims, next_attempt_at };
-    Ok(rows.into_iter().map(|it| (it.opening_id, call(it.topic, it.claims, it.next_attempt_at))).collect())
+    let mut calls = Calls::default();
+    for it in rows {
+        if it.is_dead {
+            calls.given_up.push((it.opening_id, it.topic));
+        } else {
+            let (claims, next_attempt_at, lease_until) = (it.claims, it.next_attempt_at, it.lease_until);
+            calls.waiting.push((it.opening_id, Call { topic: it.topic, claims, next_attempt_at, lease_until }));
+        }
+    }
+    Ok(calls)
+}
+
+/// The customers' names of these openings, as far as they are not erased, so that they can be masked in texts.
+pub async fn names(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Result<Vec<(Uuid, String)>> {
+    let rows = sqlx::query!(
+        r#"-- overview::names
+        select id, customer ->> 'name' as "name!" from account_openings
+         where id = any($1) and customer ->> 'name' is not null"#,
+        openings,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|it| (it.id, it.name)).collect())
 }

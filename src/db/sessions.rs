@@ -87,6 +87,26 @@ pub async fn visit(
     .await
 }
 
+/// The live session of a cookie, without making it live longer.
+pub async fn look(
+    connection: &mut PgConnection,
+    cookie_digest: &[u8],
+    oldest: Oldest,
+) -> sqlx::Result<Option<Session>> {
+    sqlx::query_as!(
+        Session,
+        r#"-- sessions::look
+        select id, who, token_binding, created_at, seen_at
+          from sessions
+         where cookie_digest = $1 and ended_at is null and seen_at > $2 and created_at > $3"#,
+        cookie_digest,
+        oldest.seen_at,
+        oldest.created_at,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
 /// Ends a live session of this person. Returns whether it did.
 pub async fn end(connection: &mut PgConnection, id: Uuid, who: &str, now: Time) -> sqlx::Result<bool> {
     let ended = sqlx::query!(

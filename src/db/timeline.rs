@@ -153,19 +153,23 @@ pub async fn list_newest(
     )
 }
 
+/// Our own calls whose last results are read: of all calls of an opening few have results, and the submission's is among them.
+const MAX_RESULTS: i64 = 10;
+
 /// The inbox facts of some items, with their bodies, also from the archive, to show the provider's status word. Long
 /// and erased bodies are left out.
 pub async fn facts(connection: &mut PgConnection, items: &[Item]) -> sqlx::Result<Vec<Pending>> {
-    bodies(connection, items, Uuid::nil(), &[]).await
+    Ok(bodies(connection, items, Uuid::nil(), &[]).await?.into_iter().map(|(fact, _)| fact).collect())
 }
 
-/// The same, and the last fact of each of these sources about the opening.
+/// The same, and the last fact of each of these sources about the opening (of commands the last [`MAX_RESULTS`]), each with
+/// whether it is one of the last: that does not depend on the items.
 pub async fn facts_and_last(
     connection: &mut PgConnection,
     items: &[Item],
     opening: &Opening,
     sources: &[Source],
-) -> sqlx::Result<Vec<Pending>> {
+) -> sqlx::Result<Vec<(Pending, bool)>> {
     bodies(connection, items, opening.id.0, sources).await
 }
 
@@ -174,30 +178,31 @@ async fn bodies(
     items: &[Item],
     opening: Uuid,
     sources: &[Source],
-) -> sqlx::Result<Vec<Pending>> {
+) -> sqlx::Result<Vec<(Pending, bool)>> {
     let ids: Vec<Uuid> =
         items.iter().filter(|it| it.rank == FACT).filter_map(|it| Uuid::try_parse(&it.id).ok()).collect();
     let sources: Vec<&str> = sources.iter().map(|it| it.as_str()).collect();
-    sqlx::query_as!(
-        Pending,
+    let rows = sqlx::query!(
         r#"-- timeline::facts
-        with wanted as (
-            select unnest($1::uuid[]) as id
-             union
+        with last as (
             select last.id
               from unnest($4::text[]) as asked(source)
+             cross join lateral (select case when asked.source = 'command' then $5::bigint else 1 end as n) as most
              cross join lateral (
                  select id
                    from ((select id from inbox
-                           where opening_id = $3 and source = asked.source and archived_at is null order by id desc limit 1)
+                           where opening_id = $3 and source = asked.source and archived_at is null
+                           order by id desc limit most.n)
                           union all
                          (select id from inbox_archive
-                           where opening_id = $3 and source = asked.source order by id desc limit 1)) as either
-                  order by id desc limit 1) as last
+                           where opening_id = $3 and source = asked.source order by id desc limit most.n)) as either
+                  order by id desc limit most.n) as last
+        ), wanted as (
+            select unnest($1::uuid[]) as id union select id from last
         )
         select id as "id!", source as "source!", provider as "provider!", part as "part!", body as "body!",
                headers as "headers!", opening_id, provider_ref, received_at as "received_at!", retry_from as "retry_from!",
-               attempts as "attempts!"
+               attempts as "attempts!", id in (select id from last) as "is_last!"
           from (select id, source, provider, part, body, headers, opening_id, provider_ref, received_at, retry_from, attempts
                   from inbox where id in (select id from wanted)
                  union all
@@ -208,7 +213,25 @@ async fn bodies(
         MAX_BODY,
         opening,
         &sources as &[&str],
+        MAX_RESULTS,
     )
     .fetch_all(connection)
-    .await
+    .await?;
+    let fact = rows.into_iter().map(|it| {
+        let pending = Pending {
+            id: it.id,
+            source: it.source,
+            provider: it.provider,
+            part: it.part,
+            body: it.body,
+            headers: it.headers,
+            opening_id: it.opening_id,
+            provider_ref: it.provider_ref,
+            received_at: it.received_at,
+            retry_from: it.retry_from,
+            attempts: it.attempts,
+        };
+        (pending, it.is_last)
+    });
+    Ok(fact.collect())
 }

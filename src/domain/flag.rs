@@ -55,9 +55,15 @@ impl Rules {
     /// The flow for a new opening.
     #[must_use]
     pub fn flow(&self, id: OpeningId, market: &str, customer_type: CustomerType) -> Flow {
+        let rule = self.effective(market, customer_type);
+        if rule.is_none_or(|rule| rule.is_on(place(id))) { Flow::Async } else { Flow::Sync }
+    }
+
+    /// The rule that decides: the narrowest that matches. None: there is none, and the flag is on.
+    #[must_use]
+    pub fn effective(&self, market: &str, customer_type: CustomerType) -> Option<&Rule> {
         let matching = self.0.iter().filter_map(|rule| Some((rule.scope.narrowness(market, customer_type)?, rule)));
-        let narrowest = matching.max_by_key(|(narrowness, _)| *narrowness).map(|(_, rule)| rule);
-        if narrowest.is_none_or(|rule| rule.is_on(place(id))) { Flow::Async } else { Flow::Sync }
+        matching.max_by_key(|(narrowness, _)| *narrowness).map(|(_, rule)| rule)
     }
 }
 

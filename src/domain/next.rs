@@ -24,10 +24,12 @@ string_enum!(
 pub struct WaitingCall {
     /// The kind of call.
     pub topic: Topic,
-    /// The number of the next attempt, from 1.
+    /// The number of the attempt that is under way, else of the next one, from 1.
     pub attempt: i32,
-    /// When it is due.
+    /// When it is due; when it is repeated, if the attempt under way brings nothing.
     pub due_at: Time,
+    /// A worker makes it now.
+    pub is_under_way: bool,
     /// Its breaker refuses calls now.
     pub is_held: bool,
 }
@@ -39,6 +41,8 @@ pub struct Work {
     pub calls: Vec<WaitingCall>,
     /// A call of its state was given up: its dead letter waits for an operator.
     pub is_given_up: bool,
+    /// The breaker of the provider's polls refuses calls now.
+    pub are_polls_held: bool,
 }
 
 /// Why nothing happens by itself.
@@ -63,6 +67,8 @@ pub enum Coming {
         number: i32,
         /// Without a final answer to it, people are told.
         is_last: bool,
+        /// Its breaker refuses calls now.
+        is_held: bool,
     },
     /// People are told, unless the opening has moved on by then.
     Deadline {
@@ -102,8 +108,8 @@ impl Coming {
 #[must_use]
 pub fn next(opening: &Opening, work: &Work) -> Vec<Coming> {
     let mut coming = match opening.state {
-        State::AwaitingProvider(_) => waiting(opening),
-        State::Escalated(_) => poll(opening).into_iter().collect(),
+        State::AwaitingProvider(_) => waiting(opening, work),
+        State::Escalated(_) => poll(opening, work).into_iter().collect(),
         State::CreatingProfile | State::RequestingAccount { .. } | State::IssuingCard(_) => working(opening, work),
         State::Completed(..) | State::Rejected(_) | State::Failed(_) | State::Erased(_) => {
             vec![Coming::Nothing(Still::Ended)]
@@ -116,14 +122,14 @@ pub fn next(opening: &Opening, work: &Work) -> Vec<Coming> {
     coming
 }
 
-fn waiting(opening: &Opening) -> Vec<Coming> {
-    poll(opening).into_iter().chain([Coming::Deadline { at: opening.deadline_at }]).collect()
+fn waiting(opening: &Opening, work: &Work) -> Vec<Coming> {
+    poll(opening, work).into_iter().chain([Coming::Deadline { at: opening.deadline_at }]).collect()
 }
 
-fn poll(opening: &Opening) -> Option<Coming> {
+fn poll(opening: &Opening, work: &Work) -> Option<Coming> {
     let number = opening.polls.saturating_sub(opening.polls_before_wait).saturating_add(1);
     let is_last = |at| matches!(opening.state, State::AwaitingProvider(_)) && at >= opening.deadline_at;
-    opening.due_at.map(|at| Coming::Poll { at, number, is_last: is_last(at) })
+    opening.due_at.map(|at| Coming::Poll { at, number, is_last: is_last(at), is_held: work.are_polls_held })
 }
 
 /// A step of the service's own. Its ticket is opened once: by its deadline, or when its call is given up.

@@ -28,6 +28,7 @@ pub fn to_colleague(opening: &Opening, coming: &[Coming]) -> String {
         return "It is our turn: a call was given up, and its dead letter waits for an operator.".to_owned();
     }
     let is_held = coming.iter().any(|it| matches!(it, Coming::Call(call) if call.is_held));
+    let are_polls_held = coming.iter().any(|it| matches!(it, Coming::Poll { is_held: true, .. }));
     match &opening.state {
         _ if is_held => "It waits for another system that does not answer: its breaker is open.".to_owned(),
         State::CreatingProfile => "It is the profile service's turn.".to_owned(),
@@ -37,6 +38,9 @@ pub fn to_colleague(opening: &Opening, coming: &[Coming]) -> String {
             )
         }
         State::RequestingAccount { .. } => format!("We are asking {provider} to open the account."),
+        State::AwaitingProvider(_) if are_polls_held => {
+            format!("It is {provider}'s turn, and inside its time; it cannot be asked now: its breaker is open.")
+        }
         State::AwaitingProvider(_) => format!("It is {provider}'s turn, and inside its time."),
         State::Escalated(_) => {
             format!("{provider} did not answer in time: a ticket is open, and a late answer still counts.")

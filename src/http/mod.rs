@@ -19,6 +19,7 @@ use std::ops::Deref;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgConnection;
 
+use self::dashboard::live::Live;
 use self::problem::ApiError;
 use crate::acts::Acts;
 use crate::db;
@@ -34,6 +35,8 @@ pub struct AppState {
     /// Stores refused webhooks.
     pub refused_webhooks: RefusedWebhooks,
     pub metrics: PrometheusHandle,
+    /// What browsers watch on this replica.
+    pub live: Live,
 }
 
 impl Deref for AppState {

@@ -37,6 +37,8 @@ pub struct Learnt {
     pub source: Source,
     pub at: Time,
     pub fact: Fact,
+    /// One of the last facts of its source about the opening.
+    pub is_last: bool,
 }
 
 /// A page of the timeline, newest first, with each fact's status word or failure; and its facts, with the last of each source.
@@ -56,7 +58,7 @@ pub async fn newest(
 
 /// Adds to each fact's detail `provider_status`, or `failure` for an unanswered poll.
 pub async fn add_words(connection: &mut PgConnection, providers: &Providers, items: &mut [Item]) -> sqlx::Result<()> {
-    let facts = timeline::facts(connection, items).await?;
+    let facts = timeline::facts(connection, items).await?.into_iter().map(|it| (it, false)).collect::<Vec<_>>();
     add(&learnt(providers, &facts), items);
     Ok(())
 }
@@ -71,10 +73,10 @@ fn add(facts: &[Learnt], items: &mut [Item]) {
 }
 
 /// The facts that can be read. A body on which the adapter panics cannot.
-fn learnt(providers: &Providers, rows: &[Pending]) -> Vec<Learnt> {
-    let read = |row: &Pending| {
+fn learnt(providers: &Providers, rows: &[(Pending, bool)]) -> Vec<Learnt> {
+    let read = |(row, is_last): &(Pending, bool)| {
         let read = catch_unwind(AssertUnwindSafe(|| read::fact(providers, row))).ok()?;
-        read.ok().map(|(source, fact)| Learnt { id: row.id, source, at: row.received_at, fact })
+        read.ok().map(|(source, fact)| Learnt { id: row.id, source, at: row.received_at, fact, is_last: *is_last })
     };
     rows.iter().filter_map(read).collect()
 }

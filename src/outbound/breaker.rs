@@ -184,6 +184,12 @@ impl Breaker {
         self.away_since.take()
     }
 
+    /// Since when the other system has not answered.
+    #[must_use]
+    pub const fn away_since(&self) -> Option<Time> {
+        self.away_since
+    }
+
     #[must_use]
     pub const fn forced(&self) -> Option<Forced> {
         self.forced

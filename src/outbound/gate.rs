@@ -158,6 +158,12 @@ impl Gate {
         self.with(|state, _| state.breaker.forced())
     }
 
+    /// Since when the system has not answered, where that is known.
+    #[must_use]
+    pub fn away_since(&self) -> Option<Time> {
+        self.with(|state, _| state.breaker.away_since())
+    }
+
     #[must_use]
     pub fn under_way(&self) -> usize {
         self.0.at_once - self.0.permits.available_permits()

@@ -4,6 +4,7 @@
 //! row without a tracking id, which is a bad row when the file is read: it is listed, and no other row is lost.
 
 use crate::clock::Time;
+use crate::csv::quoted;
 use crate::domain::{Report, Verdict};
 use crate::provider::nexusbank::verdict;
 use crate::provider::{ListPage, Parsed, Provider};
@@ -69,9 +70,4 @@ fn status(report: &Report) -> &str {
 
 fn record(fields: [&str; 10]) -> String {
     fields.map(quoted).join(",") + "\n"
-}
-
-/// RFC 4180.
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }

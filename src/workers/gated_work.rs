@@ -46,10 +46,8 @@ impl Context {
     /// How many openings of each provider may be polled now, at most `most` of each.
     #[must_use]
     pub fn poll_capacity(&self, most: usize) -> Vec<PollCapacity> {
-        let capacity = |provider| PollCapacity {
-            provider,
-            most: self.outside.gates.gate(provider, "lookup").capacity().min(most),
-        };
+        let capacity =
+            |provider| PollCapacity { provider, most: self.outside.poll_gate(provider).capacity().min(most) };
         self.outside.providers.names().map(capacity).collect()
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// From those that know nothing to those that know everything.
 const LAYERS: &[&[&str]] = &[
-    &["clock", "settings", "token_bucket"],
+    &["clock", "csv", "settings", "token_bucket"],
     &["domain"],
     &["telemetry", "faults"],
     &["db"],

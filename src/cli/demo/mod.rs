@@ -9,6 +9,7 @@ mod reconcile;
 mod report;
 mod watch;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -19,8 +20,8 @@ use self::caller::Caller;
 use self::reconcile::Reconciled;
 use self::report::Summary;
 use crate::app::{App, Database, Parts, evidence_key, made_history_key};
-use crate::clock::{Clock, Time};
-use crate::config::{RawSettings, Settings};
+use crate::clock::{Clock, Ids, Time};
+use crate::config::{RawSettings, Settings, SignInLink};
 use crate::telemetry::LogFormat;
 use private_postgres::Cluster;
 use world::{Endpoint, Fault, Options, Planner, Simulator, Timing, TrackerOptions};
@@ -92,6 +93,8 @@ struct Demo {
     app: App,
     database: Database,
     caller: Caller,
+    /// The secret of the link that signs in.
+    link: String,
     /// The start of the period of the bank's files.
     from: Time,
 }
@@ -108,14 +111,17 @@ impl Demo {
         world.fail_next(Endpoint::CreateIssue, [Fault::HangAfter, Fault::ErrorBefore { status: 500 }]);
         world.fail_next(Endpoint::CreateIssue, [Fault::ErrorAfter { status: 502 }]);
         let directory = tempfile::tempdir().context("creating a temporary directory")?;
-        let mut settings = settings(&world.base_url(), directory.path())?;
+        let internal = free_address().context("looking for a free port")?;
+        let mut settings = settings(&world.base_url(), directory.path(), internal)?;
+        let link = hex::encode(Ids::new(Clock::system()).secret());
+        settings.dashboard.sign_in_link = Some(SignInLink { secret: link.clone().into(), token: TOKEN.into() });
         let key = made_history_key(&settings.database.data_dir)?;
         settings.evidence_key = Some(evidence_key(None, &settings.database.data_dir)?);
         let database = Database::on(cluster, &settings.database).await?;
         let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run().await?;
         world.deliver_to(format!("http://{}/webhooks/nexusbank", app.public_addr));
         let caller = Caller::new(app.internal_addr)?;
-        Ok(Self { world, app, database, caller, from })
+        Ok(Self { world, app, database, caller, link, from })
     }
 
     /// Runs the openings and prints the result.
@@ -156,6 +162,7 @@ impl Demo {
         }
         report::print_timeline(&self.caller).await?;
         if !arguments.exit {
+            report::print_pages(&self.caller, &self.link).await?;
             report::print_where_to_look(&self.caller, &self.app, &self.world);
         }
         Ok(())
@@ -178,13 +185,20 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     Ok(options)
 }
 
+/// An address that is free now.
+fn free_address() -> std::io::Result<SocketAddr> {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
 /// The service's settings in compressed time: 30 minutes become one second, 12 hours eight seconds.
-fn settings(bank: &str, data_dir: &std::path::Path) -> anyhow::Result<Settings> {
+fn settings(bank: &str, data_dir: &std::path::Path, internal: SocketAddr) -> anyhow::Result<Settings> {
     let timing = Timing::compressed();
     let mut raw = RawSettings::defaults()?;
     raw.environment = "sandbox".to_owned();
     raw.public_addr = "127.0.0.1:0".to_owned();
-    raw.internal_addr = "127.0.0.1:0".to_owned();
+    raw.internal_addr = internal.to_string();
+    // Tickets lead to the dashboard.
+    raw.dashboard_url = format!("http://{internal}");
     raw.api_tokens = format!("demo:{TOKEN}:admin");
     raw.database.data_dir = Some(data_dir.display().to_string());
     raw.nexusbank.base_url = bank.to_owned();

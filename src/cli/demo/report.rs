@@ -185,6 +185,24 @@ fn describe(kind: &str, detail: &Value) -> String {
     }
 }
 
+/// The dashboard: the link that signs in, and pages worth opening.
+pub(super) async fn print_pages(caller: &Caller, link: &str) -> anyhow::Result<()> {
+    let base = &caller.base_url;
+    println!("\nDashboard\n  {base}/login/{link}    signs you in, one time");
+    let pages = [
+        ("/v1/account-openings?state=escalated", "id", "openings", "an opening that was escalated"),
+        ("/v1/cases?status=open", "opening_id", "openings", "an opening with a case"),
+        ("/v1/mismatches", "id", "mismatches", "a difference between the bank's files and what we hold"),
+    ];
+    for (list, field, page, what) in pages {
+        let items = caller.all(list).await?;
+        if let Some(id) = items.iter().find_map(|it| it[field].as_str()) {
+            println!("  {base}/{page}/{id}    {what}");
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn print_where_to_look(caller: &Caller, app: &App, world: &Simulator) {
     let base = &caller.base_url;
     println!(

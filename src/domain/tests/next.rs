@@ -5,12 +5,12 @@ use crate::domain::next::{Coming, Still, WaitingCall, Work, next};
 use crate::domain::say::{to_colleague, to_customer};
 
 fn call(topic: Topic, is_held: bool) -> Work {
-    let call = WaitingCall { topic, attempt: 3, due_at: began() + MINUTE, is_held };
-    Work { calls: vec![call], is_given_up: false }
+    let call = WaitingCall { topic, attempt: 3, due_at: began() + MINUTE, is_under_way: false, is_held };
+    Work { calls: vec![call], ..Work::default() }
 }
 
 fn given_up() -> Work {
-    Work { calls: Vec::new(), is_given_up: true }
+    Work { is_given_up: true, ..Work::default() }
 }
 
 /// The coming events in short: kind, and minutes since the state was entered.
@@ -59,9 +59,12 @@ fn polls_are_numbered_from_the_beginning_of_the_wait_and_the_last_one_is_called_
     let mut opening = opening(StateName::AwaitingProvider);
     (opening.polls, opening.polls_before_wait) = (5, 2);
     let poll = |opening: &Opening| next(opening, &Work::default())[0];
-    assert_eq!(poll(&opening), Coming::Poll { at: began() + MINUTE * 30, number: 4, is_last: false });
+    assert_eq!(poll(&opening), Coming::Poll { at: began() + MINUTE * 30, number: 4, is_last: false, is_held: false });
     opening.due_at = Some(opening.deadline_at);
-    assert_eq!(poll(&opening), Coming::Poll { at: opening.deadline_at, number: 4, is_last: true });
+    assert_eq!(poll(&opening), Coming::Poll { at: opening.deadline_at, number: 4, is_last: true, is_held: false });
+    let held = Work { are_polls_held: true, ..Work::default() };
+    let expected = Coming::Poll { at: opening.deadline_at, number: 4, is_last: true, is_held: true };
+    assert_eq!(next(&opening, &held)[0], expected, "its breaker is open");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::form::Fields;
 use super::{Dashboard, Visit};
-use crate::acts::{ActError, Operator};
+use crate::acts::{ActError, Admin, Operator};
 use crate::db::{self, operator_actions};
 use crate::http::internal::fields::Field;
 use crate::http::internal::path::uuid;
@@ -30,6 +30,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Acting {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         Visit::from_request_parts(parts, state).await?.acting().map(Self)
+    }
+}
+
+/// An admin who may act here.
+pub struct ActingAsAdmin(pub Admin);
+
+impl<S: Send + Sync> FromRequestParts<S> for ActingAsAdmin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Visit::from_request_parts(parts, state).await?.acting_as_admin().map(Self)
     }
 }
 

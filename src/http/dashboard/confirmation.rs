@@ -67,6 +67,8 @@ pub enum Control {
     Lines,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// What the rehearsal is about: it is shown and sent, and not changed.
+    Fixed,
 }
 
 /// A field of the form.
@@ -102,8 +104,13 @@ impl Input {
         Self { is_required: false, ..self }
     }
 
+    #[must_use]
+    pub fn value(self, value: impl Into<String>) -> Self {
+        Self { value: value.into(), ..self }
+    }
+
     fn filled(&mut self, fields: &Fields, errors: &[FieldError]) {
-        self.value = fields.text(self.name).unwrap_or_default().to_owned();
+        self.value = fields.typed(self.name);
         let own = errors.iter().find(|it| it.pointer.strip_prefix('/') == Some(self.name));
         self.error = own.map(|it| it.detail.clone());
     }

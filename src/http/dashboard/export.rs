@@ -1,25 +1,31 @@
-//! Lists as CSV for spreadsheets. A cell that a spreadsheet would take for a formula begins with an apostrophe.
+//! Lists as CSV for spreadsheets.
+//!
+//! An export is read first and recorded then, so that a record stands for rows that were handed out; what is not recorded is not
+//! handed out.
 
 use axum::extract::FromRequestParts;
+use axum::http::Method;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
+use crate::csv;
 use crate::http::problem::{ApiError, Kind};
 
 /// The most rows of an export.
 pub const MAX_ROWS: usize = 10_000;
 
-/// Signs by which a spreadsheet knows a formula.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
-
-/// A request that no other site made: an export is refused when the browser says that one did.
+/// A request that no other site made: an export is refused when the browser says that one did. HEAD hands out nothing, so it is
+/// refused too and leaves no record.
 pub struct OwnSite;
 
 impl<S: Send + Sync> FromRequestParts<S> for OwnSite {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        if parts.method == Method::HEAD {
+            return Err(ApiError::new(Kind::MethodNotAllowed));
+        }
         let site = parts.headers.get("sec-fetch-site").map(|it| it.to_str().unwrap_or("cross-site"));
         match site {
             Some("cross-site" | "same-site") => {
@@ -35,15 +41,11 @@ pub struct Csv(String);
 impl Csv {
     #[must_use]
     pub fn new(columns: &[&str]) -> Self {
-        let mut csv = Self(String::new());
-        csv.row(columns);
-        csv
+        Self(csv::record(columns))
     }
 
     pub fn row(&mut self, cells: &[impl AsRef<str>]) {
-        let cells: Vec<String> = cells.iter().map(|it| cell(it.as_ref())).collect();
-        self.0.push_str(&cells.join(","));
-        self.0.push_str("\r\n");
+        self.0.push_str(&csv::record(cells));
     }
 
     /// A file of this name, which is a word of ours.
@@ -52,30 +54,5 @@ impl Csv {
         let disposition = format!("attachment; filename=\"{name}\"");
         ([(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)], self.0)
             .into_response()
-    }
-}
-
-fn cell(text: &str) -> String {
-    let mark = if text.starts_with(FORMULA) { "'" } else { "" };
-    format!("\"{mark}{}\"", text.replace('"', "\"\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_is_no_formula_and_its_quotes_are_doubled() {
-        for (text, written) in [
-            ("a,b", "\"a,b\""),
-            ("say \"x\"\nnow", "\"say \"\"x\"\"\nnow\""),
-            ("=1+1", "\"'=1+1\""),
-            ("@SUM(A1)", "\"'@SUM(A1)\""),
-            ("-1", "\"'-1\""),
-            ("\t=1", "\"'\t=1\""),
-            ("", "\"\""),
-        ] {
-            assert_eq!(cell(text), written);
-        }
     }
 }

@@ -6,10 +6,15 @@ use serde_json::{Map, Value};
 
 use crate::http::body;
 use crate::http::internal::fields::{self, Field};
+use crate::http::internal::page::Params;
 use crate::http::problem::{ApiError, FieldError, Kind};
 
 /// Fields that are numbers in JSON.
 const NUMBERS: [&str; 2] = ["expected_version", "percentage"];
+/// Fields that are true or false in JSON.
+const SWITCHES: [&str; 1] = ["enabled"];
+/// A field that is null in JSON, and the word for it in a form, where an empty field is absent.
+pub const AUTOMATIC: (&str, &str) = ("forced", "automatic");
 
 /// The fields of a form. A field that was left empty is absent.
 #[derive(Clone, Debug, Default)]
@@ -45,10 +50,42 @@ impl Fields {
         Ok(Self(fields))
     }
 
+    /// The parameters of an address, read as the fields of a form.
+    ///
+    /// # Errors
+    /// As those of a form.
+    pub fn of(params: &Params) -> Result<Self, ApiError> {
+        Self::new(params.pairs().to_vec())
+    }
+
+    /// With this value for a field that is absent.
+    #[must_use]
+    pub fn or(mut self, name: &str, text: &str) -> Self {
+        self.0.entry(name).or_insert_with(|| value(name, text.to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.remove(name);
+        self
+    }
+
     /// A text, as it was typed.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// What was typed or chosen in a field.
+    #[must_use]
+    pub fn typed(&self, name: &str) -> String {
+        match self.0.get(name) {
+            None => String::new(),
+            Some(Value::Null) => AUTOMATIC.1.to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }
     }
 
     /// A whole number.
@@ -86,8 +123,10 @@ impl Fields {
 }
 
 fn value(name: &str, text: String) -> Value {
-    match text.parse::<i64>() {
-        Ok(number) if NUMBERS.contains(&name) => number.into(),
+    match (text.as_str(), text.parse::<i64>()) {
+        (_, Ok(number)) if NUMBERS.contains(&name) => number.into(),
+        ("true" | "false", _) if SWITCHES.contains(&name) => (text == "true").into(),
+        _ if AUTOMATIC == (name, text.as_str()) => Value::Null,
         _ => text.into(),
     }
 }
@@ -104,6 +143,8 @@ mod tests {
     fn a_form_becomes_a_map_whose_numbers_are_numbers_and_whose_empty_fields_are_absent() {
         let fields = form(&[("expected_version", "3"), ("reason", "3"), ("evidence", "")]).unwrap();
         assert_eq!(Value::Object(fields.0), serde_json::json!({"expected_version": 3, "reason": "3"}));
+        let fields = form(&[("enabled", "false"), ("forced", "automatic"), ("market", "true")]).unwrap();
+        assert_eq!(Value::Object(fields.0), serde_json::json!({"enabled": false, "forced": null, "market": "true"}));
         assert_eq!(form(&[("a", ""), ("a", "1")]).unwrap_err().kind(), Kind::ValidationFailed);
         assert_eq!(form(&[("a", "1")]).unwrap().only(&["b"]).unwrap_err().kind(), Kind::UnknownField);
     }

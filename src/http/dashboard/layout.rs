@@ -10,7 +10,14 @@ use crate::config::{Environment, Mode, Settings};
 use crate::domain::StateName;
 
 /// The pages in the header, in their order: label, and path below the prefix.
-const NAVIGATION: &[(&str, &str)] = &[("Openings", "/openings")];
+const NAVIGATION: &[(&str, &str)] = &[
+    ("Today", "/"),
+    ("Openings", "/openings"),
+    ("Providers", "/providers"),
+    ("Flags", "/flags"),
+    ("Acts", "/acts"),
+    ("Help", "/help"),
+];
 
 /// The dashboard as its settings make it.
 #[derive(Debug)]
@@ -85,6 +92,13 @@ impl Layout {
         self.url(&ASSETS.script.path)
     }
 
+    /// What live updates ask: the address, what the page shows, and its mark. None: nobody is signed in.
+    #[must_use]
+    pub fn live(&self) -> Option<(String, String, String)> {
+        let visit = self.visit.as_ref()?;
+        Some((self.url("/live"), visit.watch.to_string(), visit.mark.clone()))
+    }
+
     #[must_use]
     pub fn icons(&self) -> String {
         self.url(&ASSETS.icons.path)
@@ -123,6 +137,12 @@ impl Layout {
     #[must_use]
     pub fn may_act(&self) -> bool {
         !self.is_read_only() && self.is_operator()
+    }
+
+    /// Whether the page offers the acts of admins.
+    #[must_use]
+    pub fn may_act_as_admin(&self) -> bool {
+        self.visit.as_ref().is_some_and(|visit| visit.acting_as_admin().is_ok())
     }
 
     #[must_use]

@@ -12,6 +12,7 @@ mod export;
 mod form;
 mod headers;
 mod layout;
+pub mod live;
 mod origin;
 mod pages;
 mod parts;
@@ -30,7 +31,7 @@ use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::layout::{Layout, Site};
-use self::session::{Attempts, SessionCookie, Visit};
+use self::session::{Attempts, Link, SessionCookie, Visit};
 use super::AppState;
 use super::internal::auth::Keyring;
 use super::problem::{ApiError, method_not_allowed, not_found};
@@ -44,6 +45,7 @@ pub struct Dashboard {
     app: AppState,
     keyring: Keyring,
     attempts: Attempts,
+    link: Link,
     site: Arc<Site>,
 }
 
@@ -59,7 +61,8 @@ impl Dashboard {
     #[must_use]
     pub fn new(app: AppState, keyring: Keyring) -> Arc<Self> {
         let site = Arc::new(Site::new(&app.settings));
-        Arc::new(Self { app, keyring, attempts: Attempts::default(), site })
+        let link = Link::new(app.settings.dashboard.sign_in_link.clone());
+        Arc::new(Self { app, keyring, attempts: Attempts::default(), link, site })
     }
 
     /// Adds the pages to REST's routes.
@@ -67,7 +70,8 @@ impl Dashboard {
         if self.site.mode == Mode::Off {
             return rest;
         }
-        let entrance = session::router().method_not_allowed_fallback(method_not_allowed);
+        let entrance =
+            session::router(self.link.exists()).merge(live::router()).method_not_allowed_fallback(method_not_allowed);
         let pages = self.signed_in(pages::router()).merge(entrance).with_state(Arc::clone(self));
         let pages = self.at_prefix(self.guarded(pages).merge(assets::router()));
         let unknown = self.signed_in(Router::new().fallback(not_found)).with_state(Arc::clone(self));

@@ -4,7 +4,7 @@
 //! (`own_task`).
 
 pub mod auth;
-mod breakers;
+pub mod breakers;
 pub mod cases;
 pub mod cursor;
 mod dead_letters;
@@ -17,18 +17,18 @@ pub mod forms;
 pub mod json;
 mod mismatches;
 pub mod openings;
-mod operator_actions;
+pub mod operator_actions;
 mod outbox;
 pub mod page;
 pub mod path;
-mod providers;
+pub mod providers;
 pub mod reason;
 mod refused_webhooks;
 mod reports;
 mod sandbox;
 mod tickets;
 mod unmatched;
-mod webhook_secrets;
+pub mod webhook_secrets;
 
 use std::sync::Arc;
 

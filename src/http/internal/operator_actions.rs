@@ -13,9 +13,16 @@ use uuid::Uuid;
 
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
-use crate::db::operator_actions::{self, Action};
+use crate::db::operator_actions::{self, Action, Filter};
+use crate::domain::text::{self, check_line, form};
 use crate::http::AppState;
 use crate::http::problem::ApiError;
+
+/// The longest name of a token or an act that is looked for, in characters.
+const MAX_TEXT: usize = 100;
+
+pub enum Text {}
+form!(Text, text::line(MAX_TEXT));
 
 /// A recorded act of an operator.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -54,7 +61,12 @@ impl From<Action> for OperatorAction {
     path = "/v1/operator-actions",
     operation_id = "list_operator_actions",
     tag = "People",
-    params(("opening_id" = Option<Uuid>, Query, description = "Acts on this opening"), PageQuery<Uuid>),
+    params(
+        ("opening_id" = Option<Uuid>, Query, description = "Acts on this opening"),
+        ("who" = Option<Text>, Query, description = "Acts of the token of this name"),
+        ("action" = Option<Text>, Query, description = "Acts of this kind"),
+        PageQuery<Uuid>,
+    ),
     responses(
         (status = 200, description = "A page", body = Listing<OperatorAction>),
     ),
@@ -63,11 +75,23 @@ pub async fn list(
     State(state): State<Arc<AppState>>,
     params: Params,
 ) -> Result<Json<Listing<OperatorAction>>, ApiError> {
-    params.only(&["opening_id"])?;
-    let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
-    let page = params.page()?;
+    let (filter, page) = (filter(&params)?, params.page()?);
     let work =
-        async move |connection: &mut PgConnection| operator_actions::list(connection, opening, one_more(&page)).await;
+        async move |connection: &mut PgConnection| operator_actions::list(connection, &filter, one_more(&page)).await;
     let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, OperatorAction::from)))
+}
+
+/// The filters of the list.
+///
+/// # Errors
+/// As those of [`Params`].
+pub fn filter(params: &Params) -> Result<Filter, ApiError> {
+    params.only(&["opening_id", "who", "action"])?;
+    let text = |text: &str| check_line(text, MAX_TEXT);
+    Ok(Filter {
+        opening: params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?,
+        who: params.read("who", text)?,
+        action: params.read("action", text)?,
+    })
 }

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -95,6 +96,19 @@ impl Params {
 
     fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The names and values as they were given.
+    #[must_use]
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    /// The filters by their names, for the record of an export.
+    #[must_use]
+    pub fn filters(&self) -> Value {
+        let filters = self.0.iter().filter(|(name, _)| !["limit", "cursor"].contains(&name.as_str()));
+        filters.map(|(name, value)| (name.clone(), value.as_str().into())).collect::<Map<_, _>>().into()
     }
 
     /// Without the empty ones: a page's form of filters sends its empty fields too.

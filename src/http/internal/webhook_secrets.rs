@@ -70,7 +70,8 @@ pub async fn list(
 }
 
 /// The configured secrets, without duplicates.
-fn active(providers: &Providers) -> Vec<Active> {
+#[must_use]
+pub fn active(providers: &Providers) -> Vec<Active> {
     let mut seen = HashSet::new();
     let mut active = Vec::new();
     for provider in providers.all() {

@@ -33,7 +33,7 @@ async fn an_operator_has_the_list_pulled_sees_how_it_goes_and_it_is_recorded() {
             .await
             .unwrap();
     let [(who, action, subject, reason, detail)] = &acts[..] else { panic!("{acts:?}") };
-    assert_eq!((who.as_str(), action.as_str(), subject.as_str()), ("operator", "backfill_provider", "nexusbank"));
+    assert_eq!((who.as_str(), action.as_str(), subject.as_str()), ("operator", "backfill", "nexusbank"));
     assert_eq!((json!(reason), &detail["backfill_id"]), (body["reason"].clone(), &id));
     app.finish().await;
 }

@@ -1,11 +1,18 @@
 //! The dashboard: sign-in, pages and acts. Most tests speak HTTP as a browser does; `browser` drives a real one.
 
 mod acts;
-mod browser;
+pub mod browser;
 mod errors;
+mod flags;
+mod help;
+mod home;
+mod live;
 mod login;
+mod modes;
 mod opening;
 mod openings;
+mod providers;
+mod record;
 mod sessions;
 
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};

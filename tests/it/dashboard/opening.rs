@@ -207,3 +207,68 @@ async fn the_history_is_verified_anew_and_a_changed_step_is_seen() {
     let _: Value = app.opening(&id).await;
     app.finish().await;
 }
+
+#[tokio::test]
+async fn the_comparison_is_the_same_beside_every_page_of_the_timeline() {
+    let app = TestApp::start().await;
+    let (id, reference) = app.open().waiting().await;
+    app.pass(TimeDelta::minutes(30));
+    app.settle().await;
+    app.webhook().status(&reference, "IN_PROGRESS").acknowledged().await;
+    app.webhook().completed(&reference, IBAN).acknowledged().await;
+    app.settle().await;
+    let visitor = Visitor::signed_in(&app, READER).await;
+    let table =
+        |page: &str| page.split("<table data-comparison").nth(1).unwrap().split("</table>").next().unwrap().to_owned();
+    let whole = visitor.page(&page_of(&id)).await;
+    let expected = table(&whole);
+    assert!(expected.contains("COMPLETED"), "{expected}");
+    let (mut path, mut pages) = (format!("{}?limit=1", page_of(&id)), 0);
+    loop {
+        let page = visitor.page(&path).await;
+        assert_eq!(table(&page), expected, "{path}");
+        pages += 1;
+        let Some(next) = page.split("rel=\"next\" href=\"").nth(1) else { break };
+        path = format!("{}&limit=1", next.split(['"', '#']).next().unwrap());
+    }
+    assert!(pages > 5, "{pages}");
+    app.finish().await;
+}
+
+/// P34
+#[tokio::test]
+async fn what_comes_next_knows_breakers_leases_and_dead_letters_on_the_page_and_in_the_list() {
+    let app = TestApp::start().await;
+    let (waiting, _) = app.open().waiting().await;
+    let visitor = Visitor::signed_in(&app, READER).await;
+    let force = async |forced: Value| {
+        let body = serde_json::json!({"forced": forced, "reason": "x"});
+        let put = app.request(reqwest::Method::PUT, "/v1/breakers/nexusbank/lookup").json(&body);
+        assert_eq!(put.send().await.unwrap().status(), 200);
+    };
+    force("open".into()).await;
+    assert!(visitor.page(&page_of(&waiting)).await.contains("</time>, once its breaker closes"));
+    assert!(visitor.page("/openings").await.contains("poll, held by its breaker"));
+    force(Value::Null).await;
+    assert!(!visitor.page(&page_of(&waiting)).await.contains("breaker"));
+
+    let leased = app.open().start().await;
+    let lease = "update outbox set lease_token = gen_random_uuid(), lease_until = $2, claims = 1 where opening_id = $1";
+    let id: uuid::Uuid = leased.parse().unwrap();
+    let until = app.now() + TimeDelta::seconds(40);
+    sqlx::query(lease).bind(id).bind(until).execute(&app.pool).await.unwrap();
+    let page = visitor.page(&page_of(&leased)).await;
+    assert!(page.contains("attempt 1 is under way"), "{page}");
+    assert_eq!(coming(&page)[0], ("call".to_owned(), Some(until)), "it is repeated when its lease is over");
+    assert!(visitor.page("/openings").await.contains("call under way, repeated"));
+    app.pass(TimeDelta::seconds(41));
+    assert!(visitor.page(&page_of(&leased)).await.contains("attempt 2 at"));
+    app.settle().await;
+
+    let plan = world::Plan { profile: vec![world::Fault::ErrorBefore { status: 422 }], ..world::Plan::by_hand() };
+    let given_up = app.open().plan(plan).start().await;
+    app.settle().await;
+    assert_eq!(coming(&visitor.page(&page_of(&given_up)).await)[0].0, "nothing");
+    assert!(visitor.page("/openings").await.contains("its dead letter waits"));
+    app.finish().await;
+}

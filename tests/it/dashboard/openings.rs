@@ -58,7 +58,7 @@ async fn the_csv_has_the_lists_filters_is_recorded_and_is_refused_to_other_sites
     assert_eq!(answer.headers()["content-type"], "text/csv; charset=utf-8");
     let csv = answer.text().await.unwrap();
     let lines: Vec<&str> = csv.lines().collect();
-    assert!(lines.len() == 2 && lines[1].starts_with(&format!("\"{id}\",\"'=cmd|")), "{csv}");
+    assert!(lines.len() == 2 && lines[1].starts_with(&format!("{id},'=cmd|")), "{csv}");
     assert!(!csv.contains(IBAN) && !csv.contains("Acme"), "{csv}");
     for site in ["cross-site", "same-site"] {
         let request = visitor.request(Method::GET, "/openings.csv").header("sec-fetch-site", site);

@@ -194,6 +194,7 @@ impl TestApp {
         let secret_uses = &self.context.secret_uses;
         webhook_marks::exchange(&self.context).await?;
         secret_uses::write(pool, secret_uses, faults).await?;
+        self.state.live.look(&self.context).await?;
         Ok(())
     }
 

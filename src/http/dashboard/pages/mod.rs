@@ -1,11 +1,15 @@
 //! The pages behind the sign-in: a file or folder per page, each with its `router`.
 
 mod account;
+mod acts;
 mod cases;
 mod dead_letters;
+mod flags;
+mod help;
 mod home;
 mod opening;
 mod openings;
+mod providers;
 mod search;
 
 use std::sync::Arc;
@@ -22,5 +26,9 @@ pub fn router() -> Router<Arc<Dashboard>> {
         .merge(opening::router())
         .merge(cases::router())
         .merge(dead_letters::router())
+        .merge(providers::router())
+        .merge(flags::router())
+        .merge(acts::router())
+        .merge(help::router())
         .merge(account::router())
 }

@@ -1,5 +1,6 @@
 //! Pieces of HTML that pages share. Each is a small template that stands in other templates as a value: `{{ moment }}`.
 
+pub mod chart;
 mod privacy;
 
 use askama::Template;
@@ -8,6 +9,7 @@ use chrono::SecondsFormat;
 
 pub use self::privacy::Privacy;
 use crate::clock::Time;
+use crate::db::gauges::MAX_COUNTED;
 use crate::domain::StateName;
 
 /// A time in UTC, with the name of its zone; the zone switch of `live.js` turns it.
@@ -56,10 +58,36 @@ impl StateMark {
     }
 }
 
+/// Another word that says how something stands, with its icon and colour.
+#[derive(Clone, Debug, Template)]
+#[template(path = "parts/word.html")]
+pub struct WordMark {
+    pub words: &'static str,
+    /// `good`, `waiting`, `urgent`, `under-way` or `ended`.
+    pub tone: &'static str,
+    pub icon: &'static str,
+    pub icons: String,
+}
+
+impl HtmlSafe for WordMark {}
+
 /// A word of REST for people: `awaiting_provider` is shown as `awaiting provider`.
 #[must_use]
 pub fn words(word: &str) -> String {
     word.replace('_', " ")
+}
+
+/// A query without one of its parameters, with its question mark.
+#[must_use]
+pub fn without(query: &str, name: &str) -> String {
+    let others = query.split('&').filter(|it| !it.is_empty() && it.split('=').next() != Some(name));
+    format!("?{}", others.collect::<Vec<_>>().join("&"))
+}
+
+/// A count that stops at [`MAX_COUNTED`], and says so.
+#[must_use]
+pub fn capped(count: i64) -> String {
+    if count >= MAX_COUNTED { "10 000+".to_owned() } else { count.to_string() }
 }
 
 /// An IBAN of which only country, check digits and the last four characters are shown.
@@ -98,6 +126,12 @@ mod tests {
         assert_eq!(masked_name("Acme  BV"), "A… B…");
         assert_eq!(masked_email("ops@acme.example"), "o…@acme.example");
         assert_eq!((masked_email("ops"), masked_email("@x")), ("…".to_owned(), "…@x".to_owned()));
+    }
+
+    #[test]
+    fn a_query_keeps_its_other_parameters() {
+        assert_eq!(without("status=failed&cursor=1&market=BE", "cursor"), "?status=failed&market=BE");
+        assert_eq!((without("", "cursor"), without("cursor=1", "cursor")), ("?".to_owned(), "?".to_owned()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::{SessionCookie, find};
+use crate::acts::Principal;
 use crate::acts::sign_in::{self, NewSession};
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::form::Fields;
@@ -65,13 +66,22 @@ pub async fn sign_in(
         return blocked(&dashboard, next, wait.num_seconds() + 1);
     }
     let token = fields.text("token").unwrap_or_default();
-    let Some((token, principal)) = dashboard.keyring.sign_in(token) else {
-        return refuse(&dashboard, peer, next).await;
-    };
+    match dashboard.keyring.sign_in(token) {
+        Some(held) => enter(&dashboard, held, &next).await,
+        None => refuse(&dashboard, peer, next).await,
+    }
+}
+
+/// Begins a session for the holder of a token, and leads to `next`.
+pub async fn enter(
+    dashboard: &Dashboard,
+    (token, principal): ([u8; 32], &Principal),
+    next: &str,
+) -> Result<Response, ApiError> {
     let cookie = SessionCookie::new(dashboard.shell.ids.secret());
     let new = NewSession { cookie_digest: cookie.digest(), token_binding: cookie.bind(&token) };
     sign_in::run(&dashboard.acts, principal, new).await?;
-    Ok(([(header::SET_COOKIE, cookie.set())], onward(&dashboard, &next)).into_response())
+    Ok(([(header::SET_COOKIE, cookie.set())], onward(dashboard, next)).into_response())
 }
 
 /// Every wrong token gets the same answer.

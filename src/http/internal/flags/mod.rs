@@ -2,7 +2,7 @@
 
 mod changes;
 mod list;
-mod set;
+pub mod set;
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl From<Change> for FlagRule {
 }
 
 /// The flag in the path; only one exists.
-struct Flag(&'static str);
+pub struct Flag(&'static str);
 
 pub enum FlagName {}
 form!(FlagName, text::one_of([ASYNC_ACCOUNT_OPENING].into_iter()));

@@ -60,7 +60,8 @@ pub async fn set(
 }
 
 impl FlagSetting {
-    fn rule(&self) -> Rule {
+    #[must_use]
+    pub fn rule(&self) -> Rule {
         let scope = Scope { market: self.market.clone(), customer_type: self.customer_type };
         Rule { scope, enabled: self.enabled, percentage: self.percentage.unwrap_or(MAX_PERCENT) }
     }

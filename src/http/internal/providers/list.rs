@@ -31,7 +31,8 @@ pub async fn list(
 ) -> Result<Json<Listing<Backfill>>, ApiError> {
     params.only(&[])?;
     let (page, provider) = (params.page()?, provider.to_owned());
-    let work = async move |connection: &mut PgConnection| backfills::list(connection, &provider, one_more(&page)).await;
+    let work =
+        async move |connection: &mut PgConnection| backfills::list(connection, Some(&provider), one_more(&page)).await;
     let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, Backfill::from)))
 }

@@ -1,6 +1,6 @@
 //! Providers for operators: backfills and their progress.
 
-mod backfill;
+pub mod backfill;
 mod list;
 
 use std::sync::Arc;

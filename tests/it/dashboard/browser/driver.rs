@@ -63,6 +63,8 @@ async fn driver() -> Option<(Child, String)> {
 
 impl Browser {
     async fn start(driver: Child, url: &str) -> Self {
+        // A client without it panics, and no app may have been started yet.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
         let arguments = [
             "--headless=new",
@@ -98,6 +100,11 @@ impl Browser {
     /// What a script returns.
     pub async fn run(&self, script: &str) -> Value {
         self.done("/execute/sync", &json!({"script": script, "args": []})).await
+    }
+
+    /// What a script hands to its last argument.
+    pub async fn run_to_its_end(&self, script: &str) -> Value {
+        self.done("/execute/async", &json!({"script": script, "args": []})).await
     }
 
     /// The address of the page.

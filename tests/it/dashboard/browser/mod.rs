@@ -1,10 +1,14 @@
 //! Pages in a real browser. Where Chromium is missing they are left out with a line that says so; in CI they fail.
 
+mod accessible;
 mod driver;
+mod live;
+pub mod pages;
 
 use self::driver::{Browser, browser};
+use self::pages::{PAGES, Story};
 use super::{OPERATOR, recorded_acts};
-use crate::support::TestApp;
+use crate::support::{TOKEN, TestApp};
 
 /// Signs in at the page that is shown.
 async fn sign_in(browser: &Browser, token: &str) {
@@ -37,23 +41,9 @@ async fn pictures_of_the_pages_are_written() {
     let Some(browser) = browser().await else { return };
     let folder = std::path::PathBuf::from(std::env::var("PICTURES").expect("PICTURES names a folder"));
     let app = TestApp::start().await;
-    let (waiting, reference) = app.open().waiting().await;
-    app.webhook().status(&reference, "IN_PROGRESS").acknowledged().await;
-    app.settle().await;
-    let (completed, reference) = app.open().waiting().await;
-    app.webhook().completed(&reference, "BE68539007547034").acknowledged().await;
-    app.settle().await;
-    app.webhook().completed(&reference, "BE71096123456769").acknowledged().await;
-    app.settle().await;
-    let pages = [("login", "/login".to_owned()), ("waiting", format!("/openings/{waiting}"))];
-    let pages = pages.into_iter().chain([
-        ("differs", format!("/openings/{completed}")),
-        ("not-found", "/nothing".to_owned()),
-        ("openings", "/openings".to_owned()),
-        ("account", "/account".to_owned()),
-        ("resolve", format!("/openings/{waiting}/resolve")),
-    ]);
-    for (name, path) in pages {
+    let story = Story::tell(&app).await;
+    for (name, path) in [("login", "/login")].iter().chain(PAGES) {
+        let path = story.path(path);
         for (width, theme) in [(1440, "light"), (1440, "dark"), (390, "light"), (320, "dark")] {
             browser.show_as(width, theme).await;
             browser.open(&format!("{}{path}", app.internal)).await;
@@ -61,8 +51,8 @@ async fn pictures_of_the_pages_are_written() {
             println!("{name} {width} {theme}: {wide} px wide, {:?}", browser.complaints().await);
             std::fs::write(folder.join(format!("{name}-{width}-{theme}.png")), browser.picture().await).unwrap();
         }
-        if name == "login" {
-            sign_in(&browser, OPERATOR).await;
+        if *name == "login" {
+            sign_in(&browser, TOKEN).await;
         }
     }
     browser.close().await;

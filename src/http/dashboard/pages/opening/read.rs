@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::clock::Time;
-use crate::db::overview::{self, Call, DeadLetter, Overview};
+use crate::db::overview::{self, Call, Overview};
 use crate::db::timeline::Item;
 use crate::db::{Page, openings};
 use crate::domain::compare::{Said, Side, Situation};
@@ -14,6 +14,7 @@ use crate::http::dashboard::Dashboard;
 use crate::http::internal::page::one_more;
 use crate::http::problem::{ApiError, Kind};
 use crate::inbox::timeline::{self, Learnt};
+use crate::outbound::Gate;
 use crate::outbound::breaker::Phase;
 use crate::reconciliation::normalise::row::RegisterRow;
 
@@ -52,17 +53,18 @@ impl Seen {
 
     /// The work of its state, with the breakers of this replica.
     pub fn work(&self, dashboard: &Dashboard) -> Work {
-        work_of(dashboard, &self.opening, &self.overview.calls, &self.overview.letters)
+        let letters = self.overview.letters.iter().map(|it| it.kind.as_str());
+        work_of(dashboard, &self.opening, &self.overview.calls, letters)
     }
 
-    /// What each way of the provider said last.
+    /// What each way of the provider said last, whichever page of the timeline is shown.
     pub fn said(&self) -> Vec<Said> {
         let row = self.overview.register_row.as_ref();
         let register = row.and_then(|it| {
             let row: RegisterRow = serde_json::from_value(it.row.clone()).ok()?;
             Some(Said { side: Side::Report, at: it.as_of, report: row.report() })
         });
-        self.facts.iter().filter_map(said).chain(register).collect()
+        self.facts.iter().filter(|it| it.is_last).filter_map(said).chain(register).collect()
     }
 
     pub fn situation(&self) -> Situation {
@@ -89,21 +91,32 @@ impl Seen {
     }
 }
 
-/// The calls of an opening's state, and whether one of them was given up.
-pub fn work_of(dashboard: &Dashboard, opening: &Opening, calls: &[Call], letters: &[DeadLetter]) -> Work {
+/// The calls of an opening's state, and whether one of them was given up. `given_up` are the kinds of its dead letters.
+pub fn work_of<'a>(
+    dashboard: &Dashboard,
+    opening: &Opening,
+    calls: &[Call],
+    mut given_up: impl Iterator<Item = &'a str>,
+) -> Work {
+    let (outside, provider) = (&dashboard.outside, &opening.request.provider);
+    let now = dashboard.shell.clock.now();
     let of_state = |topic: &str| topic.parse::<Topic>().ok().filter(|it| it.state() == Some(opening.state_name()));
-    let is_held = |topic| {
-        let gate = dashboard.outside.gate_of(topic, &opening.request.provider);
-        gate.is_some_and(|gate| gate.phase() == Phase::Open)
-    };
+    let is_open = |gate: Gate| gate.phase() == Phase::Open;
     let call = |call: &Call| {
         let topic = of_state(&call.topic)?;
-        let (attempt, due_at) = (call.claims.saturating_add(1), call.next_attempt_at);
-        Some(WaitingCall { topic, attempt, due_at, is_held: is_held(topic) })
+        let leased_until = call.lease_until.filter(|until| *until > now);
+        Some(WaitingCall {
+            topic,
+            attempt: if leased_until.is_some() { call.claims } else { call.claims.saturating_add(1) },
+            due_at: leased_until.unwrap_or(call.next_attempt_at),
+            is_under_way: leased_until.is_some(),
+            is_held: outside.gate_of(topic, provider).is_some_and(is_open),
+        })
     };
     Work {
         calls: calls.iter().filter_map(call).collect(),
-        is_given_up: letters.iter().any(|it| of_state(&it.kind).is_some()),
+        is_given_up: given_up.any(|it| of_state(it).is_some()),
+        are_polls_held: is_open(outside.poll_gate(provider)),
     }
 }
 

@@ -161,12 +161,20 @@ impl Head {
 fn event(coming: &Coming, seen: &Seen) -> Event {
     let provider = &seen.opening.request.provider;
     let (text, after) = match coming {
-        Coming::Poll { number, is_last: false, .. } => (format!("Poll {number}: {provider} is asked again at"), ""),
-        Coming::Poll { number, is_last: true, .. } => (format!("Poll {number}, the last: {provider} is asked at"), ""),
+        Coming::Poll { number, is_last, is_held, .. } => {
+            let (last, again) = if *is_last { (", the last", "") } else { ("", " again") };
+            let held = if *is_held { ", once its breaker closes" } else { "" };
+            (format!("Poll {number}{last}: {provider} is asked{again} at"), held)
+        }
         Coming::Deadline { .. } => ("People are told by a ticket at".to_owned(), ", unless it has moved on by then"),
         Coming::Call(call) => {
             let held = if call.is_held { ", once its breaker closes" } else { "" };
-            (format!("{}: attempt {} at", words(call.topic.as_str()), call.attempt), held)
+            let attempt = if call.is_under_way {
+                format!("attempt {} is under way; without an answer it is repeated at", call.attempt)
+            } else {
+                format!("attempt {} at", call.attempt)
+            };
+            (format!("{}: {attempt}", words(call.topic.as_str())), held)
         }
         Coming::Nothing(still) => (nothing(*still).to_owned(), ""),
     };

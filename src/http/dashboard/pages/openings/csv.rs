@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
-use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::acts::export;
@@ -18,10 +17,8 @@ use crate::http::internal::openings::list::filter;
 use crate::http::internal::page::Params;
 use crate::http::problem::ApiError;
 
-/// Openings of one read.
+/// Openings of one read. With a narrow filter a read may find fewer among those that it looks at, or none.
 const SLICE: i64 = 1_000;
-/// The most reads: with a narrow filter a read may find nothing among the openings that it looks at.
-const MAX_READS: usize = 20;
 
 const COLUMNS: [&str; 12] = [
     "id",
@@ -43,11 +40,10 @@ pub async fn csv(
     State(dashboard): State<Arc<Dashboard>>,
     visit: Visit,
     params: Params,
-    RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let filter = filter(&params.given())?;
-    export::run(&dashboard.acts, &visit.principal, "openings", json!({"query": query.unwrap_or_default()})).await?;
-    let openings = read(&dashboard, filter).await?;
+    let params = params.given();
+    let openings = read(&dashboard, filter(&params)?).await?;
+    export::run(&dashboard.acts, &visit.principal, "openings", params.filters()).await?;
     let privacy = Privacy::new(dashboard.layout(Some(&visit)).is_operator(), None);
     let mut csv = Csv::new(&COLUMNS);
     for opening in &openings {
@@ -58,7 +54,7 @@ pub async fn csv(
 
 async fn read(dashboard: &Dashboard, filter: Filter) -> Result<Vec<Opening>, ApiError> {
     let (mut found, mut after) = (Vec::new(), None);
-    for _ in 0..MAX_READS {
+    loop {
         let (page, filter) = (Page { limit: SLICE, after }, filter.clone());
         let work = async move |connection: &mut PgConnection| openings::list(connection, &filter, page).await;
         let listed = db::with_retries(&dashboard.cell.pool, work).await?;

@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::db::openings;
-use crate::db::overview::{self, Call};
-use crate::domain::next::{Coming, next};
+use crate::db::overview::{self, Call, Calls};
+use crate::domain::next::{Coming, Still, next};
 use crate::domain::{CustomerType, Opening, StateName, Status};
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::pages::opening::{page_of, work_of};
-use crate::http::dashboard::parts::{Moment, Privacy, StateMark};
+use crate::http::dashboard::parts::{Moment, Privacy, StateMark, without};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::cursor::Key;
 use crate::http::internal::openings::list::filter;
@@ -74,8 +74,8 @@ pub async fn list(
     };
     let (listed, calls) = dashboard.read(work).await?;
     let layout = dashboard.layout(Some(&visit)).at("/openings");
-    let mut calls = by_opening(calls);
-    let row = |it: &Opening| row(&dashboard, &layout, it, &calls.remove(&it.id.0).unwrap_or_default());
+    let work = by_opening(calls);
+    let row = |it: &Opening| row(&dashboard, &layout, it, work.get(&it.id.0).unwrap_or(&Of::default()));
     let rows = listed.openings.iter().map(row).collect();
     let filters = without(&query.unwrap_or_default(), "cursor");
     let address = |path: &str, filters: &str| format!("{}{filters}", layout.url(path)).trim_end_matches('?').to_owned();
@@ -94,18 +94,23 @@ pub async fn list(
     })
 }
 
-fn by_opening(calls: Vec<(Uuid, Call)>) -> HashMap<Uuid, Vec<Call>> {
-    let mut by_opening: HashMap<Uuid, Vec<Call>> = HashMap::new();
-    for (opening, call) in calls {
-        by_opening.entry(opening).or_default().push(call);
-    }
-    by_opening
+/// The calls of one opening.
+#[derive(Default)]
+struct Of {
+    waiting: Vec<Call>,
+    /// The topics of those that were given up.
+    given_up: Vec<String>,
 }
 
-/// A query without one of its parameters, with its question mark.
-fn without(query: &str, name: &str) -> String {
-    let others = query.split('&').filter(|it| !it.is_empty() && it.split('=').next() != Some(name));
-    format!("?{}", others.collect::<Vec<_>>().join("&"))
+fn by_opening(calls: Calls) -> HashMap<Uuid, Of> {
+    let mut by_opening: HashMap<Uuid, Of> = HashMap::new();
+    for (opening, call) in calls.waiting {
+        by_opening.entry(opening).or_default().waiting.push(call);
+    }
+    for (opening, topic) in calls.given_up {
+        by_opening.entry(opening).or_default().given_up.push(topic);
+    }
+    by_opening
 }
 
 fn choices(params: &Params) -> Vec<Choice> {
@@ -118,10 +123,10 @@ fn choices(params: &Params) -> Vec<Choice> {
     ]
 }
 
-fn row(dashboard: &Dashboard, layout: &Layout, opening: &Opening, calls: &[Call]) -> Row {
+fn row(dashboard: &Dashboard, layout: &Layout, opening: &Opening, of: &Of) -> Row {
     let privacy = Privacy::new(layout.is_operator(), None);
-    let coming = next(opening, &work_of(dashboard, opening, calls, &[])).into_iter().next();
-    let coming = coming.filter(|it| it.at().is_some());
+    let given_up = of.given_up.iter().map(String::as_str);
+    let coming = next(opening, &work_of(dashboard, opening, &of.waiting, given_up)).into_iter().next();
     let now = dashboard.shell.clock.now();
     Row {
         href: layout.url(&page_of(opening.id)),
@@ -141,10 +146,13 @@ fn row(dashboard: &Dashboard, layout: &Layout, opening: &Opening, calls: &[Call]
 
 fn name(coming: &Coming) -> &'static str {
     match coming {
+        Coming::Poll { is_held: true, .. } => "poll, held by its breaker",
         Coming::Poll { .. } => "poll",
         Coming::Deadline { .. } => "people are told",
         Coming::Call(call) if call.is_held => "call, held by its breaker",
+        Coming::Call(call) if call.is_under_way => "call under way, repeated",
         Coming::Call(_) => "call",
+        Coming::Nothing(Still::GivenUp) => "its dead letter waits",
         Coming::Nothing(_) => "",
     }
 }
@@ -179,11 +187,5 @@ mod tests {
         {
             assert_eq!(span(TimeDelta::minutes(minutes)), text);
         }
-    }
-
-    #[test]
-    fn a_query_keeps_its_other_parameters() {
-        assert_eq!(without("status=failed&cursor=1&market=BE", "cursor"), "?status=failed&market=BE");
-        assert_eq!((without("", "cursor"), without("cursor=1", "cursor")), ("?".to_owned(), "?".to_owned()));
     }
 }

@@ -1,0 +1,113 @@
+//! The list, newest first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::response::Html;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::db::operator_actions::{self, Action};
+use crate::db::overview;
+use crate::domain::OpeningId;
+use crate::http::dashboard::error::html;
+use crate::http::dashboard::pages::opening::page_of;
+use crate::http::dashboard::parts::{Moment, Privacy, without, words};
+use crate::http::dashboard::{Dashboard, Layout, Visit};
+use crate::http::internal::cursor::Key;
+use crate::http::internal::operator_actions::filter;
+use crate::http::internal::page::{Params, one_more};
+use crate::http::problem::ApiError;
+
+#[derive(Template)]
+#[template(path = "acts.html")]
+struct ActsPage {
+    layout: Layout,
+    who: String,
+    action: String,
+    opening_id: String,
+    rows: Vec<Row>,
+    /// The address of the next page. None: this is the last.
+    next: Option<String>,
+    csv: String,
+}
+
+struct Row {
+    at: Moment,
+    who: String,
+    action: String,
+    subject: String,
+    /// The page of the opening that it is about.
+    href: Option<String>,
+    reason: String,
+    detail: String,
+}
+
+pub async fn list(
+    State(dashboard): State<Arc<Dashboard>>,
+    visit: Visit,
+    params: Params,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, ApiError> {
+    let params = params.given();
+    let (filter, page) = (filter(&params)?, params.page::<Uuid>()?);
+    let limit = usize::try_from(page.limit).unwrap_or_default();
+    let work = async move |connection: &mut PgConnection| {
+        let acts = operator_actions::list(connection, &filter, one_more(&page)).await?;
+        let names = names(connection, &acts).await?;
+        Ok((acts, names))
+    };
+    let (acts, names) = dashboard.read(work).await?;
+    let layout = dashboard.layout(Some(&visit)).at("/acts");
+    let filters = without(&query.unwrap_or_default(), "cursor");
+    let last = acts.get(..limit).and_then(<[Action]>::last).filter(|_| acts.len() > limit);
+    let join = if filters.len() > 1 { "&" } else { "" };
+    let sees_all = layout.is_operator();
+    html(&ActsPage {
+        who: params.text("who").to_owned(),
+        action: params.text("action").to_owned(),
+        opening_id: params.text("opening_id").to_owned(),
+        next: last.map(|it| format!("{}{filters}{join}cursor={}", layout.url("/acts"), it.id.write())),
+        csv: format!("{}{}", layout.url("/acts.csv"), without(&filters[1..], "limit")).trim_end_matches('?').to_owned(),
+        rows: acts.iter().take(limit).map(|it| row(it, &layout, &privacy(it, &names, sees_all))).collect(),
+        layout,
+    })
+}
+
+/// The names of the customers whose openings the acts are about, by opening.
+pub async fn names(connection: &mut PgConnection, acts: &[Action]) -> sqlx::Result<HashMap<Uuid, String>> {
+    let openings: Vec<Uuid> = acts.iter().filter_map(|it| it.opening_id).collect();
+    Ok(overview::names(connection, &openings).await?.into_iter().collect())
+}
+
+/// What of an act a person may see.
+pub fn privacy(act: &Action, names: &HashMap<Uuid, String>, sees_all: bool) -> Privacy {
+    let name = act.opening_id.and_then(|it| names.get(&it));
+    Privacy::new(sees_all, name.map(String::as_str))
+}
+
+fn row(act: &Action, layout: &Layout, privacy: &Privacy) -> Row {
+    Row {
+        at: act.at.into(),
+        who: act.who.clone(),
+        action: words(&act.action),
+        subject: privacy.text(&act.subject),
+        href: act.opening_id.map(|it| layout.url(&page_of(OpeningId(it)))),
+        reason: privacy.text(&act.reason),
+        detail: privacy.text(&detail(&act.detail)),
+    }
+}
+
+/// Further data in a line.
+pub fn detail(detail: &Value) -> String {
+    let Some(fields) = detail.as_object() else { return String::new() };
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let shown = fields.iter().filter(|(_, value)| !value.is_null());
+    shown.map(|(name, value)| format!("{}: {}", words(name), text(value))).collect::<Vec<_>>().join("; ")
+}
