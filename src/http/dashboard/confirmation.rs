@@ -102,7 +102,8 @@ impl Input {
         Self { is_required: false, ..self }
     }
 
-    fn filled(&mut self, fields: &Fields, errors: &[FieldError]) {
+    /// Shows what was typed, and what is wrong with it.
+    pub fn filled(&mut self, fields: &Fields, errors: &[FieldError]) {
         self.value = fields.text(self.name).unwrap_or_default().to_owned();
         let own = errors.iter().find(|it| it.pointer.strip_prefix('/') == Some(self.name));
         self.error = own.map(|it| it.detail.clone());

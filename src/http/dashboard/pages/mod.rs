@@ -1,12 +1,16 @@
 //! The pages behind the sign-in: a file or folder per page, each with its `router`.
 
 mod account;
+mod bulk;
 mod cases;
 mod dead_letters;
 mod home;
 mod opening;
 mod openings;
+mod refused;
 mod search;
+mod tickets;
+mod unmatched;
 
 use std::sync::Arc;
 
@@ -21,6 +25,10 @@ pub fn router() -> Router<Arc<Dashboard>> {
         .merge(openings::router())
         .merge(opening::router())
         .merge(cases::router())
+        .merge(tickets::router())
         .merge(dead_letters::router())
+        .merge(bulk::router())
+        .merge(refused::router())
+        .merge(unmatched::router())
         .merge(account::router())
 }

@@ -1,11 +1,15 @@
 //! Pieces of HTML that pages share. Each is a small template that stands in other templates as a value: `{{ moment }}`.
 
+mod list;
+mod payload;
 mod privacy;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::SecondsFormat;
 
+pub use self::list::{Choice, MAX_COUNTED, at_least, filtered, next_page, span, without};
+pub use self::payload::{Payload, shown};
 pub use self::privacy::Privacy;
 use crate::clock::Time;
 use crate::domain::StateName;
@@ -54,6 +58,55 @@ impl StateMark {
         };
         Self { state: state.as_str(), words: words(state.as_str()), tone, icon, icons }
     }
+}
+
+/// A status of a ticket, case, letter or run as icon, words and colour together.
+#[derive(Clone, Debug, Template)]
+#[template(path = "parts/mark.html")]
+pub struct Mark {
+    words: String,
+    tone: &'static str,
+    icon: &'static str,
+    icons: String,
+}
+
+impl HtmlSafe for Mark {}
+
+/// How a status looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// A person must act.
+    Urgent,
+    /// It goes on by itself.
+    Waiting,
+    Good,
+    /// It is over.
+    Ended,
+}
+
+impl Mark {
+    /// `icons` is the address of the sprite.
+    #[must_use]
+    pub fn new(word: &str, look: Look, icons: String) -> Self {
+        let (tone, icon) = match look {
+            Look::Urgent => ("urgent", "alarm"),
+            Look::Waiting => ("waiting", "clock"),
+            Look::Good => ("good", "done"),
+            Look::Ended => ("ended", "ended"),
+        };
+        Self { words: words(word), tone, icon, icons }
+    }
+}
+
+/// An act with a page of its own, as a link to it.
+#[derive(Clone, Debug)]
+pub struct ActLink {
+    /// Its name in `data-act`.
+    pub act: &'static str,
+    pub label: String,
+    pub href: String,
+    /// Why it cannot be done. None: it can.
+    pub refused: Option<String>,
 }
 
 /// A word of REST for people: `awaiting_provider` is shown as `awaiting provider`.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::clock::Time;
-use crate::db::timeline::Item;
+use crate::db::timeline::{FACT, Item};
 use crate::http::dashboard::parts::{Moment, Privacy, words};
 
 /// Fields of a row's detail that its line says already, or that are ids of other rows.
@@ -14,6 +14,8 @@ const FOLDED: usize = 3;
 
 pub struct Entry {
     pub id: String,
+    /// The page of the message. None: it is none, or it is not shown to this person.
+    pub href: Option<String>,
     pub at: Moment,
     pub kind: String,
     /// What happened, in words.
@@ -38,14 +40,14 @@ pub struct Group {
     pub folded: Option<String>,
 }
 
-/// The rows of a page in their groups.
+/// The rows of a page in their groups. `path` is the opening's.
 #[must_use]
-pub fn groups(items: &[Item], privacy: &Privacy) -> Vec<Group> {
+pub fn groups(items: &[Item], privacy: &Privacy, path: &str) -> Vec<Group> {
     let same = |a: &Item, b: &Item| a.kind == "poll" && b.kind == "poll" && line(a) == line(b);
     let group = |items: &[Item]| {
         let is_folded = items.len() >= FOLDED;
         let folded = is_folded.then(|| format!("{} equal polls: {}", items.len(), privacy.text(&line(&items[0]))));
-        Group { entries: items.iter().map(|it| entry(it, privacy)).collect(), folded }
+        Group { entries: items.iter().map(|it| entry(it, privacy, path)).collect(), folded }
     };
     items
         .chunk_by(same)
@@ -53,10 +55,11 @@ pub fn groups(items: &[Item], privacy: &Privacy) -> Vec<Group> {
         .collect()
 }
 
-fn entry(item: &Item, privacy: &Privacy) -> Entry {
+fn entry(item: &Item, privacy: &Privacy, path: &str) -> Entry {
     let outcome = item.detail["outcome"].as_str().unwrap_or_default();
     Entry {
         id: item.id.clone(),
+        href: (item.rank == FACT && privacy.sees_all()).then(|| format!("{path}/facts/{}", item.id)),
         at: item.at.into(),
         kind: words(&item.kind),
         line: privacy.text(&line(item)),
