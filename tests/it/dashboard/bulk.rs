@@ -171,7 +171,7 @@ async fn replicas_share_a_run_and_a_crash_in_the_middle_of_an_item_loses_nothing
     assert_eq!(carried.iter().map(|it| it.done).sum::<u64>(), 39, "{carried:?}");
     assert!(!visitor.page(&path).await.contains("finished"), "the run waits for the item");
     assert_eq!(letter(&app, &item.letter.to_string()).await["status"], "dead");
-    drop(dying);
+    dying.rollback().await.unwrap();
     app.settle().await;
     let page = visitor.page(&path).await;
     assert!(page.contains(r#"<dd data-outcome="done">40</dd>"#) && page.contains("finished"), "{page}");

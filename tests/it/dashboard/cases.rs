@@ -32,7 +32,7 @@ async fn a_case_shows_both_sides_what_differs_and_what_to_do() {
     let page = operator.page(&format!("/cases/{case}")).await;
     let iban = row(&page, "iban");
     assert!(iban.starts_with(" data-differs") && iban.contains(IBAN) && iban.contains(OTHER), "{iban}");
-    assert!(!row(&page, "bic").starts_with(" data-differs"), "equal values are not marked");
+    assert!(["bic", "status"].iter().all(|it| !row(&page, it).starts_with(" data-differs")), "nothing else is marked");
     assert!(
         page.contains(r#"data-class="conflicting_answer""#) && page.contains("Ask the bank which of its two answers")
     );
@@ -46,6 +46,11 @@ async fn a_case_shows_both_sides_what_differs_and_what_to_do() {
     assert!(iban.contains("BE68 •••• •••• 7034") && iban.contains("BE71 •••• •••• 6769"), "{iban}");
     assert!(!page.contains(IBAN) && !page.contains(OTHER) && !page.contains("/facts/"), "{page}");
     assert!(links(&page, "resolve_case").is_empty() && !page.contains("data-act"));
+    let timeline = reader.page(&format!("/openings/{id}")).await;
+    assert!(
+        timeline.contains(&format!("<span class=\"kind\"><a href=\"/cases/{case}\">case</a>")),
+        "its timeline leads to it"
+    );
     for path in ["/cases/x", &format!("/cases/{id}")] {
         assert_eq!(reader.get(path).await.status(), 404);
     }

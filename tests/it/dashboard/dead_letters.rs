@@ -38,8 +38,7 @@ async fn letters_are_grouped_by_cause_and_listed_with_rests_filters() {
 #[tokio::test]
 async fn a_letters_payload_is_bytes_for_operators_and_masked_for_readers() {
     let app = TestApp::start().await;
-    let text =
-        r#"{"type":"<script>alert(1)</script>","name":"Jane Doe","to":"jane@acme.example","iban":"BE68539007547034"}"#;
+    let text = r#"{"type":7,"status":"<script>alert(1)</script>","name":"Jane Doe","to":"jane@acme.example","iban":"BE68539007547034"}"#;
     let id = unreadable(&app, text).await;
     let no_json = unreadable(&app, "Jane Doe BE68539007547034 <script>").await;
     let operator = Visitor::signed_in(&app, OPERATOR).await;

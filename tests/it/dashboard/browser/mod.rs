@@ -1,6 +1,7 @@
 //! Pages in a real browser. Where Chromium is missing they are left out with a line that says so; in CI they fail.
 
 mod driver;
+mod work;
 
 use self::driver::{Browser, browser};
 use super::{OPERATOR, recorded_acts};

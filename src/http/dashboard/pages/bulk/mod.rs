@@ -7,7 +7,7 @@ mod show;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::get;
 use uuid::Uuid;
 
 use super::dead_letters::SECTION;
@@ -17,7 +17,7 @@ use crate::http::dashboard::parts::words;
 
 pub fn router() -> Router<Arc<Dashboard>> {
     Router::new()
-        .route("/bulk", post(prepare::prepare))
+        .route("/bulk", get(prepare::back).post(prepare::prepare))
         .route("/bulk/{id}", get(show::show))
         .route("/bulk/{id}/start", get(act::back).post(act::start))
         .route("/bulk/{id}/stop", get(act::back).post(act::stop))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::page_of;
+use super::{SECTION, page_of};
 use crate::acts::bulk::prepare;
 use crate::db::dead_letters::{Act, Filter};
 use crate::domain::text::string_enum;
@@ -37,6 +37,11 @@ body!(
         cause: Option<Name>,
     }
 );
+
+/// Leads to the dead letters: a sign-in on the way to a list ends there.
+pub async fn back(State(dashboard): State<Arc<Dashboard>>) -> Redirect {
+    Redirect::to(&dashboard.site.url(SECTION))
+}
 
 pub async fn prepare(
     State(dashboard): State<Arc<Dashboard>>,

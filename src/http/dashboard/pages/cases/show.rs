@@ -118,19 +118,25 @@ fn rows(case: &cases::Row, origin: Option<&Origin>, privacy: &Privacy) -> Vec<Ro
         .map(|items| items.iter().filter_map(|it| it["field"].as_str()).collect())
         .unwrap_or_default();
     let of = |side: &[(String, Value)], field: &str| side.iter().find(|(it, _)| it == field).map(|it| it.1.clone());
-    let row = |field: &str| {
-        let (ours, theirs) = (of(&ours, field), of(&theirs, field));
-        let both_said = ours.is_some() && theirs.is_some();
-        let is_subject = subjects(&case.kind).contains(&field) && theirs.is_some();
-        Row {
-            field: field.to_owned(),
-            label: words(field),
-            differs: differences.contains(&field) || is_subject || (field != "status" && both_said && ours != theirs),
-            ours: ours.map(|it| text(field, &it, privacy)),
-            theirs: theirs.map(|it| text(field, &it, privacy)),
-        }
+    let contradicts = |field: &str| match (of(&ours, field), of(&theirs, field)) {
+        // Our state and their word come from two vocabularies.
+        (Some(ours), Some(theirs)) => field != "status" && ours != theirs,
+        _ => false,
     };
-    fields.into_iter().map(row).collect()
+    // Where no two values contradict each other, the case is about what the other side says.
+    let is_subject = |field: &str| {
+        !fields.iter().any(|it| contradicts(it))
+            && subjects(&case.kind).contains(&field)
+            && of(&theirs, field).is_some()
+    };
+    let row = |field: &&str| Row {
+        field: (*field).to_owned(),
+        label: words(field),
+        differs: differences.contains(field) || contradicts(field) || is_subject(field),
+        ours: of(&ours, field).map(|it| text(field, &it, privacy)),
+        theirs: of(&theirs, field).map(|it| text(field, &it, privacy)),
+    };
+    fields.iter().map(row).collect()
 }
 
 /// The values that a side holds.
