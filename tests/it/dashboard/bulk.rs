@@ -79,7 +79,8 @@ async fn a_run_touches_the_list_that_was_shown_and_nothing_else() {
         let text = answer.text().await.unwrap();
         assert!(text.contains(says) && text.contains(r#"aria-invalid="true""#), "{text}");
     }
-    started(&visitor, &path, 3).await;
+    let fields = [("reason", "the provider repaired it"), ("confirm", "3")];
+    assert_eq!(location(&visitor.act(&frozen, "bulk", &fields).await), format!("{path}#done-bulk"));
     app.settle().await;
     let page = visitor.page(&path).await;
     assert!(page.contains(r#"data-done="3""#) && page.contains("finished"), "{page}");
@@ -97,8 +98,9 @@ async fn a_run_touches_the_list_that_was_shown_and_nothing_else() {
             "{id}"
         );
     }
-    // The form again, and the stop of a run that has ended, do nothing.
-    started(&visitor, &path, 3).await;
+    // The form again does nothing, and is answered as the first time.
+    let answer = visitor.act(&frozen, "bulk", &fields).await;
+    assert_eq!((answer.status().as_u16(), location(&answer)), (303, format!("{path}#done-bulk").as_str()));
     let bulk: Vec<_> = recorded(&app).await.into_iter().filter(|it| it.1 == "bulk").collect();
     assert_eq!(bulk, [("operator".to_owned(), "bulk".to_owned(), run.to_owned())]);
     app.finish().await;

@@ -33,7 +33,10 @@ impl Stage {
                       and i.attempt_log @> '[{\"class\": \"discard\", \"by\": \"desk\"}]'
                       and jsonb_array_length(i.attempt_log) = 2";
         let done: i64 = sqlx::query_scalar(sql).bind(run.to_string()).fetch_one(&self.app.pool).await.unwrap();
-        assert_eq!(done, 2, "{struck:?}");
+        let items = "select concat_ws(' ', i.outcome, i.why, l.status, l.attempt_log) from bulk_items i
+                       left join inbox l on l.id = i.letter_id where i.run_id = $1";
+        let items: Vec<String> = sqlx::query_scalar(items).bind(run).fetch_all(&self.app.pool).await.unwrap();
+        assert_eq!(done, 2, "{struck:?}: {items:?}");
     }
 }
 
