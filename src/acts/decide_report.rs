@@ -30,9 +30,13 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, verdict: Verdict, r
             Verdict::Release => reports::release(connection, id, own.at).await?,
             Verdict::Discard => reports::discard(connection, id, own.at).await?,
         };
-        if decided == Decided::Now {
-            mismatches::resolve_of_report(connection, id, &own.who, &own.reason, own.at).await?;
-            operator_actions::insert(connection, &Action { detail: json!({}), ..own.clone() }).await?;
+        match decided {
+            Decided::Now => {
+                mismatches::resolve_of_report(connection, id, &own.who, &own.reason, own.at).await?;
+                operator_actions::insert(connection, &Action { detail: json!({}), ..own.clone() }).await?;
+            }
+            Decided::Already => operator_actions::remember_form(connection, &own).await?,
+            Decided::Otherwise | Decided::NotFound => {}
         }
         Ok::<_, sqlx::Error>(decided)
     };

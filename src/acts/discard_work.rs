@@ -18,9 +18,13 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> 
     let action = acts.record(&operator.name(), "discard_work", &id, reason);
     let work = async move |connection: &mut PgConnection| {
         let discarded = outbox::discard(connection, id, &action.who, &action.reason, action.at).await?;
-        if let Discarded::Now(opening, topic) = &discarded {
-            let action = Action { opening_id: *opening, detail: json!({"topic": topic}), ..action.clone() };
-            operator_actions::insert(connection, &action).await?;
+        match &discarded {
+            Discarded::Now(opening, topic) => {
+                let action = Action { opening_id: *opening, detail: json!({"topic": topic}), ..action.clone() };
+                operator_actions::insert(connection, &action).await?;
+            }
+            Discarded::Already => operator_actions::remember_form(connection, &action).await?,
+            Discarded::WaitsNoLonger | Discarded::NotFound => {}
         }
         Ok::<_, sqlx::Error>(discarded)
     };

@@ -26,7 +26,10 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: Erase
         let erased = check(&opening)?;
         match erased {
             // Empties messages about it that came since, and is not recorded.
-            Once::Already => erasure::again(connection, &opening, action.at).await?,
+            Once::Already => {
+                erasure::again(connection, &opening, action.at).await?;
+                operator_actions::remember_form(connection, &action).await?;
+            }
             Once::Now(()) => {
                 erasure::erase(connection, &opening, action.at).await?;
                 // After the erasure, which empties what earlier acts said.

@@ -30,6 +30,12 @@ pub enum ActError {
 }
 
 impl ActError {
+    /// Whether the act was refused, in contrast to one that met an error.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Unavailable(_) | Self::Database(_) | Self::Internal(_))
+    }
+
     /// A field by its JSON pointer, and what it takes.
     pub fn field(pointer: &'static str, takes: impl Into<String>) -> Self {
         Self::Field { pointer, takes: takes.into() }

@@ -5,6 +5,7 @@
 //! nothing. A crash leaves either nothing or a whole act, which the caller's repeat finds.
 
 pub mod backfill;
+pub mod bulk;
 mod dead_letter;
 pub mod decide_report;
 pub mod discard;

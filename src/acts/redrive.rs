@@ -4,17 +4,12 @@ use uuid::Uuid;
 
 use super::{ActError, Acts, Once, Operator, dead_letter};
 use crate::db::dead_letters::{Act, Letter};
-use crate::domain::Topic;
 
 /// # Errors
 /// When there is no such dead letter, it went on otherwise or is of no use any more, or the database is away.
 pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, reason: String) -> Result<(), ActError> {
     let letter = dead_letter::run(acts, operator, id, Act::Redrive, reason).await?;
-    let wakers = &acts.cell.wakers;
-    match letter.kind.parse::<Topic>() {
-        Ok(topic) if letter.queue == "outbox" => wakers.relay(topic).notify_one(),
-        _ => wakers.inbox.notify_one(),
-    }
+    dead_letter::wake(&acts.cell.wakers, &letter);
     Ok(())
 }
 

@@ -26,10 +26,14 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, request: ResolveCas
     let work = async move |connection: &mut PgConnection| {
         mismatches::lock_of_case(connection, id).await?;
         let resolved = cases::resolve(connection, id, &action.who, &action.reason, action.at).await?;
-        if let Resolved::Now(opening) = resolved {
-            let action = Action { opening_id: opening, detail: detail.clone(), ..action.clone() };
-            mismatches::resolve_of_case(connection, id, &action.who, &action.reason, action.at).await?;
-            operator_actions::insert(connection, &action).await?;
+        match resolved {
+            Resolved::Now(opening) => {
+                let action = Action { opening_id: opening, detail: detail.clone(), ..action.clone() };
+                mismatches::resolve_of_case(connection, id, &action.who, &action.reason, action.at).await?;
+                operator_actions::insert(connection, &action).await?;
+            }
+            Resolved::Already => operator_actions::remember_form(connection, &action).await?,
+            Resolved::Otherwise | Resolved::NotFound => {}
         }
         Ok::<_, sqlx::Error>(resolved)
     };

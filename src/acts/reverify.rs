@@ -70,7 +70,7 @@ const fn still_refused(error: VerifyError) -> &'static str {
 }
 
 pub(super) fn record(acts: &Acts, operator: &Operator, subject: &str, reason: String, detail: Value) -> Action {
-    Action { detail, ..acts.record(&operator.name(), "reverify_rejected_requests", &subject, reason) }
+    Action { detail, ..acts.record(&operator.name(), "reverify", &subject, reason) }
 }
 
 /// Marks what looking again said, and records the act, in one commit.

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::acts::bulk::worker::BulkRuns;
 use crate::context::Context;
 use crate::domain::Topic;
 use crate::driver::{Schedule, TickError, Worker, drive, every};
@@ -91,6 +92,7 @@ fn spawn_workers(spawn: &mut Spawn<'_>) {
     spawn.worker(Backfill(context.clone()), Schedule::new(Arc::clone(&wakers.backfill), LOOK, 1));
     let reconciler = Reconciler::new(context.clone(), context.policies.reconciliation.clone(), spawn.stop.clone());
     spawn.worker(reconciler, Schedule::new(Arc::clone(&wakers.reconciliation), LOOK, 1));
+    spawn.worker(BulkRuns(context.clone()), Schedule::new(Arc::clone(&wakers.bulk), LOOK, 1));
     spawn.worker(Sweeper(context.clone()), Schedule::new(Arc::default(), SWEEP, 1));
 }
 

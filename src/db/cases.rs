@@ -29,11 +29,11 @@ pub struct Row {
     pub created_at: Time,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Filter<'a> {
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
     pub id: Option<Uuid>,
-    pub status: Option<&'a str>,
-    pub kind: Option<&'a str>,
+    pub status: Option<&'static str>,
+    pub kind: Option<String>,
     pub opening: Option<Uuid>,
 }
 
@@ -88,7 +88,7 @@ pub async fn insert(
     Ok(new.into_iter().map(|row| (row.id, row.before)).collect())
 }
 
-pub async fn list(connection: &mut PgConnection, filter: &Filter<'_>, page: Page<Uuid>) -> sqlx::Result<Vec<Row>> {
+pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
         r#"-- cases::list
@@ -119,6 +119,29 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter<'_>, page: Page
 pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Row>> {
     let filter = Filter { id: Some(id), ..Filter::default() };
     Ok(list(connection, &filter, Page { limit: 1, after: None }).await?.pop())
+}
+
+/// The mismatch that a case of reconciliation is about.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub mismatch: Uuid,
+    pub class: String,
+    /// `[{"field", "ours", "theirs"}]`
+    pub differences: Value,
+    /// `{"class", "because", "action"}`
+    pub suggested: Value,
+}
+
+/// The mismatch of a case, if a report is behind it.
+pub async fn origin(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Origin>> {
+    sqlx::query_as!(
+        Origin,
+        r#"-- cases::origin
+        select id as mismatch, class, differences, suggested from mismatches where case_id = $1 order by id limit 1"#,
+        id,
+    )
+    .fetch_optional(connection)
+    .await
 }
 
 /// A case of reconciliation, which a mismatch refers to.

@@ -48,6 +48,17 @@ pub enum Act {
     Discard,
 }
 
+/// An act as a person, or a bulk run, asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    pub act: Act,
+    pub who: &'a str,
+    pub why: &'a str,
+    pub now: Time,
+    /// The entries in its attempts that were seen: a letter that was tried since is another than was shown. None: any.
+    pub attempts: Option<i32>,
+}
+
 /// The result of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acted {
@@ -60,6 +71,8 @@ pub enum Acted {
     WrongState(&'static str),
 }
 
+/// Why a bulk run leaves a letter of its list alone.
+const CHANGED: &str = "it has changed since the list was frozen";
 /// Why an erased letter cannot be redriven.
 const ERASED: &str = "its content was erased with the personal data of its opening";
 
@@ -71,10 +84,26 @@ impl Act {
             Self::Discard => "discard",
         }
     }
+
+    /// Its name in `operator_actions`.
+    #[must_use]
+    pub const fn action(self) -> &'static str {
+        match self {
+            Self::Redrive => "redrive_dead_letter",
+            Self::Discard => "discard_dead_letter",
+        }
+    }
 }
 
-/// A page of dead letters of one queue or both, by descending id: facts newest first, work by the start of its opening.
-pub async fn list(connection: &mut PgConnection, queue: Option<&str>, page: Page<Uuid>) -> sqlx::Result<Vec<Letter>> {
+/// Which dead letters are listed.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub queue: Option<String>,
+    pub cause: Option<String>,
+}
+
+/// A page of dead letters, by descending id: facts newest first, work by the start of its opening.
+pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Letter>> {
     sqlx::query_as!(
         Letter,
         r#"-- dead_letters::list
@@ -82,18 +111,48 @@ pub async fn list(connection: &mut PgConnection, queue: Option<&str>, page: Page
           from ((select id, 'inbox' as queue, source as kind, outcome as cause,
                         jsonb_array_length(attempt_log) as attempts, opening_id, received_at as at
                    from inbox
-                  where status = 'dead' and coalesce($1::text, 'inbox') = 'inbox' and id < $2
+                  where status = 'dead' and coalesce($1::text, 'inbox') = 'inbox'
+                    and ($4::text is null or outcome = $4) and id < $2
                   order by id desc limit $3)
                  union all
                 (select id, 'outbox', topic, outcome, jsonb_array_length(attempt_log), opening_id, created_at
                    from outbox
-                  where status = 'dead' and coalesce($1::text, 'outbox') = 'outbox' and id < $2
+                  where status = 'dead' and coalesce($1::text, 'outbox') = 'outbox'
+                    and ($4::text is null or outcome = $4) and id < $2
                   order by id desc limit $3)) as letters
          order by id desc
          limit $3"#,
-        queue,
+        filter.queue,
         page.after.unwrap_or(Uuid::max()),
         page.limit,
+        filter.cause,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The dead letters of a cause.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub queue: String,
+    pub cause: String,
+    pub count: i64,
+    pub oldest: Time,
+}
+
+/// Dead letters by queue and cause, the most first. The `most` oldest of each queue are counted, and one more.
+pub async fn groups(connection: &mut PgConnection, most: i64) -> sqlx::Result<Vec<Group>> {
+    sqlx::query_as!(
+        Group,
+        r#"-- dead_letters::groups
+        select queue as "queue!", coalesce(cause, 'unknown') as "cause!", count(*) as "count!", min(at) as "oldest!"
+          from ((select 'inbox' as queue, outcome as cause, received_at as at
+                   from inbox where status = 'dead' order by id limit $1::bigint + 1)
+                 union all
+                (select 'outbox', outcome, created_at from outbox where status = 'dead' order by id limit $1::bigint + 1)) as letters
+         group by 1, 2
+         order by 3 desc, 1, 2"#,
+        most,
     )
     .fetch_all(connection)
     .await
@@ -148,24 +207,21 @@ pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
 }
 
 /// Redrives or discards a dead letter. Call it in a transaction.
-pub async fn act(
-    connection: &mut PgConnection,
-    id: Uuid,
-    act: Act,
-    who: &str,
-    why: &str,
-    now: Time,
-) -> sqlx::Result<Acted> {
-    let letter = match look(connection, id, act).await? {
+pub async fn act(connection: &mut PgConnection, id: Uuid, order: Order<'_>) -> sqlx::Result<Acted> {
+    let letter = match look(connection, id, order.act).await? {
+        Ok(letter) if order.attempts.is_some_and(|it| it != letter.attempts) => return Ok(Acted::WrongState(CHANGED)),
         Ok(letter) => letter,
         Err(acted) => return Ok(acted),
     };
-    let entry = json!([{"at": now, "class": act.as_str(), "by": who, "cause": why}]);
     let changed = match letter.queue.as_str() {
-        "inbox" => act_on_inbox(connection, id, act, &entry, now).await?,
-        _ => act_on_outbox(connection, id, act, &entry, now).await?,
+        "inbox" => act_on_inbox(connection, &letter, order).await?,
+        _ => act_on_outbox(connection, &letter, order).await?,
     };
     Ok(if changed { Acted::Done } else { Acted::WrongState("another operator has just acted on it") })
+}
+
+fn entry(order: Order<'_>) -> Value {
+    json!([{"at": order.now, "class": order.act.as_str(), "by": order.who, "cause": order.why}])
 }
 
 /// What [`act`] would come to; nothing is written.
@@ -202,13 +258,8 @@ async fn look(connection: &mut PgConnection, id: Uuid, act: Act) -> sqlx::Result
     Ok(Ok(whole.letter))
 }
 
-async fn act_on_inbox(
-    connection: &mut PgConnection,
-    id: Uuid,
-    act: Act,
-    entry: &Value,
-    now: Time,
-) -> sqlx::Result<bool> {
+async fn act_on_inbox(connection: &mut PgConnection, letter: &Letter, order: Order<'_>) -> sqlx::Result<bool> {
+    let (id, Order { act, now, .. }) = (letter.id, order);
     let (status, outcome) = match act {
         Act::Redrive => ("pending", None),
         Act::Discard => ("ignored", Some("discarded")),
@@ -220,13 +271,15 @@ async fn act_on_inbox(
            set status = $2, outcome = $3, attempts = 0, next_attempt_at = $4, attempt_log = attempt_log || $5,
                retry_from = $4, settled_at = case when $2 = 'ignored' then $4::timestamptz end,
                opening_id = coalesce($6, opening_id)
-         where id = $1 and status = 'dead' and (erased_at is null or $2 = 'ignored')"#,
+         where id = $1 and status = 'dead' and (erased_at is null or $2 = 'ignored')
+           and jsonb_array_length(attempt_log) = $7"#,
         id,
         status,
         outcome,
         now,
-        entry,
+        entry(order),
         about.as_ref().map(|it| it.opening),
+        letter.attempts,
     )
     .execute(&mut *connection)
     .await?;
@@ -262,14 +315,8 @@ async fn about(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<A
 }
 
 /// A redriven command gets a full `RETRY_FOR` again and keeps its idempotency key.
-async fn act_on_outbox(
-    connection: &mut PgConnection,
-    id: Uuid,
-    act: Act,
-    entry: &Value,
-    now: Time,
-) -> sqlx::Result<bool> {
-    let (status, outcome) = match act {
+async fn act_on_outbox(connection: &mut PgConnection, letter: &Letter, order: Order<'_>) -> sqlx::Result<bool> {
+    let (status, outcome) = match order.act {
         Act::Redrive => ("pending", None),
         Act::Discard => ("cancelled", Some("discarded")),
     };
@@ -278,12 +325,13 @@ async fn act_on_outbox(
         update outbox
            set status = $2, outcome = $3, attempts = 0, next_attempt_at = $4, attempt_log = attempt_log || $5,
                retry_from = $4
-         where id = $1 and status = 'dead'"#,
-        id,
+         where id = $1 and status = 'dead' and jsonb_array_length(attempt_log) = $6"#,
+        letter.id,
         status,
         outcome,
-        now,
-        entry,
+        order.now,
+        entry(order),
+        letter.attempts,
     )
     .execute(connection)
     .await?;

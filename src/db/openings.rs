@@ -233,6 +233,18 @@ pub async fn by_iban(connection: &mut PgConnection, ibans: &[String]) -> sqlx::R
     Ok(rows.into_iter().map(|row| (row.iban, row.id)).collect())
 }
 
+/// The customer's name, by which texts about the opening are masked. None: erased.
+pub async fn customer_name(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<String>> {
+    let name = sqlx::query_scalar!(
+        r#"-- openings::customer_name
+        select customer ->> 'name' from account_openings where id = $1"#,
+        id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(name.flatten())
+}
+
 /// The customers of openings, for calls that carry them: `(opening, customer)`.
 pub async fn customers(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Option<Value>)>> {
     let rows = sqlx::query!(

@@ -94,6 +94,33 @@ pub async fn is_recorded(connection: &mut PgConnection, id: Uuid) -> sqlx::Resul
     .await
 }
 
+/// Remembers the form of an act that had been done before it: sent again, the form does nothing, as the first time.
+pub async fn remember_form(connection: &mut PgConnection, action: &Action) -> sqlx::Result<()> {
+    let Some(form) = action.form else { return Ok(()) };
+    sqlx::query!(
+        r#"-- operator_actions::remember_form
+        insert into answered_forms (form_id, answered_at) values ($1, $2)
+        on conflict (form_id) do nothing"#,
+        form,
+        action.at,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Whether this form was answered: its act was done, or had been done before it.
+pub async fn is_answered(connection: &mut PgConnection, form: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"-- operator_actions::is_answered
+        select exists (select from operator_actions where form_id = $1)
+            or exists (select from answered_forms where form_id = $1) as "exists!""#,
+        form,
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// The act that this form asked for, if it was done.
 pub async fn of_form(connection: &mut PgConnection, form: Uuid) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar!(

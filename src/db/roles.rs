@@ -7,14 +7,17 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
 /// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
 /// an upgrade, did not use.
-const RIGHTS: [(&str, &str); 47] = [
+const RIGHTS: [(&str, &str); 50] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
+    ("answered_forms", "select, insert"),
     ("archive_walks", "select, update (place, began_at)"),
     ("backfills", "select, insert, update"),
     ("bank_statements", "select, insert, update (outcome)"),
     ("bank_words", "select, insert, delete"),
     ("breakers", "select, insert, update, delete"),
+    ("bulk_items", "select, insert, update (outcome, why, done_at), delete"),
+    ("bulk_runs", "select, insert, update (started_act, started_at, stopped_at, finished_at), delete"),
     ("cases", "select, insert, update (status, reason, resolved_by, resolved_at, cause, ours, theirs)"),
     ("charge_lines", "select, insert, update"),
     ("database_starts", "select, insert"),

@@ -24,7 +24,7 @@ pub struct Item {
 }
 
 /// The rank of inbox facts.
-const FACT: i32 = 1;
+pub const FACT: i32 = 1;
 
 /// Later than every item.
 const END: Time = Time::MAX_UTC;

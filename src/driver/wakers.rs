@@ -13,6 +13,7 @@ pub struct Wakers {
     pub poller: Arc<Notify>,
     pub backfill: Arc<Notify>,
     pub reconciliation: Arc<Notify>,
+    pub bulk: Arc<Notify>,
     create_profile: Arc<Notify>,
     submit_request: Arc<Notify>,
     open_account: Arc<Notify>,

@@ -72,13 +72,27 @@ fn add(facts: &[Learnt], items: &mut [Item]) {
     }
 }
 
-/// The facts that can be read. A body on which the adapter panics cannot.
+/// The facts that can be read.
 fn learnt(providers: &Providers, rows: &[(Pending, bool)]) -> Vec<Learnt> {
-    let read = |(row, is_last): &(Pending, bool)| {
-        let read = catch_unwind(AssertUnwindSafe(|| read::fact(providers, row))).ok()?;
-        read.ok().map(|(source, fact)| Learnt { id: row.id, source, at: row.received_at, fact, is_last: *is_last })
+    let learnt = |(row, is_last): &(Pending, bool)| {
+        let (source, fact) = guarded(providers, row).ok()?;
+        Some(Learnt { id: row.id, source, at: row.received_at, fact, is_last: *is_last })
     };
-    rows.iter().filter_map(read).collect()
+    rows.iter().filter_map(learnt).collect()
+}
+
+/// What a row says.
+///
+/// # Errors
+/// Why this version cannot read it.
+pub fn read(providers: &Providers, row: &Pending) -> Result<Fact, String> {
+    guarded(providers, row).map(|(_, fact)| fact)
+}
+
+/// An adapter may panic on a body.
+fn guarded(providers: &Providers, row: &Pending) -> Result<(Source, Fact), String> {
+    let read = catch_unwind(AssertUnwindSafe(|| read::fact(providers, row)));
+    read.unwrap_or_else(|_| Err("the adapter panics on it".to_owned()))
 }
 
 /// The name and value that a fact adds.

@@ -36,6 +36,7 @@ const BACKFILL_PAGES: Metric =
     ("account_opening_catch_up_pages_total", "Pages of providers' lists requested by backfills, by outcome");
 const BACKFILL_ITEMS: Metric =
     ("account_opening_catch_up_items_total", "Items on these pages, by what the inbox did with them");
+const BULK_ITEMS: Metric = ("account_opening_bulk_items_total", "Items of bulk runs, by what became of them");
 const ARCHIVED: Metric =
     ("account_opening_archived_total", "Rows archived from inbox and outbox, and keys deleted from the inbox");
 const SWEEP_FAILURES: Metric = ("account_opening_sweep_failures_total", "Failed sweeps, by kind");
@@ -46,7 +47,7 @@ const REPORT_ROWS: Metric =
 const REPORT_PAGES: Metric =
     ("account_opening_report_pages_total", "Pages of providers' lists requested by pulls of reports, by outcome");
 
-const COUNTERS: [Metric; 18] = [
+const COUNTERS: [Metric; 19] = [
     WEBHOOKS,
     BURST_DUPLICATES,
     REJECTED_REQUESTS,
@@ -62,6 +63,7 @@ const COUNTERS: [Metric; 18] = [
     BACKFILL_PAGES,
     BACKFILL_ITEMS,
     ARCHIVED,
+    BULK_ITEMS,
     SWEEP_FAILURES,
     REPORT_PAGES,
     REPORT_ROWS,
@@ -216,6 +218,10 @@ pub fn archived(what: &'static str, rows: u64) {
     counter!(ARCHIVED.0, "what" => what).increment(rows);
 }
 
+pub fn bulk_items(outcome: &'static str, count: u64) {
+    counter!(BULK_ITEMS.0, "outcome" => outcome).increment(count);
+}
+
 pub fn sweep_failure(sweep: &'static str) {
     counter!(SWEEP_FAILURES.0, "sweep" => sweep).increment(1);
 }
@@ -314,6 +320,7 @@ pub fn begin_at_zero(providers: &[&'static str], sweeps: &[&'static str]) {
     let reasons = ["processing", "unreadable", "unknown_status", "no_matching_opening", "catch_up", "no_tracker"];
     zero(FAILURES, &[], "reason", &reasons);
     zero(ARCHIVED, &[], "what", &["facts", "keys", "work"]);
+    zero(BULK_ITEMS, &[], "outcome", &["done", "already", "refused", "failed"]);
     zero(SWEEP_FAILURES, &[], "sweep", sweeps);
 }
 

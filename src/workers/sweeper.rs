@@ -1,7 +1,7 @@
 //! The sweeper deletes expired idempotency keys, makes facts that matched no opening for too long dead letters, empties dead
 //! letters about openings that were erased before they came, adds up changes of the opening counts, gives events their positions,
 //! notices a new start of the database server, cancels work for a tracker that is no longer configured, deletes sessions that have
-//! ended, and moves finished work to the archives.
+//! ended and lists of bulk runs that were never started, and moves finished work to the archives.
 //!
 //! Invariant: each sweep has a connection and commits of its own, so that a failing sweep holds up none of the others. A crash
 //! leaves whole sweeps undone; the next tick does them.
@@ -9,6 +9,7 @@
 use std::panic::AssertUnwindSafe;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use futures::FutureExt as _;
 use sqlx::{Connection as _, PgConnection};
 
@@ -16,18 +17,20 @@ use crate::clock::Time;
 use crate::context::{Context, Policies};
 use crate::db::archive::{self, Moved};
 use crate::db::sessions::{self, Oldest};
-use crate::db::{WITHIN, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox};
+use crate::db::{WITHIN, bulk_runs, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox};
 use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
 use crate::telemetry::metrics;
 
 /// Rows per commit.
 const BATCH: i64 = 500;
+/// How long the list of a bulk run waits for its start.
+const LIST_KEPT: TimeDelta = TimeDelta::days(1);
 /// Count changes per commit: every batch of the inbox adds a few.
 const CHANGES: i64 = 10_000;
 
 /// The names of the sweeps in logs and metrics.
-pub const SWEEPS: [&str; 11] = [
+pub const SWEEPS: [&str; 12] = [
     "idempotency_keys",
     "parked_facts",
     "late_letters",
@@ -36,6 +39,7 @@ pub const SWEEPS: [&str; 11] = [
     "database_starts",
     "tracker_work",
     "sessions",
+    "bulk_lists",
     "archived_facts",
     "archived_keys",
     "archived_work",
@@ -62,6 +66,8 @@ pub struct Swept {
     pub starts: u64,
     /// Sessions of the dashboard deleted.
     pub sessions: u64,
+    /// Lists of bulk runs deleted that were never started.
+    pub lists: u64,
     /// Rows archived.
     pub archived: Archived,
     /// The sweeps that failed.
@@ -87,7 +93,7 @@ impl Counts for Swept {
     fn may_be_more(&self) -> bool {
         let Archived { facts, keys, work } = self.archived;
         // Count changes arrive constantly; only a full batch justifies another tick at once.
-        self.keys + self.parked + self.erased + self.given_up + self.sessions > 0
+        self.keys + self.parked + self.erased + self.given_up + self.sessions + self.lists > 0
             || self.counted >= CHANGES.unsigned_abs()
             || self.placed >= events::MAX_PLACED
             || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
@@ -131,9 +137,11 @@ impl Worker for Sweeper {
         let Policies { session_idle, session_max, .. } = self.0.policies;
         let oldest = Oldest::at(now, session_idle, session_max);
         let sessions = round.sweep("sessions", async |it| sessions::expire(it, oldest, BATCH).await).await?;
+        let prepared = now - LIST_KEPT;
+        let lists = round.sweep("bulk_lists", async |it| bulk_runs::expire(it, prepared, BATCH).await).await?;
         let archived = self.archive(&mut round, now).await?;
         let failed = round.failed;
-        Ok(Swept { keys, parked, erased, counted, given_up, placed, starts, sessions, archived, failed })
+        Ok(Swept { keys, parked, erased, counted, given_up, placed, starts, sessions, lists, archived, failed })
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Unmatched {
     pub provider_ref: Option<String>,
     pub opening_id: Option<Uuid>,
     pub received_at: Time,
+    /// What `PARKED_TTL` counts from: when it came, or was redriven.
+    pub retry_from: Time,
     pub status: String,
     pub next_attempt_at: Time,
 }
@@ -36,7 +38,7 @@ pub async fn unmatched(connection: &mut PgConnection, page: Page<Uuid>) -> sqlx:
               order by id desc limit $2)
         )
         select id as "id!", source as "source!", provider as "provider!", provider_ref, opening_id,
-               received_at as "received_at!", status as "status!", next_attempt_at as "next_attempt_at!"
+               received_at as "received_at!", retry_from as "retry_from!", status as "status!", next_attempt_at as "next_attempt_at!"
           from facts
          where id < $1
          order by id desc

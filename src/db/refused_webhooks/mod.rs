@@ -15,7 +15,7 @@ mod verify;
 
 pub use self::erase::erase;
 pub use self::insert::{NewRefusedWebhook, insert, trim};
-pub use self::read::{Row, Whole, get, list};
+pub use self::read::{Filter, Group, Row, Whole, get, groups, list};
 pub use self::verify::{Believed, Candidate, ReverifyFilter, StillRefused, candidates, mark, remaining};
 use crate::domain::text::string_enum;
 

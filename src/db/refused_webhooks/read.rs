@@ -31,13 +31,16 @@ pub struct Whole {
     pub body: Option<Vec<u8>>,
 }
 
+/// Which refused webhooks are listed.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub provider: Option<String>,
+    pub cause: Option<String>,
+    pub source: Option<String>,
+}
+
 /// A page of refused webhooks, newest first.
-pub async fn list(
-    connection: &mut PgConnection,
-    provider: Option<&str>,
-    cause: Option<&str>,
-    page: Page<Uuid>,
-) -> sqlx::Result<Vec<Row>> {
+pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
         r#"-- refused_webhooks::list
@@ -45,13 +48,42 @@ pub async fn list(
                verified_at, event_id, outcome
           from rejected_requests
          where ($1::text is null or provider = $1) and ($2::text is null or cause = $2)
-           and id < $3
+           and ($3::text is null or source = $3)
+           and id < $4
          order by id desc
-         limit $4"#,
-        provider,
-        cause,
+         limit $5"#,
+        filter.provider,
+        filter.cause,
+        filter.source,
         page.after.unwrap_or(Uuid::max()),
         page.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The refused webhooks of a cause from a source that did not verify since.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub cause: String,
+    pub source: String,
+    pub count: i64,
+    pub newest: Time,
+}
+
+/// Refused webhooks that did not verify since, by cause and source, the most first. The `most` newest are counted, and one more.
+pub async fn groups(connection: &mut PgConnection, most: i64, shown: i64) -> sqlx::Result<Vec<Group>> {
+    sqlx::query_as!(
+        Group,
+        r#"-- refused_webhooks::groups
+        select cause, source, count(*) as "count!", max(received_at) as "newest!"
+          from (select cause, source, received_at from rejected_requests
+                 where verified_at is null order by id desc limit $1::bigint + 1) as requests
+         group by cause, source
+         order by count(*) desc, cause, source
+         limit $2"#,
+        most,
+        shown,
     )
     .fetch_all(connection)
     .await

@@ -67,7 +67,8 @@ impl<S: Send + Sync, B: Field<Value = B>> FromRequest<S> for ActForm<B> {
     }
 }
 
-/// Does the act of a form at most once. A form that was sent before is answered as then.
+/// Does the act of a form at most once. A form that was sent before is answered as then. Of two that are sent at once one is refused,
+/// since the other has done the act: it is answered as the other.
 ///
 /// # Errors
 /// The act's.
@@ -76,13 +77,20 @@ pub async fn once(
     form: Uuid,
     act: impl Future<Output = Result<(), ActError>>,
 ) -> Result<(), ActError> {
-    if done_before(dashboard, form).await?.is_some() {
+    if is_answered(dashboard, form).await? {
         return Ok(());
     }
     match act.await {
-        Err(ActError::Repeated) => Ok(()),
+        Err(error) if error.is_refusal() && is_answered(dashboard, form).await? => Ok(()),
         done => done,
     }
+}
+
+async fn is_answered(dashboard: &Dashboard, form: Uuid) -> Result<bool, ActError> {
+    let work = async move |connection: &mut PgConnection| {
+        operator_actions::is_answered(connection, form).await.map_err(ActError::from)
+    };
+    db::with_retries(&dashboard.cell.pool, work).await
 }
 
 /// The act that a form asked for, if it was done.

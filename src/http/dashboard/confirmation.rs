@@ -109,7 +109,8 @@ impl Input {
         Self { value: value.into(), ..self }
     }
 
-    fn filled(&mut self, fields: &Fields, errors: &[FieldError]) {
+    /// Shows what was typed, and what is wrong with it.
+    pub fn filled(&mut self, fields: &Fields, errors: &[FieldError]) {
         self.value = fields.typed(self.name);
         let own = errors.iter().find(|it| it.pointer.strip_prefix('/') == Some(self.name));
         self.error = own.map(|it| it.detail.clone());

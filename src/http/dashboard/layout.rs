@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Visit;
 use super::assets::ASSETS;
-use super::parts::StateMark;
+use super::parts::{Look, Mark, Privacy, StateMark};
 use crate::acts::Operator;
 use crate::config::{Environment, Mode, Settings};
 use crate::domain::StateName;
@@ -13,6 +13,11 @@ use crate::domain::StateName;
 const NAVIGATION: &[(&str, &str)] = &[
     ("Today", "/"),
     ("Openings", "/openings"),
+    ("Tickets", "/tickets"),
+    ("Cases", "/cases"),
+    ("Dead letters", "/dead-letters"),
+    ("Refused", "/refused"),
+    ("Unmatched", "/unmatched"),
     ("Providers", "/providers"),
     ("Flags", "/flags"),
     ("Acts", "/acts"),
@@ -108,6 +113,18 @@ impl Layout {
     #[must_use]
     pub fn state(&self, state: StateName) -> StateMark {
         StateMark::new(state, self.icons())
+    }
+
+    /// A status as icon, words and colour.
+    #[must_use]
+    pub fn mark(&self, word: &str, look: Look) -> Mark {
+        Mark::new(word, look, self.icons())
+    }
+
+    /// Texts from outside as the person may see them. `customer`: the customer's name, where it is known.
+    #[must_use]
+    pub fn privacy(&self, customer: Option<&str>) -> Privacy {
+        Privacy::new(self.is_operator(), customer)
     }
 
     #[must_use]

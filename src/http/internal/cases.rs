@@ -45,17 +45,25 @@ pub async fn list(
     sees: SeesWhole,
     params: Params,
 ) -> Result<Json<Listing<Case>>, ApiError> {
-    params.only(&["status", "kind", "opening_id"])?;
-    let status: Option<CaseStatus> = params.read("status", forms::word)?;
-    let kind = params.read("kind", forms::name)?;
-    let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
-    let page = params.page()?;
-    let work = async move |connection: &mut PgConnection| {
-        let filter = Filter { id: None, status: status.map(CaseStatus::as_str), kind: kind.as_deref(), opening };
-        cases::list(connection, &filter, one_more(&page)).await
-    };
+    let (filter, page) = (filter(&params)?, params.page()?);
+    let work = async move |connection: &mut PgConnection| cases::list(connection, &filter, one_more(&page)).await;
     let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, |row| Case::of(row, sees.0))))
+}
+
+/// The filter of a list's parameters.
+///
+/// # Errors
+/// Unknown or wrong parameters.
+pub fn filter(params: &Params) -> Result<Filter, ApiError> {
+    params.only(&["status", "kind", "opening_id"])?;
+    let status: Option<CaseStatus> = params.read("status", forms::word)?;
+    Ok(Filter {
+        id: None,
+        status: status.map(CaseStatus::as_str),
+        kind: params.read("kind", forms::name)?,
+        opening: params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?,
+    })
 }
 
 /// Returns a case.

@@ -79,7 +79,7 @@ macro_rules! body {
         }
     };
 }
-pub(super) use body;
+pub(in crate::http) use body;
 
 /// The errors found so far. Unknown fields come first: they may be misspelt names of the others.
 #[derive(Debug, Default)]

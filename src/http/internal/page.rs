@@ -155,16 +155,22 @@ pub fn one_more<Key: Clone>(page: &Page<Key>) -> Page<Key> {
 
 /// The answer for rows read with [`one_more`].
 pub fn listing<Row, K: Key, Item: ToSchema>(
-    mut rows: Vec<Row>,
+    rows: Vec<Row>,
     limit: i64,
     key: impl Fn(&Row) -> K,
     item: impl Fn(Row) -> Item,
 ) -> Listing<Item> {
+    let (rows, next_cursor) = paged(rows, limit, key);
+    Listing { items: rows.into_iter().map(item).collect(), next_cursor }
+}
+
+/// The rows of a page that were read with [`one_more`], and the cursor of the next page.
+pub fn paged<Row, K: Key>(mut rows: Vec<Row>, limit: i64, key: impl Fn(&Row) -> K) -> (Vec<Row>, Option<String>) {
     let limit = usize::try_from(limit).unwrap_or_default();
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| more).map(|row| key(row).write());
-    Listing { items: rows.into_iter().map(item).collect(), next_cursor }
+    (rows, next_cursor)
 }
 
 #[cfg(test)]

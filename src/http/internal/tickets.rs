@@ -85,13 +85,27 @@ impl Ticket {
     ),
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Ticket>>, ApiError> {
-    params.only(&["status", "opening_id"])?;
-    let status: Option<TicketStatus> = params.read("status", forms::word)?;
-    let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
-    let page = params.page()?;
+    let (filter, page) = (filter(&params)?, params.page()?);
     let work = async move |connection: &mut PgConnection| {
-        tickets::list(connection, status.map(TicketStatus::as_str), opening, one_more(&page)).await
+        tickets::list(connection, filter.status.map(TicketStatus::as_str), filter.opening, one_more(&page)).await
     };
     let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, |row| Ticket::new(row, state.settings.tracker.as_ref()))))
+}
+
+/// Which tickets are listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Filter {
+    pub status: Option<TicketStatus>,
+    pub opening: Option<Uuid>,
+}
+
+/// The filter of a list's parameters.
+///
+/// # Errors
+/// Unknown or wrong parameters.
+pub fn filter(params: &Params) -> Result<Filter, ApiError> {
+    params.only(&["status", "opening_id"])?;
+    let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
+    Ok(Filter { status: params.read("status", forms::word)?, opening })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -38,11 +38,15 @@ pub struct UnmatchedFact {
     status: String,
     /// The time of the next try. Null: dead.
     next_attempt_at: Option<DateTime<Utc>>,
+    /// The time at which it becomes a dead letter, if nothing matches it before. Null: dead.
+    waits_until: Option<DateTime<Utc>>,
 }
 
-impl From<Unmatched> for UnmatchedFact {
-    fn from(row: Unmatched) -> Self {
-        let Unmatched { id, source, provider, provider_ref, opening_id, received_at, status, next_attempt_at } = row;
+impl UnmatchedFact {
+    fn new(row: Unmatched, parked_ttl: TimeDelta) -> Self {
+        let waits_until = waits_until(&row, parked_ttl);
+        let Unmatched { id, source, provider, provider_ref, opening_id, received_at, status, next_attempt_at, .. } =
+            row;
         let next_attempt_at = (status == "pending").then_some(next_attempt_at);
         Self {
             id,
@@ -53,8 +57,15 @@ impl From<Unmatched> for UnmatchedFact {
             received_at,
             status,
             next_attempt_at,
+            waits_until,
         }
     }
+}
+
+/// When a fact that waits becomes a dead letter. None: it is one.
+#[must_use]
+pub fn waits_until(row: &Unmatched, parked_ttl: TimeDelta) -> Option<DateTime<Utc>> {
+    (row.status == "pending").then(|| row.retry_from + parked_ttl)
 }
 
 /// Lists facts that match no opening, newest first, without their bodies.
@@ -76,5 +87,5 @@ pub async fn list(
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| inbox::unmatched(connection, one_more(&page)).await;
     let rows = state.read(work).await?;
-    Ok(Json(listing(rows, page.limit, |row| row.id, UnmatchedFact::from)))
+    Ok(Json(listing(rows, page.limit, |row| row.id, |row| UnmatchedFact::new(row, state.settings.parked_ttl))))
 }

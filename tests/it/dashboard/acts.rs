@@ -3,7 +3,7 @@
 use serde_json::Value;
 use world::{Fault, Plan};
 
-use super::{OPERATOR, READER, Visitor, location, recorded_acts};
+use super::{OPERATOR, READER, Visitor, location, recorded_acts, rehearsal};
 use crate::support::TestApp;
 
 const IBAN: &str = "BE68539007547034";
@@ -17,11 +17,6 @@ async fn rows(app: &TestApp) -> Vec<(String, i64)> {
         counted.push((table.to_owned(), sum));
     }
     counted
-}
-
-/// The part of a page that says what the act will do.
-fn rehearsal(page: &str) -> &str {
-    page.split("data-rehearsal").nth(1).unwrap().split("</section>").next().unwrap()
 }
 
 async fn completed(app: &TestApp) -> String {
@@ -163,7 +158,9 @@ async fn dead_letters_and_cases_of_an_opening_are_acted_on_from_its_page() {
     let confirm = visitor.page(link).await;
     assert!(rehearsal(&confirm).contains("makes create profile (outbox) pending again"), "{}", rehearsal(&confirm));
     let answer = visitor.act(&confirm, "redrive_dead_letter", &[("reason", "repaired")]).await;
-    assert_eq!(location(&answer), format!("{path}#done-redrive_dead_letter"));
+    let letter = link.trim_end_matches("/redrive");
+    assert_eq!(location(&answer), format!("{letter}#done-redrive_dead_letter"));
+    assert!(visitor.page(letter).await.contains(&format!(r#"href="{path}""#)), "it leads to the opening");
     app.settle().await;
     assert_eq!(app.opening(&id).await["state"], "awaiting_provider");
 
@@ -176,7 +173,9 @@ async fn dead_letters_and_cases_of_an_opening_are_acted_on_from_its_page() {
     let link = page.split(r#"" data-act="resolve_case""#).next().unwrap().rsplit("href=\"").next().unwrap();
     let confirm = visitor.page(link).await;
     let answer = visitor.act(&confirm, "resolve_case", &[("reason", "the first account holds")]).await;
-    assert_eq!(location(&answer), format!("{path}#done-resolve_case"));
+    let case = link.trim_end_matches("/resolve");
+    assert_eq!(location(&answer), format!("{case}#done-resolve_case"));
+    assert!(visitor.page(case).await.contains(&format!(r#"href="{path}""#)), "it leads to the opening");
     assert!(!visitor.page(&path).await.contains(r#"data-act="resolve_case""#));
     assert_eq!(recorded_acts(&app).await, ["sign_in", "redrive_dead_letter", "resolve_case"]);
     app.finish().await;
@@ -215,7 +214,15 @@ async fn no_role_below_operator_reaches_an_act_by_page_or_by_form() {
                 assert_eq!(visitor.get(&path).await.status(), 403, "{act}");
             }
         }
-        for path in ["/dead-letters/{id}/redrive", "/dead-letters/{id}/discard", "/cases/{id}/resolve"] {
+        for path in [
+            "/dead-letters/{id}/redrive",
+            "/dead-letters/{id}/discard",
+            "/cases/{id}/resolve",
+            "/refused/{id}/reverify",
+            "/bulk",
+            "/bulk/{id}/start",
+            "/bulk/{id}/stop",
+        ] {
             assert_eq!(visitor.post(&path.replace("{id}", &id), &[("reason", "x")]).await.status(), 403, "{path}");
         }
     }

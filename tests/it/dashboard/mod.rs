@@ -2,8 +2,14 @@
 
 mod acts;
 pub mod browser;
+mod bulk;
+mod cases;
+mod dead_letters;
 mod errors;
+mod errors;
+mod fact;
 mod flags;
+mod forms;
 mod help;
 mod home;
 mod live;
@@ -13,7 +19,10 @@ mod opening;
 mod openings;
 mod providers;
 mod record;
+mod refused;
 mod sessions;
+mod tickets;
+mod unmatched;
 
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
@@ -112,6 +121,49 @@ fn attribute(html: &str, name: &str) -> String {
     let mark = format!(r#" {name}=""#);
     let at = html.find(&mark).unwrap_or_else(|| panic!("no {name} in {html}")) + mark.len();
     html[at..].split('"').next().unwrap().to_owned()
+}
+
+/// Every page of a list, from its first one.
+pub async fn pages(visitor: &Visitor, path: &str) -> Vec<String> {
+    let (mut pages, mut path) = (Vec::new(), path.to_owned());
+    loop {
+        let page = visitor.page(&path).await;
+        let next =
+            page.split("rel=\"next\" href=\"").nth(1).map(|it| it.split('"').next().unwrap().replace("&#38;", "&"));
+        pages.push(page);
+        match next {
+            Some(next) => path = next,
+            None => return pages,
+        }
+    }
+}
+
+/// The part of a page that says what an act will do.
+pub fn rehearsal(page: &str) -> &str {
+    page.split("data-rehearsal").nth(1).unwrap().split("</section>").next().unwrap()
+}
+
+/// The addresses of the links to an act.
+pub fn links<'a>(page: &'a str, act: &str) -> Vec<&'a str> {
+    let mark = format!(r#"" data-act="{act}""#);
+    let before: Vec<&str> = page.split(mark.as_str()).collect();
+    before[..before.len() - 1].iter().map(|it| it.rsplit("href=\"").next().unwrap()).collect()
+}
+
+/// Another replica in the mode `read-only`: its internal address.
+pub async fn read_only(app: &TestApp) -> String {
+    use account_opening::app::Parts;
+    use account_opening::config::Mode;
+    use account_opening::domain::chain::HistoryKey;
+    use account_opening::http::internal;
+    use account_opening::http::listener::Limits;
+
+    let mut settings = (*app.state.settings).clone();
+    settings.dashboard.mode = Mode::ReadOnly;
+    let key = HistoryKey::new(&crate::support::KEY);
+    let parts = Parts::new(settings, app.state.cell.pool.clone(), key, app.clock.clone()).unwrap();
+    let limits = Limits::inside(&parts.state.settings);
+    crate::support::listen_as(internal::router(parts.state), limits).await
 }
 
 /// The path that an answer leads to.

@@ -6,6 +6,7 @@
 //! workers run on until all is done. Steps that a story shares with another fail in one of them.
 
 mod bank;
+mod bulk;
 mod charges;
 mod fault;
 mod restored;
@@ -92,6 +93,11 @@ fn at_the_tracker() -> BTreeSet<Place> {
     places(&["open_ticket", "close_ticket"], &[Step::Claim, Step::Call, Step::Settle, Step::Commit])
         .chain(places(&["ticket_mark"], &[Step::Commit]))
         .collect()
+}
+
+/// Every place of a bulk run.
+fn of_bulk_runs() -> BTreeSet<Place> {
+    places(&["bulk"], &[Step::Claim, Step::Settle, Step::Commit]).collect()
 }
 
 /// Every other place that there is, so that a kind of work that goes another way one day is noticed here.

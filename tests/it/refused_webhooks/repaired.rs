@@ -86,7 +86,7 @@ async fn after_a_wrong_secret_is_corrected_all_that_was_refused_is_applied_witho
     assert_eq!(app.inbox().await.len(), OPENINGS + 1, "another body, since its time is another");
     let acts: Vec<(String, String, String)> =
         sqlx::query_as("select who, action, reason from operator_actions").fetch_all(&app.pool).await.unwrap();
-    let act = ("operator".to_owned(), "reverify_rejected_requests".to_owned(), "the secret was wrong".to_owned());
+    let act = ("operator".to_owned(), "reverify".to_owned(), "the secret was wrong".to_owned());
     assert_eq!(acts, [act], "a run that found nothing to do did nothing");
     app.finish().await;
 }

@@ -22,8 +22,17 @@ async fn what_matches_no_opening_is_listed_until_it_does() {
     let items = app.items(UNMATCHED).await;
     assert_eq!(items.len(), 2);
     assert_eq!(items[0]["provider_reference"], "aor_other");
-    let fields =
-        ["id", "next_attempt_at", "opening_id", "provider", "provider_reference", "received_at", "source", "status"];
+    let fields = [
+        "id",
+        "next_attempt_at",
+        "opening_id",
+        "provider",
+        "provider_reference",
+        "received_at",
+        "source",
+        "status",
+        "waits_until",
+    ];
     assert_eq!(keys(&items[1]), fields.into_iter().collect());
     assert!(!items[1].to_string().contains("canary"));
     assert_eq!(
@@ -31,6 +40,7 @@ async fn what_matches_no_opening_is_listed_until_it_does() {
         (&json!("aor_unknown"), &json!(claimed), &json!("pending"), &json!("webhook"))
     );
     assert!(items[1]["next_attempt_at"].is_string());
+    assert_eq!(items[1]["waits_until"], "2026-01-02T00:00:00Z", "PARKED_TTL after its receipt");
     app.pass_settling(TimeDelta::hours(25), TimeDelta::hours(1)).await;
     let items = app.items(UNMATCHED).await;
     assert_eq!(items.len(), 2);

@@ -46,6 +46,8 @@ async fn no_work_is_due(app: &TestApp) {
                          and (older.payload -> 'revision')::bigint < (o.payload -> 'revision')::bigint))
                + (select count(*) from timers t join account_openings o on o.id = t.opening_id where t.due_at <= $1
                      and (o.provider = any ($3) or o.state not in ('awaiting_provider', 'escalated')))
+               + (select count(*) from bulk_runs
+                   where started_at is not null and stopped_at is null and finished_at is null)
                + (select count(*) from backfills where status = 'pending' and next_attempt_at <= $1
                      and (lease_until is null or lease_until <= $1))",
     )

@@ -27,6 +27,7 @@ pub mod wire;
 use std::io::Write;
 use std::time::Duration;
 
+use account_opening::acts::bulk::worker::BulkRuns;
 use account_opening::app::{Parts, keep_price_list};
 use account_opening::clock::{Clock, Time};
 use account_opening::config::RawSettings;
@@ -162,6 +163,7 @@ impl TestApp {
         self.context.breaker_overrides().read().await.unwrap();
         found |= self.tick(&self.context.recovery()).await;
         found |= self.tick(&Backfill(self.context.clone())).await;
+        found |= self.tick(&BulkRuns(self.context.clone())).await;
         found |= self.tick(&self.reconciler()).await;
         self.try_upkeep().await.unwrap();
         found
@@ -177,6 +179,7 @@ impl TestApp {
         let _ = self.context.breaker_overrides().read().await;
         let _ = tick(&self.context.recovery()).await;
         let _ = tick(&Backfill(self.context.clone())).await;
+        let _ = tick(&BulkRuns(self.context.clone())).await;
         let _ = tick(&self.reconciler()).await;
         let _ = self.try_upkeep().await;
     }

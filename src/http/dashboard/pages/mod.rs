@@ -2,6 +2,7 @@
 
 mod account;
 mod acts;
+mod bulk;
 mod cases;
 mod dead_letters;
 mod flags;
@@ -10,7 +11,10 @@ mod home;
 mod opening;
 mod openings;
 mod providers;
+mod refused;
 mod search;
+mod tickets;
+mod unmatched;
 
 use std::sync::Arc;
 
@@ -25,7 +29,11 @@ pub fn router() -> Router<Arc<Dashboard>> {
         .merge(openings::router())
         .merge(opening::router())
         .merge(cases::router())
+        .merge(tickets::router())
         .merge(dead_letters::router())
+        .merge(bulk::router())
+        .merge(refused::router())
+        .merge(unmatched::router())
         .merge(providers::router())
         .merge(flags::router())
         .merge(acts::router())

@@ -17,6 +17,7 @@ use crate::domain::text::check_line;
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::form::Fields;
 use crate::http::dashboard::pages::opening::page_of;
+use crate::http::dashboard::pages::{cases, dead_letters, refused};
 use crate::http::dashboard::parts::words;
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::path::uuid;
@@ -72,6 +73,11 @@ async fn search(State(dashboard): State<Arc<Dashboard>>, visit: Visit, fields: F
 }
 
 fn found(layout: &Layout, hit: &Hit) -> Found {
-    let href = hit.opening_id.map(|it| layout.url(&page_of(OpeningId(it))));
-    Found { kind: words(&hit.kind), id: hit.id, href }
+    let path = match hit.kind.as_str() {
+        "case" => Some(cases::page_of(hit.id)),
+        "dead_letter" => Some(dead_letters::page_of(hit.id)),
+        "refused_webhook" => Some(refused::page_of(hit.id)),
+        _ => hit.opening_id.map(|it| page_of(OpeningId(it))),
+    };
+    Found { kind: words(&hit.kind), id: hit.id, href: path.map(|it| layout.url(&it)) }
 }

@@ -1,15 +1,18 @@
 //! Pieces of HTML that pages share. Each is a small template that stands in other templates as a value: `{{ moment }}`.
 
 pub mod chart;
+mod list;
+mod payload;
 mod privacy;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::SecondsFormat;
 
+pub use self::list::{Choice, MAX_COUNTED, at_least, filtered, next_page, span, without};
+pub use self::payload::{Payload, shown};
 pub use self::privacy::Privacy;
 use crate::clock::Time;
-use crate::db::gauges::MAX_COUNTED;
 use crate::domain::StateName;
 
 /// A time in UTC, with the name of its zone; the zone switch of `live.js` turns it.
@@ -70,6 +73,54 @@ pub struct WordMark {
 }
 
 impl HtmlSafe for WordMark {}
+/// A status of a ticket, case, letter or run as icon, words and colour together.
+#[derive(Clone, Debug, Template)]
+#[template(path = "parts/mark.html")]
+pub struct Mark {
+    words: String,
+    tone: &'static str,
+    icon: &'static str,
+    icons: String,
+}
+
+impl HtmlSafe for Mark {}
+
+/// How a status looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// A person must act.
+    Urgent,
+    /// It goes on by itself.
+    Waiting,
+    Good,
+    /// It is over.
+    Ended,
+}
+
+impl Mark {
+    /// `icons` is the address of the sprite.
+    #[must_use]
+    pub fn new(word: &str, look: Look, icons: String) -> Self {
+        let (tone, icon) = match look {
+            Look::Urgent => ("urgent", "alarm"),
+            Look::Waiting => ("waiting", "clock"),
+            Look::Good => ("good", "done"),
+            Look::Ended => ("ended", "ended"),
+        };
+        Self { words: words(word), tone, icon, icons }
+    }
+}
+
+/// An act with a page of its own, as a link to it.
+#[derive(Clone, Debug)]
+pub struct ActLink {
+    /// Its name in `data-act`.
+    pub act: &'static str,
+    pub label: String,
+    pub href: String,
+    /// Why it cannot be done. None: it can.
+    pub refused: Option<String>,
+}
 
 /// A word of REST for people: `awaiting_provider` is shown as `awaiting provider`.
 #[must_use]
@@ -77,17 +128,10 @@ pub fn words(word: &str) -> String {
     word.replace('_', " ")
 }
 
-/// A query without one of its parameters, with its question mark.
-#[must_use]
-pub fn without(query: &str, name: &str) -> String {
-    let others = query.split('&').filter(|it| !it.is_empty() && it.split('=').next() != Some(name));
-    format!("?{}", others.collect::<Vec<_>>().join("&"))
-}
-
 /// A count that stops at [`MAX_COUNTED`], and says so.
 #[must_use]
 pub fn capped(count: i64) -> String {
-    if count >= MAX_COUNTED { "10 000+".to_owned() } else { count.to_string() }
+    at_least(count, count >= MAX_COUNTED)
 }
 
 /// An IBAN of which only country, check digits and the last four characters are shown.

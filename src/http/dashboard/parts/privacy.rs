@@ -26,6 +26,12 @@ impl Privacy {
         Self { sees_all, name: pieces.map(str::to_lowercase).collect() }
     }
 
+    /// Whether this person sees texts and bytes from outside as they came.
+    #[must_use]
+    pub const fn sees_all(&self) -> bool {
+        self.sees_all
+    }
+
     /// A text as this person may see it.
     #[must_use]
     pub fn text(&self, text: &str) -> String {

@@ -2,7 +2,7 @@
 
 mod act;
 mod get;
-mod list;
+pub mod list;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{ProviderName, RefusedWebhook, provider};
-use crate::db::refused_webhooks::{self, Cause};
+use crate::db::refused_webhooks::{self, Cause, Filter};
 use crate::http::AppState;
 use crate::http::internal::forms;
 use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more};
@@ -23,6 +23,7 @@ use crate::http::problem::ApiError;
     params(
         ("provider" = Option<ProviderName>, Query, description = "Requests to this provider's path"),
         ("cause" = Option<Cause>, Query, description = "Requests with this cause"),
+        ("source" = Option<forms::Name>, Query, description = "Requests from this peer address"),
         PageQuery<Uuid>,
     ),
     responses(
@@ -33,13 +34,23 @@ pub async fn list(
     State(state): State<Arc<AppState>>,
     params: Params,
 ) -> Result<Json<Listing<RefusedWebhook>>, ApiError> {
-    params.only(&["provider", "cause"])?;
-    let provider = params.read("provider", provider)?;
-    let cause: Option<Cause> = params.read("cause", forms::word)?;
-    let page = params.page()?;
-    let work = async move |connection: &mut PgConnection| {
-        refused_webhooks::list(connection, provider.as_deref(), cause.map(Cause::as_str), one_more(&page)).await
-    };
+    let (filter, page) = (filter(&params)?, params.page()?);
+    let work =
+        async move |connection: &mut PgConnection| refused_webhooks::list(connection, &filter, one_more(&page)).await;
     let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, RefusedWebhook::from)))
+}
+
+/// The filter of a list's parameters.
+///
+/// # Errors
+/// Unknown or wrong parameters.
+pub fn filter(params: &Params) -> Result<Filter, ApiError> {
+    params.only(&["provider", "cause", "source"])?;
+    let cause: Option<Cause> = params.read("cause", forms::word)?;
+    Ok(Filter {
+        provider: params.read("provider", provider)?,
+        cause: cause.map(|it| it.as_str().to_owned()),
+        source: params.read("source", forms::name)?,
+    })
 }

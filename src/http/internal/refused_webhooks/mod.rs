@@ -2,7 +2,7 @@
 
 mod bulk;
 mod get;
-mod list;
+pub mod list;
 mod reverify;
 
 use std::sync::Arc;

@@ -148,7 +148,9 @@ impl Browser {
     pub async fn show_as(&self, width: u32, theme: &str) {
         let metrics = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics).await;
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
+        // A click finds its element where it is, not on a smooth way there.
+        let still = json!({"name": "prefers-reduced-motion", "value": "reduce"});
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": theme}, still]});
         self.devtools("Emulation.setEmulatedMedia", &features).await;
     }
 

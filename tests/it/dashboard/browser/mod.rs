@@ -4,6 +4,7 @@ mod accessible;
 mod driver;
 mod live;
 pub mod pages;
+mod work;
 
 use self::driver::{Browser, browser};
 use self::pages::{PAGES, Story};

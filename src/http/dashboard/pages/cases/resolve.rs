@@ -6,12 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 use uuid::Uuid;
 
+use super::{SECTION, page_of};
 use crate::acts::resolve_case::{self, ResolveCaseRequest};
 use crate::acts::{ActError, Once, Operator};
-use crate::domain::OpeningId;
 use crate::http::dashboard::act::{ActForm, Acting, done, once};
 use crate::http::dashboard::confirmation::{Confirmation, Control, Input, Rehearsal};
-use crate::http::dashboard::pages::opening::page_of;
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::cases::resolve::Judgement;
 use crate::http::internal::path::Id;
@@ -35,7 +34,6 @@ pub async fn resolve(
     form: ActForm<Judgement>,
 ) -> Result<Response, ApiError> {
     let rehearsed = rehearsed(&dashboard, &operator, id).await;
-    let back = back(&rehearsed);
     let Judgement { reason, evidence } = match form.body {
         Ok(body) => body,
         Err(refusal) => {
@@ -46,7 +44,7 @@ pub async fn resolve(
     let acts = dashboard.acts.of_form(form.token);
     let request = ResolveCaseRequest { reason, evidence };
     once(&dashboard, form.token, resolve_case::run(&acts, &operator, id, request)).await?;
-    Ok(done(&dashboard, &back, "resolve_case"))
+    Ok(done(&dashboard, &page_of(id), "resolve_case"))
 }
 
 /// The opening of the case.
@@ -57,22 +55,14 @@ async fn rehearsed(dashboard: &Dashboard, operator: &Operator, id: Uuid) -> Rehe
     resolve_case::rehearse(&dashboard.acts, operator, id, request).await
 }
 
-/// The opening of the case; without one, the first page.
-fn back(rehearsed: &Rehearsed) -> String {
-    match rehearsed {
-        Ok(Once::Now(Some(opening))) => page_of(OpeningId(*opening)),
-        _ => "/".to_owned(),
-    }
-}
-
 fn confirmation(
     dashboard: &Dashboard,
     visit: &Visit,
     id: Uuid,
     rehearsed: Rehearsed,
 ) -> Result<Confirmation, ApiError> {
-    let layout = dashboard.layout(Some(visit)).at("/openings");
-    let back = layout.url(&back(&rehearsed));
+    let layout = dashboard.layout(Some(visit)).at(SECTION);
+    let back = layout.url(&page_of(id));
     let lines = |_| {
         let lines = ["closes the case with your judgement", "moves no opening: an act of its own does what you judged"];
         lines.map(str::to_owned).to_vec()

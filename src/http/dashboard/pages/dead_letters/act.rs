@@ -6,12 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 use uuid::Uuid;
 
-use crate::acts::{ActError, Once, Operator, discard, redrive};
+use super::{SECTION, page_of};
+use crate::acts::{Once, Operator, discard, redrive};
 use crate::db::dead_letters::{Act, Letter};
-use crate::domain::OpeningId;
 use crate::http::dashboard::act::{ActForm, Acting, done, once};
 use crate::http::dashboard::confirmation::{Confirmation, Input, Rehearsal};
-use crate::http::dashboard::pages::opening::page_of;
 use crate::http::dashboard::parts::words;
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::path::Id;
@@ -24,7 +23,7 @@ pub async fn redrive_form(
     visit: Visit,
     Id(id): Id,
 ) -> Result<Response, ApiError> {
-    Page::of(&dashboard, &visit, &operator, id, Act::Redrive).await?.confirmation.answer()
+    confirmation(&dashboard, &visit, &operator, id, Act::Redrive).await?.answer()
 }
 
 pub async fn discard_form(
@@ -33,7 +32,7 @@ pub async fn discard_form(
     visit: Visit,
     Id(id): Id,
 ) -> Result<Response, ApiError> {
-    Page::of(&dashboard, &visit, &operator, id, Act::Discard).await?.confirmation.answer()
+    confirmation(&dashboard, &visit, &operator, id, Act::Discard).await?.answer()
 }
 
 pub async fn redrive(
@@ -64,11 +63,11 @@ async fn act(
     act: Act,
     form: ActForm<Reason>,
 ) -> Result<Response, ApiError> {
-    let page = Page::of(dashboard, visit, operator, id, act).await?;
     let Reason { reason } = match form.body {
         Ok(body) => body,
         Err(refusal) => {
-            return Confirmation { token: form.token, ..page.confirmation }.again(&form.fields, refusal);
+            let page = confirmation(dashboard, visit, operator, id, act).await?;
+            return Confirmation { token: form.token, ..page }.again(&form.fields, refusal);
         }
     };
     let acts = dashboard.acts.of_form(form.token);
@@ -79,59 +78,35 @@ async fn act(
         }
     });
     once(dashboard, form.token, acting).await?;
-    Ok(done(dashboard, &page.back, name(act)))
+    Ok(done(dashboard, &page_of(id), act.action()))
 }
 
-const fn name(act: Act) -> &'static str {
-    match act {
-        Act::Redrive => "redrive_dead_letter",
-        Act::Discard => "discard_dead_letter",
-    }
-}
-
-struct Page {
-    confirmation: Confirmation,
-    /// The page to go back to, below the prefix.
-    back: String,
-}
-
-impl Page {
-    async fn of(
-        dashboard: &Arc<Dashboard>,
-        visit: &Visit,
-        operator: &Operator,
-        id: Uuid,
-        act: Act,
-    ) -> Result<Self, ApiError> {
-        let rehearsed = match act {
-            Act::Redrive => redrive::rehearse(&dashboard.acts, operator, id).await,
-            Act::Discard => discard::rehearse(&dashboard.acts, operator, id).await,
-        };
-        let back = back(&rehearsed);
-        let layout = dashboard.layout(Some(visit)).at("/openings");
-        let confirmation = Confirmation {
-            act: name(act),
-            title: format!("{} a dead letter", if act == Act::Redrive { "Redrive" } else { "Discard" }),
-            action: layout.url(&format!("/dead-letters/{id}/{}", act.as_str())),
-            rehearsal: vec![Rehearsal::of("", rehearsed, |it| lines(act, &it))?],
-            inputs: vec![Input::reason()],
-            hidden: Vec::new(),
-            confirm: None,
-            button: if act == Act::Redrive { "Redrive" } else { "Discard" },
-            token: dashboard.shell.ids.next(),
-            back: layout.url(&back),
-            layout,
-        };
-        Ok(Self { confirmation, back })
-    }
-}
-
-/// The opening of the letter; without one, the first page.
-fn back(rehearsed: &Result<Once<Letter>, ActError>) -> String {
-    match rehearsed {
-        Ok(Once::Now(Letter { opening_id: Some(opening), .. })) => page_of(OpeningId(*opening)),
-        _ => "/".to_owned(),
-    }
+async fn confirmation(
+    dashboard: &Dashboard,
+    visit: &Visit,
+    operator: &Operator,
+    id: Uuid,
+    act: Act,
+) -> Result<Confirmation, ApiError> {
+    let rehearsed = match act {
+        Act::Redrive => redrive::rehearse(&dashboard.acts, operator, id).await,
+        Act::Discard => discard::rehearse(&dashboard.acts, operator, id).await,
+    };
+    let layout = dashboard.layout(Some(visit)).at(SECTION);
+    let back = layout.url(&page_of(id));
+    Ok(Confirmation {
+        act: act.action(),
+        title: format!("{} a dead letter", if act == Act::Redrive { "Redrive" } else { "Discard" }),
+        action: format!("{back}/{}", act.as_str()),
+        rehearsal: vec![Rehearsal::of("", rehearsed, |it| lines(act, &it))?],
+        inputs: vec![Input::reason()],
+        hidden: Vec::new(),
+        confirm: None,
+        button: if act == Act::Redrive { "Redrive" } else { "Discard" },
+        token: dashboard.shell.ids.next(),
+        back,
+        layout,
+    })
 }
 
 fn lines(act: Act, rehearsed: &Once<Letter>) -> Vec<String> {

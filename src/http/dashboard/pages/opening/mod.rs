@@ -4,6 +4,7 @@ mod answer;
 mod check_iban;
 mod comparison;
 mod erase;
+mod fact;
 mod poll;
 mod read;
 mod rehearsal;
@@ -32,5 +33,6 @@ pub fn router() -> Router<Arc<Dashboard>> {
         .route("/openings/{id}/erase", get(erase::form).post(erase::erase))
         .route("/openings/{id}/reveal", get(reveal::form).post(reveal::reveal))
         .route("/openings/{id}/revealed/{act}", get(reveal::revealed))
+        .route("/openings/{id}/facts/{fact}", get(fact::show))
         .route("/openings/{id}/check-iban", get(show::back).post(check_iban::check))
 }

@@ -8,7 +8,6 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use super::answer::{Asked, page_of};
 use super::{SECTION, read};
-use crate::acts::ActError;
 use crate::acts::reveal::{self, RevealRequest};
 use crate::domain::OpeningId;
 use crate::http::dashboard::act::{ActForm, Acting, done_before, seen_version};
@@ -65,7 +64,8 @@ pub async fn reveal(
     let act = match done_before(&dashboard, form.token).await? {
         Some(act) => Ok(act),
         None => match reveal::run(&acts, &operator, id, RevealRequest { reason, expected_version }).await {
-            Err(ActError::Repeated) => done_before(&dashboard, form.token).await?.ok_or(ActError::Repeated),
+            // The same form was sent twice at once, and the other request has done its act.
+            Err(error) if error.is_refusal() => done_before(&dashboard, form.token).await?.ok_or(error),
             done => done,
         },
     };

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::SECTION;
 use super::comparison::Table;
 use super::read::{Place, Seen};
-use super::timeline::{Group, groups};
+use super::timeline::{Group, Shown, groups};
 use crate::db::overview::DeadLetter;
 use crate::domain::compare::compare;
 use crate::domain::next::{Coming, Still, next};
@@ -115,7 +115,7 @@ impl OpeningPage {
             to_colleague: say::to_colleague(&seen.opening, &coming),
             coming: coming.iter().map(|it| event(it, seen)).collect(),
             comparison: Table::new(&compare(&seen.opening, &seen.said(), &seen.situation()), &privacy),
-            groups: groups(shown, &privacy),
+            groups: groups(shown, &Shown { layout: &layout, privacy: &privacy, path: &path }),
             older: last.map(|it| format!("{path}?cursor={}", (it.at, it.rank, it.id.clone()).write())),
             acts: if layout.may_act() { offers(seen, &layout, &path) } else { Vec::new() },
             verified: seen.verified(dashboard),

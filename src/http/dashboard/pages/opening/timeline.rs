@@ -1,9 +1,12 @@
 //! The timeline as the page shows it: REST's rows one to one, newest first; equal polls in a row are folded.
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::db::timeline::Item;
+use crate::db::timeline::{FACT, Item};
+use crate::http::dashboard::Layout;
+use crate::http::dashboard::pages::cases;
 use crate::http::dashboard::parts::{Moment, Privacy, words};
 
 /// Fields of a row's detail that its line says already, or that are ids of other rows.
@@ -14,6 +17,8 @@ const FOLDED: usize = 3;
 
 pub struct Entry {
     pub id: String,
+    /// The page of the message or case. None: there is none for this person.
+    pub href: Option<String>,
     pub at: Moment,
     pub kind: String,
     /// What happened, in words.
@@ -38,14 +43,22 @@ pub struct Group {
     pub folded: Option<String>,
 }
 
+/// For whom, and of which opening, the rows are shown.
+pub struct Shown<'a> {
+    pub layout: &'a Layout,
+    pub privacy: &'a Privacy,
+    /// The address of the opening's page.
+    pub path: &'a str,
+}
+
 /// The rows of a page in their groups.
 #[must_use]
-pub fn groups(items: &[Item], privacy: &Privacy) -> Vec<Group> {
+pub fn groups(items: &[Item], to: &Shown<'_>) -> Vec<Group> {
     let same = |a: &Item, b: &Item| a.kind == "poll" && b.kind == "poll" && line(a) == line(b);
     let group = |items: &[Item]| {
         let is_folded = items.len() >= FOLDED;
-        let folded = is_folded.then(|| format!("{} equal polls: {}", items.len(), privacy.text(&line(&items[0]))));
-        Group { entries: items.iter().map(|it| entry(it, privacy)).collect(), folded }
+        let folded = is_folded.then(|| format!("{} equal polls: {}", items.len(), to.privacy.text(&line(&items[0]))));
+        Group { entries: items.iter().map(|it| entry(it, to)).collect(), folded }
     };
     items
         .chunk_by(same)
@@ -53,15 +66,25 @@ pub fn groups(items: &[Item], privacy: &Privacy) -> Vec<Group> {
         .collect()
 }
 
-fn entry(item: &Item, privacy: &Privacy) -> Entry {
+fn entry(item: &Item, to: &Shown<'_>) -> Entry {
     let outcome = item.detail["outcome"].as_str().unwrap_or_default();
     Entry {
         id: item.id.clone(),
+        href: href(item, to),
         at: item.at.into(),
         kind: words(&item.kind),
-        line: privacy.text(&line(item)),
-        more: more(item, privacy),
+        line: to.privacy.text(&line(item)),
+        more: more(item, to.privacy),
         is_pale: ["duplicate", "superseded", "obsolete"].contains(&outcome) || item.detail["status"] == "cancelled",
+    }
+}
+
+/// Messages are pages of operators, cases of all.
+fn href(item: &Item, to: &Shown<'_>) -> Option<String> {
+    match item.kind.as_str() {
+        "case" => Uuid::try_parse(&item.id).ok().map(|id| to.layout.url(&cases::page_of(id))),
+        _ if item.rank == FACT && to.privacy.sees_all() => Some(format!("{}/facts/{}", to.path, item.id)),
+        _ => None,
     }
 }
 

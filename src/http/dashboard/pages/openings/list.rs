@@ -6,7 +6,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Html;
-use chrono::TimeDelta;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -17,7 +16,7 @@ use crate::domain::next::{Coming, Still, next};
 use crate::domain::{CustomerType, Opening, StateName, Status};
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::pages::opening::{page_of, work_of};
-use crate::http::dashboard::parts::{Moment, Privacy, StateMark, without};
+use crate::http::dashboard::parts::{Choice, Moment, Privacy, StateMark, next_page, span, without};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::cursor::Key;
 use crate::http::internal::openings::list::filter;
@@ -35,14 +34,6 @@ struct OpeningsPage {
     /// The address of the next page. None: this is the last.
     next: Option<String>,
     csv: String,
-}
-
-/// A filter with fixed words.
-struct Choice {
-    name: &'static str,
-    label: &'static str,
-    words: Vec<&'static str>,
-    chosen: String,
 }
 
 struct Row {
@@ -77,12 +68,9 @@ pub async fn list(
     let work = by_opening(calls);
     let row = |it: &Opening| row(&dashboard, &layout, it, work.get(&it.id.0).unwrap_or(&Of::default()));
     let rows = listed.openings.iter().map(row).collect();
-    let filters = without(&query.unwrap_or_default(), "cursor");
+    let filters = without(query.as_deref().unwrap_or_default(), "cursor");
     let address = |path: &str, filters: &str| format!("{}{filters}", layout.url(path)).trim_end_matches('?').to_owned();
-    let next = listed.next.map(|id| {
-        let join = if filters.len() > 1 { "&" } else { "" };
-        format!("{}{filters}{join}cursor={}", layout.url("/openings"), id.write())
-    });
+    let next = next_page(&layout, "/openings", query.as_deref(), listed.next.map(|it| it.write()));
     html(&OpeningsPage {
         filters: choices(&params),
         market: params.text("market").to_owned(),
@@ -164,28 +152,4 @@ fn waits(opening: &Opening, now: Time) -> String {
     }
     let (waited, whole) = (now - opening.created_at, opening.deadline_at - opening.created_at);
     format!("{} of {}", span(waited), span(whole))
-}
-
-/// A span in its two largest units.
-fn span(span: TimeDelta) -> String {
-    let minutes = span.num_minutes().max(0);
-    match (minutes / 1_440, minutes / 60 % 24, minutes % 60) {
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_has_its_two_largest_units() {
-        for (minutes, text) in
-            [(-1, "0 min"), (59, "59 min"), (60, "1 h 0 min"), (1_441, "1 d 0 h"), (3_000, "2 d 2 h")]
-        {
-            assert_eq!(span(TimeDelta::minutes(minutes)), text);
-        }
-    }
 }

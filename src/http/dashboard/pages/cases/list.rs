@@ -1,0 +1,94 @@
+//! The list of cases, newest first.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::response::Html;
+use sqlx::PgConnection;
+
+use super::{SECTION, page_of};
+use crate::db::cases;
+use crate::domain::OpeningId;
+use crate::http::dashboard::error::html;
+use crate::http::dashboard::pages::opening;
+use crate::http::dashboard::parts::{Choice, Look, Mark, Moment, Privacy, next_page, words};
+use crate::http::dashboard::{Dashboard, Layout, Visit};
+use crate::http::internal::cases::filter;
+use crate::http::internal::page::{Params, one_more, paged};
+use crate::http::problem::ApiError;
+use crate::reconciliation::resource::CaseStatus;
+
+#[derive(Template)]
+#[template(path = "cases/list.html")]
+struct CasesPage {
+    layout: Layout,
+    filters: Vec<Choice>,
+    kind: String,
+    /// Kept by the form of filters, where a link set it.
+    opening_id: String,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+struct Row {
+    href: String,
+    kind: String,
+    status: Mark,
+    opening: Option<String>,
+    opened: Moment,
+    resolved: Option<Resolved>,
+}
+
+pub struct Resolved {
+    pub by: String,
+    pub at: Moment,
+    pub reason: String,
+}
+
+impl Resolved {
+    /// None: the case is open.
+    pub fn of(row: &cases::Row, privacy: &Privacy) -> Option<Self> {
+        let reason = privacy.text(row.reason.as_deref().unwrap_or_default());
+        Some(Self { by: row.resolved_by.clone().unwrap_or_default(), at: row.resolved_at?.into(), reason })
+    }
+}
+
+pub async fn list(
+    State(dashboard): State<Arc<Dashboard>>,
+    visit: Visit,
+    params: Params,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, ApiError> {
+    let params = params.given();
+    let (filter, page) = (filter(&params)?, params.page()?);
+    let work = async move |connection: &mut PgConnection| cases::list(connection, &filter, one_more(&page)).await;
+    let (rows, cursor) = paged(dashboard.read(work).await?, page.limit, |row| row.id);
+    let layout = dashboard.layout(Some(&visit)).at(SECTION);
+    let privacy = layout.privacy(None);
+    let words = CaseStatus::ALL.iter().map(|it| it.as_str()).collect();
+    html(&CasesPage {
+        filters: vec![Choice { name: "status", label: "Status", words, chosen: params.text("status").to_owned() }],
+        kind: params.text("kind").to_owned(),
+        opening_id: params.text("opening_id").to_owned(),
+        rows: rows.iter().map(|it| row(&layout, &privacy, it)).collect(),
+        next: next_page(&layout, SECTION, query.as_deref(), cursor),
+        layout,
+    })
+}
+
+fn row(layout: &Layout, privacy: &Privacy, row: &cases::Row) -> Row {
+    Row {
+        href: layout.url(&page_of(row.id)),
+        kind: words(&row.kind),
+        status: mark(layout, &row.status),
+        opening: row.opening_id.map(|it| layout.url(&opening::page_of(OpeningId(it)))),
+        opened: row.created_at.into(),
+        resolved: Resolved::of(row, privacy),
+    }
+}
+
+pub fn mark(layout: &Layout, status: &str) -> Mark {
+    let is_open = status == CaseStatus::Open.as_str();
+    layout.mark(status, if is_open { Look::Urgent } else { Look::Ended })
+}

@@ -1,0 +1,98 @@
+//! Lists: filters with fixed words, the address of the next page, counts and spans of time.
+
+use askama::filters::urlencode_strict;
+use chrono::TimeDelta;
+
+pub use crate::db::gauges::MAX_COUNTED;
+use crate::http::dashboard::Layout;
+
+/// A filter with fixed words.
+pub struct Choice {
+    pub name: &'static str,
+    pub label: &'static str,
+    pub words: Vec<&'static str>,
+    pub chosen: String,
+}
+
+/// The address of the next page of a list, with its filters. None: there is no next page.
+#[must_use]
+pub fn next_page(layout: &Layout, path: &str, query: Option<&str>, cursor: Option<String>) -> Option<String> {
+    let cursor = cursor?;
+    let filters = without(query.unwrap_or_default(), "cursor");
+    let join = if filters.len() > 1 { "&" } else { "" };
+    Some(format!("{}{filters}{join}cursor={cursor}", layout.url(path)))
+}
+
+/// A query without one of its parameters, with its question mark.
+#[must_use]
+pub fn without(query: &str, name: &str) -> String {
+    let others = query.split('&').filter(|it| !it.is_empty() && it.split('=').next() != Some(name));
+    format!("?{}", others.collect::<Vec<_>>().join("&"))
+}
+
+/// The address of a list with these filters.
+#[must_use]
+pub fn filtered(layout: &Layout, path: &str, filters: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| {
+        let Ok(value) = urlencode_strict(value);
+        format!("{name}={value}")
+    };
+    let pairs: Vec<String> = filters.iter().filter(|(_, value)| !value.is_empty()).map(pair).collect();
+    format!("{}?{}", layout.url(path), pairs.join("&"))
+}
+
+/// A count, with a plus sign if there are more than are counted: `10 000+`.
+#[must_use]
+pub fn counted(count: i64) -> String {
+    let (shown, more) = (count.min(MAX_COUNTED), if count > MAX_COUNTED { "+" } else { "" });
+    if shown < 1_000 {
+        return format!("{shown}{more}");
+    }
+    format!("{}\u{a0}{:03}{more}", shown / 1_000, shown % 1_000)
+}
+
+/// A count that may be one of more than were looked at.
+#[must_use]
+pub fn at_least(count: i64, is_cut: bool) -> String {
+    if is_cut && count <= MAX_COUNTED { format!("{}+", counted(count)) } else { counted(count) }
+}
+
+/// A span in its two largest units.
+#[must_use]
+pub fn span(span: TimeDelta) -> String {
+    let minutes = span.num_minutes().max(0);
+    match (minutes / 1_440, minutes / 60 % 24, minutes % 60) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_its_two_largest_units() {
+        for (minutes, text) in
+            [(-1, "0 min"), (59, "59 min"), (60, "1 h 0 min"), (1_441, "1 d 0 h"), (3_000, "2 d 2 h")]
+        {
+            assert_eq!(span(TimeDelta::minutes(minutes)), text);
+        }
+    }
+
+    #[test]
+    fn a_query_keeps_its_other_parameters() {
+        assert_eq!(without("status=failed&cursor=1&market=BE", "cursor"), "?status=failed&market=BE");
+        assert_eq!((without("", "cursor"), without("cursor=1", "cursor")), ("?".to_owned(), "?".to_owned()));
+    }
+
+    #[test]
+    fn a_count_says_when_there_are_more() {
+        for (count, text) in [(0, "0"), (999, "999"), (1_020, "1\u{a0}020"), (10_000, "10\u{a0}000")] {
+            assert_eq!(counted(count), text);
+        }
+        assert_eq!((counted(10_001), at_least(10_001, true)), ("10\u{a0}000+".to_owned(), "10\u{a0}000+".to_owned()));
+        assert_eq!((at_least(7, true), at_least(7, false)), ("7+".to_owned(), "7".to_owned()));
+    }
+}
