@@ -65,6 +65,8 @@ impl Rehearsal {
 pub enum Control {
     Line,
     Lines,
+    /// A file, the last field of its form.
+    File,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -98,6 +100,11 @@ impl Input {
     }
 
     #[must_use]
+    pub fn value(self, value: impl Into<String>) -> Self {
+        Self { value: value.into(), ..self }
+    }
+
+    #[must_use]
     pub fn optional(self) -> Self {
         Self { is_required: false, ..self }
     }
@@ -110,6 +117,10 @@ impl Input {
 }
 
 impl Confirmation {
+    fn has_file(&self) -> bool {
+        self.inputs.iter().any(|it| it.control == Control::File)
+    }
+
     /// The page before the act.
     ///
     /// # Errors

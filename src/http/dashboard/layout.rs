@@ -10,7 +10,8 @@ use crate::config::{Environment, Mode, Settings};
 use crate::domain::StateName;
 
 /// The pages in the header, in their order: label, and path below the prefix.
-const NAVIGATION: &[(&str, &str)] = &[("Openings", "/openings")];
+const NAVIGATION: &[(&str, &str)] =
+    &[("Openings", "/openings"), ("Reports", "/reports"), ("Mismatches", "/mismatches"), ("Ledger", "/ledger")];
 
 /// The dashboard as its settings make it.
 #[derive(Debug)]

@@ -12,9 +12,11 @@ mod export;
 mod form;
 mod headers;
 mod layout;
+mod multipart;
 mod origin;
 mod pages;
 mod parts;
+mod query;
 mod session;
 
 use std::ops::Deref;

@@ -4,8 +4,11 @@ mod account;
 mod cases;
 mod dead_letters;
 mod home;
+mod ledger;
+mod mismatches;
 mod opening;
 mod openings;
+mod reports;
 mod search;
 
 use std::sync::Arc;
@@ -22,5 +25,8 @@ pub fn router() -> Router<Arc<Dashboard>> {
         .merge(opening::router())
         .merge(cases::router())
         .merge(dead_letters::router())
+        .merge(reports::router())
+        .merge(mismatches::router())
+        .merge(ledger::router())
         .merge(account::router())
 }

@@ -18,6 +18,7 @@ use crate::domain::{CustomerType, Opening, StateName, Status};
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::pages::opening::{page_of, work_of};
 use crate::http::dashboard::parts::{Moment, Privacy, StateMark};
+use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::cursor::Key;
 use crate::http::internal::openings::list::filter;
@@ -28,21 +29,11 @@ use crate::http::problem::ApiError;
 #[template(path = "openings.html")]
 struct OpeningsPage {
     layout: Layout,
-    filters: Vec<Choice>,
-    market: String,
-    customer_reference: String,
+    filters: Filters,
     rows: Vec<Row>,
     /// The address of the next page. None: this is the last.
     next: Option<String>,
     csv: String,
-}
-
-/// A filter with fixed words.
-struct Choice {
-    name: &'static str,
-    label: &'static str,
-    words: Vec<&'static str>,
-    chosen: String,
 }
 
 struct Row {
@@ -77,19 +68,12 @@ pub async fn list(
     let mut calls = by_opening(calls);
     let row = |it: &Opening| row(&dashboard, &layout, it, &calls.remove(&it.id.0).unwrap_or_default());
     let rows = listed.openings.iter().map(row).collect();
-    let filters = without(&query.unwrap_or_default(), "cursor");
-    let address = |path: &str, filters: &str| format!("{}{filters}", layout.url(path)).trim_end_matches('?').to_owned();
-    let next = listed.next.map(|id| {
-        let join = if filters.len() > 1 { "&" } else { "" };
-        format!("{}{filters}{join}cursor={}", layout.url("/openings"), id.write())
-    });
+    let query = Query::of(query.as_deref());
     html(&OpeningsPage {
-        filters: choices(&params),
-        market: params.text("market").to_owned(),
-        customer_reference: params.text("customer_reference").to_owned(),
+        filters: filters(&layout, &params),
         rows,
-        next,
-        csv: address("/openings.csv", &without(&filters[1..], "limit")),
+        next: listed.next.map(|id| query.next(&layout.url("/openings"), &id.write())),
+        csv: query.csv(&layout.url("/openings.csv")),
         layout: layout.clone(),
     })
 }
@@ -102,20 +86,13 @@ fn by_opening(calls: Vec<(Uuid, Call)>) -> HashMap<Uuid, Vec<Call>> {
     by_opening
 }
 
-/// A query without one of its parameters, with its question mark.
-fn without(query: &str, name: &str) -> String {
-    let others = query.split('&').filter(|it| !it.is_empty() && it.split('=').next() != Some(name));
-    format!("?{}", others.collect::<Vec<_>>().join("&"))
-}
-
-fn choices(params: &Params) -> Vec<Choice> {
-    let choice =
-        |name, label, words: Vec<&'static str>| Choice { name, label, words, chosen: params.text(name).to_owned() };
-    vec![
-        choice("status", "Status", Status::ALL.iter().map(|it| it.as_str()).collect()),
-        choice("state", "State", StateName::ALL.iter().map(|it| it.as_str()).collect()),
-        choice("customer_type", "Type", CustomerType::ALL.iter().map(|it| it.as_str()).collect()),
-    ]
+fn filters(layout: &Layout, params: &Params) -> Filters {
+    Filters::new(layout.url("/openings"), "Filter the openings")
+        .choice(params, "status", "Status", Status::ALL.iter().map(|it| it.as_str()).collect())
+        .choice(params, "state", "State", StateName::ALL.iter().map(|it| it.as_str()).collect())
+        .choice(params, "customer_type", "Type", CustomerType::ALL.iter().map(|it| it.as_str()).collect())
+        .text(params, "market", "Market")
+        .text(params, "customer_reference", "Customer reference")
 }
 
 fn row(dashboard: &Dashboard, layout: &Layout, opening: &Opening, calls: &[Call]) -> Row {
@@ -179,11 +156,5 @@ mod tests {
         {
             assert_eq!(span(TimeDelta::minutes(minutes)), text);
         }
-    }
-
-    #[test]
-    fn a_query_keeps_its_other_parameters() {
-        assert_eq!(without("status=failed&cursor=1&market=BE", "cursor"), "?status=failed&market=BE");
-        assert_eq!((without("", "cursor"), without("cursor=1", "cursor")), ("?".to_owned(), "?".to_owned()));
     }
 }
