@@ -24,6 +24,8 @@ pub const FILE: &str = "file";
 const MAX_FIELDS: usize = 20;
 /// The most bytes outside the file. One piece of the body may be that large, and holds the beginning of the file too.
 const MAX_OUTSIDE: usize = 1024 * 1024;
+/// So much of a form that has more is still read and thrown away: a sender that is busy would see no answer.
+const MAX_DROPPED: usize = 64 * 1024 * 1024;
 /// A sender that sends nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -128,6 +130,7 @@ impl Stream for Metered {
         let piece = match Pin::new(&mut self.body).poll_next(context) {
             Poll::Ready(Some(Ok(piece))) => piece,
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) if self.outside > MAX_OUTSIDE => return Poll::Ready(Some(Err(TooMuch.into()))),
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => return Poll::Pending,
         };
@@ -135,6 +138,13 @@ impl Stream for Metered {
         if !self.is_in_file.load(Ordering::Relaxed) {
             self.outside += piece.len();
         }
-        Poll::Ready(Some(if self.outside > MAX_OUTSIDE { Err(TooMuch.into()) } else { Ok(piece) }))
+        if self.outside <= MAX_OUTSIDE {
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        if self.outside > MAX_DROPPED {
+            return Poll::Ready(Some(Err(TooMuch.into())));
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }

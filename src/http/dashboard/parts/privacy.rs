@@ -138,7 +138,7 @@ fn without_names(text: &str) -> String {
 fn is_no_name(token: &str) -> bool {
     let letters = token.chars().filter(|it| it.is_alphabetic()).count();
     let digits = token.chars().filter(char::is_ascii_digit).count();
-    let is_id = token.contains('_') || digits > letters || uuid::Uuid::try_parse(token).is_ok();
+    let is_id = token.contains('_') || (digits > 0 && digits >= letters) || uuid::Uuid::try_parse(token).is_ok();
     let is_code = token.len() <= 3 && token.chars().all(|it| it.is_ascii_uppercase());
     let is_masked = token.contains('…') || token.contains('•');
     letters == 0 || is_id || is_code || is_masked || WORDS.contains(&token.to_lowercase().as_str())

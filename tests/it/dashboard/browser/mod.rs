@@ -1,13 +1,14 @@
 //! Pages in a real browser. Where Chromium is missing they are left out with a line that says so; in CI they fail.
 
 mod driver;
+mod reports;
 
 use self::driver::{Browser, browser};
 use super::{OPERATOR, recorded_acts};
 use crate::support::TestApp;
 
 /// Signs in at the page that is shown.
-async fn sign_in(browser: &Browser, token: &str) {
+pub async fn sign_in(browser: &Browser, token: &str) {
     browser.write("#token", token).await;
     browser.click("main button").await;
 }
@@ -53,6 +54,7 @@ async fn pictures_of_the_pages_are_written() {
         ("account", "/account".to_owned()),
         ("resolve", format!("/openings/{waiting}/resolve")),
     ]);
+    let pages = pages.chain(reports::to_look_at(&app).await);
     for (name, path) in pages {
         for (width, theme) in [(1440, "light"), (1440, "dark"), (390, "light"), (320, "dark")] {
             browser.show_as(width, theme).await;

@@ -73,7 +73,7 @@ mod tests {
             [line(2, "b", false), line(3, "c", false), line(4, "d", true), line(5, "e", false), line(6, "f", false)]
         );
         assert_eq!(
-            shown_around(100, 106, 3, b"cut\r\nc\r\n\"d\"\r\n", true),
+            shown_around(100, 108, 3, b"cut\r\nc\r\n\"d\"\r\n", true),
             [line(3, "c", false), line(4, "\"d\"", true)]
         );
         assert_eq!(

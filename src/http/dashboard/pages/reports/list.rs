@@ -79,7 +79,7 @@ pub async fn list(
     let since = now - chrono::Days::new(DAYS);
     let work = async move |connection: &mut PgConnection| {
         let listed = reports::list(connection, &filter, one_more(&page)).await?;
-        Ok((listed, reports::covering(connection, since, now).await?))
+        Ok((listed, reports::covering(connection, since, now + chrono::Days::new(1)).await?))
     };
     let (listed, covering) = dashboard.read(work).await?;
     let layout = dashboard.layout(Some(&visit)).at(SECTION);
