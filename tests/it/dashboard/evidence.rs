@@ -49,7 +49,7 @@ async fn the_evidence_has_the_banks_bytes_and_headers_and_verifies_with_and_with
         .unwrap()
         .iter()
         .find(|it| it["text"].as_str().is_some_and(|it| it.contains("msg_1")));
-    let name = message.unwrap()["name"].as_str().unwrap().trim_end_matches("message.json").to_owned();
+    let name = message.unwrap()["name"].as_str().unwrap().trim_end_matches("fact.json").to_owned();
     assert!(part(&document, &format!("{name}body")).contains(&format!("\"iban\":\"{IBAN}\"")));
     let headers: Value = serde_json::from_str(part(&document, &format!("{name}headers.json"))).unwrap();
     assert!(headers["webhook-signature"].as_str().unwrap().starts_with("v1,"), "{headers}");

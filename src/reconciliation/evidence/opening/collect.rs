@@ -1,6 +1,6 @@
 //! Reads what belongs to an opening, in one snapshot of the database, and sends it to the thread that writes the document.
 //!
-//! The channel holds little, so memory does not grow with the messages. A crash leaves nothing: the file has no name.
+//! The channel holds little, so memory does not grow with the facts. A crash leaves nothing: the file has no name.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -16,13 +16,13 @@ use super::masking;
 use super::{ABOUT, About, Mask, OPENING, README};
 use crate::clock::Time;
 use crate::db::Page;
-use crate::db::evidence::{self as db, Message, within};
+use crate::db::evidence::{self as db, OpeningFact, within};
 use crate::domain::signature::EvidenceKey;
 use crate::reconciliation::evidence::bundle::Finished;
 use crate::reconciliation::evidence::collect::CollectError;
 
 const ABOUT_THIS: &str = include_str!("README.txt");
-/// Messages that one statement reads.
+/// Facts that one statement reads.
 const PAGE: i64 = 50;
 /// Parts that wait to be written.
 const WAITING: usize = 8;
@@ -105,11 +105,11 @@ impl Collector<'_> {
         self.add(OPENING, self.opening(opening.text)).await?;
         let mut after = None;
         loop {
-            let page = within(db::messages(self.connection, id, Page { limit: PAGE, after })).await?;
+            let page = within(db::facts_of_opening(self.connection, id, Page { limit: PAGE, after })).await?;
             after = page.last().map(|it| it.id);
             let is_last = i64::try_from(page.len()).is_ok_and(|it| it < PAGE);
-            for message in page {
-                self.message(message).await?;
+            for fact in page {
+                self.fact(fact).await?;
             }
             if is_last {
                 return self.send(None).await;
@@ -124,15 +124,15 @@ impl Collector<'_> {
         }
     }
 
-    async fn message(&mut self, message: Message) -> Result<(), CollectError> {
-        let Message { id, about, headers, body } = message;
+    async fn fact(&mut self, fact: OpeningFact) -> Result<(), CollectError> {
+        let OpeningFact { id, about, headers, body } = fact;
         let (about, headers, body) = match &self.mask {
             None => (about, headers, body),
             Some(mask) => (masking::about(about, mask), masking::value(headers, mask), masking::body(&body, mask)),
         };
-        self.add(format!("messages/{id}/message.json"), about.to_string().into_bytes()).await?;
-        self.add(format!("messages/{id}/headers.json"), headers.to_string().into_bytes()).await?;
-        self.add(format!("messages/{id}/body"), body).await
+        self.add(format!("facts/{id}/fact.json"), about.to_string().into_bytes()).await?;
+        self.add(format!("facts/{id}/headers.json"), headers.to_string().into_bytes()).await?;
+        self.add(format!("facts/{id}/body"), body).await
     }
 
     async fn add(&self, name: impl Into<String>, bytes: Vec<u8>) -> Result<(), CollectError> {

@@ -1,4 +1,4 @@
-//! Evidence of one opening: a JSON document with the messages about it as they came, and its history.
+//! Evidence of one opening: a JSON document with the facts about it as they came, and its history.
 //!
 //! ```text
 //! document.rs the document: parts, their manifest, its signature
@@ -61,7 +61,7 @@ impl About {
         if masked {
             "Masked for a reader: the bank's signatures cover none of these bytes. An operator's copy has the bytes as they came."
         } else {
-            "The messages stand here byte for byte as they came, with the headers that the bank signed them by."
+            "The bank's messages stand here byte for byte as they came, with the headers that it signed them by."
         }
     }
 }

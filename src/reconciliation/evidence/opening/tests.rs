@@ -63,7 +63,7 @@ fn document(opening: &Value, masked: bool) -> String {
         Part::of(README, b"read me\n".to_vec()),
         Part::of(ABOUT, serde_json::to_vec(&about).unwrap()),
         Part::of(OPENING, opening.to_string().into_bytes()),
-        Part::of("messages/1/body", b"{\"iban\":\"BE68\"}\xff\x00".to_vec()),
+        Part::of("facts/1/body", b"{\"iban\":\"BE68\"}\xff\x00".to_vec()),
     ];
     let digests: Vec<_> = parts.iter().map(Part::digest).collect();
     let manifest = manifest(&digests);

@@ -1,4 +1,4 @@
-//! The messages about an opening, from inbox and archive.
+//! The facts about an opening, from inbox and archive.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::db::Page;
 
-/// A message as it came.
+/// A fact as it came.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct OpeningFact {
     pub id: Uuid,
     /// Source, provider, times, and what became of it.
     pub about: Value,
@@ -18,11 +18,15 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
-/// A page of the messages about an opening, in the order of their ids. A message without an opening belongs to it by its tracking id.
-pub async fn messages(connection: &mut PgConnection, opening: Uuid, page: Page<Uuid>) -> sqlx::Result<Vec<Message>> {
+/// A page of the facts about an opening, in the order of their ids. A fact without an opening belongs to it by its tracking id.
+pub async fn facts_of_opening(
+    connection: &mut PgConnection,
+    opening: Uuid,
+    page: Page<Uuid>,
+) -> sqlx::Result<Vec<OpeningFact>> {
     sqlx::query_as!(
-        Message,
-        r#"-- evidence::messages
+        OpeningFact,
+        r#"-- evidence::facts_of_opening
         with opening as (select id, provider, provider_ref from account_openings where id = $1),
         found as (
             select i.id, i.event_id, i.source, i.provider, i.part, i.provider_ref, i.received_at, i.status, i.outcome,
