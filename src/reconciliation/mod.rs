@@ -10,10 +10,12 @@
 //! resolve    facts, polls and cases; never a write to an opening
 //! charges    what charges files say: ledger lines, mismatches and cases
 //! bank       what bank statements say: payments, mismatches and cases
+//! calendar   pure: which days have their reports
 //! evidence   a bundle that an auditor verifies without us
 //! ```
 
 mod bank;
+pub mod calendar;
 pub mod charges;
 pub mod classify;
 mod events;

@@ -1,17 +1,20 @@
 //! The dashboard: sign-in, pages and acts. Most tests speak HTTP as a browser does; `browser` drives a real one.
 
+mod access;
 mod acts;
 pub mod browser;
 mod bulk;
 mod cases;
 mod dead_letters;
 mod errors;
-mod errors;
+mod evidence;
 mod fact;
 mod flags;
 mod forms;
 mod help;
 mod home;
+mod hostile;
+mod ledger;
 mod live;
 mod login;
 mod modes;
@@ -20,6 +23,7 @@ mod openings;
 mod providers;
 mod record;
 mod refused;
+mod reports;
 mod sessions;
 mod tickets;
 mod unmatched;

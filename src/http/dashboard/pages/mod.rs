@@ -8,10 +8,13 @@ mod dead_letters;
 mod flags;
 mod help;
 mod home;
+mod ledger;
+mod mismatches;
 mod opening;
 mod openings;
 mod providers;
 mod refused;
+mod reports;
 mod search;
 mod tickets;
 mod unmatched;
@@ -38,5 +41,8 @@ pub fn router() -> Router<Arc<Dashboard>> {
         .merge(flags::router())
         .merge(acts::router())
         .merge(help::router())
+        .merge(reports::router())
+        .merge(mismatches::router())
+        .merge(ledger::router())
         .merge(account::router())
 }
