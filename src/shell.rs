@@ -8,7 +8,7 @@ use crate::domain::Topic;
 use crate::driver::Wakers;
 use crate::faults::FaultPoint;
 use crate::outbound::{Gate, Gates, PollBudget};
-use crate::provider::Providers;
+use crate::provider::{OPEN, Providers, SUBMIT};
 use crate::services::{CardIssuer, ProfileService, Tracker};
 use crate::sinks::Sinks;
 
@@ -50,8 +50,8 @@ impl Outside {
     pub fn gate_of(&self, topic: Topic, provider: &str) -> Option<Gate> {
         match topic {
             Topic::CreateProfile => Some(self.profiles.gate().clone()),
-            Topic::SubmitRequest => Some(self.gates.gate(provider, "submit")),
-            Topic::OpenAccount => Some(self.gates.gate(provider, "open")),
+            Topic::SubmitRequest => Some(self.gates.gate(provider, SUBMIT)),
+            Topic::OpenAccount => Some(self.gates.gate(provider, OPEN)),
             Topic::IssueCard => Some(self.cards.gate().clone()),
             Topic::DeliverEvent | Topic::OpenTicket | Topic::CloseTicket => None,
         }
