@@ -28,11 +28,15 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::signature::EvidenceKey;
 use crate::domain::text::string_enum;
 use crate::outbound::breaker::Rules;
-use crate::provider::nexusbank::NexusBankSettings;
+use crate::provider::{Adapter, Limits, Routes, Situation};
 use crate::services::tracker::TrackerSettings;
-use crate::settings::{Checker, SettingError, duration, given, list_of, to_delta};
+use crate::settings::{Checker, SettingError, given};
 use crate::sinks::{self, SinkSettings};
 use crate::telemetry::{LogFilter, LogFormat};
+
+/// The setting of the routes, and its form.
+const ROUTES_NAME: &str = "PROVIDER_ROUTES";
+const ROUTES: &str = "rules such as DE=solaris,NL:company=adyen,*:freelancer=airwallex,*=nexusbank: a market or *, a customer type or none, and a provider, each scope once";
 
 /// Some providers repeat webhooks for this long; duplicates must be recognised for longer.
 const LONGEST_REPEAT: TimeDelta = TimeDelta::days(30);
@@ -78,14 +82,15 @@ pub struct Settings {
     pub dashboard_url: String,
     pub dashboard: DashboardSettings,
     pub event_subscribers: Vec<SinkSettings>,
-    pub nexusbank: NexusBankSettings,
+    /// Which provider opens what.
+    pub routes: Routes,
+    /// The settings of the configured providers.
+    pub adapters: Vec<Arc<dyn Adapter>>,
     pub profile_service_url: String,
     pub card_service_url: String,
     /// None: tickets exist only in the built-in table.
     pub tracker: Option<TrackerSettings>,
     pub policy: Policy,
-    /// Polls per minute and provider.
-    pub poll_budget: u32,
     pub catch_up_overlap: TimeDelta,
     pub retry: RetryPolicy,
     pub burst_dedup_ttl: TimeDelta,
@@ -180,7 +185,8 @@ impl RawSettings {
     pub fn checked(&self) -> Result<Settings, Vec<SettingError>> {
         let mut check = Checker::default();
         let database = self.database.check(&mut check);
-        let tolerance = check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance);
+        let limits = self.limits(&mut check);
+        let routes = self.routes(&mut check);
         let dashboard_url = check.url("DASHBOARD_URL", &self.dashboard_url);
         let settings = Settings {
             database,
@@ -201,12 +207,12 @@ impl RawSettings {
                 sinks::EXPECTED,
                 sinks::parse,
             ),
-            nexusbank: self.nexusbank.check(&mut check, tolerance),
+            adapters: self.adapters(&mut check, &routes, &limits),
+            routes,
             profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),
             card_service_url: check.url("CARD_SERVICE_URL", &self.card_service_url),
             tracker: self.tracker.check(&mut check),
-            policy: self.policy(&mut check),
-            poll_budget: check.number("POLL_BUDGET", &self.poll_budget, 1, 100_000_000),
+            policy: limits.policy,
             catch_up_overlap: check.delta("CATCH_UP_OVERLAP", &self.catch_up_overlap),
             retry: self.retry(&mut check),
             burst_dedup_ttl: check.delta("BURST_DEDUP_TTL", &self.burst_dedup_ttl),
@@ -229,7 +235,7 @@ impl RawSettings {
             archive_after: check.delta("ARCHIVE_AFTER", &self.archive_after),
             inbox_keys_for: check.delta_of_at_least("INBOX_KEYS_FOR", &self.inbox_keys_for, LONGEST_REPEAT),
             reconciliation: self.reconciliation.check(&mut check),
-            price_list: parse::price_list(&mut check, self.price_list.as_ref()),
+            price_list: parse::price_list(&mut check, self.price_list.as_ref(), &self.provider_names()),
             clock_offset: check
                 .with("CLOCK_OFFSET", &self.clock_offset, "a duration, such as 3s or -3s", parse::offset)
                 .unwrap_or_default(),
@@ -238,18 +244,54 @@ impl RawSettings {
         check.finish(settings)
     }
 
+    /// The limits of a provider that overrides none.
+    fn limits(&self, check: &mut Checker) -> Limits {
+        Limits {
+            policy: self.policy(check),
+            polls_a_minute: check.number("POLL_BUDGET", &self.poll_budget, 1, 100_000_000),
+            calls_at_once: None,
+            tolerance: check.delta("WEBHOOK_TOLERANCE", &self.webhook_tolerance),
+        }
+    }
+
     fn policy(&self, check: &mut Checker) -> Policy {
-        let schedule = check.with(
-            "POLL_SCHEDULE",
-            &self.poll_schedule,
-            "durations above zero, comma-separated, such as 30m or 2m,5m,10m,30m",
-            |text| list_of(text, duration),
-        );
-        let poll_schedule = schedule.unwrap_or_default().into_iter().map(to_delta).collect();
         let expected = format!("a whole percentage from 0% to {MAX_JITTER}%");
         let jitter = check.with("POLL_JITTER", &self.poll_jitter, &expected, |text| parse::percent(text, MAX_JITTER));
-        let poll_jitter = jitter.unwrap_or_default();
-        Policy { poll_schedule, poll_jitter, escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after) }
+        Policy {
+            poll_schedule: check.schedule("POLL_SCHEDULE", &self.poll_schedule),
+            poll_jitter: jitter.unwrap_or_default(),
+            escalate_after: check.delta("ESCALATE_AFTER", &self.escalate_after),
+            look_again: (
+                check.delta("BACKOFF_BASE", &self.backoff_base),
+                check.delta("BACKOFF_CAP", &self.backoff_cap),
+            ),
+        }
+    }
+
+    fn routes(&self, check: &mut Checker) -> Routes {
+        let names = self.provider_names();
+        let expected = format!("{ROUTES}; providers: {}", names.join(", "));
+        check
+            .with(ROUTES_NAME, &self.provider_routes, &expected, |text| Routes::parse(text, &names))
+            .unwrap_or_default()
+    }
+
+    /// The configured adapters. A rule that names a market must lead to a provider that serves it.
+    fn adapters(&self, check: &mut Checker, routes: &Routes, limits: &Limits) -> Vec<Arc<dyn Adapter>> {
+        let is_production = self.environment.parse() == Ok(Environment::Production);
+        let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
+        for raw in self.raw_adapters() {
+            let situation = Situation { is_routed: routes.lead_to(raw.name()), is_production, defaults: limits };
+            adapters.extend(raw.check(check, situation));
+        }
+        for (market, name) in routes.markets() {
+            if adapters.iter().any(|it| it.name() == name && !it.serves(market)) {
+                let expected =
+                    format!("a provider that opens accounts in {market}: {name} has no IBANs or no BIC there");
+                check.wrong(ROUTES_NAME, Some(&self.provider_routes), &expected);
+            }
+        }
+        adapters
     }
 
     fn retry(&self, check: &mut Checker) -> RetryPolicy {
@@ -315,7 +357,6 @@ impl RawSettings {
             check.wrong("EVIDENCE_KEY", None, "an Ed25519 key in PKCS#8 PEM (required in production)");
         }
         check.own_value("API_TOKENS", &self.api_tokens, DEVELOPMENT_API_TOKENS);
-        self.nexusbank.check_production(check);
         self.tracker.check_production(check);
     }
 }

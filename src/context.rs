@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ReconciliationSettings;
 use crate::db::timers::ClaimCursor;
 use crate::domain::retry::RetryPolicy;
-use crate::domain::{Policy, Topic};
+use crate::domain::{Opening, Policy, Topic};
 use crate::provider::SecretUses;
 use crate::shell::{Cell, Outside, Shell};
 use crate::webhook_activity::WebhookActivity;
@@ -31,6 +31,7 @@ pub struct Context {
 /// How long workers wait, how often they repeat, and how long they keep.
 #[derive(Clone)]
 pub struct Policies {
+    /// For openings of a provider that only another version knows; the others have their own in `Providers`.
     pub policy: Policy,
     pub retry: RetryPolicy,
     /// The deadline of each call, except the blocking legacy call.
@@ -54,6 +55,14 @@ pub struct Policies {
     pub session_idle: TimeDelta,
     /// How long a session of the dashboard may last.
     pub session_max: TimeDelta,
+}
+
+impl Context {
+    /// The rules of waiting for an opening's provider.
+    #[must_use]
+    pub fn policy_of(&self, opening: &Opening) -> &Policy {
+        self.outside.providers.policy(&opening.request.provider, &self.policies.policy)
+    }
 }
 
 impl Policies {

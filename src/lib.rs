@@ -18,7 +18,7 @@
 //! | [`driver`] | the loop that runs a worker, and the wakers |
 //! | [`workers`] | poller, backfill, sweeper, periodic tasks |
 //! | [`reconciliation`] | compares what the service holds with a provider's reports |
-//! | [`provider`] | the port to a bank, signatures, `NexusBank`'s adapter |
+//! | [`provider`] | the port to a bank, signatures, routes, an adapter for each bank |
 //! | [`outbound`] | calls to other systems: client, permits, circuit breaker, errors by meaning |
 //! | [`services`] | profile service, card issuer, ticket tracker |
 //! | [`sinks`] | where events go: signed HTTP |

@@ -132,6 +132,13 @@ impl Checker {
         to_delta(self.duration(name, text))
     }
 
+    /// Delays before the first poll, the second, …; never empty if it has no error.
+    pub fn schedule(&mut self, name: &'static str, text: &str) -> Vec<TimeDelta> {
+        let expected = "durations above zero, comma-separated, such as 30m or 2m,5m,10m,30m";
+        let schedule = self.with(name, text, expected, |text| list_of(text, duration));
+        schedule.unwrap_or_default().into_iter().map(to_delta).collect()
+    }
+
     pub fn address(&mut self, name: &'static str, text: &str) -> SocketAddr {
         let parse = |text: &str| text.parse::<SocketAddr>().map_err(|it| it.to_string());
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -8,7 +8,7 @@ use crate::domain::Topic;
 use crate::driver::Wakers;
 use crate::faults::FaultPoint;
 use crate::outbound::{Gate, Gates, PollBudget};
-use crate::provider::Providers;
+use crate::provider::{LOOKUP, OPEN, Providers, SUBMIT};
 use crate::services::{CardIssuer, ProfileService, Tracker};
 use crate::sinks::Sinks;
 
@@ -50,16 +50,17 @@ impl Outside {
     pub fn gate_of(&self, topic: Topic, provider: &str) -> Option<Gate> {
         match topic {
             Topic::CreateProfile => Some(self.profiles.gate().clone()),
-            Topic::SubmitRequest => Some(self.gates.gate(provider, "submit")),
-            Topic::OpenAccount => Some(self.gates.gate(provider, "open")),
+            Topic::SubmitRequest => Some(self.gates.gate(provider, SUBMIT)),
+            Topic::OpenAccount => Some(self.gates.gate(provider, OPEN)),
             Topic::IssueCard => Some(self.cards.gate().clone()),
             Topic::DeliverEvent | Topic::OpenTicket | Topic::CloseTicket => None,
         }
     }
 
-    /// The gate that polls of a provider pass.
+    /// The gates that polls of a provider pass.
     #[must_use]
-    pub fn poll_gate(&self, provider: &str) -> Gate {
-        self.gates.gate(provider, "lookup")
+    pub fn poll_gates(&self, provider: &str) -> Vec<Gate> {
+        let needs = self.providers.get(provider).map(|it| it.needs()).unwrap_or_default();
+        needs.into_iter().chain([self.gates.gate(provider, LOOKUP)]).collect()
     }
 }

@@ -48,7 +48,7 @@ use crate::config::Settings;
 use crate::db::inbox::NewFact;
 use crate::db::openings;
 use crate::db::operator_actions::Action;
-use crate::domain::{Fact, Opening, OpeningId, Source};
+use crate::domain::{Fact, Opening, OpeningId, Policy, Source};
 use crate::inbox::Ingest;
 use crate::inbox::fact;
 use crate::provider::SecretUses;
@@ -89,6 +89,11 @@ impl Acts {
     #[must_use]
     pub fn of_form(&self, form: Uuid) -> Self {
         Self { form: Some(form), ..self.clone() }
+    }
+
+    /// The rules of waiting for a provider.
+    fn policy_of(&self, provider: &str) -> &Policy {
+        self.outside.providers.policy(provider, &self.settings.policy)
     }
 
     /// The record of an act. Make it before the work, so that every try records the same act.

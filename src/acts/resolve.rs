@@ -49,13 +49,14 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: Resol
 /// # Errors
 /// As [`run`].
 pub async fn rehearse(acts: &Acts, _: &Operator, id: OpeningId, request: ResolveRequest) -> Result<Decision, ActError> {
-    let (act, now, policy) = (acts.shell.ids.next(), acts.shell.clock.now(), acts.settings.policy.clone());
+    let (act, now, own) = (acts.shell.ids.next(), acts.shell.clock.now(), acts.clone());
     let work = async move |connection: &mut PgConnection| {
         let opening = seen(connection, id, request.expected_version).await?;
         request.check(&opening)?;
         let knowledge = request.knowledge(connection, &opening).await?;
         let (inbox_id, source, fact) = (InboxId(act), Source::Operator, request.fact(ActId(act)));
-        Ok::<_, ActError>(decide(&opening, &Event { inbox_id, source, fact, knowledge }, &policy, now))
+        let policy = own.policy_of(&opening.request.provider);
+        Ok::<_, ActError>(decide(&opening, &Event { inbox_id, source, fact, knowledge }, policy, now))
     };
     db::with_retries(&acts.cell.pool, work).await
 }

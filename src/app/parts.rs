@@ -23,9 +23,8 @@ use crate::faults::FaultPoint;
 use crate::http::AppState;
 use crate::http::dashboard::live::Live;
 use crate::inbox::{Bounds, Ingest};
-use crate::outbound::{Client, Gates, PollBudget};
-use crate::provider::nexusbank::NexusBank;
-use crate::provider::{Provider, Providers, SecretUses};
+use crate::outbound::{Client, Gates};
+use crate::provider::{self, Providers, SecretUses};
 use crate::refused_webhooks::RefusedWebhooks;
 use crate::services::{CardIssuer, ProfileService, Tracker};
 use crate::shell::{Cell, Outside, Shell};
@@ -105,12 +104,12 @@ fn context(settings: &Settings, pool: PgPool, key: HistoryKey, clock: Clock) -> 
 
 fn outside(settings: &Settings, clock: &Clock) -> anyhow::Result<Outside> {
     let client = Client::new(settings.provider_timeout).context("setting up the HTTP client")?;
-    let gates = Gates::new(settings.breaker, settings.provider_concurrency, clock.clone());
-    let nexusbank = NexusBank::new(&settings.nexusbank, client.clone(), settings.sync_provider_timeout, &gates);
-    let nexusbank: Arc<dyn Provider> = Arc::new(nexusbank);
-    let providers = Providers::new([nexusbank]);
+    let limits = settings.adapters.iter().filter_map(|it| Some((it.name(), it.limits().calls_at_once?)));
+    let gates = Gates::limited(settings.breaker, settings.provider_concurrency, clock.clone(), limits);
+    let parts = provider::Parts { client: &client, gates: &gates, blocking: settings.sync_provider_timeout };
+    let providers = Providers::new(settings.adapters.iter().map(|it| (it.build(&parts), it.limits().clone())));
     Ok(Outside {
-        poll_budget: PollBudget::new(providers.names().map(|it| (it, settings.poll_budget))),
+        poll_budget: providers.poll_budget(),
         providers,
         profiles: ProfileService::new(settings.profile_service_url.clone(), client.clone(), &gates),
         cards: CardIssuer::new(settings.card_service_url.clone(), client.clone(), &gates),

@@ -40,7 +40,7 @@ const SHOW: Duration = Duration::from_secs(1);
 /// than a backfill looks back.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Concurrent ticks of the poller. A tick claims many due timers and may wait a few seconds for polls. A few ticks
+/// Concurrent ticks of the poller for each provider. A tick claims many due timers and may wait a few seconds for polls. A few ticks
 /// would suffice; more keep timers moving while lookups that began at different times hang.
 const POLLS: usize = 16;
 
@@ -81,11 +81,14 @@ fn spawn_workers(spawn: &mut Spawn<'_>) {
     let context = spawn.context;
     let wakers = &context.cell.wakers;
     spawn.worker(InboxWorker::new(context.clone()), decision_schedule(Arc::clone(&wakers.inbox)));
-    spawn.worker(Poller(context.clone()), Schedule::new(Arc::clone(&wakers.poller), LOOK, POLLS));
+    let providers = context.outside.providers.names().count().max(1);
+    spawn.worker(Poller(context.clone()), Schedule::new(Arc::clone(&wakers.poller), LOOK, POLLS * providers));
     for topic in Topic::ALL.iter().copied() {
         // A tick lasts as long as its slowest call, and work that comes one by one takes a tick for each. So only the gates bound
         // the calls, and never the number of ticks.
-        let schedule = Schedule::new(Arc::clone(wakers.relay(topic)), LOOK, context.outside.gates.at_once());
+        // With several providers each may fill its gate.
+        let gates = if topic.is_for_provider() { providers } else { 1 };
+        let schedule = Schedule::new(Arc::clone(wakers.relay(topic)), LOOK, context.outside.gates.at_once() * gates);
         spawn.worker(Relay::of(context.clone(), topic), schedule);
     }
     spawn.worker(context.recovery(), Schedule::new(context.outside.gates.closed(), LOOK, 1));

@@ -54,6 +54,9 @@ async fn start(mut settings: Settings) -> anyhow::Result<(App, Database)> {
         let milliseconds = settings.clock_offset.num_milliseconds();
         tracing::warn!(milliseconds, "CLOCK_OFFSET is set; the service's clock is wrong on purpose");
     }
+    for warning in settings.adapters.iter().flat_map(|it| it.warnings()) {
+        tracing::warn!("{warning}");
+    }
     let clock = Clock::wrong_by(settings.clock_offset);
     let app = Parts::new(settings, database.pool.clone(), key, clock)?.run().await.map_err(misconfigured)?;
     Ok((app, database))

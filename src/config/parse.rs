@@ -15,7 +15,6 @@ use crate::domain::chain::HistoryKey;
 use crate::domain::fee::PriceList;
 use crate::domain::signature::EvidenceKey;
 use crate::domain::text::string_enum;
-use crate::provider::nexusbank;
 use crate::settings::{Checker, given, header_text, list_of, to_delta};
 use crate::telemetry::LogFilter;
 
@@ -61,7 +60,7 @@ pub(super) fn offset(text: &str) -> Result<TimeDelta, String> {
 }
 
 /// Reads the price list. Each of its flaws is a line of its own.
-pub(super) fn price_list(check: &mut Checker, path: Option<&String>) -> Option<Arc<PriceList>> {
+pub(super) fn price_list(check: &mut Checker, path: Option<&String>, providers: &[&str]) -> Option<Arc<PriceList>> {
     let path = given(path)?;
     let text = match std::fs::read_to_string(path.trim()) {
         Ok(text) => text,
@@ -70,7 +69,7 @@ pub(super) fn price_list(check: &mut Checker, path: Option<&String>) -> Option<A
             return None;
         }
     };
-    let read = PriceList::read(&text, &[nexusbank::NAME]);
+    let read = PriceList::read(&text, providers);
     read.map_err(|flaws| flaws.into_iter().for_each(|flaw| check.note("PRICE_LIST", flaw.problem, flaw.expected)))
         .map(Arc::new)
         .ok()

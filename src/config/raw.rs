@@ -4,7 +4,11 @@ use clap::{Args, FromArgMatches};
 
 use super::dashboard::RawDashboard;
 use super::reconciliation::RawReconciliation;
+use crate::provider::RawAdapter;
+use crate::provider::adyen::RawAdyen;
+use crate::provider::airwallex::RawAirwallex;
 use crate::provider::nexusbank::RawNexusBank;
+use crate::provider::solaris::RawSolaris;
 use crate::services::tracker::RawTracker;
 
 /// The default API token. Refused in production.
@@ -55,8 +59,18 @@ pub struct RawSettings {
     #[arg(long, env, default_value = "", hide_env_values = true, hide_default_value = true)]
     pub event_subscribers: String,
 
+    /// Which provider opens what: market or *, optionally :customer_type, =provider; comma-separated, the narrowest rule
+    /// counts
+    #[arg(long, env, default_value = "*=nexusbank")]
+    pub provider_routes: String,
     #[command(flatten)]
     pub nexusbank: RawNexusBank,
+    #[command(flatten)]
+    pub solaris: RawSolaris,
+    #[command(flatten)]
+    pub airwallex: RawAirwallex,
+    #[command(flatten)]
+    pub adyen: RawAdyen,
     /// Base URL of the profile service
     #[arg(long, env, default_value = "http://127.0.0.1:8090")]
     pub profile_service_url: String,
@@ -201,6 +215,16 @@ pub struct RawHistory {
 }
 
 impl RawSettings {
+    /// The settings of every provider: where a new adapter is registered.
+    pub(super) fn raw_adapters(&self) -> [&dyn RawAdapter; 4] {
+        [&self.nexusbank, &self.solaris, &self.airwallex, &self.adyen]
+    }
+
+    /// The names of all providers that there are adapters for.
+    pub(super) fn provider_names(&self) -> Vec<&'static str> {
+        self.raw_adapters().map(RawAdapter::name).to_vec()
+    }
+
     /// All defaults, ignoring the environment.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::clock::{Ids, Time};
 use crate::domain::chain::{Hash, HistoryKey};
 use crate::domain::fee::{PriceList, Scope};
 use crate::domain::resource::Resource;
-use crate::domain::{Command, Decision, Effect, EventType, Opening, OpeningId, Step, Topic};
+use crate::domain::{Command, Decision, Effect, EventType, Opening, OpeningId, Request, Step, Topic};
 
 /// Settings, ids and keys for writing the effects of decisions.
 #[derive(Clone, Debug)]
@@ -83,8 +83,8 @@ impl Advance {
     fn anchor_changed(&self) -> bool {
         let Some(before) = &self.before else { return false };
         // The timer has its own table; its columns do not change the anchor.
-        let Opening { due_at, polls, polls_before_wait, .. } = before.opening;
-        let now = Opening { due_at, polls, polls_before_wait, ..self.opening.clone() };
+        let Opening { due_at, polls, polls_before_wait, account_due_since, .. } = before.opening;
+        let now = Opening { due_at, polls, polls_before_wait, account_due_since, ..self.opening.clone() };
         now != before.opening
     }
 
@@ -206,12 +206,11 @@ impl<'a> Effects<'a> {
         let opening_id = opening.id;
         match effect {
             Effect::Send(Command(topic)) => {
-                let (id, lane) = (effect_id(context, opening_id, topic.as_str()), opening.request.market.clone());
                 self.work.push(outbox::NewWork {
-                    id,
+                    id: effect_id(context, opening_id, topic.as_str()),
                     opening_id: Some(opening_id),
                     topic: *topic,
-                    lane,
+                    lane: lane_of(*topic, &opening.request),
                     payload: json!({}),
                 });
             }
@@ -273,6 +272,13 @@ impl<'a> Effects<'a> {
         let told = if context.tracker { tickets.iter().map(for_tracker).collect() } else { Vec::new() };
         outbox::insert(connection, &told, now).await
     }
+}
+
+/// A command's lane: the market, so that no market's flood delays another. A call of the provider has one lane for each
+/// provider too: a bank that hangs delays no other bank's openings in the same market.
+fn lane_of(topic: Topic, request: &Request) -> String {
+    let Request { provider, market, .. } = request;
+    if topic.is_for_provider() { format!("{provider}/{market}") } else { market.clone() }
 }
 
 /// The id of a command (its Idempotency-Key) or of an event. A topic and an event type belong to one state, and a state

@@ -170,7 +170,8 @@ async fn rows(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<R
                o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
                o.updated_at, o.erased_at, (select due_at from timers where opening_id = o.id) as due_at,
                (select claims from timers where opening_id = o.id) as claims,
-               (select claims_before_wait from timers where opening_id = o.id) as claims_before_wait
+               (select claims_before_wait from timers where opening_id = o.id) as claims_before_wait,
+               (select account_due_since from timers where opening_id = o.id) as account_due_since
           from account_openings o
          where o.id = any($1)"#,
         ids,

@@ -23,7 +23,7 @@ pub struct NewWork {
     /// None: the delivery of an event about a report, or about a case without an opening.
     pub opening_id: Option<OpeningId>,
     pub topic: Topic,
-    /// The lane, which isolates it from other work: the market, or the sink. Empty: none.
+    /// The lane, which isolates it from other work: the market, the provider and market, or the sink. Empty: none.
     pub lane: String,
     /// Data that is not in the opening.
     pub payload: Value,
@@ -118,7 +118,7 @@ impl Claimed {
 
 /// Makes deferred work of one topic due, and work that waits after a time-out, a lost connection, a server error or a throttle.
 /// `Recovery` calls this when a breaker closes. The gate still enforces a pause that the other side asked for. `lane`: only work
-/// of this lane. `all`: any waiting work. Returns the number, at most `limit`; if equal, more work may wait.
+/// of this lane, or of this provider. `all`: any waiting work. Returns the number, at most `limit`; if equal, more work may wait.
 pub async fn make_due(
     connection: &mut PgConnection,
     topic: Topic,
@@ -137,7 +137,7 @@ pub async fn make_due(
                     or outcome in ('breaker_open', 'probing', 'crowded', 'throttled')
                     or (outcome is null
                         and attempt_log -> -1 ->> 'class' in ('timeout', 'transport', 'server_error', 'throttled')))
-               and ($3::text is null or lane = $3)
+               and ($3::text is null or case when $6 then split_part(lane, '/', 1) else lane end = $3)
              limit $4
                for update skip locked
         )
@@ -147,6 +147,7 @@ pub async fn make_due(
         lane,
         limit,
         all,
+        topic.is_for_provider(),
     )
     .execute(connection)
     .await?;

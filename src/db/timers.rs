@@ -36,6 +36,7 @@ pub struct Due {
 pub struct Timer<'a> {
     due_at: Option<Time>,
     claims_before_wait: i32,
+    account_due_since: Option<Time>,
     /// The provider that a poll asks, as long as the poll may wait for capacity.
     asks: Option<&'a str>,
     /// From this time on it may not wait for capacity. None: it always may.
@@ -46,7 +47,7 @@ impl<'a> Timer<'a> {
     /// The timer of an opening. None: the opening has ended.
     #[must_use]
     pub fn of(opening: &'a Opening) -> Option<Self> {
-        let Opening { due_at, deadline_at, polls_before_wait, .. } = *opening;
+        let Opening { due_at, deadline_at, polls_before_wait, account_due_since, .. } = *opening;
         let provider = opening.request.provider.as_str();
         let (asks, urgent_from) = match opening.state_name() {
             StateName::Completed | StateName::Rejected | StateName::Failed => return None,
@@ -58,7 +59,7 @@ impl<'a> Timer<'a> {
                 (None, Some(due_at.map_or(deadline_at, |due| due.min(deadline_at))))
             }
         };
-        Some(Self { due_at, claims_before_wait: polls_before_wait, asks, urgent_from })
+        Some(Self { due_at, claims_before_wait: polls_before_wait, account_due_since, asks, urgent_from })
     }
 }
 
@@ -79,20 +80,22 @@ pub async fn set(connection: &mut PgConnection, openings: &[&Opening]) -> sqlx::
     if !ids.is_empty() {
         let due: Vec<Option<Time>> = timers.iter().map(|it| it.due_at).collect();
         let before_wait: Vec<i32> = timers.iter().map(|it| it.claims_before_wait).collect();
+        let account_due: Vec<Option<Time>> = timers.iter().map(|it| it.account_due_since).collect();
         let asks: Vec<Option<&str>> = timers.iter().map(|it| it.asks).collect();
         let urgent: Vec<Option<Time>> = timers.iter().map(|it| it.urgent_from).collect();
         sqlx::query!(
             r#"-- timers::set
-            insert into timers (opening_id, due_at, claims_before_wait, asks, urgent_from)
-            select * from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::timestamptz[])
+            insert into timers (opening_id, due_at, claims_before_wait, asks, urgent_from, account_due_since)
+            select * from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::timestamptz[], $6::timestamptz[])
             on conflict (opening_id) do update
                set due_at = excluded.due_at, claims_before_wait = excluded.claims_before_wait, asks = excluded.asks,
-                   urgent_from = excluded.urgent_from"#,
+                   urgent_from = excluded.urgent_from, account_due_since = excluded.account_due_since"#,
             &ids,
             &due as &[Option<Time>],
             &before_wait,
             &asks as &[Option<&str>],
             &urgent as &[Option<Time>],
+            &account_due as &[Option<Time>],
         )
         .execute(&mut *connection)
         .await?;

@@ -80,6 +80,12 @@ impl Iban {
     }
 }
 
+/// Whether accounts of a country have IBANs, by the SWIFT registry.
+#[must_use]
+pub fn has_ibans(country: &str) -> bool {
+    form::places(country).is_some()
+}
+
 impl Bic {
     /// Parses a BIC (white space, any case).
     ///

@@ -41,6 +41,7 @@ pub fn start(id: OpeningId, request: Request, policy: &Policy, now: Time) -> Dec
         due_at: Some(deadline_at),
         polls: 0,
         polls_before_wait: 0,
+        account_due_since: None,
         version: 1,
         created_at: now,
         updated_at: now,

@@ -121,6 +121,12 @@ impl Topic {
         }
     }
 
+    /// Whether the opening's provider is called: then the lane of the work begins with the provider's name.
+    #[must_use]
+    pub const fn is_for_provider(self) -> bool {
+        matches!(self, Self::SubmitRequest | Self::OpenAccount)
+    }
+
     /// Whether the relay sends it to the ticket tracker.
     #[must_use]
     pub const fn is_for_tracker(self) -> bool {

@@ -38,7 +38,8 @@ pub struct Rules(pub Vec<Rule>);
 
 impl Scope {
     /// Specificity if the scope matches: market and type, then market, then type, then neither.
-    fn narrowness(&self, market: &str, customer_type: CustomerType) -> Option<u8> {
+    #[must_use]
+    pub fn narrowness(&self, market: &str, customer_type: CustomerType) -> Option<u8> {
         let here = self.market.as_ref().is_none_or(|it| it == market);
         let typed = self.customer_type.is_none_or(|it| it == customer_type);
         (here && typed).then(|| 2 * u8::from(self.market.is_some()) + u8::from(self.customer_type.is_some()))

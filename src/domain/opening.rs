@@ -256,6 +256,8 @@ pub struct Opening {
     pub polls: i32,
     /// The value of `polls` when the wait began: earlier claims were for deadlines, not polls.
     pub polls_before_wait: i32,
+    /// Since when the provider says that the account is open, while its IBAN and BIC are missing.
+    pub account_due_since: Option<Time>,
     /// The number of transitions, including the start.
     pub version: i64,
     /// The time of the start.

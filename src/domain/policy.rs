@@ -20,6 +20,8 @@ pub struct Policy {
     /// The time to the deadline, counted from the opening's start, anew from the start of the wait, and anew from the start
     /// of the card's issue.
     pub escalate_after: TimeDelta,
+    /// The shortest and the longest wait between look-ups of an account that the provider owes.
+    pub look_again: (TimeDelta, TimeDelta),
 }
 
 impl Policy {
@@ -39,6 +41,14 @@ impl Policy {
         TimeDelta::milliseconds(i64::try_from((i128::from(most) * i128::from(drawn)) >> 32).unwrap_or_default())
     }
 
+    /// The wait before the next look-up of an account that the provider has owed for so long. It doubles with the time, so that
+    /// no counter is needed.
+    #[must_use]
+    pub fn look_again_after(&self, owed_for: TimeDelta) -> TimeDelta {
+        let (least, most) = self.look_again;
+        owed_for.max(least).min(most)
+    }
+
     /// The scheduled time until the next poll after `polls` polls.
     #[must_use]
     pub fn interval(&self, polls: i32) -> TimeDelta {
@@ -50,6 +60,11 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { poll_schedule: vec![TimeDelta::minutes(30)], poll_jitter: 0, escalate_after: TimeDelta::hours(12) }
+        Self {
+            poll_schedule: vec![TimeDelta::minutes(30)],
+            poll_jitter: 0,
+            escalate_after: TimeDelta::hours(12),
+            look_again: (TimeDelta::seconds(1), TimeDelta::minutes(15)),
+        }
     }
 }

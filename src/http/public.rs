@@ -22,7 +22,7 @@ use crate::clock::Time;
 use crate::db::inbox::Stored;
 use crate::db::refused_webhooks::Cause;
 use crate::inbox::{Message, Receipt};
-use crate::provider::{Incoming, Parsed, Provider, Verified, VerifyError};
+use crate::provider::{Ack, Incoming, Parsed, Provider, Verified, VerifyError};
 use crate::refused_webhooks;
 use crate::telemetry::metrics;
 
@@ -154,11 +154,14 @@ async fn handle(state: &AppState, provider: &dyn Provider, request: Request) -> 
         }
         Err(Unread::BrokenOff) => return Reply::Answer(("broken_off", StatusCode::BAD_REQUEST.into_response())),
     };
+    let path = head.uri.path().to_owned();
+    let incoming = Incoming { method: &head.method, path: &path, headers: &head.headers, body: &body, received_at };
+    if provider.is_handshake(&incoming) {
+        return Reply::Answer(("handshake", answer_with(provider.ack(&incoming))));
+    }
     if !body::may_be_json(&head.headers) {
         return refuse(Cause::ContentType, StatusCode::UNSUPPORTED_MEDIA_TYPE, head, Some(body));
     }
-    let path = head.uri.path().to_owned();
-    let incoming = Incoming { method: &head.method, path: &path, headers: &head.headers, body: &body, received_at };
     match provider.verify(&incoming) {
         Ok(verified) => Reply::Answer(take(state, provider, &incoming, verified).await),
         Err(error) => {
@@ -178,12 +181,16 @@ async fn take(state: &AppState, provider: &dyn Provider, incoming: &Incoming<'_>
     }
     let ack = provider.ack(incoming);
     match state.ingest.receive(message).await {
-        Ok(receipt) => (outcome(receipt, &parsed), (ack.status, ack.headers, ack.body).into_response()),
+        Ok(receipt) => (outcome(receipt, &parsed), answer_with(ack)),
         Err(error) => {
             tracing::warn!(provider = provider.name(), %error, "webhook not stored; answered 503");
             ("unavailable", unavailable())
         }
     }
+}
+
+fn answer_with(Ack { status, headers, body }: Ack) -> Response {
+    (status, headers, body).into_response()
 }
 
 /// Why the body could not be read.

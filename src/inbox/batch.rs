@@ -161,7 +161,7 @@ impl InboxWorker {
                     let unknown = unknown.map(|it| (advance.opening.id, it.word.clone()));
                     // A bug in a decision must not stop the worker; it counts against the fact.
                     let decision = catch_unwind(AssertUnwindSafe(|| {
-                        decide(&advance.opening, &event, &self.context.policies.policy, now)
+                        decide(&advance.opening, &event, self.context.policy_of(&advance.opening), now)
                     }))
                     .map_err(|_| TickError::Panicked)?;
                     #[cfg(feature = "broken")]

@@ -44,7 +44,7 @@ impl Message {
     /// Parses a verified request.
     #[must_use]
     pub fn read(provider: &dyn Provider, incoming: &Incoming<'_>, verified: Verified) -> Self {
-        let headers = Headers::kept(incoming.headers);
+        let headers = Headers::kept(incoming.headers, provider.credentials());
         let parsed = provider.parse(&headers, incoming.body);
         Self {
             source: Source::Webhook,

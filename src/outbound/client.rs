@@ -12,10 +12,12 @@ use axum::http::header::{ACCEPT_ENCODING, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use flate2::read::MultiGzDecoder;
 use reqwest::RequestBuilder;
+use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::answer::{Answer, ReadRefusal, read_refusal, retry_after};
-use super::{CallError, Gate};
+use super::{Bearer, CallError, Gate};
 use crate::clock::Clock;
 
 /// The largest answer that is read, before and after decompression.
@@ -67,6 +69,42 @@ impl Client {
     /// Sends a request, if its gate permits it.
     pub async fn call(&self, gate: &Gate, request: RequestBuilder) -> Result<Answer, CallError> {
         pass(gate, request, |answer| answer.judge(self.read_refusal)).await
+    }
+
+    /// The same with a judge of its own, where a status of this call means something else than usually.
+    pub async fn call_judged<T>(
+        &self,
+        gate: &Gate,
+        request: RequestBuilder,
+        judge: impl FnOnce(Answer) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        pass(gate, request, judge).await
+    }
+
+    /// Calls with a held token. An answer 401 says that the token has expired early: it is replaced, and the call is made once
+    /// more; a second 401 is a misconfiguration. All of it shares the deadline of one call.
+    pub async fn authorized<T>(
+        &self,
+        gate: &Gate,
+        bearer: &Bearer,
+        make: impl Fn() -> RequestBuilder,
+        judge: impl Fn(Answer) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let deadline = Instant::now() + self.timeout;
+        let judge = |answer: Answer| match answer.status {
+            StatusCode::UNAUTHORIZED => Ok(None),
+            _ => judge(answer).map(Some),
+        };
+        for _ in 0..2 {
+            let token = bearer.get(deadline).await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let request = make().bearer_auth(token.expose_secret()).timeout(left);
+            if let Some(answer) = pass(gate, request, judge).await? {
+                return Ok(answer);
+            }
+            bearer.forget(&token).await;
+        }
+        Err(CallError::misconfigured("HTTP 401, also with a new token"))
     }
 
     /// Sends a request, if its gate permits it, and reads the JSON of the answer.

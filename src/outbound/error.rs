@@ -59,6 +59,18 @@ impl CallError {
         Self::Unusable { cause: cause.into(), indeterminate: true }
     }
 
+    /// An answer that refuses our own mistake, such as a wrong mapping: it had no effect, and says nothing about the customer.
+    #[must_use]
+    pub fn ours(cause: impl Into<String>) -> Self {
+        Self::Unusable { cause: cause.into(), indeterminate: false }
+    }
+
+    /// Our credentials or our path are wrong: the call had no effect and is repeated, since a person mends the configuration.
+    #[must_use]
+    pub fn misconfigured(cause: impl Into<String>) -> Self {
+        Self::Outage { class: "misconfigured", cause: cause.into(), after: None, indeterminate: false }
+    }
+
     #[must_use]
     pub fn timeout() -> Self {
         Self::unanswered("timeout", "timeout: no complete answer")

@@ -31,6 +31,8 @@ struct Shared {
     at_once: usize,
     clock: Clock,
     gates: Mutex<BTreeMap<(String, &'static str), Gate>>,
+    /// The permits that all operations of a system share, where it is limited as a whole.
+    limits: BTreeMap<String, Arc<Semaphore>>,
     closed: Arc<Notify>,
 }
 
@@ -42,6 +44,8 @@ struct Inner {
     operation: &'static str,
     at_once: usize,
     permits: Semaphore,
+    /// The permits that it shares with the system's other operations.
+    shared: Option<Arc<Semaphore>>,
     state: Mutex<State>,
     clock: Clock,
     closed: Arc<Notify>,
@@ -69,13 +73,27 @@ struct InFlight<'a> {
     gate: &'a Gate,
     permit: Option<Permit>,
     _slot: SemaphorePermit<'a>,
+    _shared: Option<SemaphorePermit<'a>>,
 }
 
 impl Gates {
     /// Each gate gets these rules and `at_once` permits.
     #[must_use]
     pub fn new(rules: Rules, at_once: usize, clock: Clock) -> Self {
-        Self(Arc::new(Shared { rules, at_once, clock, gates: Mutex::default(), closed: Arc::default() }))
+        Self::limited(rules, at_once, clock, [])
+    }
+
+    /// The same, with systems that take so many calls at once in all, beside `at_once` of each operation.
+    #[must_use]
+    pub fn limited(
+        rules: Rules,
+        at_once: usize,
+        clock: Clock,
+        limits: impl IntoIterator<Item = (&'static str, usize)>,
+    ) -> Self {
+        let limit = |(system, most): (&str, usize)| (system.to_owned(), Arc::new(Semaphore::new(most)));
+        let limits = limits.into_iter().map(limit).collect();
+        Self(Arc::new(Shared { rules, at_once, clock, gates: Mutex::default(), limits, closed: Arc::default() }))
     }
 
     #[must_use]
@@ -91,12 +109,13 @@ impl Gates {
     }
 
     fn make(&self, system: &str, operation: &'static str) -> Gate {
-        let Shared { rules, at_once, clock, closed, .. } = &*self.0;
+        let Shared { rules, at_once, clock, limits, closed, .. } = &*self.0;
         let inner = Inner {
             system: system.to_owned(),
             operation,
             at_once: *at_once,
             permits: Semaphore::new(*at_once),
+            shared: limits.get(system).cloned(),
             state: Mutex::new(State { breaker: Breaker::new(*rules), reopened: None, decisions: 0 }),
             clock: clock.clone(),
             closed: Arc::clone(closed),
@@ -145,7 +164,8 @@ impl Gate {
     #[must_use]
     pub fn capacity(&self) -> usize {
         let free = self.0.permits.available_permits();
-        self.with(|state, now| state.breaker.capacity(now, free))
+        let shared = self.0.shared.as_ref().map_or(free, |it| it.available_permits());
+        self.with(|state, now| state.breaker.capacity(now, free.min(shared)))
     }
 
     #[must_use]
@@ -227,13 +247,14 @@ impl Gate {
     }
 
     fn enter(&self) -> Result<InFlight<'_>, CallError> {
-        let slot = self.0.permits.try_acquire();
-        let slot = slot.map_err(|_| CallError::Deferred { class: "crowded", after: CROWDED })?;
+        let crowded = |_| CallError::Deferred { class: "crowded", after: CROWDED };
+        let slot = self.0.permits.try_acquire().map_err(crowded)?;
+        let shared = self.0.shared.as_ref().map(|it| it.try_acquire()).transpose().map_err(crowded)?;
         let permit = self.with(|state, now| {
             let refused = state.breaker.admit(now);
             refused.map_err(|(refusal, until)| CallError::Deferred { class: refusal.as_str(), after: until - now })
         })?;
-        Ok(InFlight { gate: self, permit: Some(permit), _slot: slot })
+        Ok(InFlight { gate: self, permit: Some(permit), _slot: slot, _shared: shared })
     }
 
     fn ended(&self, permit: Permit, healthy: bool, pause: Option<TimeDelta>) {

@@ -10,6 +10,7 @@
 //! | `gate.rs`, `breaker.rs` | permits and circuit breaker of one operation |
 //! | `capacity.rs`, `budget.rs` | how much work may be claimed for calls and polls |
 //! | `overrides.rs` | operators' overrides of breakers, on every replica |
+//! | `token.rs` | one access token, renewed before it ends, for systems that give such tokens |
 //! | `recovery.rs` | work that waited for an outage becomes due when it ends |
 //! | `json.rs` | JSON as other systems write it |
 //!
@@ -27,6 +28,7 @@ mod overrides;
 mod recovery;
 #[cfg(test)]
 mod tests;
+mod token;
 
 pub use self::answer::{Answer, ReadRefusal, is_code, read_refusal, retry_after};
 pub use self::budget::PollBudget;
@@ -35,3 +37,4 @@ pub use self::error::CallError;
 pub use self::gate::{Gate, Gates, Reopened};
 pub use self::overrides::BreakerOverrides;
 pub use self::recovery::{OnReturn, Recovered, Recovery};
+pub use self::token::{Bearer, Token};

@@ -138,9 +138,9 @@ async fn submit(
 ) -> Result<Report, CallError> {
     if work.claims > 1 || may_have_been_submitted {
         // A failed lookup sent nothing, so the submission's outcome stays as it was.
-        let found = provider.recover(submission.opening_id).await;
+        let found = provider.recover(submission).await;
         let mut found = found.map_err(CallError::without_effect)?;
-        // The oldest one was first; more than one is a double effect in the other side's ledger.
+        // More than one is a double effect in the other side's ledger; the adapter puts the one to go on with first.
         if !found.is_empty() {
             return Ok(found.swap_remove(0));
         }

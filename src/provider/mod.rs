@@ -6,11 +6,18 @@
 
 #![warn(missing_docs)]
 
+mod adapter;
+pub mod adyen;
+pub mod airwallex;
+mod limits;
 pub mod nexusbank;
+mod routes;
 mod secret_uses;
 pub mod signature;
+pub mod solaris;
+mod wire;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,11 +26,15 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::adapter::{Adapter, BicsByMarket, Parts, RawAdapter, Situation};
+pub use self::limits::Limits;
+pub(crate) use self::limits::raw_limits;
+pub use self::routes::Routes;
 pub use self::secret_uses::SecretUses;
 use self::signature::Fingerprint;
 use crate::clock::Time;
-use crate::domain::{OpeningId, ProfileId, ProviderRef, Report, Request};
-use crate::outbound::CallError;
+use crate::domain::{OpeningId, Policy, ProfileId, ProviderRef, Report, Request};
+use crate::outbound::{CallError, Gate, PollBudget};
 
 /// Whether a submission can be repeated safely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +56,7 @@ pub enum BicSource {
 
 /// The features of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
+#[expect(clippy::struct_excessive_bools, reason = "five facts that do not depend on each other")]
 pub struct Capabilities {
     /// Whether a submission can be repeated safely.
     pub idempotency: Idempotency,
@@ -59,10 +70,20 @@ pub struct Capabilities {
     pub list_since: bool,
     /// Whether an event's time is signed; otherwise only the inbox key prevents a replay.
     pub signed_time: bool,
+    /// Whether [`Provider::open`], the blocking call, exists.
+    pub blocking: bool,
 }
 
-/// The operation name of calls to a provider's list, in every adapter.
+/// The operation names, the same in every adapter: gates and metrics are found by them.
+pub const SUBMIT: &str = "submit";
+/// See [`SUBMIT`].
+pub const LOOKUP: &str = "lookup";
+/// See [`SUBMIT`]: the blocking call.
+pub const OPEN: &str = "open";
+/// See [`SUBMIT`]: the list of changes.
 pub const LIST: &str = "list";
+/// See [`SUBMIT`]: the fetch of an access token, which every other call of the provider needs.
+pub const TOKEN: &str = "token";
 
 /// A page of requests that changed at a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,10 +173,11 @@ impl Lines {
 }
 
 impl Headers {
-    /// Keeps at most 64 lines of at most 1 KiB, without credentials.
+    /// Keeps at most 64 lines of at most 1 KiB, without credentials: those of everyone and the provider's own.
     #[must_use]
-    pub fn kept(headers: &HeaderMap) -> Self {
-        let kept = headers.iter().filter(|(name, _)| !is_credential(name.as_str())).take(MAX_HEADERS);
+    pub fn kept(headers: &HeaderMap, credentials: &[&str]) -> Self {
+        let is_secret = |name: &str| is_credential(name) || credentials.contains(&name);
+        let kept = headers.iter().filter(|(name, _)| !is_secret(name.as_str())).take(MAX_HEADERS);
         let mut all = Self::default();
         for (name, value) in kept {
             all.push(name.as_str(), text(value).chars().take(MAX_HEADER).collect());
@@ -166,10 +188,10 @@ impl Headers {
     /// Keeps the headers of a refused request for a later verification: those of the signature completely, as far as
     /// legitimate senders need it, and at most 16 KiB of the others.
     #[must_use]
-    pub fn kept_with(headers: &HeaderMap, signed: &[&str]) -> Self {
+    pub fn kept_with(headers: &HeaderMap, signed: &[&str], credentials: &[&str]) -> Self {
         let mut all = Self::default();
         let mut room = MAX_OTHER_HEADERS;
-        for (name, lines) in Self::kept(headers).0 {
+        for (name, lines) in Self::kept(headers, credentials).0 {
             let size = name.len() + lines.as_slice().iter().map(String::len).sum::<usize>();
             if size <= room && !signed.contains(&name.as_str()) {
                 room -= size;
@@ -226,9 +248,11 @@ fn text(value: &HeaderValue) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }
 
-/// Whether a header contains credentials, which a reader of the inbox could misuse.
+/// Whether a header contains credentials, which a reader of the inbox could misuse. A header that calls itself a secret is
+/// not kept either: a request to a path without an adapter may bring one.
 fn is_credential(name: &str) -> bool {
-    ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"].contains(&name)
+    let known = ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"];
+    known.contains(&name) || name.contains("secret")
 }
 
 /// A request with a valid signature of the provider.
@@ -301,11 +325,13 @@ pub trait Provider: Send + Sync {
     async fn submit(&self, submission: &Submission) -> Result<Report, CallError>;
 
     /// Requests an account with the legacy call, which blocks until the provider decides; the report is final. Repeated
-    /// with the same key if [`Capabilities::idempotency`] allows it.
+    /// with the same key if [`Capabilities::idempotency`] allows it. Not called if [`Capabilities::blocking`] is false.
     ///
     /// # Errors
     /// By meaning: see [`CallError`]; an answer without a complete account is unusable.
-    async fn open(&self, submission: &Submission) -> Result<Report, CallError>;
+    async fn open(&self, _submission: &Submission) -> Result<Report, CallError> {
+        Err(CallError::ours("this provider has no blocking call"))
+    }
 
     /// Asks for the status of a request.
     ///
@@ -313,12 +339,12 @@ pub trait Provider: Send + Sync {
     /// By meaning: see [`CallError`].
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError>;
 
-    /// Finds requests by our reference, after a submission with unknown outcome. Several reports: the provider accepted
-    /// it more than once.
+    /// Finds the requests that a submission with unknown outcome made. Several reports: the provider accepted it more than
+    /// once; the first is the one to go on with.
     ///
     /// # Errors
     /// By meaning: see [`CallError`].
-    async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError>;
+    async fn recover(&self, submission: &Submission) -> Result<Vec<Report>, CallError>;
 
     /// A page of the requests changed at or after `since`, for a backfill after an outage. Not called if
     /// [`Capabilities::list_since`] is false.
@@ -357,6 +383,27 @@ pub trait Provider: Send + Sync {
         signature::HEADERS
     }
 
+    /// Whether a request only asks whether the service listens, before a secret exists: it is acknowledged, and nothing is
+    /// verified, stored or counted as a secret's use. It must carry nothing that could be believed.
+    fn is_handshake(&self, _incoming: &Incoming<'_>) -> bool {
+        false
+    }
+
+    /// The provider's own headers with credentials, in lower case: they are never kept.
+    fn credentials(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether it can open an account in this market.
+    fn serves(&self, _market: &str) -> bool {
+        true
+    }
+
+    /// The gates that every call passes before the gate of its operation, such as that of an access token.
+    fn needs(&self) -> Vec<Gate> {
+        Vec::new()
+    }
+
     /// Interprets a message, on receipt and again when the fact is decided, possibly days later. It therefore gets only
     /// what the inbox stores.
     fn parse(&self, headers: &Headers, body: &[u8]) -> Parsed;
@@ -370,14 +417,14 @@ pub trait Provider: Send + Sync {
     fn simulate(&self, report: &Report) -> Vec<u8>;
 }
 
-/// The configured providers by name.
+/// The configured providers by name, each with its limits.
 #[derive(Clone, Default)]
-pub struct Providers(HashMap<&'static str, Arc<dyn Provider>>);
+pub struct Providers(BTreeMap<&'static str, (Arc<dyn Provider>, Arc<Limits>)>);
 
 impl Providers {
     /// Registers these providers by their names.
-    pub fn new(providers: impl IntoIterator<Item = Arc<dyn Provider>>) -> Self {
-        Self(providers.into_iter().map(|it| (it.name(), it)).collect())
+    pub fn new(providers: impl IntoIterator<Item = (Arc<dyn Provider>, Limits)>) -> Self {
+        Self(providers.into_iter().map(|(it, limits)| (it.name(), (it, Arc::new(limits)))).collect())
     }
 
     /// The names of all providers.
@@ -388,11 +435,23 @@ impl Providers {
     /// The provider with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {
-        self.0.get(name)
+        self.0.get(name).map(|(it, _)| it)
     }
 
-    /// All providers, in no particular order.
+    /// All providers, in the order of their names.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
-        self.0.values()
+        self.0.values().map(|(it, _)| it)
+    }
+
+    /// The rules of waiting for a provider. `otherwise`: those for a provider that only another version knows.
+    #[must_use]
+    pub fn policy<'a>(&'a self, name: &str, otherwise: &'a Policy) -> &'a Policy {
+        self.0.get(name).map_or(otherwise, |(_, limits)| &limits.policy)
+    }
+
+    /// The polls a minute that each provider takes.
+    #[must_use]
+    pub fn poll_budget(&self) -> PollBudget {
+        PollBudget::new(self.0.iter().map(|(name, (_, limits))| (*name, limits.polls_a_minute)))
     }
 }

@@ -32,7 +32,9 @@ impl Refused<'_> {
     pub(super) fn into_row(self, id: Uuid, most: i64) -> NewRefusedWebhook {
         let Self { cause, provider, head, body, received_at } = self;
         let signed = provider.map_or(signature::HEADERS, Provider::signed_headers);
-        let headers = serde_json::to_value(Headers::kept_with(&head.headers, signed)).unwrap_or_default();
+        let credentials = provider.map(Provider::credentials).unwrap_or_default();
+        let headers = Headers::kept_with(&head.headers, signed, credentials);
+        let headers = serde_json::to_value(headers).unwrap_or_default();
         let path = head.uri.path();
         let name = provider.map_or_else(|| addressee(path), |it| it.name());
         let (name, path) = (cut(name, MAX_NAME), cut(path, MAX_PATH));

@@ -12,7 +12,8 @@ use crate::db::timers::PollCapacity;
 use crate::db::{WITHIN, conclude};
 use crate::domain::Topic;
 use crate::outbound::capacity::GatedWork;
-use crate::outbound::{BreakerOverrides, Recovery};
+use crate::outbound::{BreakerOverrides, Gate, Recovery};
+use crate::provider::{OPEN, Provider, SUBMIT};
 use crate::services::Tracker;
 use crate::shell::Shell;
 use crate::sinks::HttpSink;
@@ -24,13 +25,18 @@ impl Context {
         let outside = &self.outside;
         let wake = self.cell.wakers.relay(topic);
         let work = |lane, gates| GatedWork { topic, lane, gates, wake: Arc::clone(wake) };
-        let of_providers = |operation| {
-            outside.providers.names().map(|it| work(None, vec![outside.gates.gate(it, operation)])).collect()
+        // The lane of a provider's work begins with its name.
+        let of_provider = |it: &Arc<dyn Provider>, operation| {
+            let gates = it.needs().into_iter().chain([outside.gates.gate(it.name(), operation)]).collect();
+            work(Some(it.name().to_owned()), gates)
         };
         match topic {
             Topic::CreateProfile => vec![work(None, vec![outside.profiles.gate().clone()])],
-            Topic::SubmitRequest => of_providers("submit"),
-            Topic::OpenAccount => of_providers("open"),
+            Topic::SubmitRequest => outside.providers.all().map(|it| of_provider(it, SUBMIT)).collect(),
+            Topic::OpenAccount => {
+                let blocking = outside.providers.all().filter(|it| it.capabilities().blocking);
+                blocking.map(|it| of_provider(it, OPEN)).collect()
+            }
             Topic::IssueCard => vec![work(None, vec![outside.cards.gate().clone()])],
             Topic::DeliverEvent => {
                 let of_sink = |it: &HttpSink| work(Some(it.name().to_owned()), vec![it.gate().clone()]);
@@ -46,9 +52,12 @@ impl Context {
     /// How many openings of each provider may be polled now, at most `most` of each.
     #[must_use]
     pub fn poll_capacity(&self, most: usize) -> Vec<PollCapacity> {
-        let capacity =
-            |provider| PollCapacity { provider, most: self.outside.poll_gate(provider).capacity().min(most) };
-        self.outside.providers.names().map(capacity).collect()
+        let capacity = |it: &Arc<dyn Provider>| {
+            let gates = self.outside.poll_gates(it.name());
+            let most = gates.iter().map(Gate::capacity).min().unwrap_or_default().min(most);
+            PollCapacity { provider: it.name(), most }
+        };
+        self.outside.providers.all().map(capacity).collect()
     }
 
     #[must_use]

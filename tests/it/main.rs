@@ -11,6 +11,7 @@
 mod alerts;
 mod answers;
 mod backfill;
+mod conformance;
 mod contention;
 mod counts;
 mod dashboard;

@@ -12,8 +12,7 @@ use account_opening::domain::{
 use account_opening::http::public;
 use account_opening::outbound::CallError;
 use account_opening::provider::{
-    Ack, BicSource, Capabilities, Headers, Idempotency, Incoming, Parsed, Provider, Providers, Submission, Verified,
-    VerifyError,
+    Ack, BicSource, Capabilities, Headers, Idempotency, Incoming, Parsed, Provider, Submission, Verified, VerifyError,
 };
 use async_trait::async_trait;
 use axum::http::HeaderMap;
@@ -62,6 +61,7 @@ impl Provider for ThinBank {
             list_lookup: true,
             list_since: false,
             signed_time: false,
+            blocking: true,
         }
     }
 
@@ -84,9 +84,9 @@ impl Provider for ThinBank {
         Ok(Report { iban: account, bic: Some("MARKDEF1100".to_owned()), ..report(reference.as_str(), verdict) })
     }
 
-    async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError> {
+    async fn recover(&self, submission: &Submission) -> Result<Vec<Report>, CallError> {
         let books = self.0.lock().unwrap();
-        let taken = books.listed && books.submissions.contains(&opening);
+        let taken = books.listed && books.submissions.contains(&submission.opening_id);
         Ok(taken.then(|| report("thin_1", Verdict::Started)).into_iter().collect())
     }
 
@@ -132,7 +132,7 @@ const PANICS: &[u8] = b"panic";
 async fn with_thin_bank(app: &mut TestApp) -> (Arc<ThinBank>, String) {
     let bank = Arc::new(ThinBank::default());
     let shared: Arc<dyn Provider> = Arc::<ThinBank>::clone(&bank);
-    let providers = Providers::new([shared]);
+    let providers = app.providers([shared]);
     app.context.outside.providers = providers.clone();
     let mut state = app.state.clone();
     state.acts.outside.providers = providers;

@@ -50,7 +50,7 @@ pub(super) struct Submission {
     pub(super) market: String,
     pub(super) customer_type: String,
     pub(super) currency: String,
-    profile_id: String,
+    pub(super) profile_id: String,
     pub(super) customer: Customer,
 }
 

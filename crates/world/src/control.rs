@@ -27,6 +27,7 @@ pub(super) fn router() -> Router<Arc<World>> {
         .route("/_sim/outage", post(outage))
         .route("/_sim/plan", post(plan))
         .route("/_sim/fail", post(fail))
+        .route("/_sim/revoke-tokens", post(revoke_tokens))
         .route("/_sim/issues", get(tracker::shown))
         .route("/_sim/webhook", post(webhook))
         .route("/_sim/deliver-to", post(deliver_to))
@@ -99,6 +100,12 @@ struct Failures {
 
 async fn fail(State(world): State<Arc<World>>, Json(act): Json<Failures>) -> StatusCode {
     world.ledger().tracker.fail_next(act.endpoint, act.faults);
+    StatusCode::NO_CONTENT
+}
+
+/// The next call with any access token is answered 401.
+async fn revoke_tokens(State(world): State<Arc<World>>) -> StatusCode {
+    world.tokens().revoke();
     StatusCode::NO_CONTENT
 }
 

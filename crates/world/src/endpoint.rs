@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
+    /// All banks.
     Bank,
+    /// The access tokens of banks.
+    Tokens,
     Profiles,
     Cards,
     Tracker,

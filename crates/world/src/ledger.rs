@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::bank::Submission;
+use super::banks::Order;
 use super::dealer::Dealer;
 use super::endpoint::{Api, Endpoint};
 use super::mint;
@@ -34,6 +35,10 @@ pub(super) struct Ledger {
     pub(super) tracker: Book,
     openings: HashMap<String, Opening>,
     requests: Vec<AccountRequest>,
+    /// What the bank of each request was asked for, in the same order.
+    orders: Vec<Order>,
+    /// The opening of each profile.
+    by_profile: HashMap<String, String>,
     by_id: HashMap<String, usize>,
     by_update: BTreeSet<(Time, usize)>,
     /// Digest of the body and first answer, by endpoint and idempotency key.
@@ -62,6 +67,8 @@ impl Ledger {
             tracker: Book::default(),
             openings: HashMap::new(),
             requests: Vec::new(),
+            orders: Vec::new(),
+            by_profile: HashMap::new(),
             by_id: HashMap::new(),
             by_update: BTreeSet::new(),
             answers: HashMap::new(),
@@ -111,6 +118,7 @@ impl Ledger {
         let opening = self.openings.get_mut(reference)?;
         let id = opening.id("prf", self.seed, &[reference, &opening.profiles.len().to_string()]);
         opening.profiles.push(id.clone());
+        self.by_profile.insert(id.clone(), reference.to_owned());
         self.counts.profiles += 1;
         self.counts.double_effects += u64::from(opening.profiles.len() > 1);
         Some(id)
@@ -125,16 +133,28 @@ impl Ledger {
         Some(card_id)
     }
 
-    /// Records a new account request; returns its index.
+    /// Records a new account request of `NexusBank`; returns its index.
     pub(super) fn make_request(&mut self, submission: &Submission, blocking: bool, now: Time) -> Option<usize> {
-        let reference = submission.reference.as_str();
+        let Submission { reference, market, customer_type, currency, profile_id, .. } = submission;
+        let order = Order {
+            reference: reference.clone(),
+            market: market.clone(),
+            currency: currency.clone(),
+            customer_type: customer_type.clone(),
+            profile_id: profile_id.clone(),
+            blocking,
+            ..Order::default()
+        };
+        self.make_order(order, now)
+    }
+
+    /// Records a new account request; returns its index.
+    pub(super) fn make_order(&mut self, order: Order, now: Time) -> Option<usize> {
+        let Order { bank, reference, market, currency, customer_type, blocking, .. } = &order;
         let opening = self.openings.get_mut(reference)?;
         let at = self.requests.len();
-        let id = opening.id(
-            if blocking { "acc" } else { "aor" },
-            self.seed,
-            &[reference, &opening.requests.len().to_string()],
-        );
+        let number = opening.requests.len().to_string();
+        let id = opening.id(bank.id_prefix(*blocking), self.seed, &[reference, &number]);
         opening.requests.push(at);
         self.counts.account_requests += 1;
         self.counts.double_effects += u64::from(opening.requests.len() > 1);
@@ -142,7 +162,7 @@ impl Ledger {
         self.by_update.insert((now, at));
         self.requests.push(AccountRequest {
             account_opening_request_id: id,
-            reference: reference.to_owned(),
+            reference: reference.clone(),
             status: Status::Initiated,
             iban: None,
             bic: None,
@@ -150,11 +170,12 @@ impl Ledger {
             updated_at: now,
             created_at: now,
             decided_at: None,
-            market: submission.market.clone(),
-            currency: submission.currency.clone(),
-            customer_type: submission.customer_type.clone(),
-            blocking,
+            market: market.clone(),
+            currency: currency.clone(),
+            customer_type: customer_type.clone(),
+            blocking: *blocking,
         });
+        self.orders.push(order);
         Some(at)
     }
 
@@ -179,7 +200,8 @@ impl Ledger {
             Verdict::Complete { iban, bic } => {
                 request.status = Status::Completed;
                 request.iban = iban.clone().or(fresh);
-                request.bic = Some(bic.clone().unwrap_or_else(|| mint::bic(&request.market)));
+                let asked = self.orders.get(at).and_then(|it| it.bic.clone());
+                request.bic = Some(bic.clone().or(asked).unwrap_or_else(|| mint::bic(&request.market)));
                 self.counts.accounts += 1;
                 self.ibans.extend(request.iban.clone());
             }

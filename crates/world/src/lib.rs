@@ -1,4 +1,4 @@
-//! The simulated outside systems: NexusBank's API, profile service, card issuer and ticket tracker, on one listener.
+//! The simulated outside systems: the APIs of NexusBank, Solaris, Airwallex and Adyen, profile service, card issuer and ticket tracker, on one listener.
 //!
 //! It judges the service: its [ledger](LedgerSnapshot) counts double effects and records when the bank decided. So it
 //! shares only the clock with the service. Faults are scripted ([`Plan`]): by quota from a seed for the demo, by test
@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 mod accounts;
 mod acts;
 mod bank;
+mod banks;
 mod calls;
 mod cards;
 mod control;
@@ -38,6 +39,7 @@ mod webhooks;
 mod world;
 
 pub use acts::DecideError;
+pub use banks::{Bank, CLIENT_ID, CLIENT_SECRET, HMAC_KEY, WEBHOOK_SECRET};
 pub use dealer::Planner;
 pub use endpoint::{Api, Endpoint};
 pub use life::Decided;
@@ -185,6 +187,17 @@ impl Simulator {
         self.world.ledger().tracker.log().iter().filter(|it| it.endpoint == endpoint).cloned().collect()
     }
 
+    /// Revokes every access token of the banks: the next call with one is answered 401.
+    pub fn revoke_tokens(&self) {
+        self.world.tokens().revoke();
+    }
+
+    /// How many access tokens the banks have given.
+    #[must_use]
+    pub fn tokens_given(&self) -> u64 {
+        self.world.tokens().given
+    }
+
     /// Sends a custom webhook once. The ledger does not count it.
     pub async fn send_webhook(&self, webhook: &RawWebhook) -> Result<WebhookAnswer, SendError> {
         self.world.send(webhook).await
@@ -199,6 +212,9 @@ impl Drop for Simulator {
 
 fn router(world: &Arc<world::World>) -> Router {
     bank::router(Arc::clone(world))
+        .merge(banks::solaris::router())
+        .merge(banks::airwallex::router())
+        .merge(banks::adyen::router())
         .merge(profiles::router())
         .merge(cards::router())
         .merge(tracker::router(Arc::clone(world)))

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use super::banks::{Bank, News};
 use super::calls::written;
 use super::mint;
 use super::plan::{Decision, Fold, Plan, Verdict, Webhooks};
@@ -49,6 +50,21 @@ pub(super) fn begin(world: &Arc<World>, at: usize) -> Option<Decided> {
     None
 }
 
+/// The same of a request that may be decided already: then only its news is left.
+pub(super) fn begin_decided(world: &Arc<World>, at: usize) {
+    let decided = {
+        let ledger = world.ledger();
+        ledger.request(at).filter(|it| it.status.is_decided()).cloned().zip(ledger.plan(at))
+    };
+    match decided {
+        Some((request, plan)) => {
+            let (tell, _) = oneshot::channel();
+            world.spawn(announce(Arc::clone(world), request, plan, tell));
+        }
+        None => drop(begin(world, at)),
+    }
+}
+
 async fn live(world: Arc<World>, at: usize, plan: Plan) {
     let half = plan.decide_after / 2;
     if plan.progress {
@@ -57,10 +73,10 @@ async fn live(world: Arc<World>, at: usize, plan: Plan) {
         let status = if plan.on_hold { Status::OnHold } else { Status::InProgress };
         let request = world.ledger().progress(at, status, now);
         if let Some(request) = request.filter(|it| !plan.webhooks.reordered && !it.blocking) {
-            let body = body(&request, status, now, false);
+            let news = news(&world, &request, status, now, false);
             let (telling, fold) = (Arc::clone(&world), plan.webhooks.fold);
             world.spawn(async move {
-                tell(&telling, body, fold, 1).await;
+                tell(&telling, news, fold, 1).await;
             });
         }
     }
@@ -99,7 +115,7 @@ pub(super) async fn decision(world: &World, at: usize) -> Option<AccountRequest>
 
 async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: oneshot::Sender<Option<u16>>) {
     let Webhooks { thin, copies, fold, .. } = plan.webhooks;
-    let news = body(&request, request.status, request.updated_at, thin);
+    let message = news(&world, &request, request.status, request.updated_at, thin);
     sleep(plan.webhooks.delay).await;
     let id = world.message_id();
     if plan.webhooks.forged_first {
@@ -109,13 +125,14 @@ async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: 
         world.ledger().counts.webhooks_dropped += 1;
         None
     } else {
-        tell_as(&world, id, news, fold, copies.clamp(1, MAX_COPIES)).await
+        tell_as(&world, id, message, fold, copies.clamp(1, MAX_COPIES)).await
     };
     // The receiver may be gone.
     let _ = told.send(status);
 
     if plan.webhooks.reordered && plan.progress {
-        tell(&world, body(&request, Status::InProgress, request.created_at, false), fold, 1).await;
+        let message = news(&world, &request, Status::InProgress, request.created_at, false);
+        tell(&world, message, fold, 1).await;
     }
     if let Some(after) = plan.webhooks.resend_after {
         sleep(after).await;
@@ -124,7 +141,8 @@ async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: 
             ledger.counts.webhooks_resent += 1;
             ledger.counts.webhooks_duplicated += u64::from(!plan.webhooks.dropped);
         }
-        tell(&world, body(&request, request.status, world.clock.now(), thin), fold, 1).await;
+        let message = news(&world, &request, request.status, world.clock.now(), thin);
+        tell(&world, message, fold, 1).await;
     }
     if let Some(after) = plan.webhooks.contradiction_after {
         sleep(after).await;
@@ -132,18 +150,18 @@ async fn announce(world: Arc<World>, request: AccountRequest, plan: Plan, told: 
     }
 }
 
-async fn tell(world: &World, body: String, fold: Fold, copies: u32) -> Option<u16> {
-    tell_as(world, world.message_id(), body, fold, copies).await
+async fn tell(world: &World, message: Option<RawWebhook>, fold: Fold, copies: u32) -> Option<u16> {
+    tell_as(world, world.message_id(), message, fold, copies).await
 }
 
-/// Sends concurrent copies of one message, each until acknowledged; returns the last status.
-async fn tell_as(world: &World, id: String, body: String, fold: Fold, copies: u32) -> Option<u16> {
+/// Sends concurrent copies of one message, each until acknowledged; returns the last status. None: the bank sends no such news.
+async fn tell_as(world: &World, id: String, message: Option<RawWebhook>, fold: Fold, copies: u32) -> Option<u16> {
+    let message = RawWebhook { id: Some(id), fold, ..message? };
     {
         let mut ledger = world.ledger();
         ledger.counts.webhooks_sent += u64::from(copies);
         ledger.counts.webhooks_duplicated += u64::from(copies - 1);
     }
-    let message = RawWebhook { body, id: Some(id), fold, ..RawWebhook::default() };
     join_all((0..copies).map(|_| deliver(world, &message))).await.into_iter().flatten().last()
 }
 
@@ -175,14 +193,14 @@ async fn forge(world: &World, id: &str, request: &AccountRequest) {
         rejection_reason: None,
         ..request.clone()
     };
-    let body = body(&lie, lie.status, lie.updated_at, false);
+    let Some(message) = news(world, &lie, lie.status, lie.updated_at, false) else { return };
     world.ledger().counts.forged_sent += 1;
     let secret = Some("whsec_Zm9yZ2VkLWJ5LWEtc3RyYW5nZXI=".to_owned());
-    let answer = world.send(&RawWebhook { body, id: Some(id.to_owned()), secret, ..RawWebhook::default() }).await;
+    let answer = world.send(&RawWebhook { id: Some(id.to_owned()), secret, ..message }).await;
     world.ledger().counts.forged_accepted += u64::from(answer.is_ok_and(|answer| (200..300).contains(&answer.status)));
 }
 
-fn contradiction(world: &World, mut request: AccountRequest) -> String {
+fn contradiction(world: &World, mut request: AccountRequest) -> Option<RawWebhook> {
     if request.status == Status::Completed {
         request.status = Status::Rejected;
         (request.iban, request.bic) = (None, None);
@@ -194,7 +212,22 @@ fn contradiction(world: &World, mut request: AccountRequest) -> String {
         request.bic = Some(mint::bic(&request.market));
         request.rejection_reason = None;
     }
-    body(&request, request.status, world.clock.now(), false)
+    news(world, &request, request.status, world.clock.now(), false)
+}
+
+/// The news about a request in its bank's language. None: that bank sends none.
+fn news(world: &World, request: &AccountRequest, status: Status, since: Time, thin: bool) -> Option<RawWebhook> {
+    let order = {
+        let ledger = world.ledger();
+        ledger.by_id(&request.account_opening_request_id).and_then(|at| ledger.order(at).cloned()).unwrap_or_default()
+    };
+    if order.bank == Bank::NexusBank {
+        return Some(RawWebhook { body: body(request, status, since, thin), ..RawWebhook::default() });
+    }
+    let bare = AccountRequest { iban: None, bic: None, ..request.clone() };
+    let shown = if thin || status != Status::Completed { &bare } else { request };
+    let News { body, headers } = order.bank.news(shown, &order, status)?;
+    Some(RawWebhook { bank: order.bank, body, headers, ..RawWebhook::default() })
 }
 
 /// The webhook's body for a status and its time. Only the final one contains the decision.

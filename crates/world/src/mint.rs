@@ -41,7 +41,7 @@ pub(super) fn iban(country: &str, seed: u64, parts: &[&str]) -> String {
     let (country, length) = home(country);
     let mut digits = derive(seed, parts).into_iter().flat_map(|byte| [byte / 16 % 10, byte % 16 % 10]);
     let mut bban: String = match country {
-        "NL" | "IE" => BANK.to_owned(),
+        "NL" | "IE" | "GB" => BANK.to_owned(),
         // The check letter of an Italian account.
         "IT" => "X".to_owned(),
         _ => String::new(),
@@ -58,7 +58,7 @@ pub(super) fn iban(country: &str, seed: u64, parts: &[&str]) -> String {
 
 /// The country and the length of its IBANs.
 fn home(country: &str) -> (&'static str, usize) {
-    const LENGTHS: [(&str, usize); 12] = [
+    const LENGTHS: [(&str, usize); 14] = [
         ("BE", 16),
         ("NL", 18),
         ("DE", 22),
@@ -71,6 +71,8 @@ fn home(country: &str) -> (&'static str, usize) {
         ("PT", 25),
         ("FI", 18),
         ("SE", 24),
+        ("GB", 22),
+        ("EE", 20),
     ];
     LENGTHS.into_iter().find(|(known, _)| *known == country).unwrap_or(("DE", 22))
 }
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn ibans_are_valid_in_every_country_and_foreign_ones_are_german() {
-        for country in ["BE", "NL", "DE", "FR", "ES", "IT", "AT", "IE", "LU", "PT", "FI", "SE"] {
+        for country in ["BE", "NL", "DE", "FR", "ES", "IT", "AT", "IE", "LU", "PT", "FI", "SE", "GB", "EE"] {
             for n in 0..500 {
                 let made = iban(country, n, &["opening"]);
                 let parsed: iban::Iban = made.parse().unwrap_or_else(|e| panic!("{made}: {e}"));

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
+use super::banks::Bank;
 use super::plan::Fold;
 use clock::Clock;
 
@@ -29,12 +30,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawWebhook {
+    /// The bank that sends it, in its way of signing.
+    pub bank: Bank,
     pub body: String,
     /// `webhook-id`; none: a fresh one.
     pub id: Option<String>,
     /// `webhook-timestamp`, in seconds since the epoch; none: now.
     pub timestamp: Option<i64>,
-    /// `whsec_…`; none: the shared one.
+    /// `whsec_…`, or what the bank's keys look like; none: the shared one.
     pub secret: Option<String>,
     pub fold: Fold,
     /// Replace the headers of the same name; an empty value removes the header.
@@ -97,15 +100,43 @@ impl Sender {
 
     pub(super) async fn send(&self, id: &str, webhook: &RawWebhook) -> Result<WebhookAnswer, SendError> {
         let url = self.url.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(SendError::NoUrl)?;
-        let own = webhook.secret.as_deref().map(key).transpose()?;
+        let url = url_of(&url, webhook.bank);
         let id = webhook.id.as_deref().unwrap_or(id);
-        let timestamp = webhook.timestamp.unwrap_or_else(|| self.clock.now().timestamp());
-        let signature = sign(own.as_ref().unwrap_or(&self.key), id, timestamp, webhook.body.as_bytes())?;
-        let headers = headers(id, timestamp, &folded(webhook.fold, signature), &webhook.headers)?;
+        let headers = match webhook.bank {
+            Bank::NexusBank => self.standard_headers(id, webhook)?,
+            bank => {
+                let millis = webhook.timestamp.map_or_else(|| self.clock.now().timestamp_millis(), |it| it * 1_000);
+                let secret = webhook.secret.as_deref().unwrap_or(bank.secret());
+                let signed = bank.signature(secret, id, millis, webhook.body.as_bytes());
+                let own: Vec<_> = signed.into_iter().chain(webhook.headers.clone()).collect();
+                with(&[(CONTENT_TYPE.as_str(), "application/json")], &own)?
+            }
+        };
         let _permit = self.at_once.acquire().await;
         let answer = self.client.post(url).headers(headers).body(webhook.body.clone()).send().await?;
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(WebhookAnswer { status: answer.status().as_u16(), retry_after, body: answer.text().await? })
+    }
+
+    fn standard_headers(&self, id: &str, webhook: &RawWebhook) -> Result<HeaderMap, SendError> {
+        let own = webhook.secret.as_deref().map(key).transpose()?;
+        let timestamp = webhook.timestamp.unwrap_or_else(|| self.clock.now().timestamp());
+        let signature = sign(own.as_ref().unwrap_or(&self.key), id, timestamp, webhook.body.as_bytes())?;
+        headers(id, timestamp, &folded(webhook.fold, signature), &webhook.headers)
+    }
+
+    /// Asks a receiver whether it listens, as a subscription begins: an empty request without a signature.
+    pub(super) async fn handshake(&self, url: &str) -> bool {
+        let request = self.client.post(url).header("solaris-webhook-event-type", "WEBHOOK-SUBSCRIPTION");
+        request.send().await.is_ok_and(|answer| answer.status().is_success())
+    }
+}
+
+/// The path of another bank's webhooks stands beside that of the first.
+fn url_of(url: &str, bank: Bank) -> String {
+    match url.rsplit_once('/') {
+        Some((before, _)) if bank != Bank::NexusBank => format!("{before}/{}", bank.name()),
+        _ => url.to_owned(),
     }
 }
 
@@ -122,11 +153,23 @@ fn folded(fold: Fold, signature: String) -> Vec<String> {
 fn headers(id: &str, timestamp: i64, signatures: &[String], own: &[(String, String)]) -> Result<HeaderMap, SendError> {
     let timestamp = timestamp.to_string();
     let usual = [(CONTENT_TYPE.as_str(), "application/json"), ("webhook-id", id), ("webhook-timestamp", &*timestamp)];
-    let mut headers = HeaderMap::new();
+    let mut signed = HeaderMap::new();
     for line in signatures {
-        headers.append("webhook-signature", HeaderValue::try_from(line).map_err(|_| SendError::Header(line.clone()))?);
+        signed.append("webhook-signature", HeaderValue::try_from(line).map_err(|_| SendError::Header(line.clone()))?);
     }
-    for (name, value) in usual.into_iter().chain(own.iter().map(|(name, value)| (name.as_str(), value.as_str()))) {
+    let mut headers = with(&usual, own)?;
+    for name in signed.keys().filter(|name| !own.iter().any(|(it, _)| it.eq_ignore_ascii_case(name.as_str()))) {
+        for line in signed.get_all(name) {
+            headers.append(name, line.clone());
+        }
+    }
+    Ok(headers)
+}
+
+/// The usual headers, replaced by those of the same name, and without those whose own value is empty.
+fn with(usual: &[(&str, &str)], own: &[(String, String)]) -> Result<HeaderMap, SendError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in usual.iter().copied().chain(own.iter().map(|(name, value)| (name.as_str(), value.as_str()))) {
         let bad = || SendError::Header(name.to_owned());
         let key = HeaderName::try_from(name).map_err(|_| bad())?;
         if value.is_empty() {

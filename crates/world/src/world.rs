@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::banks::tokens::Tokens;
 use super::ledger::Ledger;
 use super::mint;
 use super::options::TrackerOptions;
@@ -26,6 +27,7 @@ pub(super) struct World {
     /// Notified at every decision.
     pub(super) decided: Notify,
     ledger: Mutex<Ledger>,
+    tokens: Mutex<Tokens>,
     messages: AtomicU64,
     /// Part of every message id: a restarted simulator must not reuse ids.
     started: Time,
@@ -51,6 +53,7 @@ impl World {
             tasks: TaskTracker::new(),
             decided: Notify::new(),
             ledger: Mutex::new(ledger),
+            tokens: Mutex::default(),
             messages: AtomicU64::new(0),
             started,
         }
@@ -59,6 +62,11 @@ impl World {
     /// Locks the ledger; never held across an await.
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the banks' access tokens.
+    pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs a task until it ends or the simulator stops.

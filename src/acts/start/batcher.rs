@@ -18,13 +18,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::{Start, UnderKey};
+use super::{Start, UnderKey, Way};
 use crate::acts::{ActError, Acts};
 use crate::clock::Time;
 use crate::db::advance::{self, Advance};
 use crate::db::idempotency::{self, Answer, Key, Under};
 use crate::db::{self, Fault, PATIENCE, classify, describe};
-use crate::domain::Flow;
 use crate::faults::Step;
 
 /// Batches at once: one is written while the other is flushed.
@@ -211,9 +210,9 @@ struct Fresh<'a> {
 }
 
 impl<'a> Fresh<'a> {
-    fn new(at: usize, start: &'a Start, flow: Flow, now: Time) -> Self {
-        let advance = start.decide(flow, now);
-        let answer = start.first_answer(&advance, flow, now);
+    fn new(at: usize, start: &'a Start, way: Way, now: Time) -> Self {
+        let advance = start.decide(way, now);
+        let answer = start.first_answer(&advance, way.flow, now);
         Self { at, start, started: (advance, start.request.customer()), answer }
     }
 }
@@ -316,13 +315,10 @@ impl Batch {
                 Under::Held => drop(known.insert(at, UnderKey::Locked)),
                 // The first of several with one key is written: the others find its answer.
                 Under::Nothing if !firsts.insert(start.key()) => {}
-                Under::Nothing => {
-                    let flow = start.flow(connection, now).await?;
-                    match start.refused_for().filter(|_| flow == Flow::Sync) {
-                        Some(wait) => drop(known.insert(at, UnderKey::BreakerOpen(wait))),
-                        None => fresh.push(Fresh::new(at, start, flow, now)),
-                    }
-                }
+                Under::Nothing => match start.way(connection, now).await? {
+                    Ok(way) => fresh.push(Fresh::new(at, start, way, now)),
+                    Err(refusal) => drop(known.insert(at, refusal)),
+                },
             }
         }
         Ok((known, fresh))

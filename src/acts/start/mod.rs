@@ -23,7 +23,7 @@ use crate::db::advance::Advance;
 use crate::db::idempotency::{Answer, Key};
 use crate::domain::resource::Resource;
 use crate::domain::{Flow, OpeningId, Source, StateName, Topic};
-use crate::provider::nexusbank;
+use crate::provider::{self, Provider};
 use crate::services::ProfileService;
 use crate::telemetry::metrics;
 
@@ -50,6 +50,10 @@ pub enum StartError {
     InProgress,
     #[error("the breaker of a call that the caller would wait for is open")]
     BreakerOpen(TimeDelta),
+    #[error("no provider opens accounts there")]
+    Unserved,
+    #[error("the provider has no blocking call")]
+    NotBlocking,
     #[error(transparent)]
     Failed(#[from] ActError),
 }
@@ -71,6 +75,8 @@ pub async fn run(acts: &Acts, caller: &Caller, key: String, request: StartReques
             Err(ActError::Unavailable("other requests were writing the key".to_owned()).into())
         }
         UnderKey::BreakerOpen(wait) => Err(StartError::BreakerOpen(wait)),
+        UnderKey::Unserved => Err(StartError::Unserved),
+        UnderKey::NotBlocking => Err(StartError::NotBlocking),
     }
 }
 
@@ -92,6 +98,18 @@ enum UnderKey {
     Locked,
     /// The breaker blocks calls of this flow for so long; nothing was written.
     BreakerOpen(TimeDelta),
+    /// No provider serves the market; nothing was written.
+    Unserved,
+    /// The caller asks for the synchronous flow, which the provider does not have; nothing was written.
+    NotBlocking,
+}
+
+/// How a request is opened.
+#[derive(Clone, Copy)]
+struct Way {
+    flow: Flow,
+    /// The provider's name.
+    provider: &'static str,
 }
 
 /// One request to start, the same in each of its tries.
@@ -124,26 +142,45 @@ impl Start {
         (&self.token, &self.key)
     }
 
-    /// The caller's flow if given, else the flag's decision.
-    async fn flow(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<Flow> {
-        if let Some(flow) = self.request.flow {
-            return Ok(flow);
-        }
+    /// How it is opened: by the provider that its route names. A request that cannot be opened is refused only now, when no
+    /// answer stands under its key: a repeat is given the first answer, whatever the routes have become since.
+    async fn way(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<Result<Way, UnderKey>> {
+        let Some(provider) = self.provider() else { return Ok(Err(UnderKey::Unserved)) };
+        let (name, is_blocking) = (provider.name(), provider.capabilities().blocking);
+        let flow = match self.request.flow {
+            Some(Flow::Sync) if !is_blocking => return Ok(Err(UnderKey::NotBlocking)),
+            Some(flow) => flow,
+            None if !is_blocking => Flow::Async,
+            None => self.flagged(connection, now).await?,
+        };
+        let blocked = (flow == Flow::Sync).then(|| self.refused_for(name)).flatten();
+        Ok(blocked.map_or(Ok(Way { flow, provider: name }), |wait| Err(UnderKey::BreakerOpen(wait))))
+    }
+
+    /// The provider that opens it, if the market has one.
+    fn provider(&self) -> Option<&dyn Provider> {
+        let StartRequest { market, customer_type, .. } = &self.request;
+        let name = self.acts.settings.routes.of(market, *customer_type)?;
+        self.acts.outside.providers.get(name).map(AsRef::as_ref).filter(|it| it.serves(market))
+    }
+
+    /// The flow by the flag.
+    async fn flagged(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<Flow> {
         let rules = self.acts.flags.rules(connection, now).await?;
         Ok(rules.flow(self.id, &self.request.market, self.request.customer_type))
     }
 
     /// How long the breaker blocks the calls that a waiting caller would need.
-    fn refused_for(&self) -> Option<TimeDelta> {
+    fn refused_for(&self, bank: &str) -> Option<TimeDelta> {
         let gates = &self.acts.outside.gates;
-        let bank = gates.gate(nexusbank::NAME, nexusbank::OPEN).refused_for();
+        let bank = gates.gate(bank, provider::OPEN).refused_for();
         bank.max(ProfileService::gate_of(gates).refused_for())
     }
 
     /// The opening as it begins.
-    fn decide(&self, flow: Flow, now: Time) -> Advance {
-        let policy = &self.acts.settings.policy;
-        Advance::started(crate::domain::start(self.id, self.request.on_flow(flow), policy, now))
+    fn decide(&self, way: Way, now: Time) -> Advance {
+        let policy = self.acts.policy_of(way.provider);
+        Advance::started(crate::domain::start(self.id, self.request.opened(way.flow, way.provider), policy, now))
     }
 
     /// The answer that is kept under the key with the opening.

@@ -5,7 +5,6 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::domain::{Customer, CustomerType, Flow, Request};
-use crate::provider::nexusbank;
 
 /// A caller's start request. Its digest covers its fields in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,14 +32,14 @@ impl StartRequest {
         serde_json::to_value(&self.customer).unwrap_or_default()
     }
 
-    /// The request as it is opened, on this flow.
-    pub(super) fn on_flow(&self, flow: Flow) -> Request {
+    /// The request as it is opened, on this flow at this provider.
+    pub(super) fn opened(&self, flow: Flow, provider: &str) -> Request {
         Request {
             market: self.market.clone(),
             customer_type: self.customer_type,
             currency: self.currency.clone(),
             flow,
-            provider: nexusbank::NAME.to_owned(),
+            provider: provider.to_owned(),
             customer_reference: self.customer.reference.clone(),
         }
     }

@@ -14,26 +14,19 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::TOKEN;
-
-/// Customers in turn: suffix of the name, market, and currency.
-const MARKETS: [(&str, &str, &str); 6] = [
-    ("BV", "BE", "EUR"),
-    ("B.V.", "NL", "EUR"),
-    ("GmbH", "DE", "EUR"),
-    ("SARL", "FR", "EUR"),
-    ("SL", "ES", "EUR"),
-    ("AB", "SE", "SEK"),
-];
+use world::Bank;
 
 pub(super) struct Caller {
     client: Client,
     pub base_url: String,
+    /// The bank that opens the accounts.
+    pub bank: Bank,
 }
 
 impl Caller {
-    pub fn new(addr: SocketAddr) -> anyhow::Result<Self> {
+    pub fn new(addr: SocketAddr, bank: Bank) -> anyhow::Result<Self> {
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
-        Ok(Self { client, base_url: format!("http://{addr}") })
+        Ok(Self { client, base_url: format!("http://{addr}"), bank })
     }
 
     /// Starts openings, at most `at_once` concurrently.
@@ -47,11 +40,12 @@ impl Caller {
     }
 
     async fn start(&self, number: usize) -> anyhow::Result<()> {
-        let (ending, market, currency) = MARKETS[number % MARKETS.len()];
+        let markets = super::bank::markets(self.bank);
+        let (ending, market, currency) = markets[number % markets.len()];
         let types = ["company", "freelancer", "individual"];
         let body = json!({
             "market": market,
-            "customer_type": types[number / MARKETS.len() % types.len()],
+            "customer_type": types[number / markets.len() % types.len()],
             "currency": currency,
             "customer": {
                 "reference": format!("cus_{number}"),

@@ -4,6 +4,7 @@
 //! The service is the same as in `serve`; the demo drives and observes it over HTTP. The simulator's ledger reports
 //! lost answers and double effects.
 
+mod bank;
 mod caller;
 mod reconcile;
 mod report;
@@ -24,7 +25,7 @@ use crate::clock::{Clock, Ids, Time};
 use crate::config::{RawSettings, Settings, SignInLink};
 use crate::telemetry::LogFormat;
 use private_postgres::Cluster;
-use world::{Endpoint, Fault, Options, Planner, Simulator, Timing, TrackerOptions};
+use world::{Bank, Endpoint, Fault, Options, Planner, Simulator, Timing, TrackerOptions};
 
 const STARTED_AT_ONCE: usize = 8;
 const STOPPED_WITHIN: Duration = Duration::from_secs(8);
@@ -46,6 +47,9 @@ pub(super) struct Arguments {
     /// Seed of the faults: the same seed injects the same faults
     #[arg(long, env, default_value_t = 1)]
     seed: u64,
+    /// The bank that opens the accounts; the bank's files are reconciled only for nexusbank
+    #[arg(long, env = "DEMO_PROVIDER", default_value = "nexusbank", value_parser = bank::NAMES)]
+    provider: String,
     /// Exit when every opening is decided or escalated, instead of staying up
     #[arg(long, env, value_parser = crate::cli::switch)]
     exit: bool,
@@ -111,8 +115,9 @@ impl Demo {
         world.fail_next(Endpoint::CreateIssue, [Fault::HangAfter, Fault::ErrorBefore { status: 500 }]);
         world.fail_next(Endpoint::CreateIssue, [Fault::ErrorAfter { status: 502 }]);
         let directory = tempfile::tempdir().context("creating a temporary directory")?;
+        let bank = bank::of(&arguments.provider);
         let internal = free_address().context("looking for a free port")?;
-        let mut settings = settings(&world.base_url(), directory.path(), internal)?;
+        let mut settings = settings(bank, &world.base_url(), directory.path(), internal)?;
         let link = hex::encode(Ids::new(Clock::system()).secret());
         settings.dashboard.sign_in_link = Some(SignInLink { secret: link.clone().into(), token: TOKEN.into() });
         let key = made_history_key(&settings.database.data_dir)?;
@@ -120,7 +125,7 @@ impl Demo {
         let database = Database::on(cluster, &settings.database).await?;
         let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run().await?;
         world.deliver_to(format!("http://{}/webhooks/nexusbank", app.public_addr));
-        let caller = Caller::new(app.internal_addr)?;
+        let caller = Caller::new(app.internal_addr, bank)?;
         Ok(Self { world, app, database, caller, link, from })
     }
 
@@ -140,7 +145,8 @@ impl Demo {
             watch.until_decided(&self.caller, u64::from(arguments.openings), PATIENCE),
         )?;
         watch::until_tracked(&self.caller, TRACKED_WITHIN).await?;
-        let reconciled = self.reconcile().await?;
+        let reconciled =
+            if self.caller.bank == Bank::NexusBank { self.reconcile().await? } else { Reconciled::default() };
         Summary::take(&self.caller, &self.world, reconciled, started.elapsed()).await
     }
 
@@ -191,7 +197,7 @@ fn free_address() -> std::io::Result<SocketAddr> {
 }
 
 /// The service's settings in compressed time: 30 minutes become one second, 12 hours eight seconds.
-fn settings(bank: &str, data_dir: &std::path::Path, internal: SocketAddr) -> anyhow::Result<Settings> {
+fn settings(of: Bank, bank: &str, data_dir: &std::path::Path, internal: SocketAddr) -> anyhow::Result<Settings> {
     let timing = Timing::compressed();
     let mut raw = RawSettings::defaults()?;
     raw.environment = "sandbox".to_owned();
@@ -201,6 +207,7 @@ fn settings(bank: &str, data_dir: &std::path::Path, internal: SocketAddr) -> any
     raw.dashboard_url = format!("http://{internal}");
     raw.api_tokens = format!("demo:{TOKEN}:admin");
     raw.database.data_dir = Some(data_dir.display().to_string());
+    bank::configure(&mut raw, of, bank);
     raw.nexusbank.base_url = bank.to_owned();
     raw.profile_service_url = bank.to_owned();
     raw.card_service_url = bank.to_owned();

@@ -212,9 +212,10 @@ pub(super) fn print_where_to_look(caller: &Caller, app: &App, world: &Simulator)
          curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/mismatches'\n  \
          curl -H 'Authorization: Bearer {TOKEN}' '{base}/v1/events?limit=5'\n  \
          API description: {base}/docs    metrics: {base}/metrics\n  \
-         the bank's ledger: {}/_sim/ledger    the tracker's tickets: {}/_sim/issues\n  webhooks are sent to http://{}/webhooks/nexusbank",
+         the bank's ledger: {}/_sim/ledger    the tracker's tickets: {}/_sim/issues\n  webhooks are sent to http://{}/webhooks/{}",
         world.base_url(),
         world.base_url(),
         app.public_addr,
+        caller.bank.name(),
     );
 }

@@ -53,6 +53,7 @@ pub(super) struct Row {
     pub due_at: Option<Time>,
     pub claims: Option<i32>,
     pub claims_before_wait: Option<i32>,
+    pub account_due_since: Option<Time>,
 }
 
 impl Row {
@@ -82,6 +83,7 @@ impl Row {
             due_at: self.due_at,
             polls: self.claims.unwrap_or_default(),
             polls_before_wait: self.claims_before_wait.unwrap_or_default(),
+            account_due_since: self.account_due_since,
             version: self.version,
             created_at: self.created_at,
             updated_at: self.updated_at,

@@ -11,7 +11,8 @@ use crate::domain::Topic;
 /// Claims due work of one topic under a lease, at most `limit`: an equal share of each lane, as
 /// [`inbox::claim`](crate::db::inbox::claim) does. Only the holder of `token` can settle that work. The claim passes over
 /// `shut` lanes: the gate would defer their work, which would take the place of work that can be sent. A lane without
-/// due work outside of leases has no share.
+/// due work outside of leases has no share. For work of providers, a shut lane is a provider's name, and stands for its
+/// lanes in all markets.
 pub async fn claim(
     connection: &mut PgConnection,
     topic: Topic,
@@ -38,7 +39,7 @@ pub async fn claim(
                                    limit 1) as next)
         ), open as materialized (
             select lane, at, greatest(1, $5 / count(*) over ()) as share from heads
-             where at <= $3 and lane <> all ($6)
+             where at <= $3 and case when $8 then split_part(lane, '/', 1) else lane end <> all ($6)
              order by hashtextextended(lane, $7)
         ), due as materialized (
             select id, count(*) over (partition by lane) >= share as fills_share
@@ -65,6 +66,7 @@ pub async fn claim(
         limit,
         shut,
         now.timestamp_micros(),
+        topic.is_for_provider(),
     )
     .fetch_all(connection)
     .await

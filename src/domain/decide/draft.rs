@@ -51,6 +51,7 @@ impl<'a> Draft<'a> {
         let to = state.name();
         debug_assert!(from.may_become().contains(&to), "{from} -> {to}");
         self.opening.state = state;
+        self.opening.account_due_since = None;
         self.opening.version += 1;
         self.touch();
         self.set_timer(to);

@@ -166,7 +166,12 @@ impl Draft<'_> {
         self.record_status(&report.word);
         if let Some((iban, bic)) = self.usable_account(report.iban.as_deref(), report.bic.as_deref()) {
             self.enter(State::IssuingCard(Account { wait, iban, bic }), None);
-        } else if polled.is_some() {
+            return;
+        }
+        if self.outcome != Outcome::Conflict {
+            self.opening.account_due_since.get_or_insert(self.now);
+        }
+        if polled.is_some() {
             self.poll_again_or_escalate(polled);
         } else {
             // A thin webhook: the provider has decided but sent no account. The poller fetches it now.
@@ -230,11 +235,19 @@ impl Draft<'_> {
                     self.escalate(wait);
                 }
             }
-            State::AwaitingProvider(_) => self.opening.due_at = Some(self.next_interval()),
+            State::AwaitingProvider(_) => self.opening.due_at = Some(self.next_look()),
             State::Escalated(_) => self.opening.due_at = None,
             _ => return,
         }
         self.opening.due_at = owed.or(self.opening.due_at);
+    }
+
+    /// The next poll: as scheduled, but sooner while the provider owes the account of a completion. Its event may have overtaken
+    /// its own status API.
+    fn next_look(&self) -> Time {
+        let due_since = self.opening.account_due_since;
+        let sooner = due_since.map(|since| self.now + self.policy.look_again_after(self.now - since));
+        sooner.into_iter().fold(self.next_interval(), Time::min)
     }
 
     fn escalate(&mut self, wait: Wait) {

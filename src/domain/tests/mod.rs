@@ -119,6 +119,7 @@ fn opening(state: StateName) -> Opening {
         due_at,
         polls: 0,
         polls_before_wait: 0,
+        account_due_since: None,
         version,
         created_at: began(),
         updated_at: began(),

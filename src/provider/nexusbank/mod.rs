@@ -21,22 +21,20 @@ pub use self::account::read_account;
 use self::message::Words;
 pub use self::message::{list_page, parse, parse_item, simulate, verdict};
 pub use self::settings::{
-    DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET, NexusBankSettings, RawNexusBank, WEBHOOK_SECRETS,
+    DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET, NexusBankSettings, RawNexusBank, RawNexusBankLimits,
+    WEBHOOK_SECRETS,
 };
 use super::signature::{self, Fingerprint, WebhookSecret};
 use super::{
-    BicSource, Capabilities, Headers, Idempotency, Incoming, LIST, ListPage, Parsed, Provider, Submission, Verified,
-    VerifyError,
+    BicSource, Capabilities, Headers, Idempotency, Incoming, LIST, LOOKUP, ListPage, OPEN, Parsed, Provider, SUBMIT,
+    Submission, Verified, VerifyError,
 };
 use crate::clock::Time;
-use crate::domain::{OpeningId, ProviderRef, Report};
+use crate::domain::{ProviderRef, Report};
 use crate::outbound::{Answer, CallError, Client, Gate, Gates};
 
 /// The provider's name.
 pub const NAME: &str = "nexusbank";
-
-/// The operation name of the legacy call.
-pub const OPEN: &str = "open";
 
 /// A limit above any legitimate number of pages for one reference.
 const MAX_PAGES: usize = 10;
@@ -77,15 +75,15 @@ impl NexusBank {
             client,
             blocking,
             gates: Operations {
-                submit: gates.gate(NAME, "submit"),
-                lookup: gates.gate(NAME, "lookup"),
+                submit: gates.gate(NAME, SUBMIT),
+                lookup: gates.gate(NAME, LOOKUP),
                 open: gates.gate(NAME, OPEN),
                 list: gates.gate(NAME, LIST),
             },
             base_url: settings.base_url.clone(),
             api_key: settings.api_key.clone(),
             secrets: settings.webhook_secrets.clone(),
-            tolerance: settings.tolerance,
+            tolerance: settings.limits.tolerance,
         }
     }
 
@@ -156,6 +154,7 @@ impl Provider for NexusBank {
             list_lookup: true,
             list_since: true,
             signed_time: true,
+            blocking: true,
         }
     }
 
@@ -180,7 +179,8 @@ impl Provider for NexusBank {
         read_one(&self.call(&self.gates.lookup, self.client.get(url.as_str())).await?)
     }
 
-    async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError> {
+    async fn recover(&self, submission: &Submission) -> Result<Vec<Report>, CallError> {
+        let opening = submission.opening_id;
         let mut found = Vec::new();
         let mut seen = HashSet::new();
         let mut cursor: Option<String> = None;

@@ -2,15 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use account_opening::db::backfills::{self, Cause, Settled, Then};
-use account_opening::domain::OpeningId;
 use account_opening::faults::{FaultPoint, Step, When};
-use account_opening::outbound::Client;
-use account_opening::provider::nexusbank::NexusBank;
-use account_opening::provider::nexusbank::NexusBankSettings;
-use account_opening::provider::{Provider, Providers};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -34,11 +28,7 @@ impl Script {
     async fn of(app: &mut TestApp, answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
         let script = Self { answers: Arc::new(Mutex::new(answers.into_iter().collect())), asked: Arc::default() };
         let router = Router::new().route("/v1/account-opening-requests", get(answer)).with_state(script.clone());
-        let settings = NexusBankSettings { base_url: listen(router).await, ..app.state.settings.nexusbank.clone() };
-        let client = Client::new(app.state.settings.provider_timeout).unwrap();
-        let bank: Arc<dyn Provider> =
-            Arc::new(NexusBank::new(&settings, client, Duration::from_mins(1), &app.context.outside.gates));
-        app.context.outside.providers = Providers::new([bank]);
+        app.ask_bank_at(listen(router).await);
         script
     }
 
@@ -256,7 +246,7 @@ async fn a_list_under_our_reference_whose_places_come_round_again_is_left_too() 
     let page = |next: &str| (200, json!({"items": [], "next_cursor": next}));
     let script = Script::of(&mut app, ["A", "B", "A", "B", "A", "B"].map(page)).await;
     let bank = Arc::clone(app.context.outside.providers.get("nexusbank").unwrap());
-    assert_eq!(bank.recover(OpeningId(app.state.shell.ids.next())).await.unwrap(), []);
+    assert_eq!(bank.recover(&app.submission()).await.unwrap(), []);
     let place = |it: &str| Some(it.to_owned());
     assert_eq!(script.asked(), [None, place("A"), place("B")]);
     app.finish().await;

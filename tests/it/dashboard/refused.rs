@@ -8,6 +8,7 @@ use account_opening::provider::signature::WebhookSecret;
 use serde_json::Value;
 
 use super::{OPERATOR, READER, Visitor, links, location, pages, recorded_acts, rehearsal};
+use crate::refused_webhooks::bank;
 use crate::support::{KEY, TestApp, listen_as};
 
 const OTHER_SECRET: &str = "whsec_c29tZWJvZHktZWxzZXMtc2VjcmV0LWtleQ==";
@@ -26,7 +27,7 @@ async fn refused(app: &TestApp) -> Vec<Value> {
 /// A replica that knows the secret that was missing.
 async fn corrected(app: &TestApp) -> String {
     let mut settings = (*app.state.settings).clone();
-    settings.nexusbank.webhook_secrets.push(other());
+    settings.adapters = bank(OTHER_SECRET, "5m");
     let parts = Parts::new(settings, app.state.cell.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap();
     let limits = Limits::inside(&parts.state.settings);
     listen_as(internal::router(parts.state), limits).await

@@ -5,7 +5,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response};
 
 use super::{OPERATOR, READER, Visitor, form, location, recorded_acts, rehearsal};
-use crate::reconciliation::{REGISTER, Register, reconcile, upload};
+use crate::reconciliation::{Register, reconcile, upload};
 use crate::support::TestApp;
 
 const IBAN: &str = "BE68539007547034";

@@ -13,6 +13,7 @@ mod outside;
 mod panics;
 mod poolers;
 mod private;
+mod providers;
 mod proxy;
 mod readiness;
 mod reports_check;

@@ -43,8 +43,16 @@ pub const NUMBERS: [&str; 8] = [
 ];
 pub const URLS: [&str; 4] = ["CARD_SERVICE_URL", "DASHBOARD_URL", "NEXUSBANK_BASE_URL", "PROFILE_SERVICE_URL"];
 pub const ADDRESSES: [&str; 2] = ["INTERNAL_ADDR", "PUBLIC_ADDR"];
-pub const WORDS: [&str; 7] =
-    ["AMOUNT_TOLERANCE", "DASHBOARD", "DATABASE_SCHEMA", "LOG", "LOG_FORMAT", "POLL_JITTER", "RECON_HOLD"];
+pub const WORDS: [&str; 8] = [
+    "AMOUNT_TOLERANCE",
+    "DASHBOARD",
+    "DATABASE_SCHEMA",
+    "LOG",
+    "LOG_FORMAT",
+    "POLL_JITTER",
+    "PROVIDER_ROUTES",
+    "RECON_HOLD",
+];
 /// Those that may be absent.
 const OPTIONAL: [&str; 2] = ["PRICE_LIST", "REPORT_SCHEDULE"];
 const SECRETS: [&str; 8] = [

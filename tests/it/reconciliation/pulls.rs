@@ -1,15 +1,10 @@
 //! A provider without files: its list is read as a register.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use account_opening::driver::tick;
 use account_opening::faults::{FaultPoint, Place, Step, When};
-use account_opening::outbound::Client;
-use account_opening::provider::nexusbank::{NexusBank, NexusBankSettings};
-use account_opening::provider::{Provider, Providers};
 use account_opening::reconciliation::Reconciler;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -242,11 +237,7 @@ fn item(reference: &str, status: &str) -> Value {
 
 /// Puts a bank with this list in the place of the app's.
 async fn bank(app: &mut TestApp, router: Router) {
-    let settings = NexusBankSettings { base_url: listen(router).await, ..app.state.settings.nexusbank.clone() };
-    let client = Client::new(app.state.settings.provider_timeout).unwrap();
-    let bank: Arc<dyn Provider> =
-        Arc::new(NexusBank::new(&settings, client, Duration::from_mins(1), &app.context.outside.gates));
-    app.context.outside.providers = Providers::new([bank]);
+    app.ask_bank_at(listen(router).await);
 }
 
 fn listing(answer: Value) -> Router {

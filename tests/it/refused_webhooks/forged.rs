@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use account_opening::domain::{OpeningId, ProviderRef, Report};
+use account_opening::domain::{ProviderRef, Report};
 use account_opening::http::listener::Limits;
 use account_opening::http::public;
 use account_opening::outbound::CallError;
 use account_opening::provider::signature::Fingerprint;
-use account_opening::provider::{
-    Capabilities, Headers, Incoming, Parsed, Provider, Providers, Submission, Verified, VerifyError,
-};
+use account_opening::provider::{Capabilities, Headers, Incoming, Parsed, Provider, Submission, Verified, VerifyError};
 use async_trait::async_trait;
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -49,8 +47,8 @@ impl Provider for Counting {
         self.bank.lookup(reference).await
     }
 
-    async fn recover(&self, opening: OpeningId) -> Result<Vec<Report>, CallError> {
-        self.bank.recover(opening).await
+    async fn recover(&self, submission: &Submission) -> Result<Vec<Report>, CallError> {
+        self.bank.recover(submission).await
     }
 
     fn verify(&self, incoming: &Incoming<'_>) -> Result<Verified, VerifyError> {
@@ -77,7 +75,7 @@ async fn counting(app: &mut TestApp) -> Arc<AtomicUsize> {
     let bank = Arc::clone(app.state.outside.providers.get("nexusbank").unwrap());
     let counting: Arc<dyn Provider> = Arc::new(Counting { bank, parsed: Arc::clone(&parsed) });
     let mut state = app.state.clone();
-    state.acts.outside.providers = Providers::new([counting]);
+    state.acts.outside.providers = app.providers([counting]);
     app.public = listen_as(public::router(state), Limits::outside(&app.state.settings)).await;
     parsed
 }

@@ -11,18 +11,21 @@ mod unmatched;
 mod writer;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use account_opening::app::Parts;
-use account_opening::config::Settings;
+use account_opening::config::{RawSettings, Settings};
 use account_opening::domain::chain::HistoryKey;
-use account_opening::http::listener::Limits;
+use account_opening::http::listener;
 use account_opening::http::{AppState, internal, public};
 use account_opening::provider::nexusbank::DEVELOPMENT_WEBHOOK_SECRET;
 use account_opening::provider::signature::{self, WebhookSecret};
+use account_opening::provider::{Adapter, Limits};
+use account_opening::settings::Checker;
 use reqwest::Client;
 use serde_json::Value;
 
-use crate::support::{KEY, TestApp, listen_as, secret};
+use crate::support::{KEY, TestApp, listen_as};
 
 /// A secret unknown to the service.
 const OTHER_SECRET: &str = "whsec_c29tZWJvZHktZWxzZXMtc2VjcmV0LWtleQ==";
@@ -67,15 +70,24 @@ async fn successor(app: &TestApp, change: impl FnOnce(&mut Settings)) -> Success
     change(&mut settings);
     let key = HistoryKey::new(&KEY);
     let parts = Parts::new(settings, app.state.cell.pool.clone(), key, app.clock.clone()).unwrap();
-    let (outside, inside) = (Limits::outside(&parts.state.settings), Limits::inside(&parts.state.settings));
+    let (outside, inside) =
+        (listener::Limits::outside(&parts.state.settings), listener::Limits::inside(&parts.state.settings));
     let public = listen_as(public::router(parts.state.clone()), outside).await;
     let internal = listen_as(internal::router(parts.state.clone()), inside).await;
     Successor { state: parts.state, public, internal }
 }
 
+/// The bank's adapter with these webhook secrets and this tolerance.
+pub fn bank(secrets: &str, tolerance: &str) -> Vec<Arc<dyn Adapter>> {
+    let mut raw = RawSettings::defaults().unwrap().nexusbank;
+    raw.webhook_secrets = secrets.to_owned();
+    raw.limits.webhook_tolerance = Some(tolerance.to_owned());
+    vec![Arc::new(raw.checked(&mut Checker::default(), &Limits::default()))]
+}
+
 /// The service with the bank's secret put right.
 async fn corrected(app: &TestApp) -> Successor {
-    successor(app, |it| it.nexusbank.webhook_secrets = vec![secret()]).await
+    successor(app, |it| it.adapters = bank(BANKS_SECRET, "5m")).await
 }
 
 impl Successor {

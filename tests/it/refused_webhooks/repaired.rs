@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{BANKS_SECRET, OTHER_SECRET, REJECTED, corrected, other_secret, successor, with_secrets};
+use super::{BANKS_SECRET, OTHER_SECRET, REJECTED, bank, corrected, other_secret, successor, with_secrets};
 use crate::support::{TestApp, problem};
 
 const OPENINGS: usize = 40;
@@ -108,12 +108,9 @@ async fn a_time_that_was_stale_at_receipt_still_is_and_one_that_was_not_never_ge
     app.settle().await;
     assert_eq!(app.opening(&id).await["state"], "rejected");
     // A tolerance that was too narrow is a mistake that can be put right too.
-    let patient = successor(&app, |it| it.nexusbank.tolerance = TimeDelta::minutes(10)).await;
+    let patient = successor(&app, |it| it.adapters = bank(OTHER_SECRET, "10m")).await;
     assert_eq!(patient.reverify_all(&app, &because).await, (0, 1), "with the wrong secret");
-    let patient = successor(&app, |it| {
-        it.nexusbank.tolerance = TimeDelta::minutes(10);
-        it.nexusbank.webhook_secrets = vec![crate::support::secret()];
-    });
+    let patient = successor(&app, |it| it.adapters = bank(BANKS_SECRET, "10m"));
     assert_eq!(patient.await.reverify_all(&app, &because).await, (1, 0));
     app.finish().await;
 }

@@ -4,7 +4,7 @@ use account_opening::provider::signature::Fingerprint;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{BANKS_SECRET, OTHER_SECRET, other_secret, successor, with_secrets};
+use super::{BANKS_SECRET, OTHER_SECRET, bank, other_secret, successor, with_secrets};
 use crate::support::TestApp;
 
 const SECRETS: &str = "/v1/webhook-secrets";
@@ -47,10 +47,7 @@ async fn uses_are_counted_for_each_secret_and_those_that_are_gone_are_shown_too(
     assert_eq!(secret(&app, OTHER_SECRET).await["uses"], 1);
 
     // The other one is retired; what it did stays to be seen.
-    let successor = successor(&app, |it| {
-        it.nexusbank.webhook_secrets.pop();
-    })
-    .await;
+    let successor = successor(&app, |it| it.adapters = bank(BANKS_SECRET, "5m")).await;
     let response = app.client.get(format!("{}{SECRETS}", successor.internal)).bearer_auth("reader-token").send().await;
     let text = response.unwrap().text().await.unwrap();
     assert!(!text.contains("whsec") && !text.contains(&OTHER_SECRET[6..20]), "{text}");
@@ -72,7 +69,8 @@ async fn what_is_verified_again_counts_for_the_time_at_which_it_came() {
     let webhook = app.webhook().body("{\"type\":\"x\"}").signed_with(&other_secret());
     assert_eq!(webhook.answered().await, 401);
     app.pass(TimeDelta::days(3));
-    let successor = successor(&app, |it| it.nexusbank.webhook_secrets.push(other_secret())).await;
+    let both = format!("{BANKS_SECRET},{OTHER_SECRET}");
+    let successor = successor(&app, |it| it.adapters = bank(&both, "5m")).await;
     assert_eq!(successor.reverify_all(&app, &json!({"reason": "x"})).await, (1, 0));
     // It is written with the replica's next tick; here by hand.
     let (pool, faults) = (&successor.state.cell.pool, &successor.state.shell.faults);

@@ -5,6 +5,7 @@
 //! passes by [`TestApp::pass`]. [`TestApp::finish`] checks what must hold at the end of every test: no unsettled work, each
 //! history replays to its state and its chain verifies, no double effect at the other side.
 
+mod bank;
 pub mod cluster;
 mod dump;
 pub mod eventually;
@@ -52,7 +53,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use world::{Options, Plan, Planner, Simulator, TrackerOptions};
+use world::{Bank, Options, Plan, Planner, Simulator, TrackerOptions};
 
 pub use self::eventually::{eventually, meanwhile};
 pub use self::opening::OpeningBuilder;
@@ -102,6 +103,8 @@ pub struct TestAppBuilder {
     raw: RawSettings,
     through_proxy: bool,
     tracker: Option<TrackerOptions>,
+    /// The banks of the world that the service knows beside the first.
+    banks: Vec<Bank>,
     /// Kept until the settings are read.
     price_list: Option<tempfile::NamedTempFile>,
 }
@@ -129,7 +132,7 @@ impl TestApp {
         raw.evidence_key = Some(evidence_key());
         // Tests say to the minute when polls come.
         raw.poll_jitter = "0%".to_owned();
-        TestAppBuilder { raw, through_proxy: false, tracker: None, price_list: None }
+        TestAppBuilder { raw, through_proxy: false, tracker: None, banks: Vec::new(), price_list: None }
     }
 
     /// The time now.
@@ -335,6 +338,13 @@ impl TestAppBuilder {
         self
     }
 
+    /// With another bank of the world, and with these routes.
+    pub fn bank(mut self, bank: Bank, routes: &str) -> Self {
+        self.banks.push(bank);
+        self.raw.provider_routes = routes.to_owned();
+        self
+    }
+
     /// With the world's ticket tracker.
     pub fn tracker(self) -> Self {
         self.lagging_tracker(TimeDelta::seconds(30))
@@ -362,6 +372,9 @@ impl TestAppBuilder {
             if url.as_str() == RawSettings::defaults().unwrap().nexusbank.base_url {
                 *url = world.base_url();
             }
+        }
+        for it in &self.banks {
+            bank::configure(&mut self.raw, *it, &world.base_url());
         }
         if let Some(theirs) = self.tracker {
             let tracker = &mut self.raw.tracker;

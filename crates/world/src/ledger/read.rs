@@ -1,5 +1,6 @@
 //! Reads of the ledger, and scripting of the future.
 
+use super::super::banks::{Bank, Order};
 use super::super::plan::Plan;
 use super::super::reports::Entry;
 use super::super::snapshot::{AccountRequest, LedgerSnapshot, OpeningRecord};
@@ -17,13 +18,29 @@ impl Ledger {
         self.openings.get(reference).is_some_and(|opening| opening.plan.silent)
     }
 
-    /// All requests for the bank's files, oldest first.
+    /// All requests for `NexusBank`'s files, oldest first.
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        let entry = |request: &AccountRequest| {
+        let entry = |at: usize| {
+            let request = self.requests.get(at)?;
             let opening = self.openings.get(&request.reference)?;
             Some(Entry::new(request.clone(), &opening.plan, opening.requests.len() == 1))
         };
-        self.requests.iter().filter_map(entry).collect()
+        self.orders_of(Bank::NexusBank).filter_map(entry).collect()
+    }
+
+    /// What the bank of a request was asked for.
+    pub(crate) fn order(&self, at: usize) -> Option<&Order> {
+        self.orders.get(at)
+    }
+
+    /// The requests of one bank, oldest first.
+    pub(crate) fn orders_of(&self, bank: Bank) -> impl Iterator<Item = usize> {
+        self.orders.iter().enumerate().filter(move |(_, order)| order.bank == bank).map(|(at, _)| at)
+    }
+
+    /// The opening that a profile was made for.
+    pub(crate) fn of_profile(&self, profile_id: &str) -> Option<String> {
+        self.by_profile.get(profile_id).cloned()
     }
 
     pub(crate) fn request(&self, at: usize) -> Option<&AccountRequest> {
@@ -45,9 +62,11 @@ impl Ledger {
         self.openings.contains_key(reference)
     }
 
-    /// The requests changed at or after a position in the order of their last change.
+    /// `NexusBank`'s requests changed at or after a position in the order of their last change.
     pub(crate) fn changed_since(&self, from: (Time, usize)) -> impl Iterator<Item = (Time, usize, &AccountRequest)> {
-        self.by_update.range(from..).filter_map(|(time, at)| Some((*time, *at, self.requests.get(*at)?)))
+        let changed = self.by_update.range(from..);
+        let changed = changed.filter(|(_, at)| self.orders.get(*at).is_some_and(|it| it.bank == Bank::NexusBank));
+        changed.filter_map(|(time, at)| Some((*time, *at, self.requests.get(*at)?)))
     }
 
     /// Sets a plan for the customer's future openings and the rest of present ones.

@@ -79,6 +79,8 @@ impl From<StartError> for ApiError {
             StartError::KeyReused => Self::new(Kind::IdempotencyKeyReused),
             StartError::InProgress => Self::new(Kind::RequestInProgress),
             StartError::BreakerOpen(wait) => Self::unavailable_for(error.to_string(), wait),
+            StartError::Unserved => Self::field("/market", error.to_string()),
+            StartError::NotBlocking => Self::field("/flow", error.to_string()),
             StartError::Failed(error) => error.into(),
         }
     }

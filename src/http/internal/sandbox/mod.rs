@@ -25,7 +25,6 @@ use crate::http::AppState;
 use crate::http::problem::{ApiError, Kind};
 use crate::inbox::Message;
 use crate::provider::Headers;
-use crate::provider::nexusbank;
 
 /// The simulated message.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
@@ -73,10 +72,13 @@ pub async fn set_status(
 
 /// Finds the opening by tracking id, else by our id.
 async fn find(state: &AppState, reference: ProviderRef) -> Result<Option<Opening>, ApiError> {
+    let providers: Vec<String> = state.outside.providers.names().map(str::to_owned).collect();
     let work = async move |connection: &mut PgConnection| {
         let reference = reference.to_string();
         let ours = uuid(&reference);
-        let held = openings::by_reference(connection, &[nexusbank::NAME.to_owned()], &[reference]).await?;
+        // One pair of provider and tracking id for each provider.
+        let references = vec![reference; providers.len()];
+        let held = openings::by_reference(connection, &providers, &references).await?;
         match held.first().map(|(.., id)| *id).or(ours) {
             Some(id) => openings::get(connection, OpeningId(id)).await,
             None => Ok(None),

@@ -140,7 +140,7 @@ fn a_document_of_another_key_says_whose_it_is_not() {
     let text = document(&opening("ended"), false);
     let mut found = Vec::new();
     let other = EvidenceKey::new(&[8; 32]).public();
-    verify_opening(text.as_bytes(), Some(&other), None, &mut |it| found.push(it.to_string()));
+    let _ = verify_opening(text.as_bytes(), Some(&other), None, &mut |it| found.push(it.to_string()));
     assert!(found.iter().any(|it| it.contains("is not the given key")), "{found:?}");
     let enclosed = verify_opening(text.as_bytes(), None, None, &mut |it| panic!("{it}"));
     assert!(enclosed.key_is_enclosed && enclosed.public_key_sha256 == Some(key().public().fingerprint()));

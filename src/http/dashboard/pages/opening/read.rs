@@ -116,7 +116,7 @@ pub fn work_of<'a>(
     Work {
         calls: calls.iter().filter_map(call).collect(),
         is_given_up: given_up.any(|it| of_state(it).is_some()),
-        are_polls_held: is_open(outside.poll_gate(provider)),
+        are_polls_held: outside.poll_gates(provider).into_iter().any(is_open),
     }
 }
 

@@ -1,0 +1,71 @@
+//! Events of no concern, and headers with secrets.
+
+use serde_json::json;
+use world::{Bank, RawWebhook, WebhookAnswer};
+
+use super::banks::{adyen, airwallex};
+use crate::support::TestApp;
+
+async fn send(app: &TestApp, bank: Bank, body: &serde_json::Value, headers: &[(&str, &str)]) -> WebhookAnswer {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let webhook = RawWebhook { bank, body: body.to_string(), headers, ..RawWebhook::default() };
+    app.world.send_webhook(&webhook).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_others_did_is_acknowledged_and_becomes_no_dead_letter() {
+    let by_hand = json!({"id": "evt_1", "name": "global_account.active", "account_id": "acct_1",
+                         "data": {"id": "ga_1", "status": "ACTIVE", "request_id": "made by hand"}});
+    let payment = json!({"id": "evt_2", "name": "payment_intent.succeeded", "data": {"amount": 1}});
+    let card = |environment: &str, kind: &str| {
+        json!({"type": "balancePlatform.paymentInstrument.created", "environment": environment,
+               "data": {"paymentInstrument": {"id": "PI_1", "type": kind, "status": "active",
+                                              "reference": "01990000-0000-7000-8000-000000000001"}}})
+    };
+    for (it, bodies) in [
+        (airwallex(), vec![by_hand, payment]),
+        (
+            adyen(),
+            vec![
+                card("test", "card"),
+                card("live", "bankAccount"),
+                json!({"type": "balancePlatform.transfer.created"}),
+            ],
+        ),
+    ] {
+        let app = it.app().start().await;
+        for body in &bodies {
+            assert_eq!(send(&app, it.bank, body, &[]).await.status, 200, "{body}");
+        }
+        app.settle().await;
+        let statuses = "select status from inbox where source = 'webhook' group by 1";
+        let statuses: Vec<String> = sqlx::query_scalar(statuses).fetch_all(&app.pool).await.unwrap();
+        assert_eq!(statuses, ["ignored"]);
+        assert_eq!(app.items("/v1/dead-letters?queue=inbox").await.len(), 0);
+        app.finish().await;
+    }
+}
+
+/// A test event brings the very key that signs it.
+#[tokio::test]
+async fn a_secret_in_a_header_is_kept_neither_in_the_inbox_nor_with_what_was_refused() {
+    let app = airwallex().app().start().await;
+    let secret = ("client-secret-key", "a-secret-that-nobody-may-read");
+    let body = json!({"id": "evt_1", "name": "payment_intent.succeeded"});
+    assert_eq!(send(&app, Bank::Airwallex, &body, &[secret]).await.status, 200);
+    assert_eq!(send(&app, Bank::Airwallex, &body, &[secret, ("x-signature", "00")]).await.status, 401);
+    let unknown = app.client.post(format!("{}/webhooks/airwalex", app.public)).header(secret.0, secret.1);
+    assert_eq!(unknown.body("{}").send().await.unwrap().status(), 404);
+    crate::support::eventually("both refusals are stored", async || {
+        let stored = "select count(*) from rejected_requests";
+        let stored: i64 = sqlx::query_scalar(stored).fetch_one(&app.pool).await.unwrap();
+        (stored == 2).then_some(())
+    })
+    .await;
+    for table in ["inbox", "rejected_requests"] {
+        let held = format!("select count(*) from {table} where headers::text like '%nobody-may-read%'");
+        let held: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(held)).fetch_one(&app.pool).await.unwrap();
+        assert_eq!(held, 0, "{table}");
+    }
+    app.finish().await;
+}

@@ -1,0 +1,52 @@
+//! The conformance kit: what every adapter must do, whatever its bank is like. One table of cases, run for each bank.
+//!
+//! A new adapter adds its bank to the simulated world, a description to `banks.rs`, and its name to the table below. Then it
+//! starts from a list of failing tests.
+
+mod banks;
+mod cases;
+mod events;
+mod pages;
+mod routes;
+mod solaris;
+mod together;
+mod tokens;
+
+/// The cross product of banks and cases: a test each.
+macro_rules! conforms {
+    ([$($bank:ident),+], $cases:tt) => { $(conforms!(@of $bank, $cases);)+ };
+    (@of $bank:ident, [$($case:ident),+ $(,)?]) => {
+        mod $bank {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    super::super::cases::$case(&super::super::banks::$bank()).await;
+                }
+            )+
+        }
+    };
+}
+
+/// Each case for each bank.
+mod table {
+    conforms!(
+        [nexusbank, solaris, airwallex, adyen],
+        [
+            a_clean_journey_ends_with_a_card,
+            a_status_that_says_no_rejects_with_its_reason,
+            a_lost_event_is_found_by_the_poll,
+            a_lost_answer_to_a_submission_is_found_and_not_made_twice,
+            an_answer_that_is_no_answer_is_found_and_not_made_twice,
+            a_bank_that_was_away_is_asked_again_and_nothing_is_made_twice,
+            an_event_that_comes_twice_is_one_row,
+            an_event_after_the_end_changes_nothing,
+            a_forged_event_is_refused_and_changes_nothing,
+            a_word_that_is_not_known_is_recorded_and_not_guessed_at,
+            a_completion_that_the_status_hides_is_asked_for_again_and_again,
+            an_event_without_its_account_is_looked_up,
+            the_sandbox_speaks_the_banks_language,
+            a_market_that_the_bank_does_not_serve_is_refused_at_the_market,
+            settings_as_a_panic_shows_them_name_no_secret,
+        ]
+    );
+}

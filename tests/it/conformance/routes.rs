@@ -1,0 +1,142 @@
+//! Several banks at once: routes choose for new openings, and move none that runs.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use world::{Bank, Plan, Verdict, Webhooks};
+
+use super::cases::decide;
+use crate::support::{TestApp, problem};
+
+const ROUTES: &str = "DE=solaris,NL:company=adyen,*:freelancer=airwallex,BE=nexusbank";
+
+async fn all() -> TestApp {
+    let builder = TestApp::with().bank(Bank::Solaris, ROUTES).bank(Bank::Airwallex, ROUTES);
+    builder.bank(Bank::Adyen, ROUTES).start().await
+}
+
+#[tokio::test]
+async fn each_opening_goes_to_the_bank_that_its_route_names() {
+    let app = all().await;
+    for (market, customer_type, provider) in [
+        ("DE", "individual", "solaris"),
+        ("DE", "freelancer", "solaris"),
+        ("NL", "company", "adyen"),
+        ("GB", "freelancer", "airwallex"),
+        ("BE", "company", "nexusbank"),
+    ] {
+        let (id, _) = app.open().market(market).body(|it| it["customer_type"] = customer_type.into()).waiting().await;
+        assert_eq!(app.opening(&id).await["provider"], provider, "{market} {customer_type}");
+        decide(&app, &id, &Verdict::complete()).await;
+        assert_eq!(app.opening(&id).await["state"], "completed", "{market} {customer_type}");
+    }
+    let unrouted = app.open().market("NL").body(|it| it["customer_type"] = "individual".into());
+    assert_eq!(problem(unrouted.send().await, 422, "validation-failed").await, ["/market"]);
+    app.finish().await;
+}
+
+/// A key whose opening stands is answered with its first answer, whatever the routes have become.
+#[tokio::test]
+async fn a_changed_route_moves_no_opening_and_refuses_no_repeat() {
+    let mut app = all().await;
+    let plan = Plan { webhooks: Webhooks { dropped: true, ..Webhooks::default() }, ..Plan::by_hand() };
+    let (id, _) = app.open().market("DE").customer("cus_route").key("route").plan(plan).waiting().await;
+    let mut settings = (*app.state.settings).clone();
+    let elsewhere = &["nexusbank", "solaris"];
+    settings.routes = account_opening::provider::Routes::parse("BE=nexusbank", elsewhere).unwrap();
+    app.state.acts.settings = std::sync::Arc::new(settings);
+    app.internal = crate::support::listen(account_opening::http::internal::router(app.state.clone())).await;
+    let again = app.open().market("DE").customer("cus_route").key("route").send().await;
+    assert_eq!((again.status().as_u16(), again.headers()["idempotent-replayed"].to_str().unwrap()), (202, "true"));
+    assert_eq!(problem(app.open().market("DE").send().await, 422, "validation-failed").await, ["/market"]);
+    // No route leads to the bank any more; it is polled all the same.
+    app.world.decide(&id, &Verdict::complete()).unwrap();
+    app.pass(TimeDelta::minutes(30));
+    app.settle().await;
+    let opening = app.opening(&id).await;
+    assert_eq!((&opening["state"], &opening["provider"]), (&"completed".into(), &"solaris".into()));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_path_of_a_bank_without_an_adapter_is_unknown_and_that_of_one_without_a_route_is_not() {
+    let app = TestApp::with().bank(Bank::Adyen, "*=nexusbank").start().await;
+    let post = |name: &'static str| app.client.post(format!("{}/webhooks/{name}", app.public)).json(&json!({})).send();
+    assert_eq!(post("solaris").await.unwrap().status(), 404);
+    assert_eq!(post("adyen").await.unwrap().status(), 401);
+    app.finish().await;
+}
+
+/// The flag says synchronous: where the bank has no blocking call, the opening is asynchronous.
+#[tokio::test]
+async fn the_flag_makes_no_opening_synchronous_at_a_bank_without_a_blocking_call() {
+    let app = all().await;
+    let flag = json!({"market": null, "customer_type": null, "enabled": false, "reason": "a test"});
+    let flagged = app.request(reqwest::Method::PUT, "/v1/feature-flags/async-account-opening").json(&flag).send().await;
+    assert_eq!(flagged.unwrap().status(), 200);
+    let (id, _) = app.open().market("DE").waiting().await;
+    assert_eq!(app.opening(&id).await["flow"], "async");
+    decide(&app, &id, &Verdict::complete()).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn each_bank_has_its_own_deadline_and_schedule() {
+    let builder = TestApp::with().bank(Bank::Solaris, "DE=solaris,BE=nexusbank").settings(|it| {
+        it.solaris.limits.escalate_after = Some("2h".to_owned());
+        it.solaris.limits.poll_schedule = Some("5m,1h".to_owned());
+    });
+    let app = builder.start().await;
+    let (slow, _) = app.open().market("DE").waiting().await;
+    let (usual, _) = app.open().market("BE").waiting().await;
+    let at = |minutes| json!(app.now() + TimeDelta::minutes(minutes));
+    let opening = app.opening(&slow).await;
+    assert_eq!((&opening["next_poll_at"], &opening["deadline_at"]), (&at(5), &at(120)));
+    let opening = app.opening(&usual).await;
+    assert_eq!((&opening["next_poll_at"], &opening["deadline_at"]), (&at(30), &at(720)));
+    app.pass_settling(TimeDelta::minutes(121), TimeDelta::minutes(5)).await;
+    assert_eq!(app.opening(&slow).await["state"], "escalated");
+    assert_eq!(app.opening(&usual).await["state"], "awaiting_provider");
+    app.finish().await;
+}
+
+/// What the service says of NexusBank outside its adapter is configuration, documentation, or the format of its files.
+#[test]
+fn nothing_outside_its_folder_names_the_default_bank_but_configuration_and_documentation() {
+    let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![src.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = entry.strip_prefix(&src).unwrap().display().to_string();
+            match () {
+                () if ALLOWED.iter().any(|it| name.starts_with(it)) || name.contains("/tests") => {}
+                () if entry.is_dir() => folders.push(entry),
+                () => {
+                    let text = std::fs::read_to_string(&entry).unwrap();
+                    let names = |line: &&str| line.to_lowercase().contains("nexusbank") && !is_documentation(line);
+                    found.extend(text.lines().filter(names).map(|line| format!("{name}: {}", line.trim())));
+                }
+            }
+        }
+    }
+    // The port declares the folder.
+    found.retain(|it| it != "provider/mod.rs: pub mod nexusbank;");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The adapter; configuration; the format of report files that has this name; the demo and the simulator, which configure.
+const ALLOWED: [&str; 7] = [
+    "provider/nexusbank",
+    "config",
+    "cli/simulator",
+    "cli/demo",
+    "reconciliation/normalise",
+    "reconciliation/pull.rs",
+    "cli/reports",
+];
+
+/// Comments, and examples of the API description.
+fn is_documentation(line: &str) -> bool {
+    let line = line.trim();
+    line.starts_with("//") || line.contains("example") || line.contains("description =")
+}
