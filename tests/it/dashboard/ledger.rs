@@ -43,7 +43,7 @@ async fn lines_and_balances_are_rests_and_the_filters_too() {
     let ids = |page: &str| -> Vec<String> {
         page.split("data-line=\"").skip(1).map(|it| it.split('"').next().unwrap().to_owned()).collect()
     };
-    for query in ["".to_owned(), format!("?opening_id={id}"), "?account=cost".to_owned(), "?account=paid".to_owned()] {
+    for query in [String::new(), format!("?opening_id={id}"), "?account=cost".to_owned(), "?account=paid".to_owned()] {
         let rests: Vec<String> = app
             .items(&format!("/v1/fee-ledger{query}"))
             .await

@@ -52,7 +52,7 @@ pub async fn upload(
         }
         return Ok(uploaded(&dashboard, id));
     }
-    let name = file.as_ref().and_then(|it| it.file_name()).unwrap_or_default();
+    let name = file.as_ref().and_then(Field::file_name).unwrap_or_default();
     let received = match Box::pin(asked(&dashboard, &form.pairs, name)).await {
         Ok(asked) => Box::pin(received(&dashboard, asked, file)).await,
         Err(refusal) => {
