@@ -82,8 +82,7 @@ async fn a_case_is_resolved_one_time_from_its_page_and_the_way_back_is_its_page(
     );
     // The page of the act still leads back to the case when it is resolved.
     assert!(visitor.page(link).await.contains(&format!("<a href=\"{path}\">Back</a>")));
-    let quiet = Visitor::at(&read_only(&app).await);
-    let mut quiet = quiet;
+    let mut quiet = Visitor::at(&read_only(&app).await);
     quiet.sign_in(OPERATOR, "").await;
     assert!(!quiet.page(&path).await.contains("data-act"));
     assert_eq!(quiet.get(link).await.status(), 403);

@@ -31,7 +31,7 @@ impl Stage {
         let sql = "select count(*) from operator_actions a join inbox i on i.id::text = a.subject
                     where a.action = 'discard_dead_letter' and a.detail ->> 'bulk_run' = $1 and i.status = 'ignored'
                       and i.attempt_log @> '[{\"class\": \"discard\", \"by\": \"desk\"}]'
-                      and jsonb_array_length(i.attempt_log) = 2";
+                      and jsonb_array_length(i.attempt_log) = 1";
         let done: i64 = sqlx::query_scalar(sql).bind(run.to_string()).fetch_one(&self.app.pool).await.unwrap();
         let items = "select concat_ws(' ', i.outcome, i.why, l.status, l.attempt_log) from bulk_items i
                        left join inbox l on l.id = i.letter_id where i.run_id = $1";
