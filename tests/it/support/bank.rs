@@ -16,7 +16,9 @@ use super::TestApp;
 
 /// The settings that reach a bank of the world, as far as a test has not set its own.
 pub fn configure(raw: &mut RawSettings, bank: Bank, base: &str) {
-    let set = |setting: &mut Option<String>, value: &str| drop(setting.get_or_insert_with(|| value.to_owned()));
+    let set = |setting: &mut Option<String>, value: &str| {
+        setting.get_or_insert_with(|| value.to_owned());
+    };
     match bank {
         Bank::NexusBank => {}
         Bank::Solaris => {
