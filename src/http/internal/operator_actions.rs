@@ -11,18 +11,12 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::forms;
 use super::page::{Listing, PageQuery, Params, listing, one_more};
 use super::path::uuid;
 use crate::db::operator_actions::{self, Action, Filter};
-use crate::domain::text::{self, check_line, form};
 use crate::http::AppState;
 use crate::http::problem::ApiError;
-
-/// The longest name of a token or an act that is looked for, in characters.
-const MAX_TEXT: usize = 100;
-
-pub enum Text {}
-form!(Text, text::line(MAX_TEXT));
 
 /// A recorded act of an operator.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -63,8 +57,8 @@ impl From<Action> for OperatorAction {
     tag = "People",
     params(
         ("opening_id" = Option<Uuid>, Query, description = "Acts on this opening"),
-        ("who" = Option<Text>, Query, description = "Acts of the token of this name"),
-        ("action" = Option<Text>, Query, description = "Acts of this kind"),
+        ("who" = Option<forms::Name>, Query, description = "Acts of the token of this name"),
+        ("action" = Option<forms::Name>, Query, description = "Acts of this kind"),
         PageQuery<Uuid>,
     ),
     responses(
@@ -88,10 +82,9 @@ pub async fn list(
 /// As those of [`Params`].
 pub fn filter(params: &Params) -> Result<Filter, ApiError> {
     params.only(&["opening_id", "who", "action"])?;
-    let text = |text: &str| check_line(text, MAX_TEXT);
     Ok(Filter {
         opening: params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?,
-        who: params.read("who", text)?,
-        action: params.read("action", text)?,
+        who: params.read("who", forms::name)?,
+        action: params.read("action", forms::name)?,
     })
 }
