@@ -30,6 +30,7 @@ pub struct Seen {
 /// The mark of everything changes with the newest row of each table, and with what is counted on the first page. An opening's
 /// changes with its anchor, its timer, its newest facts and work, and what people see beside it. The first subquery is not run
 /// where no page watches everything.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn read(connection: &mut PgConnection, watched: &Watched, oldest: Oldest) -> sqlx::Result<Vec<Seen>> {
     sqlx::query_as!(
         Seen,

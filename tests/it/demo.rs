@@ -111,10 +111,10 @@ async fn without_json_a_person_gets_a_table_and_a_timeline_and_the_demo_stays_up
 /// The link leads to the first page; used again, to the sign-in.
 async fn the_link_signs_in_one_time(text: &str) {
     let line = text.lines().find(|it| it.contains("/login/")).unwrap();
-    let link = line.split_whitespace().next().unwrap();
+    let address = line.split_whitespace().next().unwrap();
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     for (leads_to, signs_in) in [("/", true), ("/login", false)] {
-        let answer = client.get(link).send().await.unwrap();
+        let answer = client.get(address).send().await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, leads_to));
         assert_eq!(answer.headers().contains_key("set-cookie"), signs_in);
     }

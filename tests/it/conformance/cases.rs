@@ -84,13 +84,13 @@ pub async fn a_lost_event_is_found_by_the_poll(it: &Described) {
 /// P9, P36
 pub async fn a_lost_answer_to_a_submission_is_found_and_not_made_twice(it: &Described) {
     for fault in [Fault::ErrorAfter { status: 500 }, Fault::HangAfter] {
-        lost(it, fault).await;
+        Box::pin(lost(it, fault)).await;
     }
 }
 
 /// P9, P36
 pub async fn an_answer_that_is_no_answer_is_found_and_not_made_twice(it: &Described) {
-    lost(it, Fault::Garbage).await;
+    Box::pin(lost(it, Fault::Garbage)).await;
 }
 
 async fn lost(it: &Described, fault: Fault) {

@@ -100,7 +100,7 @@ pub struct TestApp {
 
 /// What a test wants different.
 pub struct TestAppBuilder {
-    raw: RawSettings,
+    raw: Box<RawSettings>,
     through_proxy: bool,
     tracker: Option<TrackerOptions>,
     /// The banks of the world that the service knows beside the first.
@@ -123,7 +123,7 @@ impl TestApp {
 
     /// A service with settings of the test's own.
     pub fn with() -> TestAppBuilder {
-        let mut raw = RawSettings::defaults().unwrap();
+        let mut raw = Box::new(RawSettings::defaults().unwrap());
         raw.environment = "sandbox".to_owned();
         raw.api_tokens = format!(
             "admin:{TOKEN},reader:reader-token:reader,caller:caller-token:caller,operator:operator-token:operator"

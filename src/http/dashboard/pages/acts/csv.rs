@@ -35,7 +35,9 @@ pub async fn csv(
     let sees_all = dashboard.layout(Some(&visit)).is_operator();
     let mut csv = Csv::new(&COLUMNS);
     for (slice, names) in &acts {
-        slice.iter().for_each(|it| csv.row(&cells(it, names, sees_all)));
+        for act in slice {
+            csv.row(&cells(act, names, sees_all));
+        }
     }
     Ok(csv.answer("acts.csv"))
 }

@@ -49,7 +49,7 @@ pub async fn csv(
     let query = json!({"query": Query::of(query.as_deref()).as_str()});
     export::run(&dashboard.acts, &visit.principal, "reports", query).await?;
     let page = Page { limit: i64::try_from(MAX_ROWS).unwrap_or_default(), after: None };
-    let work = async move |connection: &mut PgConnection| reports::list(connection, &filter, page.clone()).await;
+    let work = async move |connection: &mut PgConnection| reports::list(connection, &filter, page).await;
     let privacy = Privacy::new(dashboard.layout(Some(&visit)).is_operator(), None);
     let mut csv = Csv::new(&COLUMNS);
     for report in dashboard.read(work).await? {
