@@ -154,6 +154,16 @@ impl RawHistory {
     }
 }
 
+/// The history's key from its setting. None: it is not set.
+///
+/// # Errors
+/// If it is no such key.
+pub fn given_history_key(text: Option<&String>) -> Result<Option<HistoryKey>, Vec<SettingError>> {
+    let mut check = Checker::default();
+    let key = history_key(&mut check, text);
+    check.finish(key)
+}
+
 fn history_key(check: &mut Checker, text: Option<&String>) -> Option<HistoryKey> {
     check.optional_secret("HISTORY_KEY", text, parse::HISTORY_KEY, parse::history_key)
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ActError, Acts, Operator};
+use super::{ActError, Acts, Once, Operator};
 use crate::db::operator_actions::Action;
 use crate::db::reports::{self, Decided};
 use crate::db::{self, mismatches, operator_actions};
@@ -36,12 +36,33 @@ pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, verdict: Verdict, r
         }
         Ok::<_, sqlx::Error>(decided)
     };
-    match db::in_one_commit(&acts.cell.pool, work).await? {
-        Decided::Now => tracing::info!(report.id = %id, action = action.action, "an operator decided about a report"),
-        Decided::Already => {}
-        Decided::Otherwise => return Err(ActError::WrongState("the report is not held, or it has had its effects")),
-        Decided::NotFound => return Err(ActError::NotFound),
+    match once(db::in_one_commit(&acts.cell.pool, work).await?, ())? {
+        Once::Now(()) => tracing::info!(report.id = %id, action = action.action, "an operator decided about a report"),
+        Once::Already => {}
     }
     acts.cell.wakers.reconciliation.notify_one();
     Ok(())
+}
+
+/// Checks the report as [`run`] does, and writes nothing; returns its number of rows.
+///
+/// # Errors
+/// As [`run`].
+pub async fn rehearse(acts: &Acts, _: &Operator, id: Uuid, verdict: Verdict) -> Result<Once<i64>, ActError> {
+    let work = async move |connection: &mut PgConnection| reports::check(connection, id).await;
+    let checked = db::with_retries(&acts.cell.pool, work).await?.ok_or(ActError::NotFound)?;
+    let decided = match verdict {
+        Verdict::Release => checked.release,
+        Verdict::Discard => checked.discard,
+    };
+    once(decided, checked.rows)
+}
+
+const fn once<T: Copy>(decided: Decided, now: T) -> Result<Once<T>, ActError> {
+    match decided {
+        Decided::Now => Ok(Once::Now(now)),
+        Decided::Already => Ok(Once::Already),
+        Decided::Otherwise => Err(ActError::WrongState("the report is not held, or it has had its effects")),
+        Decided::NotFound => Err(ActError::NotFound),
+    }
 }

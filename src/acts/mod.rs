@@ -13,6 +13,7 @@ pub mod erase;
 mod error;
 pub mod export;
 pub mod export_evidence;
+pub mod export_opening;
 pub mod flags;
 pub mod force_breaker;
 pub mod poll;

@@ -24,6 +24,8 @@ pub struct UploadRequest {
     pub file_name: Option<String>,
     pub dry_run: bool,
     pub supersedes: Option<Uuid>,
+    /// Empty: none was given.
+    pub reason: String,
 }
 
 /// The id of the report, and whether it is new.
@@ -37,7 +39,7 @@ pub async fn run(
     received: Arc<Received>,
 ) -> Result<(Uuid, bool), ActError> {
     let id = acts.shell.ids.next();
-    let action = acts.record(&operator.name(), "upload_report", &id, String::new());
+    let action = acts.record(&operator.name(), "upload_report", &id, request.reason);
     let report = NewReport {
         id,
         provider: request.provider,
@@ -61,7 +63,8 @@ pub async fn run(
             report_profiles::insert(connection, sha256, &profile.text, action.at).await?;
         }
         if is_new {
-            let detail = serde_json::json!({"provider": report.provider, "kind": report.kind});
+            let detail =
+                serde_json::json!({"provider": report.provider, "kind": report.kind, "dry_run": report.dry_run});
             operator_actions::insert(connection, &Action { detail, ..action.clone() }).await?;
         }
         Ok::<_, sqlx::Error>((id, is_new))

@@ -50,7 +50,7 @@ enum Command {
     VerifyHistory(verify_history::Arguments),
     /// Check and import the report files of a provider
     Reports(reports::Arguments),
-    /// Verify the evidence of a report
+    /// Verify the evidence of a report or an opening
     Evidence(evidence::Arguments),
     /// Run only the simulated outside systems: NexusBank, profile service, card issuer, ticket tracker
     Simulator(simulator::Arguments),

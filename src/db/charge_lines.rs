@@ -2,11 +2,14 @@
 //!
 //! Writers hold the provider's lock, so that a fee is judged by one of them at a time. Plans: see `fee_ledger::expected`.
 
+mod settlements;
+
 use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use self::settlements::{Payment, SettledLine, Settlement, settlements};
 use crate::clock::Time;
 
 /// Subject and aspect of a mismatch about charges.

@@ -1,6 +1,8 @@
 //! `mismatches`, `mismatch_reports`, `mismatch_steps`: one finding about one subject and aspect, and what became of it.
 
+mod beside;
 mod charges;
+mod count;
 mod end;
 mod list;
 mod supersede;
@@ -11,7 +13,9 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 
+pub use self::beside::{Beside, Case, Step, beside};
 pub use self::charges::{claim_charges, providers_with_charges_due};
+pub use self::count::{Count, MOST, count};
 pub use self::end::{erase, lock_of_case, lock_of_opening, resolve_of_case, resolve_of_report};
 pub use self::list::{Filter, Listed, Said, get, list, said};
 pub use self::supersede::supersede;

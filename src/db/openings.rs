@@ -63,6 +63,18 @@ pub async fn insert(connection: &mut PgConnection, new: &[New<'_>]) -> sqlx::Res
     Ok(())
 }
 
+/// The name of the opening's customer. None: erased, or there is no such opening.
+pub async fn customer_name(connection: &mut PgConnection, id: OpeningId) -> sqlx::Result<Option<String>> {
+    let name = sqlx::query_scalar!(
+        r#"-- openings::customer_name
+        select customer ->> 'name' from account_openings where id = $1"#,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(name.flatten())
+}
+
 /// Erases the personal data of an ended opening. The caller holds the row's lock ([`lock`]).
 ///
 /// # Errors

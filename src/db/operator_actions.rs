@@ -105,6 +105,17 @@ pub async fn of_form(connection: &mut PgConnection, form: Uuid) -> sqlx::Result<
     .await
 }
 
+/// What the act of this form was about, if it was done.
+pub async fn subject_of_form(connection: &mut PgConnection, form: Uuid) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        r#"-- operator_actions::subject_of_form
+        select subject from operator_actions where form_id = $1"#,
+        form,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
 /// Marks a reveal as shown. Returns whether it was not shown before: on all replicas together that is so once.
 pub async fn show_once(connection: &mut PgConnection, reveal: &Reveal<'_>, now: Time) -> sqlx::Result<bool> {
     let shown = sqlx::query!(

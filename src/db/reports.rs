@@ -1,6 +1,9 @@
 //! `reports`, `report_chunks`, `report_errors`, `report_pulls`, `report_pages`: files of a provider, and how far the worker is with
 //! each.
 
+mod around;
+mod calendar;
+mod check;
 mod erase;
 mod list;
 mod pull;
@@ -11,6 +14,9 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 
+pub use self::around::{Around, around};
+pub use self::calendar::{Covering, covering};
+pub use self::check::{Checked, check};
 pub use self::erase::{erase, redact};
 pub use self::list::{Filter, Report, get, list};
 pub use self::pull::{

@@ -9,9 +9,11 @@
 //! classify   pure: a row and what we hold become a class, differences and a suggestion
 //! resolve    facts, polls and cases; never a write to an opening
 //! charges    what charges files say: ledger lines, mismatches and cases
+//! calendar   pure: which days have their reports
 //! evidence   a bundle that an auditor verifies without us
 //! ```
 
+pub mod calendar;
 pub mod charges;
 pub mod classify;
 mod events;

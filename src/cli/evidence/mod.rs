@@ -1,4 +1,4 @@
-//! `evidence`: what auditors do with the evidence of a report.
+//! `evidence`: what auditors do with the evidence of a report or an opening.
 
 mod verify;
 

@@ -5,6 +5,7 @@
 
 mod fees;
 mod found;
+mod opening;
 
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 pub use self::fees::{Booked, Charged, beside, charge_lines, ledger, price_list};
 pub use self::found::{Opening, acts, facts, mismatches, openings};
+pub use self::opening::{OpeningFact, facts_of_opening};
 use super::retries::{Lent, late};
 use super::{Page, WITHIN};
 

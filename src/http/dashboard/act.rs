@@ -59,8 +59,7 @@ impl<S: Send + Sync, B: Field<Value = B>> FromRequest<S> for ActForm<B> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let mut fields = Fields::from_request(request, state).await?;
-        let token = fields.take(FORM).ok_or(ApiError::field("/form", "is required"))?;
-        let token = uuid(&token).ok_or(ApiError::field("/form", "must be the token of a form of the dashboard"))?;
+        let token = token(&mut fields)?;
         let confirm = fields.take(CONFIRM).unwrap_or_default();
         let body = fields.read::<B>();
         Ok(Self { token, confirm, fields, body })
@@ -94,6 +93,24 @@ pub async fn done_before(dashboard: &Dashboard, form: Uuid) -> Result<Option<Uui
         operator_actions::of_form(connection, form).await.map_err(ActError::from)
     };
     db::with_retries(&dashboard.cell.pool, work).await
+}
+
+/// The id of what the act of a form made, if it was done.
+///
+/// # Errors
+/// When the database is away.
+pub async fn made_before(dashboard: &Dashboard, form: Uuid) -> Result<Option<Uuid>, ApiError> {
+    let work = async move |connection: &mut PgConnection| operator_actions::subject_of_form(connection, form).await;
+    Ok(dashboard.read(work).await?.as_deref().and_then(uuid))
+}
+
+/// The token in the fields of a form.
+///
+/// # Errors
+/// 422.
+pub fn token(fields: &mut Fields) -> Result<Uuid, ApiError> {
+    let token = fields.take(FORM).ok_or(ApiError::field("/form", "is required"))?;
+    uuid(&token).ok_or(ApiError::field("/form", "must be the token of a form of the dashboard"))
 }
 
 /// The version that was on the screen, without which no act on an opening is done.

@@ -65,6 +65,8 @@ impl Rehearsal {
 pub enum Control {
     Line,
     Lines,
+    /// A file, the last field of its form.
+    File,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// What the rehearsal is about: it is shown and sent, and not changed.
@@ -100,6 +102,11 @@ impl Input {
     }
 
     #[must_use]
+    pub fn value(self, value: impl Into<String>) -> Self {
+        Self { value: value.into(), ..self }
+    }
+
+    #[must_use]
     pub fn optional(self) -> Self {
         Self { is_required: false, ..self }
     }
@@ -117,6 +124,10 @@ impl Input {
 }
 
 impl Confirmation {
+    fn has_file(&self) -> bool {
+        self.inputs.iter().any(|it| it.control == Control::File)
+    }
+
     /// The page before the act.
     ///
     /// # Errors

@@ -38,7 +38,9 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 }
 
 impl Fields {
-    fn new(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
+    /// # Errors
+    /// 422 if a name stands twice.
+    pub fn new(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
         let mut fields = Map::new();
         for (name, text) in pairs {
             if fields.contains_key(&name) {

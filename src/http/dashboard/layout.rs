@@ -13,6 +13,9 @@ use crate::domain::StateName;
 const NAVIGATION: &[(&str, &str)] = &[
     ("Today", "/"),
     ("Openings", "/openings"),
+    ("Reports", "/reports"),
+    ("Mismatches", "/mismatches"),
+    ("Ledger", "/ledger"),
     ("Providers", "/providers"),
     ("Flags", "/flags"),
     ("Acts", "/acts"),

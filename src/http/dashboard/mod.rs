@@ -13,9 +13,11 @@ mod form;
 mod headers;
 mod layout;
 pub mod live;
+mod multipart;
 mod origin;
 mod pages;
 mod parts;
+mod query;
 mod session;
 
 use std::ops::Deref;

@@ -132,15 +132,23 @@ pub fn router() -> OpenApiRouter<Arc<AppState>> {
     ),
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<FeeLine>>, ApiError> {
-    params.only(&["opening_id", "account"])?;
-    let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
-    let account: Option<Account> = params.read("account", forms::word)?;
+    let (opening, account) = filter(&params)?;
     let page = params.page()?;
     let work = async move |connection: &mut PgConnection| {
         fee_ledger::list(connection, opening, account, one_more(&page)).await
     };
     let rows = state.read(work).await?;
     Ok(Json(listing(rows, page.limit, |row| row.id, FeeLine::from)))
+}
+
+/// The filters of the list: an opening, an account.
+///
+/// # Errors
+/// As the route's.
+pub fn filter(params: &Params) -> Result<(Option<Uuid>, Option<Account>), ApiError> {
+    params.only(&["opening_id", "account"])?;
+    let opening = params.read("opening_id", |text| uuid(text).ok_or("must be an id".to_owned()))?;
+    Ok((opening, params.read("account", forms::word)?))
 }
 
 /// Returns the balance of every account of the fee ledger.

@@ -197,7 +197,7 @@ form!(
 );
 
 /// RFC 3339. Its year has four digits, so every such time fits the database.
-fn timestamp(text: &str) -> Result<Time, Takes> {
+pub fn timestamp(text: &str) -> Result<Time, Takes> {
     let read = DateTime::parse_from_rfc3339(text).map(|it| it.to_utc());
     read.map_err(|_| "must be an RFC 3339 time, such as 2026-01-01T00:00:00Z".to_owned())
 }

@@ -120,19 +120,7 @@ pub async fn list(
     sees: SeesWhole,
     params: Params,
 ) -> Result<Json<Listing<Mismatch>>, ApiError> {
-    params.only(&["class", "state", "provider", "market", "opening_id", "report"])?;
-    let class: Option<Class> = params.read("class", forms::word)?;
-    let in_state: Option<MismatchState> = params.read("state", forms::word)?;
-    let id = |text: &str| uuid(text).ok_or("must be an id".to_owned());
-    let filter = Filter {
-        id: None,
-        class: class.map(|it| it.to_string()),
-        state: in_state.map(|it| it.to_string()),
-        provider: params.read("provider", forms::name)?,
-        market: params.read("market", forms::name)?,
-        opening_id: params.read("opening_id", id)?,
-        report: params.read("report", id)?,
-    };
+    let filter = filter(&params)?;
     let page = params.page()?;
     let limit = page.limit;
     let work = async move |connection: &mut PgConnection| {
@@ -142,6 +130,26 @@ pub async fn list(
     };
     let (rows, said) = state.read(work).await?;
     Ok(Json(listing(rows, limit, |row| row.id, |row| Mismatch::of(row, &said, sees))))
+}
+
+/// The filters of the list.
+///
+/// # Errors
+/// As the route's.
+pub fn filter(params: &Params) -> Result<Filter, ApiError> {
+    params.only(&["class", "state", "provider", "market", "opening_id", "report"])?;
+    let class: Option<Class> = params.read("class", forms::word)?;
+    let in_state: Option<MismatchState> = params.read("state", forms::word)?;
+    let id = |text: &str| uuid(text).ok_or("must be an id".to_owned());
+    Ok(Filter {
+        id: None,
+        class: class.map(|it| it.to_string()),
+        state: in_state.map(|it| it.to_string()),
+        provider: params.read("provider", forms::name)?,
+        market: params.read("market", forms::name)?,
+        opening_id: params.read("opening_id", id)?,
+        report: params.read("report", id)?,
+    })
 }
 
 async fn said(connection: &mut PgConnection, rows: &[Listed]) -> sqlx::Result<HashMap<Uuid, Vec<SaidBy>>> {

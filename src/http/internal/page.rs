@@ -73,7 +73,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
-    fn new(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
+    /// # Errors
+    /// 422 if a name stands twice.
+    pub fn new(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
         for (index, (name, _)) in pairs.iter().enumerate() {
             if pairs[..index].iter().any(|(other, _)| other == name) {
                 return Err(ApiError::field(&format!("/{name}"), "must not stand twice"));

@@ -7,6 +7,7 @@
 //! collect.rs reads what belongs to a report, in one snapshot of the database
 //! lines.rs   what stands in the files of a bundle
 //! derived.rs files that are functions of others: a table for people, the balances
+//! opening    the evidence of one opening, a document of its own
 //! verify     checks a bundle, and performs parsing and classifying again
 //! ```
 
@@ -16,6 +17,7 @@ pub mod bundle;
 pub mod collect;
 mod derived;
 pub mod lines;
+pub mod opening;
 pub mod verify;
 
 use std::fmt;

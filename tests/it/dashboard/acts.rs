@@ -3,7 +3,7 @@
 use serde_json::Value;
 use world::{Fault, Plan};
 
-use super::{OPERATOR, READER, Visitor, location, recorded_acts};
+use super::{OPERATOR, READER, Visitor, location, recorded_acts, rehearsal};
 use crate::support::TestApp;
 
 const IBAN: &str = "BE68539007547034";
@@ -17,11 +17,6 @@ async fn rows(app: &TestApp) -> Vec<(String, i64)> {
         counted.push((table.to_owned(), sum));
     }
     counted
-}
-
-/// The part of a page that says what the act will do.
-fn rehearsal(page: &str) -> &str {
-    page.split("data-rehearsal").nth(1).unwrap().split("</section>").next().unwrap()
 }
 
 async fn completed(app: &TestApp) -> String {

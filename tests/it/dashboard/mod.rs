@@ -1,11 +1,15 @@
 //! The dashboard: sign-in, pages and acts. Most tests speak HTTP as a browser does; `browser` drives a real one.
 
+mod access;
 mod acts;
 pub mod browser;
 mod errors;
+mod evidence;
 mod flags;
 mod help;
 mod home;
+mod hostile;
+mod ledger;
 mod live;
 mod login;
 mod modes;
@@ -13,6 +17,7 @@ mod opening;
 mod openings;
 mod providers;
 mod record;
+mod reports;
 mod sessions;
 
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
@@ -112,6 +117,11 @@ fn attribute(html: &str, name: &str) -> String {
     let mark = format!(r#" {name}=""#);
     let at = html.find(&mark).unwrap_or_else(|| panic!("no {name} in {html}")) + mark.len();
     html[at..].split('"').next().unwrap().to_owned()
+}
+
+/// The part of a page that says what the act will do.
+pub fn rehearsal(page: &str) -> &str {
+    page.split("data-rehearsal").nth(1).unwrap().split("</section>").next().unwrap()
 }
 
 /// The path that an answer leads to.

@@ -7,9 +7,12 @@ mod dead_letters;
 mod flags;
 mod help;
 mod home;
+mod ledger;
+mod mismatches;
 mod opening;
 mod openings;
 mod providers;
+mod reports;
 mod search;
 
 use std::sync::Arc;
@@ -30,5 +33,8 @@ pub fn router() -> Router<Arc<Dashboard>> {
         .merge(flags::router())
         .merge(acts::router())
         .merge(help::router())
+        .merge(reports::router())
+        .merge(mismatches::router())
+        .merge(ledger::router())
         .merge(account::router())
 }

@@ -33,7 +33,7 @@ impl From<Time> for Moment {
 #[derive(Clone, Debug, Template)]
 #[template(path = "parts/state.html")]
 pub struct StateMark {
-    state: &'static str,
+    state: String,
     words: String,
     tone: &'static str,
     icon: &'static str,
@@ -54,7 +54,13 @@ impl StateMark {
             StateName::Rejected => ("ended", "refused"),
             StateName::Failed => ("ended", "ended"),
         };
-        Self { state: state.as_str(), words: words(state.as_str()), tone, icon, icons }
+        Self::of(state.as_str(), tone, icon, icons)
+    }
+
+    /// A word for a state of another kind, with its tone and icon.
+    #[must_use]
+    pub fn of(state: &str, tone: &'static str, icon: &'static str, icons: String) -> Self {
+        Self { state: state.to_owned(), words: words(state), tone, icon, icons }
     }
 }
 

@@ -12,6 +12,26 @@ const MAX_BETWEEN: usize = 3;
 /// Shorter words of a name, such as `BV`, are masked in the name alone: a text without them could not be read.
 const SHORTEST_NAME: usize = 3;
 
+/// Words of report files that are nobody's names.
+const WORDS: [&str; 16] = [
+    "header",
+    "trailer",
+    "register",
+    "charges",
+    "bank",
+    "charge",
+    "group",
+    "refund",
+    "adjustment",
+    "settlement",
+    "completed",
+    "rejected",
+    "pending",
+    "created",
+    "amount",
+    "currency",
+];
+
 #[derive(Clone, Debug)]
 pub struct Privacy {
     sees_all: bool,
@@ -30,6 +50,18 @@ impl Privacy {
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         if self.sees_all { text.to_owned() } else { self.masked(text) }
+    }
+
+    /// Whether this person sees texts as they came.
+    #[must_use]
+    pub const fn sees_all(&self) -> bool {
+        self.sees_all
+    }
+
+    /// A text that may name any customer, such as a line of a file. What cannot be told apart from a name is masked too.
+    #[must_use]
+    pub fn free_text(&self, text: &str) -> String {
+        if self.sees_all { text.to_owned() } else { without_names(&self.masked(text)) }
     }
 
     fn masked(&self, text: &str) -> String {
@@ -86,6 +118,30 @@ impl Privacy {
         let is_word = || piece > 0 && self.name.iter().any(|it| is_long(it) && is_here(0, it));
         if is_whole { Some(at) } else { is_word().then_some(piece) }
     }
+}
+
+/// A text of whose words only those are left that are no names: numbers, ids, short codes, and words of report files.
+fn without_names(text: &str) -> String {
+    let is_of_token = |it: char| it.is_alphanumeric() || "_-…•@.".contains(it);
+    let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
+    while !rest.is_empty() {
+        let length = rest.find(|it| !is_of_token(it)).unwrap_or(rest.len());
+        let between = if length > 0 { 0 } else { rest.find(is_of_token).unwrap_or(rest.len()) };
+        shown.push_str(&rest[..between]);
+        let token = &rest[between..length.max(between)];
+        shown.push_str(&if is_no_name(token) { token.to_owned() } else { masked_name(token) });
+        rest = &rest[length.max(between)..];
+    }
+    shown
+}
+
+fn is_no_name(token: &str) -> bool {
+    let letters = token.chars().filter(|it| it.is_alphabetic()).count();
+    let digits = token.chars().filter(char::is_ascii_digit).count();
+    let is_id = token.contains('_') || (digits > 0 && digits >= letters) || uuid::Uuid::try_parse(token).is_ok();
+    let is_code = token.len() <= 3 && token.chars().all(|it| it.is_ascii_uppercase());
+    let is_masked = token.contains('…') || token.contains('•');
+    letters == 0 || is_id || is_code || is_masked || WORDS.contains(&token.to_lowercase().as_str())
 }
 
 /// The letters and digits at the start of a text.

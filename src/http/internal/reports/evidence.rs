@@ -9,11 +9,13 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::acts::{Operator, export_evidence};
 use crate::http::AppState;
 use crate::http::internal::path::Id;
 use crate::http::problem::ApiError;
+use crate::reconciliation::evidence::bundle::Finished;
 
 /// How much is sent at once.
 const PIECE: usize = 256 * 1024;
@@ -35,16 +37,27 @@ pub async fn evidence(
     operator: Operator,
     Id(id): Id,
 ) -> Result<Response, ApiError> {
-    let bundle = export_evidence::run(&state.acts, &operator, id).await?;
+    Ok(answer(id, export_evidence::run(&state.acts, &operator, id).await?))
+}
+
+/// The bundle as a file.
+#[must_use]
+pub fn answer(id: Uuid, bundle: Finished) -> Response {
+    file(bundle, "application/zip", &format!("evidence-{id}.zip"))
+}
+
+/// Evidence as a file of this name, which is made of words of ours.
+#[must_use]
+pub fn file(bundle: Finished, media_type: &'static str, name: &str) -> Response {
     let (pieces, sent) = mpsc::channel::<io::Result<Bytes>>(2);
     let body = futures::stream::unfold(sent, |mut sent| async move { sent.recv().await.map(|piece| (piece, sent)) });
     tokio::task::spawn_blocking(move || send(bundle.file, &pieces));
     let headers = [
-        (header::CONTENT_TYPE, "application/zip".to_owned()),
+        (header::CONTENT_TYPE, media_type.to_owned()),
         (header::CONTENT_LENGTH, bundle.bytes.to_string()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"evidence-{id}.zip\"")),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
     ];
-    Ok((headers, Body::from_stream(body)).into_response())
+    (headers, Body::from_stream(body)).into_response()
 }
 
 /// Sends the file piece by piece, until its end or until the receiver goes away.

@@ -1,10 +1,10 @@
 //! `/v1/reports`: reports of providers, their rows, and what an operator decides about them.
 
 mod decide;
-mod evidence;
-mod pull;
-mod read;
-mod upload;
+pub mod evidence;
+pub mod pull;
+pub mod read;
+pub mod upload;
 
 use std::sync::Arc;
 

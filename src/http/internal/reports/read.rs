@@ -44,20 +44,28 @@ use crate::reconciliation::normalise::row;
     ),
 )]
 pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<Json<Listing<Report>>, ApiError> {
-    params.only(&["provider", "kind", "state"])?;
-    let kind: Option<row::Kind> = params.read("kind", forms::word)?;
-    let in_state: Option<ReportState> = params.read("state", forms::word)?;
-    let filter = Filter {
-        id: None,
-        provider: params.read("provider", forms::name)?,
-        kind: kind.map(|it| it.to_string()),
-        state: in_state.map(|it| it.to_string()),
-    };
+    let filter = filter(&params)?;
     let page = params.page()?;
     let limit = page.limit;
     let work = async move |connection: &mut PgConnection| reports::list(connection, &filter, one_more(&page)).await;
     let rows = state.read(work).await?;
     Ok(Json(listing(rows, limit, |row| row.id, Report::from)))
+}
+
+/// The filters of the list.
+///
+/// # Errors
+/// As the route's.
+pub fn filter(params: &Params) -> Result<Filter, ApiError> {
+    params.only(&["provider", "kind", "state"])?;
+    let kind: Option<row::Kind> = params.read("kind", forms::word)?;
+    let in_state: Option<ReportState> = params.read("state", forms::word)?;
+    Ok(Filter {
+        id: None,
+        provider: params.read("provider", forms::name)?,
+        kind: kind.map(|it| it.to_string()),
+        state: in_state.map(|it| it.to_string()),
+    })
 }
 
 /// Returns a report.

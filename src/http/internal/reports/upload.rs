@@ -1,13 +1,14 @@
 //! `POST /v1/reports`: the body is the file.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use super::{Report, ReportKind, answer};
 use crate::acts::Operator;
+use crate::acts::reason::{ReasonText, reason};
 use crate::acts::upload_report::{self, UploadRequest};
 use crate::db::reports;
 use crate::http::AppState;
@@ -47,6 +49,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
         ("file_name" = Option<forms::Name>, Query, description = "Its name, for people"),
         ("dry_run" = Option<bool>, Query, description = "Read and list it, without any effect"),
         ("supersedes" = Option<Uuid>, Query, description = "The report of the same provider and kind that it is sent in place of"),
+        ("reason" = Option<ReasonText>, Query, description = "The reason, for the record"),
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream",
         description = "The file; `Content-Encoding: gzip` is accepted"),
@@ -66,19 +69,29 @@ pub async fn upload(
     body: Body,
 ) -> Result<Response, ApiError> {
     let asked = Asked::read(&params)?;
-    if state.outside.providers.get(&asked.provider).is_none() {
-        return Err(ApiError::field("/provider", "must be a configured provider"));
-    }
-    if asked.kind == row::Kind::Bank {
-        // Stored and unmatched it would look as if the money had been compared.
-        return Err(ApiError::field("/kind", "must be register or charges: bank statements are not matched yet"));
-    }
+    asked.check(&state).await?;
     let is_gzip = is_gzip(&headers)?;
-    if let Some(report) = asked.supersedes {
-        may_be_superseded(&state, report, &asked).await?;
+    let (request, received) = receive_as(&state, asked, is_gzip, body.into_data_stream()).await?;
+    let (id, is_new) = upload_report::run(&state.acts, &operator, request, received).await?;
+    let mut response = answer(&state, id, if is_new { StatusCode::ACCEPTED } else { StatusCode::OK }).await?;
+    if !is_new {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
+    Ok(response)
+}
+
+/// Receives the file of an upload that was checked, and sees what it is.
+///
+/// # Errors
+/// Those of the route, about the file.
+pub async fn receive_as<E: Error + 'static>(
+    state: &AppState,
+    asked: Asked,
+    is_gzip: bool,
+    file: impl Stream<Item = Result<Bytes, E>> + Unpin,
+) -> Result<(UploadRequest, Arc<Received>), ApiError> {
     let bounds = Bounds { is_gzip, max_bytes: state.settings.reconciliation.report_max_bytes };
-    let received = received(body, bounds).await?;
+    let received = received(file, bounds).await?;
     let profiles = Profiles::of(&state.settings.reconciliation.report_profiles).unwrap_or_default();
     let expected = Expected {
         kind: Some(asked.kind),
@@ -96,13 +109,9 @@ pub async fn upload(
         file_name: asked.file_name,
         dry_run: asked.dry_run,
         supersedes: asked.supersedes,
+        reason: asked.reason,
     };
-    let (id, is_new) = upload_report::run(&state.acts, &operator, request, Arc::new(received)).await?;
-    let mut response = answer(&state, id, if is_new { StatusCode::ACCEPTED } else { StatusCode::OK }).await?;
-    if !is_new {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok((request, Arc::new(received)))
 }
 
 /// A report that another one is sent in place of: of the same provider and kind, and not without effect.
@@ -119,19 +128,23 @@ async fn may_be_superseded(state: &AppState, report: Uuid, by: &Asked) -> Result
     Ok(())
 }
 
-/// The query of an upload.
-struct Asked {
+/// What is asked for with a file.
+#[derive(Debug)]
+pub struct Asked {
     provider: String,
     kind: row::Kind,
     format: Option<String>,
     file_name: Option<String>,
     dry_run: bool,
     supersedes: Option<Uuid>,
+    reason: String,
 }
 
 impl Asked {
-    fn read(params: &Params) -> Result<Self, ApiError> {
-        params.only(&["provider", "kind", "format", "file_name", "dry_run", "supersedes"])?;
+    /// # Errors
+    /// Those of the route, about its parameters.
+    pub fn read(params: &Params) -> Result<Self, ApiError> {
+        params.only(&["provider", "kind", "format", "file_name", "dry_run", "supersedes", "reason"])?;
         let required = |pointer: &str| ApiError::field(pointer, "is required");
         let format = params.read("format", forms::name)?;
         if format.as_deref() == Some(PULL) {
@@ -144,7 +157,26 @@ impl Asked {
             file_name: params.read("file_name", forms::name)?,
             dry_run: params.read("dry_run", boolean)?.unwrap_or_default(),
             supersedes: params.read("supersedes", |text| uuid(text).ok_or("must be an id".to_owned()))?,
+            reason: params.read("reason", reason)?.unwrap_or_default(),
         })
+    }
+
+    /// Refuses what this service does not take, before the file is read.
+    ///
+    /// # Errors
+    /// 422.
+    pub async fn check(&self, state: &AppState) -> Result<(), ApiError> {
+        if state.outside.providers.get(&self.provider).is_none() {
+            return Err(ApiError::field("/provider", "must be a configured provider"));
+        }
+        if self.kind == row::Kind::Bank {
+            // Stored and unmatched it would look as if the money had been compared.
+            return Err(ApiError::field("/kind", "must be register or charges: bank statements are not matched yet"));
+        }
+        match self.supersedes {
+            Some(report) => may_be_superseded(state, report, self).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -161,11 +193,14 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
     }
 }
 
-/// Sends the body to a thread that writes it to a temporary file.
-async fn received(body: Body, bounds: Bounds) -> Result<Received, ApiError> {
+/// Sends the file to a thread that writes it to a temporary one.
+async fn received<E: Error + 'static>(
+    file: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    bounds: Bounds,
+) -> Result<Received, ApiError> {
     let (parts, queue) = mpsc::channel(WAITING);
     let writing = tokio::task::spawn_blocking(move || receive(queue, bounds));
-    let sent = send(body, parts).await;
+    let sent = send(file, parts).await;
     let received = writing.await.map_err(|_| ApiError::internal("receiving a report panicked"))?;
     sent?;
     received.map_err(|error| match error {
@@ -177,10 +212,12 @@ async fn received(body: Body, bounds: Bounds) -> Result<Received, ApiError> {
 }
 
 /// Ends early, without an error, when the writer has refused what it was sent.
-async fn send(body: Body, parts: mpsc::Sender<Vec<u8>>) -> Result<(), ApiError> {
-    let mut stream = body.into_data_stream();
+async fn send<E: Error + 'static>(
+    mut file: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    parts: mpsc::Sender<Vec<u8>>,
+) -> Result<(), ApiError> {
     loop {
-        let next = timeout(SILENCE, stream.next()).await.map_err(|_| ApiError::new(Kind::RequestTimeout))?;
+        let next = timeout(SILENCE, file.next()).await.map_err(|_| ApiError::new(Kind::RequestTimeout))?;
         let part = match next {
             Some(Ok(part)) if part.is_empty() => continue,
             Some(Ok(part)) => part.to_vec(),
@@ -191,10 +228,15 @@ async fn send(body: Body, parts: mpsc::Sender<Vec<u8>>) -> Result<(), ApiError> 
         let is_end = part.is_empty();
         if parts.send(part).await.is_err() || is_end {
             // A sender that is still busy would see its connection cut instead of the refusal.
-            let _ = timeout(DRAIN, async { while let Some(Ok(_)) = stream.next().await {} }).await;
+            drain(file).await;
             return Ok(());
         }
     }
+}
+
+/// Reads the rest of a file that is refused, for a bounded time, and throws it away.
+pub async fn drain<E>(mut file: impl Stream<Item = Result<Bytes, E>> + Unpin) {
+    let _ = timeout(DRAIN, async { while let Some(Ok(_)) = file.next().await {} }).await;
 }
 
 /// What the file has instead of what it should have.

@@ -25,8 +25,12 @@ use std::io;
 use serde::Serialize;
 
 use self::contents::Contents;
+pub(super) use self::trail::history;
 use super::Finding;
 use super::lines::{self, FORM, ReportFacts};
+use super::opening;
+use super::opening::verify::OpeningSummary;
+use crate::domain::chain::HistoryKey;
 use crate::domain::signature::PublicKey;
 
 /// What a verification came to.
@@ -59,7 +63,7 @@ impl Findings<'_> {
         (self.each)(finding);
     }
 
-    fn of(&mut self, file: &str, what: impl Into<String>) {
+    pub(super) fn of(&mut self, file: &str, what: impl Into<String>) {
         self.add(&Finding::of(file, what));
     }
 
@@ -80,6 +84,20 @@ pub fn verify(file: File, key: Option<&PublicKey>, each: &mut dyn FnMut(&Finding
     }
     summary.findings = findings.count;
     Ok(summary)
+}
+
+/// Verifies the evidence of an opening with a key, or with the enclosed one; with the history's key also its chain.
+#[must_use]
+pub fn verify_opening(
+    bytes: &[u8],
+    key: Option<&PublicKey>,
+    chain: Option<&HistoryKey>,
+    each: &mut dyn FnMut(&Finding),
+) -> OpeningSummary {
+    let mut findings = Findings { each, count: 0 };
+    let mut summary = opening::verify::check(bytes, key, chain, &mut findings);
+    summary.findings = findings.count;
+    summary
 }
 
 fn check(contents: &Contents, summary: &mut Summary, findings: &mut Findings<'_>) -> io::Result<()> {

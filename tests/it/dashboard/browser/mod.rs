@@ -4,6 +4,7 @@ mod accessible;
 mod driver;
 mod live;
 pub mod pages;
+mod reports;
 
 use self::driver::{Browser, browser};
 use self::pages::{PAGES, Story};
@@ -11,7 +12,7 @@ use super::{OPERATOR, recorded_acts};
 use crate::support::{TOKEN, TestApp};
 
 /// Signs in at the page that is shown.
-async fn sign_in(browser: &Browser, token: &str) {
+pub async fn sign_in(browser: &Browser, token: &str) {
     browser.write("#token", token).await;
     browser.click("main button").await;
 }

@@ -4,6 +4,7 @@ mod answer;
 mod check_iban;
 mod comparison;
 mod erase;
+mod evidence;
 mod poll;
 mod read;
 mod rehearsal;
@@ -27,6 +28,7 @@ const SECTION: &str = "/openings";
 pub fn router() -> Router<Arc<Dashboard>> {
     Router::new()
         .route("/openings/{id}", get(show::show))
+        .route("/openings/{id}/evidence.json", get(evidence::evidence))
         .route("/openings/{id}/poll", get(show::back).post(poll::poll))
         .route("/openings/{id}/resolve", get(resolve::form).post(resolve::resolve))
         .route("/openings/{id}/erase", get(erase::form).post(erase::erase))

@@ -1,0 +1,80 @@
+//! The lines as CSV, with the list's filters.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::acts::export;
+use crate::db::Page;
+use crate::db::fee_ledger::{self, Line};
+use crate::domain::fee::shown;
+use crate::http::dashboard::export::{Csv, MAX_ROWS, OwnSite};
+use crate::http::dashboard::parts::Privacy;
+use crate::http::dashboard::query::Query;
+use crate::http::dashboard::{Dashboard, Visit};
+use crate::http::internal::fee_ledger::filter;
+use crate::http::internal::page::Params;
+use crate::http::problem::ApiError;
+
+const COLUMNS: [&str; 14] = [
+    "id",
+    "at",
+    "cause",
+    "debit",
+    "credit",
+    "amount",
+    "currency",
+    "provider",
+    "opening_id",
+    "code",
+    "report_id",
+    "line",
+    "settles",
+    "reverses",
+];
+
+pub async fn csv(
+    _: OwnSite,
+    State(dashboard): State<Arc<Dashboard>>,
+    visit: Visit,
+    params: Params,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let (opening, account) = filter(&params.given())?;
+    let query = json!({"query": Query::of(query.as_deref()).as_str()});
+    export::run(&dashboard.acts, &visit.principal, "fee_ledger", query).await?;
+    let page = Page { limit: i64::try_from(MAX_ROWS).unwrap_or_default(), after: None };
+    let work = async move |connection: &mut PgConnection| fee_ledger::list(connection, opening, account, page).await;
+    let privacy = Privacy::new(dashboard.layout(Some(&visit)).is_operator(), None);
+    let mut csv = Csv::new(&COLUMNS);
+    for line in dashboard.read(work).await? {
+        csv.row(&cells(&line, &privacy));
+    }
+    Ok(csv.answer("ledger.csv"))
+}
+
+fn cells(line: &Line, privacy: &Privacy) -> [String; 14] {
+    let id = |it: Option<Uuid>| it.map(|it| it.to_string()).unwrap_or_default();
+    // Ids of ours stand in most causes; a provider's own in the others.
+    let cause = if line.opening_id.is_some() { line.cause.clone() } else { privacy.text(&line.cause) };
+    [
+        line.id.to_string(),
+        line.at.to_rfc3339(),
+        cause,
+        line.debit.clone(),
+        line.credit.clone(),
+        shown(line.amount, &line.currency),
+        line.currency.clone(),
+        line.provider.clone(),
+        id(line.opening_id),
+        privacy.text(line.code.as_deref().unwrap_or_default()),
+        id(line.report_id),
+        line.line.map(|it| it.to_string()).unwrap_or_default(),
+        id(line.settles),
+        id(line.reverses),
+    ]
+}
