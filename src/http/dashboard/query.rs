@@ -81,10 +81,9 @@ impl Query {
     }
 }
 
-/// A query without one of its parameters.
+/// A query without one of its parameters, and without its question mark.
 fn without(query: &str, name: &str) -> String {
-    let others = query.split('&').filter(|it| !it.is_empty() && it.split('=').next() != Some(name));
-    others.collect::<Vec<_>>().join("&")
+    super::parts::without(query, name).trim_start_matches('?').to_owned()
 }
 
 #[cfg(test)]

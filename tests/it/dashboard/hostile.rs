@@ -135,8 +135,8 @@ fn flaws(page: &str) -> Vec<String> {
             flaws.push(mark.to_owned());
         }
     }
-    if page.matches("<script").count() != 1 || page.matches("</title>").count() != 1 {
-        flaws.push("a script or a title that is not ours".to_owned());
+    if page.matches("<script").count() != 1 {
+        flaws.push("a script that is not ours".to_owned());
     }
     for tag in page.split('<').skip(1).filter_map(|it| it.split('>').next()) {
         if tag.contains(" onfocus=") || tag.contains(" onload=") || tag.contains(" onerror=") {

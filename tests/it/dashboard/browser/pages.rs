@@ -1,5 +1,8 @@
 //! Every page of the dashboard, in one table: each is looked at in every theme and width, and in every mode.
 
+use account_opening::provider::signature::WebhookSecret;
+
+use super::reports::{Found, found};
 use crate::support::TestApp;
 
 /// The pages: a name, and the path with the ids of [`Story`]. A new page is a line here.
@@ -12,6 +15,17 @@ pub const PAGES: &[(&str, &str)] = &[
     ("reveal", "/openings/{waiting}/reveal"),
     ("erase", "/openings/{differs}/erase"),
     ("search", "/search"),
+    ("tickets", "/tickets"),
+    ("cases", "/cases"),
+    ("case", "/cases/{case}"),
+    ("resolve-case", "/cases/{case}/resolve"),
+    ("dead-letters", "/dead-letters"),
+    ("dead-letter", "/dead-letters/{letter}"),
+    ("redrive", "/dead-letters/{letter}/redrive"),
+    ("refused", "/refused"),
+    ("refused-webhook", "/refused/{refused}"),
+    ("reverify", "/refused/{refused}/reverify"),
+    ("unmatched", "/unmatched"),
     ("providers", "/providers"),
     ("force-breaker", "/providers/nexusbank/breakers/submit"),
     ("backfill", "/providers/nexusbank/backfill"),
@@ -19,21 +33,50 @@ pub const PAGES: &[(&str, &str)] = &[
     ("set-flag", "/flags/set?market=BE&enabled=false"),
     ("acts", "/acts"),
     ("help", "/help"),
+    ("reports", "/reports"),
+    ("report", "/reports/{report}"),
+    ("held", "/reports/{held}"),
+    ("release", "/reports/{held}/release"),
+    ("upload", "/reports/upload"),
+    ("pull", "/reports/pull"),
+    ("mismatches", "/mismatches"),
+    ("mismatch", "/mismatches/{mismatch}"),
+    ("ledger", "/ledger"),
     ("account", "/account"),
     ("not-found", "/nothing"),
 ];
 
 /// Pages of acts, which exist only where something can be done.
-pub const ACTS: &[&str] = &["resolve", "reveal", "erase", "force-breaker", "backfill", "set-flag"];
+pub const ACTS: &[&str] = &[
+    "resolve",
+    "reveal",
+    "erase",
+    "resolve-case",
+    "redrive",
+    "reverify",
+    "force-breaker",
+    "backfill",
+    "set-flag",
+    "release",
+    "upload",
+    "pull",
+];
 
 /// What the pages are about.
 pub struct Story {
     waiting: String,
     differs: String,
+    case: String,
+    letter: String,
+    refused: String,
+    report: String,
+    held: String,
+    mismatch: String,
 }
 
 impl Story {
-    /// An opening that waits, and one about which the bank gave two answers.
+    /// An opening that waits, one about which the bank gave two answers, webhooks that were refused, unreadable and about nothing, and
+    /// what reconciliation found.
     pub async fn tell(app: &TestApp) -> Self {
         let (waiting, reference) = app.open().waiting().await;
         app.webhook().status(&reference, "IN_PROGRESS").acknowledged().await;
@@ -43,11 +86,30 @@ impl Story {
             app.webhook().completed(&reference, iban).acknowledged().await;
             app.settle().await;
         }
-        Self { waiting, differs }
+        let unknown = WebhookSecret::parse("whsec_c29tZWJvZHktZWxzZXMtc2VjcmV0LWtleQ==").unwrap();
+        app.webhook().completed("aor_1", "BE68539007547034").signed_with(&unknown).answered().await;
+        app.webhook().body("{\"type\": 1}").acknowledged().await;
+        app.webhook().status("aor_that_is_unknown", "IN_PROGRESS").acknowledged().await;
+        app.settle().await;
+        let (case, letter) = (first(app, "/v1/cases").await, first(app, "/v1/dead-letters").await);
+        let refused = first(app, "/v1/rejected-requests").await;
+        let Found { report, held, mismatch } = found(app).await;
+        Self { waiting, differs, case, letter, refused, report, held, mismatch }
     }
 
     /// The path of a page.
     pub fn path(&self, path: &str) -> String {
-        path.replace("{waiting}", &self.waiting).replace("{differs}", &self.differs)
+        path.replace("{waiting}", &self.waiting)
+            .replace("{differs}", &self.differs)
+            .replace("{case}", &self.case)
+            .replace("{letter}", &self.letter)
+            .replace("{refused}", &self.refused)
+            .replace("{report}", &self.report)
+            .replace("{held}", &self.held)
+            .replace("{mismatch}", &self.mismatch)
     }
+}
+
+async fn first(app: &TestApp, list: &str) -> String {
+    app.items(list).await[0]["id"].as_str().unwrap().to_owned()
 }

@@ -9,8 +9,15 @@ use crate::support::process::Folder;
 
 const IBAN: &str = "BE68539007547034";
 
-/// A register that differs in one IBAN, one that is held, and charges whose settlement does not add up. Returns their pages.
-pub async fn to_look_at(app: &TestApp) -> Vec<(&'static str, String)> {
+/// What reconciliation found, by id.
+pub struct Found {
+    pub report: String,
+    pub held: String,
+    pub mismatch: String,
+}
+
+/// A register that differs in one IBAN, one that is held, and charges whose settlement does not add up.
+pub async fn found(app: &TestApp) -> Found {
     let (id, reference) = app.open().waiting().await;
     app.webhook().completed(&reference, IBAN).acknowledged().await;
     app.settle().await;
@@ -25,19 +32,8 @@ pub async fn to_look_at(app: &TestApp) -> Vec<(&'static str, String)> {
     upload(app, "provider=nexusbank&kind=charges", charges(&reference)).await;
     app.settle().await;
     let mismatch = app.items("/v1/mismatches?class=IBAN_MISMATCH").await[0]["id"].as_str().unwrap().to_owned();
-    let report = |it: &serde_json::Value| format!("/reports/{}", it["id"].as_str().unwrap());
-    vec![
-        ("reports", "/reports".to_owned()),
-        ("report", report(&differs)),
-        ("held", report(&held)),
-        ("release", format!("{}/release", report(&held))),
-        ("upload", "/reports/upload".to_owned()),
-        ("pull", "/reports/pull".to_owned()),
-        ("mismatches", "/mismatches".to_owned()),
-        ("mismatch", format!("/mismatches/{mismatch}")),
-        ("ledger", "/ledger".to_owned()),
-        ("evidence", format!("/openings/{id}")),
-    ]
+    let id = |it: &serde_json::Value| it["id"].as_str().unwrap().to_owned();
+    Found { report: id(&differs), held: id(&held), mismatch }
 }
 
 fn charges(reference: &str) -> String {
@@ -96,8 +92,8 @@ async fn a_file_is_rehearsed_uploaded_and_discarded_with_a_browser() {
 async fn a_mismatch_leads_from_its_report_to_its_case_with_a_browser() {
     let Some(browser) = browser().await else { return };
     let app = TestApp::with().prices().start().await;
-    let pages = to_look_at(&app).await;
-    open(&browser, &app, &pages[1].1).await;
+    let found = found(&app).await;
+    open(&browser, &app, &format!("/reports/{}", found.report)).await;
     sign_in(&browser, OPERATOR).await;
     browser.click("#mismatches a[href*=IBAN_MISMATCH]").await;
     browser.click("#mismatches tbody a").await;
@@ -106,7 +102,7 @@ async fn a_mismatch_leads_from_its_report_to_its_case_with_a_browser() {
     browser.click(r#"[data-act="resolve_case"]"#).await;
     browser.write("#reason", "ours holds").await;
     browser.click(r#"form[data-act="resolve_case"] button"#).await;
-    open(&browser, &app, &pages[7].1).await;
+    open(&browser, &app, &format!("/mismatches/{}", found.mismatch)).await;
     assert_eq!(browser.text(r#"h1 [data-state="resolved"]"#).await.trim(), "resolved");
     open(&browser, &app, "/ledger").await;
     assert!(browser.text(r#"[data-settlement] [data-node="lines"][data-differs]"#).await.contains("off by"));
