@@ -41,6 +41,7 @@ async fn a_message_shows_its_bytes_who_signed_it_what_was_read_and_what_it_chang
         assert!(page.contains(text), "{text}: {page}");
     }
     assert!(!page.contains("<script>alert") && !page.contains("whsec_"));
+    assert!(page.contains(&format!("<dt>Tracking id in it</dt><dd><bdi>{reference}</bdi>")), "as it is written");
     let secrets = app.get("/v1/webhook-secrets").await;
     let fingerprint = secrets["items"][0]["fingerprint"].as_str().unwrap();
     assert!(page.contains(fingerprint), "{secrets}");

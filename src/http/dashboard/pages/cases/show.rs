@@ -103,7 +103,7 @@ impl CasePage {
 }
 
 fn acts(layout: &Layout, case: &cases::Row) -> Vec<ActLink> {
-    let refused = case.resolved_at.map(|_| "The case is resolved".to_owned());
+    let refused = case.resolved_at.map(|_| "The case is resolved.".to_owned());
     let href = layout.url(&format!("{}/resolve", page_of(case.id)));
     let resolve = ActLink { act: "resolve_case", label: "Resolve the case".to_owned(), href, refused };
     if layout.may_act() { vec![resolve] } else { Vec::new() }

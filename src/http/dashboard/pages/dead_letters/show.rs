@@ -115,9 +115,9 @@ fn attempt(entry: &Value, privacy: &Privacy) -> Attempt {
 }
 
 fn acts(layout: &Layout, whole: &Whole, redrive: Acted) -> Vec<ActLink> {
-    let is_over = (whole.status != "dead").then(|| "It is no longer a dead letter".to_owned());
+    let is_over = (whole.status != "dead").then(|| "It is no longer a dead letter.".to_owned());
     let obsolete = match redrive {
-        Acted::WrongState(why) => Some(capital(why)),
+        Acted::WrongState(why) => Some(sentence(why)),
         _ => None,
     };
     let path = page_of(whole.letter.id);
@@ -130,7 +130,8 @@ fn acts(layout: &Layout, whole: &Whole, redrive: Acted) -> Vec<ActLink> {
     vec![link(Act::Redrive, "Redrive it", is_over.clone().or(obsolete)), link(Act::Discard, "Discard it", is_over)]
 }
 
-fn capital(text: &str) -> String {
+/// A refusal of an act as a sentence.
+fn sentence(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    chars.next().map(|first| first.to_uppercase().chain(chars).chain(['.']).collect()).unwrap_or_default()
 }

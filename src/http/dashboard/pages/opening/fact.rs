@@ -78,12 +78,12 @@ pub async fn show(
 impl FactPage {
     fn new(layout: Layout, providers: &Providers, opening: OpeningId, whole: &Whole, changes: &[Change]) -> Self {
         let (row, privacy) = (&whole.row, layout.privacy(None));
-        let or_none = |value: Option<&str>| value.map_or_else(|| "none".to_owned(), words);
+        let or_none = |value: Option<&str>| value.unwrap_or("none").to_owned();
         Self {
             back: layout.url(&page_of(opening)),
             id: row.id,
             source: words(&row.source),
-            outcome: or_none(whole.outcome.as_deref()),
+            outcome: words(&or_none(whole.outcome.as_deref())),
             pairs: vec![
                 ("Provider", row.provider.clone()),
                 ("Event id", whole.event_id.clone()),

@@ -82,8 +82,8 @@ impl RefusedWebhookPage {
 
 fn acts(layout: &Layout, whole: &Whole) -> Vec<ActLink> {
     let refused = match whole {
-        Whole { row, .. } if row.verified_at.is_some() => Some("It was verified already"),
-        Whole { body: None, .. } => Some("Its body was not kept"),
+        Whole { row, .. } if row.verified_at.is_some() => Some("It was verified already."),
+        Whole { body: None, .. } => Some("Its body was not kept."),
         _ => None,
     };
     let link = ActLink {
