@@ -48,7 +48,7 @@ pub(super) struct Arguments {
     #[arg(long, env, default_value_t = 1)]
     seed: u64,
     /// The bank that opens the accounts; the bank's files are reconciled only for nexusbank
-    #[arg(long, env = "DEMO_PROVIDER", default_value = "nexusbank", value_parser = bank::NAMES)]
+    #[arg(long, default_value = "nexusbank", value_parser = bank::NAMES)]
     provider: String,
     /// Exit when every opening is decided or escalated, instead of staying up
     #[arg(long, env, value_parser = crate::cli::switch)]

@@ -218,7 +218,7 @@ pub async fn the_sandbox_speaks_the_banks_language(it: &Described) {
     let app = it.app().start().await;
     let (id, tracking_id) = app.open().market(it.market).waiting().await;
     let path = "/company/account-opening/set-status-sandbox";
-    for (name, status) in [(&tracking_id, "IN_PROGRESS"), (&id, "SUCCEEDED")] {
+    for (name, status) in [(&tracking_id, "IN_PROGRESS"), (&id, "COMPLETED")] {
         let (answer, body) = app.post(path, &json!({"account_opening_request_id": name, "status": status})).await;
         assert_eq!(answer, 202, "{body}");
         app.settle().await;

@@ -36,7 +36,7 @@ impl Part {
     pub fn bytes(&self) -> Option<Vec<u8>> {
         match (&self.text, &self.hex) {
             (Some(text), None) => Some(text.clone().into_bytes()),
-            (None, Some(digits)) => hex::decode(digits).ok(),
+            (None, Some(digits)) => unhex(digits),
             _ => None,
         }
     }
@@ -102,4 +102,9 @@ pub fn tail(manifest: &str, signature: &str, public_key: &str) -> String {
 #[must_use]
 pub fn manifest(digests: &[Digest]) -> String {
     bag::manifest(digests)
+}
+
+/// Bytes from hexadecimal in its one form, in lower case.
+pub fn unhex(digits: &str) -> Option<Vec<u8>> {
+    hex::decode(digits).ok().filter(|it| hex::encode(it) == digits)
 }

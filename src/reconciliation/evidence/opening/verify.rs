@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::document::Document;
+use super::document::{Document, unhex};
 use super::{ABOUT, About, FORM, OPENING};
 use crate::clock::Time;
 use crate::domain::chain::{Hash, HistoryKey, Row};
@@ -132,7 +132,7 @@ fn signature(
     if enclosed.as_ref().is_some_and(|it| it != key) {
         findings.of("public_key", "is not the given key");
     }
-    let signature = hex::decode(&document.signature).unwrap_or_default();
+    let signature = unhex(&document.signature).unwrap_or_default();
     if !key.verifies(document.manifest.as_bytes(), &signature) {
         findings.of("signature", "is not of this key and this manifest");
     }
@@ -179,13 +179,13 @@ fn steps(document: &Document, opening: &[u8], findings: &mut Findings<'_>) {
 /// How many hashes were computed again. None: the history cannot be read.
 fn chained(document: &Document, opening: &[u8], key: &HistoryKey, findings: &mut Findings<'_>) -> Option<u64> {
     let chained: Chained = serde_json::from_slice(opening).ok()?;
-    let hashes: Vec<Vec<u8>> = chained.history.iter().map(|it| hex::decode(&it.hash).unwrap_or_default()).collect();
+    let hashes: Vec<Vec<u8>> = chained.history.iter().map(|it| unhex(&it.hash).unwrap_or_default()).collect();
     if document.masked {
         return Some(apart(&chained, &hashes, key, findings));
     }
     let links: Vec<Link<'_>> =
         chained.history.iter().zip(&hashes).map(|(it, hash)| Link { row: row(chained.id, it), hash }).collect();
-    let head = hex::decode(&chained.head_hash).unwrap_or_default();
+    let head = unhex(&chained.head_hash).unwrap_or_default();
     let anchor = Anchor { state: &chained.state, version: chained.version, head: &head };
     for found in verify_chain(key, chained.id, Some(&anchor), &links) {
         findings.of(OPENING, format!("its history is not what HISTORY_KEY chained: {found}"));

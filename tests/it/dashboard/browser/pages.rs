@@ -82,7 +82,7 @@ impl Story {
         app.webhook().status(&reference, "IN_PROGRESS").acknowledged().await;
         app.settle().await;
         let (differs, reference) = app.open().market("NL").waiting().await;
-        for iban in ["BE68539007547034", "BE71096123456769"] {
+        for iban in ["BE78731000011186", "BE21731000022203"] {
             app.webhook().completed(&reference, iban).acknowledged().await;
             app.settle().await;
         }

@@ -73,8 +73,17 @@ impl Diagram {
 }
 
 fn place(state: StateName) -> Place {
-    let row = i32::from(state.is_terminal() && state.status() != Status::Succeeded);
-    Place { column: column(state), row }
+    if !is_bad_end(state) {
+        return Place { column: column(state), row: 0 };
+    }
+    // Bad ends of the same column stand beside each other.
+    let before = StateName::ALL.iter().take_while(|it| **it != state);
+    let beside = before.filter(|it| is_bad_end(**it) && column(**it) == column(state)).map(|_| 1).sum::<i32>();
+    Place { column: column(state) + beside, row: 1 }
+}
+
+fn is_bad_end(state: StateName) -> bool {
+    state.is_terminal() && state.status() != Status::Succeeded
 }
 
 /// The length of the longest way to a state.

@@ -147,7 +147,7 @@ fn confirmation(dashboard: &Dashboard, visit: &Visit) -> Confirmation {
             Input::new("kind", "Kind", Control::Choice(&["register", "charges", "bank"])),
             Input::new("format", "Format", Control::Line)
                 .optional()
-                .help("nexusbank, camt or a profile, where the file does not show it."),
+                .help("A format or a profile, where the file does not show it."),
             Input::new("supersedes", "Sent in place of", Control::Line)
                 .optional()
                 .help("The id of an earlier report of this provider and kind."),
