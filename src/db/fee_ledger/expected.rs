@@ -23,6 +23,9 @@ pub struct Accrual {
 
 /// The expected fees of these openings and codes.
 pub async fn accruals(connection: &mut PgConnection, fees: &[(Uuid, String)]) -> sqlx::Result<Vec<Accrual>> {
+    if fees.is_empty() {
+        return Ok(Vec::new());
+    }
     let causes: Vec<String> = fees.iter().map(|(opening, code)| format!("accrual:{opening}:{code}")).collect();
     sqlx::query_as!(
         Accrual,
