@@ -127,7 +127,7 @@ fn flaws(page: &str) -> Vec<String> {
         "<textarea><",
         "<style>",
         "<!--",
-        "javascript:alert(1)\"",
+        "href=\"javascript:",
         "href=\"https://evil",
         "onerror=alert(1)>",
     ] {
