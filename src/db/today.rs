@@ -19,18 +19,24 @@ pub struct Counted {
 
 /// The counts of one table each. Refused webhooks count that came after the id `refused_after` and were not verified since.
 ///
-/// Plan: the escalated openings are those of `opening_counts`; the oldest of them is looked for among the newest
-/// [`MAX_COUNTED`] that ever escalated, since no index covers the state.
+/// Plan: the escalated openings are those of `opening_counts`. The oldest of them is found by the open tickets, of which each has
+/// one; without tickets it is looked for among the newest [`MAX_COUNTED`] that ever escalated, since no index covers the state.
 pub async fn counts(connection: &mut PgConnection, refused_after: Uuid) -> sqlx::Result<Vec<Counted>> {
     sqlx::query_as!(
         Counted,
         r#"-- today::counts
         select 'escalated' as "name!", greatest(n, 0) as "count!",
-               case when n > 0 then (
-                   select min(escalated_at)
-                     from (select escalated_at, state from account_openings
-                            where escalated_at is not null order by id desc limit (select $2::bigint)) as ever
-                    where state = 'escalated') end as oldest
+               case when n > 0 then coalesce(
+                   (select min(o.escalated_at)
+                      from (select opening_id from tickets
+                             where status = 'open' and kind = 'AccountOpeningWebhookNotReceived'
+                             order by id limit (select $2::bigint)) as t
+                     cross join lateral (select escalated_at from account_openings
+                                          where id = t.opening_id and state = 'escalated' limit 1) as o),
+                   (select min(escalated_at)
+                      from (select escalated_at, state from account_openings
+                             where escalated_at is not null order by id desc limit (select $2)) as ever
+                     where state = 'escalated')) end as oldest
           from (select coalesce(sum(count), 0)::bigint as n
                   from (select count from opening_counts where state = 'escalated'
                          union all

@@ -48,7 +48,7 @@ pub fn counted(count: i64) -> String {
     if shown < 1_000 {
         return format!("{shown}{more}");
     }
-    format!("{}\u{a0}{:03}{more}", shown / 1_000, shown % 1_000)
+    format!("{} {:03}{more}", shown / 1_000, shown % 1_000)
 }
 
 /// A count that may be one of more than were looked at.
@@ -89,10 +89,10 @@ mod tests {
 
     #[test]
     fn a_count_says_when_there_are_more() {
-        for (count, text) in [(0, "0"), (999, "999"), (1_020, "1\u{a0}020"), (10_000, "10\u{a0}000")] {
+        for (count, text) in [(0, "0"), (999, "999"), (1_020, "1 020"), (10_000, "10 000")] {
             assert_eq!(counted(count), text);
         }
-        assert_eq!((counted(10_001), at_least(10_001, true)), ("10\u{a0}000+".to_owned(), "10\u{a0}000+".to_owned()));
+        assert_eq!((counted(10_001), at_least(10_001, true)), ("10 000+".to_owned(), "10 000+".to_owned()));
         assert_eq!((at_least(7, true), at_least(7, false)), ("7+".to_owned(), "7".to_owned()));
     }
 }
