@@ -95,12 +95,11 @@ fn pending(now: Time) -> Fact {
 }
 
 /// Poll results that are not final: no answer, no news, an unknown status word, an unusable account.
-const NO_END: [fn(Time) -> Fact; 7] = [
+const NO_END: [fn(Time) -> Fact; 6] = [
     unanswered,
     pending,
     |now| polled(now, report(Verdict::Started)),
     |now| polled(now, report(Verdict::Unknown)),
-    |now| polled(now, report(Verdict::Completed)),
     |now| polled(now, completed(BAD_IBAN, BIC)),
     |now| polled(now, Report { reference: Some(reference(OTHER_REFERENCE)), ..report(Verdict::Completed) }),
 ];
@@ -114,6 +113,19 @@ fn p14_polls_come_every_half_hour_and_people_are_told_once_at_twelve_hours() {
         poller.run(48 * 60, poll, |_| {});
         poller.assert_escalated_once_at_twelve_hours();
     }
+}
+
+/// Rule 3: an account that the provider owes is asked for again after a wait that doubles, up to a quarter of an hour, and its
+/// opening escalates like any other.
+#[test]
+fn p14_a_completion_without_its_account_is_looked_up_with_backoff_until_the_deadline() {
+    let mut poller = Poller::new(StateName::AwaitingProvider);
+    poller.run(719, |now| polled(now, report(Verdict::Completed)), |_| {});
+    assert_eq!(poller.polls[..8], [30, 31, 32, 34, 38, 46, 61, 76]);
+    poller.run(48 * 60, |now| polled(now, report(Verdict::Completed)), |_| {});
+    assert_eq!(poller.polls.last(), Some(&720), "the last poll is at the deadline");
+    assert_eq!(poller.tickets, [(720, TicketKind::WebhookNotReceived)]);
+    assert_eq!((poller.opening.state_name(), poller.escalations), (StateName::Escalated, 1));
 }
 
 #[test]
