@@ -9,10 +9,9 @@ use crate::support::TestApp;
 async fn app(bank: Bank) -> TestApp {
     let name = bank.name();
     let builder = TestApp::with().bank(bank, &format!("*={name}"));
-    if bank != Bank::Airwallex {
-        return builder.start().await;
-    }
-    builder.settings(|it| it.airwallex.limits.concurrency = Some("100".to_owned())).start().await
+    let wide = |it: &mut account_opening::config::RawSettings| it.airwallex.limits.concurrency = Some("100".to_owned());
+    let builder = if bank == Bank::Airwallex { builder.settings(wide) } else { builder };
+    builder.start().await
 }
 
 const BANKS: [(Bank, &str); 2] = [(Bank::Solaris, "DE"), (Bank::Airwallex, "GB")];
