@@ -37,14 +37,16 @@ create table charge_lines (
     is_stale      boolean     not null default false,
     -- Its fee had too many lines to be judged together.
     is_crowded    boolean     not null default false,
-    primary key (provider, line_id)
+    primary key (line_id, provider)
 );
 
-create index charge_lines_of_fee on charge_lines (provider, subject, code);
-create index charge_lines_of_settlement on charge_lines (provider, settlement_id) where settlement_id is not null;
+-- The provider stands last: with it first, the planner takes any of these indexes for a line's id while the table is small, and
+-- keeps that plan when it has grown.
+create index charge_lines_of_fee on charge_lines (subject, code, provider);
+create index charge_lines_of_settlement on charge_lines (settlement_id, provider) where settlement_id is not null;
 -- A settlement among its lines, which may be all lines of a month.
-create index charge_lines_settlements on charge_lines (provider, settlement_id) where line_type = 'settlement';
-create index charge_lines_of_group on charge_lines (provider, code, currency) where line_type = 'group';
+create index charge_lines_settlements on charge_lines (settlement_id, provider) where line_type = 'settlement';
+create index charge_lines_of_group on charge_lines (code, currency, provider) where line_type = 'group';
 create index charge_lines_stale on charge_lines (provider, line_id) where is_stale;
 
 -- Charges that wait for the step that owes them: the step makes them due.
