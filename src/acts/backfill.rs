@@ -2,7 +2,7 @@
 //!
 //! It is a row first, and a worker pulls: neither a crash nor an outage of the provider loses it.
 
-use chrono::{DurationRound, TimeDelta};
+use chrono::SubsecRound as _;
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -89,8 +89,7 @@ fn from(since: Time, now: Time) -> Result<Time, ActError> {
     if since > now {
         return Err(ActError::WrongState("since is in the future"));
     }
-    let since = since.max(Time::UNIX_EPOCH);
-    since.duration_trunc(TimeDelta::microseconds(1)).map_err(|error| ActError::Internal(error.to_string()))
+    Ok(since.max(Time::UNIX_EPOCH).trunc_subsecs(6))
 }
 
 #[cfg(test)]

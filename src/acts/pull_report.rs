@@ -2,7 +2,7 @@
 //!
 //! It is a row first, and a worker pulls: neither a crash nor an outage of the provider loses it.
 
-use chrono::{DurationRound as _, TimeDelta};
+use chrono::SubsecRound as _;
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -74,7 +74,7 @@ fn asked(acts: &Acts, operator: &Operator, request: &PullRequest, id: Uuid, now:
         let known: Vec<&str> = providers.names().filter(lists).collect();
         return Err(ActError::field("/provider", format!("must be a provider with a list: {}", known.join(", "))));
     };
-    let (from, until) = (kept(request.from)?, kept(request.until)?);
+    let (from, until) = (kept(request.from), kept(request.until));
     if until > now {
         return Err(ActError::field("/until", "must not be in the future"));
     }
@@ -86,7 +86,6 @@ fn asked(acts: &Acts, operator: &Operator, request: &PullRequest, id: Uuid, now:
 }
 
 /// In the microseconds that the database keeps, and not before 1970.
-fn kept(time: Time) -> Result<Time, ActError> {
-    let time = time.max(Time::UNIX_EPOCH);
-    time.duration_trunc(TimeDelta::microseconds(1)).map_err(|error| ActError::Internal(error.to_string()))
+fn kept(time: Time) -> Time {
+    time.max(Time::UNIX_EPOCH).trunc_subsecs(6)
 }

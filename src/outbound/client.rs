@@ -91,12 +91,14 @@ impl Client {
         judge: impl Fn(Answer) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
         let deadline = Instant::now() + self.timeout;
+        // The caller's own time limit is as long, and cannot know that nothing was sent: the wait for a token ends before it.
+        let token_by = deadline.checked_sub(self.timeout / 10).unwrap_or(deadline);
         let judge = |answer: Answer| match answer.status {
             StatusCode::UNAUTHORIZED => Ok(None),
             _ => judge(answer).map(Some),
         };
         for _ in 0..2 {
-            let token = bearer.get(deadline).await?;
+            let token = bearer.get(token_by).await?;
             let left = deadline.saturating_duration_since(Instant::now());
             let request = make().bearer_auth(token.expose_secret()).timeout(left);
             if let Some(answer) = pass(gate, request, judge).await? {

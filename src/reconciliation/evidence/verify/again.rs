@@ -16,7 +16,7 @@ use crate::reconciliation::classify::Class;
 use crate::reconciliation::evidence::lines::{self, ErrorLine, Redaction, ReportFacts, RowLine};
 use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row::{Kind, Located, Row};
-use crate::reconciliation::normalise::{Ending, Expected, Item, OpenError, ReportError, open};
+use crate::reconciliation::normalise::{Code, Ending, Expected, Item, OpenError, ReportError, open};
 
 /// The rule of rows that contradict each other.
 const CONFLICT: &str = "same_key_other_content";
@@ -297,14 +297,20 @@ impl Walk<'_> {
 
     fn error(&mut self, error: &ReportError, findings: &mut Findings<'_>) -> io::Result<()> {
         self.other_errors = true;
-        let is_it = |it: &ErrorLine| it.byte == error.byte && it.code == error.problem.code.as_str();
+        // Where a record is too long depends on the text before, which may be overwritten.
+        let moves = error.problem.code == Code::RecordTooLong && self.redactions.range(..error.byte).next().is_some();
+        let is_it = |it: &ErrorLine| (moves || it.byte == error.byte) && it.code == error.problem.code.as_str();
         let Some((line, found)) = self.errors.next_if(is_it, findings)? else {
             if !self.is_partial() {
-                let what = format!("has the error {}, which {} lacks", error.problem.code, lines::ERRORS);
+                let (code, byte) = (error.problem.code, error.byte);
+                let what = format!("has the error {code} at byte {byte}, which {} lacks", lines::ERRORS);
                 findings.at(self.file, error.line, what);
             }
             return Ok(());
         };
+        if moves {
+            return Ok(());
+        }
         let told = (found.line, &found.field, &found.detail);
         if told != (error.line, &error.problem.field, &error.problem.detail) {
             findings.at(lines::ERRORS, line, format!("is told otherwise: {}", error.problem.detail));

@@ -124,6 +124,8 @@ impl Browser {
 
     pub async fn click(&self, selector: &str) {
         let element = self.element(selector).await;
+        // The driver scrolls no further than to the edge, where half of an element may be covered.
+        self.run(&format!("document.querySelector({}).scrollIntoView({{block: \"center\"}})", json!(selector))).await;
         self.done(&format!("/element/{element}/click"), &json!({})).await;
     }
 

@@ -36,7 +36,8 @@ async fn a_tickets_link_leads_by_the_sign_in_to_the_opening_and_one_click_asks_t
     app.finish().await;
 }
 
-/// Writes pictures of the pages for people who look at them: `PICTURES=folder cargo test -- --ignored pictures`.
+/// Writes pictures of the pages for people who look at them: `PICTURES=folder cargo test -- --ignored pictures`. README shows
+/// `opening-differs-1440-light.png` of them as `docs/opening.png`.
 #[tokio::test]
 #[ignore = "for people: it writes pictures"]
 async fn pictures_of_the_pages_are_written() {
