@@ -20,6 +20,7 @@ mod pull;
 mod read;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -47,6 +48,8 @@ use crate::telemetry::metrics;
 const NAME: &str = "reconciliation";
 /// How long a report belongs to a replica after its last commit.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// How long a commit of a report's rows may take: each of its dozen statements is bounded by the server, and the lease outlasts all.
+const COMMIT_WITHIN: Duration = Duration::from_secs(40);
 /// Claims without progress after which a report is given up: it would hold up the reports of its provider for ever.
 const MAX_CLAIMS: i32 = 10;
 /// How long a report rests that cannot be worked on now.

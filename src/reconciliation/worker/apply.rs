@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Job, NAME, Reconciled, Reconciler, Went, end};
+use super::{COMMIT_WITHIN, Job, NAME, Reconciled, Reconciler, Went, end};
 use crate::db::openings::Absent;
 use crate::db::report_rows::{self, Row as Stored};
 use crate::db::reports::{self, Stage};
@@ -88,7 +88,7 @@ impl Reconciler {
             for batch in found.chunks(usize::try_from(BATCH).unwrap_or(1)) {
                 let mut connection = self.context.cell.pool.acquire().await?;
                 let write = self.write_absences(&mut connection, job, batch);
-                let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+                let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
                 let Some(facts) = conclude(connection, result)? else { return Ok(false) };
                 done.facts += facts;
                 self.context.cell.wakers.inbox.notify_one();

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::read::{CASES, Stored};
-use super::{Job, NAME, Reconciler, Went};
+use super::{COMMIT_WITHIN, Job, NAME, Reconciler, Went};
 use crate::db::bank_statements::{self, NewStatement};
 use crate::db::report_rows::{self, NewRow, RowOfReport};
 use crate::db::reports::Stage;
@@ -58,7 +58,7 @@ impl Reconciler {
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_named(&mut connection, job, &seen, place, &mut told);
-            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(None),
                 Some(None) => break,
@@ -118,7 +118,7 @@ impl Reconciler {
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_statements(&mut connection, job, &place);
-            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(Went::Later),
                 Some(None) => break,
@@ -131,7 +131,7 @@ impl Reconciler {
             }
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_marks(&mut connection, job);
-            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(Went::Later),
                 Some(false) => break,
@@ -184,7 +184,7 @@ impl Reconciler {
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_settlements(&mut connection, job);
-            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(false),
                 Some(false) => return Ok(true),
@@ -217,7 +217,7 @@ impl Reconciler {
         for provider in conclude(connection, result)? {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_review_of(&mut connection, &provider);
-            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             seen += usize::from(conclude(connection, result)?);
         }
         Ok(seen)

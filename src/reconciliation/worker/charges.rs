@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::read::{CASES, Stored};
-use super::{Job, NAME, Reconciler, Went};
+use super::{COMMIT_WITHIN, Job, NAME, Reconciler, Went};
 use crate::db::report_rows::{self, ChargeOfReport, NewRow, Place};
 use crate::db::reports::Stage;
 use crate::db::{WITHIN, charge_lines, conclude, mismatches};
@@ -69,7 +69,7 @@ impl Reconciler {
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_shared(&mut connection, job, place.as_ref());
-            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             let Some(next) = conclude(connection, result)? else { return Ok(None) };
             place = next;
             if place.is_none() {
@@ -78,7 +78,7 @@ impl Reconciler {
         }
         let mut connection = self.context.cell.pool.acquire().await?;
         let write = self.write_sums(&mut connection, job);
-        let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+        let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
         if !conclude(connection, result)? {
             return Ok(None);
         }
@@ -161,7 +161,7 @@ impl Reconciler {
             let all = i64::try_from(pace.rows()).unwrap_or(FEW);
             let most = if job.claimed.claims > 1 { FEW } else { all };
             let write = self.write_lines(&mut connection, job, most);
-            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(Went::Later),
                 Some(false) => break,
@@ -202,7 +202,7 @@ impl Reconciler {
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_stale(&mut connection, job);
-            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(false),
                 Some(false) => return Ok(true),
@@ -225,7 +225,7 @@ impl Reconciler {
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_missed(&mut connection, job, place);
-            let result = timeout(WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(false),
                 Some(None) => break,

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{Job, NAME, Reconciled, Reconciler, Went, bank, charges, end};
+use super::{COMMIT_WITHIN, Job, NAME, Reconciled, Reconciler, Went, bank, charges, end};
 use crate::db::report_rows::{self, NewRow};
 use crate::db::reports::{self, BadRow, Progress, Stage};
 use crate::db::{WITHIN, conclude, mismatches};
@@ -127,7 +127,7 @@ impl Reconciler {
         let part = Part { new: &new, bad: &bad, statements: &statements, position, sums, is_end };
         let mut connection = self.context.cell.pool.acquire().await?;
         let write = self.context.shell.faults.around(NAME, Step::Settle, self.write(&mut connection, job, part));
-        let result = timeout(WITHIN, write).await;
+        let result = timeout(COMMIT_WITHIN, write).await;
         let Some(outcome) = conclude(connection, result)? else { return Ok(false) };
         let is_end = ending.is_some();
         done.rows += outcome;
