@@ -162,7 +162,7 @@ pub async fn facts(connection: &mut PgConnection, items: &[Item]) -> sqlx::Resul
     Ok(bodies(connection, items, Uuid::nil(), &[]).await?.into_iter().map(|(fact, _)| fact).collect())
 }
 
-/// The same, and the last fact of each of these sources about the opening (of commands the last [`MAX_RESULTS`]), each with
+/// The same, and the last fact of each of these sources about the opening (of commands the last `MAX_RESULTS`), each with
 /// whether it is one of the last: that does not depend on the items.
 pub async fn facts_and_last(
     connection: &mut PgConnection,

@@ -16,7 +16,7 @@ use crate::reconciliation::classify::Class;
 use crate::reconciliation::evidence::lines::{self, ErrorLine, Redaction, ReportFacts, RowLine};
 use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row::{Kind, Located, Row};
-use crate::reconciliation::normalise::{Code, Ending, Expected, Item, OpenError, ReportError, open};
+use crate::reconciliation::normalise::{Ending, Expected, Item, OpenError, ReportError, open};
 
 /// The rule of rows that contradict each other.
 const CONFLICT: &str = "same_key_other_content";
@@ -169,8 +169,7 @@ impl Walk<'_> {
 
     /// Whether a byte lies in what an erasure overwrote.
     fn is_overwritten(&self, byte: u64) -> bool {
-        let last = self.redactions.range(..=byte).next_back();
-        last.is_some_and(|(from, length)| byte - from < *length)
+        covers(&self.redactions, byte)
     }
 
     fn failed(&mut self, why: &str, findings: &mut Findings<'_>) {
@@ -297,9 +296,11 @@ impl Walk<'_> {
 
     fn error(&mut self, error: &ReportError, findings: &mut Findings<'_>) -> io::Result<()> {
         self.other_errors = true;
-        // Where a record is too long depends on the text before, which may be overwritten.
-        let moves = error.problem.code == Code::RecordTooLong && self.redactions.range(..error.byte).next().is_some();
-        let is_it = |it: &ErrorLine| (moves || it.byte == error.byte) && it.code == error.problem.code.as_str();
+        // An overwritten bank entry may be no row any more, so that its error is not met again.
+        let redactions = &self.redactions;
+        let is_passed = |it: &ErrorLine| it.byte < error.byte && covers(redactions, it.byte);
+        while self.errors.next_if(is_passed, findings)?.is_some() {}
+        let is_it = |it: &ErrorLine| it.byte == error.byte && it.code == error.problem.code.as_str();
         let Some((line, found)) = self.errors.next_if(is_it, findings)? else {
             if !self.is_partial() {
                 let (code, byte) = (error.problem.code, error.byte);
@@ -308,9 +309,6 @@ impl Walk<'_> {
             }
             return Ok(());
         };
-        if moves {
-            return Ok(());
-        }
         let told = (found.line, &found.field, &found.detail);
         if told != (error.line, &error.problem.field, &error.problem.detail) {
             findings.at(lines::ERRORS, line, format!("is told otherwise: {}", error.problem.detail));
@@ -387,4 +385,10 @@ impl Walk<'_> {
 /// The rule with the life time of the code's own.
 fn rule_of(found: &str, judged: &'static str) -> &'static str {
     if found == judged { judged } else { "" }
+}
+
+/// Whether a byte lies in one of these ranges: first byte, length.
+fn covers(ranges: &BTreeMap<u64, u64>, byte: u64) -> bool {
+    let last = ranges.range(..=byte).next_back();
+    last.is_some_and(|(from, length)| byte - from < *length)
 }
