@@ -196,7 +196,7 @@ pub struct Claimed {
     pub act: String,
     pub letter: Uuid,
     pub attempts: i32,
-    /// The person who started the run, and the reason.
+    /// The operator of the run, and the reason.
     pub who: String,
     pub reason: String,
 }
@@ -256,7 +256,7 @@ pub async fn settle(
     Ok(settled.rows_affected() == 1)
 }
 
-/// Ends the runs whose items are all done; returns their number.
+/// Ends the runs that have no item left to do; returns their number.
 pub async fn finish(connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
     let finished = sqlx::query!(
         r#"-- bulk_runs::finish

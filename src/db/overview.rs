@@ -54,7 +54,7 @@ pub struct Call {
     pub topic: String,
     pub claims: i32,
     pub next_attempt_at: Time,
-    /// Until when a worker makes it. None, or in the past: it waits.
+    /// The end of the lease under which a worker makes the call. None, or in the past: the call waits.
     pub lease_until: Option<Time>,
 }
 

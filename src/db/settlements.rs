@@ -29,8 +29,8 @@ pub struct Named<'a> {
     pub has_changed: bool,
 }
 
-/// Marks settlements that have changed to be judged again, and adds new ones. A new one that only a charge names is judged where a bank
-/// row has its word: other ones have nothing to be judged by. Plan: as of `bank_words::entries`.
+/// Marks settlements that have changed to be judged again, and adds new ones. A new settlement that only a charge names is marked only
+/// if a bank row has its word: without a bank row no entry can pay it. Plan: as of `bank_words::entries`.
 pub async fn mark(connection: &mut PgConnection, provider: &str, settlements: &[Named<'_>]) -> sqlx::Result<()> {
     if settlements.is_empty() {
         return Ok(());
@@ -78,7 +78,7 @@ pub async fn mark_named(
     Ok(())
 }
 
-/// Marks the settlements that are still to be paid: a complete bank report says that they are not.
+/// Marks the unpaid settlements to be judged again: with a complete bank report an absent payment becomes a finding.
 pub async fn mark_open(connection: &mut PgConnection, provider: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- settlements::mark_open
@@ -109,7 +109,7 @@ pub async fn formed(
     .await
 }
 
-/// Of the settlements that are known those with these words. Plan: as of `bank_words::entries`.
+/// The known settlements that have these words. Plan: as of `bank_words::entries`.
 pub async fn of_words(connection: &mut PgConnection, provider: &str, words: &[String]) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"-- settlements::of_words

@@ -14,7 +14,7 @@ use flate2::read::MultiGzDecoder;
 use reqwest::RequestBuilder;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, ReadRefusal, read_refusal, retry_after};
 use super::{Bearer, CallError, Gate};
@@ -104,7 +104,8 @@ impl Client {
             if let Some(answer) = pass(gate, request, judge).await? {
                 return Ok(answer);
             }
-            bearer.forget(&token).await;
+            // Another call may hold the token while it fetches one; then the next look fails in time.
+            let _ = timeout_at(token_by, bearer.forget(&token)).await;
         }
         Err(CallError::misconfigured("HTTP 401, also with a new token"))
     }

@@ -148,6 +148,9 @@ impl CallError {
 /// A call without a complete answer. A connection that was never made carried nothing.
 impl From<reqwest::Error> for CallError {
     fn from(error: reqwest::Error) -> Self {
+        if error.is_builder() {
+            return Self::ours("a request that cannot be built");
+        }
         let class = if error.is_timeout() { "timeout" } else { "transport" };
         let what = if error.is_connect() { "could not connect" } else { "no complete answer" };
         Self::Outage { class, cause: format!("{class}: {what}"), after: None, indeterminate: !error.is_connect() }

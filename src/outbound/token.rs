@@ -21,7 +21,7 @@ const EARLY: TimeDelta = TimeDelta::seconds(60);
 /// A token is held at least this long: a life of nothing must not mean a fetch for each call. If it has ended, the answer 401
 /// replaces it.
 const MIN_HELD: TimeDelta = TimeDelta::seconds(30);
-/// A token is held at most this long, whatever life it was given.
+/// A token is held at most this long, even if its endpoint gives it a longer life.
 const MAX_HELD: TimeDelta = TimeDelta::days(1);
 
 /// A token as its endpoint gave it.
@@ -66,7 +66,7 @@ impl Bearer {
         Self(Arc::new(Shared { client, gate, ask: Box::new(ask), read, held: Mutex::default() }))
     }
 
-    /// The token to call with. The calls that wait for the same fetch share its token. Whatever fails here sent nothing to the
+    /// The token to call with. The calls that wait for the same fetch share its token. A failure here sent nothing to the
     /// operation itself, so its outcome is never unknown.
     pub async fn get(&self, deadline: Instant) -> Result<SecretString, CallError> {
         let got = timeout_at(deadline, self.held_or_new()).await;

@@ -1,10 +1,12 @@
 //! Commands: the steps of an opening at other systems, and what their answers mean for it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
 use sqlx::PgConnection;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::kind::{Answer, Attempt, Failure, Kind};
@@ -76,6 +78,7 @@ impl Kind for Commands {
             (Topic::SubmitRequest | Topic::OpenAccount, State::RequestingAccount { profile, .. }) => {
                 let provider = self.context.outside.providers.get(&opening.request.provider);
                 let provider = provider.ok_or_else(|| CallError::unusable("unknown_provider"))?;
+                let within = self.context.policies.call_timeout.to_std().unwrap_or_default();
                 let submission = Submission {
                     idempotency_key: work.id,
                     opening_id: opening.id,
@@ -85,7 +88,7 @@ impl Kind for Commands {
                 };
                 let report = match self.topic {
                     Topic::OpenAccount => open(provider.as_ref(), work, &submission).await?,
-                    _ => submit(provider.as_ref(), work, &submission, may_have_been_submitted).await?,
+                    _ => submit(provider.as_ref(), work, &submission, may_have_been_submitted, within).await?,
                 };
                 Ok(Answer::Taken("accepted", Some(Fact::SubmissionAccepted { report })))
             }
@@ -135,10 +138,13 @@ async fn submit(
     work: &Claimed,
     submission: &Submission,
     may_have_been_submitted: bool,
+    within: Duration,
 ) -> Result<Report, CallError> {
     if work.claims > 1 || may_have_been_submitted {
-        // A failed lookup sent nothing, so the submission's outcome stays as it was.
-        let found = provider.recover(submission).await;
+        // A failed lookup sent nothing, so the submission's outcome stays as it was. It ends before the relay's own time limit, which
+        // cannot know that nothing was sent.
+        let found = timeout(within * 9 / 10, provider.recover(submission)).await;
+        let found = found.unwrap_or_else(|_elapsed| Err(CallError::timeout()));
         let mut found = found.map_err(CallError::without_effect)?;
         // More than one is a double effect in the other side's ledger; the adapter puts the one to go on with first.
         if !found.is_empty() {

@@ -82,7 +82,7 @@ impl BicsByMarket {
         let list = |text: &str| {
             let entries = list_of(text, entry)?;
             let (count, bics) = (entries.len(), BTreeMap::from_iter(entries));
-            if bics.len() == count { Ok(Self(bics)) } else { Err("a market twice".to_owned()) }
+            if bics.len() == count { Ok(Self(bics)) } else { Err("a market is listed twice".to_owned()) }
         };
         check.with(name, text, BICS, list).unwrap_or_default()
     }
@@ -124,10 +124,12 @@ pub(crate) fn check_host(
     url: &str,
     sandboxes: &[&str],
 ) -> Option<String> {
-    let is_sandbox = sandboxes.iter().any(|it| url.contains(it));
-    let is_local = ["://127.0.0.1", "://localhost", "://[::1]"].iter().any(|it| url.contains(it));
+    let host = reqwest::Url::parse(url.trim()).ok().and_then(|it| it.host_str().map(str::to_owned)).unwrap_or_default();
+    let is_sandbox = sandboxes.iter().any(|it| host.contains(it));
+    let is_local = ["127.0.0.1", "localhost", "[::1]"].contains(&host.as_str());
     if situation.is_production && is_sandbox {
-        check.wrong(name, Some(url), "the live host (a sandbox is refused in production)");
+        // The whole address may hold a password.
+        check.wrong(name, Some(&host), "the live host (a sandbox is refused in production)");
     }
     let is_live = url.starts_with("https://") && !is_sandbox && !is_local;
     (is_live && !situation.is_production).then(|| format!("{name} is no sandbox, and this is not production"))

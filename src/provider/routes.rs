@@ -19,7 +19,11 @@ impl Routes {
     pub fn parse(text: &str, names: &[&'static str]) -> Result<Self, String> {
         let rules = crate::settings::list_of(text, |rule| parse_rule(rule, names))?;
         let scopes: BTreeSet<_> = rules.iter().map(|(scope, _)| key(scope)).collect();
-        if scopes.len() == rules.len() { Ok(Self(rules)) } else { Err("two rules for the same".to_owned()) }
+        if scopes.len() == rules.len() {
+            Ok(Self(rules))
+        } else {
+            Err("two rules with the same market and customer type".to_owned())
+        }
     }
 
     /// The provider of an opening. None: no rule matches.

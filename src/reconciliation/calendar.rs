@@ -30,12 +30,6 @@ string_enum!(
 );
 
 impl DayState {
-    /// Whether a person has to do something.
-    #[must_use]
-    pub const fn needs_a_person(self) -> bool {
-        matches!(self, Self::Held | Self::Failed | Self::Missing)
-    }
-
     fn of(report: &Covering) -> Option<Self> {
         // A pull is never complete, and nothing is missing from it.
         let is_whole = report.complete || report.format == super::normalise::PULL;

@@ -29,13 +29,13 @@ pub(super) struct Account {
 
 impl Account {
     /// Chooses the user that runs Postgres: the current user. Postgres refuses root, so root hands over to the owner of an existing
-    /// `cluster`. Without a cluster root takes the user `postgres`, and without such a user `nobody`.
+    /// `cluster`. Without a cluster root takes the user `postgres`; where that user is missing it takes the user `nobody`.
     pub(super) fn choose(cluster: &Path) -> Result<Self, ClusterError> {
         let own = Uid::effective();
         if !own.is_root() {
             return Ok(Self { name: by_uid(own.as_raw())?.name, become_: None });
         }
-        // The owner alone can read a cluster. It is `nobody` if an administrator added the user `postgres` after its first start.
+        // The owner alone can read a cluster. The owner is the user `nobody` if an administrator added `postgres` after the first start.
         let owner = std::fs::metadata(cluster).map(|found| found.uid()).ok().filter(|uid| *uid != 0);
         let user = match owner {
             Some(uid) => by_uid(uid)?,

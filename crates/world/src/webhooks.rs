@@ -166,7 +166,7 @@ fn headers(id: &str, timestamp: i64, signatures: &[String], own: &[(String, Stri
     Ok(headers)
 }
 
-/// The usual headers, replaced by those of the same name, and without those whose own value is empty.
+/// The usual headers. A given header replaces the usual one of its name; an empty one removes it.
 fn with(usual: &[(&str, &str)], own: &[(String, String)]) -> Result<HeaderMap, SendError> {
     let mut headers = HeaderMap::new();
     for (name, value) in usual.iter().copied().chain(own.iter().map(|(name, value)| (name.as_str(), value.as_str()))) {

@@ -36,7 +36,7 @@ pub struct Carried {
     pub already: u64,
     /// Letters that were left alone.
     pub refused: u64,
-    /// Letters whose act met an error of our own.
+    /// Letters on which the act failed with an error of the service.
     pub failed: u64,
     /// Runs that ended.
     pub finished: u64,
@@ -100,7 +100,7 @@ impl Outcome {
 }
 
 impl BulkRuns {
-    /// Runs work on a connection of its own, for as long as a database may take.
+    /// Calls `work` with a connection of its own, within the time limit of the database.
     async fn within<T>(&self, work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T, TickError> {
         let mut connection = self.0.cell.pool.acquire().await?;
         let result = timeout(WITHIN, work(&mut connection)).await;

@@ -143,7 +143,7 @@ impl Start {
     }
 
     /// How it is opened: by the provider that its route names. A request that cannot be opened is refused only now, when no
-    /// answer stands under its key: a repeat is given the first answer, whatever the routes have become since.
+    /// answer stands under its key: the service answers a repeat with the first answer, also after a change of the routes.
     async fn way(&self, connection: &mut PgConnection, now: Time) -> sqlx::Result<Result<Way, UnderKey>> {
         let Some(provider) = self.provider() else { return Ok(Err(UnderKey::Unserved)) };
         let (name, is_blocking) = (provider.name(), provider.capabilities().blocking);

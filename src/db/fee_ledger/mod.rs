@@ -271,7 +271,7 @@ async fn list_of_usual_account(
     .await
 }
 
-/// By the partial indexes of rare debits and credits, whose conditions the statement repeats. No line has the account on both sides.
+/// Reads the partial indexes of rare debits and credits; the statement repeats their conditions. No line has the account on both sides.
 async fn list_of_rare_account(
     connection: &mut PgConnection,
     account: Account,

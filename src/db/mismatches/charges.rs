@@ -7,7 +7,7 @@ use crate::clock::Time;
 use crate::db::charge_lines::Key;
 
 /// The providers with charges to be judged again: a mismatch is due, the step that a charge waits for has come, or a group or
-/// settlement is stale. Without those whose file is being applied: half of it would be judged as if it were whole.
+/// settlement is stale. A file that is being applied is left out: half of it would be judged as if it were whole.
 pub async fn providers_with_charges_due(connection: &mut PgConnection, now: Time) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"-- mismatches::providers_with_charges_due

@@ -40,7 +40,7 @@ pub async fn naming(
     .await
 }
 
-/// A row whose values were erased: where it stands in its file.
+/// The place of a redacted row in its file.
 #[derive(Clone, Debug)]
 pub struct Erased {
     pub report_id: Uuid,

@@ -46,7 +46,7 @@ pub async fn insert_pull(connection: &mut PgConnection, new: &NewPull) -> sqlx::
     .await
 }
 
-/// The pull of the same period whose list is not read to its end yet.
+/// The pull of the same period, while its list is not read to the end.
 pub async fn pending_pull(
     connection: &mut PgConnection,
     provider: &str,

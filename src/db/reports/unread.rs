@@ -1,6 +1,6 @@
 //! What of a file became no row and mentions an opening: bad rows, and pieces of files that failed or were discarded.
 //!
-//! Searched once the rows are erased, so that a piece whose rows were all read holds no mention any more. Charges keep ids: they hold
+//! Searched once the rows are erased, so that a piece with all its rows read holds no mention any more. Charges keep ids: they hold
 //! nothing personal beside them.
 
 use sqlx::PgConnection;

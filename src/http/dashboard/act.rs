@@ -33,7 +33,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Acting {
     }
 }
 
-/// An admin who may act here.
+/// An admin with the right to act here.
 pub struct ActingAsAdmin(pub Admin);
 
 impl<S: Send + Sync> FromRequestParts<S> for ActingAsAdmin {
@@ -66,8 +66,8 @@ impl<S: Send + Sync, B: Field<Value = B>> FromRequest<S> for ActForm<B> {
     }
 }
 
-/// Does the act of a form at most once. A form that was sent before is answered as then. Of two that are sent at once one is refused,
-/// since the other has done the act: it is answered as the other.
+/// Does the act of a form at most once. A repeated form gets the first answer. Of two equal forms sent at once,
+/// the unique form id refuses the later commit, and that request gets the answer of the earlier one.
 ///
 /// # Errors
 /// The act's.

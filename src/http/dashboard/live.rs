@@ -1,7 +1,7 @@
 //! Live updates: a browser asks whether what it shows has changed, and is answered from memory.
 //!
 //! A page names what it shows ([`Watch`]) and holds the mark that this had before the page was read. [`Live::look`] reads the
-//! marks of all that is watched, and which sessions are still live, in one statement a second, whatever the number of browsers.
+//! marks of all that is watched, and which sessions are still live, in one statement a second for any number of browsers.
 //! Without browsers it reads nothing. A crash loses what is watched: the browsers ask again.
 //!
 //! A mark that is older than its page leads to one more look at the page, and never to a change that is not shown.
@@ -31,7 +31,7 @@ use crate::http::internal::path::uuid;
 use crate::http::problem::{ApiError, Kind};
 use crate::outbound::Gates;
 
-/// What nobody has asked about for so long is not read any more. Browsers ask every 5 seconds, of each replica in turn.
+/// The task drops a page that no browser has asked about for so long. Browsers ask every 5 seconds, of each replica in turn.
 const FORGOTTEN_AFTER: TimeDelta = TimeDelta::seconds(15);
 /// A session that was live so long ago is looked up again: an end holds within two seconds.
 const LIVE_FOR: TimeDelta = TimeDelta::milliseconds(1_800);
@@ -98,7 +98,8 @@ impl Live {
     /// Whether what a page shows has another mark than `seen`. From now on its mark is read.
     fn has_changed(&self, watch: Watch, seen: &str, now: Time) -> bool {
         let mut inner = self.inner();
-        if inner.watched.len() >= MAX_WATCHED && !inner.watched.contains_key(&watch) {
+        let is_new = watch != Watch::All && !inner.watched.contains_key(&watch);
+        if is_new && inner.watched.len() >= MAX_WATCHED {
             return false;
         }
         let mark = inner.watched.entry(watch).or_insert(Mark { asked_at: now, mark: None });

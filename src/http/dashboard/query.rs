@@ -10,7 +10,7 @@ use crate::http::internal::page::Params;
 #[template(path = "parts/filter_form.html")]
 pub struct Filters {
     action: String,
-    /// What is filtered, for people who do not see the form.
+    /// What is filtered, for screen readers.
     label: &'static str,
     fields: Vec<Field>,
 }
@@ -58,12 +58,6 @@ impl Query {
     #[must_use]
     pub fn of(query: Option<&str>) -> Self {
         Self(without(query.unwrap_or_default(), "cursor"))
-    }
-
-    /// As it stands in the record of an export.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 
     /// The address of the page behind this row.

@@ -170,7 +170,7 @@ struct Event {
 /// The id of an event, the same in its repeats.
 #[must_use]
 pub fn event_id(body: &[u8]) -> Option<String> {
-    json::read::<Kind>(body).ok()?.id.filter(|it| !it.is_empty())
+    json::read::<Kind>(body).ok()?.id.filter(|it| !it.is_empty() && !it.chars().any(char::is_control))
 }
 
 /// Parses an event. Everything about the account of the credentials comes to the same URL, payments too.
@@ -198,6 +198,8 @@ pub fn parse(body: &[u8], on_behalf_of: OnBehalfOf) -> Parsed {
 pub fn parse_item(body: &[u8]) -> Parsed {
     match json::read::<Account>(body) {
         Err(error) => Parsed::Unreadable(format!("not the documented JSON: {}", place(&error))),
+        // A closed account says no to an opening that waits; the status API tells it that.
+        Ok(account) if account.status == "CLOSED" => Parsed::Ignored("closed"),
         Ok(account) => ours(account, None),
     }
 }

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::clock::Time;
 use crate::domain::bank::has_ibans;
-use crate::domain::{ProviderRef, Report};
+use crate::domain::{ProviderRef, Report, Verdict};
 use crate::outbound::{Answer, Bearer, CallError, Client, Gate, Gates};
 
 /// The provider's name.
@@ -227,6 +227,12 @@ impl Provider for Airwallex {
             let Some(next) = next else { break };
             cursor = Some(next);
         }
+        // P36: an account that is open counts before one that was refused.
+        found.sort_by_key(|it: &Report| match it.verdict {
+            Verdict::Completed => 0,
+            Verdict::Rejected => 2,
+            _ => 1,
+        });
         Ok(found)
     }
 

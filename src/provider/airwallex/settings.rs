@@ -27,9 +27,9 @@ const CALLS_AT_ONCE: usize = 10;
 const TOLERANCE: TimeDelta = TimeDelta::days(4);
 
 string_enum!(
-    /// For whom accounts are opened.
+    /// The owner of the accounts.
     OnBehalfOf {
-        /// For the account whose credentials are used.
+        /// The account of the credentials.
         None = "none",
         /// For the customer's connected account: the profile's id.
         Profile = "profile",
@@ -76,7 +76,7 @@ pub struct RawAirwallex {
         hide_env_values = true
     )]
     pub webhook_secrets: Option<String>,
-    /// For whom accounts are opened: none (the credentials' own account) or profile (the customer's connected account)
+    /// The owner of the accounts: none (the credentials' own account) or profile (the customer's connected account)
     /// [default: none]
     #[arg(id = "AIRWALLEX_ON_BEHALF_OF", long = "airwallex-on-behalf-of", env = "AIRWALLEX_ON_BEHALF_OF")]
     pub on_behalf_of: Option<String>,
@@ -98,7 +98,7 @@ pub struct AirwallexSettings {
     pub api_key: SecretString,
     /// A webhook may be signed with any of them.
     pub webhook_secrets: Vec<RawKey>,
-    /// For whom accounts are opened.
+    /// The owner of the accounts.
     pub on_behalf_of: OnBehalfOf,
     /// How much it is asked, and the tolerance of webhooks' times.
     pub limits: Limits,

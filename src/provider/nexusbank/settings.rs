@@ -71,7 +71,7 @@ impl RawNexusBank {
             (&self.api_key, DEVELOPMENT_API_KEY),
             (&self.webhook_secrets, DEVELOPMENT_WEBHOOK_SECRET),
         ];
-        own.iter().any(|(text, default)| text != default) || self.limits.raw().are_given()
+        own.iter().any(|(text, default)| !text.trim().is_empty() && text != default) || self.limits.raw().are_given()
     }
 
     /// Checks the settings themselves.

@@ -188,6 +188,9 @@ struct EventError {
 /// Parses an event. The type in the header is not signed, so it decides only about bodies that name no opening request.
 #[must_use]
 pub fn parse(kind: Option<&str>, body: &[u8]) -> Parsed {
+    if kind.is_some_and(|it| it != ACCOUNT_OPENING_REQUEST) {
+        return Parsed::Ignored("unknown_type");
+    }
     let event = match json::read::<Event>(body) {
         Ok(event) => event,
         Err(error) => return Parsed::Unreadable(format!("not the documented JSON: {}", place(&error))),

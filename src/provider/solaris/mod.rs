@@ -1,7 +1,7 @@
 //! Solaris: account opening requests.
 //!
 //! Solaris accepts a request with a tracking id, decides later, and sends thin events: the account comes with a look-up. It has
-//! no field for our reference and documents no idempotency key. So a submission whose answer is lost is never repeated by a
+//! no field for our reference and documents no idempotency key. So a submission with a lost answer is never repeated by a
 //! machine: it is looked for in the list, by customer, product and time.
 //!
 //! Sources: docs.solarisgroup.com, "Account opening" and "Webhooks" of the API reference. docs/INTEGRATING.md names what is not

@@ -19,7 +19,7 @@ use crate::reconciliation::normalise::row::Kind;
 const BATCH: i64 = 500;
 
 impl Bank {
-    /// Judges the next settlements that have changed or whose window has ended; false where there are none.
+    /// Judges the next settlements that have changed or have outlived their window; false where there are none.
     pub async fn judge_due(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
         charge_lines::lock(connection, &self.provider).await?;
         let due = settlements::due(connection, &self.provider, self.now, BATCH).await?;
@@ -36,7 +36,7 @@ impl Bank {
         Ok(true)
     }
 
-    /// Reverses what is booked otherwise, and books anew.
+    /// Reverses payments that the judgement contradicts, and books the payments that it found.
     async fn book(
         &self,
         connection: &mut PgConnection,
@@ -108,7 +108,7 @@ impl Bank {
         }
     }
 
-    /// Brings the mismatches along.
+    /// Brings mismatches and cases in line with the judgement.
     async fn say(
         &self,
         connection: &mut PgConnection,
@@ -116,8 +116,8 @@ impl Bank {
         gathered: &Gathered,
     ) -> sqlx::Result<()> {
         let mut findings = self.findings();
-        // An entry that names nothing any more, or that no statement with a right sum has, is no mismatch. One that names a settlement
-        // which is not judged now keeps what it has.
+        // The mismatch of an entry ends where the entry names no settlement, or no statement that adds up has it. An entry of a settlement
+        // that this batch does not judge keeps its mismatch.
         let is_judged = |name: &String| gathered.settlements.iter().any(|it| it.id == *name);
         let known = gathered.entries.values().filter(|it| it.entry.names.iter().all(is_judged));
         findings.add(known.map(|it| of_entry(it, None, gathered)).collect());

@@ -70,7 +70,7 @@ impl Bank {
         Ok(gathered)
     }
 
-    /// The entries whose texts have the words of these ids, each with all settlements that it names.
+    /// The entries with the words of these ids in their texts, each with all settlements that it names.
     async fn entries(
         &self,
         connection: &mut PgConnection,

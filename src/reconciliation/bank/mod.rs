@@ -3,7 +3,7 @@
 //! ```text
 //! gather.rs      settlements with what they ask for, and all entries that name them
 //! book.rs        settlements are judged; ledger, mismatches and cases are brought to what the judgement says
-//! statements.rs  the statements of an account are judged together: whose entries count
+//! statements.rs  the statements of an account are judged together: which entries count
 //! preview.rs     the classes of rows before anything has an effect
 //! ```
 //!

@@ -146,7 +146,7 @@ fn whole(stored: &RowOfReport, judged: Option<&(JudgedEntry, Basis)>, seen: &See
     Some(Previewed { is_case, basis: Some(basis.clone()), ..plain(class, judged.rule) })
 }
 
-/// The statements among whose rows some have their class.
+/// The statements with a row that has their class.
 #[must_use]
 pub fn shown(rows: &[RowOfReport], previewed: &[Previewed]) -> HashSet<i64> {
     let flawed = previewed.iter().filter(|it| matches!(it.class, Class::BalanceMismatch | Class::StatementGap));

@@ -1,4 +1,4 @@
-//! The statements of an account are judged together: whose entries count.
+//! Judges the statements of an account together: which entries count.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ impl Bank {
         let mut findings = self.findings();
         for (held, judged) in decided.iter().filter(|(_, judged)| judged.is_newest) {
             let own = Some((held.report_id, held.line));
-            // The file that came last ended it.
+            // A settled finding is credited to the newest report: that file closed the gap.
             let said = if judged.finding.is_some() { own } else { last };
             let finding = judged.finding.clone();
             let reason = "the statement adds up and follows on";

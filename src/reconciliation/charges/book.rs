@@ -17,7 +17,7 @@ use crate::reconciliation::normalise::row::ChargeRow;
 
 impl Charges {
     /// Judges the fees of these lines, as they are and as they were, and books what follows. The other lines of the fees are read here.
-    /// Lines whose opening has become known move to its fee first.
+    /// Once its opening is known, a line moves to the fee first.
     pub(super) async fn book(
         &self,
         connection: &mut PgConnection,
@@ -133,7 +133,7 @@ impl Charges {
         charge_lines::write(connection, &self.provider, &lines).await
     }
 
-    /// Reverses what is booked otherwise, and books anew.
+    /// Reverses ledger lines that the judgement contradicts, and books the new ones.
     async fn rebook(
         &self,
         connection: &mut PgConnection,
@@ -221,7 +221,7 @@ fn in_crowd(mut line: ChargeLine, is_crowded: bool) -> ChargeLine {
     line
 }
 
-/// Takes the line's class, so that it is written whatever it comes to.
+/// Takes the line's class, so that any class is written as a new one.
 fn unsettle(line: &mut ChargeLine) {
     line.class = String::new();
 }

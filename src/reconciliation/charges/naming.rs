@@ -35,7 +35,7 @@ impl Named {
         Ok(Self::of(openings::reported(connection, provider, &references, &ids).await?))
     }
 
-    /// With the openings that more rows name; reads nothing where there are none.
+    /// Adds the openings that further rows name. Without such rows it runs no query.
     pub async fn and<'a>(
         mut self,
         connection: &mut PgConnection,

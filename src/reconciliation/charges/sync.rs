@@ -68,7 +68,7 @@ fn key(line_id: &str, line_type: &str, settlement: Option<&str>) -> Key {
     }
 }
 
-/// Whose mismatches they are, and what changes them.
+/// The subject of the mismatches, and what changes them.
 #[derive(Clone, Copy)]
 pub struct About<'a> {
     pub ids: &'a Ids,

@@ -20,7 +20,7 @@ use crate::reconciliation::normalise::row::{ChargeRow, ChargeType};
 /// How many stale lines one transaction judges.
 const BATCH: i64 = 500;
 
-/// A group line, and the time whose fees it stands for.
+/// A group line, and the time of the fees that it stands for.
 pub(super) struct Group {
     pub charge: Charge,
     pub period: (Time, Time),
@@ -177,7 +177,7 @@ impl Charges {
         sync.write(connection).await
     }
 
-    /// Says again what is absent: the window of a fee may have passed.
+    /// Judges again the expected fees that no line charges: their window may have passed.
     pub(super) async fn review_fees(
         &self,
         connection: &mut PgConnection,

@@ -1,6 +1,6 @@
 //! Times and dates of report files: read in one way, or refused.
 
-use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 
 use super::error::{Code, shown};
 use super::number::Refusal;
@@ -108,12 +108,6 @@ fn offset(zone: &str) -> Option<TimeDelta> {
     }
 }
 
-/// The first moment of a day in UTC.
-#[must_use]
-pub fn midnight(day: NaiveDate) -> Time {
-    DateTime::from_naive_utc_and_offset(day.and_time(NaiveTime::MIN), chrono::Utc)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -182,7 +176,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_time_comes_back_as_it_was(micros in -62_135_596_800_000_000_i64..253_402_300_799_999_999) {
-            let at = DateTime::from_timestamp_micros(micros).unwrap();
+            let at = chrono::DateTime::from_timestamp_micros(micros).unwrap();
             prop_assert_eq!(time(&written(at)), Ok(at));
         }
 

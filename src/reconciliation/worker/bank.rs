@@ -209,7 +209,7 @@ impl Reconciler {
         job.commit(transaction, &job.progress(Stage::Apply, position, &counts), self.now()).await
     }
 
-    /// Judges settlements whose window has ended; how many batches there were.
+    /// Judges settlements past their window; returns the number of batches.
     pub(super) async fn review_settlements(&self) -> sqlx::Result<usize> {
         let mut connection = self.context.cell.pool.acquire().await?;
         let result = timeout(WITHIN, settlements::providers_due(&mut connection, self.now())).await;

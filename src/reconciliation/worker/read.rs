@@ -233,7 +233,8 @@ impl Read {
         self.rows
     }
 
-    /// Whether a row is stored. Rows come in the order of their ends: what is left of a bank entry begins before its transactions.
+    /// Whether a row is stored. Rows are compared by their last byte: the row for the rest of a bank entry begins before the entry's
+    /// transactions.
     fn has(&self, row: &Located<Row>) -> bool {
         self.last.is_some_and(|last| row.byte + row.len <= last)
     }

@@ -106,7 +106,10 @@ async fn a_dry_run_is_the_rehearsal_with_the_file_itself() {
     assert_eq!(app.items("/v1/reports").await.len(), 1);
     assert!(app.items("/v1/mismatches").await.is_empty());
     let shown = visitor.page(&format!("/reports/{id}")).await;
-    assert!(shown.contains(r#"data-class="MISSING_INTERNAL""#) && shown.contains("It says no mismatch"), "{shown}");
+    assert!(
+        shown.contains(r#"data-class="MISSING_INTERNAL""#) && shown.contains("No mismatch was found in this report"),
+        "{shown}"
+    );
     app.finish().await;
 }
 

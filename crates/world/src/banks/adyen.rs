@@ -1,5 +1,5 @@
 //! Adyen's balance platform: the account number comes with the answer. A balance account has one number, so a repeat is refused
-//! with 422, whatever its key.
+//! with 422, also under another key.
 
 use std::sync::Arc;
 

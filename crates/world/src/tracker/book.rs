@@ -81,14 +81,6 @@ pub struct IssueRecord {
     pub moves: Vec<(Time, IssueStatus)>,
 }
 
-impl IssueRecord {
-    /// The label that only this issue may have.
-    #[must_use]
-    pub fn own_label(&self) -> Option<&str> {
-        self.labels.iter().map(String::as_str).find(|it| it.starts_with(OF_ONE))
-    }
-}
-
 #[derive(Default)]
 pub(crate) struct Book {
     issues: Vec<IssueRecord>,

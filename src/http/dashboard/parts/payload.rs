@@ -89,8 +89,14 @@ fn text_for_readers(field: &str, text: &str, privacy: &Privacy) -> String {
         || Uuid::try_parse(text).is_ok()
         || (is_word(text) && (WORDS.contains(&field.as_str()) || (is_id && has_digit)));
     let masked = privacy.text(text);
-    // An IBAN or an address is recognisable masked.
-    if is_plain || masked != text { masked } else { masked_name(text) }
+    if is_plain {
+        masked
+    } else if masked != text {
+        // An IBAN or an address is recognisable masked; a name may stand beside it.
+        privacy.free_text(text)
+    } else {
+        masked_name(text)
+    }
 }
 
 fn is_word(text: &str) -> bool {
@@ -111,6 +117,7 @@ mod tests {
             "type": "account.completed", "id": "evt_17", "at": "2026-01-01T00:00:00Z", "n": 3, "ok": true, "none": null,
             "customer": {"name": "Acme BV", "email": "ops@acme.example"}, "status": "COMPLETED",
             "iban": "BE68539007547034", "id_of": "Acme", "reason": "Jane left", "list": ["Jane"], "Jane Doe": 1,
+            "note": "Jane Doe, BE68 5390 0754 7034, ops@acme.example",
         });
         let shown = for_readers("", value, &privacy);
         assert_eq!(
@@ -119,8 +126,11 @@ mod tests {
                 "type": "account.completed", "id": "evt_17", "at": "2026-01-01T00:00:00Z", "n": 3, "ok": true,
                 "none": null, "customer": {"name": "A… B…", "email": "o…@acme.example"}, "status": "COMPLETED",
                 "iban": "BE68 •••• •••• 7034", "id_of": "A…", "reason": "J… l…", "list": ["J…"], "J… D…": 1,
+                "note": shown["note"],
             })
         );
+        let note = shown["note"].as_str().unwrap();
+        assert!(note.contains("BE68 •••• •••• 7034") && !note.contains("Jane") && !note.contains("Doe"), "{note}");
     }
 
     #[test]

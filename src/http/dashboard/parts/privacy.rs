@@ -12,7 +12,7 @@ const MAX_BETWEEN: usize = 3;
 /// Shorter words of a name, such as `BV`, are masked in the name alone: a text without them could not be read.
 const SHORTEST_NAME: usize = 3;
 
-/// Words of report files that are nobody's names.
+/// Words of report files that are no names.
 const WORDS: [&str; 16] = [
     "header",
     "trailer",
@@ -120,7 +120,7 @@ impl Privacy {
     }
 }
 
-/// A text of whose words only those are left that are no names: numbers, ids, short codes, and words of report files.
+/// Keeps of a text the words that are no names: numbers, ids, short codes, and words of report files.
 fn without_names(text: &str) -> String {
     let is_of_token = |it: char| it.is_alphanumeric() || "_-…•@.".contains(it);
     let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
@@ -158,7 +158,7 @@ fn plain(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
-/// The length of a valid IBAN at the start of a text, whatever separates its groups.
+/// The length of a valid IBAN at the start of a text, with any separators between its groups.
 fn iban_at(text: &str) -> Option<usize> {
     let (mut compact, mut ends, mut between) = (String::new(), Vec::new(), 0);
     if !text.starts_with(|it: char| it.is_ascii_alphanumeric()) {

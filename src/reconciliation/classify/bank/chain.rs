@@ -1,6 +1,6 @@
 //! The statements of one account: which of them add up, and which follow on from another.
 //!
-//! Judged are all statements of the account that are known, whatever files they came in, so the order of files does not matter. A
+//! Judged are all known statements of the account, from all files, so the order of files does not matter. A
 //! statement may come again, corrected: its newest version counts, and versions without a flaw of their own share its outcome.
 
 use std::collections::{HashMap, HashSet};
@@ -83,7 +83,7 @@ impl Version {
     }
 }
 
-/// Whether a statement does not add up, whatever other statements there are.
+/// Whether a statement does not add up in itself.
 #[must_use]
 pub fn has_own_flaw(statement: &Statement) -> bool {
     own_flaw(statement).is_some()

@@ -27,7 +27,7 @@ const PAGE: i64 = 50;
 /// Parts that wait to be written.
 const WAITING: usize = 8;
 
-/// Whose evidence, made when, signed by what, and masked how.
+/// The opening, the time, the key, and the masking of an evidence document.
 pub struct Request {
     pub opening: Uuid,
     pub now: Time,

@@ -40,7 +40,7 @@ fn field(name: String, mask: &Mask) -> String {
     if is_word { name } else { mask(&name) }
 }
 
-/// The history keeps all but the words of people: a step whose words are masked cannot be checked against its hash.
+/// The history keeps all but the words of people: a step with masked words cannot be checked against its hash.
 #[must_use]
 pub fn opening(mut of: Value, mask: &Mask) -> Value {
     for step in of["history"].as_array_mut().into_iter().flatten() {

@@ -29,7 +29,7 @@ pub struct OpeningSummary {
     /// No key was given: the enclosed one checked the signature.
     pub key_is_enclosed: bool,
     pub parts: u64,
-    /// Steps of the history whose hash was computed again. None: without `HISTORY_KEY`.
+    /// The steps of the history, each with its hash computed again. None: without `HISTORY_KEY`.
     pub chained: Option<u64>,
     pub findings: u64,
 }

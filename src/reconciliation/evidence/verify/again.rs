@@ -329,7 +329,7 @@ impl Walk<'_> {
                 findings.of(lines::REPORT, format!("says {what} {ours}; the provider's file has {found}"));
             }
         };
-        // A bank entry whose status is overwritten is no row any more.
+        // With its status overwritten a bank entry is no row any more.
         let hidden = if report.kind == Kind::Bank { self.redactions.len() as u64 } else { 0 };
         let bad_rows = ending.bad_rows.saturating_sub(self.lost);
         for (what, ours, found) in [("rows", report.rows, ending.rows), ("bad rows", report.bad_rows, bad_rows)] {

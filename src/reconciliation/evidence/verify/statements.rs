@@ -20,7 +20,7 @@ pub struct Statements {
     left_out: Vec<(u64, Class)>,
     /// The lines of the statements in the file.
     pub lines: BTreeSet<u64>,
-    /// Statements of whose rows none has the class, by whether they do not add up in themselves.
+    /// Statements without a row of the class, by whether they do not add up in themselves.
     untold: BTreeMap<bool, u64>,
 }
 

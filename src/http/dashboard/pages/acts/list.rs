@@ -77,7 +77,7 @@ pub async fn list(
     })
 }
 
-/// The names of the customers whose openings the acts are about, by opening.
+/// By opening of an act: the name of its customer.
 pub async fn names(connection: &mut PgConnection, acts: &[Action]) -> sqlx::Result<HashMap<Uuid, String>> {
     let openings: Vec<Uuid> = acts.iter().filter_map(|it| it.opening_id).collect();
     Ok(overview::names(connection, &openings).await?.into_iter().collect())

@@ -64,7 +64,7 @@ const fn steps(kind: Option<CaseKind>) -> &'static [&'static str] {
             "End the opening with the account that the bank confirms.",
         ],
         Some(CaseKind::IbanHeldElsewhere | CaseKind::ReferenceHeldElsewhere) => &[
-            "Look at both openings: the other one is named by held by.",
+            "Look at both openings: the field “held by” names the other one.",
             "Ask the bank which of the two requests the account belongs to.",
             "Tell neither customer an IBAN before the bank has answered.",
         ],
@@ -73,7 +73,7 @@ const fn steps(kind: Option<CaseKind>) -> &'static [&'static str] {
         }
         Some(CaseKind::SecondReference) => &[
             "Ask the bank whether both tracking ids are accounts under way.",
-            "If so, have the bank end the one that stands on their side here.",
+            "If so, have the bank cancel the second request: its tracking id is the one on the provider's side here.",
         ],
         Some(CaseKind::SecondProfile) => {
             &["Ask the profile service to remove the second profile.", "The opening goes on with the first."]

@@ -1,14 +1,16 @@
 //! The list of cases, newest first.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Html;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{SECTION, page_of};
-use crate::db::cases;
+use crate::db::{cases, overview};
 use crate::domain::OpeningId;
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::pages::opening;
@@ -62,16 +64,22 @@ pub async fn list(
 ) -> Result<Html<String>, ApiError> {
     let params = params.given();
     let (filter, page) = (filter(&params)?, params.page()?);
-    let work = async move |connection: &mut PgConnection| cases::list(connection, &filter, one_more(&page)).await;
-    let (rows, cursor) = paged(dashboard.read(work).await?, page.limit, |row| row.id);
+    let work = async move |connection: &mut PgConnection| {
+        let rows = cases::list(connection, &filter, one_more(&page)).await?;
+        let openings: Vec<Uuid> = rows.iter().filter_map(|it| it.opening_id).collect();
+        let names: HashMap<Uuid, String> = overview::names(connection, &openings).await?.into_iter().collect();
+        Ok((rows, names))
+    };
+    let (rows, names) = dashboard.read(work).await?;
+    let (rows, cursor) = paged(rows, page.limit, |row| row.id);
     let layout = dashboard.layout(Some(&visit)).at(SECTION);
-    let privacy = layout.privacy(None);
+    let privacy = |row: &cases::Row| layout.privacy(row.opening_id.and_then(|it| names.get(&it)).map(String::as_str));
     let words = CaseStatus::ALL.iter().map(|it| it.as_str()).collect();
     html(&CasesPage {
         filters: vec![Choice { name: "status", label: "Status", words, chosen: params.text("status").to_owned() }],
         kind: params.text("kind").to_owned(),
         opening_id: params.text("opening_id").to_owned(),
-        rows: rows.iter().map(|it| row(&layout, &privacy, it)).collect(),
+        rows: rows.iter().map(|it| row(&layout, &privacy(it), it)).collect(),
         next: next_page(&layout, SECTION, query.as_deref(), cursor),
         layout,
     })

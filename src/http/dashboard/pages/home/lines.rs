@@ -10,14 +10,14 @@ use crate::http::dashboard::parts::{Moment, capped, words};
 const LINES: [(&str, &str, &str); 10] = [
     ("escalated", "Openings that were not answered in time", "/openings?state=escalated"),
     ("tickets", "Open tickets", "/tickets?status=open"),
+    ("cases", "Open cases", "/cases?status=open"),
+    ("dead_letters", "Dead letters", "/dead-letters"),
+    ("unmatched", "Facts that match no opening", "/unmatched"),
+    ("refused", "Webhooks refused in 24 hours", "/refused"),
     ("breakers", "Breakers that are not closed", "/providers"),
     ("silent_markets", "Markets without a webhook for an hour", "/providers"),
-    ("dead_letters", "Dead letters", "/dead-letters"),
-    ("cases", "Open cases", "/cases?status=open"),
-    ("mismatches", "Mismatches that a person decides", "/mismatches?state=case"),
     ("reports", "Reports that are held or missing", "/reports"),
-    ("refused", "Webhooks refused in 24 hours", "/refused"),
-    ("unmatched", "Facts that match no opening", "/unmatched"),
+    ("mismatches", "Mismatches that a person decides", "/mismatches?state=case"),
 ];
 
 pub struct Line {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
-use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -14,7 +13,6 @@ use crate::db::fee_ledger::{self, Line};
 use crate::domain::fee::shown;
 use crate::http::dashboard::export::{Csv, MAX_ROWS, OwnSite};
 use crate::http::dashboard::parts::Privacy;
-use crate::http::dashboard::query::Query;
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::fee_ledger::filter;
 use crate::http::internal::page::Params;
@@ -42,16 +40,16 @@ pub async fn csv(
     State(dashboard): State<Arc<Dashboard>>,
     visit: Visit,
     params: Params,
-    RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let (opening, account) = filter(&params.given())?;
-    let query = json!({"query": Query::of(query.as_deref()).as_str()});
-    export::run(&dashboard.acts, &visit.principal, "fee_ledger", query).await?;
+    let params = params.given();
+    let (opening, account) = filter(&params)?;
     let page = Page { limit: i64::try_from(MAX_ROWS).unwrap_or_default(), after: None };
     let work = async move |connection: &mut PgConnection| fee_ledger::list(connection, opening, account, page).await;
     let privacy = Privacy::new(dashboard.layout(Some(&visit)).is_operator(), None);
+    let found = dashboard.read(work).await?;
+    export::run(&dashboard.acts, &visit.principal, "fee_ledger", params.filters()).await?;
     let mut csv = Csv::new(&COLUMNS);
-    for line in dashboard.read(work).await? {
+    for line in found {
         csv.row(&cells(&line, &privacy));
     }
     Ok(csv.answer("ledger.csv"))

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::sides::text_of;
+use super::sides::{shown, text_of};
 use crate::acts::export;
 use crate::clock::Time;
 use crate::db::Page;
 use crate::db::mismatches::{self, Listed};
 use crate::http::dashboard::export::{Csv, MAX_ROWS, OwnSite};
 use crate::http::dashboard::parts::Privacy;
-use crate::http::dashboard::query::Query;
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::mismatches::filter;
 use crate::http::internal::page::Params;
@@ -43,16 +42,16 @@ pub async fn csv(
     State(dashboard): State<Arc<Dashboard>>,
     visit: Visit,
     params: Params,
-    RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let filter = filter(&params.given())?;
-    let query = json!({"query": Query::of(query.as_deref()).as_str()});
-    export::run(&dashboard.acts, &visit.principal, "mismatches", query).await?;
+    let params = params.given();
+    let filter = filter(&params)?;
     let page = Page { limit: i64::try_from(MAX_ROWS).unwrap_or_default(), after: None };
     let work = async move |connection: &mut PgConnection| mismatches::list(connection, &filter, page).await;
     let sees_all = dashboard.layout(Some(&visit)).is_operator();
+    let found = dashboard.read(work).await?;
+    export::run(&dashboard.acts, &visit.principal, "mismatches", params.filters()).await?;
     let mut csv = Csv::new(&COLUMNS);
-    for it in dashboard.read(work).await? {
+    for it in found {
         csv.row(&cells(it, sees_all));
     }
     Ok(csv.answer("mismatches.csv"))
@@ -73,7 +72,7 @@ fn cells(it: Listed, sees_all: bool) -> [String; 14] {
         id(it.opening_id),
         if it.opening_id.is_some() { it.subject } else { privacy.text(&it.subject) },
         it.aspect,
-        privacy.text(&said(&differences)),
+        said(&differences, &privacy),
         id(it.case_id),
         time(it.due_at),
         it.created_at.to_rfc3339(),
@@ -82,11 +81,12 @@ fn cells(it: Listed, sees_all: bool) -> [String; 14] {
 }
 
 /// `amount: 6.05 → 7.26 (1.21); currency: …`
-fn said(differences: &Value) -> String {
+fn said(differences: &Value, privacy: &Privacy) -> String {
     let one = |it: &Value| {
-        let side = |name: &str| text_of(&it[name]).unwrap_or_else(|| "not said".to_owned());
+        let field = text_of(&it["field"]).unwrap_or_default();
+        let side = |name: &str| text_of(&it[name]).map_or("not said".to_owned(), |it| shown(&field, &it, privacy));
         let delta = text_of(&it["delta"]).map_or_else(String::new, |it| format!(" ({it})"));
-        format!("{}: {} → {}{delta}", text_of(&it["field"]).unwrap_or_default(), side("ours"), side("theirs"))
+        format!("{field}: {} → {}{delta}", side("ours"), side("theirs"))
     };
     differences.as_array().map(|all| all.iter().map(one).collect::<Vec<_>>().join("; ")).unwrap_or_default()
 }

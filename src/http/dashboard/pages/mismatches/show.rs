@@ -59,7 +59,7 @@ struct Case {
     kind: String,
     status: String,
     created: Moment,
-    /// By whom and why, if it is resolved.
+    /// The operator and the reason, if it is resolved.
     judgement: Option<(String, String)>,
 }
 

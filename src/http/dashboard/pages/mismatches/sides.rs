@@ -7,7 +7,7 @@ use crate::db::mismatches::Listed;
 use crate::http::dashboard::parts::{Privacy, words};
 use crate::reconciliation::masking::{masked, masked_differences};
 
-/// Fields that hold whatever a provider's people wrote.
+/// Fields with free texts of the provider.
 const FREE: [&str; 4] = ["description", "rejection_reason", "reason", "reference"];
 
 /// A field of both sides.
@@ -31,6 +31,13 @@ pub fn text_of(value: &Value) -> Option<String> {
     }
 }
 
+/// A field of either side as this person may see it.
+#[must_use]
+pub fn shown(field: &str, text: &str, privacy: &Privacy) -> String {
+    let is_free = FREE.contains(&field.rsplit('.').next().unwrap_or(field));
+    if is_free { privacy.free_text(text) } else { privacy.text(text) }
+}
+
 /// What differs first, then all that either side says.
 #[must_use]
 pub fn rows(it: &Listed, privacy: &Privacy) -> Vec<Row> {
@@ -39,10 +46,7 @@ pub fn rows(it: &Listed, privacy: &Privacy) -> Vec<Row> {
     } else {
         (masked(it.ours.clone()), masked(it.theirs.clone()), masked_differences(it.differences.clone()))
     };
-    let shown = |field: &str, text: String| {
-        let is_free = FREE.contains(&field.rsplit('.').next().unwrap_or(field));
-        if is_free { privacy.free_text(&text) } else { privacy.text(&text) }
-    };
+    let shown = |field: &str, text: String| shown(field, &text, privacy);
     let differing = differences.as_array().cloned().unwrap_or_default();
     let mut rows: Vec<Row> = differing.iter().map(|it| differs(it, &shown)).collect();
     let (ours, theirs) = (flat(&ours), flat(&theirs));

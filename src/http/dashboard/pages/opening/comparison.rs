@@ -53,6 +53,7 @@ fn cell(subject: Subject, cell: &crate::domain::compare::Cell, privacy: &Privacy
     let shown = |value: &String| match subject {
         Subject::Iban => masked_iban(value),
         Subject::Status if cell.side == Side::Ours => words(value),
+        Subject::Reason => privacy.free_text(value),
         _ => privacy.text(value),
     };
     Cell { side: cell.side.as_str(), value: cell.value.as_ref().map(shown), contradicts: cell.contradicts }

@@ -7,7 +7,7 @@ use crate::clock::Time;
 use crate::db::timeline::{FACT, Item};
 use crate::http::dashboard::Layout;
 use crate::http::dashboard::pages::cases;
-use crate::http::dashboard::parts::{Moment, Privacy, words};
+use crate::http::dashboard::parts::{Moment, Privacy, shown, words};
 
 /// Fields of a row's detail that its line says already, or that are ids of other rows.
 const SAID: [&str; 10] =
@@ -43,7 +43,7 @@ pub struct Group {
     pub folded: Option<String>,
 }
 
-/// For whom, and of which opening, the rows are shown.
+/// The reader of the rows, and their opening.
 pub struct Shown<'a> {
     pub layout: &'a Layout,
     pub privacy: &'a Privacy,
@@ -130,10 +130,19 @@ fn more(item: &Item, privacy: &Privacy) -> Vec<More> {
     let shown = fields.iter().filter(|(name, _)| !is_said(name));
     let shown = shown.filter_map(|(name, value)| {
         let at = value.as_str().and_then(|it| it.parse::<Time>().ok()).map(Moment::from);
-        Some(More { name: words(name), value: privacy.text(&text_of(value)?), at })
+        Some(More { name: words(name), value: text_for(item, name, value, privacy)?, at })
     });
     let attempts = (attempts > 0).then(|| More { name: "attempts".to_owned(), value: attempts.to_string(), at: None });
     shown.chain(attempts).collect()
+}
+
+/// A value as this person may see it. Both sides of a case, and a reason of the provider, are texts from outside.
+fn text_for(item: &Item, name: &str, value: &Value, privacy: &Privacy) -> Option<String> {
+    match name {
+        "ours" | "theirs" => Some(privacy.text(&text_of(&shown(name, value, privacy))?)),
+        "reason" if item.kind != "operator" => Some(privacy.free_text(&text_of(value)?)),
+        _ => Some(privacy.text(&text_of(value)?)),
+    }
 }
 
 /// A value as text. None: there is nothing to show.

@@ -84,8 +84,8 @@ fn lines(Preview { since, served_by }: &Preview) -> Vec<String> {
     let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
     let mut lines = vec![
         format!("reads the list page by page, with all changes since {since}, or since the time that you type below"),
-        "each item counts as a webhook; what is known already changes nothing".to_owned(),
+        "each item enters the inbox like a webhook; a duplicate changes nothing".to_owned(),
     ];
-    lines.extend(served_by.map(|_| "a reading that is pending and goes back as far serves this one, too".to_owned()));
+    lines.extend(served_by.map(|_| "a pending backfill that goes back as far serves this request too".to_owned()));
     lines
 }

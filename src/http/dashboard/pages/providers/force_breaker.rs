@@ -89,7 +89,7 @@ fn lines(Preview { now, then }: &Preview) -> Vec<String> {
             "no call is made, on any replica, within 2 seconds; its work waits and uses up no attempt"
         }
         Some(Forced::Closed) => "every call is made, on all replicas, and all work that waits for it becomes due",
-        None => "the calls decide again, beginning with a closed breaker",
+        None => "returns to automatic control, beginning with a closed breaker",
     };
     let replaces = match now {
         Some(row) => format!("replaces: forced {} by {}", row.forced, row.who),

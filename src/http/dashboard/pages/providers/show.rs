@@ -44,7 +44,7 @@ struct Breaker {
     name: String,
     mark: WordMark,
     under_way: usize,
-    /// Who forced it, when and why. None: automatic control.
+    /// The operator that forced it, the time and the reason. None: automatic control.
     forced: Option<(String, Moment, String)>,
     href: String,
 }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
-use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::acts::export;
@@ -13,7 +12,6 @@ use crate::db::Page;
 use crate::db::reports::{self, Report};
 use crate::http::dashboard::export::{Csv, MAX_ROWS, OwnSite};
 use crate::http::dashboard::parts::Privacy;
-use crate::http::dashboard::query::Query;
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::page::Params;
 use crate::http::internal::reports::read::filter;
@@ -43,16 +41,16 @@ pub async fn csv(
     State(dashboard): State<Arc<Dashboard>>,
     visit: Visit,
     params: Params,
-    RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let filter = filter(&params.given())?;
-    let query = json!({"query": Query::of(query.as_deref()).as_str()});
-    export::run(&dashboard.acts, &visit.principal, "reports", query).await?;
+    let params = params.given();
+    let filter = filter(&params)?;
     let page = Page { limit: i64::try_from(MAX_ROWS).unwrap_or_default(), after: None };
     let work = async move |connection: &mut PgConnection| reports::list(connection, &filter, page).await;
     let privacy = Privacy::new(dashboard.layout(Some(&visit)).is_operator(), None);
+    let found = dashboard.read(work).await?;
+    export::run(&dashboard.acts, &visit.principal, "reports", params.filters()).await?;
     let mut csv = Csv::new(&COLUMNS);
-    for report in dashboard.read(work).await? {
+    for report in found {
         csv.row(&cells(&report, &privacy));
     }
     Ok(csv.answer("reports.csv"))
@@ -66,7 +64,7 @@ fn cells(report: &Report, privacy: &Privacy) -> [String; 16] {
         report.kind.clone(),
         report.format.clone(),
         report.state.clone(),
-        privacy.text(report.file_name.as_deref().unwrap_or_default()),
+        privacy.free_text(report.file_name.as_deref().unwrap_or_default()),
         report.bytes.to_string(),
         report.rows.to_string(),
         report.bad_rows.to_string(),

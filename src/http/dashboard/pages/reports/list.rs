@@ -126,7 +126,7 @@ fn row(layout: &Layout, privacy: &Privacy, report: &Report) -> Row {
         provider: report.provider.clone(),
         kind: report.kind.clone(),
         state: mark(layout, &report.state),
-        file_name: privacy.text(report.file_name.as_deref().unwrap_or_default()),
+        file_name: privacy.free_text(report.file_name.as_deref().unwrap_or_default()),
         from: moment(report.period_from),
         until: moment(report.period_until),
         rows: report.rows,
