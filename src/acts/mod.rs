@@ -1,7 +1,7 @@
 //! What people and callers do: a file per act. REST handlers and pages extract a request, call the act, and answer.
 //!
-//! `run` does it: state, follow-up and the record of the act commit together. Every try of the commit has the same id of the act
-//! and the same key of its fact, so that one call is one act. `rehearse` makes the same reads and the same decision, and writes
+//! `run` commits the change, its follow-up and the record of the act together. Retries of the commit reuse the act's id and its
+//! fact's key, so one call records one act. `rehearse` makes the same reads and the same decision, and writes
 //! nothing. A crash leaves either nothing or a whole act, which the caller's repeat finds.
 
 pub mod backfill;

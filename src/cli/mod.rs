@@ -52,7 +52,7 @@ enum Command {
     Reports(reports::Arguments),
     /// Verify the evidence of a report or an opening
     Evidence(evidence::Arguments),
-    /// Run only the simulated outside systems: NexusBank, profile service, card issuer, ticket tracker
+    /// Run only the simulated outside systems: the banks, profile service, card issuer, ticket tracker
     Simulator(simulator::Arguments),
 }
 

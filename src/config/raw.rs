@@ -32,7 +32,7 @@ pub struct RawSettings {
     /// Listen address for providers: POST /webhooks/{provider}, GET /livez
     #[arg(long, env, default_value = "127.0.0.1:8080")]
     pub public_addr: String,
-    /// Listen address for callers and operators: REST, health, metrics, API description
+    /// Listen address for callers and operators: dashboard, REST, health, metrics, API description
     #[arg(long, env, default_value = "127.0.0.1:8081")]
     pub internal_addr: String,
     /// Idle time-out of connections to both listeners; set it longer than the load balancer's
@@ -92,7 +92,7 @@ pub struct RawSettings {
     /// How far before the last webhook a backfill starts reading; covers clock differences and messages in flight
     #[arg(long, env, default_value = "10m")]
     pub catch_up_overlap: String,
-    /// How long to wait for the provider's answer before a ticket is opened
+    /// Deadline of an opening's start, of its wait for the provider and of its card; a passed one opens a ticket, and ends the polls
     #[arg(long, env, default_value = "12h")]
     pub escalate_after: String,
     /// How long the in-memory cache recognises duplicate webhooks without the database
@@ -125,7 +125,7 @@ pub struct RawSettings {
     /// How long a lease lasts beyond the deadline of its call
     #[arg(long, env, default_value = "30s")]
     pub lease_margin: String,
-    /// How long to keep retrying during an outage of another system (transport error, 5xx, throttling)
+    /// How long to keep retrying during an outage of another system (transport error, 5xx, throttling, our own misconfiguration)
     #[arg(long, env, default_value = "24h")]
     pub retry_for: String,
     /// Unusable answers or internal errors after which work becomes a dead letter
@@ -164,7 +164,7 @@ pub struct RawSettings {
     /// How long a fact that matches no opening is retried before it becomes a dead letter
     #[arg(long, env, default_value = "24h")]
     pub parked_ttl: String,
-    /// How long finished facts and deliveries stay in inbox and outbox before they are archived
+    /// How long settled facts, and delivered or cancelled outbox rows, stay before they are archived
     #[arg(long, env, default_value = "30d")]
     pub archive_after: String,
     /// How long duplicates of an event are recognised; at least 30d and at least ARCHIVE_AFTER

@@ -285,7 +285,7 @@ impl Class {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Waiting => "Neither side has a final answer. Wait for the coming event, or ask the bank now.",
-            Self::Unread => "A message about it was stored and is decided next. Look again in a moment.",
+            Self::Unread => "A fact about it is stored and is decided next. Look again in a moment.",
             Self::ConflictingAnswer => {
                 "The bank gave an answer other than ours. Ask the bank which one holds, then resolve the case."
             }

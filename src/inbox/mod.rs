@@ -1,7 +1,7 @@
-//! How a fact gets into the inbox, and how it is decided.
+//! Inserts facts into the inbox, and decides them.
 //!
 //! ```text
-//! ingest.rs    messages from providers: in, then the answer      worker.rs     the worker that decides facts
+//! ingest.rs    stores a provider's message, then acknowledges it worker.rs     the worker that decides facts
 //! fact.rs      the one maker of inbox rows                       batch.rs      one transaction of it
 //! burst.rs     copies that come within moments                   correlate.rs  which opening a fact is about
 //! capacity.rs  how much may wait                                 pace.rs       how many facts a batch takes

@@ -58,8 +58,8 @@ const fn title(kind: Kind) -> &'static str {
     match kind {
         Kind::Forbidden => "Your role does not allow this",
         Kind::UnsupportedMediaType => "The form has another type than forms have",
-        Kind::PayloadTooLarge => "The form is too large",
-        Kind::Unavailable => "The database is not available; try again in a moment",
+        Kind::PayloadTooLarge => "What was sent is too large",
+        Kind::Unavailable => "Not possible at the moment; try again",
         other => other.title(),
     }
 }

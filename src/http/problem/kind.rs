@@ -76,7 +76,7 @@ impl Kind {
             Self::RequestInProgress => "A request with this key is still in progress",
             Self::WrongState => "Not possible in the current state",
             Self::PayloadTooLarge => "The body is too large",
-            Self::UnsupportedMediaType => "The body must be JSON",
+            Self::UnsupportedMediaType => "The type or encoding of the body is not supported",
             Self::ValidationFailed => "Fields are missing or invalid",
             Self::IdempotencyKeyReused => "The Idempotency-Key was used with another body",
             Self::Internal => "Internal error",

@@ -24,10 +24,10 @@ pub const WEBHOOK_SECRETS: &str = "whsec_ followed by base64, comma-separated";
 /// The settings as text.
 #[derive(Args, Clone)]
 pub struct RawNexusBank {
-    /// Base URL of the provider's API
+    /// Base URL of NexusBank's API
     #[arg(long = "nexusbank-base-url", env = "NEXUSBANK_BASE_URL", default_value = DEVELOPMENT_BASE_URL)]
     pub base_url: String,
-    /// Bearer key for the provider's API
+    /// Bearer key for NexusBank's API
     #[arg(
         long = "nexusbank-api-key",
         env = "NEXUSBANK_API_KEY",
@@ -35,7 +35,7 @@ pub struct RawNexusBank {
         hide_env_values = true
     )]
     pub api_key: String,
-    /// Secrets that verify the provider's webhooks: whsec_…, comma-separated; a webhook may be signed with any of them
+    /// Secrets that verify NexusBank's webhooks: whsec_…, comma-separated; a webhook may be signed with any of them
     #[arg(
         long = "nexusbank-webhook-secrets",
         env = "NEXUSBANK_WEBHOOK_SECRETS",

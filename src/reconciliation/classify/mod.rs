@@ -1,6 +1,4 @@
-//! Pure: a report row and what we hold become a class, and findings where the two sides differ.
-//!
-//! No I/O and no clock: `evidence verify` classifies the enclosed values again with the same code.
+//! Compares a report row with our side, and returns its class and the findings. Pure, so that `evidence verify` can repeat it.
 
 pub mod bank;
 pub mod charges;

@@ -1,7 +1,6 @@
-//! Turns a report file into canonical rows, one bad row at a time into an error, and the file's end into what may be concluded
-//! from it.
+//! Parses a report file into canonical rows, one error per bad row, and an [`Ending`] that says whether the file is complete.
 //!
-//! Reading is pulled: [`open`] reads the header from any [`Read`] of decoded bytes, and each [`Item`] after it reads as much as it
+//! The caller pulls items: [`open`] reads the header from any [`Read`] of decoded bytes, and each [`Item`] after it reads as much as it
 //! needs, in bounded memory. The same bytes give the same items, so a reader that starts again skips what it has stored.
 
 mod body;

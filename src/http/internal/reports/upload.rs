@@ -200,7 +200,7 @@ async fn received<E: Error + 'static>(
     let received = writing.await.map_err(|_| ApiError::internal("receiving a report panicked"))?;
     sent?;
     received.map_err(|error| match error {
-        ReceiveError::TooLarge(_) => ApiError::new(Kind::PayloadTooLarge),
+        ReceiveError::TooLarge(_) => ApiError::because(Kind::PayloadTooLarge, error.to_string()),
         ReceiveError::NotGzip => ApiError::field("", error.to_string()),
         ReceiveError::BrokeOff => ApiError::because(Kind::ValidationFailed, "the upload broke off"),
         ReceiveError::Disk(_) => ApiError::unavailable(error.to_string()),

@@ -31,7 +31,7 @@ impl Suggestion {
         Self {
             class: text(&origin.suggested["class"]).unwrap_or_else(|| origin.class.clone()).to_ascii_lowercase(),
             because: because.iter().filter_map(text).collect(),
-            steps: steps.chain(["Resolve the case with the provider's answer as evidence.".to_owned()]).collect(),
+            steps: steps.chain(["Resolve the case if no later file closes it, with the provider's answer as evidence.".to_owned()]).collect(),
         }
     }
 
@@ -57,11 +57,11 @@ const fn steps(kind: Option<CaseKind>) -> &'static [&'static str] {
         Some(CaseKind::ConflictingAnswer) => &[
             "Ask the bank which of its two answers holds, by the tracking id.",
             "Tell the customer nothing until the bank has confirmed it.",
-            "The first answer stays in force here. If the second holds, agree with the bank how it is undone.",
+            "The first answer stays in force here. Have the bank undo the other; if the bank insists on it, tell the customer.",
         ],
         Some(CaseKind::InvalidIban | CaseKind::InvalidBic) => &[
             "Ask the bank for the account in writing: what it sent fails the check, and was not saved.",
-            "End the opening with the account that the bank confirms.",
+            "Resolve the opening with the account that the bank confirms.",
         ],
         Some(CaseKind::IbanHeldElsewhere | CaseKind::ReferenceHeldElsewhere) => &[
             "Look at both openings: the field “held by” names the other one.",

@@ -116,7 +116,7 @@ fn lines(act: Act, rehearsed: &Once<Letter>) -> Vec<String> {
     match act {
         Act::Redrive => vec![
             format!("makes {what} pending again, with a fresh count of attempts"),
-            format!("was given up because of: {cause}; the same cause makes it a dead letter again"),
+            format!("was given up because of: {cause}; if that is not mended, it becomes a dead letter again"),
         ],
         Act::Discard => {
             vec![format!("ends {what}: it is not tried again"), format!("was given up because of: {cause}")]

@@ -104,7 +104,7 @@ impl Page<'_> {
         let confirm = Input::new("confirm", "The last four characters of the IBAN", Control::Line);
         Confirmation {
             act: "resolve",
-            title: "End the opening".to_owned(),
+            title: "Resolve the opening".to_owned(),
             action: format!("{back}/resolve"),
             rehearsal,
             inputs: vec![
@@ -119,7 +119,7 @@ impl Page<'_> {
             ],
             hidden: vec![("expected_version", self.version.to_string())],
             confirm: Some(confirm.optional().help(with_account)),
-            button: "End it",
+            button: "Resolve it",
             token,
             back,
             layout,

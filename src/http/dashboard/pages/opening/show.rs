@@ -51,7 +51,7 @@ const SAID_DONE: [(&str, &str); 6] = [
     ("poll", "Done: the bank is asked now. Its answer appears in the timeline."),
     ("resolve", "Done: the decision was stored and is decided next, unless the bank's answer came first."),
     ("erase", "Done: its personal data is erased."),
-    ("redrive_dead_letter", "Done: it is tried again now."),
+    ("redrive_dead_letter", "Done: it is pending again; a worker tries it next."),
     ("discard_dead_letter", "Done: it is not tried again."),
     ("resolve_case", "Done: the case is resolved."),
 ];
@@ -145,7 +145,7 @@ impl Head {
             ("Currency", request.currency.clone()),
             ("Flow", request.flow.to_string()),
             ("Provider", request.provider.clone()),
-            ("Our id", opening.id.to_string()),
+            ("Our reference", opening.id.to_string()),
             ("Tracking id", or_none(opening.state.reference().map(|it| privacy.text(it.as_str())))),
             ("Version", opening.version.to_string()),
         ];
@@ -166,7 +166,7 @@ fn event(coming: &Coming, seen: &Seen) -> Event {
             let held = if *is_held { ", once its breaker closes" } else { "" };
             (format!("Poll {number}{last}: {provider} is asked{again} at"), held)
         }
-        Coming::Deadline { .. } => ("People are told by a ticket at".to_owned(), ", unless it has moved on by then"),
+        Coming::Deadline { .. } => ("Its deadline opens a ticket at".to_owned(), ", unless it has moved on by then"),
         Coming::Call(call) => {
             let held = if call.is_held { ", once its breaker closes" } else { "" };
             let attempt = if call.is_under_way {
@@ -183,7 +183,7 @@ fn event(coming: &Coming, seen: &Seen) -> Event {
 
 const fn nothing(still: Still) -> &'static str {
     match still {
-        Still::Ended => "Nothing more happens by itself: it has ended. Another answer would open a case.",
+        Still::Ended => "Nothing more happens by itself: it has ended. A different answer would open a case.",
         Still::Escalated => "Nothing more happens by itself. A late answer still counts.",
         Still::GivenUp => "Nothing more happens by itself until its dead letter is redriven or it is ended.",
     }
@@ -210,7 +210,7 @@ fn offers(seen: &Seen, layout: &Layout, path: &str) -> Vec<Offer> {
             "poll",
             (!waits).then_some("It does not wait for an answer of the provider."),
         ),
-        of_opening("resolve", "End it", "resolve", is_over.map(|_| "It has ended already.")),
+        of_opening("resolve", "Resolve it", "resolve", is_over.map(|_| "It has ended already.")),
     ];
     offers.extend(seen.overview.letters.iter().flat_map(|it| of_letter(it, seen, layout)));
     offers.extend(seen.overview.cases.iter().map(|it| Offer {

@@ -136,7 +136,7 @@ fn name(coming: &Coming) -> &'static str {
     match coming {
         Coming::Poll { is_held: true, .. } => "poll, held by its breaker",
         Coming::Poll { .. } => "poll",
-        Coming::Deadline { .. } => "people are told",
+        Coming::Deadline { .. } => "its deadline: a ticket",
         Coming::Call(call) if call.is_held => "call, held by its breaker",
         Coming::Call(call) if call.is_under_way => "call under way, repeated",
         Coming::Call(_) => "call",

@@ -64,7 +64,7 @@ fn cells(report: &Report, privacy: &Privacy) -> [String; 16] {
         report.kind.clone(),
         report.format.clone(),
         report.state.clone(),
-        privacy.free_text(report.file_name.as_deref().unwrap_or_default()),
+        privacy.text(report.file_name.as_deref().unwrap_or_default()),
         report.bytes.to_string(),
         report.rows.to_string(),
         report.bad_rows.to_string(),

@@ -63,6 +63,8 @@ struct Row {
     rows: i64,
     bad_rows: i64,
     complete: bool,
+    /// Until it is read to its end, the service does not know whether it is complete.
+    unread: bool,
     dry_run: bool,
 }
 
@@ -126,12 +128,13 @@ fn row(layout: &Layout, privacy: &Privacy, report: &Report) -> Row {
         provider: report.provider.clone(),
         kind: report.kind.clone(),
         state: mark(layout, &report.state),
-        file_name: privacy.free_text(report.file_name.as_deref().unwrap_or_default()),
+        file_name: privacy.text(report.file_name.as_deref().unwrap_or_default()),
         from: moment(report.period_from),
         until: moment(report.period_until),
         rows: report.rows,
         bad_rows: report.bad_rows,
         complete: report.complete,
+        unread: matches!(report.state.as_str(), "received" | "reading"),
         dry_run: report.dry_run,
     }
 }

@@ -139,7 +139,7 @@ fn pairs(report: &Report, privacy: &Privacy) -> Vec<(&'static str, String)> {
     let none = || "none".to_owned();
     vec![
         ("Id", report.id.to_string()),
-        ("File name", report.file_name.as_deref().map_or_else(none, |it| privacy.free_text(it))),
+        ("File name", report.file_name.as_deref().map_or_else(none, |it| privacy.text(it))),
         ("Format", report.format.clone()),
         ("Complete", yes(report.complete)),
         ("Dry run", yes(report.dry_run)),
