@@ -59,7 +59,7 @@ const fn title(kind: Kind) -> &'static str {
         Kind::Forbidden => "Your role does not allow this",
         Kind::UnsupportedMediaType => "The form has another type than forms have",
         Kind::PayloadTooLarge => "What was sent is too large",
-        Kind::Unavailable => "Not possible at the moment; try again",
+        Kind::Unavailable => "Not possible at the moment: the database is away, or the service is busy. Try again",
         other => other.title(),
     }
 }

@@ -189,7 +189,7 @@ async fn a_provider_that_goes_away_midway_is_waited_for() {
     let path = pull(&app).await;
     step(&app).await;
     app.world.outage(Api::Bank, Some(Fault::ErrorBefore { status: 500 }));
-    app.pass_settling(TimeDelta::minutes(10), TimeDelta::seconds(5)).await;
+    app.pass_settling(TimeDelta::minutes(10), TimeDelta::seconds(20)).await;
     let waiting = app.get(&path).await;
     assert_eq!(
         (&waiting["state"], &waiting["rows"], completed(&app).await),
@@ -199,7 +199,7 @@ async fn a_provider_that_goes_away_midway_is_waited_for() {
     let lists = app.world.counts().lists;
     assert!((6..40).contains(&lists), "five, and then probes of the breaker: {lists}");
     app.world.outage(Api::Bank, None);
-    app.pass_settling(TimeDelta::minutes(2), TimeDelta::seconds(5)).await;
+    app.pass_settling(TimeDelta::minutes(2), TimeDelta::seconds(20)).await;
     let report = app.get(&path).await;
     assert_eq!(
         (&report["state"], &report["rows"], completed(&app).await),
@@ -218,9 +218,9 @@ async fn a_provider_that_stays_away_ends_the_pull_with_an_error_and_no_effect() 
     missed(&app, 1).await;
     let path = pull(&app).await;
     app.world.outage(Api::Bank, Some(Fault::ErrorBefore { status: 500 }));
-    app.pass_settling(TimeDelta::minutes(19), TimeDelta::seconds(20)).await;
+    app.pass_settling(TimeDelta::minutes(19), TimeDelta::minutes(1)).await;
     assert_eq!(app.get(&path).await["state"], "reading");
-    app.pass_settling(TimeDelta::minutes(20), TimeDelta::seconds(20)).await;
+    app.pass_settling(TimeDelta::minutes(20), TimeDelta::minutes(1)).await;
     let report = app.get(&path).await;
     let error = report["error"].as_str().unwrap_or_default();
     assert_eq!(report["state"], "failed", "{report}");
@@ -380,9 +380,9 @@ async fn a_scheduled_pull_that_failed_leaves_no_gap() {
     let app = scheduled("1h").settings(|it| it.retry_for = "10m".to_owned()).start().await;
     app.settle().await;
     app.world.outage(Api::Bank, Some(Fault::ErrorBefore { status: 500 }));
-    app.pass_settling(TimeDelta::minutes(110), TimeDelta::minutes(1)).await;
+    app.pass_settling(TimeDelta::minutes(110), TimeDelta::minutes(5)).await;
     app.world.outage(Api::Bank, None);
-    app.pass_settling(TimeDelta::minutes(20), TimeDelta::minutes(1)).await;
+    app.pass_settling(TimeDelta::minutes(20), TimeDelta::minutes(5)).await;
     let reports = schedule(&app).await;
     let states: Vec<&str> = reports.iter().map(|it| it.2.as_str()).collect();
     assert_eq!(states, ["finished", "failed", "finished"], "{reports:?}");

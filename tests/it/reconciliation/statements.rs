@@ -29,12 +29,12 @@ async fn statements(query: &str, text: String, rows: usize) -> BTreeMap<String, 
     runs
 }
 
-/// The statements of one slice: half of what 40,000 rows take more than 20,000.
+/// The statements of one slice: what 20,000 rows take more than 10,000.
 async fn per_slice(query: &str, file: fn(usize) -> String) -> BTreeMap<String, u64> {
-    let (two, four) = (statements(query, file(20_000), 20_000).await, statements(query, file(40_000), 40_000).await);
-    let more = |name: &String, runs: u64| (runs - two.get(name).copied().unwrap_or_default()) / 2;
+    let (one, two) = (statements(query, file(10_000), 10_000).await, statements(query, file(20_000), 20_000).await);
+    let more = |name: &String, runs: u64| runs - one.get(name).copied().unwrap_or_default();
     // A piece of 1 MiB is read by a statement of its own.
-    let slices = four.into_iter().filter(|(name, _)| *name != "reports::chunk");
+    let slices = two.into_iter().filter(|(name, _)| *name != "reports::chunk");
     slices.map(|(name, runs)| (name.clone(), more(&name, runs))).filter(|(_, runs)| *runs > 0).collect()
 }
 

@@ -42,7 +42,7 @@ async fn a_ticket_tells_what_happened_where_it_stands_and_where_to_look() {
 async fn of_a_long_story_the_last_twenty_things_are_told() {
     let app = tracking().settings(|it| it.poll_schedule = "1m".to_owned()).start().await;
     let (id, _) = app.open().waiting().await;
-    app.pass_settling(chrono::TimeDelta::hours(12), chrono::TimeDelta::minutes(2)).await;
+    app.pass_settling(chrono::TimeDelta::hours(12), chrono::TimeDelta::minutes(6)).await;
     app.settle().await;
     assert_eq!(app.opening(&id).await["state"], "escalated");
     let description = only_issue(&app).description;

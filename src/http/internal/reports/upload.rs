@@ -35,6 +35,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// A sender that sends nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const TOO_LARGE: &str = "the file is larger than REPORT_MAX_BYTES, or unpacks to more than 200 times its size";
 
 /// Receives a report.
 #[utoipa::path(
@@ -200,7 +201,7 @@ async fn received<E: Error + 'static>(
     let received = writing.await.map_err(|_| ApiError::internal("receiving a report panicked"))?;
     sent?;
     received.map_err(|error| match error {
-        ReceiveError::TooLarge(_) => ApiError::because(Kind::PayloadTooLarge, error.to_string()),
+        ReceiveError::TooLarge(_) => ApiError::because(Kind::PayloadTooLarge, TOO_LARGE),
         ReceiveError::NotGzip => ApiError::field("", error.to_string()),
         ReceiveError::BrokeOff => ApiError::because(Kind::ValidationFailed, "the upload broke off"),
         ReceiveError::Disk(_) => ApiError::unavailable(error.to_string()),

@@ -31,7 +31,11 @@ impl Suggestion {
         Self {
             class: text(&origin.suggested["class"]).unwrap_or_else(|| origin.class.clone()).to_ascii_lowercase(),
             because: because.iter().filter_map(text).collect(),
-            steps: steps.chain(["Resolve the case if no later file closes it, with the provider's answer as evidence.".to_owned()]).collect(),
+            steps: steps
+                .chain([
+                    "Resolve the case if no later file closes it, with the provider's answer as evidence.".to_owned()
+                ])
+                .collect(),
         }
     }
 
