@@ -12,6 +12,9 @@ use chrono::TimeDelta;
 /// What a bearer key takes.
 pub const BEARER: &str = "a bearer key: visible ASCII characters";
 
+/// What a URL takes that is called as it is.
+pub const URL: &str = "an http:// or https:// URL";
+
 /// A wrong setting: its name, the problem and the expected value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}; expected {expected}")]
@@ -152,7 +155,7 @@ impl Checker {
 
     /// A URL that is called as it is.
     pub fn whole_url(&mut self, name: &'static str, text: &str) -> String {
-        self.url_that_fits(name, text, "an http:// or https:// URL", http_url)
+        self.url_that_fits(name, text, URL, http_url)
     }
 
     /// Refuses an empty value, and one that holds a part of the known default.

@@ -71,7 +71,7 @@ fn asked(
     now: Time,
 ) -> Result<backfill::BackfillRequest, ActError> {
     let since = request.since.map(|since| from(since, now)).transpose()?;
-    if !acts.outside.providers.get(request.provider).is_some_and(|it| it.capabilities().list_since) {
+    if acts.outside.providers.with_list(request.provider).is_none() {
         return Err(ActError::WrongState("this provider has no list"));
     }
     let (id, provider) = (acts.shell.ids.next(), request.provider.to_owned());

@@ -69,9 +69,8 @@ pub async fn rehearse(acts: &Acts, operator: &Operator, request: PullRequest) ->
 
 fn asked(acts: &Acts, operator: &Operator, request: &PullRequest, id: Uuid, now: Time) -> Result<NewPull, ActError> {
     let providers = &acts.outside.providers;
-    let lists = |name: &&str| providers.get(name).is_some_and(|it| it.capabilities().list_since);
-    let Some(provider) = providers.names().filter(lists).find(|it| *it == request.provider) else {
-        let known: Vec<&str> = providers.names().filter(lists).collect();
+    let Some(provider) = providers.with_list(&request.provider).map(|it| it.name()) else {
+        let known: Vec<&str> = providers.names_with_list().collect();
         return Err(ActError::field("/provider", format!("must be a provider with a list: {}", known.join(", "))));
     };
     let (from, until) = (kept(request.from), kept(request.until));

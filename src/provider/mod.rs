@@ -317,6 +317,17 @@ impl Providers {
         self.0.get(name).map(|(it, _)| it)
     }
 
+    /// The provider with this name, if what changed there can be listed.
+    #[must_use]
+    pub fn with_list(&self, name: &str) -> Option<&Arc<dyn Provider>> {
+        self.get(name).filter(|it| it.capabilities().list_since)
+    }
+
+    /// The names of the providers whose changes can be listed, in their order.
+    pub fn names_with_list(&self) -> impl Iterator<Item = &'static str> {
+        self.names().filter(|name| self.with_list(name).is_some())
+    }
+
     /// All providers, in the order of their names.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
         self.0.values().map(|(it, _)| it)

@@ -1,4 +1,5 @@
-//! What adapters share in reading and writing a bank's wire: URLs with ids in them, times, the birth of an opening.
+//! What adapters share in reading and writing a bank's wire: URLs with ids in them, times, the birth of an opening, bodies that
+//! are not the documented JSON.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use reqwest::Url;
@@ -6,6 +7,8 @@ use reqwest::Url;
 use crate::clock::Time;
 use crate::domain::OpeningId;
 use crate::outbound::CallError;
+use crate::outbound::json::place;
+use crate::provider::Parsed;
 
 /// How far a bank's clock may be behind ours.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
@@ -31,6 +34,12 @@ pub fn time(text: &str) -> Option<Time> {
     let local = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|it| it.and_utc());
     let number = || text.parse().ok().and_then(DateTime::from_timestamp_millis);
     zoned.or_else(local).or_else(number)
+}
+
+/// A message that violates the documentation, with the place of the error and none of the values.
+#[must_use]
+pub fn unreadable(error: &serde_json::Error) -> Parsed {
+    Parsed::Unreadable(format!("not the documented JSON: {}", place(error)))
 }
 
 /// The earliest time that a bank can write for what it did for an opening: the opening's birth, by its id, less the clocks'

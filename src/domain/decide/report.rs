@@ -236,7 +236,8 @@ impl Draft<'_> {
                 }
             }
             State::AwaitingProvider(_) => self.opening.due_at = Some(self.next_look()),
-            State::Escalated(_) => self.opening.due_at = None,
+            // P36: the account of a completion is asked for until it comes, or until a person decides.
+            State::Escalated(_) => self.opening.due_at = self.account_look(),
             _ => return,
         }
         self.opening.due_at = owed.or(self.opening.due_at);
@@ -245,14 +246,21 @@ impl Draft<'_> {
     /// The next poll: as scheduled, but sooner while the provider owes the account of a completion. Its event may have overtaken
     /// its own status API.
     fn next_look(&self) -> Time {
-        let due_since = self.opening.account_due_since;
-        let sooner = due_since.map(|since| self.now + self.policy.look_again_after(self.now - since));
-        sooner.into_iter().fold(self.next_interval(), Time::min)
+        self.account_look().into_iter().fold(self.next_interval(), Time::min)
+    }
+
+    /// The next look-up of an account that the provider owes, with back-off. None: it owes none.
+    fn account_look(&self) -> Option<Time> {
+        let due_since = self.opening.account_due_since?;
+        Some(self.now + self.policy.look_again_after(self.now - due_since))
     }
 
     fn escalate(&mut self, wait: Wait) {
-        let outcome = self.outcome;
+        let (outcome, account_due_since) = (self.outcome, self.opening.account_due_since);
         self.enter(State::Escalated(wait), Some("no final answer by the deadline".to_owned()));
+        // A completion before the deadline stays owed after it.
+        self.opening.account_due_since = account_due_since;
+        self.opening.due_at = self.account_look();
         // The fact keeps the outcome `conflict` or `unknown`, so that the case or the unknown word stays visible on it.
         if matches!(outcome, Outcome::Conflict | Outcome::Unknown) {
             self.outcome = outcome;

@@ -5,6 +5,7 @@ use super::*;
 
 const LEASE: TimeDelta = TimeDelta::seconds(40);
 
+#[derive(Clone)]
 struct Poller {
     opening: Opening,
     policy: Policy,
@@ -116,16 +117,38 @@ fn p14_polls_come_every_half_hour_and_people_are_told_once_at_twelve_hours() {
 }
 
 /// Rule 3: an account that the provider owes is asked for again after a wait that doubles, up to a quarter of an hour, and its
-/// opening escalates like any other.
+/// opening escalates like any other. The provider has decided, so it is asked on, at most four times an hour.
 #[test]
-fn p14_a_completion_without_its_account_is_looked_up_with_backoff_until_the_deadline() {
+fn p14_p36_a_completion_without_its_account_is_looked_up_with_backoff_also_after_the_deadline() {
     let mut poller = Poller::new(StateName::AwaitingProvider);
     poller.run(719, |now| polled(now, report(Verdict::Completed)), |_| {});
     assert_eq!(poller.polls[..8], [30, 31, 32, 34, 38, 46, 61, 76]);
+    assert!(poller.tickets.is_empty());
+    poller.polls.clear();
     poller.run(48 * 60, |now| polled(now, report(Verdict::Completed)), |_| {});
-    assert_eq!(poller.polls.last(), Some(&720), "the last poll is at the deadline");
+    assert_eq!(poller.polls[..3], [720, 735, 750]);
+    assert_eq!(poller.polls.len(), 145, "four an hour, for 36 hours");
     assert_eq!(poller.tickets, [(720, TicketKind::WebhookNotReceived)]);
     assert_eq!((poller.opening.state_name(), poller.escalations), (StateName::Escalated, 1));
+    poller.run(48 * 60 + 15, |now| polled(now, completed(IBAN, BIC)), |_| {});
+    assert_eq!((poller.opening.state_name(), poller.closed.len()), (StateName::IssuingCard, 1));
+}
+
+/// P36: the provider decides after the deadline and sends no account; the first look-ups bring nothing.
+#[test]
+fn p36_a_thin_completion_after_the_deadline_is_asked_for_until_its_account_comes_or_a_person_decides() {
+    for nothing in [unanswered, pending, |now| polled(now, report(Verdict::Unknown))] {
+        let mut poller = Poller::new(StateName::Escalated);
+        poller.apply(reported(report(Verdict::Completed)));
+        poller.run(60, nothing, |_| {});
+        assert_eq!(poller.polls, [1, 2, 4, 8, 16, 31, 46], "as in the wait");
+        assert_eq!((poller.tickets.len(), poller.escalations), (0, 0));
+        let mut decided = poller.clone();
+        poller.run(61, |now| polled(now, completed(IBAN, BIC)), |_| {});
+        assert_eq!((poller.opening.state_name(), poller.closed.len()), (StateName::IssuingCard, 1));
+        decided.apply(super::facts::sample("resolved: failed").event.fact);
+        assert_eq!((decided.opening.state_name(), decided.opening.due_at), (StateName::Failed, None));
+    }
 }
 
 #[test]

@@ -116,8 +116,11 @@ fn timer_is_right(after: &Opening, now: Time) -> bool {
         StateName::CreatingProfile | StateName::RequestingAccount | StateName::IssuingCard => {
             after.due_at.is_some() && after.next_poll_at().is_none()
         }
-        // Only a requested poll, or a poll in flight.
-        StateName::Escalated => after.escalated_at.is_some() && after.due_at.is_none_or(|due| due <= now + MINUTE),
+        // A requested poll, a poll in flight, or the look-up of an account that the provider owes.
+        StateName::Escalated => {
+            let wait = if after.account_due_since.is_some() { MINUTE * 15 } else { MINUTE };
+            after.escalated_at.is_some() && after.due_at.is_none_or(|due| due <= now + wait)
+        }
         StateName::Completed | StateName::Rejected | StateName::Failed => after.due_at.is_none(),
     }
 }

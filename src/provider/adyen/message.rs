@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::settings::Mode;
 use crate::domain::{OpeningId, ProviderRef, Report, Verdict};
 use crate::outbound::is_code;
-use crate::outbound::json::{self, Prose, place, sanitize};
+use crate::outbound::json::{self, Prose, sanitize};
+use crate::provider::wire::unreadable;
 use crate::provider::{BicsByMarket, Parsed};
 
 /// The types of events about payment instruments.
@@ -139,11 +140,9 @@ struct Data {
 /// it, and must not become a dead letter.
 #[must_use]
 pub fn parse(body: &[u8], mode: Mode, bics: &BicsByMarket) -> Parsed {
-    let unreadable =
-        |error: serde_json::Error| Parsed::Unreadable(format!("not the documented JSON: {}", place(&error)));
     let Kind { r#type, environment } = match json::read(body) {
         Ok(kind) => kind,
-        Err(error) => return unreadable(error),
+        Err(error) => return unreadable(&error),
     };
     if !EVENTS.contains(&r#type.as_str()) {
         return Parsed::Ignored("unknown_type");
@@ -152,7 +151,7 @@ pub fn parse(body: &[u8], mode: Mode, bics: &BicsByMarket) -> Parsed {
         return Parsed::Ignored(if mode == Mode::Live { "test" } else { "live" });
     }
     match json::read::<Event>(body) {
-        Err(error) => unreadable(error),
+        Err(error) => unreadable(&error),
         Ok(Event { data: Data { payment_instrument: it } }) if it.is_card() => Parsed::Ignored("card"),
         Ok(Event { data: Data { payment_instrument: it } }) if it.opening().is_none() => Parsed::Ignored("not_ours"),
         Ok(Event { data: Data { payment_instrument: it } }) => {

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::settings::OnBehalfOf;
 use crate::clock::Time;
 use crate::domain::{OpeningId, ProviderRef, Report, Verdict};
-use crate::outbound::json::{self, Prose, place, sanitize};
+use crate::outbound::json::{self, Prose, sanitize};
 use crate::outbound::{Answer, CallError, Token, is_code};
-use crate::provider::wire::time;
+use crate::provider::wire::{time, unreadable};
 use crate::provider::{ListItem, ListPage, Parsed};
 
 /// What the names of events about global accounts begin with.
@@ -176,16 +176,14 @@ pub fn event_id(body: &[u8]) -> Option<String> {
 /// Parses an event. Everything about the account of the credentials comes to the same URL, payments too.
 #[must_use]
 pub fn parse(body: &[u8], on_behalf_of: OnBehalfOf) -> Parsed {
-    let unreadable =
-        |error: serde_json::Error| Parsed::Unreadable(format!("not the documented JSON: {}", place(&error)));
     match json::read::<Kind>(body) {
-        Err(error) => return unreadable(error),
+        Err(error) => return unreadable(&error),
         Ok(Kind { name, .. }) if name == CLOSED => return Parsed::Ignored("closed"),
         Ok(Kind { name, .. }) if !name.starts_with(EVENTS) => return Parsed::Ignored("unknown_type"),
         Ok(_) => {}
     }
     match json::read::<Event>(body) {
-        Err(error) => unreadable(error),
+        Err(error) => unreadable(&error),
         Ok(Event { account_id, data }) => {
             let owner = account_id.filter(|_| on_behalf_of == OnBehalfOf::Profile);
             ours(data, owner.as_deref())
@@ -197,7 +195,7 @@ pub fn parse(body: &[u8], on_behalf_of: OnBehalfOf) -> Parsed {
 #[must_use]
 pub fn parse_item(body: &[u8]) -> Parsed {
     match json::read::<Account>(body) {
-        Err(error) => Parsed::Unreadable(format!("not the documented JSON: {}", place(&error))),
+        Err(error) => unreadable(&error),
         // A closed account says no to an opening that waits; the status API tells it that.
         Ok(account) if account.status == "CLOSED" => Parsed::Ignored("closed"),
         Ok(account) => ours(account, None),

@@ -5,8 +5,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::domain::{ProviderRef, Report, Verdict};
-use crate::outbound::json::{self, Prose, place, sanitize};
+use crate::outbound::json::{self, Prose, sanitize};
 use crate::outbound::{Answer, CallError};
+use crate::provider::wire::unreadable;
 use crate::provider::{ListItem, ListPage, Parsed};
 
 const STATUS_CHANGED: &str = "account_opening_request.status_changed";
@@ -83,15 +84,13 @@ pub fn verdict(status: &str) -> Verdict {
 /// Parses a webhook's body.
 #[must_use]
 pub fn parse(body: &[u8]) -> Parsed {
-    let unreadable =
-        |error: serde_json::Error| Parsed::Unreadable(format!("not the documented JSON: {}", place(&error)));
     match json::read::<Kind>(body) {
-        Err(error) => return unreadable(error),
+        Err(error) => return unreadable(&error),
         Ok(kind) if kind.r#type != STATUS_CHANGED => return Parsed::Ignored("unknown_type"),
         Ok(_) => {}
     }
     let words = match json::read::<StatusChanged>(body) {
-        Err(error) => return unreadable(error),
+        Err(error) => return unreadable(&error),
         Ok(message) => message.data,
     };
     reported(words)
@@ -101,7 +100,7 @@ pub fn parse(body: &[u8]) -> Parsed {
 #[must_use]
 pub fn parse_item(body: &[u8]) -> Parsed {
     match json::read::<Words>(body) {
-        Err(error) => Parsed::Unreadable(format!("not the documented JSON: {}", place(&error))),
+        Err(error) => unreadable(&error),
         Ok(words) => reported(words),
     }
 }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::clock::Time;
 use crate::domain::{CustomerType, ProviderRef, Report, Verdict};
-use crate::outbound::json::{self, Prose, place, sanitize};
+use crate::outbound::json::{self, Prose, sanitize};
 use crate::outbound::{Answer, CallError, Token, is_code};
-use crate::provider::wire::time;
+use crate::provider::wire::{time, unreadable};
 use crate::provider::{Parsed, Submission};
 
 /// The type of the events about opening requests.
@@ -193,7 +193,7 @@ pub fn parse(kind: Option<&str>, body: &[u8]) -> Parsed {
     }
     let event = match json::read::<Event>(body) {
         Ok(event) => event,
-        Err(error) => return Parsed::Unreadable(format!("not the documented JSON: {}", place(&error))),
+        Err(error) => return unreadable(&error),
     };
     if event.account_opening_request_id.is_none() && event.reference.is_none() {
         return match kind {

@@ -9,11 +9,10 @@ use super::{NAME, Solaris};
 use crate::provider::adapter::{Needed, check_host};
 use crate::provider::signature::RawKey;
 use crate::provider::{Adapter, BicsByMarket, Limits, Parts, Provider, RawAdapter, Situation, raw_limits};
-use crate::settings::{Checker, given, header_text, list_of};
+use crate::settings::{Checker, URL, given, header_text, list_of};
 
 /// A part of the sandbox's hosts.
 const SANDBOX: &[&str] = &["solaris-sandbox"];
-const URL: &str = "an http:// or https:// URL";
 const CREDENTIAL: &str = "the partner's credential: visible ASCII characters";
 const BICS: &str = "the BIC of each market that is opened, such as DE=SOBKDEB2XXX,FR=SOBKFRP2XXX";
 const SECRETS: &str = "the secrets that the subscriptions gave, comma-separated";

@@ -72,7 +72,7 @@ impl Reconciler {
             return self.store_pulled(job, &pull).await;
         }
         let name = job.claimed.provider.clone();
-        let Some(provider) = self.context.outside.providers.get(&name).filter(|it| it.capabilities().list_since) else {
+        let Some(provider) = self.context.outside.providers.with_list(&name) else {
             return self.fail(job, &format!("{name} has no list, or is not configured any more")).await;
         };
         let began_at = self.now();

@@ -117,8 +117,7 @@ impl Backfill {
     /// The providers to read from now: an open breaker costs no attempt.
     fn open(&self) -> Vec<String> {
         let Outside { providers, gates, .. } = &self.0.outside;
-        let lists = |name: &&str| providers.get(name).is_some_and(|it| it.capabilities().list_since);
-        let names = providers.names().filter(lists).filter(|name| gates.gate(name, LIST).capacity() > 0);
+        let names = providers.names_with_list().filter(|name| gates.gate(name, LIST).capacity() > 0);
         names.map(str::to_owned).collect()
     }
 

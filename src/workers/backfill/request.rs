@@ -77,7 +77,7 @@ pub async fn request_for(
     let wakers = &context.cell.wakers;
     let providers = &context.outside.providers;
     let backfill_overlap = &context.policies.backfill_overlap;
-    if !providers.get(provider).is_some_and(|it| it.capabilities().list_since) {
+    if providers.with_list(provider).is_none() {
         return Ok(None);
     }
     let asked =

@@ -144,7 +144,11 @@ fn providers(dashboard: &Dashboard, learnt: &[Learnt], layout: &Layout) -> Vec<P
         let (all, by_poll) = (count(|_| true), count(|it| it == "poll"));
         Provider {
             name,
-            backfill: it.capabilities().list_since.then(|| layout.url(&format!("{PAGE}/{name}/backfill"))),
+            backfill: dashboard
+                .outside
+                .providers
+                .with_list(name)
+                .map(|_| layout.url(&format!("{PAGE}/{name}/backfill"))),
             answers: capped(all.min(MAX_COUNTED)),
             by_poll: (all > 0).then(|| by_poll * 100 / all),
         }

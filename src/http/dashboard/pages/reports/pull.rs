@@ -70,10 +70,9 @@ struct Asked {
 impl Asked {
     fn first(dashboard: &Dashboard) -> Self {
         let providers = &dashboard.outside.providers;
-        let lists = |name: &&str| providers.get(name).is_some_and(|it| it.capabilities().list_since);
         let now = dashboard.shell.clock.now();
         let until = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
-        let provider = providers.names().filter(lists).min().unwrap_or_default().to_owned();
+        let provider = providers.names_with_list().next().unwrap_or_default().to_owned();
         Self { provider, from: until - PERIOD, until }
     }
 }
