@@ -40,6 +40,8 @@ const ROUTES: &str = "rules such as DE=solaris,NL:company=adyen,*:freelancer=air
 
 /// Some providers repeat webhooks for this long; duplicates must be recognised for longer.
 const LONGEST_REPEAT: TimeDelta = TimeDelta::days(30);
+/// Twice the maximum size of one refused request without its body.
+const MIN_REJECTED: i64 = 262_144;
 
 string_enum!(
     /// The kind of deployment; production forbids unsafe defaults.
@@ -184,11 +186,17 @@ impl RawSettings {
     /// Every wrong setting.
     pub fn checked(&self) -> Result<Settings, Vec<SettingError>> {
         let mut check = Checker::default();
-        let database = self.database.check(&mut check);
-        let limits = self.limits(&mut check);
-        let routes = self.routes(&mut check);
+        let settings = self.each(&mut check);
+        self.check_together(&mut check, &settings);
+        check.finish(settings)
+    }
+
+    /// Validates every setting alone.
+    fn each(&self, check: &mut Checker) -> Settings {
+        let database = self.database.check(check);
+        let (limits, routes) = (self.limits(check), self.routes(check));
         let dashboard_url = check.url("DASHBOARD_URL", &self.dashboard_url);
-        let settings = Settings {
+        Settings {
             database,
             log: check.with("LOG", &self.log, LogFilter::EXPECTED, parse::log_filter).unwrap_or_default(),
             log_format: check.word("LOG_FORMAT", &self.log_format).unwrap_or(LogFormat::Text),
@@ -197,36 +205,30 @@ impl RawSettings {
             internal_addr: check.address("INTERNAL_ADDR", &self.internal_addr),
             keep_alive: check.duration("KEEP_ALIVE", &self.keep_alive),
             api_tokens: check.secret("API_TOKENS", &self.api_tokens, parse::TOKENS, parse::tokens),
-            history_key: history_key(&mut check, self.history_key.as_ref()),
-            evidence_key: evidence_key(&mut check, self.evidence_key.as_ref()),
-            dashboard: self.dashboard.check(&mut check, &dashboard_url),
+            history_key: history_key(check, self.history_key.as_ref()),
+            evidence_key: evidence_key(check, self.evidence_key.as_ref()),
+            dashboard: self.dashboard.check(check, &dashboard_url),
             dashboard_url,
-            event_subscribers: check.secret(
-                "EVENT_SUBSCRIBERS",
-                &self.event_subscribers,
-                sinks::EXPECTED,
-                sinks::parse,
-            ),
-            adapters: self.adapters(&mut check, &routes, &limits),
+            event_subscribers: self.subscribers(check),
+            adapters: self.adapters(check, &routes, &limits),
             routes,
             profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),
             card_service_url: check.url("CARD_SERVICE_URL", &self.card_service_url),
-            tracker: self.tracker.check(&mut check),
+            tracker: self.tracker.check(check),
             policy: limits.policy,
             catch_up_overlap: check.delta("CATCH_UP_OVERLAP", &self.catch_up_overlap),
-            retry: self.retry(&mut check),
+            retry: self.retry(check),
             burst_dedup_ttl: check.delta("BURST_DEDUP_TTL", &self.burst_dedup_ttl),
             idempotency_ttl: check.delta("IDEMPOTENCY_TTL", &self.idempotency_ttl),
             webhook_max_bytes: check.number("WEBHOOK_MAX_BYTES", &self.webhook_max_bytes, 1, 64 * 1_024 * 1_024),
-            // The minimum is twice the maximum size of one request without its body.
-            rejected_max_bytes: check.number("REJECTED_MAX_BYTES", &self.rejected_max_bytes, 262_144, 1 << 40),
+            rejected_max_bytes: check.number("REJECTED_MAX_BYTES", &self.rejected_max_bytes, MIN_REJECTED, 1 << 40),
             ack_timeout: check.duration("ACK_TIMEOUT", &self.ack_timeout),
             ingest_queue: check.number("INGEST_QUEUE", &self.ingest_queue, 1, 1_000_000),
             ingest_queue_bytes: check.number("INGEST_QUEUE_BYTES", &self.ingest_queue_bytes, 1, 1 << 40),
             inbox_backlog: check.number("INBOX_BACKLOG", &self.inbox_backlog, 1, 1_000_000_000),
             lease_margin: check.delta_of_at_least("LEASE_MARGIN", &self.lease_margin, TimeDelta::milliseconds(500)),
             provider_timeout: check.duration("PROVIDER_TIMEOUT", &self.provider_timeout),
-            breaker: self.breaker(&mut check),
+            breaker: self.breaker(check),
             provider_concurrency: check.number("PROVIDER_CONCURRENCY", &self.provider_concurrency, 1, 10_000),
             sync_provider_timeout: check.duration("SYNC_PROVIDER_TIMEOUT", &self.sync_provider_timeout),
             sync_wait: check.duration("SYNC_WAIT", &self.sync_wait),
@@ -234,14 +236,19 @@ impl RawSettings {
             parked_ttl: check.delta("PARKED_TTL", &self.parked_ttl),
             archive_after: check.delta("ARCHIVE_AFTER", &self.archive_after),
             inbox_keys_for: check.delta_of_at_least("INBOX_KEYS_FOR", &self.inbox_keys_for, LONGEST_REPEAT),
-            reconciliation: self.reconciliation.check(&mut check),
-            price_list: parse::price_list(&mut check, self.price_list.as_ref(), &self.provider_names()),
-            clock_offset: check
-                .with("CLOCK_OFFSET", &self.clock_offset, "a duration, such as 3s or -3s", parse::offset)
-                .unwrap_or_default(),
-        };
-        self.check_together(&mut check, &settings);
-        check.finish(settings)
+            reconciliation: self.reconciliation.check(check),
+            price_list: parse::price_list(check, self.price_list.as_ref(), &self.provider_names()),
+            clock_offset: self.offset_of_clock(check),
+        }
+    }
+
+    fn subscribers(&self, check: &mut Checker) -> Vec<SinkSettings> {
+        check.secret("EVENT_SUBSCRIBERS", &self.event_subscribers, sinks::EXPECTED, sinks::parse)
+    }
+
+    fn offset_of_clock(&self, check: &mut Checker) -> TimeDelta {
+        let expected = "a duration, such as 3s or -3s";
+        check.with("CLOCK_OFFSET", &self.clock_offset, expected, parse::offset).unwrap_or_default()
     }
 
     /// The limits of a provider that overrides none.

@@ -1,6 +1,5 @@
-//! `--against`: another build of the service beside this one, in turn on one cluster: what a change brought.
-
-use std::path::Path;
+//! `--against` and `--with`: another build of the service, or this one with other settings, beside this one, in turn on one cluster:
+//! what a change brought, or what a setting costs.
 
 use crate::cell::Cell;
 use crate::flood;
@@ -9,17 +8,32 @@ use crate::options::Options;
 use crate::phase::Phase;
 use crate::report::Results;
 use crate::rounds::{STEADY, at_once};
-use crate::service::this_build;
+use crate::service::{Build, this_build};
 use crate::setting::Setting;
 use crate::world::World;
 
 const PHASES: [Phase; 4] = [Phase::Ours(64), Phase::Ours(256), Phase::Steady, Phase::Openings];
 
+impl Options {
+    /// What runs beside this build as it is, and its name in the table. None: nothing does.
+    pub fn other(&self) -> Option<(String, Build<'_>)> {
+        let names: Vec<&str> = self.with.iter().map(|(name, _)| name.as_str()).collect();
+        let program = self.against.as_deref();
+        let name = match (program, names.as_slice()) {
+            (None, []) => return None,
+            (Some(_), []) => "the other".to_owned(),
+            (None, names) => format!("with {}", names.join(", ")),
+            (Some(_), names) => format!("the other with {}", names.join(", ")),
+        };
+        Some((name, Build { program: program.unwrap_or(this_build().program), settings: &self.with }))
+    }
+}
+
 /// Runs it and prints it; whether all was as it must be.
 ///
 /// # Errors
 /// When a phase is asked for in which neither build has a part.
-pub async fn run(world: &World, options: &Options, other: &Path) -> Result<bool, String> {
+pub async fn run(world: &World, options: &Options, other: (String, Build<'_>)) -> Result<bool, String> {
     let phases = if options.only.is_empty() { PHASES.to_vec() } else { options.only.clone() };
     let of_postgres = |it: &&Phase| matches!(it, Phase::Limit(_) | Phase::Batched(_) | Phase::LimitSteady);
     if let Some(limit) = phases.iter().find(of_postgres) {
@@ -27,10 +41,9 @@ pub async fn run(world: &World, options: &Options, other: &Path) -> Result<bool,
     }
     let mut results = Results::default();
     let mut builds = Vec::new();
-    for (name, build) in [("the other", other), ("this", this_build())] {
-        let database = name.replace(' ', "_");
+    for (database, (name, build)) in [("other", other), ("this", ("this".to_owned(), this_build()))] {
         // Each has databases of its own, with its own schema: none works behind the other.
-        let mut setting = Setting::of(world, Cell::of(world, &database, build).await, build, 1).await;
+        let mut setting = Setting::of(world, Cell::of(world, database, build).await, build, 1).await;
         setting.warm_up(&mut results).await;
         let openings = Openings::start(world, build, &format!("openings_of_{database}")).await;
         builds.push((name, setting, openings));

@@ -1,6 +1,5 @@
 //! One database of the cluster, with its openings.
 
-use std::path::Path;
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
@@ -8,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 use crate::fill::{fill, fill_many, run};
 use crate::limit;
 use crate::rows::Life;
-use crate::service::{migrate, this_build};
+use crate::service::{Build, migrate, this_build};
 use crate::world::World;
 
 const LOOK: Duration = Duration::from_millis(5);
@@ -28,7 +27,7 @@ impl Cell {
     }
 
     /// The same with the schema of another build.
-    pub async fn of(world: &World, name: &str, build: &Path) -> Self {
+    pub async fn of(world: &World, name: &str, build: Build<'_>) -> Self {
         let mut first = PgConnection::connect(world.cluster.url()).await.expect("Postgres answers");
         run(&mut first, &format!("create database {name}")).await;
         first.close().await.expect("Postgres answers");

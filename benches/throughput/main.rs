@@ -9,7 +9,7 @@
 //! options.rs   the command line                      rounds.rs    the plain run: every phase in turn
 //! world.rs     the cluster, the simulated world      growth.rs    --growth; claims.rs  --claims
 //! cell.rs      a database                            replicas.rs  --replicas
-//! service.rs   the service as a process              soak.rs      --soak; against.rs  --against
+//! service.rs   the service as a process              soak.rs      --soak; against.rs  --against, --with
 //! numbers.rs   what is known of opening number n     setting.rs   one phase, and what it took
 //! rows.rs      its rows; fill.rs writes them         openings.rs  the phase from start to card
 //! webhooks.rs  its webhook                           limit.rs     pgbench, with limit.sql
@@ -82,7 +82,7 @@ async fn run(options: &Options) -> Result<bool, String> {
         true
     } else if options.replicas {
         replicas::run(&world, options).await
-    } else if let Some(other) = &options.against {
+    } else if let Some(other) = options.other() {
         against::run(&world, options, other).await?
     } else if options.soak {
         soak::run(&world, options).await

@@ -1,6 +1,5 @@
 //! Openings from their start to their card: the service and the simulated world, which answers at once.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use account_opening::clock::{Clock, Ids};
@@ -11,7 +10,7 @@ use uuid::Uuid;
 use crate::cell::Cell;
 use crate::connection::Request;
 use crate::load::Load;
-use crate::service::{Service, TOKEN};
+use crate::service::{Build, Service, TOKEN};
 use crate::setting::{Outcome, cost};
 use crate::stats::{Figure, per_second};
 use crate::usage;
@@ -33,7 +32,7 @@ pub struct Openings<'a> {
 }
 
 impl<'a> Openings<'a> {
-    pub async fn start(world: &'a World, build: &Path, name: &str) -> Self {
+    pub async fn start(world: &'a World, build: Build<'_>, name: &str) -> Self {
         let mut cell = Cell::of(world, name, build).await;
         let empty = size_of(&mut cell.connection).await;
         let service = Service::start(build, &cell.url, &world.simulator.base_url()).await;

@@ -41,6 +41,10 @@ pub struct Options {
     /// Instead: another build of the service beside this one: what a change brought
     #[arg(long, group = "mode", value_name = "PROGRAM", value_parser = program)]
     pub against: Option<PathBuf>,
+    /// Instead: this build (or that of --against) with a setting of its environment, beside this one without it: what the setting
+    /// costs; can be given more than once. A path must be absolute, such as PRICE_LIST=/tmp/prices.csv
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting, conflicts_with_all = ["growth", "claims", "replicas", "soak"])]
+    pub with: Vec<(String, String)>,
     /// Instead: a steady load over 256 connections, and the service's memory
     #[arg(long, group = "mode")]
     pub soak: bool,
@@ -53,7 +57,9 @@ pub struct Options {
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("it takes a name and a value, such as shared_buffers=2GB")?;
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("it takes a name and a value, such as shared_buffers=2GB or PRICE_LIST=/tmp/prices.csv")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

@@ -34,15 +34,22 @@ pub struct Service {
     folder: TempDir,
 }
 
+/// A build of the service, and the settings that it is started with beside those of the bench.
+#[derive(Clone, Copy, Debug)]
+pub struct Build<'a> {
+    pub program: &'a Path,
+    pub settings: &'a [(String, String)],
+}
+
 /// The release build of what is measured.
-pub fn this_build() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_account-opening"))
+pub fn this_build() -> Build<'static> {
+    Build { program: Path::new(env!("CARGO_BIN_EXE_account-opening")), settings: &[] }
 }
 
 /// Applies the migrations of a build.
-pub async fn migrate(build: &Path, database: &str) {
+pub async fn migrate(build: Build<'_>, database: &str) {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let mut command = Command::new(build);
+    let mut command = Command::new(build.program);
     command.arg("migrate").current_dir(folder.path()).env("DATABASE_URL", database);
     let migrated = command.stdin(Stdio::null()).stdout(Stdio::null()).status().await.expect("the service starts");
     assert!(migrated.success(), "the migrations");
@@ -50,11 +57,11 @@ pub async fn migrate(build: &Path, database: &str) {
 
 impl Service {
     /// Starts a build of the service on `database`, with `world` around it, and waits until it is ready.
-    pub async fn start(build: &Path, database: &str, world: &str) -> Self {
+    pub async fn start(build: Build<'_>, database: &str, world: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let (public, internal) = (free_address(), free_address());
         let log = File::create(folder.path().join("log")).expect("the service's log");
-        let mut command = Command::new(build);
+        let mut command = Command::new(build.program);
         command.arg("serve").current_dir(folder.path()).kill_on_drop(true);
         for (name, value) in [
             ("ENVIRONMENT", "development"),
@@ -75,6 +82,7 @@ impl Service {
             command.env(name, value);
         }
         command.env("DATA_DIR", folder.path().join("data"));
+        command.envs(build.settings.iter().map(|(name, value)| (name, value)));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the service starts");
         let service = Self { public, internal, child, folder };
         service.is_ready().await;

@@ -1,6 +1,5 @@
 //! A database with the services that work on it, and what completing openings there takes.
 
-use std::path::Path;
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
@@ -11,7 +10,7 @@ use crate::connection::Request;
 use crate::limit::Calls;
 use crate::load::Load;
 use crate::report::Results;
-use crate::service::{Service, this_build};
+use crate::service::{Build, Service, this_build};
 use crate::stats::{Figure, Figures, millis, per_second, percentile};
 use crate::usage::{self, Usage};
 use crate::world::World;
@@ -45,7 +44,7 @@ impl<'a> Setting<'a> {
     }
 
     /// The same of another build.
-    pub async fn of(world: &'a World, cell: Cell, build: &Path, replicas: usize) -> Self {
+    pub async fn of(world: &'a World, cell: Cell, build: Build<'_>, replicas: usize) -> Self {
         let mut services = Vec::new();
         for _ in 0..replicas {
             let service = Service::start(build, &cell.url, &world.simulator.base_url()).await;

@@ -43,6 +43,7 @@ mod replicas;
 mod rest;
 mod retention;
 mod said;
+mod subscribers;
 mod support;
 mod sweeps;
 mod tickets;

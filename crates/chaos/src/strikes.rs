@@ -187,15 +187,20 @@ impl Targets {
             | Fault::ProviderGarbage
             | Fault::ProviderGateway
             | Fault::ProviderGzip => {
-                let _one_at_a_time = self.provider_is_struck.lock().await;
-                let before = self.provider.counts().suffered;
-                self.provider.strike(Some(strike.fault), 0.8);
-                tokio::time::sleep(seconds(1.5, 3.0)).await;
-                self.provider.strike(None, 0.0);
-                let calls = self.provider.counts().suffered - before;
-                ("provider".to_owned(), (calls > 0).then(|| json!({"calls": calls})))
+                ("provider".to_owned(), self.strike_provider(strike.fault, seconds(1.5, 3.0)).await)
             }
         }
+    }
+
+    /// Most calls of the provider fail for so long; how many did.
+    async fn strike_provider(&self, fault: Fault, within: Duration) -> Option<Value> {
+        let _one_at_a_time = self.provider_is_struck.lock().await;
+        let before = self.provider.counts().suffered;
+        self.provider.strike(Some(fault), 0.8);
+        tokio::time::sleep(within).await;
+        self.provider.strike(None, 0.0);
+        let calls = self.provider.counts().suffered - before;
+        (calls > 0).then(|| json!({"calls": calls}))
     }
 
     /// The drawn replica, or the next one that is running.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Bank, Seen, row};
 use crate::db::report_rows::{self, RowOfReport};
 use crate::db::{bank_words, settlements};
-use crate::reconciliation::classify::bank::{Basis, JudgedEntry, judge, names};
+use crate::reconciliation::classify::bank::{Basis, JudgedEntry, chain, judge, names};
 use crate::reconciliation::classify::{Act, Class};
 use crate::reconciliation::normalise::row::BankRow;
 
@@ -137,8 +137,10 @@ fn whole(stored: &RowOfReport, judged: Option<&(JudgedEntry, Basis)>, seen: &See
     };
     let Some((judged, basis)) = judged else {
         let statement = i64::try_from(row(&stored.theirs)?.statement).ok()?;
-        let outcome = seen.outcomes.get(&(seen.report?, statement))?;
-        return Some(plain(outcome.class()?, "its_statement_does_not_count"));
+        let statement = (seen.report?, statement);
+        let outcome = seen.outcomes.get(&statement)?;
+        let rule = if seen.by_newer.contains(&statement) { chain::NEWER } else { chain::OWN };
+        return Some(plain(outcome.class()?, rule));
     };
     let is_revised = judged.class == Class::Matched && stored.class == Class::Revised.as_str();
     let class = if is_revised { Class::Revised } else { judged.class };

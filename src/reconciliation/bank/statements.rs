@@ -77,6 +77,9 @@ impl Bank {
             let (decided, next) = self.decided(connection, report, &after).await?;
             for (held, judged) in decided {
                 seen.outcomes.insert((held.report_id, held.n), judged.outcome);
+                if judged.by_newer {
+                    seen.by_newer.insert((held.report_id, held.n));
+                }
                 if held.report_id == report && judged.outcome != Outcome::Sound {
                     flawed.push((held, judged));
                 }

@@ -50,7 +50,8 @@ impl Visitor {
     }
 
     pub fn at(base: &str) -> Self {
-        let client = Client::builder().no_proxy().tls_certs_only([]).redirect(redirect::Policy::none()).build().unwrap();
+        let client =
+            Client::builder().no_proxy().tls_certs_only([]).redirect(redirect::Policy::none()).build().unwrap();
         Self { client, base: base.to_owned(), cookie: None }
     }
 

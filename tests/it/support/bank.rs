@@ -73,7 +73,7 @@ impl TestApp {
 
     /// The workers ask the bank at this address.
     pub fn ask_bank_at(&mut self, base_url: String) {
-        let mut raw = RawSettings::defaults().unwrap().nexusbank;
+        let mut raw = super::builder::DEFAULTS.nexusbank.clone();
         raw.base_url = base_url;
         let settings = raw.checked(&mut Checker::default(), &Limits::default());
         let client = Client::new(self.state.settings.provider_timeout).unwrap();

@@ -91,7 +91,7 @@ async fn start() -> Cluster {
     let cluster = Cluster::temporary_with(options).await.unwrap();
     create_role(cluster.url(), SERVICE, "").await;
     execute(cluster.url(), format!("create database {TEMPLATE}")).await;
-    let pool = super::pool(&cluster.url_for(TEMPLATE), CELL, 1);
+    let pool = super::builder::pool(&cluster.url_for(TEMPLATE), CELL, 1);
     let mut connection = pool.acquire().await.unwrap();
     migrations::migrate(&mut connection, CELL).await.unwrap();
     // So every test also shows that the service gets along with what it was granted.

@@ -197,6 +197,15 @@ impl Shared {
         Some(Losing::Any)
     }
 
+    /// Counts the commit whose reply, in this piece, is withheld. `CommandComplete` with the tag COMMIT: it took effect.
+    fn lose(&self, piece: &[u8], losing: Losing) {
+        let committed = u64::from(piece.windows(7).any(|window| window == b"COMMIT\0"));
+        self.count(|seen| {
+            seen.commits_lost += committed;
+            seen.chosen_commits_lost += committed * u64::from(losing == Losing::Chosen);
+        });
+    }
+
     /// The first message to forward.
     fn passed_on(&self, first: Vec<u8>) -> Vec<u8> {
         let stripped = self.ignores_options.load(Ordering::SeqCst).then(|| without_options(&first)).flatten();
@@ -269,12 +278,7 @@ async fn pump(client: TcpStream, server: impl AsyncRead + AsyncWrite + Unpin, sh
                     return Ok(());
                 }
                 if let Some(losing) = losing {
-                    // `CommandComplete` with the tag COMMIT: it took effect.
-                    let committed = u64::from(piece.windows(7).any(|window| window == b"COMMIT\0"));
-                    shared.count(|seen| {
-                        seen.commits_lost += committed;
-                        seen.chosen_commits_lost += committed * u64::from(losing == Losing::Chosen);
-                    });
+                    shared.lose(piece, losing);
                     return Ok(());
                 }
                 shared.hold_back().await;

@@ -39,6 +39,11 @@ impl Outcome {
     }
 }
 
+/// The rule of rows whose statement does not count as this file has it.
+pub const OWN: &str = "its_statement_does_not_count";
+/// The rule of rows whose statement does not count because of its newest version, which another file has.
+pub const NEWER: &str = "its_newest_version_does_not_count";
+
 /// A statement as one file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
@@ -99,6 +104,8 @@ pub struct Judged {
     pub subject: String,
     pub outcome: Outcome,
     pub is_newest: bool,
+    /// This version adds up; the newest one, which another file has, does not count, and so neither does this one.
+    pub by_newer: bool,
     pub finding: Option<Finding>,
 }
 
@@ -119,14 +126,16 @@ pub fn judge(versions: &[Version]) -> Vec<Judged> {
     let judged = |n: usize| {
         let subject = subjects[n].as_str();
         let found = findings.get(subject).cloned().flatten();
+        let has_own_flaw = versions[n].has_own_flaw();
         let outcome = match &found {
+            _ if has_own_flaw => Outcome::BalanceMismatch,
             Some(it) if it.class == Class::StatementGap => Outcome::StatementGap,
             Some(_) => Outcome::BalanceMismatch,
-            None if versions[n].has_own_flaw() => Outcome::BalanceMismatch,
             None => Outcome::Sound,
         };
         let is_newest = newest.get(subject) == Some(&n);
-        Judged { subject: subjects[n].clone(), outcome, is_newest, finding: found.filter(|_| is_newest) }
+        let by_newer = !is_newest && !has_own_flaw && outcome != Outcome::Sound;
+        Judged { subject: subjects[n].clone(), outcome, is_newest, by_newer, finding: found.filter(|_| is_newest) }
     };
     (0..versions.len()).map(judged).collect()
 }

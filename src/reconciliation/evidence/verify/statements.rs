@@ -16,12 +16,20 @@ pub struct Statements {
     /// Of key and digest of each row.
     rows: HashSet<[u8; 16]>,
     keys: HashSet<[u8; 16]>,
-    /// The rows of the statement at hand that do not count: their lines in `rows.jsonl`, and their classes.
-    left_out: Vec<(u64, Class)>,
+    /// The rows of the statement at hand that do not count.
+    left_out: Vec<LeftOut>,
     /// The lines of the statements in the file.
     pub lines: BTreeSet<u64>,
     /// Statements without a row of the class, by whether they do not add up in themselves.
     untold: BTreeMap<bool, u64>,
+}
+
+struct LeftOut {
+    /// In `rows.jsonl`.
+    line: u64,
+    class: Class,
+    /// Its rule says that a newer version of the statement, which another file has, does not count.
+    by_newer: bool,
 }
 
 impl Statements {
@@ -38,7 +46,8 @@ impl Statements {
             ("REVISED", "came_before_with_other_texts") => {
                 names_none && (self.have(found) || earlier.any(|it| !same(it)))
             }
-            ("BALANCE_MISMATCH" | "STATEMENT_GAP", "its_statement_does_not_count") => true,
+            // The end of the statement tells.
+            ("BALANCE_MISMATCH" | "STATEMENT_GAP", chain::OWN | chain::NEWER) => true,
             // The service stopped before it judged the whole file.
             ("MATCHED" | "REVISED", "names_a_settlement") => is_partial,
             _ => false,
@@ -55,11 +64,12 @@ impl Statements {
         self.rows.insert(row_of(found));
         self.keys.insert(short(&[&found.row_key]));
         if let Ok(class @ (Class::BalanceMismatch | Class::StatementGap)) = found.class.parse() {
-            self.left_out.push((line, class));
+            self.left_out.push(LeftOut { line, class, by_newer: found.rule == chain::NEWER });
         }
     }
 
-    /// Ends a statement: its rows are left out for what it says itself, or for a gap before it, which other files show.
+    /// Ends a statement: its rows are left out for what it says itself, or for what other files show: a gap before it, or a newer
+    /// version.
     pub fn end(&mut self, statement: &Statement, is_complete: bool, findings: &mut Findings<'_>) {
         let is_flawed = is_complete && chain::has_own_flaw(statement);
         let class = if is_flawed { Class::BalanceMismatch } else { Class::StatementGap };
@@ -67,11 +77,12 @@ impl Statements {
         if self.left_out.is_empty() {
             *self.untold.entry(is_flawed).or_default() += 1;
         }
-        for (line, found) in self.left_out.drain(..) {
-            let may_have_gap = is_complete && !statement.is_notification;
-            if found != class || !(is_flawed || may_have_gap) {
+        let may_have_gap = is_complete && !statement.is_notification;
+        for it in self.left_out.drain(..) {
+            let fits = if it.by_newer { !is_flawed } else { it.class == class && (is_flawed || may_have_gap) };
+            if !fits {
                 let adds_up = if is_flawed { "does not add up" } else { "adds up" };
-                findings.at(lines::ROWS, line, format!("is {found}, and its statement {adds_up}"));
+                findings.at(lines::ROWS, it.line, format!("is {} by its rule, and its statement {adds_up}", it.class));
             }
         }
     }
@@ -81,7 +92,8 @@ impl Statements {
         let untold = |is_flawed| self.untold.get(&is_flawed).copied().unwrap_or_default();
         match class {
             Class::BalanceMismatch if is_partial => more <= untold(true),
-            Class::BalanceMismatch => more == untold(true),
+            // The newest version of a statement may not add up, in another file.
+            Class::BalanceMismatch => (untold(true)..=untold(true) + untold(false)).contains(&more),
             Class::StatementGap => more <= untold(false),
             _ => more == 0,
         }
