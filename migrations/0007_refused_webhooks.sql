@@ -1,31 +1,33 @@
--- Requests to the webhook listener that were refused, so that a mistake of ours (a wrong secret, a clock that is off) loses
--- nothing: what was refused by mistake is verified again and taken in. And which secrets providers sign with, so that an
--- old one is retired on evidence.
+-- Refused webhooks: requests that the webhook listener answered with an error, kept so that a mistake of ours (a wrong secret, a clock that
+-- is off) loses nothing. A request that was refused by mistake is verified again and becomes a fact.
 --
--- Anybody can send what is refused, so the table is bounded (REJECTED_MAX_BYTES): the oldest go, and one source may hold half.
--- Nothing here was parsed: a body is bytes.
+-- Any sender can fill the table, so it is bounded (REJECTED_MAX_BYTES): the oldest rows go, and one source may hold half. Triggers keep the
+-- sums that the bound needs, so that neither has to be counted and SQL written by hand counts too. No body was parsed: it is bytes.
+
+-- As in 0001: triggers read this schema's tables and no temporary ones.
+select set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
 create table rejected_requests (
     id          uuid        primary key,
-    -- The name in the path, cut; nobody vouches for it.
+    -- The name in the path, cut. It is not verified.
     provider    text        not null,
     cause       text        not null check (cause in ('signature_missing', 'signature_wrong', 'signature_stale',
                                                       'too_large', 'unknown_provider', 'content_type')),
     received_at timestamptz not null,
-    -- Who is counted: an IPv4 address, or the /64 of an IPv6 one.
+    -- An IPv4 address, or the /64 of an IPv6 address.
     source      text        not null,
     method      text        not null,
     path        text        not null,
     headers     jsonb       not null,
     -- As it came. Null: it was too large, or it did not come.
     body        bytea,
-    -- How long it was, or said that it was, where that is known.
+    -- The length of the body, or the length that the request declared. Null: unknown.
     body_bytes  bigint,
-    -- What the row counts for: body, headers, path, and what a row takes by itself.
+    -- What the row counts for: body, headers, path, and the size of an empty row.
     bytes       bigint      not null check (bytes > 0),
-    -- Under which secrets it was last looked at in bulk and still refused: the same ones refuse it again.
+    -- The secrets that it was last verified against in bulk, in vain: the same ones refuse it again.
     checked_by  text,
-    -- When it was believed after all, the inbox key under which it was taken in, what the inbox made of it, and whose act it was.
+    -- Once it was verified after all: when, its key in the inbox, how the inbox took it, and the act.
     verified_at timestamptz,
     event_id    text,
     outcome     text,
@@ -34,10 +36,12 @@ create table rejected_requests (
     constraint verified_has_its_outcome check ((verified_at is not null) = (outcome is not null))
 );
 
+-- refused_webhooks::oldest_of.
 create index rejected_requests_of_source on rejected_requests (source, id);
+-- refused_webhooks::candidates and remaining.
 create index rejected_requests_unverified on rejected_requests (id) where verified_at is null and body is not null;
 
--- What is held of each source, and in all, so that neither has to be counted. Triggers keep both, whoever writes.
+-- The bytes held of each source, and in all.
 create table rejected_sources (
     source text   primary key,
     bytes  bigint not null check (bytes > 0)
@@ -47,11 +51,11 @@ create table rejected_total (
     id    boolean primary key default true check (id),
     bytes bigint  not null check (bytes >= 0)
 );
+
 insert into rejected_total (bytes) values (0);
 
--- Whoever changes a counter holds the row of the total first: two that write at once wait for each other there, and never in a
--- circle.
-create function rejected_requests_came() returns trigger language plpgsql as $$
+-- Lock order: the row of the total, then those of the sources. Two writers wait for each other at the total, and never in a circle.
+create function rejected_requests_came() returns trigger language plpgsql set search_path from current as $$
 begin
     update rejected_total set bytes = bytes + (select coalesce(sum(c.bytes), 0) from changed c);
     insert into rejected_sources as s (source, bytes)
@@ -61,7 +65,7 @@ begin
 end
 $$;
 
-create function rejected_requests_went() returns trigger language plpgsql as $$
+create function rejected_requests_went() returns trigger language plpgsql set search_path from current as $$
 begin
     if tg_op = 'TRUNCATE' then
         update rejected_total set bytes = 0;
@@ -86,22 +90,3 @@ create trigger counted_out after delete on rejected_requests
     referencing old table as changed for each statement execute function rejected_requests_went();
 create trigger counted_out_all after truncate on rejected_requests
     for each statement execute function rejected_requests_went();
-
--- As the guards of the history: they read this schema's tables whoever writes.
-do $$
-begin
-    execute format('alter function rejected_requests_came() set search_path to %I, pg_temp', current_schema());
-    execute format('alter function rejected_requests_went() set search_path to %I, pg_temp', current_schema());
-end
-$$;
-
--- How often each secret of a provider verified a webhook, and when last. A secret is told by the first 12 hex digits of its
--- SHA-256.
-create table webhook_secret_uses (
-    provider      text        not null,
-    fingerprint   text        not null,
-    uses          bigint      not null,
-    first_used_at timestamptz not null,
-    last_used_at  timestamptz not null,
-    primary key (provider, fingerprint)
-);
