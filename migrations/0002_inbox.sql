@@ -36,9 +36,10 @@ create table inbox (
     status            text        not null check (status in ('pending', 'applied', 'ignored', 'dead')),
     -- How the fact was judged, or the cause of its death.
     outcome           text,
+    -- When the fact is decided next; a claim holds the row's lock meanwhile. Null: it is settled, or dead.
+    due_at            timestamptz,
     -- Errors of our own; waiting for an opening does not count.
     attempts          integer     not null default 0,
-    next_attempt_at   timestamptz not null,
     -- [{"at", "class", "cause"}]
     attempt_log       jsonb       not null default '[]',
     -- How often the same event came again after the burst cache had forgotten it.
@@ -51,6 +52,7 @@ create table inbox (
     archived_at       timestamptz,
 
     constraint an_event_is_stored_once unique (consumer_group, event_id),
+    constraint due_while_it_waits check ((due_at is not null) = (status = 'pending')),
     constraint settled_has_its_time check ((settled_at is not null) = (status in ('applied', 'ignored'))),
     constraint erased_facts_hold_nothing check (erased_at is null or (body = '' and headers = '{}')),
     constraint archived_facts_hold_nothing
@@ -63,8 +65,8 @@ create table inbox (
     autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02,
     autovacuum_vacuum_cost_limit = 2000);
 
--- The queue: inbox::claim.
-create index inbox_lanes on inbox (lane, next_attempt_at, id) where status = 'pending';
+-- The queue: inbox::claim. What is settled stands in no index of the queue.
+create index inbox_lanes on inbox (lane, due_at, id) where due_at is not null;
 -- inbox::unpark and inbox::older_unread find the facts that wait for a tracking id.
 create index inbox_open_by_reference on inbox (provider, provider_ref, id)
     where status in ('pending', 'dead') and provider_ref is not null;
@@ -73,7 +75,7 @@ create index inbox_of_opening on inbox (opening_id, id) where opening_id is not 
 -- Dead letters: their list, and inbox::may_be_late.
 create index inbox_dead on inbox (id) where status = 'dead';
 -- inbox::expire_parked, and the list of unmatched facts.
-create index inbox_parked on inbox (retry_from) where status = 'pending' and outcome = 'parked';
+create index inbox_parked on inbox (retry_from) where due_at is not null and outcome = 'parked';
 -- inbox::about: an erasure looks for its ids in facts that name no opening, such as unreadable ones, and in those that were discarded
 -- before the service knew which opening their tracking id names.
 create index inbox_of_nobody on inbox (id) where opening_id is null and provider_ref is null;

@@ -9,33 +9,36 @@
 
 create table outbox (
     -- The Idempotency-Key of a call, or the origin of a delivery's webhook id: the same on every repeat.
-    id              uuid        primary key,
-    opening_id      uuid        references account_openings (id),
-    topic           text        not null check (topic in
+    id           uuid        primary key,
+    opening_id   uuid        references account_openings (id),
+    topic        text        not null check (topic in
         ('create_profile', 'submit_request', 'open_account', 'issue_card', 'deliver_event', 'open_ticket', 'close_ticket')),
     -- The part of the queue that it waits in: the market of a command's opening, or the subscriber of a delivery, so that claims can
     -- pass over a subscriber that is out of order. Byte order, as in the inbox.
-    lane            text        collate "C" not null default '',
+    lane         text        collate "C" not null default '',
     -- No personal data: a call reads it from the anchor when it is made.
-    payload         jsonb       not null,
-    status          text        not null check (status in ('pending', 'delivered', 'cancelled', 'dead')),
+    payload      jsonb       not null,
+    status       text        not null check (status in ('pending', 'delivered', 'cancelled', 'dead')),
     -- How the effect ended, or the cause of its death.
-    outcome         text,
-    -- Unusable answers and errors of our own; an outage does not count.
-    attempts        integer     not null default 0,
-    next_attempt_at timestamptz not null,
-    -- Of the claim that is carrying it out; a worker whose token was replaced can no longer settle it.
-    lease_token     uuid,
-    lease_until     timestamptz,
+    outcome      text,
+    -- When the effect is tried next; a claim moves it to the end of its lease. Null: it is settled, or dead.
+    due_at       timestamptz,
+    -- Of the claim that is carrying it out, or that ended in a crash: only the holder of the token can settle the row. Null: the row
+    -- waits to be claimed.
+    lease_token  uuid,
     -- Numbers the claims; from the second on, a call may have been made already.
-    claims          integer     not null default 0,
+    claims       integer     not null default 0,
+    -- Unusable answers and errors of our own; an outage does not count.
+    attempts     integer     not null default 0,
     -- [{"at", "class", "cause"}]
-    attempt_log     jsonb       not null default '[]',
-    created_at      timestamptz not null,
+    attempt_log  jsonb       not null default '[]',
+    created_at   timestamptz not null,
     -- RETRY_FOR counts from here: when the row was written, or redriven.
-    retry_from      timestamptz not null,
-    delivered_at    timestamptz,
+    retry_from   timestamptz not null,
+    delivered_at timestamptz,
 
+    constraint due_while_it_waits check ((due_at is not null) = (status = 'pending')),
+    constraint leased_while_it_waits check (lease_token is null or due_at is not null),
     constraint delivered_has_its_time check ((delivered_at is not null) = (status = 'delivered')),
     constraint only_deliveries_have_no_opening check (opening_id is not null or topic = 'deliver_event')
     -- A queue: vacuumed as the inbox is, for the same reasons.
@@ -43,8 +46,8 @@ create table outbox (
     autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02,
     autovacuum_vacuum_cost_limit = 2000);
 
--- The queue: outbox::claim.
-create index outbox_lanes on outbox (topic, lane, next_attempt_at, id) where status = 'pending';
+-- The queue: outbox::claim. What is settled stands in no index of the queue.
+create index outbox_lanes on outbox (topic, lane, due_at, id) where due_at is not null;
 -- The effects of an opening: outbox::cancel, outbox::claim_in_turn, the timeline, an erasure.
 create index outbox_of_opening on outbox (opening_id, id);
 -- Dead letters.
