@@ -1,18 +1,28 @@
--- The anchor of each opening, its append-only history, and its timer.
+-- Openings: the anchor of each, and its append-only history.
 --
--- What the service holds to be true stands here, and these tables defend it without the service: CHECK constraints make an
--- illegal combination of state and data impossible, a trigger refuses an illegal step, and a deferred trigger refuses a
--- commit after which an anchor and its last history row disagree. So one commit may hold several steps, and SQL written by
--- hand can hold none that is wrong. States are text, so that neighbouring versions of the service can share a database.
+-- These tables defend their invariants without the service, against SQL written by hand too:
+--   * CHECKs refuse an anchor whose data does not belong to its state;
+--   * `legal_steps` refuses a history row that is no legal step from the one before;
+--   * `append_only` refuses every change of the history, to the owner of the table as well;
+--   * at commit, the deferred triggers refuse an anchor that disagrees with its last history row. One commit may hold several steps.
+-- States are text, so that neighbouring versions of the service can share a database.
 --
--- No name is qualified with a schema: one schema is one cell, and a market can live in its own.
+-- In all migrations: SQL names no schema, because one schema is one cell and a server may hold several. Ids are UUIDv7 that the service
+-- makes, so a primary key is in the order of time. Times are the service's; only tables about the database server read its clock.
 
+-- A session looks among its temporary tables first, unless its search path puts them last. A role could thus put an empty history in
+-- front of the real one, and a trigger would read that. Functions that read tables are therefore pinned to this schema, with temporary
+-- tables last (`set search_path from current`).
+select set_config('search_path', format('%I, pg_temp', current_schema()), true);
+
+-- The anchor. Its row lock serialises all work on the opening.
 create table account_openings (
     id                    uuid        primary key,
     market                text        not null,
     customer_type         text        not null check (customer_type in ('company', 'freelancer', 'individual')),
+    -- The caller's own name for the customer. An erasure empties it.
     customer_reference    text        not null,
-    -- Personal data, erasable; it stands nowhere else.
+    -- Personal data, which stands nowhere else. Null: an erasure deleted it.
     customer              jsonb,
     currency              text        not null,
     flow                  text        not null check (flow in ('async', 'sync')),
@@ -20,26 +30,35 @@ create table account_openings (
     state                 text        not null check (state in
         ('creating_profile', 'requesting_account', 'awaiting_provider', 'escalated', 'issuing_card', 'completed',
          'rejected', 'failed')),
+    -- From the profile service.
     profile_id            text,
+    -- The tracking id.
     provider_ref          text,
     -- The provider's last word, beside our own state; it never decides alone.
     provider_status       text,
     iban                  text,
     bic                   text,
+    -- From the card issuer.
     card_id               text,
+    -- Why the opening was rejected or failed.
     reason                text,
+    -- Since when a request to the provider may or may not have arrived. Null: the outcome of each request is known.
     outcome_unknown_since timestamptz,
     deadline_at           timestamptz not null,
     escalated_at          timestamptz,
-    -- The number of transitions: it orders the events that subscribers receive.
+    -- The number of steps: it orders the events that subscribers receive.
     version               bigint      not null check (version >= 1),
+    -- The hash of the last history row.
     head_hash             bytea       not null check (length(head_hash) = 32),
     created_at            timestamptz not null,
     updated_at            timestamptz not null,
+    -- When its personal data was erased. The constraints below tell an erased value from a missing one by it.
+    erased_at             timestamptz,
 
     constraint iban_belongs_to_one_opening unique (iban),
     constraint reference_belongs_to_one_opening unique (provider, provider_ref),
-    constraint iban_exactly_when_succeeded check ((iban is not null) = (state in ('issuing_card', 'completed'))),
+    constraint iban_exactly_when_succeeded check
+        ((iban is not null) = (state in ('issuing_card', 'completed') and erased_at is null)),
     constraint bic_goes_with_iban check ((bic is null) = (iban is null)),
     constraint card_exactly_when_completed check ((card_id is not null) = (state = 'completed')),
     constraint reason_exactly_when_ended check ((reason is not null) = (state in ('rejected', 'failed'))),
@@ -55,30 +74,48 @@ create table account_openings (
     constraint escalated_has_its_time check (case
         when state in ('creating_profile', 'requesting_account', 'awaiting_provider') then escalated_at is null
         when state = 'escalated' then escalated_at is not null
-        else true end)
-    -- Room on the page for the updates of one opening's life: no index covers a column that changes at every step, so
-    -- they stay heap-only.
-) with (fillfactor = 70);
+        else true end),
+    constraint erased_only_when_ended check (erased_at is null or state in ('completed', 'rejected', 'failed')),
+    constraint erased_holds_nothing check (erased_at is null
+        or (customer is null and customer_reference = '' and coalesce(reason, 'erased') = 'erased'))
+    -- Room on the page for the updates of one opening's life. No index covers a column that changes at every step, so updates stay
+    -- heap-only until the IBAN comes.
+    --
+    -- Large, and only the newest rows change: most of what is dead goes without a vacuum.
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_limit = 1000);
 
+-- openings::list_of_customer, and the dashboard's search.
 create index account_openings_customer on account_openings (customer_reference, id);
+-- openings::list_ended_badly and openings::list_escalated. The rows are rare: a list of them reads no others.
+create index openings_ended_badly on account_openings (id) where reason is not null;
+create index openings_escalated on account_openings (id) where escalated_at is not null;
+-- inbox::may_be_late asks at every sweep whether any opening was erased.
+create index erased_openings on account_openings (id) where erased_at is not null;
 
 create table opening_history (
     opening_id uuid        not null references account_openings (id),
     version    bigint      not null check (version >= 1),
+    -- Null: the first step.
     from_state text,
     to_state   text        not null,
     event      text        not null,
     source     text        not null check (source in
         ('api', 'webhook', 'poll', 'list', 'sandbox', 'report', 'command', 'timer', 'operator')),
-    -- The fact that caused the step. Not a foreign key: settled facts leave the inbox one day, history stays.
+    -- The fact that caused the step. No foreign key: settled facts leave the inbox one day, history stays.
     inbox_id   uuid,
     at         timestamptz not null,
-    -- For people; no personal data, since it can never be erased.
+    -- For people. It holds no personal data, because a history row can never be erased.
     detail     text,
-    -- HMAC over the previous hash and this row: an edit by somebody without the key shows.
+    -- HMAC over the previous hash and this row, under HISTORY_KEY: an edit made without the key shows.
     hash       bytea       not null check (length(hash) = 32),
     primary key (opening_id, version)
-);
+    -- Append-only: nothing dies here, so a vacuum reads only the new pages and no index. It freezes them at once, while they are in
+    -- memory. Otherwise all of them are written again, years later and together, when transaction ids wrap around.
+) with (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05, autovacuum_freeze_min_age = 0);
+
+-- today::answers and today::learnt read the final answers of a day: one entry per opening, at the end of the index.
+create index opening_answers on opening_history (at, source) where to_state in ('issuing_card', 'rejected', 'failed');
 
 -- The same table of steps as `StateName::may_become`; a test compares the two.
 create function opening_step_is_legal(from_state text, to_state text) returns boolean
@@ -94,7 +131,7 @@ language sql immutable as $$
     end
 $$;
 
-create function opening_history_takes_legal_steps() returns trigger language plpgsql as $$
+create function opening_history_takes_legal_steps() returns trigger language plpgsql set search_path from current as $$
 declare
     previous text;
 begin
@@ -118,7 +155,7 @@ $$;
 create trigger legal_steps before insert on opening_history
     for each row execute function opening_history_takes_legal_steps();
 
-create function opening_history_is_append_only() returns trigger language plpgsql as $$
+create function opening_history_is_append_only() returns trigger language plpgsql set search_path from current as $$
 begin
     raise exception 'opening_history is append-only: % refused', tg_op
         using errcode = 'insufficient_privilege';
@@ -132,7 +169,7 @@ create trigger append_only_truncate before truncate on opening_history
     for each statement execute function opening_history_is_append_only();
 
 -- Runs at commit and reads what stands then, however many steps the commit took.
-create function opening_agrees_with_history() returns trigger language plpgsql as $$
+create function opening_agrees_with_history() returns trigger language plpgsql set search_path from current as $$
 declare
     opening uuid;
     anchor  record;
@@ -167,14 +204,3 @@ create constraint trigger agrees_with_history_when_moved after update on account
     execute function opening_agrees_with_history();
 create constraint trigger agrees_with_anchor after insert on opening_history
     deferrable initially deferred for each row execute function opening_agrees_with_history();
-
--- When the poller looks at an opening next: the next poll while it waits for the provider, else its deadline. A narrow
--- table of its own, so that moving a timer touches neither the anchor nor its indexes. An escalated opening keeps its row
--- without a time: `claims` numbers the polls of an opening and must never start again. Terminal openings have none.
-create table timers (
-    opening_id uuid        primary key references account_openings (id),
-    due_at     timestamptz,
-    claims     integer     not null default 0
-) with (fillfactor = 50);
-
-create index timers_due on timers (due_at) where due_at is not null;

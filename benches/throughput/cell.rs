@@ -12,6 +12,13 @@ use crate::world::World;
 
 const LOOK: Duration = Duration::from_millis(5);
 
+/// Builds before `inbox.due_at` gave settled facts a time, which the rows that are filled in do not have.
+const SETTLED_WITHOUT_A_TIME: &str = "do $$ begin
+    if exists (select from information_schema.columns where table_name = 'inbox' and column_name = 'next_attempt_at') then
+        alter table inbox alter column next_attempt_at drop not null;
+    end if;
+end $$";
+
 /// A database with the schema and the functions of the limit.
 pub struct Cell {
     pub url: String,
@@ -34,6 +41,7 @@ impl Cell {
         let url = world.cluster.url_for(name);
         migrate(build, &url).await;
         let mut connection = PgConnection::connect(&url).await.expect("Postgres answers");
+        run(&mut connection, SETTLED_WITHOUT_A_TIME).await;
         limit::install(&mut connection).await;
         Self { url, connection, waiting: world.waiting(), next: 1 }
     }

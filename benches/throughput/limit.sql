@@ -27,16 +27,16 @@ declare
     head constant bytea := sha256(int8send(n));
 begin
     insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                       provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at)
+                       provider_ref, received_at, retry_from, status, outcome, settled_at)
     values (fact, 'webhook:nexusbank', 'msg_' || n, 'webhook', 'nexusbank', 0, {body}, head, {headers}, opening,
-            bench_reference(n), now, now, 'applied', 'applied', now, now);
+            bench_reference(n), now, now, 'applied', 'applied', now);
     update account_openings
        set state = 'issuing_card', provider_status = 'COMPLETED', iban = bench_iban(n), bic = 'NEXUXXBB',
            version = version + 1, head_hash = head, updated_at = now
      where id = opening;
     insert into opening_history (opening_id, version, from_state, to_state, event, source, inbox_id, at, hash)
     values (opening, 4, 'awaiting_provider', 'issuing_card', 'provider_reported', 'webhook', fact, now, head);
-    insert into outbox (id, opening_id, topic, payload, status, next_attempt_at, created_at, retry_from)
+    insert into outbox (id, opening_id, topic, payload, status, due_at, created_at, retry_from)
     values (bench_id('002', n), opening, 'issue_card', '{}', 'pending', now, now, now);
 end
 $$;
@@ -47,9 +47,9 @@ declare
     now constant timestamptz := clock_timestamp();
 begin
     insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                       provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at)
+                       provider_ref, received_at, retry_from, status, outcome, settled_at)
     select bench_id('001', n), 'webhook:nexusbank', 'msg_' || n, 'webhook', 'nexusbank', 0, {body}, sha256(int8send(n)),
-           {headers}, bench_id('000', n), bench_reference(n), now, now, 'applied', 'applied', now, now
+           {headers}, bench_id('000', n), bench_reference(n), now, now, 'applied', 'applied', now
       from generate_series(first, first + size - 1) n;
     update account_openings o
        set state = 'issuing_card', provider_status = 'COMPLETED', iban = bench_iban(n), bic = 'NEXUXXBB',
@@ -60,7 +60,7 @@ begin
     select bench_id('000', n), 4, 'awaiting_provider', 'issuing_card', 'provider_reported', 'webhook',
            bench_id('001', n), now, sha256(int8send(n))
       from generate_series(first, first + size - 1) n;
-    insert into outbox (id, opening_id, topic, payload, status, next_attempt_at, created_at, retry_from)
+    insert into outbox (id, opening_id, topic, payload, status, due_at, created_at, retry_from)
     select bench_id('002', n), bench_id('000', n), 'issue_card', '{}', 'pending', now, now, now
       from generate_series(first, first + size - 1) n;
 end

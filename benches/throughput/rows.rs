@@ -30,7 +30,7 @@ const OPENINGS: &str = "account_openings (id, market, customer_type, customer_re
 const HISTORY: &str = "opening_history (opening_id, version, from_state, to_state, event, source, inbox_id, at, hash)";
 const TIMERS: &str = "timers (opening_id, due_at, asks, urgent_from)";
 const INBOX: &str = "inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, opening_id, \
-                     provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at)";
+                     provider_ref, received_at, retry_from, status, outcome, settled_at)";
 
 /// How far openings have come.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +117,7 @@ impl Rows {
         writeln!(
             self.inbox,
             "{id}\twebhook:nexusbank\tmsg_{n}\twebhook\tnexusbank\t\\\\x{}\t\\\\x{digest}\t{headers}\t{opening}\t\
-             {reference}\t{at}\t{at}\tapplied\tapplied\t{at}\t{at}",
+             {reference}\t{at}\t{at}\tapplied\tapplied\t{at}",
             hex::encode(body),
         )
     }

@@ -1,5 +1,6 @@
 //! Opens the service's database: the configured one, or a private cluster.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
@@ -120,9 +121,7 @@ impl Database {
             connecting.await.map_err(|error| anyhow!(describe(&error)).context("connecting to the private cluster"))?;
         let migrating =
             migrations::until_unlocked(async || migrations::migrate(&mut connection, &settings.schema).await);
-        migrating
-            .await
-            .map_err(|error| anyhow!(migrations::explain(&error)).context("migrating the private cluster"))?;
+        migrating.await.map_err(|error| not_migrated(&error, &settings.data_dir))?;
         drop(connection);
         Ok(Self { pool, cluster: Some(cluster) })
     }
@@ -145,6 +144,21 @@ fn pool(settings: &config::Database, url: &str) -> Result<PgPool, OpenError> {
         acquire_timeout: ACQUIRE,
     };
     Ok(connect(&options).context("DATABASE_URL: cannot create a connection pool")?)
+}
+
+/// Why a private cluster was not migrated.
+fn not_migrated(error: &MigrateError, data_dir: &Path) -> anyhow::Error {
+    if let MigrateError::Execute(error) = error
+        && let Some(Unfit::EarlierBuild { has, differs }) = Unfit::of(error)
+    {
+        let folder = data_dir.display();
+        return anyhow!(
+            "the private cluster in {folder} was made by an earlier build: its schema has version {has}, and its \
+             migration {differs} has other content than this program's; delete the folder {folder} (DATA_DIR) to \
+             start with a new cluster, or choose another DATA_DIR"
+        );
+    }
+    anyhow!(migrations::explain(error)).context("migrating the private cluster")
 }
 
 /// Connects outside the pool, so that the error names the cause, and checks the schema's version.

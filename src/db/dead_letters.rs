@@ -268,7 +268,8 @@ async fn act_on_inbox(connection: &mut PgConnection, letter: &Letter, order: Ord
     let done = sqlx::query!(
         r#"-- dead_letters::act_on_inbox
         update inbox
-           set status = $2, outcome = $3, attempts = 0, next_attempt_at = $4, attempt_log = attempt_log || $5,
+           set status = $2, outcome = $3, attempts = 0, due_at = case when $2 = 'pending' then $4::timestamptz end,
+               attempt_log = attempt_log || $5,
                retry_from = $4, settled_at = case when $2 = 'ignored' then $4::timestamptz end,
                opening_id = coalesce($6, opening_id)
          where id = $1 and status = 'dead' and (erased_at is null or $2 = 'ignored')
@@ -323,7 +324,8 @@ async fn act_on_outbox(connection: &mut PgConnection, letter: &Letter, order: Or
     let done = sqlx::query!(
         r#"-- dead_letters::act_on_outbox
         update outbox
-           set status = $2, outcome = $3, attempts = 0, next_attempt_at = $4, attempt_log = attempt_log || $5,
+           set status = $2, outcome = $3, attempts = 0, due_at = case when $2 = 'pending' then $4::timestamptz end,
+               attempt_log = attempt_log || $5,
                retry_from = $4
          where id = $1 and status = 'dead' and jsonb_array_length(attempt_log) = $6"#,
         letter.id,

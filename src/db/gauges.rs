@@ -47,10 +47,10 @@ pub async fn queues(connection: &mut PgConnection, now: Time) -> sqlx::Result<Ve
         Queue,
         r#"-- gauges::queues
         select 'inbox' as "name!", count(*) as "depth!", min(at) as oldest
-          from (select received_at as at from inbox where status = 'pending' limit (select $2::bigint)) as waiting
+          from (select received_at as at from inbox where due_at is not null limit (select $2::bigint)) as waiting
          union all
         select 'outbox', count(*), min(at)
-          from (select created_at as at from outbox where status = 'pending' limit (select $2)) as waiting
+          from (select created_at as at from outbox where due_at is not null limit (select $2)) as waiting
          union all
         select 'timers', count(*), min(at)
           from (select due_at as at from timers where due_at <= $1 order by due_at limit (select $2)) as due"#,

@@ -43,7 +43,7 @@ pub async fn read(connection: &mut PgConnection, watched: &Watched, oldest: Olde
                    (select id from inbox order by id desc limit 1),
                    (select count(*) from (select from inbox where status = 'dead' limit (select 10000)) as dead),
                    (select count(*) from (select from inbox
-                                           where status = 'pending' and outcome = 'parked' limit (select 10000)) as parked),
+                                           where due_at is not null and outcome = 'parked' limit (select 10000)) as parked),
                    (select count(*) from (select from outbox where status = 'dead' limit (select 10000)) as dead),
                    (select id from operator_actions order by id desc limit 1),
                    (select id from rejected_requests order by id desc limit 1),
@@ -76,7 +76,7 @@ pub async fn read(connection: &mut PgConnection, watched: &Watched, oldest: Olde
                    (select string_agg(f::text, ',') from (select id, status, outcome, attempts, duplicates from inbox
                      where status in ('pending', 'dead') and provider = o.provider and provider_ref = o.provider_ref
                      order by id limit 20) as f),
-                   (select string_agg(w::text, ',') from (select id, status, claims, next_attempt_at, lease_until from outbox
+                   (select string_agg(w::text, ',') from (select id, status, claims, due_at from outbox
                      where opening_id = o.id order by id desc limit 20) as w),
                    (select string_agg(c::text, ',') from (select id, status from cases
                      where opening_id = o.id order by id desc limit 20) as c),

@@ -1,9 +1,12 @@
 //! Applies migrations and compares the schema's version.
+//!
+//! A schema is usable if it has each migration of this program, with the same content; a newer version may have added others. Where
+//! the content differs, an earlier build made the schema: it is refused, and nothing in it changes.
 
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
-use sqlx::migrate::{Migrate, MigrateError};
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 
 use super::describe;
 use super::roles::quoted;
@@ -40,7 +43,7 @@ pub fn explain(error: &MigrateError) -> String {
 /// Applies missing migrations as the owner of the schema, on a session in that schema.
 ///
 /// # Errors
-/// If a migration fails, an applied one was changed since, or the session is in another schema.
+/// If a migration fails, an earlier build made the schema, or the session is in another schema.
 pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), MigrateError> {
     let mut migrator = sqlx::migrate!();
     // A newer replica may have applied migrations that this version does not have.
@@ -56,6 +59,7 @@ pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), 
         let unfit = Unfit::Lost { name: "current_schema".to_owned(), found, wanted: schema.to_owned() };
         return Err(MigrateError::Execute(unfit.into()));
     }
+    same_build(&migrator, &applied(connection).await?)?;
     // `create schema if not exists` requires the right to create schemas even if it exists.
     if !exists {
         migrator.create_schema(quoted(schema));
@@ -89,24 +93,40 @@ fn is_locked(error: &MigrateError) -> bool {
 }
 
 /// Compares the database's schema version with ours.
+///
+/// # Errors
+/// If an earlier build made the schema, or the database does not answer.
 pub async fn version(connection: &mut PgConnection) -> Result<Version, MigrateError> {
     let ours = sqlx::migrate!();
     let needs = ours.iter().map(|it| it.version).max().unwrap_or_default();
-    let exists: bool = sqlx::query_scalar("-- migrations::version\nselect to_regclass('_sqlx_migrations') is not null")
-        .fetch_one(&mut *connection)
-        .await?;
-    if !exists {
-        return Ok(Version::Older { has: 0, needs });
-    }
-    let applied = connection.list_applied_migrations("_sqlx_migrations").await?;
-    let has = applied.iter().map(|it| it.version).max().unwrap_or_default();
+    let applied = applied(connection).await?;
+    same_build(&ours, &applied)?;
     let missing = ours.iter().any(|one| !applied.iter().any(|it| it.version == one.version));
-    Ok(if missing { Version::Older { has, needs } } else { Version::Usable })
+    Ok(if missing { Version::Older { has: newest(&applied), needs } } else { Version::Usable })
 }
 
 /// Whether a newer version of the service has migrated the schema.
 pub async fn is_newer(connection: &mut PgConnection) -> Result<bool, MigrateError> {
     let ours = sqlx::migrate!();
-    let applied = connection.list_applied_migrations("_sqlx_migrations").await?;
-    Ok(applied.iter().any(|it| !ours.version_exists(it.version)))
+    Ok(applied(connection).await?.iter().any(|it| !ours.version_exists(it.version)))
+}
+
+/// The migrations that the schema has; none before the first.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<AppliedMigration>, MigrateError> {
+    let exists: bool = sqlx::query_scalar("-- migrations::applied\nselect to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(&mut *connection)
+        .await?;
+    if exists { connection.list_applied_migrations("_sqlx_migrations").await } else { Ok(Vec::new()) }
+}
+
+fn newest(applied: &[AppliedMigration]) -> i64 {
+    applied.iter().map(|it| it.version).max().unwrap_or_default()
+}
+
+/// Refuses a schema in which one of our migrations has other content.
+fn same_build(ours: &Migrator, applied: &[AppliedMigration]) -> Result<(), MigrateError> {
+    let differs =
+        |it: &&AppliedMigration| ours.iter().any(|one| one.version == it.version && one.checksum != it.checksum);
+    let Some(first) = applied.iter().find(differs) else { return Ok(()) };
+    Err(MigrateError::Execute(Unfit::EarlierBuild { has: newest(applied), differs: first.version }.into()))
 }

@@ -4,9 +4,9 @@
 //! Functions on the hot path take slices and sort them by key before they write, so that two batches lock rows in the
 //! same order. The first line of every query names its function, so that `pg_stat_activity` shows the caller.
 //!
-//! Queries by id write `status is not distinct from 'pending'` instead of `=`. With `=` the planner may use the partial
-//! index of the queue, and it does if its statistics were taken while the queue was empty: each batch of ids then scans
-//! the whole queue.
+//! A row of inbox or outbox that waits has `due_at`; the indexes of the queues are partial on it. Queries by id or opening
+//! name the status instead. Where they need the time, they write `(due_at <= $1) is true`. The bare comparison would imply
+//! `due_at is not null`, and the planner could scan the whole queue's index, if its statistics saw the queue empty.
 
 pub mod advance;
 pub mod archive;

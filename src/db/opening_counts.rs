@@ -1,6 +1,6 @@
 //! `opening_counts`: the number of openings per state and market.
 //!
-//! A trigger on the history records each statement's changes (`0019_opening_counts.sql`). The total is the counts plus
+//! A trigger on the history records each statement's changes (`0008_archive_and_counts.sql`). The total is the counts plus
 //! these changes; adding changes up moves them into the counts in one commit, so the total is right at any time.
 
 use sqlx::PgConnection;

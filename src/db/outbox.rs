@@ -41,7 +41,7 @@ pub async fn insert(connection: &mut PgConnection, work: &[NewWork], now: Time) 
     let payloads: Vec<Value> = work.iter().map(|it| it.payload.clone()).collect();
     sqlx::query!(
         r#"-- outbox::insert
-        insert into outbox (id, opening_id, topic, payload, status, next_attempt_at, created_at, retry_from, lane)
+        insert into outbox (id, opening_id, topic, payload, status, due_at, created_at, retry_from, lane)
         select id, opening_id, topic, payload, 'pending', $5, $5, $5, lane
           from unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $6::text[])
             as n(id, opening_id, topic, payload, lane)"#,
@@ -71,12 +71,12 @@ pub async fn cancel(connection: &mut PgConnection, left: &[(OpeningId, Topic)]) 
             select o.id from outbox o
               join unnest($1::uuid[], $2::text[]) as n(opening_id, topic)
                 on o.opening_id = n.opening_id and o.topic = n.topic
-             where o.status is not distinct from 'pending'
+             where o.status = 'pending'
              -- As they are settled: the two must not cross.
              order by o.id
                for update of o
         )
-        update outbox o set status = 'cancelled', outcome = 'obsolete', lease_token = null, lease_until = null
+        update outbox o set status = 'cancelled', outcome = 'obsolete', due_at = null, lease_token = null
           from unsent
          where o.id = unsent.id"#,
         &openings,
@@ -131,8 +131,7 @@ pub async fn make_due(
         r#"-- outbox::make_due
         with waiting as (
             select id from outbox
-             where topic = $1 and status = 'pending' and next_attempt_at > $2
-               and (lease_until is null or lease_until <= $2)
+             where topic = $1 and due_at > $2 and lease_token is null
                and ($5
                     or outcome in ('breaker_open', 'probing', 'crowded', 'throttled')
                     or (outcome is null
@@ -141,7 +140,7 @@ pub async fn make_due(
              limit $4
                for update skip locked
         )
-        update outbox o set next_attempt_at = $2 from waiting where o.id = waiting.id"#,
+        update outbox o set due_at = $2 from waiting where o.id = waiting.id"#,
         topic.as_str(),
         now,
         lane,

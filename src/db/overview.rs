@@ -53,9 +53,9 @@ pub struct DeadLetter {
 pub struct Call {
     pub topic: String,
     pub claims: i32,
-    pub next_attempt_at: Time,
-    /// The end of the lease under which a worker makes the call. None, or in the past: the call waits.
-    pub lease_until: Option<Time>,
+    pub due_at: Time,
+    /// A worker claimed the call, and makes it until it is due again.
+    pub is_leased: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -119,8 +119,8 @@ pub async fn of(connection: &mut PgConnection, opening: &Opening) -> sqlx::Resul
                          union all
                         (select id, 'outbox', topic, outcome, false from outbox
                           where opening_id = $1 and status = 'dead' limit $4)) as letters) as "letters!: Json<Vec<DeadLetter>>",
-               (select coalesce(jsonb_agg(jsonb_build_object('topic', topic, 'claims', claims, 'lease_until', lease_until,
-                                                             'next_attempt_at', next_attempt_at) order by id), '[]')
+               (select coalesce(jsonb_agg(jsonb_build_object('topic', topic, 'claims', claims, 'due_at', due_at,
+                                                             'is_leased', lease_token is not null) order by id), '[]')
                   from (select * from outbox where opening_id = $1 and status = 'pending' order by id limit $4) as calls)
                    as "calls!: Json<Vec<Call>>",
                (select coalesce(jsonb_agg(class), '[]')
@@ -158,9 +158,9 @@ pub struct Calls {
 pub async fn calls(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Result<Calls> {
     let rows = sqlx::query!(
         r#"-- overview::calls
-        select opening_id as "opening_id!", topic, claims, next_attempt_at, lease_until, status = 'dead' as "is_dead!"
+        select opening_id as "opening_id!", topic, claims, due_at, lease_token is not null as "is_leased!"
           from outbox
-         where opening_id = any($1) and (status is not distinct from 'pending' or status is not distinct from 'dead')
+         where opening_id = any($1) and status in ('pending', 'dead')
          order by opening_id, id"#,
         openings,
     )
@@ -168,11 +168,12 @@ pub async fn calls(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Re
     .await?;
     let mut calls = Calls::default();
     for it in rows {
-        if it.is_dead {
-            calls.given_up.push((it.opening_id, it.topic));
-        } else {
-            let (claims, next_attempt_at, lease_until) = (it.claims, it.next_attempt_at, it.lease_until);
-            calls.waiting.push((it.opening_id, Call { topic: it.topic, claims, next_attempt_at, lease_until }));
+        match it.due_at {
+            Some(due_at) => {
+                let call = Call { topic: it.topic, claims: it.claims, due_at, is_leased: it.is_leased };
+                calls.waiting.push((it.opening_id, call));
+            }
+            None => calls.given_up.push((it.opening_id, it.topic)),
         }
     }
     Ok(calls)

@@ -75,6 +75,17 @@ pub enum Unfit {
     /// A pooler in transaction or statement mode.
     #[error("points to a pooler that lends a session for one transaction only")]
     Lent,
+    /// The schema of an earlier build, which cannot be migrated: a migration was changed since.
+    #[error(
+        "points to a schema that an earlier build made: its version is {has}, and its migration {differs} has other \
+         content than this program's"
+    )]
+    EarlierBuild {
+        /// The version in the database.
+        has: i64,
+        /// The first migration whose content differs.
+        differs: i64,
+    },
 }
 
 impl Unfit {
@@ -90,6 +101,7 @@ impl Unfit {
                 "Postgres itself, or a pooler in session mode (PgBouncer: pool_mode = session): settings, prepared \
                  statements and advisory locks last for a session"
             }
+            Self::EarlierBuild { .. } => "an empty database, or a DATABASE_SCHEMA that does not exist yet",
         }
     }
 

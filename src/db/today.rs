@@ -50,7 +50,7 @@ pub async fn counts(connection: &mut PgConnection, refused_after: Uuid) -> sqlx:
          union all
         select 'unmatched', count(*), min(received_at)
           from ((select received_at from inbox i
-                  where i.status = 'pending' and i.outcome = 'parked'
+                  where i.due_at is not null and i.outcome = 'parked'
                     and not exists (select from account_openings o where o.id = i.opening_id)
                     and not exists (select from account_openings o
                                      where o.provider = i.provider and o.provider_ref = i.provider_ref)

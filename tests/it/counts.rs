@@ -89,9 +89,9 @@ async fn a_scrape_reads_no_opening_and_no_more_of_a_queue_than_a_bound() {
     app.open().waiting().await;
     let filled =
         "insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, received_at,
-                      retry_from, status, next_attempt_at, settled_at)
-                  select gen_random_uuid(), 'herd', n::text, 'poll', 'nexusbank', '', sha256(''), '{}', $1, $1, $2, $1,
-                         case when $2 = 'ignored' then $1 end
+                      retry_from, status, due_at, settled_at)
+                  select gen_random_uuid(), 'herd', n::text, 'poll', 'nexusbank', '', sha256(''), '{}', $1, $1, $2,
+                         case when $2 = 'pending' then $1 end, case when $2 = 'ignored' then $1 end
                     from generate_series($3, $4) as n";
     let mut transaction = app.pool.begin().await.unwrap();
     for (status, first, last) in [("ignored", 1, 5_000), ("pending", 5_001, 20_000)] {

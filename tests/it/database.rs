@@ -106,6 +106,25 @@ async fn a_state_without_its_data_is_impossible() {
     app.finish().await;
 }
 
+/// A row that waits has a time at which it is due, and a row that does not wait has none: a queue cannot lose or keep one.
+#[tokio::test]
+async fn work_waits_exactly_while_it_has_a_time() {
+    let app = TestApp::start().await;
+    app.open().waiting().await;
+    let mut connection = app.pool.acquire().await.unwrap();
+    for statement in [
+        "update inbox set due_at = now() where status = 'applied'",
+        "update inbox set status = 'pending', settled_at = null where status = 'applied'",
+        "update outbox set due_at = now() where status = 'delivered'",
+        "update outbox set status = 'pending', delivered_at = null where status = 'delivered'",
+        "update outbox set lease_token = gen_random_uuid() where status = 'delivered'",
+    ] {
+        assert_eq!(refused(&mut connection, statement).await.as_deref(), Some("23514"), "{statement}");
+    }
+    drop(connection);
+    app.finish().await;
+}
+
 /// P23: a service runs on a newer schema, and refuses an older one.
 #[tokio::test]
 async fn the_schema_is_compared_by_its_migrations() {

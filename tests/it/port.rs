@@ -245,7 +245,7 @@ async fn a_fact_over_which_the_adapter_panics_is_dead_after_ten_tries_and_its_ne
     {
         sqlx::query(
             "insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, opening_id,
-                                received_at, retry_from, status, next_attempt_at)
+                                received_at, retry_from, status, due_at)
              values ($1, 'thinbank', $2, $3, 'thinbank', $4, sha256($4), '{\"x-thin-type\": \"CHANGED\"}', $5, $6, $6,
                      'pending', $6)",
         )

@@ -23,7 +23,7 @@ const TABLES: [(&str, &str); 13] = [
         "inbox",
         "select row_to_json(t) from (select id, consumer_group, event_id, source, provider, part, body_digest,
                 encode(sha256(body), 'hex') as body_sha256, opening_id, provider_ref, received_at, status, outcome, attempts,
-                next_attempt_at, attempt_log, duplicates, settled_at from inbox) t",
+                due_at, attempt_log, duplicates, settled_at from inbox) t",
     ),
     (
         "outbox",

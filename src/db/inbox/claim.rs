@@ -29,15 +29,15 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
     let rows = sqlx::query!(
         r#"-- inbox::claim
         with recursive heads (lane, at) as (
-            (select i.lane, i.next_attempt_at from inbox i
-              where i.status = 'pending'
-              order by i.lane, i.next_attempt_at
+            (select i.lane, i.due_at from inbox i
+              where i.due_at is not null
+              order by i.lane, i.due_at
               limit 1)
              union all
-            (select next.lane, next.next_attempt_at from heads
-              cross join lateral (select i.lane, i.next_attempt_at from inbox i
-                                   where i.status = 'pending' and i.lane > heads.lane
-                                   order by i.lane, i.next_attempt_at
+            (select next.lane, next.due_at from heads
+              cross join lateral (select i.lane, i.due_at from inbox i
+                                   where i.due_at is not null and i.lane > heads.lane
+                                   order by i.lane, i.due_at
                                    limit 1) as next)
         ), due as materialized (
             select lane, at, greatest(1, $2 / count(*) over ()) as share,
@@ -50,13 +50,12 @@ pub async fn claim(connection: &mut PgConnection, now: Time, limit: i64) -> sqlx
                retry_from as "retry_from!", attempts as "attempts!", fills_share as "fills_share!",
                before + octet_length(body) >= $4 as "ends_claim!"
           from (select locked.*, count(*) over (partition by turn) >= share as fills_share,
-                       sum(octet_length(body)) over (order by turn, next_attempt_at, id rows unbounded preceding)
+                       sum(octet_length(body)) over (order by turn, due_at, id rows unbounded preceding)
                            - octet_length(body) as before
                   from (select mine.*, due.share, due.turn from (select * from due order by turn) as due
                          cross join lateral (select i.* from inbox i
-                                              where i.status = 'pending' and i.lane = due.lane
-                                                and i.next_attempt_at between due.at and $1
-                                              order by i.next_attempt_at, i.id
+                                              where i.lane = due.lane and i.due_at between due.at and $1
+                                              order by i.due_at, i.id
                                               limit due.share
                                                 for update skip locked) as mine
                          limit (select $2)) as locked) as claimed
@@ -91,7 +90,7 @@ pub async fn due(connection: &mut PgConnection, now: Time, max: i64) -> sqlx::Re
     sqlx::query_scalar!(
         r#"-- inbox::due
         select count(*) as "count!"
-          from (select from inbox where status = 'pending' and next_attempt_at <= $1 limit (select $2::bigint)) as due"#,
+          from (select from inbox where due_at <= $1 limit (select $2::bigint)) as due"#,
         now,
         max,
     )
@@ -111,14 +110,14 @@ pub async fn webhooks_after(connection: &mut PgConnection, id: Uuid, max: i64) -
     .await
 }
 
-/// Claims those of these facts that are still due and not locked.
+/// Claims those of these facts that are still due and not locked. Plan: as every query by id, `is true` (see [`crate::db`]).
 pub async fn claim_these(connection: &mut PgConnection, ids: &[Uuid], now: Time) -> sqlx::Result<Vec<Pending>> {
     sqlx::query_as!(
         Pending,
         r#"-- inbox::claim_these
         select id, source, provider, part, body, headers, opening_id, provider_ref, received_at, retry_from, attempts
           from inbox
-         where id = any($1) and status is not distinct from 'pending' and next_attempt_at <= $2
+         where id = any($1) and (due_at <= $2) is true
          order by id
            for update skip locked"#,
         ids,

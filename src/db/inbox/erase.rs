@@ -23,11 +23,11 @@ pub async fn erase(
         r#"-- inbox::erase
         with free as materialized (
             select id from inbox
-             where id = any($1) and status is not distinct from 'pending'
+             where id = any($1) and status = 'pending'
              order by consumer_group, event_id
                for update skip locked
         )
-        update inbox set status = 'ignored', outcome = 'superseded', opening_id = $2, settled_at = $3
+        update inbox set status = 'ignored', outcome = 'superseded', due_at = null, opening_id = $2, settled_at = $3
          where id in (select id from free)"#,
         &ids,
         opening.id.0,

@@ -246,9 +246,9 @@ async fn insert_rows(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx:
     let new = sqlx::query_scalar!(
         r#"-- inbox::insert
         insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-                           provider_ref, received_at, retry_from, status, outcome, next_attempt_at, settled_at, lane, meaning)
+                           provider_ref, received_at, retry_from, status, outcome, due_at, settled_at, lane, meaning)
         select id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
-               provider_ref, received_at, retry_from, status, outcome, received_at,
+               provider_ref, received_at, retry_from, status, outcome, case when status = 'pending' then received_at end,
                case when status = 'ignored' then received_at end,
                coalesce(lane, (select market from account_openings o where (o.provider, o.provider_ref)
                                                                         = (n.provider, n.provider_ref)),

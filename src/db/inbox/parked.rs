@@ -15,9 +15,9 @@ pub async fn park(connection: &mut PgConnection, parked: &[(Uuid, Time)]) -> sql
     let times: Vec<Time> = parked.iter().map(|(_, at)| *at).collect();
     sqlx::query!(
         r#"-- inbox::park
-        update inbox i set outcome = 'parked', next_attempt_at = n.at
+        update inbox i set outcome = 'parked', due_at = n.at
           from unnest($1::uuid[], $2::timestamptz[]) as n(id, at)
-         where i.id = n.id and i.status is not distinct from 'pending'"#,
+         where i.id = n.id and i.status = 'pending'"#,
         &ids,
         &times,
     )
@@ -45,27 +45,24 @@ pub async fn unpark(
         with waiting as materialized (
             select i.id from unnest($1::uuid[]) as n(opening_id)
              cross join lateral (select id from inbox
-                                  where opening_id = n.opening_id and status is not distinct from 'pending'
-                                    and outcome = 'parked' and next_attempt_at > $4
+                                  where opening_id = n.opening_id and outcome = 'parked' and (due_at > $4) is true
                                  offset 0) i
              union
             select i.id from unnest($2::text[], $3::text[]) as n(provider, reference)
              cross join lateral (select id from inbox
                                   where provider = n.provider and provider_ref = n.reference
-                                    and status in ('pending', 'dead') and status is not distinct from 'pending'
-                                    and outcome = 'parked' and next_attempt_at > $4
+                                    and status = 'pending' and outcome = 'parked' and (due_at > $4) is true
                                  offset 0) i
              order by 1
         ), free as materialized (
             -- One that a worker holds is being looked at this moment.
             select i.id from waiting
              cross join lateral (select id from inbox
-                                  where id = waiting.id and status is not distinct from 'pending' and outcome = 'parked'
-                                    and next_attempt_at > $4
+                                  where id = waiting.id and outcome = 'parked' and (due_at > $4) is true
                                     for update skip locked) i
         )
         update inbox i
-           set next_attempt_at = $4,
+           set due_at = $4,
                -- It is known by now whose it is: it need not wait among those of nobody.
                lane = case when lane <> '' then lane
                            else coalesce((select market from account_openings o
@@ -86,9 +83,9 @@ pub async fn unpark(
 pub async fn unpark_matched(connection: &mut PgConnection, parked: &[Uuid], now: Time) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         r#"-- inbox::unpark_matched
-        update inbox i set next_attempt_at = $2, lane = case when i.lane <> '' then i.lane else o.market end
+        update inbox i set due_at = $2, lane = case when i.lane <> '' then i.lane else o.market end
           from account_openings o
-         where i.id = any($1) and i.status is not distinct from 'pending' and i.outcome = 'parked' and i.next_attempt_at > $2
+         where i.id = any($1) and i.outcome = 'parked' and (i.due_at > $2) is true
            and o.provider = i.provider and o.provider_ref = i.provider_ref"#,
         parked,
         now,
@@ -128,13 +125,12 @@ pub async fn older_unread(
         select asked.fact as "fact!"
           from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as asked(fact, opening_id, provider, reference)
          where exists (select 1 from inbox i
-                        where i.opening_id = asked.opening_id and i.status is not distinct from 'pending'
-                          and (i.outcome is distinct from 'parked' or i.next_attempt_at <= $6)
+                        where i.opening_id = asked.opening_id and i.status = 'pending'
+                          and (i.outcome is distinct from 'parked' or i.due_at <= $6)
                           and i.id < asked.fact and not i.id = any($5))
             or exists (select 1 from inbox i
                         where i.provider = asked.provider and i.provider_ref = asked.reference
-                          and i.status in ('pending', 'dead') and i.status is not distinct from 'pending'
-                          and (i.outcome is distinct from 'parked' or i.next_attempt_at <= $6)
+                          and i.status = 'pending' and (i.outcome is distinct from 'parked' or i.due_at <= $6)
                           and i.id < asked.fact and not i.id = any($5))"#,
         &facts,
         &openings,
@@ -152,9 +148,9 @@ pub async fn expire_parked(connection: &mut PgConnection, cutoff: Time, now: Tim
     let entry = json!([{"at": now, "class": "expired", "cause": "matched no opening within PARKED_TTL"}]);
     let done = sqlx::query!(
         r#"-- inbox::expire_parked
-        update inbox set status = 'dead', outcome = 'no_matching_opening', attempt_log = attempt_log || $3
+        update inbox set status = 'dead', outcome = 'no_matching_opening', due_at = null, attempt_log = attempt_log || $3
          where id in (select id from inbox
-                       where status = 'pending' and outcome = 'parked' and retry_from <= $1
+                       where due_at is not null and outcome = 'parked' and retry_from <= $1
                        limit $2 for update skip locked)"#,
         cutoff,
         limit,

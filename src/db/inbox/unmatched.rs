@@ -17,7 +17,8 @@ pub struct Unmatched {
     /// What `PARKED_TTL` counts from: when it came, or was redriven.
     pub retry_from: Time,
     pub status: String,
-    pub next_attempt_at: Time,
+    /// None: dead.
+    pub due_at: Option<Time>,
 }
 
 /// A page of them, newest first. A fact parked until its time although its opening exists is left out. Plan: one
@@ -28,7 +29,7 @@ pub async fn unmatched(connection: &mut PgConnection, page: Page<Uuid>) -> sqlx:
         r#"-- inbox::unmatched
         with facts as (
             select * from inbox i
-             where i.status = 'pending' and i.outcome = 'parked'
+             where i.due_at is not null and i.outcome = 'parked'
                and not exists (select from account_openings o where o.id = i.opening_id)
                and not exists (select from account_openings o
                                 where o.provider = i.provider and o.provider_ref = i.provider_ref)
@@ -38,7 +39,7 @@ pub async fn unmatched(connection: &mut PgConnection, page: Page<Uuid>) -> sqlx:
               order by id desc limit $2)
         )
         select id as "id!", source as "source!", provider as "provider!", provider_ref, opening_id,
-               received_at as "received_at!", retry_from as "retry_from!", status as "status!", next_attempt_at as "next_attempt_at!"
+               received_at as "received_at!", retry_from as "retry_from!", status as "status!", due_at
           from facts
          where id < $1
          order by id desc

@@ -51,9 +51,9 @@ pub async fn settle(connection: &mut PgConnection, settled: &[Settlement], now: 
     let done = sqlx::query!(
         r#"-- inbox::settle
         update inbox i
-           set status = n.status, outcome = n.outcome, opening_id = n.opening_id, settled_at = $5
+           set status = n.status, outcome = n.outcome, due_at = null, opening_id = n.opening_id, settled_at = $5
           from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) as n(id, status, outcome, opening_id)
-         where i.id = n.id and i.status is not distinct from 'pending'"#,
+         where i.id = n.id and i.status = 'pending'"#,
         &ids,
         &statuses,
         &outcomes,
@@ -81,8 +81,8 @@ pub async fn fail(
         r#"-- inbox::fail
         update inbox
            set attempts = attempts + $6, attempt_log = attempt_log || $2, status = $3, outcome = $4,
-               next_attempt_at = coalesce($5, next_attempt_at)
-         where id = $1 and status is not distinct from 'pending'"#,
+               due_at = $5
+         where id = $1 and status = 'pending'"#,
         id,
         entry,
         status,
@@ -100,8 +100,8 @@ pub async fn mark_unreadable(connection: &mut PgConnection, id: Uuid, cause: &st
     let entry = json!([{"at": now, "class": "unreadable", "cause": cause}]);
     sqlx::query!(
         r#"-- inbox::mark_unreadable
-        update inbox set status = 'dead', outcome = 'unreadable', attempt_log = attempt_log || $2
-         where id = $1 and status is not distinct from 'pending'"#,
+        update inbox set status = 'dead', outcome = 'unreadable', due_at = null, attempt_log = attempt_log || $2
+         where id = $1 and status = 'pending'"#,
         id,
         entry,
     )

@@ -34,12 +34,12 @@ pub async fn settle(
     }
     sqlx::query(
         "update outbox o
-            set status = n.status, outcome = n.outcome, next_attempt_at = coalesce(n.next, o.next_attempt_at),
+            set status = n.status, outcome = n.outcome, due_at = n.due_at,
                 attempts = o.attempts + n.attempts, attempt_log = o.attempt_log || n.log,
-                lease_token = null, lease_until = null,
+                lease_token = null,
                 delivered_at = case when n.status = 'delivered' then $7::timestamptz end
            from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::int[], $6::jsonb[])
-             as n(id, status, outcome, next, attempts, log)
+             as n(id, status, outcome, due_at, attempts, log)
           where o.id = n.id",
     )
     .bind(ids)

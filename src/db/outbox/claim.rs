@@ -10,9 +10,9 @@ use crate::domain::Topic;
 
 /// Claims due work of one topic under a lease, at most `limit`: an equal share of each lane, as
 /// [`inbox::claim`](crate::db::inbox::claim) does. Only the holder of `token` can settle that work. The claim passes over
-/// `shut` lanes: the gate would defer their work, which would take the place of work that can be sent. A lane without
-/// due work outside of leases has no share. For work of providers, a shut lane is a provider's name, and stands for its
-/// lanes in all markets.
+/// `shut` lanes: the gate would defer their work, which would take the place of work that can be sent. A claim moves
+/// `due_at` to the end of the lease: work of a crashed worker is then due by itself, and claimed work takes no share of its
+/// lane. For work of providers, a shut lane is a provider's name, and stands for its lanes in all markets.
 pub async fn claim(
     connection: &mut PgConnection,
     topic: Topic,
@@ -26,16 +26,15 @@ pub async fn claim(
         Claimed,
         r#"-- outbox::claim
         with recursive heads (lane, at) as (
-            (select o.lane, o.next_attempt_at from outbox o
-              where o.topic = $1 and o.status = 'pending' and (o.lease_until is null or o.lease_until <= $3)
-              order by o.lane, o.next_attempt_at
+            (select o.lane, o.due_at from outbox o
+              where o.topic = $1 and o.due_at is not null
+              order by o.lane, o.due_at
               limit 1)
              union all
-            (select next.lane, next.next_attempt_at from heads
-              cross join lateral (select o.lane, o.next_attempt_at from outbox o
-                                   where o.topic = $1 and o.status = 'pending' and o.lane > heads.lane
-                                     and (o.lease_until is null or o.lease_until <= $3)
-                                   order by o.lane, o.next_attempt_at
+            (select next.lane, next.due_at from heads
+              cross join lateral (select o.lane, o.due_at from outbox o
+                                   where o.topic = $1 and o.due_at is not null and o.lane > heads.lane
+                                   order by o.lane, o.due_at
                                    limit 1) as next)
         ), open as materialized (
             select lane, at, greatest(1, $5 / count(*) over ()) as share from heads
@@ -45,16 +44,15 @@ pub async fn claim(
             select id, count(*) over (partition by lane) >= share as fills_share
               from (select mine.id, open.lane, open.share from open
                      cross join lateral (select o.id from outbox o
-                                          where o.topic = $1 and o.status = 'pending' and o.lane = open.lane
-                                            and o.next_attempt_at between open.at and $3
-                                            and (o.lease_until is null or o.lease_until <= $3)
-                                          order by o.next_attempt_at, o.id
+                                          where o.topic = $1 and o.lane = open.lane
+                                            and o.due_at between open.at and $3
+                                          order by o.due_at, o.id
                                           limit open.share
                                             for update skip locked) as mine
                      limit (select $5)) as locked
         )
         update outbox o
-           set lease_token = $2, lease_until = $4, claims = o.claims + 1
+           set lease_token = $2, due_at = $4, claims = o.claims + 1
           from due
          where o.id = due.id
         returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.attempt_log, o.retry_from,
@@ -87,22 +85,21 @@ pub async fn claim_in_turn(
         r#"-- outbox::claim_in_turn
         with due as (
             select id from outbox o
-             where topic = $1 and lane = '' and status = 'pending' and next_attempt_at <= $3
-               and (lease_until is null or lease_until <= $3)
+             where topic = $1 and lane = '' and due_at <= $3
                and not exists (
                    select from outbox other
                     where other.opening_id = o.opening_id and other.id <> o.id
                       and other.topic in ('open_ticket', 'close_ticket')
-                      and other.status is not distinct from 'pending'
+                      and other.due_at is not null
                       and other.payload ->> 'kind' = o.payload ->> 'kind'
                       and ((other.payload ->> 'revision')::bigint < (o.payload ->> 'revision')::bigint
-                           or other.lease_until > $3))
-             order by next_attempt_at, id
+                           or (other.lease_token is not null and other.due_at > $3)))
+             order by due_at, id
              limit $5
                for update skip locked
         )
         update outbox o
-           set lease_token = $2, lease_until = $4, claims = o.claims + 1
+           set lease_token = $2, due_at = $4, claims = o.claims + 1
           from due
          where o.id = due.id
         returning o.id, o.opening_id, o.payload, o.attempts, o.claims, o.attempt_log, o.retry_from,

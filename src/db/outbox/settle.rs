@@ -52,8 +52,8 @@ pub enum Settled {
 struct Columns<'a> {
     status: &'static str,
     outcome: Option<&'a str>,
-    /// The next due time. None: unchanged.
-    next: Option<Time>,
+    /// The next due time. None: it waits no longer.
+    due: Option<Time>,
     /// Whether it counts towards `MAX_ATTEMPTS`.
     counts: bool,
     /// The new entry of its log.
@@ -68,19 +68,25 @@ impl Settled {
         let ended = |status, outcome, log| Columns {
             status,
             outcome: Some(outcome),
-            next: None,
+            due: None,
             counts: false,
             log,
             unclaimed: false,
         };
-        let waits =
-            |next, log| Columns { status: "pending", outcome: None, next, counts: false, log, unclaimed: false };
+        let waits = |due, log| Columns {
+            status: "pending",
+            outcome: None,
+            due: Some(due),
+            counts: false,
+            log,
+            unclaimed: false,
+        };
         match self {
             Self::Delivered { outcome } => ended("delivered", *outcome, entry("delivered", outcome)),
             Self::Retry { at, class, cause, counts, nature } => {
                 let entry = json!([{"at": now, "class": class, "cause": cause, "nature": nature,
                                     "indeterminate": *nature == Nature::Indeterminate}]);
-                Columns { counts: *counts, ..waits(Some(*at), entry) }
+                Columns { counts: *counts, ..waits(*at, entry) }
             }
             Self::Dead { class, cause, nature } => {
                 let entry = json!([{"at": now, "class": class, "cause": cause, "nature": nature}]);
@@ -88,13 +94,11 @@ impl Settled {
             }
             Self::Cancelled { cause } => ended("cancelled", *cause, entry("cancelled", cause)),
             // The outcome shows the reason for waiting until the next try.
-            Self::Held { at, class } => {
-                Columns { outcome: Some(*class), unclaimed: true, ..waits(Some(*at), json!([])) }
-            }
+            Self::Held { at, class } => Columns { outcome: Some(*class), unclaimed: true, ..waits(*at, json!([])) },
             Self::Released => {
                 let entry =
                     json!([{"at": now, "class": "released", "cause": "not begun in time", "indeterminate": false}]);
-                waits(None, entry)
+                waits(now, entry)
             }
         }
     }
@@ -112,39 +116,38 @@ pub async fn settle(
     let columns: Vec<Columns<'_>> = done.iter().map(|(_, settled)| settled.columns(now)).collect();
     let statuses: Vec<&str> = columns.iter().map(|it| it.status).collect();
     let outcomes: Vec<Option<&str>> = columns.iter().map(|it| it.outcome).collect();
-    let next: Vec<Option<Time>> = columns.iter().map(|it| it.next).collect();
+    let due: Vec<Option<Time>> = columns.iter().map(|it| it.due).collect();
     let attempts: Vec<i32> = columns.iter().map(|it| i32::from(it.counts)).collect();
     let unclaimed: Vec<i32> = columns.iter().map(|it| i32::from(it.unclaimed)).collect();
     let logs: Vec<Value> = columns.into_iter().map(|it| it.log).collect();
     #[cfg(feature = "broken")]
     if crate::faults::broken::lacks(crate::faults::broken::Defence::LeaseToken) {
-        let rows = (&*ids, &*statuses, &*outcomes, &*next, &*attempts, &*logs);
+        let rows = (&*ids, &*statuses, &*outcomes, &*due, &*attempts, &*logs);
         return super::broken::settle(connection, token, rows, now).await;
     }
     let settled = sqlx::query_scalar!(
         r#"-- outbox::settle
         with mine as (
             select id from outbox
-             where id = any($1) and lease_token = $2 and status is not distinct from 'pending'
+             where id = any($1) and lease_token = $2
              -- As they are cancelled: the two must not cross.
              order by id
                for update
         )
         update outbox o
-           set status = n.status, outcome = n.outcome, next_attempt_at = coalesce(n.next, o.next_attempt_at),
+           set status = n.status, outcome = n.outcome, due_at = n.due_at, lease_token = null,
                attempts = o.attempts + n.attempts, claims = o.claims - n.unclaimed, attempt_log = o.attempt_log || n.log,
-               lease_token = null, lease_until = null,
                delivered_at = case when n.status = 'delivered' then $9::timestamptz end
           from mine
           join unnest($1, $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::int[], $8::jsonb[])
-            as n(id, status, outcome, next, attempts, unclaimed, log) using (id)
+            as n(id, status, outcome, due_at, attempts, unclaimed, log) using (id)
          where o.id = mine.id
         returning o.id"#,
         &ids,
         token,
         &statuses as &[&str],
         &outcomes as &[Option<&str>],
-        &next as &[Option<Time>],
+        &due as &[Option<Time>],
         &attempts,
         &unclaimed,
         &logs,

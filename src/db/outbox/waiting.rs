@@ -18,7 +18,8 @@ pub struct Waiting {
     pub waits_for: Option<String>,
     pub attempts: i32,
     pub claims: i32,
-    pub next_attempt_at: Time,
+    /// Of claimed work, the end of its lease.
+    pub due_at: Time,
     pub created_at: Time,
 }
 
@@ -52,13 +53,13 @@ pub async fn list(
             select topic, lane from outbox where id = $2
         )
         select id, topic, lane, opening_id, coalesce(outcome, attempt_log -> -1 ->> 'class') as waits_for, attempts,
-               claims, next_attempt_at, created_at
+               claims, due_at as "due_at!", created_at
           from outbox
-         where status = 'pending'
-           and (topic, lane, next_attempt_at, id)
+         where due_at is not null
+           and (topic, lane, due_at, id)
                > (coalesce((select topic from last), $3, ''), coalesce((select lane from last), ''), $1, $2)
            and ($3::text is null or topic = $3)
-         order by topic, lane, next_attempt_at, id
+         order by topic, lane, due_at, id
          limit $4"#,
         at,
         id,
@@ -83,9 +84,9 @@ pub async fn discard(
     let done = sqlx::query!(
         r#"-- outbox::discard
         update outbox
-           set status = 'cancelled', outcome = 'discarded', attempt_log = attempt_log || $2,
-               lease_token = null, lease_until = null
-         where id = $1 and status is not distinct from 'pending'
+           set status = 'cancelled', outcome = 'discarded', due_at = null, lease_token = null,
+               attempt_log = attempt_log || $2
+         where id = $1 and status = 'pending'
         returning opening_id, topic"#,
         id,
         entry,
@@ -136,14 +137,14 @@ pub async fn give_up_tracker_work(
         r#"-- outbox::give_up_tracker_work
         with old as (
             select id from outbox
-             where topic = any($1) and status = 'pending' and retry_from <= $2 and (lease_until is null or lease_until <= $3)
+             where topic = any($1) and due_at is not null and retry_from <= $2 and (lease_token is null or due_at <= $3)
              order by id
              limit $4
                for update skip locked
         )
         update outbox o
-           set status = 'cancelled', outcome = 'no_tracker', attempt_log = o.attempt_log || $5,
-               lease_token = null, lease_until = null
+           set status = 'cancelled', outcome = 'no_tracker', due_at = null, lease_token = null,
+               attempt_log = o.attempt_log || $5
           from old
          where o.id = old.id"#,
         &topics,

@@ -5,7 +5,7 @@
 //! verify.rs   verified again, and marked         erase.rs   deleted with an erased opening
 //! ```
 //!
-//! Triggers count the bytes per source and in total (`0011_rejected_requests.sql`), so any delete, even by an erasure,
+//! Triggers count the bytes per source and in total (`0007_refused_webhooks.sql`), so any delete, even by an erasure,
 //! keeps the counters right.
 
 mod erase;

@@ -35,7 +35,7 @@ pub async fn read(connection: &mut PgConnection, openings: &[Uuid]) -> sqlx::Res
                  where started_at = pg_postmaster_start_time()) as server_noticed_at,
                (select max((o.payload ->> 'revision')::bigint) from outbox o
                  where o.opening_id = t.opening_id and o.topic in ('open_ticket', 'close_ticket')
-                   and o.status is not distinct from 'pending' and o.payload ->> 'kind' = t.kind) as newest_waiting
+                   and o.status = 'pending' and o.payload ->> 'kind' = t.kind) as newest_waiting
           from tickets t
          where t.opening_id = any ($1)"#,
         openings,
@@ -61,8 +61,7 @@ pub async fn mark_creation(
         update tickets set creation_sent_at = $5
          where opening_id = $1 and kind = $2 and tracker_key is null
            and (creation_sent_at is null or creation_sent_at <= $6)
-           and exists (select from outbox where id = $3 and lease_token = $4 and lease_until > $5
-                          and status is not distinct from 'pending')"#,
+           and exists (select from outbox where id = $3 and lease_token = $4 and (due_at > $5) is true)"#,
         opening,
         kind.as_str(),
         work,

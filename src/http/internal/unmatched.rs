@@ -45,9 +45,7 @@ pub struct UnmatchedFact {
 impl UnmatchedFact {
     fn new(row: Unmatched, parked_ttl: TimeDelta) -> Self {
         let waits_until = waits_until(&row, parked_ttl);
-        let Unmatched { id, source, provider, provider_ref, opening_id, received_at, status, next_attempt_at, .. } =
-            row;
-        let next_attempt_at = (status == "pending").then_some(next_attempt_at);
+        let Unmatched { id, source, provider, provider_ref, opening_id, received_at, status, due_at, .. } = row;
         Self {
             id,
             source,
@@ -56,7 +54,7 @@ impl UnmatchedFact {
             opening_id,
             received_at,
             status,
-            next_attempt_at,
+            next_attempt_at: due_at,
             waits_until,
         }
     }

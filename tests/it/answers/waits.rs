@@ -53,9 +53,9 @@ async fn no_row_is_due_later_than_the_cap_from_now() {
     assert_eq!(status, 202);
     app.pass_settling(TimeDelta::hours(13), CAP).await;
     let latest: i64 = sqlx::query_scalar(
-        "select count(*) from (select next_attempt_at from outbox where status = 'pending'
+        "select count(*) from (select due_at as at from outbox where due_at is not null
                                union all select next_attempt_at from backfills where status = 'pending') as waiting
-          where next_attempt_at > $1",
+          where at > $1",
     )
     .bind(app.now() + CAP)
     .fetch_one(&app.pool)
@@ -94,7 +94,7 @@ async fn an_operator_who_forces_the_breaker_closed_makes_all_work_due_that_waits
     let plan = Plan { profile: Fault::Garbage.times(1), ..Plan::by_hand() };
     let id = app.open().plan(plan).start().await;
     app.settle().await;
-    sqlx::query("update outbox set next_attempt_at = $1 where topic = 'create_profile'")
+    sqlx::query("update outbox set due_at = $1 where topic = 'create_profile' and due_at is not null")
         .bind(app.now() + CAP)
         .execute(&app.pool)
         .await
@@ -113,7 +113,7 @@ async fn a_breaker_that_closes_by_its_probes_makes_throttled_work_due() {
     let plan = |submit| Plan { submit, ..Plan::by_hand() };
     let throttled = app.open().plan(plan(vec![Fault::Throttle { retry_after_seconds: 1 }])).start().await;
     app.settle().await;
-    sqlx::query("update outbox set next_attempt_at = $1 where topic = 'submit_request'")
+    sqlx::query("update outbox set due_at = $1 where topic = 'submit_request' and due_at is not null")
         .bind(app.now() + CAP)
         .execute(&app.pool)
         .await

@@ -253,7 +253,7 @@ async fn what_comes_next_knows_breakers_leases_and_dead_letters_on_the_page_and_
     assert!(!visitor.page(&page_of(&waiting)).await.contains("breaker"));
 
     let leased = app.open().start().await;
-    let lease = "update outbox set lease_token = gen_random_uuid(), lease_until = $2, claims = 1 where opening_id = $1";
+    let lease = "update outbox set lease_token = gen_random_uuid(), due_at = $2, claims = 1 where opening_id = $1";
     let id: uuid::Uuid = leased.parse().unwrap();
     let until = app.now() + TimeDelta::seconds(40);
     sqlx::query(lease).bind(id).bind(until).execute(&app.pool).await.unwrap();

@@ -58,7 +58,7 @@ async fn insert(app: &TestApp, opening: &str, body: &str) -> uuid::Uuid {
     let early = app.now() - TimeDelta::minutes(1);
     sqlx::query(
         "insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, opening_id,
-                            received_at, retry_from, status, next_attempt_at)
+                            received_at, retry_from, status, due_at)
          values ($1, 'command:nexusbank', $1::text, 'command', 'nexusbank', $2, sha256($2), '{}', $3, $4, $4, 'pending', $4)",
     )
     .bind(id)
@@ -153,9 +153,11 @@ async fn a_batch_is_halved_until_what_fails_in_it_stands_alone() {
     let attempts: Vec<i32> =
         sqlx::query_scalar("select attempts from inbox where status = 'pending'").fetch_all(&app.pool).await.unwrap();
     assert_eq!(attempts, [1, 1]);
-    sqlx::query("update inbox set status = 'ignored', settled_at = received_at where status = 'pending'")
-        .execute(&app.pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "update inbox set status = 'ignored', due_at = null, settled_at = received_at where status = 'pending'",
+    )
+    .execute(&app.pool)
+    .await
+    .unwrap();
     app.finish().await;
 }

@@ -98,7 +98,7 @@ async fn sigterm_gives_up_a_hanging_call_in_time_and_the_next_start_repeats_it_u
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     assert_eq!(answer.unwrap().status(), StatusCode::ACCEPTED, "nobody is kept waiting by a service that stops");
     let command = stage.command().await;
-    assert_eq!((&command["status"], &command["lease_until"]), (&json!("pending"), &json!(null)), "{command}");
+    assert_eq!((&command["status"], &command["lease_token"]), (&json!("pending"), &json!(null)), "{command}");
     let last = command["attempt_log"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["class"], &last["indeterminate"]), (&json!("shutdown"), &json!(true)), "{command}");
 

@@ -92,7 +92,7 @@ async fn a_breaker_that_closes_makes_what_failed_due_at_once() {
     let row = &rows(&app, "create_profile").await[0];
     assert_eq!(row["attempt_log"][0]["nature"], Nature::Indeterminate.as_str());
     // As far away as it ever is.
-    sqlx::query("update outbox set next_attempt_at = $1 where topic = 'create_profile'")
+    sqlx::query("update outbox set due_at = $1 where topic = 'create_profile' and due_at is not null")
         .bind(app.now() + TimeDelta::minutes(15))
         .execute(&app.pool)
         .await
@@ -118,7 +118,7 @@ async fn a_breaker_that_closes_leaves_alone_what_does_not_wait_for_it() {
     app.open().plan(throttled).start().await;
     app.settle().await;
     let times = async |app: &TestApp| -> Vec<_> {
-        rows(app, "create_profile").await.iter().map(|it| it["next_attempt_at"].clone()).collect()
+        rows(app, "create_profile").await.iter().map(|it| it["due_at"].clone()).collect()
     };
     let before = times(&app).await;
     force(&app, "profiles/create", Some("open")).await;
@@ -139,7 +139,7 @@ async fn work_becomes_due_also_when_the_database_was_away_and_when_it_is_much() 
     app.settle().await;
     force(&app, "profiles/create", Some("open")).await;
     sqlx::query(
-        "insert into outbox (id, opening_id, topic, payload, status, outcome, next_attempt_at, created_at, retry_from)
+        "insert into outbox (id, opening_id, topic, payload, status, outcome, due_at, created_at, retry_from)
          select gen_random_uuid(), id, 'create_profile', '{}', 'pending', 'breaker_open', $1, $1, $1
            from account_openings, generate_series(1, 4499)",
     )
@@ -147,7 +147,7 @@ async fn work_becomes_due_also_when_the_database_was_away_and_when_it_is_much() 
     .execute(&app.pool)
     .await
     .unwrap();
-    sqlx::query("update outbox set next_attempt_at = $1 where next_attempt_at < $1 and topic = 'create_profile'")
+    sqlx::query("update outbox set due_at = $1 where due_at < $1 and topic = 'create_profile'")
         .bind(app.now() + TimeDelta::minutes(15))
         .execute(&app.pool)
         .await

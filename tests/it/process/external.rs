@@ -30,6 +30,11 @@ pub async fn execute(url: &str, schema: &str, sql: &str) {
     connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap();
 }
 
+/// The schema as an earlier build left it: more migrations than this program has, and another first one.
+pub const EARLIER_BUILD: &str = "update _sqlx_migrations set checksum = '\\x00' where version = 1;
+     insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+     values (38, 'account due', true, '\\x00', 0)";
+
 pub async fn migrate(url: &str, schema: &str) -> Ended {
     Program::new(&["migrate"]).env("DATABASE_URL", url).env("DATABASE_SCHEMA", schema).run().await
 }
@@ -100,6 +105,25 @@ async fn a_schema_that_lacks_the_latest_migration_is_refused() {
     let refused = serve.env("LOG", "error").0.run().await;
     assert_eq!(refused.code(), Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("account-opening migrate"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn a_schema_of_an_earlier_build_is_refused_by_serve_and_migrate_and_left_as_it_is() {
+    let (serve, url, schema) = migrated().await;
+    execute(&url, &schema, EARLIER_BUILD).await;
+    execute(&url, &schema, "delete from _sqlx_migrations where version = 11").await;
+    let found = "select count(*) from _sqlx_migrations";
+    let before: i64 = sqlx::query_scalar(found).fetch_one(&mut connect(&url, &schema).await).await.unwrap();
+    let migrating = migrate(&url, &schema).await;
+    for refused in [serve.env("LOG", "error").0.run().await, migrating] {
+        assert_eq!(refused.code(), Some(2), "{}", refused.stderr);
+        assert_eq!(refused.wrong_settings(), ["DATABASE_URL"], "{}", refused.stderr);
+        for word in ["earlier build", "version is 38", "migration 1 ", "empty database", "DATABASE_SCHEMA"] {
+            assert!(refused.stderr.contains(word), "{word}: {}", refused.stderr);
+        }
+    }
+    let after: i64 = sqlx::query_scalar(found).fetch_one(&mut connect(&url, &schema).await).await.unwrap();
+    assert_eq!(after, before, "nothing was migrated");
 }
 
 #[tokio::test]

@@ -2,10 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::external::{EARLIER_BUILD, execute, not_in_inbox};
 use crate::support::process::{Folder, Program, WITHIN, eventually, runs};
 use crate::support::service::{Service, ServiceBuilder};
 
@@ -17,6 +19,17 @@ fn postmaster(folder: &Folder) -> i32 {
     let found = folder.postmasters();
     assert_eq!(found.len(), 1, "{found:?}");
     found[0]
+}
+
+/// Of the running cluster's database.
+fn url(folder: &Folder) -> String {
+    let socket = folder.path().canonicalize().unwrap().join("data/socket").display().to_string().replace('/', "%2F");
+    format!("postgres://postgres@{socket}:5432/account_opening?sslmode=disable")
+}
+
+fn migrate_within(folder: &Arc<Folder>) -> Program {
+    let data_dir = folder.path().join("data").display().to_string();
+    Program::new(&["migrate"]).within(folder).env("DATA_DIR", data_dir)
 }
 
 async fn is_gone(pid: i32) {
@@ -96,9 +109,7 @@ async fn webhooks_acknowledged_around_kill_9_of_postgres_are_in_the_inbox() {
     kill(Pid::from_raw(postmaster(&folder)), Signal::SIGKILL).unwrap();
     let acknowledged = sending.await.unwrap().concat();
     service.answers_ready(200, WITHIN).await;
-    let socket = folder.path().canonicalize().unwrap().join("data/socket").display().to_string().replace('/', "%2F");
-    let url = format!("postgres://postgres@{socket}:5432/account_opening?sslmode=disable");
-    let lost = super::external::not_in_inbox(&url, "public", &acknowledged).await;
+    let lost = not_in_inbox(&url(&folder), "public", &acknowledged).await;
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     assert!(!acknowledged.is_empty());
 }
@@ -140,9 +151,34 @@ async fn a_folder_without_postgres_programs_is_refused_with_one_line() {
 #[tokio::test]
 async fn migrate_without_a_database_makes_the_private_cluster_and_leaves_nothing_running() {
     let folder = Folder::new();
-    let data_dir = folder.path().join("data").display().to_string();
-    let ended = Program::new(&["migrate"]).within(&folder).env("DATA_DIR", data_dir.clone()).run().await;
+    let ended = migrate_within(&folder).run().await;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    assert!(ended.stdout.contains(&data_dir), "{}", ended.stdout);
+    assert!(ended.stdout.contains(&folder.path().join("data").display().to_string()), "{}", ended.stdout);
     assert_eq!(folder.postmasters(), Vec::<i32>::new());
+}
+
+#[tokio::test]
+async fn a_cluster_of_an_earlier_build_is_refused_with_one_line_that_says_to_delete_its_folder() {
+    let folder = Folder::new();
+    let builder = ServiceBuilder::within(&folder);
+    let service = builder.start().await;
+    execute(&url(&folder), "public", EARLIER_BUILD).await;
+    assert_eq!(service.stop().await.code(), Some(0));
+
+    let data_dir = folder.path().join("data");
+    for program in [builder.clone().env("LOG", "error").0, migrate_within(&folder)] {
+        let refused = program.run().await;
+        assert_eq!(refused.code(), Some(1), "{}", refused.stderr);
+        assert_eq!(refused.lines().len(), 1, "{}", refused.stderr);
+        for word in ["earlier build", "version 38", "migration 1 ", "delete the folder", "DATA_DIR"] {
+            assert!(refused.stderr.contains(word), "{word}: {}", refused.stderr);
+        }
+        assert!(refused.stderr.contains(&data_dir.display().to_string()), "{}", refused.stderr);
+        for pid in folder.postmasters() {
+            is_gone(pid).await;
+        }
+    }
+
+    std::fs::remove_dir_all(&data_dir).unwrap();
+    assert_eq!(builder.start().await.open("order-1").await.0, 202);
 }

@@ -214,7 +214,7 @@ async fn poison(pool: &PgPool, opening: &str) {
     ] {
         sqlx::query(
             "insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, opening_id,
-                                received_at, retry_from, status, next_attempt_at)
+                                received_at, retry_from, status, due_at)
              values ($1, 'command:nexusbank', $2, 'command', 'nexusbank', $3, sha256($3), '{}', $4, now(), now(),
                      'pending', now())",
         )

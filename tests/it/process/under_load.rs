@@ -76,6 +76,6 @@ async fn ends_in_order(outage: Option<Fault>) {
 
 /// Work that is under a lease.
 async fn leased(connection: &mut PgConnection) -> i64 {
-    let leased = "select count(*) from outbox where lease_until > now()";
+    let leased = "select count(*) from outbox where lease_token is not null and due_at > now()";
     sqlx::query_scalar(leased).fetch_one(connection).await.unwrap()
 }

@@ -79,9 +79,9 @@ async fn many(app: &TestApp, opening: &str, count: usize) {
     let ids: Vec<_> = (0..count).map(|_| app.state.shell.ids.next()).collect();
     sqlx::query(
         "insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, opening_id, received_at,
-                retry_from, status, outcome, next_attempt_at, settled_at)
+                retry_from, status, outcome, settled_at)
          select id, 'webhook:nexusbank', id::text, 'webhook', 'nexusbank', convert_to(id::text, 'utf8'),
-                sha256(convert_to(id::text, 'utf8')), '{}', $2::uuid, $3, $3, 'applied', 'applied', $3, $3
+                sha256(convert_to(id::text, 'utf8')), '{}', $2::uuid, $3, $3, 'applied', 'applied', $3
            from unnest($1::uuid[]) as n(id)",
     )
     .bind(ids)

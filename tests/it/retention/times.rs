@@ -10,8 +10,8 @@ const SECRET: &str = "whsec_YSBzZWNyZXQgb2Ygb3VyIG93biE=";
 
 /// What the archives leave out: of facts, when they would be tried, and the digest of what they say, which goes with their key; of
 /// work, its lease. And what only one side has.
-const OF_FACTS: [&str; 5] = ["retry_from", "next_attempt_at", "lane", "meaning", "archived_at"];
-const OF_WORK: [&str; 6] = ["retry_from", "next_attempt_at", "lane", "lease_token", "lease_until", "archived_at"];
+const OF_FACTS: [&str; 5] = ["retry_from", "due_at", "lane", "meaning", "archived_at"];
+const OF_WORK: [&str; 5] = ["retry_from", "due_at", "lane", "lease_token", "archived_at"];
 
 #[tokio::test]
 async fn what_is_done_with_leaves_after_its_time_and_not_before_and_all_of_it_is_in_the_archive() {

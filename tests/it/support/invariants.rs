@@ -36,9 +36,8 @@ async fn no_work_is_due(app: &TestApp) {
     topics.retain(|topic| capacity::of(&app.context.gated_work(*topic), 1) > 0);
     providers.retain(|it| it.most > 0);
     let due: i64 = sqlx::query_scalar(
-        "select (select count(*) from inbox where status = 'pending' and next_attempt_at <= $1)
-               + (select count(*) from outbox o where status = 'pending' and next_attempt_at <= $1
-                     and (lease_until is null or lease_until <= $1) and topic = any ($2)
+        "select (select count(*) from inbox where due_at <= $1)
+               + (select count(*) from outbox o where due_at <= $1 and topic = any ($2)
                      -- What happened to a ticket waits for what happened to it before.
                      and not exists (select from outbox older where older.opening_id = o.opening_id
                          and older.topic like '%ticket' and o.topic like '%ticket' and older.status = 'pending'

@@ -35,7 +35,7 @@ async fn a_webhook_from_before_the_opening_is_applied_the_moment_its_tracking_id
     app.webhook().id("msg_1").body(message(TRACKING_ID, "COMPLETED", Some(IBAN))).acknowledged().await;
     app.pass_settling(TimeDelta::hours(1), TimeDelta::minutes(5)).await;
     assert_eq!(app.inbox().await[0].settled(), ("pending", Some("parked")));
-    let waits = "select next_attempt_at > $1 from inbox where event_id = 'msg_1'";
+    let waits = "select due_at > $1 from inbox where event_id = 'msg_1'";
     let waits: bool = sqlx::query_scalar(waits).bind(app.now()).fetch_one(&app.pool).await.unwrap();
     assert!(waits, "it would be looked at anyway");
 

@@ -79,6 +79,6 @@ fn row(dashboard: &Dashboard, layout: &Layout, privacy: &Privacy, row: &Unmatche
         opening_id: row.opening_id.map(|it| it.to_string()).unwrap_or_default(),
         received: row.received_at.into(),
         waits_until: until.map(Moment::from),
-        next_try: until.map(|_| row.next_attempt_at.into()),
+        next_try: row.due_at.map(Moment::from),
     }
 }

@@ -37,7 +37,7 @@ pub struct WaitingWork {
     attempts: i32,
     /// How often the relay has claimed it.
     tries: i32,
-    /// The time at which it is due.
+    /// The time at which it is due; of claimed work, the end of the claim.
     next_attempt_at: DateTime<Utc>,
     /// The time of its creation.
     created_at: DateTime<Utc>,
@@ -45,9 +45,8 @@ pub struct WaitingWork {
 
 impl From<Waiting> for WaitingWork {
     fn from(row: Waiting) -> Self {
-        let Waiting { id, topic, lane, opening_id, waits_for, attempts, claims: tries, next_attempt_at, created_at } =
-            row;
-        Self { id, topic, lane, opening_id, waits_for, attempts, tries, next_attempt_at, created_at }
+        let Waiting { id, topic, lane, opening_id, waits_for, attempts, claims: tries, due_at, created_at } = row;
+        Self { id, topic, lane, opening_id, waits_for, attempts, tries, next_attempt_at: due_at, created_at }
     }
 }
 
@@ -69,5 +68,5 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
     let page = params.page::<Place>()?;
     let work = async move |connection: &mut PgConnection| outbox::list(connection, topic, one_more(&page)).await;
     let rows = state.read(work).await?;
-    Ok(Json(listing(rows, page.limit, |row| (row.next_attempt_at, row.id), WaitingWork::from)))
+    Ok(Json(listing(rows, page.limit, |row| (row.due_at, row.id), WaitingWork::from)))
 }

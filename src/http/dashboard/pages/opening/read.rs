@@ -104,12 +104,12 @@ pub fn work_of<'a>(
     let is_open = |gate: Gate| gate.phase() == Phase::Open;
     let call = |call: &Call| {
         let topic = of_state(&call.topic)?;
-        let leased_until = call.lease_until.filter(|until| *until > now);
+        let is_under_way = call.is_leased && call.due_at > now;
         Some(WaitingCall {
             topic,
-            attempt: if leased_until.is_some() { call.claims } else { call.claims.saturating_add(1) },
-            due_at: leased_until.unwrap_or(call.next_attempt_at),
-            is_under_way: leased_until.is_some(),
+            attempt: if is_under_way { call.claims } else { call.claims.saturating_add(1) },
+            due_at: call.due_at,
+            is_under_way,
             is_held: outside.gate_of(topic, provider).is_some_and(is_open),
         })
     };

@@ -1,0 +1,211 @@
+-- The fee ledger: which fees of the provider we expect, which ones it charged, and which of those were paid.
+--
+-- Each line moves one amount from the account `debit` to the account `credit`, so the ledger always balances. Lines are never changed: a
+-- reversal is a line of its own. A cause has one line at most, whichever process writes it and however often, so that a fee cannot be
+-- booked twice. Amounts are exact decimals in the currency's unit.
+
+-- As in 0001: triggers read this schema's tables and no temporary ones.
+select set_config('search_path', format('%I, pg_temp', current_schema()), true);
+
+-- Every price list that ever booked a fee, so that an expected fee can be computed again years later.
+create table price_lists (
+    sha256        text        primary key check (sha256 ~ '^[0-9a-f]{64}$'),
+    content       text        not null,
+    first_used_at timestamptz not null
+);
+
+create table fee_ledger (
+    id             uuid        primary key,
+    at             timestamptz not null,
+    -- What the line exists for, such as `accrual:{opening}:{code}`.
+    cause          text        not null,
+    debit          text        not null check (debit in ('cost', 'expected', 'charged', 'suspense', 'fx', 'rounding', 'paid')),
+    credit         text        not null check (credit in ('cost', 'expected', 'charged', 'suspense', 'fx', 'rounding', 'paid')),
+    -- With tax, always positive: the direction stands in debit and credit.
+    amount         numeric     not null,
+    -- The tax that is part of the amount.
+    tax            numeric     not null default 0,
+    currency       text        not null check (currency ~ '^[A-Z]{3}$'),
+    provider       text        not null,
+    -- No foreign keys: their checks would lock, and so write to, each opening and each report.
+    opening_id     uuid,
+    -- The fee's code in the price list.
+    code           text,
+    -- The SHA-256 of the price list, of an expected fee.
+    price_list     text,
+    -- The report and the physical line in it that a charge stands in.
+    report_id      uuid,
+    line           bigint,
+    -- The expected fee that a charge settles.
+    settles        uuid,
+    -- The settlement that a payment is for.
+    settlement_id  text,
+    -- How many charges of the same expected fee, or payments of the same settlement, there were before, all of them reversed.
+    settled_before integer     not null default 0,
+    -- The line that a reversal undoes.
+    reverses       uuid,
+
+    constraint one_line_per_cause unique (cause),
+    constraint one_charge_per_accrual unique (settles, settled_before),
+    constraint one_reversal_per_line unique (reverses),
+    constraint accounts_differ check (debit <> credit),
+    constraint amount_is_positive check (amount > 0 and amount < 1000000000000000),
+    constraint amount_is_exact check (scale(amount) <= 6 and scale(tax) <= 6),
+    constraint tax_is_part_of_the_amount check (abs(tax) <= amount),
+    constraint an_accrual_says_why check (cause not like 'accrual:%'
+        or (debit = 'cost' and credit = 'expected' and price_list is not null
+            and cause = 'accrual:' || opening_id || ':' || code)),
+    constraint a_payment_names_its_settlement check ((settlement_id is null) = (cause not like 'payment:%')
+        and (settlement_id is null or ('charged' in (debit, credit) and 'paid' in (debit, credit)
+            and cause = 'payment:' || provider || ':' || settlement_id || ':' || currency || ':' || settled_before))),
+    constraint a_reversal_names_its_line check ((reverses is null) = (cause not like 'reversal:%')
+        and (reverses is null or cause = 'reversal:' || reverses))
+);
+
+-- The deferred trigger `settles_once`, and the payments of a settlement.
+create index fee_ledger_of_settlement on fee_ledger (provider, settlement_id) where settlement_id is not null;
+-- The fees of an opening.
+create index fee_ledger_of_opening on fee_ledger (opening_id, id) where opening_id is not null;
+-- The list of an account's lines. Partial: an ordinary fee moves from cost to expected to charged.
+create index fee_ledger_of_rare_debit on fee_ledger (debit, id) where debit not in ('cost', 'expected');
+create index fee_ledger_of_rare_credit on fee_ledger (credit, id) where credit not in ('expected', 'charged');
+-- Evidence of a report: the lines that its charges caused.
+create index fee_ledger_of_report on fee_ledger (report_id, id) where report_id is not null;
+
+create function fee_ledger_is_append_only() returns trigger language plpgsql as $$
+begin
+    raise exception '% is append-only: % refused', tg_table_name, tg_op using errcode = 'insufficient_privilege';
+end
+$$;
+
+create trigger append_only before update or delete on fee_ledger
+    for each row execute function fee_ledger_is_append_only();
+create trigger append_only before update or delete on price_lists
+    for each row execute function fee_ledger_is_append_only();
+-- A row trigger does not see a TRUNCATE, not even the owner's.
+create trigger append_only_truncate before truncate on fee_ledger
+    for each statement execute function fee_ledger_is_append_only();
+create trigger append_only_truncate before truncate on price_lists
+    for each statement execute function fee_ledger_is_append_only();
+
+-- A reversal moves the same amount back, and reverses no reversal.
+create function fee_ledger_reverses_exactly() returns trigger language plpgsql set search_path from current as $$
+declare
+    reversed record;
+begin
+    select * into reversed from fee_ledger where id = new.reverses;
+    if not found or reversed.reverses is not null or reversed.debit <> new.credit or reversed.credit <> new.debit
+       or reversed.amount <> new.amount or reversed.currency <> new.currency or reversed.provider <> new.provider then
+        raise exception 'line % does not reverse line %', new.id, new.reverses
+            using errcode = 'integrity_constraint_violation';
+    end if;
+    return new;
+end
+$$;
+
+create trigger reverses_exactly before insert on fee_ledger
+    for each row when (new.reverses is not null) execute function fee_ledger_reverses_exactly();
+
+-- An expected fee is settled again, and a settlement paid again, only after the line before was reversed. Deferred: a line and the
+-- reversal of the one before may come in one statement.
+create function fee_ledger_settles_once() returns trigger language plpgsql set search_path from current as $$
+begin
+    if exists (select from fee_ledger r where r.reverses = new.id) then
+        return null;
+    end if;
+    if exists (select from fee_ledger other
+                where other.settles = new.settles and other.id <> new.id
+                  and not exists (select from fee_ledger r where r.reverses = other.id))
+       or exists (select from fee_ledger other
+                   where other.provider = new.provider and other.settlement_id = new.settlement_id
+                     and other.currency = new.currency and other.id <> new.id
+                     and not exists (select from fee_ledger r where r.reverses = other.id)) then
+        raise exception 'line % settles % a second time', new.id, coalesce(new.settles::text, new.settlement_id)
+            using errcode = 'integrity_constraint_violation';
+    end if;
+    return null;
+end
+$$;
+
+create constraint trigger settles_once after insert on fee_ledger deferrable initially deferred
+    for each row when (new.settled_before > 0) execute function fee_ledger_settles_once();
+
+-- The lines that a provider charges, each in its newest version, whatever files it came in. A line that came again with other content
+-- replaces its older version here; `report_rows` keeps both.
+create table charge_lines (
+    provider      text        not null,
+    line_id       text        not null,
+    -- The row that counts: of the newest `as_of`, and of the largest digest where two files have the same.
+    report_id     uuid        not null,
+    line          bigint      not null,
+    as_of         timestamptz not null,
+    digest        bytea       not null check (length(digest) = 32),
+    -- When the line came for the first time.
+    received_at   timestamptz not null,
+    -- The period of its file: a group stands for the fees of that time.
+    period_from   timestamptz,
+    period_until  timestamptz,
+    -- This version came in a complete file: a group of an incomplete one waits for it.
+    is_complete   boolean     not null,
+    line_type     text        not null,
+    -- An opening's id, else what the row names. With the code it is the fee that the line belongs to.
+    subject       text        not null,
+    opening_id    uuid,
+    code          text        not null,
+    settlement_id text,
+    currency      text        not null,
+    amount        numeric     not null,
+    tax           numeric     not null,
+    -- The canonical row.
+    content       jsonb       not null,
+    class         text        not null,
+    rule          text        not null,
+    -- What is booked for the line, the ledger's lines that say so, and how often it was booked.
+    bookings      jsonb       not null default '[]',
+    ledger        uuid[]      not null default '{}',
+    generation    integer     not null default 0,
+    -- A group or settlement whose lines have changed since it was judged.
+    is_stale      boolean     not null default false,
+    -- Its fee had too many lines to be judged together.
+    is_crowded    boolean     not null default false,
+    primary key (line_id, provider)
+);
+
+-- The provider stands last: with it first, the planner takes any of these indexes for a line's id while the table is small, and keeps that
+-- plan when it has grown.
+
+-- The lines of a fee: report_rows::of_shared_fees and charge_lines::write.
+create index charge_lines_of_fee on charge_lines (subject, code, provider);
+-- The lines of a settlement, and the settlement itself among them, which may be all lines of a month: charge_lines::settlements.
+create index charge_lines_of_settlement on charge_lines (settlement_id, provider) where settlement_id is not null;
+create index charge_lines_settlements on charge_lines (settlement_id, provider) where line_type = 'settlement';
+-- charge_lines::groups.
+create index charge_lines_of_group on charge_lines (code, currency, provider) where line_type = 'group';
+-- charge_lines::stale.
+create index charge_lines_stale on charge_lines (provider, line_id) where is_stale;
+
+-- The settlements that charges or bank entries name, and what is booked as paid.
+create table settlements (
+    provider      text    not null,
+    settlement_id text    not null,
+    -- The word by which texts that name it are found. Null: it is not looked for.
+    word          text,
+    -- What is booked, and the ledger's lines that say so.
+    payments      jsonb   not null default '[]',
+    ledger        uuid[]  not null default '{}',
+    -- Something is still to be paid.
+    is_open       boolean not null default false,
+    -- Its lines, its entries or their statements have changed since it was judged.
+    is_stale      boolean not null default true,
+    -- When a window ends.
+    look_at       timestamptz,
+    primary key (provider, settlement_id)
+);
+
+-- settlements::of_words and bank_words::entries.
+create index settlements_by_word on settlements (provider, word);
+-- settlements::mark_open.
+create index settlements_open on settlements (provider) where is_open;
+-- settlements::due and providers_due.
+create index settlements_stale on settlements (provider, settlement_id) where is_stale;
+create index settlements_to_look_at on settlements (look_at) where look_at is not null;
