@@ -177,8 +177,12 @@ create table mismatches (
 );
 
 create index mismatches_to_look_at on mismatches (look_at, id) where look_at is not null;
+create index mismatches_changed on mismatches (updated_at) where look_at is not null;
 create index mismatches_of_reference on mismatches (provider, provider_reference) where provider_reference is not null;
 create index mismatches_of_opening on mismatches (opening_id) where opening_id is not null;
+-- Lists of a class or a state, which may be rare among all.
+create index mismatches_of_class on mismatches (class, id);
+create index mismatches_in_state on mismatches (state, id);
 create index mismatches_of_case on mismatches (case_id) where case_id is not null;
 
 -- The report rows that say it.

@@ -46,6 +46,7 @@ create index charge_lines_of_fee on charge_lines (subject, code, provider);
 create index charge_lines_of_settlement on charge_lines (settlement_id, provider) where settlement_id is not null;
 -- A settlement among its lines, which may be all lines of a month.
 create index charge_lines_settlements on charge_lines (settlement_id, provider) where line_type = 'settlement';
+create index charge_lines_newest_settlements on charge_lines (as_of, report_id, line) where line_type = 'settlement';
 create index charge_lines_of_group on charge_lines (code, currency, provider) where line_type = 'group';
 create index charge_lines_stale on charge_lines (provider, line_id) where is_stale;
 

@@ -26,6 +26,7 @@ create index if not exists tickets_by_tracker_key on tickets (tracker_key) where
 
 -- What the first page of the dashboard counts: rows that wait for a person are few among those that were dealt with.
 create index if not exists tickets_open on tickets (id) where status = 'open';
+create index if not exists tickets_changed on tickets (updated_at) where status = 'open';
 create index if not exists cases_open on cases (id) where status = 'open';
 -- The final answers of a day, by how they were learnt: one entry for each opening, at the end of the index.
 create index if not exists opening_answers on opening_history (at, source) where to_state in ('issuing_card', 'rejected', 'failed');
@@ -33,3 +34,4 @@ create index if not exists opening_answers on opening_history (at, source) where
 -- What people did, filtered by who did it and by what it was.
 create index if not exists operator_actions_of_person on operator_actions (who, id);
 create index if not exists operator_actions_of_kind on operator_actions (action, id);
+create index if not exists operator_actions_of_persons_kind on operator_actions (who, action, id);

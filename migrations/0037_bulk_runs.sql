@@ -52,5 +52,7 @@ create index bulk_items_to_do on bulk_items (run_id, letter_id) where outcome is
 -- operator_actions. A row per act that two people asked for, so that none needs to be deleted.
 create table answered_forms (
     form_id     uuid        primary key,
-    answered_at timestamptz not null
+    answered_at timestamptz not null,
+    -- What the act was about, as in operator_actions.
+    subject     text        not null
 );
