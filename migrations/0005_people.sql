@@ -80,6 +80,8 @@ create table tickets (
 
 -- today::counts and live::read.
 create index tickets_open on tickets (id) where status = 'open';
+-- live: what changed since the last look.
+create index tickets_changed on tickets (updated_at) where status = 'open';
 -- The dashboard's search.
 create index tickets_by_tracker_key on tickets (tracker_key) where tracker_key is not null;
 
@@ -106,10 +108,13 @@ create unique index one_act_per_form on operator_actions (form_id) where form_id
 create index operator_actions_of_opening on operator_actions (opening_id, id) where opening_id is not null;
 create index operator_actions_of_person on operator_actions (who, id);
 create index operator_actions_of_kind on operator_actions (action, id);
+create index operator_actions_of_persons_kind on operator_actions (who, action, id);
 
 -- Forms of the dashboard whose act had been done before: sent again they do nothing. Those that did something stand in
 -- operator_actions. A row per act that two people asked for, so that none needs to be deleted.
 create table answered_forms (
     form_id     uuid        primary key,
-    answered_at timestamptz not null
+    answered_at timestamptz not null,
+    -- What the act was about, as in operator_actions.
+    subject     text        not null
 );

@@ -213,11 +213,16 @@ create table mismatches (
 
 -- The queue: mismatches::claim and claim_charges.
 create index mismatches_to_look_at on mismatches (look_at, id) where look_at is not null;
+-- live: what changed since the last look.
+create index mismatches_changed on mismatches (updated_at) where look_at is not null;
 -- mismatches::claim_charges: charges that wait for the step that owes them, which makes them due.
 create index mismatches_awaiting_steps on mismatches (provider, id)
     where kind = 'charges' and aspect = 'charge' and class = 'TIMING_MISMATCH' and state = 'waiting';
 -- mismatches::lock_of_opening, an opening's page.
 create index mismatches_of_opening on mismatches (opening_id) where opening_id is not null;
+-- Lists of a class or a state, which may be rare among all.
+create index mismatches_of_class on mismatches (class, id);
+create index mismatches_in_state on mismatches (state, id);
 -- mismatches::lock_of_case, and the list of cases.
 create index mismatches_of_case on mismatches (case_id) where case_id is not null;
 

@@ -179,6 +179,8 @@ create index charge_lines_of_fee on charge_lines (subject, code, provider);
 -- The lines of a settlement, and the settlement itself among them, which may be all lines of a month: charge_lines::settlements.
 create index charge_lines_of_settlement on charge_lines (settlement_id, provider) where settlement_id is not null;
 create index charge_lines_settlements on charge_lines (settlement_id, provider) where line_type = 'settlement';
+-- charge_lines::settlements: the newest first, page by page.
+create index charge_lines_newest_settlements on charge_lines (as_of, report_id, line) where line_type = 'settlement';
 -- charge_lines::groups.
 create index charge_lines_of_group on charge_lines (code, currency, provider) where line_type = 'group';
 -- charge_lines::stale.

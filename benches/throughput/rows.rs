@@ -75,7 +75,7 @@ impl Rows {
         };
         writeln!(
             self.openings,
-            "{id}\t{market}\tcompany\tcus_{n}\t{{\"name\": \"Acme {n}\", \"email\": \"ops@acme.example\", \"country\": \
+            "{id}\t{market}\tcompany\tcus_{n}\t{{\"reference\": \"cus_{n}\", \"name\": \"Acme {n}\", \"email\": \"ops@acme.example\", \"country\": \
              \"{market}\"}}\tEUR\tasync\tnexusbank\t{state}\tprf_{n:024x}\t{reference}\t{status}\t{iban}\t{bic}\t{card}\t\
              {deadline}\t{steps}\t\\\\x{head}\t{created}\t{created}",
         )?;

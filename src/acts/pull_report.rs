@@ -39,7 +39,9 @@ pub async fn run(acts: &Acts, operator: &Operator, request: PullRequest) -> Resu
         }
         let pending = reports::pending_pull(connection, &new.provider, new.from, new.until).await?;
         let ended = || ActError::Unavailable("the pull of the same period has just ended".to_owned());
-        Ok::<_, ActError>((pending.ok_or_else(ended)?, false))
+        let found = pending.ok_or_else(ended)?;
+        operator_actions::remember_form(connection, &Action { subject: found.to_string(), ..action.clone() }).await?;
+        Ok::<_, ActError>((found, false))
     };
     let (id, is_new) = db::in_one_commit(&acts.cell.pool, work).await?;
     acts.cell.wakers.reconciliation.notify_one();

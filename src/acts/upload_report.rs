@@ -66,6 +66,9 @@ pub async fn run(
             let detail =
                 serde_json::json!({"provider": report.provider, "kind": report.kind, "dry_run": report.dry_run});
             operator_actions::insert(connection, &Action { detail, ..action.clone() }).await?;
+        } else {
+            let found = Action { subject: id.to_string(), ..action.clone() };
+            operator_actions::remember_form(connection, &found).await?;
         }
         Ok::<_, sqlx::Error>((id, is_new))
     };

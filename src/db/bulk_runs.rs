@@ -69,12 +69,12 @@ pub async fn prepare(connection: &mut PgConnection, run: &NewRun, most: i64) -> 
             (select id, 'inbox' as queue, source as kind, coalesce(outcome, 'unknown') as cause,
                     jsonb_array_length(attempt_log) as attempts
                from inbox
-              where status = 'dead' and coalesce($3::text, 'inbox') = 'inbox' and ($4::text is null or outcome = $4)
+              where status = 'dead' and coalesce($3::text, 'inbox') = 'inbox' and ($4::text is null or coalesce(outcome, 'unknown') = $4)
               order by id limit $7::bigint + 1)
              union all
             (select id, 'outbox', topic, coalesce(outcome, 'unknown'), jsonb_array_length(attempt_log)
                from outbox
-              where status = 'dead' and coalesce($3::text, 'outbox') = 'outbox' and ($4::text is null or outcome = $4)
+              where status = 'dead' and coalesce($3::text, 'outbox') = 'outbox' and ($4::text is null or coalesce(outcome, 'unknown') = $4)
               order by id limit $7::bigint + 1)
         ), listed as materialized (
             select * from letters order by id limit $7::bigint

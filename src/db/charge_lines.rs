@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use self::settlements::{Payment, SettledLine, Settlement, settlements};
+pub use self::settlements::{Payment, Place, SettledLine, Settlement, settlements};
 use crate::clock::Time;
 
 /// Subject and aspect of a mismatch about charges.

@@ -112,13 +112,13 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uui
                         jsonb_array_length(attempt_log) as attempts, opening_id, received_at as at
                    from inbox
                   where status = 'dead' and coalesce($1::text, 'inbox') = 'inbox'
-                    and ($4::text is null or outcome = $4) and id < $2
+                    and ($4::text is null or coalesce(outcome, 'unknown') = $4) and id < $2
                   order by id desc limit $3)
                  union all
                 (select id, 'outbox', topic, outcome, jsonb_array_length(attempt_log), opening_id, created_at
                    from outbox
                   where status = 'dead' and coalesce($1::text, 'outbox') = 'outbox'
-                    and ($4::text is null or outcome = $4) and id < $2
+                    and ($4::text is null or coalesce(outcome, 'unknown') = $4) and id < $2
                   order by id desc limit $3)) as letters
          order by id desc
          limit $3"#,

@@ -87,14 +87,14 @@ pub struct OpenMismatches {
     pub oldest: Time,
 }
 
-/// The open mismatches, counted up to [`MAX_COUNTED`]. Call [`by_index`] first.
+/// The open mismatches, counted up to [`MAX_COUNTED`]. The order keeps the planner at their index.
 pub async fn mismatches(connection: &mut PgConnection) -> sqlx::Result<Vec<OpenMismatches>> {
     sqlx::query_as!(
         OpenMismatches,
         r#"-- gauges::mismatches
         select class as "class!", state as "state!", count(*) as "count!", min(created_at) as "oldest!"
           from (select class, state, created_at from mismatches
-                 where look_at is not null limit (select $1::bigint)) as open
+                 where look_at is not null order by look_at, id limit (select $1::bigint)) as open
          group by class, state"#,
         MAX_COUNTED,
     )

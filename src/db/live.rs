@@ -29,7 +29,7 @@ pub struct Seen {
 ///
 /// The mark of everything changes with the newest row of each table, and with what is counted on the first page. An opening's
 /// changes with its anchor, its timer, its newest facts and work, and what people see beside it. The first subquery is not run
-/// where no page watches everything.
+/// where no page watches everything. Plan: each part reads an index alone; a change of an open row is the newest one.
 #[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn read(connection: &mut PgConnection, watched: &Watched, oldest: Oldest) -> sqlx::Result<Vec<Seen>> {
     sqlx::query_as!(
@@ -55,11 +55,12 @@ pub async fn read(connection: &mut PgConnection, watched: &Watched, oldest: Olde
                                     select state, market, change from opening_count_changes) as either
                              group by state, market) as counts),
                    (select min(due_at) from timers where due_at is not null),
-                   (select row(count(*), max(updated_at))
-                      from (select updated_at from tickets where status = 'open' order by id limit (select 10000)) as open),
+                   (select count(*) from (select from tickets where status = 'open' order by id limit (select 10000)) as open),
+                   (select max(updated_at) from tickets where status = 'open'),
                    (select count(*) from (select from cases where status = 'open' order by id limit (select 10000)) as open),
-                   (select row(count(*), max(updated_at))
-                      from (select updated_at from mismatches where look_at is not null limit (select 10000)) as open),
+                   (select count(*) from (select from mismatches
+                                           where look_at is not null order by look_at, id limit (select 10000)) as open),
+                   (select max(updated_at) from mismatches where look_at is not null),
                    (select string_agg(id || state || position, ',')
                       from (select id, state, position from reports order by id desc limit 100) as newest),
                    (select max(number) from feature_flag_changes),

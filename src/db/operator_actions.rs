@@ -99,10 +99,11 @@ pub async fn remember_form(connection: &mut PgConnection, action: &Action) -> sq
     let Some(form) = action.form else { return Ok(()) };
     sqlx::query!(
         r#"-- operator_actions::remember_form
-        insert into answered_forms (form_id, answered_at) values ($1, $2)
+        insert into answered_forms (form_id, answered_at, subject) values ($1, $2, $3)
         on conflict (form_id) do nothing"#,
         form,
         action.at,
+        action.subject,
     )
     .execute(connection)
     .await?;
@@ -132,11 +133,14 @@ pub async fn of_form(connection: &mut PgConnection, form: Uuid) -> sqlx::Result<
     .await
 }
 
-/// What the act of this form was about, if it was done.
+/// What the act of this form was about, if it was done, or had been done before it.
 pub async fn subject_of_form(connection: &mut PgConnection, form: Uuid) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(
         r#"-- operator_actions::subject_of_form
-        select subject from operator_actions where form_id = $1"#,
+        select subject as "subject!" from operator_actions where form_id = $1
+         union all
+        select subject from answered_forms where form_id = $1
+         limit 1"#,
         form,
     )
     .fetch_optional(connection)

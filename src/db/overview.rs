@@ -100,7 +100,8 @@ impl Overview {
     }
 }
 
-/// What stands beside an opening.
+/// What stands beside an opening. Plan: its facts are found by its id, and by its tracking id. With `or`, or with `status = 'dead'`, the
+/// planner may read all dead facts instead.
 pub async fn of(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Overview> {
     sqlx::query_as!(
         Overview,
@@ -114,8 +115,11 @@ pub async fn of(connection: &mut PgConnection, opening: &Opening) -> sqlx::Resul
                (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'queue', queue, 'kind', kind, 'cause', cause,
                                                              'is_erased', is_erased) order by id), '[]')
                   from ((select id, 'inbox' as queue, source as kind, outcome as cause, erased_at is not null as is_erased
-                           from inbox
-                          where status = 'dead' and (opening_id = $1 or (provider = $2 and provider_ref = $3)) limit $4)
+                           from inbox where opening_id = $1 and status is not distinct from 'dead' limit $4)
+                         union
+                        (select id, 'inbox', source, outcome, erased_at is not null from inbox
+                          where provider = $2 and provider_ref = $3 and status in ('pending', 'dead')
+                            and status is not distinct from 'dead' limit $4)
                          union all
                         (select id, 'outbox', topic, outcome, false from outbox
                           where opening_id = $1 and status = 'dead' limit $4)) as letters) as "letters!: Json<Vec<DeadLetter>>",

@@ -11,7 +11,7 @@ use crate::clock::Time;
 /// Something counted.
 #[derive(Clone, Debug)]
 pub struct Counted {
-    /// `escalated`, `tickets`, `cases`, `unmatched`, `refused`, `reports`.
+    /// `escalated`, `tickets`, `cases`, `refused`, `reports`.
     pub name: String,
     pub count: i64,
     pub oldest: Option<Time>,
@@ -47,17 +47,6 @@ pub async fn counts(connection: &mut PgConnection, refused_after: Uuid) -> sqlx:
          union all
         select 'cases', count(*), min(created_at)
           from (select created_at from cases where status = 'open' order by id limit (select $2)) as open
-         union all
-        select 'unmatched', count(*), min(received_at)
-          from ((select received_at from inbox i
-                  where i.due_at is not null and i.outcome = 'parked'
-                    and not exists (select from account_openings o where o.id = i.opening_id)
-                    and not exists (select from account_openings o
-                                     where o.provider = i.provider and o.provider_ref = i.provider_ref)
-                  order by i.retry_from limit (select $2))
-                 union all
-                (select received_at from inbox where status = 'dead' and outcome = 'no_matching_opening'
-                  order by id limit (select $2))) as facts
          union all
         select 'refused', count(*), min(received_at)
           from (select received_at from rejected_requests
@@ -193,14 +182,16 @@ pub struct Learnt {
     pub count: i64,
 }
 
-/// The final answers since `since`, at most [`MAX_COUNTED`], by provider and source. Plan: as of [`waiting_since`].
+/// The final answers since `since`, the newest [`MAX_COUNTED`], by provider and source. Plan: as of [`waiting_since`]; the order keeps
+/// the planner at the index of answers.
 pub async fn learnt(connection: &mut PgConnection, since: Time) -> sqlx::Result<Vec<Learnt>> {
     sqlx::query_as!(
         Learnt,
         r#"-- today::learnt
         select o.provider as "provider!", h.source as "source!", count(*) as "count!"
           from (select opening_id, source from opening_history
-                 where at >= $1 and to_state in ('issuing_card', 'rejected', 'failed') limit (select $2::bigint)) as h
+                 where at >= $1 and to_state in ('issuing_card', 'rejected', 'failed')
+                 order by at desc limit (select $2::bigint)) as h
          cross join lateral (select provider from account_openings where id = h.opening_id limit 1) as o
          group by o.provider, h.source
          order by o.provider, h.source"#,

@@ -1,11 +1,23 @@
-//! Checks of a request's body for both listeners: JSON content type, and the cause of a failed read.
+//! Checks of a request's body for both listeners: JSON content type, the cause of a failed read, and the rest of a refused one.
 
 use std::error::Error;
+use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use futures::{Stream, StreamExt};
 use http_body_util::LengthLimitError;
+use tokio::time::timeout;
 use tower_http::timeout::TimeoutError;
+
+/// How long the rest of a refused body is read and thrown away.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Reads the rest of a body that is refused, for a bounded time, and throws it away.
+pub async fn drain<E>(mut body: impl Stream<Item = Result<Bytes, E>> + Unpin) {
+    let _ = timeout(DRAIN, async { while let Some(Ok(_)) = body.next().await {} }).await;
+}
 
 /// Whether the content type allows JSON. A missing or empty type may be JSON: some clients and proxies omit it.
 #[must_use]

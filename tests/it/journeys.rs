@@ -29,6 +29,7 @@ async fn a_clean_journey_ends_with_a_card() {
         ]
     );
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Lookup), 0);
+    app.what_is_foretold_happens(&id).await;
     app.finish().await;
 }
 
@@ -42,6 +43,7 @@ async fn a_rejection_ends_with_its_reason() {
     assert_eq!((&opening["status"], &opening["reason"]), (&"rejected".into(), &"documents expired".into()));
     assert_eq!((&opening["iban"], &opening["next_poll_at"]), (&json!(null), &json!(null)));
     assert_eq!(app.world.counts().cards, 0);
+    app.what_is_foretold_happens(&id).await;
     app.finish().await;
 }
 
@@ -54,6 +56,7 @@ async fn a_submission_that_the_bank_refuses_for_good_is_rejected() {
     let opening = app.opening(&id).await;
     assert_eq!(opening["state"], "rejected", "{opening}");
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Submit), 1);
+    app.what_is_foretold_happens(&id).await;
     app.finish().await;
 }
 
@@ -68,6 +71,7 @@ async fn a_lost_webhook_is_found_by_the_poll() {
     app.settle().await;
     assert_eq!(app.opening(&id).await["state"], "completed");
     assert!(app.history(&id).await.contains(&"awaiting_provider -> issuing_card (provider_polled, poll)".to_owned()));
+    app.what_is_foretold_happens(&id).await;
     app.finish().await;
 }
 
@@ -81,6 +85,7 @@ async fn a_webhook_that_comes_before_the_submission_is_answered_counts() {
     // Whichever of the two facts was read first: the wait was begun and ended.
     let history = app.history(&id).await;
     assert_eq!(history.len(), 5, "{history:?}");
+    app.what_is_foretold_happens(&id).await;
     app.finish().await;
 }
 
@@ -107,6 +112,7 @@ async fn a_correlated_status_proves_that_an_unanswered_submission_was_taken() {
     app.pass(TimeDelta::minutes(1));
     app.settle().await;
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Submit), 1);
+    app.what_is_foretold_happens(&id).await;
     app.finish().await;
 }
 
@@ -145,6 +151,7 @@ async fn escalated_then_completed_by_a_late_answer() {
         (&"AccountOpeningWebhookNotReceived".into(), &"closed".into())
     );
     assert_eq!(tickets[0]["link"], format!("https://ops.example/openings/{id}"));
+    app.what_is_foretold_happens(&id).await;
     app.finish().await;
 }
 
@@ -168,6 +175,7 @@ async fn a_contradiction_leaves_the_state_alone_and_opens_one_case() {
     assert_eq!((&cases[0]["ours"]["iban"], &cases[0]["theirs"]["status"]), (&IBAN.into(), &"REJECTED".into()));
     let types: Vec<String> = event_types(&app).await;
     assert_eq!(types.iter().filter(|it| *it == "account_opening.contradiction").count(), 1, "{types:?}");
+    app.what_is_foretold_happens(&id).await;
     app.finish().await;
 }
 
@@ -194,6 +202,7 @@ async fn an_iban_with_a_wrong_checksum_is_never_saved_and_opens_one_case() {
     app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
     app.settle().await;
     assert_eq!(app.opening(&id).await["state"], "completed");
+    app.what_is_foretold_happens(&id).await;
     app.finish().await;
 }
 
@@ -237,6 +246,7 @@ async fn a_thin_completion_is_looked_up_at_once() {
     app.settle().await;
     assert_eq!(app.opening(&id).await["state"], "completed");
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Lookup), 1);
+    app.what_is_foretold_happens(&id).await;
     app.finish().await;
 }
 

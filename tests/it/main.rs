@@ -25,6 +25,7 @@ mod exact;
 mod fairness;
 mod fees;
 mod flags;
+mod foretold;
 mod fuzzing;
 mod herd;
 mod journeys;

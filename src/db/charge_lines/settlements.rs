@@ -7,6 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::clock::Time;
+use crate::db::Page;
 
 /// Lines of a settlement that are listed; all are counted.
 const LINES: i64 = 50;
@@ -58,14 +59,18 @@ pub struct Payment {
     pub line: Option<i64>,
 }
 
-/// The newest settlements; of one opening's lines where it is given.
+/// The key of a page of settlements: as of when, report and line.
+pub type Place = (Time, Uuid, i64);
+
+/// A page of settlements, newest first; of one opening's lines where it is given.
 ///
 /// A payment is found by its cause, which is unique: `payment:{provider}:{settlement}:{currency}:{earlier payments}`.
 pub async fn settlements(
     connection: &mut PgConnection,
     opening: Option<Uuid>,
-    limit: i64,
+    page: Page<Place>,
 ) -> sqlx::Result<Vec<Settlement>> {
+    let (as_of, report, line) = page.after.unwrap_or((Time::MAX_UTC, Uuid::max(), i64::MAX));
     sqlx::query_as!(
         Settlement,
         r#"-- charge_lines::settlements
@@ -77,7 +82,8 @@ pub async fn settlements(
                     or exists (select from charge_lines l
                                 where l.provider = s.provider and l.subject = $1::uuid::text
                                   and l.settlement_id = s.settlement_id))
-             order by as_of desc, settlement_id desc
+               and (as_of, report_id, line) < ($5, $6, $7)
+             order by as_of desc, report_id desc, line desc
              limit $2
         ), unpaid as (
             select id, provider, subject, theirs from mismatches
@@ -112,11 +118,14 @@ pub async fn settlements(
                  join fee_ledger f
                    on f.cause = 'payment:' || s.provider || ':' || s.settlement_id || ':' || s.currency || ':' || n
                 where not exists (select from fee_ledger r where r.reverses = f.id)) as paid
-         order by s.as_of desc, s.settlement_id desc"#,
+         order by s.as_of desc, s.report_id desc, s.line desc"#,
         opening,
-        limit,
+        page.limit,
         MOST,
         LINES,
+        as_of,
+        report,
+        line,
     )
     .fetch_all(connection)
     .await

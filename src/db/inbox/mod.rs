@@ -19,5 +19,5 @@ pub use self::claim::{Claim, claim, claim_these, due, webhooks_after};
 pub use self::erase::{empty, erase, erase_evidence, erase_late};
 pub use self::insert::{Arrival, Digest, NewFact, Stored, insert};
 pub use self::parked::{Unread, expire_parked, older_unread, park, unpark, unpark_matched};
-pub use self::unmatched::{Unmatched, unmatched};
+pub use self::unmatched::{Unmatched, unmatched, unmatched_in_time};
 pub use self::work::{Pending, Settlement, attempts, fail, last_polls, mark_unreadable, settle};

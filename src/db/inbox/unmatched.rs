@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::db::Page;
+use crate::db::gauges::MAX_COUNTED;
 
 #[derive(Clone, Debug)]
 pub struct Unmatched {
@@ -49,4 +50,27 @@ pub async fn unmatched(connection: &mut PgConnection, page: Page<Uuid>) -> sqlx:
     )
     .fetch_all(connection)
     .await
+}
+
+/// Facts that matched no opening in their time, and the receipt of the oldest of them: dead letters, and those that have waited since
+/// `cutoff` and are not dead yet. Each kind is counted up to [`MAX_COUNTED`].
+pub async fn unmatched_in_time(connection: &mut PgConnection, cutoff: Time) -> sqlx::Result<(i64, Option<Time>)> {
+    let row = sqlx::query!(
+        r#"-- inbox::unmatched_in_time
+        select count(*) as "count!", min(received_at) as oldest
+          from ((select received_at from inbox i
+                  where i.status = 'pending' and i.outcome = 'parked' and i.retry_from <= $1
+                    and not exists (select from account_openings o where o.id = i.opening_id)
+                    and not exists (select from account_openings o
+                                     where o.provider = i.provider and o.provider_ref = i.provider_ref)
+                  order by i.retry_from limit (select $2::bigint))
+                 union all
+                (select received_at from inbox where status = 'dead' and outcome = 'no_matching_opening'
+                  order by id limit (select $2))) as facts"#,
+        cutoff,
+        MAX_COUNTED,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((row.count, row.oldest))
 }

@@ -103,7 +103,7 @@ pub async fn done_before(dashboard: &Dashboard, form: Uuid) -> Result<Option<Uui
     db::with_retries(&dashboard.cell.pool, work).await
 }
 
-/// The id of what the act of a form made, if it was done.
+/// The id of what the act of a form made or found, if it was done.
 ///
 /// # Errors
 /// When the database is away.

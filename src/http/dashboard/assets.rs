@@ -4,12 +4,12 @@
 use std::sync::LazyLock;
 
 use axum::Router;
-use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sha2::{Digest, Sha256};
 
+use crate::http::internal::path::Names;
 use crate::http::problem::{ApiError, Kind};
 
 /// Bytes of the hash that stand in a name.
@@ -43,7 +43,7 @@ pub fn router() -> Router {
     Router::new().route("/assets/{name}", get(serve))
 }
 
-async fn serve(Path(name): Path<String>) -> Result<Response, ApiError> {
+async fn serve(Names(name): Names<String>) -> Result<Response, ApiError> {
     let Assets { style, script, icons } = &*ASSETS;
     let is_it = |asset: &&&Asset| asset.path.strip_prefix("/assets/") == Some(name.as_str());
     let asset = [style, script, icons].iter().find(is_it).copied().ok_or(ApiError::new(Kind::NotFound))?;

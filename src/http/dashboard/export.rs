@@ -9,7 +9,11 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
+use super::{Dashboard, Visit};
+use crate::acts::export;
 use crate::csv;
+use crate::db::Page;
+use crate::http::internal::page::Params;
 use crate::http::problem::{ApiError, Kind};
 
 /// The most rows of an export.
@@ -36,23 +40,35 @@ impl<S: Send + Sync> FromRequestParts<S> for OwnSite {
     }
 }
 
-pub struct Csv(String);
+/// All rows of an export, as a page.
+#[must_use]
+pub fn whole<Key>() -> Page<Key> {
+    Page { limit: i64::try_from(MAX_ROWS).unwrap_or(i64::MAX), after: None }
+}
 
-impl Csv {
-    #[must_use]
-    pub fn new(columns: &[&str]) -> Self {
-        Self(csv::record(columns))
-    }
+/// A list as CSV.
+pub struct Export<'a, const COLUMNS: usize> {
+    /// Of the list in the record, and of the file: words of ours.
+    pub name: &'static str,
+    pub file: &'static str,
+    pub columns: [&'static str; COLUMNS],
+    pub dashboard: &'a Dashboard,
+    pub visit: &'a Visit,
+    /// Whose filters are recorded.
+    pub params: &'a Params,
+}
 
-    pub fn row(&mut self, cells: &[impl AsRef<str>]) {
-        self.0.push_str(&csv::record(cells));
-    }
-
-    /// A file of this name, which is a word of ours.
-    #[must_use]
-    pub fn answer(self, name: &str) -> Response {
-        let disposition = format!("attachment; filename=\"{name}\"");
-        ([(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)], self.0)
-            .into_response()
+impl<const COLUMNS: usize> Export<'_, COLUMNS> {
+    /// Records the export, and hands its rows out.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn of(self, rows: impl Iterator<Item = [String; COLUMNS]>) -> Result<Response, ApiError> {
+        export::run(&self.dashboard.acts, &self.visit.principal, self.name, self.params.filters()).await?;
+        let mut text = csv::record(&self.columns);
+        text.extend(rows.map(|it| csv::record(&it)));
+        let disposition = format!("attachment; filename=\"{}\"", self.file);
+        let headers = [(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)];
+        Ok((headers, text).into_response())
     }
 }

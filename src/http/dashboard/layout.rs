@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Visit;
 use super::assets::ASSETS;
-use super::parts::{Look, Mark, Privacy, StateMark};
+use super::parts::{Look, Mark, Privacy};
 use crate::acts::Operator;
 use crate::config::{Environment, Mode, Settings};
 use crate::domain::StateName;
@@ -114,8 +114,8 @@ impl Layout {
 
     /// A state as icon, words and colour.
     #[must_use]
-    pub fn state(&self, state: StateName) -> StateMark {
-        StateMark::new(state, self.icons())
+    pub fn state(&self, state: StateName) -> Mark {
+        Mark::of_opening(state, self.icons())
     }
 
     /// A status as icon, words and colour.

@@ -19,6 +19,7 @@ mod pages;
 mod parts;
 mod query;
 mod session;
+mod unread;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -97,6 +98,7 @@ impl Dashboard {
             .layer(from_fn(origin::required))
             .layer(from_fn_with_state(Arc::clone(self), error::in_html))
             .layer(from_fn(headers::add))
+            .layer(from_fn(unread::read_to_the_end))
     }
 
     fn at_prefix(&self, pages: Router) -> Router {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,13 +13,14 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
 use super::fields::{Errors, Field, body};
 use super::json::Body;
 use super::page::{Listing, Params};
+use super::path::Names;
 use crate::acts::Operator;
 use crate::acts::force_breaker::{self, ForceBreakerRequest};
 use crate::acts::reason::ReasonText;
 use crate::db::breakers::{self, Row};
 use crate::domain::text::form;
 use crate::http::AppState;
-use crate::http::problem::{ApiError, Kind};
+use crate::http::problem::ApiError;
 use crate::outbound::Gate;
 use crate::outbound::breaker::{Forced, Phase};
 
@@ -127,10 +127,9 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
 pub async fn force(
     State(state): State<Arc<AppState>>,
     operator: Operator,
-    path: Result<Path<(String, String)>, PathRejection>,
+    Names((system, operation)): Names<(String, String)>,
     Body(Force { forced, reason }): Body<Force>,
 ) -> Result<Json<Breaker>, ApiError> {
-    let Path((system, operation)) = path.map_err(|_| ApiError::new(Kind::NotFound))?;
     let gate = force_breaker::gate(&state.acts, &system, &operation)?;
     let row = force_breaker::run(&state.acts, &operator, &gate, ForceBreakerRequest { forced, reason }).await?;
     Ok(Json(Breaker::new(&gate, row)))
@@ -142,6 +141,7 @@ mod tests {
 
     use super::*;
     use crate::http::internal::fields;
+    use crate::http::problem::Kind;
 
     #[test]
     fn a_decision_is_open_closed_or_null_and_has_a_reason() {

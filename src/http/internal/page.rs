@@ -120,6 +120,13 @@ impl Params {
         self
     }
 
+    /// Without this one.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|(it, _)| it != name);
+        self
+    }
+
     /// A parameter as it was given; empty if it was not.
     #[must_use]
     pub fn text(&self, name: &str) -> &str {

@@ -1,7 +1,8 @@
-//! The id in a path. An invalid id is answered 404, like an unknown one.
+//! Ids and names in a path. An invalid id, and a name that is no text, are answered 404, like unknown ones.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::http::problem::{ApiError, Kind};
@@ -13,8 +14,35 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let text = Path::<String>::from_request_parts(parts, state).await.ok();
-        text.and_then(|Path(text)| uuid(&text)).map(Self).ok_or(ApiError::new(Kind::NotFound))
+        let Names(text) = Names::<String>::from_request_parts(parts, state).await?;
+        uuid(&text).map(Self).ok_or(ApiError::new(Kind::NotFound))
+    }
+}
+
+/// The ids of a thing and of one within it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ids(pub Uuid, pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Ids {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Names((of, within)) = Names::<(String, String)>::from_request_parts(parts, state).await?;
+        let ids = uuid(&of).zip(uuid(&within)).ok_or(ApiError::new(Kind::NotFound))?;
+        Ok(Self(ids.0, ids.1))
+    }
+}
+
+/// Names: a `String`, or a tuple of them.
+#[derive(Clone, Debug)]
+pub struct Names<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(names)| Self(names)).map_err(|_| ApiError::new(Kind::NotFound))
     }
 }
 

@@ -8,17 +8,6 @@ use crate::support::TestApp;
 
 const IBAN: &str = "BE68539007547034";
 
-/// The contents of the tables that an act on an opening writes, as sums.
-async fn rows(app: &TestApp) -> Vec<(String, i64)> {
-    let mut counted = Vec::new();
-    for table in ["inbox", "outbox", "operator_actions", "opening_history", "cases", "tickets"] {
-        let sql = format!("select coalesce(sum(hashtext(t::text)::bigint), 0)::bigint from {table} t");
-        let sum: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&app.pool).await.unwrap();
-        counted.push((table.to_owned(), sum));
-    }
-    counted
-}
-
 async fn completed(app: &TestApp) -> String {
     let (id, reference) = app.open().waiting().await;
     app.webhook().completed(&reference, IBAN).acknowledged().await;
@@ -36,17 +25,17 @@ async fn ending_an_opening_shows_first_what_it_will_do_and_then_does_that() {
     let (id, _) = app.open().waiting().await;
     let visitor = Visitor::signed_in(&app, OPERATOR).await;
     let path = format!("/openings/{id}/resolve");
-    let before = rows(&app).await;
+    let before = app.rows().await;
     let page = visitor.page(&path).await;
     assert!(rehearsal(&page).contains("moves the opening from awaiting provider to failed"), "{}", rehearsal(&page));
     assert!(rehearsal(&page).contains("tells subscribers: account_opening.failed"));
-    assert_eq!(rows(&app).await, before, "a rehearsal writes nothing");
+    assert_eq!(app.rows().await, before, "a rehearsal writes nothing");
     // What is wrong stands beside its field, and what was typed stays.
     let answer = visitor.act(&page, "resolve", &[("outcome", "failed"), ("evidence", "their letter")]).await;
     assert_eq!(answer.status(), 422);
     let again = answer.text().await.unwrap();
     assert!(again.contains("Reason is required") && again.contains("their letter"), "{again}");
-    assert_eq!(rows(&app).await, before);
+    assert_eq!(app.rows().await, before);
     let fields = [("outcome", "failed"), ("reason", "seen at the bank"), ("evidence", "their letter")];
     let answer = visitor.act(&again, "resolve", &fields).await;
     assert_eq!((answer.status().as_u16(), location(&answer)), (303, format!("/openings/{id}#done-resolve").as_str()));

@@ -35,6 +35,25 @@ async fn letters_are_grouped_by_cause_and_listed_with_rests_filters() {
     app.finish().await;
 }
 
+/// A letter without a cause stands under `unknown`, and is found by it.
+#[tokio::test]
+async fn letters_without_a_cause_are_found_by_the_group_that_counts_them() {
+    let app = TestApp::start().await;
+    let id = unreadable(&app, "{}").await;
+    sqlx::query("update inbox set outcome = null where status = 'dead'").execute(&app.pool).await.unwrap();
+    let visitor = Visitor::signed_in(&app, OPERATOR).await;
+    let page = visitor.page("/dead-letters").await;
+    let group = page.split(r#"<tr data-cause="unknown">"#).nth(1).unwrap().split("</tr>").next().unwrap();
+    assert!(group.contains(r#"href="/dead-letters?queue=inbox&#38;cause=unknown""#), "{group}");
+    let listed = visitor.page("/dead-letters?queue=inbox&cause=unknown").await;
+    assert!(listed.contains(&format!("href=\"/dead-letters/{id}\"")), "{listed}");
+    assert_eq!(app.items("/v1/dead-letters?cause=unknown").await.len(), 1);
+    let answer = visitor.act(&page, "bulk", &[]).await;
+    let run = visitor.page(location(&answer)).await;
+    assert!(run.contains("data-items=\"1\""), "its bulk run has it too: {run}");
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn a_letters_payload_is_bytes_for_operators_and_masked_for_readers() {
     let app = TestApp::start().await;

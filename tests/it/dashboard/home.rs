@@ -95,7 +95,6 @@ async fn what_waits_for_a_person_is_counted_with_its_oldest_and_led_to() {
         ("tickets", "2"),
         ("cases", "1"),
         ("dead_letters", "1"),
-        ("unmatched", "1"),
         ("refused", "1"),
         ("breakers", "1"),
     ];

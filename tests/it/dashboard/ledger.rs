@@ -94,6 +94,39 @@ async fn a_settlement_whose_lines_do_not_add_up_is_marked_at_its_node() {
 }
 
 #[tokio::test]
+async fn settlements_page_by_key_and_the_lines_stay_where_they_are() {
+    let app = TestApp::with().prices().start().await;
+    let (_, reference) = completed(&app).await;
+    upload(&app, "provider=nexusbank&kind=charges", charges(&reference, "6.55", "6.55")).await;
+    app.settle().await;
+    let copies = "insert into charge_lines
+        select (jsonb_populate_record(c, jsonb_build_object('line_id', 'stl_' || n, 'settlement_id', 'stl_' || n, 'line', 100 + n))).*
+          from charge_lines c, generate_series(2, 25) as n where c.line_type = 'settlement'";
+    sqlx::raw_sql(copies).execute(&app.pool).await.unwrap();
+    let visitor = Visitor::signed_in(&app, READER).await;
+    let ids = |page: &str, name: &str| -> Vec<String> {
+        let before = format!("data-{name}=\"");
+        page.split(before.as_str()).skip(1).map(|it| it.split('"').next().unwrap().to_owned()).collect()
+    };
+    let newest = visitor.page("/ledger?limit=1").await;
+    let of_tree = newest.split("id=\"settlements\"").nth(1).unwrap().split("</section>").next().unwrap();
+    let older = of_tree.split("rel=\"next\" href=\"").nth(1).unwrap().split('"').next().unwrap().replace("&#38;", "&");
+    assert!(older.starts_with("/ledger?limit=1&settlements="), "{older}");
+    let oldest = visitor.page(&older).await;
+    let all = [ids(&newest, "settlement"), ids(&oldest, "settlement")];
+    assert_eq!((all[0].len(), all[1].len()), (20, 5));
+    assert_eq!(all.concat().into_iter().collect::<std::collections::BTreeSet<_>>().len(), 25, "each stands once");
+    assert_eq!(ids(&newest, "line"), ids(&oldest, "line"));
+    assert!(!oldest.contains("Older settlements"));
+    assert!(oldest.contains("href=\"/ledger.csv\""), "the CSV is of the lines alone");
+    for wrong in ["settlements=x", "settlements=1~2"] {
+        assert_eq!(visitor.get(&format!("/ledger?{wrong}")).await.status(), 422, "{wrong}");
+    }
+    sqlx::query("delete from charge_lines where line > 100").execute(&app.pool).await.unwrap();
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_settlement_that_adds_up_is_good() {
     let app = TestApp::with().prices().start().await;
     let (_, reference) = completed(&app).await;

@@ -23,10 +23,12 @@ mod openings;
 mod providers;
 mod record;
 mod refused;
+mod rehearsed;
 mod reports;
 mod sessions;
 mod tickets;
 mod unmatched;
+mod uploads;
 
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};

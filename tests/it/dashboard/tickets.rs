@@ -42,6 +42,14 @@ async fn tickets_have_their_age_the_issue_at_the_tracker_and_what_closed_them() 
     for wrong in ["status=x", "opening_id=1", "cursor=~"] {
         assert_eq!(visitor.get(&format!("/tickets?{wrong}")).await.status(), 422, "{wrong}");
     }
-    assert_eq!(Visitor::signed_in(&app, OPERATOR).await.page("/tickets").await.matches("<tr id=").count(), 3);
+    let names = "update tickets set summary = 'Acme BV waits', reason = 'said Acme BV'";
+    sqlx::query(names).execute(&app.pool).await.unwrap();
+    let operators = Visitor::signed_in(&app, OPERATOR).await.page("/tickets").await;
+    assert_eq!((operators.matches("<tr id=").count(), operators.matches("Acme BV").count()), (3, 4));
+    let readers = visitor.page("/tickets").await;
+    assert!(
+        !readers.contains("Acme") && readers.contains("A… B… waits") && readers.contains("said A… B…"),
+        "{readers}"
+    );
     app.finish().await;
 }

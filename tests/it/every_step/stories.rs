@@ -98,8 +98,11 @@ impl Stage {
             if self.app.opening(id).await["state"] == end && self.pending().await == 0 {
                 return;
             }
-            self.bank_decides_if(end == "completed", id).await;
+            let foretold = self.app.foretold(id).await;
             self.app.pass(A_WHILE);
+            self.app.settle().await;
+            foretold.holds(&self.app).await;
+            self.bank_decides_if(end == "completed", id).await;
         }
         panic!("{:?}: {id} does not become {end}: {:?}", self.fault.disarm(), self.app.history(id).await);
     }

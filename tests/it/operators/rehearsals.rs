@@ -1,7 +1,5 @@
 //! A rehearsal says what the act would do, and writes nothing. (P34)
 
-use std::collections::BTreeMap;
-
 use account_opening::acts::backfill::{self, BackfillRequest};
 use account_opening::acts::erase::{self, EraseRequest};
 use account_opening::acts::force_breaker::{self, ForceBreakerRequest};
@@ -19,7 +17,6 @@ use account_opening::domain::{OpeningId, Resolution, StateName};
 use account_opening::outbound::breaker::Forced;
 use chrono::TimeDelta;
 use serde_json::json;
-use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 use world::{Fault, Plan};
 
@@ -32,22 +29,6 @@ fn principal(role: Role) -> Principal {
 
 fn operator() -> Operator {
     Operator::try_from(principal(Role::Operator)).unwrap()
-}
-
-/// The rows of every table, counted and hashed.
-async fn rows(app: &TestApp) -> BTreeMap<String, (i64, i64)> {
-    let tables: Vec<String> =
-        sqlx::query_scalar("select tablename::text from pg_tables where schemaname = current_schema()")
-            .fetch_all(&app.pool)
-            .await
-            .unwrap();
-    let mut all = BTreeMap::new();
-    for table in tables {
-        let sql = format!("select count(*), coalesce(sum(hashtext(t::text)::bigint), 0)::bigint from {table} t");
-        let counted: (i64, i64) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&app.pool).await.unwrap();
-        all.insert(table, counted);
-    }
-    all
 }
 
 fn completed(iban: &str) -> ResolveRequest {
@@ -71,9 +52,9 @@ fn opening(id: &str) -> OpeningId {
 async fn a_rehearsed_resolution_shows_where_the_act_then_leads() {
     let app = TestApp::start().await;
     let (id, _) = app.open().waiting().await;
-    let (acts, before): (&Acts, _) = (&app.state.acts, rows(&app).await);
+    let (acts, before): (&Acts, _) = (&app.state.acts, app.rows().await);
     let shown = resolve::rehearse(acts, &operator(), opening(&id), completed(IBAN)).await.unwrap();
-    assert_eq!(rows(&app).await, before);
+    assert_eq!(app.rows().await, before);
     assert_eq!(shown.opening.state_name(), StateName::IssuingCard);
     assert!(!shown.effects.is_empty(), "the card is sent for");
     resolve::run(acts, &operator(), opening(&id), completed(IBAN)).await.unwrap();
@@ -112,7 +93,7 @@ async fn no_rehearsal_writes_anything() {
     let letter: Uuid = app.items("/v1/dead-letters").await[0]["id"].as_str().unwrap().parse().unwrap();
     assert_eq!(app.webhook().without("webhook-signature").answered().await, 401);
     let refused: Uuid = app.items("/v1/rejected-requests").await[0]["id"].as_str().unwrap().parse().unwrap();
-    let before = rows(&app).await;
+    let before = app.rows().await;
 
     let poll = poll::rehearse(acts, &operator(), opening(&waiting), PollRequest::default()).await;
     assert!(poll.is_ok());
@@ -132,7 +113,7 @@ async fn no_rehearsal_writes_anything() {
     }
     assert!(matches!(redrive::rehearse(acts, &operator(), refused).await, Err(ActError::NotFound)));
     assert!(matches!(reverify::rehearse(acts, &operator(), refused).await, Err(ActError::WrongState(_))));
-    assert_eq!(rows(&app).await, before);
+    assert_eq!(app.rows().await, before);
 
     taken(&app, &format!("/v1/dead-letters/{letter}/discard"), &json!({"reason": "of no use"})).await;
     assert!(matches!(redrive::rehearse(acts, &operator(), letter).await, Err(ActError::WrongState(_))));
@@ -155,7 +136,7 @@ async fn a_rehearsed_end_of_a_case_or_of_work_tells_what_is_done_from_what_was_d
     let judgement = |reason: &str| ResolveCaseRequest { reason: reason.to_owned(), evidence: None };
     let resolve = async |reason: &str| resolve_case::rehearse(acts, &operator(), case, judgement(reason)).await;
 
-    let before = rows(&app).await;
+    let before = app.rows().await;
     let opening = opening(&id).0;
     assert_eq!(resolve("asked").await.unwrap(), Once::Now(Some(opening)));
     let discard = discard_work::rehearse(acts, &operator(), work).await.unwrap();
@@ -163,7 +144,7 @@ async fn a_rehearsed_end_of_a_case_or_of_work_tells_what_is_done_from_what_was_d
     assert!(matches!(discard_work::rehearse(acts, &operator(), case).await, Err(ActError::NotFound)));
     let nowhere = resolve_case::rehearse(acts, &operator(), work, judgement("asked")).await;
     assert!(matches!(nowhere, Err(ActError::NotFound)));
-    assert_eq!(rows(&app).await, before);
+    assert_eq!(app.rows().await, before);
 
     resolve_case::run(acts, &operator(), case, judgement("asked")).await.unwrap();
     discard_work::run(acts, &operator(), work, "of no use".to_owned()).await.unwrap();
@@ -183,7 +164,7 @@ async fn a_rehearsed_breaker_and_a_rehearsed_backfill_show_what_would_hold() {
     let force = |forced| ForceBreakerRequest { forced, reason: "an outage".to_owned() };
     let ask = || BackfillRequest { provider: "nexusbank", reason: "lost".to_owned(), since: Some(app.now()) };
 
-    let before = rows(&app).await;
+    let before = app.rows().await;
     let shown = force_breaker::rehearse(acts, &operator(), &gate, &force(Some(Forced::Open))).await.unwrap();
     assert_eq!((shown.now, shown.then), (None, Some(Forced::Open)));
     assert_eq!(gate.forced(), None);
@@ -191,7 +172,7 @@ async fn a_rehearsed_breaker_and_a_rehearsed_backfill_show_what_would_hold() {
     assert_eq!((shown.since, shown.served_by), (app.now(), None));
     let later = BackfillRequest { since: Some(app.now() + TimeDelta::hours(1)), ..ask() };
     assert!(matches!(backfill::rehearse(acts, &operator(), later).await, Err(ActError::WrongState(_))));
-    assert_eq!(rows(&app).await, before);
+    assert_eq!(app.rows().await, before);
 
     force_breaker::run(acts, &operator(), &gate, force(Some(Forced::Open))).await.unwrap();
     let shown = force_breaker::rehearse(acts, &operator(), &gate, &force(None)).await.unwrap();
@@ -212,14 +193,14 @@ async fn a_rehearsed_pull_shows_the_period_and_the_pull_that_would_serve_it() {
         until: app.now(),
         reason: "no files".to_owned(),
     };
-    let before = rows(&app).await;
+    let before = app.rows().await;
     let shown = pull_report::rehearse(acts, &operator(), pull("nexusbank", 24)).await.unwrap();
     assert_eq!((shown.until - shown.from, shown.served_by), (TimeDelta::hours(24), None));
     for (request, wrong) in [(pull("stranger", 24), "/provider"), (pull("nexusbank", 0), "/from")] {
         let refused = pull_report::rehearse(acts, &operator(), request).await;
         assert!(matches!(refused, Err(ActError::Field { pointer, .. }) if pointer == wrong), "{refused:?}");
     }
-    assert_eq!(rows(&app).await, before);
+    assert_eq!(app.rows().await, before);
     let (id, is_new) = pull_report::run(acts, &operator(), pull("nexusbank", 24)).await.unwrap();
     let shown = pull_report::rehearse(acts, &operator(), pull("nexusbank", 24)).await.unwrap();
     assert_eq!((shown.served_by, is_new), (Some(id), true));
@@ -234,14 +215,14 @@ async fn a_rehearsed_flag_counts_the_openings_that_would_change_their_flow() {
         app.open().market(market).start().await;
     }
     app.settle().await;
-    let before = rows(&app).await;
+    let before = app.rows().await;
     let scope = Scope { market: Some("BE".to_owned()), customer_type: None };
     let rule = Rule { scope, enabled: false, percentage: 100 };
     let request = SetFlagRequest { flag: "async-account-opening", rule, reason: "an outage".to_owned() };
     let admin = Admin::try_from(principal(Role::Admin)).unwrap();
     let shown = set_flag::rehearse(&app.state.acts, &admin, request).await.unwrap();
     assert_eq!((shown.openings, shown.async_now, shown.async_then, shown.moved), (3, 3, 1, 2));
-    assert_eq!(rows(&app).await, before);
+    assert_eq!(app.rows().await, before);
     app.finish().await;
 }
 

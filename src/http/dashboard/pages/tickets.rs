@@ -1,5 +1,6 @@
 //! `/tickets`: openings that a person must look at, with the issue at the tracker.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -10,11 +11,12 @@ use axum::routing::get;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::db::tickets;
+use crate::db::{overview, tickets};
 use crate::domain::OpeningId;
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::pages::opening::page_of;
-use crate::http::dashboard::parts::{Choice, Look, Mark, Moment, Privacy, next_page, span};
+use crate::http::dashboard::parts::{Look, Mark, Moment, span};
+use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::page::{Params, one_more, paged};
 use crate::http::internal::tickets::{TicketStatus, filter};
@@ -22,11 +24,9 @@ use crate::http::problem::ApiError;
 
 #[derive(Template)]
 #[template(path = "tickets.html")]
-struct TicketsPage {
+struct TicketsPage<'a> {
     layout: Layout,
-    filters: Vec<Choice>,
-    /// Kept by the form of filters, where a link set it.
-    opening_id: String,
+    filters: Filters<'a>,
     rows: Vec<Row>,
     next: Option<String>,
 }
@@ -59,22 +59,27 @@ async fn list(
     let params = params.given();
     let (filter, page) = (filter(&params)?, params.page()?);
     let work = async move |connection: &mut PgConnection| {
-        tickets::list(connection, filter.status.map(TicketStatus::as_str), filter.opening, one_more(&page)).await
+        let status = filter.status.map(TicketStatus::as_str);
+        let tickets = tickets::list(connection, status, filter.opening, one_more(&page)).await?;
+        let openings: Vec<Uuid> = tickets.iter().map(|it| it.opening_id).collect();
+        Ok((tickets, overview::names(connection, &openings).await?))
     };
-    let (rows, cursor) = paged(dashboard.read(work).await?, page.limit, |row| row.id);
+    let (tickets, names) = dashboard.read(work).await?;
+    let names: HashMap<Uuid, String> = names.into_iter().collect();
+    let (rows, cursor) = paged(tickets, page.limit, |row| row.id);
     let layout = dashboard.layout(Some(&visit)).at("/tickets");
-    let privacy = layout.privacy(None);
-    let words = TicketStatus::ALL.iter().map(|it| it.as_str()).collect();
+    let filters = Filters::new(&params, layout.url("/tickets"), "Filter the tickets");
     html(&TicketsPage {
-        filters: vec![Choice { name: "status", label: "Status", words, chosen: params.text("status").to_owned() }],
-        opening_id: params.text("opening_id").to_owned(),
-        rows: rows.into_iter().map(|it| row(&dashboard, &layout, &privacy, it)).collect(),
-        next: next_page(&layout, "/tickets", query.as_deref(), cursor),
+        filters: filters.choice("status", "Status", TicketStatus::ALL.iter().map(|it| it.as_str())).kept("opening_id"),
+        rows: rows.into_iter().map(|it| row(&dashboard, &layout, &names, it)).collect(),
+        next: Query::of(query.as_deref()).next(&layout.url("/tickets"), cursor),
         layout,
     })
 }
 
-fn row(dashboard: &Dashboard, layout: &Layout, privacy: &Privacy, row: tickets::Row) -> Row {
+/// `names`: the customers' by opening.
+fn row(dashboard: &Dashboard, layout: &Layout, names: &HashMap<Uuid, String>, row: tickets::Row) -> Row {
+    let privacy = layout.privacy(names.get(&row.opening_id).map(String::as_str));
     let is_open = row.status == TicketStatus::Open.as_str();
     let tracker = dashboard.settings.tracker.as_ref();
     let reason = row.reason.unwrap_or_default();

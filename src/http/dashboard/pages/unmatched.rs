@@ -11,9 +11,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::dead_letters::page_of;
+use crate::clock::Time;
 use crate::db::inbox::{self, Unmatched};
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::parts::{Look, Mark, Moment, Privacy, next_page};
+use crate::http::dashboard::parts::{Look, Mark, Moment, Privacy, capped};
+use crate::http::dashboard::query::Query;
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::page::{Params, one_more, paged};
 use crate::http::internal::unmatched::waits_until;
@@ -23,6 +25,8 @@ use crate::http::problem::ApiError;
 #[template(path = "unmatched.html")]
 struct UnmatchedPage {
     layout: Layout,
+    /// Facts whose time is over, as the first page counts them.
+    late: String,
     rows: Vec<Row>,
     next: Option<String>,
 }
@@ -55,20 +59,31 @@ async fn list(
     let params = params.given();
     params.only(&[])?;
     let page = params.page()?;
-    let work = async move |connection: &mut PgConnection| inbox::unmatched(connection, one_more(&page)).await;
-    let (rows, cursor) = paged(dashboard.read(work).await?, page.limit, |row| row.id);
+    let now = dashboard.shell.clock.now();
+    let cutoff = now - dashboard.settings.parked_ttl;
+    let work = async move |connection: &mut PgConnection| {
+        let (late, _) = inbox::unmatched_in_time(connection, cutoff).await?;
+        Ok((late, inbox::unmatched(connection, one_more(&page)).await?))
+    };
+    let (late, rows) = dashboard.read(work).await?;
+    let (rows, cursor) = paged(rows, page.limit, |row| row.id);
     let layout = dashboard.layout(Some(&visit)).at("/unmatched");
     let privacy = layout.privacy(None);
     html(&UnmatchedPage {
-        rows: rows.iter().map(|it| row(&dashboard, &layout, &privacy, it)).collect(),
-        next: next_page(&layout, "/unmatched", query.as_deref(), cursor),
+        late: capped(late),
+        rows: rows.iter().map(|it| row(&dashboard, &layout, &privacy, it, now)).collect(),
+        next: Query::of(query.as_deref()).next(&layout.url("/unmatched"), cursor),
         layout,
     })
 }
 
-fn row(dashboard: &Dashboard, layout: &Layout, privacy: &Privacy, row: &Unmatched) -> Row {
+fn row(dashboard: &Dashboard, layout: &Layout, privacy: &Privacy, row: &Unmatched, now: Time) -> Row {
     let until = waits_until(row, dashboard.settings.parked_ttl);
-    let (word, look) = if until.is_some() { ("waits", Look::Waiting) } else { ("dead letter", Look::Urgent) };
+    let (word, look) = match until {
+        Some(until) if until > now => ("waits", Look::Waiting),
+        Some(_) => ("its time is over", Look::Urgent),
+        None => ("dead letter", Look::Urgent),
+    };
     Row {
         id: row.id,
         href: until.is_none().then(|| layout.url(&page_of(row.id))),

@@ -1,34 +1,10 @@
-//! Lists: filters with fixed words, the address of the next page, counts and spans of time.
+//! Lists: their addresses with filters, counts and spans of time.
 
 use askama::filters::urlencode_strict;
 use chrono::TimeDelta;
 
 pub use crate::db::gauges::MAX_COUNTED;
 use crate::http::dashboard::Layout;
-
-/// A filter with fixed words.
-pub struct Choice {
-    pub name: &'static str,
-    pub label: &'static str,
-    pub words: Vec<&'static str>,
-    pub chosen: String,
-}
-
-/// The address of the next page of a list, with its filters. None: there is no next page.
-#[must_use]
-pub fn next_page(layout: &Layout, path: &str, query: Option<&str>, cursor: Option<String>) -> Option<String> {
-    let cursor = cursor?;
-    let filters = without(query.unwrap_or_default(), "cursor");
-    let join = if filters.len() > 1 { "&" } else { "" };
-    Some(format!("{}{filters}{join}cursor={cursor}", layout.url(path)))
-}
-
-/// A query without one of its parameters, with its question mark.
-#[must_use]
-pub fn without(query: &str, name: &str) -> String {
-    let others = query.split('&').filter(|it| !it.is_empty() && it.split('=').next() != Some(name));
-    format!("?{}", others.collect::<Vec<_>>().join("&"))
-}
 
 /// The address of a list with these filters.
 #[must_use]
@@ -79,12 +55,6 @@ mod tests {
         {
             assert_eq!(span(TimeDelta::minutes(minutes)), text);
         }
-    }
-
-    #[test]
-    fn a_query_keeps_its_other_parameters() {
-        assert_eq!(without("status=failed&cursor=1&market=BE", "cursor"), "?status=failed&market=BE");
-        assert_eq!((without("", "cursor"), without("cursor=1", "cursor")), ("?".to_owned(), "?".to_owned()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::SecondsFormat;
 
-pub use self::list::{Choice, MAX_COUNTED, at_least, filtered, next_page, span, without};
+pub use self::list::{MAX_COUNTED, at_least, filtered, span};
 pub use self::payload::{Payload, shown};
 pub use self::privacy::Privacy;
 use crate::clock::Time;
@@ -32,57 +32,12 @@ impl From<Time> for Moment {
     }
 }
 
-/// A state as icon, words and colour together.
-#[derive(Clone, Debug, Template)]
-#[template(path = "parts/state.html")]
-pub struct StateMark {
-    state: String,
-    words: String,
-    tone: &'static str,
-    icon: &'static str,
-    icons: String,
-}
-
-impl HtmlSafe for StateMark {}
-
-impl StateMark {
-    /// `icons` is the address of the sprite.
-    #[must_use]
-    pub fn new(state: StateName, icons: String) -> Self {
-        let (tone, icon) = match state {
-            StateName::CreatingProfile | StateName::RequestingAccount | StateName::IssuingCard => ("under-way", "step"),
-            StateName::AwaitingProvider => ("waiting", "clock"),
-            StateName::Escalated => ("urgent", "alarm"),
-            StateName::Completed => ("good", "done"),
-            StateName::Rejected => ("ended", "refused"),
-            StateName::Failed => ("ended", "ended"),
-        };
-        Self::of(state.as_str(), tone, icon, icons)
-    }
-
-    /// A word for a state of another kind, with its tone and icon.
-    #[must_use]
-    pub fn of(state: &str, tone: &'static str, icon: &'static str, icons: String) -> Self {
-        Self { state: state.to_owned(), words: words(state), tone, icon, icons }
-    }
-}
-
-/// Another word that says how something stands, with its icon and colour.
-#[derive(Clone, Debug, Template)]
-#[template(path = "parts/word.html")]
-pub struct WordMark {
-    pub words: &'static str,
-    /// `good`, `waiting`, `urgent`, `under-way` or `ended`.
-    pub tone: &'static str,
-    pub icon: &'static str,
-    pub icons: String,
-}
-
-impl HtmlSafe for WordMark {}
-/// A status of a ticket, case, letter or run as icon, words and colour together.
+/// How something stands: icon, words and colour together.
 #[derive(Clone, Debug, Template)]
 #[template(path = "parts/mark.html")]
 pub struct Mark {
+    /// The word in `data-state`, where it is a state.
+    state: Option<String>,
     words: String,
     tone: &'static str,
     icon: &'static str,
@@ -104,7 +59,7 @@ pub enum Look {
 }
 
 impl Mark {
-    /// `icons` is the address of the sprite.
+    /// A status. `icons` is the address of the sprite.
     #[must_use]
     pub fn new(word: &str, look: Look, icons: String) -> Self {
         let (tone, icon) = match look {
@@ -113,7 +68,27 @@ impl Mark {
             Look::Good => ("good", "done"),
             Look::Ended => ("ended", "ended"),
         };
-        Self { words: words(word), tone, icon, icons }
+        Self { state: None, words: words(word), tone, icon, icons }
+    }
+
+    /// The state of an opening.
+    #[must_use]
+    pub fn of_opening(state: StateName, icons: String) -> Self {
+        let (tone, icon) = match state {
+            StateName::CreatingProfile | StateName::RequestingAccount | StateName::IssuingCard => ("under-way", "step"),
+            StateName::AwaitingProvider => ("waiting", "clock"),
+            StateName::Escalated => ("urgent", "alarm"),
+            StateName::Completed => ("good", "done"),
+            StateName::Rejected => ("ended", "refused"),
+            StateName::Failed => ("ended", "ended"),
+        };
+        Self::state(state.as_str(), tone, icon, icons)
+    }
+
+    /// A state of another kind, with its tone and icon.
+    #[must_use]
+    pub fn state(state: &str, tone: &'static str, icon: &'static str, icons: String) -> Self {
+        Self { state: Some(state.to_owned()), words: words(state), tone, icon, icons }
     }
 }
 
@@ -176,12 +151,6 @@ mod tests {
         assert_eq!(masked_name("Acme  BV"), "A… B…");
         assert_eq!(masked_email("ops@acme.example"), "o…@acme.example");
         assert_eq!((masked_email("ops"), masked_email("@x")), ("…".to_owned(), "…@x".to_owned()));
-    }
-
-    #[test]
-    fn a_query_keeps_its_other_parameters() {
-        assert_eq!(without("status=failed&cursor=1&market=BE", "cursor"), "?status=failed&market=BE");
-        assert_eq!((without("", "cursor"), without("cursor=1", "cursor")), ("?".to_owned(), "?".to_owned()));
     }
 
     #[test]

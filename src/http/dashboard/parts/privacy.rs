@@ -12,8 +12,11 @@ const MAX_BETWEEN: usize = 3;
 /// Shorter words of a name, such as `BV`, are masked in the name alone: a text without them could not be read.
 const SHORTEST_NAME: usize = 3;
 
+/// The fewest digits of an id.
+const SHORTEST_ID: usize = 8;
+
 /// Words of report files that are no names.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 21] = [
     "header",
     "trailer",
     "register",
@@ -30,6 +33,11 @@ const WORDS: [&str; 16] = [
     "created",
     "amount",
     "currency",
+    "in",
+    "progress",
+    "initiated",
+    "eur",
+    "usd",
 ];
 
 #[derive(Clone, Debug)]
@@ -136,12 +144,34 @@ fn without_names(text: &str) -> String {
 }
 
 fn is_no_name(token: &str) -> bool {
-    let letters = token.chars().filter(|it| it.is_alphabetic()).count();
-    let digits = token.chars().filter(char::is_ascii_digit).count();
-    let is_id = token.contains('_') || (digits > 0 && digits >= letters) || uuid::Uuid::try_parse(token).is_ok();
-    let is_code = token.len() <= 3 && token.chars().all(|it| it.is_ascii_uppercase());
-    let is_masked = token.contains('…') || token.contains('•');
-    letters == 0 || is_id || is_code || is_masked || WORDS.contains(&token.to_lowercase().as_str())
+    let is_of_words =
+        || token.split(['_', '-', '.']).all(|it| is_code(it) || WORDS.contains(&it.to_lowercase().as_str()));
+    is_masked(token) || is_id(token) || is_of_words()
+}
+
+/// What masking leaves of a word or of an e-mail address: `A…`, `o…@acme.example`.
+fn is_masked(token: &str) -> bool {
+    let word = token.split_once('@').map_or(token, |(local, _)| local);
+    word.ends_with('…') && word.chars().count() <= 2
+}
+
+/// A UUID, or a tracking id such as `aor_01993a4e7c5b`.
+fn is_id(token: &str) -> bool {
+    let is_kind = |it: &str| it.len() <= 4 && it.bytes().all(|it| it.is_ascii_lowercase());
+    let is_tracking_id = || token.split_once('_').is_some_and(|(kind, id)| is_kind(kind) && is_hex(id));
+    uuid::Uuid::try_parse(token).is_ok() || is_tracking_id()
+}
+
+fn is_hex(text: &str) -> bool {
+    let has_digit = text.bytes().any(|it| it.is_ascii_digit());
+    text.len() >= SHORTEST_ID && has_digit && text.bytes().all(|it| it.is_ascii_hexdigit())
+}
+
+/// A number, a time, or digits among which at most two letters stand together, such as `BE68` and `08Z`.
+fn is_code(piece: &str) -> bool {
+    let letters = || piece.split(|it: char| !it.is_alphabetic());
+    let are_few = || letters().all(|it| it.len() <= 2) && piece.contains(|it: char| it.is_ascii_digit());
+    is_hex(piece) || letters().all(str::is_empty) || are_few()
 }
 
 /// The letters and digits at the start of a text.
@@ -247,6 +277,19 @@ mod tests {
             ("Acme", "to=ops%40acme.example", "to=o…@acme.example"),
         ] {
             assert_eq!(Privacy::new(false, Some(name)).text(text), shown);
+        }
+        for (text, shown) in [
+            (
+                "aor_01993a4e7c5b,,IN_PROGRESS,,6.05,EUR,2026-01-01T08:00:00Z",
+                "aor_01993a4e7c5b,,IN_PROGRESS,,6.05,EUR,2026-01-01T08:00:00Z",
+            ),
+            ("charge_group-1 for BE68539007547034", "charge_group-1 f… BE68 •••• •••• 7034"),
+            ("jan_jansen,JAN_JANSEN,Jansen_2024", "j…,J…,J…"),
+            ("Jan…Jansen J…", "J… J…"),
+            ("LEE,WU LI,VAN", "L…,W… L…,V…"),
+            ("Jansen123456 jan_12 王1 ops@acme.example", "J… j… 王… o…@acme.example"),
+        ] {
+            assert_eq!(Privacy::new(false, None).free_text(text), shown);
         }
         assert_eq!(Privacy::new(true, Some("Acme")).text("Acme BE68539007547034"), "Acme BE68539007547034");
     }

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 use super::login::enter;
 use crate::config::SignInLink;
 use crate::http::dashboard::Dashboard;
+use crate::http::internal::path::Names;
 use crate::http::problem::{ApiError, Kind};
 
 /// The link until it is used.
@@ -41,7 +42,7 @@ impl Link {
 pub async fn follow(
     State(dashboard): State<Arc<Dashboard>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(secret): Path<String>,
+    Names(secret): Names<String>,
 ) -> Result<Response, ApiError> {
     if !peer.ip().is_loopback() {
         return Err(ApiError::new(Kind::NotFound));

@@ -30,8 +30,6 @@ use crate::reconciliation::normalise::profile::Profiles;
 use crate::reconciliation::normalise::row;
 use crate::reconciliation::normalise::{Expected, HeaderError, PULL, sniff};
 
-/// How long the rest of a refused body is read and thrown away.
-const DRAIN: Duration = Duration::from_secs(5);
 /// A sender that sends nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -225,15 +223,10 @@ async fn send<E: Error + 'static>(
         let is_end = part.is_empty();
         if parts.send(part).await.is_err() || is_end {
             // A sender that is still busy would see its connection cut instead of the refusal.
-            drain(file).await;
+            body::drain(file).await;
             return Ok(());
         }
     }
-}
-
-/// Reads the rest of a file that is refused, for a bounded time, and throws it away.
-pub async fn drain<E>(mut file: impl Stream<Item = Result<Bytes, E>> + Unpin) {
-    let _ = timeout(DRAIN, async { while let Some(Ok(_)) = file.next().await {} }).await;
 }
 
 /// What the file has instead of what it should have.

@@ -1,71 +1,81 @@
 //! Debian's Chromium, driven over `WebDriver` (W3C) by its chromedriver. A client library would pull a second set of features of
 //! `serde_json` into every test, so the few commands that the tests need stand here.
+//!
+//! The tests of a run share one browser, in turn: a start costs seconds of all cores, and several at once slow each other down.
+//! A test gets it without cookies, overrides and messages of the test before. Each test's service has an origin of its own.
 
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::eventually;
 
 /// The key under which `WebDriver` gives an element's reference.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// The driver and its browsers end with this process, however it ends: the kernel then closes the shell's input.
+const LEASH: &str = "chromedriver --port=0 & cat >/dev/null; kill 0";
 
-/// A browser with one window.
-pub struct Browser {
-    client: Client,
+/// The browser of this run.
+static SHARED: Mutex<Option<Running>> = Mutex::const_new(None);
+
+struct Running {
     /// `http://…/session/{id}`
     session: String,
-    /// Ends with this.
-    _driver: Child,
+    /// The shell's input.
+    _hold: ChildStdin,
+}
+
+/// A browser with one window, for one test at a time.
+pub struct Browser {
+    client: Client,
+    session: String,
+    _turn: MutexGuard<'static, Option<Running>>,
 }
 
 /// A browser, or none where the machine has no Chromium. With `CI` set its absence fails the test.
 pub async fn browser() -> Option<Browser> {
-    match driver().await {
-        Some((driver, url)) => Some(Browser::start(driver, &url).await),
-        None if std::env::var_os("CI").is_some() => {
-            panic!("chromium and chromedriver are missing: .ci/run installs them")
-        }
-        None => {
-            println!("left out: this machine has no chromedriver (apt-get install chromium chromium-driver)");
-            None
-        }
+    let version = Command::new("chromedriver").arg("--version").stdout(Stdio::null()).status();
+    if version.is_ok() {
+        return Some(Browser::in_turn().await);
     }
+    assert!(std::env::var_os("CI").is_none(), "chromium and chromedriver are missing: .ci/run installs them");
+    println!("left out: this machine has no chromedriver (apt-get install chromium chromium-driver)");
+    None
 }
 
-/// A chromedriver on a free port, and its address.
-async fn driver() -> Option<(Child, String)> {
-    let mut driver = Command::new("chromedriver")
-        .arg("--port=0")
-        .stdin(Stdio::null())
+/// A chromedriver on a free port: its address, and what holds it.
+fn driver() -> (String, ChildStdin) {
+    let mut shell = Command::new("/bin/sh")
+        .args(["-c", LEASH])
+        .process_group(0)
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .kill_on_drop(true)
         .spawn()
-        .ok()?;
-    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if let Some((_, port)) = line.split_once("started successfully on port ") {
-            let port = port.trim_end_matches('.').to_owned();
-            // What it says later is read, so that it is never held up.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return Some((driver, format!("http://127.0.0.1:{port}")));
-        }
-    }
-    panic!("chromedriver ended before it listened");
+        .unwrap();
+    let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let port = lines.find_map(|it| it.split_once("started successfully on port ").map(|it| it.1.to_owned()));
+    let port = port.expect("chromedriver listens").trim_end_matches('.').to_owned();
+    // What it says later is read, so that it is never held up.
+    std::thread::spawn(move || lines.for_each(drop));
+    (format!("http://127.0.0.1:{port}"), shell.stdin.take().unwrap())
 }
 
-impl Browser {
-    async fn start(driver: Child, url: &str) -> Self {
-        // A client without it panics, and no app may have been started yet.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
+/// A click finds its element where it is, not on a smooth way there.
+fn still() -> Value {
+    json!({"name": "prefers-reduced-motion", "value": "reduce"})
+}
+
+impl Running {
+    async fn start(client: &Client) -> Self {
+        let (url, hold) = driver();
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -80,7 +90,34 @@ impl Browser {
         let answer = client.post(format!("{url}/session")).json(&wanted).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
         let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("{answer}"));
-        Self { client, session: format!("{url}/session/{id}"), _driver: driver }
+        Self { session: format!("{url}/session/{id}"), _hold: hold }
+    }
+}
+
+impl Browser {
+    async fn in_turn() -> Self {
+        // A client without it panics, and no app may have been started yet.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
+        let mut turn = SHARED.lock().await;
+        if turn.is_none() {
+            *turn = Some(Running::start(&client).await);
+        }
+        let session = turn.as_ref().map(|it| it.session.clone()).unwrap_or_default();
+        let browser = Self { client, session, _turn: turn };
+        browser.forget().await;
+        browser
+    }
+
+    /// Forgets what the test before left.
+    async fn forget(&self) {
+        self.devtools("Emulation.setScriptExecutionDisabled", &json!({"value": false})).await;
+        self.open("about:blank").await;
+        self.devtools("Network.clearBrowserCookies", &json!({})).await;
+        self.devtools("Emulation.clearDeviceMetricsOverride", &json!({})).await;
+        self.devtools("Emulation.setEmulatedMedia", &json!({"features": [still()]})).await;
+        self.devtools("Emulation.setTimezoneOverride", &json!({"timezoneId": ""})).await;
+        self.complaints().await;
     }
 
     async fn command(&self, path: &str, body: &Value) -> Result<Value, String> {
@@ -146,13 +183,21 @@ impl Browser {
         self.done("/goog/cdp/execute", &json!({"cmd": command, "params": parameters})).await
     }
 
+    /// Runs a script at the beginning of every page from now on; its id. A long one is handed over once.
+    pub async fn add_script(&self, source: &str) -> Value {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({"source": source})).await
+    }
+
+    /// Runs it no more.
+    pub async fn remove_script(&self, script: &Value) {
+        self.devtools("Page.removeScriptToEvaluateOnNewDocument", script).await;
+    }
+
     /// Shows pages at this width, in this theme.
     pub async fn show_as(&self, width: u32, theme: &str) {
         let metrics = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics).await;
-        // A click finds its element where it is, not on a smooth way there.
-        let still = json!({"name": "prefers-reduced-motion", "value": "reduce"});
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": theme}, still]});
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": theme}, still()]});
         self.devtools("Emulation.setEmulatedMedia", &features).await;
     }
 
@@ -169,7 +214,8 @@ impl Browser {
         log.as_array().unwrap().iter().map(|it| it["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// Leaves the page, so that it asks its service nothing more.
     pub async fn close(self) {
-        self.client.delete(&self.session).send().await.unwrap();
+        self.open("about:blank").await;
     }
 }

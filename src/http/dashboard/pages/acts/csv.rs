@@ -9,10 +9,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::list::{detail, names, privacy};
-use crate::acts::export;
 use crate::db::Page;
 use crate::db::operator_actions::{self, Action, Filter};
-use crate::http::dashboard::export::{Csv, MAX_ROWS, OwnSite};
+use crate::http::dashboard::export::{Export, MAX_ROWS, OwnSite};
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::operator_actions::filter;
 use crate::http::internal::page::Params;
@@ -31,15 +30,12 @@ pub async fn csv(
 ) -> Result<Response, ApiError> {
     let params = params.given();
     let acts = read(&dashboard, &filter(&params)?).await?;
-    export::run(&dashboard.acts, &visit.principal, "acts", params.filters()).await?;
     let sees_all = dashboard.layout(Some(&visit)).is_operator();
-    let mut csv = Csv::new(&COLUMNS);
-    for (slice, names) in &acts {
-        for act in slice {
-            csv.row(&cells(act, names, sees_all));
-        }
-    }
-    Ok(csv.answer("acts.csv"))
+    let (columns, dashboard, visit, params) = (COLUMNS, &*dashboard, &visit, &params);
+    let export = Export { name: "acts", file: "acts.csv", columns, dashboard, visit, params };
+    let of_slice = |(slice, names): &Slice| slice.iter().map(|it| cells(it, names, sees_all)).collect::<Vec<_>>();
+    let rows: Vec<_> = acts.iter().flat_map(of_slice).collect();
+    export.of(rows.into_iter()).await
 }
 
 /// Acts, and the names of the customers that they are about.

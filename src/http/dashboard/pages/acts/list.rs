@@ -15,20 +15,18 @@ use crate::db::overview;
 use crate::domain::OpeningId;
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::pages::opening::page_of;
-use crate::http::dashboard::parts::{Moment, Privacy, without, words};
+use crate::http::dashboard::parts::{Moment, Privacy, words};
+use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
-use crate::http::internal::cursor::Key;
 use crate::http::internal::operator_actions::filter;
-use crate::http::internal::page::{Params, one_more};
+use crate::http::internal::page::{Params, one_more, paged};
 use crate::http::problem::ApiError;
 
 #[derive(Template)]
 #[template(path = "acts.html")]
-struct ActsPage {
+struct ActsPage<'a> {
     layout: Layout,
-    who: String,
-    action: String,
-    opening_id: String,
+    filters: Filters<'a>,
     rows: Vec<Row>,
     /// The address of the next page. None: this is the last.
     next: Option<String>,
@@ -54,7 +52,6 @@ pub async fn list(
 ) -> Result<Html<String>, ApiError> {
     let params = params.given();
     let (filter, page) = (filter(&params)?, params.page::<Uuid>()?);
-    let limit = usize::try_from(page.limit).unwrap_or_default();
     let work = async move |connection: &mut PgConnection| {
         let acts = operator_actions::list(connection, &filter, one_more(&page)).await?;
         let names = names(connection, &acts).await?;
@@ -62,17 +59,15 @@ pub async fn list(
     };
     let (acts, names) = dashboard.read(work).await?;
     let layout = dashboard.layout(Some(&visit)).at("/acts");
-    let filters = without(&query.unwrap_or_default(), "cursor");
-    let last = acts.get(..limit).and_then(<[Action]>::last).filter(|_| acts.len() > limit);
-    let join = if filters.len() > 1 { "&" } else { "" };
+    let (acts, cursor) = paged(acts, page.limit, |it| it.id);
+    let query = Query::of(query.as_deref());
+    let filters = Filters::new(&params, layout.url("/acts"), "Filter the acts");
     let sees_all = layout.is_operator();
     html(&ActsPage {
-        who: params.text("who").to_owned(),
-        action: params.text("action").to_owned(),
-        opening_id: params.text("opening_id").to_owned(),
-        next: last.map(|it| format!("{}{filters}{join}cursor={}", layout.url("/acts"), it.id.write())),
-        csv: format!("{}{}", layout.url("/acts.csv"), without(&filters[1..], "limit")).trim_end_matches('?').to_owned(),
-        rows: acts.iter().take(limit).map(|it| row(it, &layout, &privacy(it, &names, sees_all))).collect(),
+        filters: filters.text("who", "By").text("action", "Act").text("opening_id", "Opening"),
+        next: query.next(&layout.url("/acts"), cursor),
+        csv: query.csv(&layout.url("/acts.csv")),
+        rows: acts.iter().map(|it| row(it, &layout, &privacy(it, &names, sees_all))).collect(),
         layout,
     })
 }

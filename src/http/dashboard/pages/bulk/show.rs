@@ -16,7 +16,8 @@ use crate::http::dashboard::confirmation::{Control, Input};
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::form::Fields;
 use crate::http::dashboard::pages::dead_letters;
-use crate::http::dashboard::parts::{Look, Mark, Moment, next_page, words};
+use crate::http::dashboard::parts::{Look, Mark, Moment, words};
+use crate::http::dashboard::query::Query;
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::page::{Params, one_more, paged};
 use crate::http::internal::path::Id;
@@ -99,7 +100,7 @@ impl BulkPage {
         let (items, cursor) = paged(items, page.limit, |item| item.letter);
         let mut whole = Self::new(layout, &run, &tallies, dashboard.shell.ids.next());
         whole.rows = items.iter().map(|it| row(&whole.layout, it)).collect();
-        whole.next = next_page(&whole.layout, &page_of(id), query.as_deref(), cursor);
+        whole.next = Query::of(query.as_deref()).next(&whole.layout.url(&page_of(id)), cursor);
         Ok(whole)
     }
 

@@ -14,7 +14,8 @@ use crate::db::{cases, overview};
 use crate::domain::OpeningId;
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::pages::opening;
-use crate::http::dashboard::parts::{Choice, Look, Mark, Moment, Privacy, next_page, words};
+use crate::http::dashboard::parts::{Look, Mark, Moment, Privacy, words};
+use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::cases::filter;
 use crate::http::internal::page::{Params, one_more, paged};
@@ -23,12 +24,9 @@ use crate::reconciliation::resource::CaseStatus;
 
 #[derive(Template)]
 #[template(path = "cases/list.html")]
-struct CasesPage {
+struct CasesPage<'a> {
     layout: Layout,
-    filters: Vec<Choice>,
-    kind: String,
-    /// Kept by the form of filters, where a link set it.
-    opening_id: String,
+    filters: Filters<'a>,
     rows: Vec<Row>,
     next: Option<String>,
 }
@@ -74,13 +72,14 @@ pub async fn list(
     let (rows, cursor) = paged(rows, page.limit, |row| row.id);
     let layout = dashboard.layout(Some(&visit)).at(SECTION);
     let privacy = |row: &cases::Row| layout.privacy(row.opening_id.and_then(|it| names.get(&it)).map(String::as_str));
-    let words = CaseStatus::ALL.iter().map(|it| it.as_str()).collect();
+    let filters = Filters::new(&params, layout.url(SECTION), "Filter the cases");
     html(&CasesPage {
-        filters: vec![Choice { name: "status", label: "Status", words, chosen: params.text("status").to_owned() }],
-        kind: params.text("kind").to_owned(),
-        opening_id: params.text("opening_id").to_owned(),
+        filters: filters
+            .choice("status", "Status", CaseStatus::ALL.iter().map(|it| it.as_str()))
+            .text("kind", "Kind")
+            .kept("opening_id"),
         rows: rows.iter().map(|it| row(&layout, &privacy(it), it)).collect(),
-        next: next_page(&layout, SECTION, query.as_deref(), cursor),
+        next: Query::of(query.as_deref()).next(&layout.url(SECTION), cursor),
         layout,
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use axum::routing::{MethodRouter, get};
 use uuid::Uuid;
 
 use super::{SECTION, page_of};
@@ -17,68 +18,46 @@ use crate::http::internal::path::Id;
 use crate::http::internal::reason::Reason;
 use crate::http::problem::ApiError;
 
-pub async fn redrive_form(
+/// The page and the form of an act.
+pub fn route(act: Act) -> MethodRouter<Arc<Dashboard>> {
+    get(move |dashboard, acting, visit, id| form(dashboard, acting, visit, id, act))
+        .post(move |dashboard, acting, visit, id, form| run(dashboard, acting, visit, id, form, act))
+}
+
+async fn form(
     State(dashboard): State<Arc<Dashboard>>,
     Acting(operator): Acting,
     visit: Visit,
     Id(id): Id,
-) -> Result<Response, ApiError> {
-    confirmation(&dashboard, &visit, &operator, id, Act::Redrive).await?.answer()
-}
-
-pub async fn discard_form(
-    State(dashboard): State<Arc<Dashboard>>,
-    Acting(operator): Acting,
-    visit: Visit,
-    Id(id): Id,
-) -> Result<Response, ApiError> {
-    confirmation(&dashboard, &visit, &operator, id, Act::Discard).await?.answer()
-}
-
-pub async fn redrive(
-    State(dashboard): State<Arc<Dashboard>>,
-    Acting(operator): Acting,
-    visit: Visit,
-    Id(id): Id,
-    form: ActForm<Reason>,
-) -> Result<Response, ApiError> {
-    act(&dashboard, &operator, &visit, id, Act::Redrive, form).await
-}
-
-pub async fn discard(
-    State(dashboard): State<Arc<Dashboard>>,
-    Acting(operator): Acting,
-    visit: Visit,
-    Id(id): Id,
-    form: ActForm<Reason>,
-) -> Result<Response, ApiError> {
-    act(&dashboard, &operator, &visit, id, Act::Discard, form).await
-}
-
-async fn act(
-    dashboard: &Arc<Dashboard>,
-    operator: &Operator,
-    visit: &Visit,
-    id: Uuid,
     act: Act,
+) -> Result<Response, ApiError> {
+    confirmation(&dashboard, &visit, &operator, id, act).await?.answer()
+}
+
+async fn run(
+    State(dashboard): State<Arc<Dashboard>>,
+    Acting(operator): Acting,
+    visit: Visit,
+    Id(id): Id,
     form: ActForm<Reason>,
+    act: Act,
 ) -> Result<Response, ApiError> {
     let Reason { reason } = match form.body {
         Ok(body) => body,
         Err(refusal) => {
-            let page = confirmation(dashboard, visit, operator, id, act).await?;
+            let page = confirmation(&dashboard, &visit, &operator, id, act).await?;
             return Confirmation { token: form.token, ..page }.again(&form.fields, refusal);
         }
     };
     let acts = dashboard.acts.of_form(form.token);
     let acting = Box::pin(async {
         match act {
-            Act::Redrive => redrive::run(&acts, operator, id, reason).await,
-            Act::Discard => discard::run(&acts, operator, id, reason).await,
+            Act::Redrive => redrive::run(&acts, &operator, id, reason).await,
+            Act::Discard => discard::run(&acts, &operator, id, reason).await,
         }
     });
-    once(dashboard, form.token, acting).await?;
-    Ok(done(dashboard, &page_of(id), act.action()))
+    once(&dashboard, form.token, acting).await?;
+    Ok(done(&dashboard, &page_of(id), act.action()))
 }
 
 async fn confirmation(

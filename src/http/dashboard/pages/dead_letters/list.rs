@@ -14,7 +14,8 @@ use crate::db::dead_letters::{self, Act, Letter};
 use crate::domain::OpeningId;
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::pages::{bulk, opening};
-use crate::http::dashboard::parts::{Choice, MAX_COUNTED, Moment, at_least, filtered, next_page, words};
+use crate::http::dashboard::parts::{MAX_COUNTED, Moment, at_least, filtered, words};
+use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::dead_letters::Queue;
 use crate::http::internal::dead_letters::list::filter;
@@ -23,11 +24,10 @@ use crate::http::problem::ApiError;
 
 #[derive(Template)]
 #[template(path = "dead_letters/list.html")]
-struct DeadLettersPage {
+struct DeadLettersPage<'a> {
     layout: Layout,
     groups: Vec<Group>,
-    filters: Vec<Choice>,
-    cause: String,
+    filters: Filters<'a>,
     rows: Vec<Row>,
     next: Option<String>,
     /// Bulk runs that are under way.
@@ -88,13 +88,12 @@ pub async fn list(
     };
     let (groups, runs, letters) = dashboard.read(work).await?;
     let (rows, cursor) = paged(letters, page.limit, |row| row.id);
-    let queues = Queue::ALL.iter().map(|it| it.as_str()).collect();
+    let filters = Filters::new(&params, layout.url(SECTION), "Filter the dead letters");
     html(&DeadLettersPage {
         groups: groups.iter().map(|it| group(&dashboard, &layout, it, &groups)).collect(),
-        filters: vec![Choice { name: "queue", label: "Queue", words: queues, chosen: params.text("queue").to_owned() }],
-        cause: params.text("cause").to_owned(),
+        filters: filters.choice("queue", "Queue", Queue::ALL.iter().map(|it| it.as_str())).text("cause", "Cause"),
         rows: rows.iter().map(|it| row(&layout, it)).collect(),
-        next: next_page(&layout, SECTION, query.as_deref(), cursor),
+        next: Query::of(query.as_deref()).next(&layout.url(SECTION), cursor),
         runs: runs.iter().map(|it| started(&layout, it)).collect(),
         may_act: layout.may_act(),
         layout,

@@ -11,6 +11,7 @@ use axum::routing::get;
 use uuid::Uuid;
 
 pub use self::show::headers;
+use crate::db::dead_letters::Act;
 use crate::http::dashboard::Dashboard;
 
 /// The name of the page in the header.
@@ -20,8 +21,8 @@ pub fn router() -> Router<Arc<Dashboard>> {
     Router::new()
         .route("/dead-letters", get(list::list))
         .route("/dead-letters/{id}", get(show::show))
-        .route("/dead-letters/{id}/redrive", get(act::redrive_form).post(act::redrive))
-        .route("/dead-letters/{id}/discard", get(act::discard_form).post(act::discard))
+        .route("/dead-letters/{id}/redrive", act::route(Act::Redrive))
+        .route("/dead-letters/{id}/discard", act::route(Act::Discard))
 }
 
 /// The path of the page of a dead letter, below the prefix.

@@ -12,7 +12,7 @@ const LINES: [(&str, &str, &str); 10] = [
     ("tickets", "Open tickets", "/tickets?status=open"),
     ("cases", "Open cases", "/cases?status=open"),
     ("dead_letters", "Dead letters", "/dead-letters"),
-    ("unmatched", "Facts that match no opening", "/unmatched"),
+    ("unmatched", "Facts that matched no opening in time", "/unmatched"),
     ("refused", "Webhooks refused in 24 hours", "/refused"),
     ("breakers", "Breakers that are not closed", "/providers"),
     ("silent_markets", "Markets without a webhook for an hour", "/providers"),

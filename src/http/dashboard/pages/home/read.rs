@@ -1,4 +1,4 @@
-//! What the first page reads, in eight statements, the breakers and marks of webhooks of this replica, and what follows from them.
+//! What the first page reads, in nine statements, the breakers and marks of webhooks of this replica, and what follows from them.
 
 use chrono::TimeDelta;
 use sqlx::PgConnection;
@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use crate::clock::{Time, last_id_of};
 use crate::db::breakers;
 use crate::db::gauges::{self, OpenMismatches};
+use crate::db::inbox;
 use crate::db::today::{self, Counted, DeadLetters, HourOfIds, InHour};
 use crate::db::webhook_marks::Mark;
 use crate::http::dashboard::Dashboard;
@@ -78,12 +79,13 @@ impl Today {
 async fn rows(dashboard: &Dashboard, now: Time, hours: Vec<Time>, is_quiet: bool) -> Result<Rows, ApiError> {
     let ids: Vec<HourOfIds> = hours.iter().map(|it| of_ids(*it)).collect();
     let wait = dashboard.settings.policy.escalate_after;
+    let cutoff = now - dashboard.settings.parked_ttl;
     let work = async move |connection: &mut PgConnection| {
         let since = now - SILENT_AFTER;
         let waiting = if is_quiet { today::waiting_since(connection, since, wait).await? } else { Vec::new() };
         Ok(Rows {
             waiting,
-            counts: today::counts(connection, last_id_of(now - DAY)).await?,
+            counts: counts(connection, now, cutoff).await?,
             dead_letters: today::dead_letters(connection).await?,
             mismatches: gauges::mismatches(connection).await?,
             forced: breakers::all(connection).await?,
@@ -93,6 +95,14 @@ async fn rows(dashboard: &Dashboard, now: Time, hours: Vec<Time>, is_quiet: bool
         })
     };
     dashboard.read(work).await
+}
+
+/// Facts are late that have waited for an opening since `cutoff`.
+async fn counts(connection: &mut PgConnection, now: Time, cutoff: Time) -> sqlx::Result<Vec<Counted>> {
+    let mut counts = today::counts(connection, last_id_of(now - DAY)).await?;
+    let (count, oldest) = inbox::unmatched_in_time(connection, cutoff).await?;
+    counts.push(Counted { name: "unmatched".to_owned(), count, oldest });
+    Ok(counts)
 }
 
 fn of_ids(hour: Time) -> HourOfIds {

@@ -7,11 +7,9 @@ use axum::response::Response;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::acts::export;
-use crate::db::Page;
 use crate::db::fee_ledger::{self, Line};
 use crate::domain::fee::shown;
-use crate::http::dashboard::export::{Csv, MAX_ROWS, OwnSite};
+use crate::http::dashboard::export::{Export, OwnSite, whole};
 use crate::http::dashboard::parts::Privacy;
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::fee_ledger::filter;
@@ -43,16 +41,12 @@ pub async fn csv(
 ) -> Result<Response, ApiError> {
     let params = params.given();
     let (opening, account) = filter(&params)?;
-    let page = Page { limit: i64::try_from(MAX_ROWS).unwrap_or_default(), after: None };
-    let work = async move |connection: &mut PgConnection| fee_ledger::list(connection, opening, account, page).await;
+    let work = async move |connection: &mut PgConnection| fee_ledger::list(connection, opening, account, whole()).await;
     let privacy = Privacy::new(dashboard.layout(Some(&visit)).is_operator(), None);
     let found = dashboard.read(work).await?;
-    export::run(&dashboard.acts, &visit.principal, "fee_ledger", params.filters()).await?;
-    let mut csv = Csv::new(&COLUMNS);
-    for line in found {
-        csv.row(&cells(&line, &privacy));
-    }
-    Ok(csv.answer("ledger.csv"))
+    let (columns, dashboard, visit, params) = (COLUMNS, &*dashboard, &visit, &params);
+    let export = Export { name: "fee_ledger", file: "ledger.csv", columns, dashboard, visit, params };
+    export.of(found.iter().map(|it| cells(it, &privacy))).await
 }
 
 fn cells(line: &Line, privacy: &Privacy) -> [String; 14] {

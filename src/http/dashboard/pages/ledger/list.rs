@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::SECTION;
 use super::tree::{Node, node};
-use crate::db::charge_lines;
+use crate::db::Page;
+use crate::db::charge_lines::{self, Place};
 use crate::db::fee_ledger::{self, Balance, Line};
 use crate::domain::OpeningId;
 use crate::domain::fee::{Account, shown};
@@ -21,19 +22,23 @@ use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::cursor::Key;
 use crate::http::internal::fee_ledger::filter;
-use crate::http::internal::page::{Params, one_more};
+use crate::http::internal::page::{Params, one_more, paged};
 use crate::http::problem::ApiError;
 
-/// Settlements on the page.
+/// Settlements on a page.
 const SETTLEMENTS: i64 = 20;
+/// The parameter of their place.
+const PLACE: &str = "settlements";
 
 #[derive(Template)]
 #[template(path = "ledger/ledger.html")]
-struct LedgerPage {
+struct LedgerPage<'a> {
     layout: Layout,
     balances: Vec<OfAccount>,
     settlements: Vec<Node>,
-    filters: Filters,
+    /// The address of older settlements. None: these are the oldest.
+    older: Option<String>,
+    filters: Filters<'a>,
     rows: Vec<Row>,
     /// The address of the next page. None: this is the last.
     next: Option<String>,
@@ -71,31 +76,33 @@ pub async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Html<String>, ApiError> {
     let params = params.given();
-    let ((opening, account), page) = (filter(&params)?, params.page::<Uuid>()?);
-    let limit = usize::try_from(page.limit).unwrap_or_default();
+    let page = params.page::<Uuid>()?;
+    let after = params.read(PLACE, |text| Place::read(text).ok_or("must be one of this page's links".to_owned()))?;
+    let (opening, account) = filter(&params.clone().without(PLACE))?;
     let work = async move |connection: &mut PgConnection| {
         let lines = fee_ledger::list(connection, opening, account, one_more(&page)).await?;
         let balances = fee_ledger::balances(connection).await?;
-        Ok((lines, balances, charge_lines::settlements(connection, opening, SETTLEMENTS).await?))
+        let newest = one_more(&Page { limit: SETTLEMENTS, after });
+        Ok((lines, balances, charge_lines::settlements(connection, opening, newest).await?))
     };
     let (lines, balances, settlements) = dashboard.read(work).await?;
     let layout = dashboard.layout(Some(&visit)).at(SECTION);
-    let query = Query::of(query.as_deref());
     let privacy = Privacy::new(layout.is_operator(), None);
-    let shown_lines = &lines[..lines.len().min(limit)];
-    let last = shown_lines.last().filter(|_| lines.len() > limit);
+    let (lines, cursor) = paged(lines, page.limit, |it| it.id);
+    let (settlements, place) = paged(settlements, SETTLEMENTS, |it| (it.as_of, it.report_id, it.line));
+    let of_lines = Query::of(query.as_deref());
     html(&LedgerPage {
         balances: balances.into_iter().map(of_account).collect(),
         settlements: settlements.iter().map(|it| node(&layout, &privacy, it)).collect(),
-        filters: Filters::new(layout.url(SECTION), "Filter the lines").text(&params, "opening_id", "Opening").choice(
-            &params,
+        older: Query::with(query.as_deref(), PLACE).next(&layout.url(SECTION), place),
+        filters: Filters::new(&params, layout.url(SECTION), "Filter the lines").text("opening_id", "Opening").choice(
             "account",
             "Account",
-            Account::ALL.iter().map(|it| it.as_str()).collect(),
+            Account::ALL.iter().map(|it| it.as_str()),
         ),
-        rows: shown_lines.iter().map(|it| row(&layout, &privacy, it)).collect(),
-        next: last.map(|it| query.next(&layout.url(SECTION), &it.id.write())),
-        csv: query.csv(&layout.url("/ledger.csv")),
+        rows: lines.iter().map(|it| row(&layout, &privacy, it)).collect(),
+        next: of_lines.next(&layout.url(SECTION), cursor),
+        csv: of_lines.without(PLACE).csv(&layout.url("/ledger.csv")),
         layout: layout.clone(),
     })
 }

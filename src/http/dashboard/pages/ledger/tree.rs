@@ -7,7 +7,7 @@ use crate::domain::OpeningId;
 use crate::domain::fee::shown;
 use crate::http::dashboard::Layout;
 use crate::http::dashboard::pages::opening::page_of;
-use crate::http::dashboard::parts::{Moment, Privacy, StateMark};
+use crate::http::dashboard::parts::{Mark, Moment, Privacy};
 use crate::reconciliation::classify::Class;
 
 pub struct Node {
@@ -29,7 +29,7 @@ pub struct Node {
 
 /// The lines of a settlement beside what it says of them.
 pub struct Sum {
-    pub mark: StateMark,
+    pub mark: Mark,
     pub text: String,
     pub differs: bool,
 }
@@ -42,7 +42,7 @@ pub struct Leaf {
 
 /// The payments beside the total.
 pub struct Paid {
-    pub mark: StateMark,
+    pub mark: Mark,
     pub text: String,
     pub differs: bool,
 }
@@ -87,7 +87,7 @@ fn sum(layout: &Layout, it: &Settlement) -> Sum {
     let off = it.sum - it.amount;
     let off = if off.is_zero() { String::new() } else { format!(", off by {}", money(off, &it.currency)) };
     Sum {
-        mark: StateMark::of(word, tone, icon, layout.icons()),
+        mark: Mark::state(word, tone, icon, layout.icons()),
         text: format!("{} of {} lines, {}{off}", it.count, it.quantity, money(it.sum, &it.currency)),
         differs: !adds_up && !is_waiting,
     }
@@ -108,7 +108,7 @@ fn paid(layout: &Layout, it: &Settlement) -> Paid {
         (false, false) if sum == it.amount => ("paid", "good", "done", money(sum, &it.currency)),
         (false, false) => ("does_not_add_up", "urgent", "differs", money(sum, &it.currency)),
     };
-    Paid { mark: StateMark::of(word, tone, icon, layout.icons()), text, differs: tone == "urgent" }
+    Paid { mark: Mark::state(word, tone, icon, layout.icons()), text, differs: tone == "urgent" }
 }
 
 fn entry(layout: &Layout, payment: &Payment) -> Entry {

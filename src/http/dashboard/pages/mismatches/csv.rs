@@ -8,11 +8,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::sides::{shown, text_of};
-use crate::acts::export;
 use crate::clock::Time;
-use crate::db::Page;
 use crate::db::mismatches::{self, Listed};
-use crate::http::dashboard::export::{Csv, MAX_ROWS, OwnSite};
+use crate::http::dashboard::export::{Export, OwnSite, whole};
 use crate::http::dashboard::parts::Privacy;
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::mismatches::filter;
@@ -45,16 +43,12 @@ pub async fn csv(
 ) -> Result<Response, ApiError> {
     let params = params.given();
     let filter = filter(&params)?;
-    let page = Page { limit: i64::try_from(MAX_ROWS).unwrap_or_default(), after: None };
-    let work = async move |connection: &mut PgConnection| mismatches::list(connection, &filter, page).await;
+    let work = async move |connection: &mut PgConnection| mismatches::list(connection, &filter, whole()).await;
     let sees_all = dashboard.layout(Some(&visit)).is_operator();
     let found = dashboard.read(work).await?;
-    export::run(&dashboard.acts, &visit.principal, "mismatches", params.filters()).await?;
-    let mut csv = Csv::new(&COLUMNS);
-    for it in found {
-        csv.row(&cells(it, sees_all));
-    }
-    Ok(csv.answer("mismatches.csv"))
+    let (columns, dashboard, visit, params) = (COLUMNS, &*dashboard, &visit, &params);
+    let export = Export { name: "mismatches", file: "mismatches.csv", columns, dashboard, visit, params };
+    export.of(found.into_iter().map(|it| cells(it, sees_all))).await
 }
 
 fn cells(it: Listed, sees_all: bool) -> [String; 14] {

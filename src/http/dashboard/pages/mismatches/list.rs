@@ -11,20 +11,19 @@ use uuid::Uuid;
 use super::{SECTION, mark};
 use crate::db::mismatches::{self, Count, Filter, Listed};
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::parts::{Moment, Privacy, StateMark};
+use crate::http::dashboard::parts::{Mark, Moment, Privacy};
 use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
-use crate::http::internal::cursor::Key;
 use crate::http::internal::mismatches::filter;
-use crate::http::internal::page::{Params, one_more};
+use crate::http::internal::page::{Params, one_more, paged};
 use crate::http::problem::ApiError;
 use crate::reconciliation::classify::{Class, MismatchState};
 
 #[derive(Template)]
 #[template(path = "mismatches/mismatches.html")]
-struct MismatchesPage {
+struct MismatchesPage<'a> {
     layout: Layout,
-    filters: Filters,
+    filters: Filters<'a>,
     /// Class and how many there are, of all states that the filters allow.
     counts: Vec<(String, String)>,
     rows: Vec<Row>,
@@ -36,7 +35,7 @@ struct MismatchesPage {
 struct Row {
     href: String,
     class: String,
-    state: StateMark,
+    state: Mark,
     provider: String,
     market: String,
     subject: String,
@@ -53,7 +52,6 @@ pub async fn list(
 ) -> Result<Html<String>, ApiError> {
     let params = params.given();
     let (filter, page) = (filter(&params)?, params.page::<Uuid>()?);
-    let limit = usize::try_from(page.limit).unwrap_or_default();
     let work = async move |connection: &mut PgConnection| {
         let listed = mismatches::list(connection, &filter, one_more(&page)).await?;
         let of_any_class = Filter { class: None, ..filter.clone() };
@@ -63,26 +61,25 @@ pub async fn list(
     let layout = dashboard.layout(Some(&visit)).at(SECTION);
     let query = Query::of(query.as_deref());
     let privacy = Privacy::new(layout.is_operator(), None);
-    let shown = &listed[..listed.len().min(limit)];
-    let last = shown.last().filter(|_| listed.len() > limit);
+    let (shown, cursor) = paged(listed, page.limit, |it| it.id);
     html(&MismatchesPage {
         filters: filters(&dashboard, &layout, &params),
         counts: by_class(&counts),
         rows: shown.iter().map(|it| row(&layout, &privacy, it)).collect(),
-        next: last.map(|it| query.next(&layout.url("/mismatches"), &it.id.write())),
+        next: query.next(&layout.url(SECTION), cursor),
         csv: query.csv(&layout.url("/mismatches.csv")),
         layout: layout.clone(),
     })
 }
 
-fn filters(dashboard: &Dashboard, layout: &Layout, params: &Params) -> Filters {
-    Filters::new(layout.url(SECTION), "Filter the mismatches")
-        .choice(params, "class", "Class", Class::ALL.iter().map(|it| it.as_str()).collect())
-        .choice(params, "state", "State", MismatchState::ALL.iter().map(|it| it.as_str()).collect())
-        .choice(params, "provider", "Provider", dashboard.outside.providers.names().collect())
-        .text(params, "market", "Market")
-        .text(params, "opening_id", "Opening")
-        .text(params, "report", "Report")
+fn filters<'a>(dashboard: &Dashboard, layout: &Layout, params: &'a Params) -> Filters<'a> {
+    Filters::new(params, layout.url(SECTION), "Filter the mismatches")
+        .choice("class", "Class", Class::ALL.iter().map(|it| it.as_str()))
+        .choice("state", "State", MismatchState::ALL.iter().map(|it| it.as_str()))
+        .choice("provider", "Provider", dashboard.outside.providers.names())
+        .text("market", "Market")
+        .text("opening_id", "Opening")
+        .text("report", "Report")
 }
 
 /// Once the counting has ended early, each count is a lower bound.

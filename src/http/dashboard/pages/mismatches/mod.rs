@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::get;
 
-use crate::http::dashboard::parts::StateMark;
+use crate::http::dashboard::parts::Mark;
 use crate::http::dashboard::{Dashboard, Layout};
 use crate::reconciliation::classify::MismatchState;
 
@@ -26,7 +26,7 @@ pub fn router() -> Router<Arc<Dashboard>> {
 }
 
 /// The state of a mismatch as icon, word and colour.
-fn mark(layout: &Layout, state: &str) -> StateMark {
+fn mark(layout: &Layout, state: &str) -> Mark {
     let (tone, icon) = match state.parse::<MismatchState>() {
         Ok(MismatchState::Waiting) => ("waiting", "clock"),
         Ok(MismatchState::Applied) => ("under-way", "step"),
@@ -34,5 +34,5 @@ fn mark(layout: &Layout, state: &str) -> StateMark {
         Ok(MismatchState::Settled | MismatchState::Resolved) => ("good", "done"),
         Err(_) => ("ended", "unknown"),
     };
-    StateMark::of(state, tone, icon, layout.icons())
+    Mark::state(state, tone, icon, layout.icons())
 }

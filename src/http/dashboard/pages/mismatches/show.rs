@@ -15,7 +15,7 @@ use crate::db::reports::{self, Around};
 use crate::domain::OpeningId;
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::pages::opening::page_of;
-use crate::http::dashboard::parts::{Moment, Privacy, StateMark, words};
+use crate::http::dashboard::parts::{Mark, Moment, Privacy, words};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::page::Params;
 use crate::http::internal::path::Id;
@@ -27,7 +27,7 @@ struct MismatchPage {
     layout: Layout,
     id: String,
     class: String,
-    state: StateMark,
+    state: Mark,
     pairs: Vec<(&'static str, String)>,
     /// Of its opening, if it is about one.
     opening: Option<String>,

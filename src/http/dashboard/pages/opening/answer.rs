@@ -13,7 +13,7 @@ use crate::db::{Page, history, openings};
 use crate::domain::{OpeningId, StateName};
 use crate::http::dashboard::act::done;
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::parts::{Moment, StateMark, words};
+use crate::http::dashboard::parts::{Mark, Moment, words};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::problem::{ApiError, Kind};
 
@@ -25,7 +25,7 @@ const MOST: i64 = 50;
 struct MovedPage {
     layout: Layout,
     path: String,
-    state: StateMark,
+    state: Mark,
     /// The version that was on the screen, and the version now.
     seen: i64,
     version: i64,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Method;
 use axum::response::Html;
 use serde_json::Value;
@@ -21,7 +21,7 @@ use crate::http::dashboard::pages::{cases, dead_letters};
 use crate::http::dashboard::parts::{Moment, Payload, words};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::page::Params;
-use crate::http::internal::path::uuid;
+use crate::http::internal::path::Ids;
 use crate::http::problem::{ApiError, Kind};
 use crate::inbox::timeline;
 use crate::provider::{Headers, Incoming, Providers};
@@ -60,11 +60,10 @@ pub async fn show(
     State(dashboard): State<Arc<Dashboard>>,
     _: Operator,
     visit: Visit,
-    Path((id, fact)): Path<(String, String)>,
+    Ids(id, fact): Ids,
     params: Params,
 ) -> Result<Html<String>, ApiError> {
     params.only(&[])?;
-    let (id, fact) = uuid(&id).zip(uuid(&fact)).ok_or(ApiError::new(Kind::NotFound))?;
     let work = async move |connection: &mut PgConnection| {
         let Some(opening) = openings::get(connection, OpeningId(id)).await? else { return Ok(None) };
         let Some(whole) = facts::get(connection, &opening, fact).await? else { return Ok(None) };

@@ -20,7 +20,6 @@ use axum::Router;
 use axum::routing::get;
 
 pub use self::answer::page_of;
-pub use self::read::work_of;
 use crate::http::dashboard::Dashboard;
 
 /// The name of the page in the header.

@@ -3,19 +3,17 @@
 use sqlx::PgConnection;
 
 use crate::clock::Time;
-use crate::db::overview::{self, Call, Overview};
+use crate::db::overview::{self, Overview};
 use crate::db::timeline::Item;
 use crate::db::{Page, openings};
 use crate::domain::compare::{Said, Side, Situation};
-use crate::domain::next::{WaitingCall, Work};
+use crate::domain::next::Work;
 use crate::domain::verify::{Anchor, verify};
-use crate::domain::{CaseKind, Fact, Opening, OpeningId, Source, Status, Topic};
+use crate::domain::{CaseKind, Fact, Opening, OpeningId, Source, Status};
 use crate::http::dashboard::Dashboard;
 use crate::http::internal::page::one_more;
 use crate::http::problem::{ApiError, Kind};
 use crate::inbox::timeline::{self, Learnt};
-use crate::outbound::Gate;
-use crate::outbound::breaker::Phase;
 use crate::reconciliation::normalise::row::RegisterRow;
 
 /// The key of the timeline's pages.
@@ -54,7 +52,8 @@ impl Seen {
     /// The work of its state, with the breakers of this replica.
     pub fn work(&self, dashboard: &Dashboard) -> Work {
         let letters = self.overview.letters.iter().map(|it| it.kind.as_str());
-        work_of(dashboard, &self.opening, &self.overview.calls, letters)
+        let now = dashboard.shell.clock.now();
+        dashboard.outside.work_of(&self.opening, &self.overview.calls, letters, now)
     }
 
     /// What each way of the provider said last, whichever page of the timeline is shown.
@@ -88,35 +87,6 @@ impl Seen {
         let first_wrong = findings.iter().map(|it| it.version).min();
         let sound = |version: i64| first_wrong.is_none_or(|first| version < first);
         (history.iter().filter(|it| sound(it.version)).count(), history.len())
-    }
-}
-
-/// The calls of an opening's state, and whether one of them was given up. `given_up` are the kinds of its dead letters.
-pub fn work_of<'a>(
-    dashboard: &Dashboard,
-    opening: &Opening,
-    calls: &[Call],
-    mut given_up: impl Iterator<Item = &'a str>,
-) -> Work {
-    let (outside, provider) = (&dashboard.outside, &opening.request.provider);
-    let now = dashboard.shell.clock.now();
-    let of_state = |topic: &str| topic.parse::<Topic>().ok().filter(|it| it.state() == Some(opening.state_name()));
-    let is_open = |gate: Gate| gate.phase() == Phase::Open;
-    let call = |call: &Call| {
-        let topic = of_state(&call.topic)?;
-        let is_under_way = call.is_leased && call.due_at > now;
-        Some(WaitingCall {
-            topic,
-            attempt: if is_under_way { call.claims } else { call.claims.saturating_add(1) },
-            due_at: call.due_at,
-            is_under_way,
-            is_held: outside.gate_of(topic, provider).is_some_and(is_open),
-        })
-    };
-    Work {
-        calls: calls.iter().filter_map(call).collect(),
-        is_given_up: given_up.any(|it| of_state(it).is_some()),
-        are_polls_held: outside.poll_gates(provider).into_iter().any(is_open),
     }
 }
 

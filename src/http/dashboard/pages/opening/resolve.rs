@@ -11,7 +11,7 @@ use super::rehearsal::lines;
 use super::{SECTION, read};
 use crate::acts::Operator;
 use crate::acts::resolve::{self, ResolveRequest};
-use crate::domain::{OpeningId, Resolution};
+use crate::domain::{Opening, OpeningId, Resolution, StateName};
 use crate::http::dashboard::act::{ActForm, Acting, once, seen_version};
 use crate::http::dashboard::confirmation::{Confirmation, Control, Input, Rehearsal, confirmed};
 use crate::http::dashboard::{Dashboard, Visit};
@@ -29,10 +29,10 @@ pub async fn form(
     Id(id): Id,
 ) -> Result<Response, ApiError> {
     let id = OpeningId(id);
-    let version = read::opening(&dashboard, id).await?.version;
-    let page = Page { dashboard: &dashboard, visit: &visit, operator: &operator, id, version };
+    let opening = read::opening(&dashboard, id).await?;
+    let page = Page { dashboard: &dashboard, visit: &visit, operator: &operator, id, version: opening.version };
     let token = dashboard.shell.ids.next();
-    page.confirmation(token, page.rehearsals().await?).answer()
+    page.confirmation(token, page.rehearsals(&opening).await?).answer()
 }
 
 pub async fn resolve(
@@ -54,7 +54,7 @@ pub async fn resolve(
     let request = match checked {
         Ok(request) => request,
         Err(refusal) => {
-            let rehearsals = page.rehearsals().await?;
+            let rehearsals = page.rehearsals(&read::opening(&dashboard, id).await?).await?;
             return page.confirmation(form.token, rehearsals).again(&form.fields, refusal);
         }
     };
@@ -69,6 +69,22 @@ fn typed_again(request: &ResolveRequest, typed: &str) -> Result<(), ApiError> {
     confirmed(typed, last, "must be the last four characters of the IBAN above")
 }
 
+/// What an end with an account would do, whichever account is typed.
+fn with_account(opening: &Opening) -> Rehearsal {
+    let completed = Resolution::Completed { iban: String::new(), bic: String::new(), provider_reference: None };
+    // There the tracking id is typed too.
+    let lacks_tracking_id = opening.state_name() == StateName::RequestingAccount;
+    let refused = completed.refused_by(&opening.state).filter(|_| !lacks_tracking_id);
+    let mut lines = vec![
+        "saves the account that you type below, and tells subscribers that it is open",
+        "sends for the card",
+        "opens a case instead, if another opening holds the account or the tracking id",
+    ];
+    lines.extend(lacks_tracking_id.then_some("needs the tracking id below: none is known yet"));
+    let lines = if refused.is_some() { Vec::new() } else { lines.into_iter().map(str::to_owned).collect() };
+    Rehearsal { of: "completed", lines, refused: refused.map(str::to_owned) }
+}
+
 struct Page<'a> {
     dashboard: &'a Arc<Dashboard>,
     visit: &'a Visit,
@@ -79,7 +95,7 @@ struct Page<'a> {
 
 impl Page<'_> {
     /// What each end would do now. An end with an account is rehearsed in words: it depends on the account.
-    async fn rehearsals(&self) -> Result<Vec<Rehearsal>, ApiError> {
+    async fn rehearsals(&self, opening: &Opening) -> Result<Vec<Rehearsal>, ApiError> {
         let mut rehearsals = Vec::new();
         for (of, resolution) in [("rejected", Resolution::Rejected), ("failed", Resolution::Failed)] {
             let request =
@@ -87,13 +103,7 @@ impl Page<'_> {
             let rehearsed = resolve::rehearse(&self.dashboard.acts, self.operator, self.id, request).await;
             rehearsals.push(Rehearsal::of(of, rehearsed, |decision| lines(&decision))?);
         }
-        let account = [
-            "saves the account that you type below, and tells subscribers that it is open",
-            "sends for the card",
-            "opens a case instead, if another opening holds the account or the tracking id",
-        ];
-        let lines = account.map(str::to_owned).to_vec();
-        rehearsals.push(Rehearsal { of: "completed", lines, refused: None });
+        rehearsals.push(with_account(opening));
         Ok(rehearsals)
     }
 

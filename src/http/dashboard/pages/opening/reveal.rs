@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use super::answer::{Asked, page_of};
@@ -15,8 +15,8 @@ use crate::http::dashboard::confirmation::{Confirmation, Input, Rehearsal};
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::openings::erase::Erase;
-use crate::http::internal::path::{Id, uuid};
-use crate::http::problem::{ApiError, Kind};
+use crate::http::internal::path::{Id, Ids};
+use crate::http::problem::ApiError;
 
 #[derive(Template)]
 #[template(path = "opening/revealed.html")]
@@ -82,10 +82,9 @@ pub async fn revealed(
     State(dashboard): State<Arc<Dashboard>>,
     Acting(operator): Acting,
     visit: Visit,
-    Path((id, act)): Path<(String, String)>,
+    Ids(id, act): Ids,
 ) -> Result<Html<String>, ApiError> {
-    let known = uuid(&id).zip(uuid(&act)).ok_or(ApiError::new(Kind::NotFound))?;
-    let (id, act) = (OpeningId(known.0), known.1);
+    let id = OpeningId(id);
     let personal = reveal::show(&dashboard.acts, &operator, id, act).await?;
     let shown = personal.map_or_else(Vec::new, |it| {
         let iban = it.iban.unwrap_or_else(|| "none".to_owned());

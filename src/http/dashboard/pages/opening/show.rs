@@ -16,7 +16,7 @@ use crate::domain::compare::compare;
 use crate::domain::next::{Coming, Still, next};
 use crate::domain::{OpeningId, Resolution, State as OpeningState, Topic, say};
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::parts::{Moment, Privacy, StateMark, masked_email, masked_iban, masked_name, words};
+use crate::http::dashboard::parts::{Mark, Moment, Privacy, masked_email, masked_iban, masked_name, words};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::cursor::Key;
 use crate::http::internal::page::Params;
@@ -58,7 +58,7 @@ const SAID_DONE: [(&str, &str); 6] = [
 
 /// The opening's own words, with what is personal masked.
 struct Head {
-    state: StateMark,
+    state: Mark,
     pairs: Vec<(&'static str, String)>,
     created: Moment,
     updated: Moment,

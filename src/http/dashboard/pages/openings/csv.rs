@@ -6,11 +6,10 @@ use axum::extract::State;
 use axum::response::Response;
 use sqlx::PgConnection;
 
-use crate::acts::export;
 use crate::db::openings::{self, Filter};
 use crate::db::{self, Page};
 use crate::domain::Opening;
-use crate::http::dashboard::export::{Csv, MAX_ROWS, OwnSite};
+use crate::http::dashboard::export::{Export, MAX_ROWS, OwnSite};
 use crate::http::dashboard::parts::Privacy;
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::openings::list::filter;
@@ -43,13 +42,10 @@ pub async fn csv(
 ) -> Result<Response, ApiError> {
     let params = params.given();
     let openings = read(&dashboard, filter(&params)?).await?;
-    export::run(&dashboard.acts, &visit.principal, "openings", params.filters()).await?;
     let privacy = Privacy::new(dashboard.layout(Some(&visit)).is_operator(), None);
-    let mut csv = Csv::new(&COLUMNS);
-    for opening in &openings {
-        csv.row(&cells(opening, &privacy));
-    }
-    Ok(csv.answer("openings.csv"))
+    let (columns, dashboard, visit, params) = (COLUMNS, &*dashboard, &visit, &params);
+    let export = Export { name: "openings", file: "openings.csv", columns, dashboard, visit, params };
+    export.of(openings.iter().map(|it| cells(it, &privacy))).await
 }
 
 async fn read(dashboard: &Dashboard, filter: Filter) -> Result<Vec<Opening>, ApiError> {

@@ -15,8 +15,9 @@ use crate::db::overview::{self, Call, Calls};
 use crate::domain::next::{Coming, Still, next};
 use crate::domain::{CustomerType, Opening, StateName, Status};
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::pages::opening::{page_of, work_of};
-use crate::http::dashboard::parts::{Choice, Moment, Privacy, StateMark, next_page, span, without};
+use crate::http::dashboard::pages::opening::page_of;
+use crate::http::dashboard::parts::{Mark, Moment, Privacy, span};
+use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::cursor::Key;
 use crate::http::internal::openings::list::filter;
@@ -25,11 +26,9 @@ use crate::http::problem::ApiError;
 
 #[derive(Template)]
 #[template(path = "openings.html")]
-struct OpeningsPage {
+struct OpeningsPage<'a> {
     layout: Layout,
-    filters: Vec<Choice>,
-    market: String,
-    customer_reference: String,
+    filters: Filters<'a>,
     rows: Vec<Row>,
     /// The address of the next page. None: this is the last.
     next: Option<String>,
@@ -39,7 +38,7 @@ struct OpeningsPage {
 struct Row {
     href: String,
     reference: String,
-    state: StateMark,
+    state: Mark,
     market: String,
     customer_type: &'static str,
     provider_word: String,
@@ -68,16 +67,12 @@ pub async fn list(
     let work = by_opening(calls);
     let row = |it: &Opening| row(&dashboard, &layout, it, work.get(&it.id.0).unwrap_or(&Of::default()));
     let rows = listed.openings.iter().map(row).collect();
-    let filters = without(query.as_deref().unwrap_or_default(), "cursor");
-    let address = |path: &str, filters: &str| format!("{}{filters}", layout.url(path)).trim_end_matches('?').to_owned();
-    let next = next_page(&layout, "/openings", query.as_deref(), listed.next.map(|it| it.write()));
+    let query = Query::of(query.as_deref());
     html(&OpeningsPage {
-        filters: choices(&params),
-        market: params.text("market").to_owned(),
-        customer_reference: params.text("customer_reference").to_owned(),
+        filters: filters(&layout, &params),
         rows,
-        next,
-        csv: address("/openings.csv", &without(&filters[1..], "limit")),
+        next: query.next(&layout.url("/openings"), listed.next.map(|it| it.write())),
+        csv: query.csv(&layout.url("/openings.csv")),
         layout: layout.clone(),
     })
 }
@@ -101,21 +96,21 @@ fn by_opening(calls: Calls) -> HashMap<Uuid, Of> {
     by_opening
 }
 
-fn choices(params: &Params) -> Vec<Choice> {
-    let choice =
-        |name, label, words: Vec<&'static str>| Choice { name, label, words, chosen: params.text(name).to_owned() };
-    vec![
-        choice("status", "Status", Status::ALL.iter().map(|it| it.as_str()).collect()),
-        choice("state", "State", StateName::ALL.iter().map(|it| it.as_str()).collect()),
-        choice("customer_type", "Type", CustomerType::ALL.iter().map(|it| it.as_str()).collect()),
-    ]
+fn filters<'a>(layout: &Layout, params: &'a Params) -> Filters<'a> {
+    Filters::new(params, layout.url("/openings"), "Filter the openings")
+        .choice("status", "Status", Status::ALL.iter().map(|it| it.as_str()))
+        .choice("state", "State", StateName::ALL.iter().map(|it| it.as_str()))
+        .choice("customer_type", "Type", CustomerType::ALL.iter().map(|it| it.as_str()))
+        .text("market", "Market")
+        .text("customer_reference", "Customer reference")
 }
 
 fn row(dashboard: &Dashboard, layout: &Layout, opening: &Opening, of: &Of) -> Row {
     let privacy = Privacy::new(layout.is_operator(), None);
     let given_up = of.given_up.iter().map(String::as_str);
-    let coming = next(opening, &work_of(dashboard, opening, &of.waiting, given_up)).into_iter().next();
     let now = dashboard.shell.clock.now();
+    let work = dashboard.outside.work_of(opening, &of.waiting, given_up, now);
+    let coming = next(opening, &work).into_iter().next();
     Row {
         href: layout.url(&page_of(opening.id)),
         reference: match opening.request.customer_reference.as_str() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use chrono::SecondsFormat;
 
@@ -12,6 +12,7 @@ use crate::acts::backfill::{self, BackfillRequest, Preview};
 use crate::http::dashboard::act::{ActForm, Acting, done, once};
 use crate::http::dashboard::confirmation::{Confirmation, Control, Input, Rehearsal};
 use crate::http::dashboard::{Dashboard, Visit};
+use crate::http::internal::path::Names;
 use crate::http::internal::providers::backfill::Wanted;
 use crate::http::problem::{ApiError, Kind};
 
@@ -19,7 +20,7 @@ pub async fn form(
     State(dashboard): State<Arc<Dashboard>>,
     Acting(operator): Acting,
     visit: Visit,
-    Path(provider): Path<String>,
+    Names(provider): Names<String>,
 ) -> Result<Response, ApiError> {
     let provider = named(&dashboard, &provider)?;
     confirmation(&dashboard, &operator, &visit, provider).await?.answer()
@@ -29,7 +30,7 @@ pub async fn backfill(
     State(dashboard): State<Arc<Dashboard>>,
     Acting(operator): Acting,
     visit: Visit,
-    Path(provider): Path<String>,
+    Names(provider): Names<String>,
     form: ActForm<Wanted>,
 ) -> Result<Response, ApiError> {
     let provider = named(&dashboard, &provider)?;

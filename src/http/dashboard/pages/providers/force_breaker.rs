@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 
 use super::PAGE;
@@ -12,6 +12,7 @@ use crate::http::dashboard::act::{ActForm, Acting, done, once};
 use crate::http::dashboard::confirmation::{Confirmation, Control, Input, Rehearsal};
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::breakers::Force;
+use crate::http::internal::path::Names;
 use crate::http::problem::ApiError;
 use crate::outbound::Gate;
 use crate::outbound::breaker::Forced;
@@ -20,7 +21,7 @@ pub async fn form(
     State(dashboard): State<Arc<Dashboard>>,
     Acting(operator): Acting,
     visit: Visit,
-    Path((system, operation)): Path<(String, String)>,
+    Names((system, operation)): Names<(String, String)>,
 ) -> Result<Response, ApiError> {
     let gate = force_breaker::gate(&dashboard.acts, &system, &operation)?;
     confirmation(&dashboard, &operator, &visit, &gate).await?.answer()
@@ -30,7 +31,7 @@ pub async fn force(
     State(dashboard): State<Arc<Dashboard>>,
     Acting(operator): Acting,
     visit: Visit,
-    Path((system, operation)): Path<(String, String)>,
+    Names((system, operation)): Names<(String, String)>,
     form: ActForm<Force>,
 ) -> Result<Response, ApiError> {
     let gate = force_breaker::gate(&dashboard.acts, &system, &operation)?;

@@ -15,7 +15,7 @@ use crate::db::today::{self, Learnt};
 use crate::db::webhook_marks::Mark;
 use crate::db::{Page, backfills, breakers, webhook_secrets};
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::parts::{Moment, Privacy, WordMark, capped, words};
+use crate::http::dashboard::parts::{self, Look, Moment, Privacy, capped, words};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::cursor::Key;
 use crate::http::internal::page::{Params, one_more};
@@ -42,7 +42,7 @@ struct ProvidersPage {
 
 struct Breaker {
     name: String,
-    mark: WordMark,
+    mark: parts::Mark,
     under_way: usize,
     /// The operator that forced it, the time and the reason. None: automatic control.
     forced: Option<(String, Moment, String)>,
@@ -119,16 +119,16 @@ pub async fn show(
 fn breaker(gate: &Gate, forced: &[breakers::Row], layout: &Layout, privacy: &Privacy) -> Breaker {
     let (system, operation) = (gate.system(), gate.operation());
     let row = forced.iter().find(|it| it.is_of(system, operation));
-    let (words, tone, icon) = match (gate.phase(), gate.forced().is_some()) {
-        (Phase::Closed, false) => ("closed", "good", "done"),
-        (Phase::Closed, true) => ("forced closed", "waiting", "done"),
-        (Phase::HalfOpen, _) => ("half-open", "waiting", "clock"),
-        (Phase::Open, false) => ("open", "urgent", "alarm"),
-        (Phase::Open, true) => ("forced open", "urgent", "alarm"),
+    let (word, look) = match (gate.phase(), gate.forced().is_some()) {
+        (Phase::Closed, false) => ("closed", Look::Good),
+        (Phase::Closed, true) => ("forced closed", Look::Waiting),
+        (Phase::HalfOpen, _) => ("half-open", Look::Waiting),
+        (Phase::Open, false) => ("open", Look::Urgent),
+        (Phase::Open, true) => ("forced open", Look::Urgent),
     };
     Breaker {
         name: format!("{system}/{operation}"),
-        mark: WordMark { words, tone, icon, icons: layout.icons() },
+        mark: layout.mark(word, look),
         under_way: gate.under_way(),
         forced: row.map(|it| (it.who.clone(), it.at.into(), privacy.text(&it.reason))),
         href: layout.url(&format!("{PAGE}/{system}/breakers/{operation}")),

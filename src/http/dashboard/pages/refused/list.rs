@@ -10,9 +10,8 @@ use sqlx::PgConnection;
 use super::{SECTION, page_of};
 use crate::db::refused_webhooks::{self, Cause, Row as Refused};
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::parts::{
-    Choice, Look, MAX_COUNTED, Mark, Moment, Privacy, at_least, filtered, next_page, words,
-};
+use crate::http::dashboard::parts::{Look, MAX_COUNTED, Mark, Moment, Privacy, at_least, filtered, words};
+use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::page::{Params, one_more, paged};
 use crate::http::internal::refused_webhooks::list::filter;
@@ -23,14 +22,12 @@ const MAX_GROUPS: i64 = 50;
 
 #[derive(Template)]
 #[template(path = "refused/list.html")]
-struct RefusedPage {
+struct RefusedPage<'a> {
     layout: Layout,
     groups: Vec<Group>,
     /// There are more groups.
     is_cut: bool,
-    filters: Vec<Choice>,
-    provider: String,
-    source: String,
+    filters: Filters<'a>,
     rows: Vec<Row>,
     next: Option<String>,
 }
@@ -72,16 +69,17 @@ pub async fn list(
     let (groups, more) = paged(groups, MAX_GROUPS, |_| 0_i64);
     let layout = dashboard.layout(Some(&visit)).at(SECTION);
     let privacy = layout.privacy(None);
-    let causes = Cause::ALL.iter().map(|it| it.as_str()).collect();
+    let filters = Filters::new(&params, layout.url(SECTION), "Filter the refused webhooks");
     let is_capped = groups.iter().map(|it| it.count).sum::<i64>() > MAX_COUNTED;
     html(&RefusedPage {
         groups: groups.iter().map(|it| group(&layout, it, is_capped)).collect(),
         is_cut: more.is_some(),
-        filters: vec![Choice { name: "cause", label: "Cause", words: causes, chosen: params.text("cause").to_owned() }],
-        provider: params.text("provider").to_owned(),
-        source: params.text("source").to_owned(),
+        filters: filters
+            .choice("cause", "Cause", Cause::ALL.iter().map(|it| it.as_str()))
+            .text("provider", "Provider")
+            .text("source", "Source"),
         rows: rows.iter().map(|it| row(&layout, &privacy, it)).collect(),
-        next: next_page(&layout, SECTION, query.as_deref(), cursor),
+        next: Query::of(query.as_deref()).next(&layout.url(SECTION), cursor),
         layout,
     })
 }

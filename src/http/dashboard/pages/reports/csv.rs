@@ -6,11 +6,9 @@ use axum::extract::State;
 use axum::response::Response;
 use sqlx::PgConnection;
 
-use crate::acts::export;
 use crate::clock::Time;
-use crate::db::Page;
 use crate::db::reports::{self, Report};
-use crate::http::dashboard::export::{Csv, MAX_ROWS, OwnSite};
+use crate::http::dashboard::export::{Export, OwnSite, whole};
 use crate::http::dashboard::parts::Privacy;
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::page::Params;
@@ -44,16 +42,12 @@ pub async fn csv(
 ) -> Result<Response, ApiError> {
     let params = params.given();
     let filter = filter(&params)?;
-    let page = Page { limit: i64::try_from(MAX_ROWS).unwrap_or_default(), after: None };
-    let work = async move |connection: &mut PgConnection| reports::list(connection, &filter, page).await;
+    let work = async move |connection: &mut PgConnection| reports::list(connection, &filter, whole()).await;
     let privacy = Privacy::new(dashboard.layout(Some(&visit)).is_operator(), None);
     let found = dashboard.read(work).await?;
-    export::run(&dashboard.acts, &visit.principal, "reports", params.filters()).await?;
-    let mut csv = Csv::new(&COLUMNS);
-    for report in found {
-        csv.row(&cells(&report, &privacy));
-    }
-    Ok(csv.answer("reports.csv"))
+    let (columns, dashboard, visit, params) = (COLUMNS, &*dashboard, &visit, &params);
+    let export = Export { name: "reports", file: "reports.csv", columns, dashboard, visit, params };
+    export.of(found.iter().map(|it| cells(it, &privacy))).await
 }
 
 fn cells(report: &Report, privacy: &Privacy) -> [String; 16] {

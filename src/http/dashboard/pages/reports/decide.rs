@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use axum::routing::{MethodRouter, get};
 use uuid::Uuid;
 
 use super::SECTION;
@@ -16,63 +17,41 @@ use crate::http::internal::path::Id;
 use crate::http::internal::reason::Reason;
 use crate::http::problem::ApiError;
 
-pub async fn release_form(
-    State(dashboard): State<Arc<Dashboard>>,
-    Acting(operator): Acting,
-    visit: Visit,
-    Id(id): Id,
-) -> Result<Response, ApiError> {
-    confirmation(&dashboard, &operator, &visit, id, Verdict::Release).await?.answer()
+/// The page and the form of a verdict.
+pub fn route(verdict: Verdict) -> MethodRouter<Arc<Dashboard>> {
+    get(move |dashboard, acting, visit, id| form(dashboard, acting, visit, id, verdict))
+        .post(move |dashboard, acting, visit, id, form| act(dashboard, acting, visit, id, form, verdict))
 }
 
-pub async fn discard_form(
+async fn form(
     State(dashboard): State<Arc<Dashboard>>,
     Acting(operator): Acting,
     visit: Visit,
     Id(id): Id,
+    verdict: Verdict,
 ) -> Result<Response, ApiError> {
-    confirmation(&dashboard, &operator, &visit, id, Verdict::Discard).await?.answer()
-}
-
-pub async fn release(
-    State(dashboard): State<Arc<Dashboard>>,
-    Acting(operator): Acting,
-    visit: Visit,
-    Id(id): Id,
-    form: ActForm<Reason>,
-) -> Result<Response, ApiError> {
-    act(&dashboard, &operator, &visit, id, Verdict::Release, form).await
-}
-
-pub async fn discard(
-    State(dashboard): State<Arc<Dashboard>>,
-    Acting(operator): Acting,
-    visit: Visit,
-    Id(id): Id,
-    form: ActForm<Reason>,
-) -> Result<Response, ApiError> {
-    act(&dashboard, &operator, &visit, id, Verdict::Discard, form).await
+    confirmation(&dashboard, &operator, &visit, id, verdict).await?.answer()
 }
 
 async fn act(
-    dashboard: &Dashboard,
-    operator: &Operator,
-    visit: &Visit,
-    id: Uuid,
-    verdict: Verdict,
+    State(dashboard): State<Arc<Dashboard>>,
+    Acting(operator): Acting,
+    visit: Visit,
+    Id(id): Id,
     form: ActForm<Reason>,
+    verdict: Verdict,
 ) -> Result<Response, ApiError> {
     let Reason { reason } = match form.body {
         Ok(body) => body,
         Err(refusal) => {
-            let page = confirmation(dashboard, operator, visit, id, verdict).await?;
+            let page = confirmation(&dashboard, &operator, &visit, id, verdict).await?;
             return Confirmation { token: form.token, ..page }.again(&form.fields, refusal);
         }
     };
     let acts = dashboard.acts.of_form(form.token);
-    let acting = Box::pin(decide_report::run(&acts, operator, id, verdict, reason));
-    once(dashboard, form.token, acting).await?;
-    Ok(done(dashboard, &format!("/reports/{id}"), verdict.as_str()))
+    let acting = Box::pin(decide_report::run(&acts, &operator, id, verdict, reason));
+    once(&dashboard, form.token, acting).await?;
+    Ok(done(&dashboard, &format!("/reports/{id}"), verdict.as_str()))
 }
 
 async fn confirmation(

@@ -12,11 +12,10 @@ use super::{SECTION, day_mark, mark};
 use crate::clock::Time;
 use crate::db::reports::{self, Report};
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::parts::{Moment, Privacy, StateMark};
+use crate::http::dashboard::parts::{Mark, Moment, Privacy};
 use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
-use crate::http::internal::cursor::Key;
-use crate::http::internal::page::{Params, one_more};
+use crate::http::internal::page::{Params, one_more, paged};
 use crate::http::internal::reports::read::filter;
 use crate::http::problem::ApiError;
 use crate::reconciliation::calendar::{Calendar, Cell};
@@ -28,12 +27,12 @@ const DAYS: u64 = 14;
 
 #[derive(Template)]
 #[template(path = "reports/reports.html")]
-struct ReportsPage {
+struct ReportsPage<'a> {
     layout: Layout,
     /// Provider and kind.
     columns: Vec<(String, String)>,
     days: Vec<Day>,
-    filters: Filters,
+    filters: Filters<'a>,
     rows: Vec<Row>,
     /// The address of the next page. None: this is the last.
     next: Option<String>,
@@ -47,7 +46,7 @@ struct Day {
 
 /// A cell of the calendar.
 struct Said {
-    mark: StateMark,
+    mark: Mark,
     href: Option<String>,
 }
 
@@ -56,7 +55,7 @@ struct Row {
     received: Moment,
     provider: String,
     kind: String,
-    state: StateMark,
+    state: Mark,
     file_name: String,
     from: Option<Moment>,
     until: Option<Moment>,
@@ -76,7 +75,6 @@ pub async fn list(
 ) -> Result<Html<String>, ApiError> {
     let params = params.given();
     let (filter, page) = (filter(&params)?, params.page::<Uuid>()?);
-    let limit = usize::try_from(page.limit).unwrap_or_default();
     let now = dashboard.shell.clock.now();
     let since = now - chrono::Days::new(DAYS);
     let work = async move |connection: &mut PgConnection| {
@@ -88,14 +86,13 @@ pub async fn list(
     let calendar = Calendar::new(&covering, now, DAYS, dashboard.settings.reconciliation.window);
     let query = Query::of(query.as_deref());
     let privacy = Privacy::new(layout.is_operator(), None);
-    let shown = &listed[..listed.len().min(limit)];
-    let last = shown.last().filter(|_| listed.len() > limit);
+    let (shown, cursor) = paged(listed, page.limit, |it| it.id);
     html(&ReportsPage {
         days: days(&layout, &calendar),
         columns: calendar.columns,
         filters: filters(&dashboard, &layout, &params),
         rows: shown.iter().map(|it| row(&layout, &privacy, it)).collect(),
-        next: last.map(|it| query.next(&layout.url("/reports"), &it.id.write())),
+        next: query.next(&layout.url(SECTION), cursor),
         csv: query.csv(&layout.url("/reports.csv")),
         layout: layout.clone(),
     })
@@ -113,11 +110,11 @@ fn days(layout: &Layout, calendar: &Calendar) -> Vec<Day> {
     calendar.days.iter().map(day).collect()
 }
 
-fn filters(dashboard: &Dashboard, layout: &Layout, params: &Params) -> Filters {
-    Filters::new(layout.url("/reports"), "Filter the reports")
-        .choice(params, "provider", "Provider", dashboard.outside.providers.names().collect())
-        .choice(params, "kind", "Kind", Kind::ALL.iter().map(|it| it.as_str()).collect())
-        .choice(params, "state", "State", ReportState::ALL.iter().map(|it| it.as_str()).collect())
+fn filters<'a>(dashboard: &Dashboard, layout: &Layout, params: &'a Params) -> Filters<'a> {
+    Filters::new(params, layout.url(SECTION), "Filter the reports")
+        .choice("provider", "Provider", dashboard.outside.providers.names())
+        .choice("kind", "Kind", Kind::ALL.iter().map(|it| it.as_str()))
+        .choice("state", "State", ReportState::ALL.iter().map(|it| it.as_str()))
 }
 
 fn row(layout: &Layout, privacy: &Privacy, report: &Report) -> Row {

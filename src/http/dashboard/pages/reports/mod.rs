@@ -14,7 +14,8 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 
-use crate::http::dashboard::parts::StateMark;
+use crate::acts::decide_report::Verdict;
+use crate::http::dashboard::parts::Mark;
 use crate::http::dashboard::{Dashboard, Layout};
 use crate::reconciliation::calendar::DayState;
 use crate::reconciliation::resource::ReportState;
@@ -33,12 +34,12 @@ pub fn router() -> Router<Arc<Dashboard>> {
         .route("/reports/pull", get(pull::form).post(pull::pull))
         .route("/reports/{id}", get(show::show))
         .route("/reports/{id}/evidence.zip", get(evidence::evidence))
-        .route("/reports/{id}/release", get(decide::release_form).post(decide::release))
-        .route("/reports/{id}/discard", get(decide::discard_form).post(decide::discard))
+        .route("/reports/{id}/release", decide::route(Verdict::Release))
+        .route("/reports/{id}/discard", decide::route(Verdict::Discard))
 }
 
 /// The state of a report as icon, word and colour.
-fn mark(layout: &Layout, state: &str) -> StateMark {
+fn mark(layout: &Layout, state: &str) -> Mark {
     let (tone, icon) = match state.parse::<ReportState>() {
         Ok(ReportState::Received) => ("waiting", "clock"),
         Ok(ReportState::Reading) => ("under-way", "step"),
@@ -47,11 +48,11 @@ fn mark(layout: &Layout, state: &str) -> StateMark {
         Ok(ReportState::Failed) => ("urgent", "ended"),
         Ok(ReportState::Discarded) | Err(_) => ("ended", "refused"),
     };
-    StateMark::of(state, tone, icon, layout.icons())
+    Mark::state(state, tone, icon, layout.icons())
 }
 
 /// The state of a day in the calendar.
-fn day_mark(layout: &Layout, state: DayState) -> StateMark {
+fn day_mark(layout: &Layout, state: DayState) -> Mark {
     let (tone, icon) = match state {
         DayState::Held => ("urgent", "alarm"),
         DayState::Failed => ("urgent", "ended"),
@@ -60,5 +61,5 @@ fn day_mark(layout: &Layout, state: DayState) -> StateMark {
         DayState::Incomplete => ("waiting", "clock"),
         DayState::Finished => ("good", "done"),
     };
-    StateMark::of(state.as_str(), tone, icon, layout.icons())
+    Mark::state(state.as_str(), tone, icon, layout.icons())
 }

@@ -10,7 +10,7 @@ use super::SECTION;
 use crate::acts::pull_report::{self, Preview, PullRequest};
 use crate::acts::{ActError, Operator};
 use crate::clock::Time;
-use crate::http::dashboard::act::{ActForm, Acting, done, done_before, made_before};
+use crate::http::dashboard::act::{ActForm, Acting, done, made_before};
 use crate::http::dashboard::confirmation::{Confirmation, Control, Input, Rehearsal};
 use crate::http::dashboard::form::Fields;
 use crate::http::dashboard::{Dashboard, Visit};
@@ -49,14 +49,16 @@ pub async fn pull(
     };
     let acts = dashboard.acts.of_form(form.token);
     let request = PullRequest { provider, from, until, reason };
-    if done_before(&dashboard, form.token).await?.is_none() {
-        match Box::pin(pull_report::run(&acts, &operator, request)).await {
-            Ok((id, _)) => return Ok(done(&dashboard, &format!("/reports/{id}"), "pull_report")),
-            Err(ActError::Repeated) => {}
+    let id = match made_before(&dashboard, form.token).await? {
+        Some(id) => id,
+        None => match Box::pin(pull_report::run(&acts, &operator, request)).await {
+            Ok((id, _)) => id,
+            Err(ActError::Repeated) => {
+                made_before(&dashboard, form.token).await?.ok_or(ApiError::new(Kind::NotFound))?
+            }
             Err(error) => return again(&dashboard, &operator, &visit, form.token, &form.fields, error.into()).await,
-        }
-    }
-    let id = made_before(&dashboard, form.token).await?.ok_or(ApiError::new(Kind::NotFound))?;
+        },
+    };
     Ok(done(&dashboard, &format!("/reports/{id}"), "pull_report"))
 }
 

@@ -14,7 +14,7 @@ use crate::db::Page;
 use crate::db::mismatches::{self, Count, Filter, Listed};
 use crate::db::reports::{self, BadRow, Report};
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::parts::{Moment, Privacy, StateMark};
+use crate::http::dashboard::parts::{Mark, Moment, Privacy};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::cursor::Key;
 use crate::http::internal::page::{Params, one_more};
@@ -37,7 +37,7 @@ struct ReportPage {
     layout: Layout,
     path: String,
     said_done: [(&'static str, &'static str); 4],
-    state: StateMark,
+    state: Mark,
     kind: String,
     provider: String,
     pairs: Vec<(&'static str, String)>,

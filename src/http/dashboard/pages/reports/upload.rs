@@ -20,7 +20,7 @@ use crate::http::dashboard::form::Fields;
 use crate::http::dashboard::multipart::FileForm;
 use crate::http::dashboard::{Dashboard, Visit};
 use crate::http::internal::page::Params;
-use crate::http::internal::reports::upload::{Asked, drain, receive_as};
+use crate::http::internal::reports::upload::{Asked, receive_as};
 use crate::http::problem::{ApiError, FieldError, Kind};
 use crate::reconciliation::ingest::Received;
 
@@ -47,20 +47,12 @@ pub async fn upload(
     let token = token(&mut fields)?;
     let file = form.file.take();
     if let Some(id) = made_before(&dashboard, token).await? {
-        if let Some(file) = file {
-            drain(file).await;
-        }
         return Ok(uploaded(&dashboard, id));
     }
     let name = file.as_ref().and_then(Field::file_name).unwrap_or_default();
     let received = match Box::pin(asked(&dashboard, &form.pairs, name)).await {
         Ok(asked) => Box::pin(received(&dashboard, asked, file)).await,
-        Err(refusal) => {
-            if let Some(file) = file {
-                drain(file).await;
-            }
-            Err(refusal)
-        }
+        Err(refusal) => Err(refusal),
     };
     let (request, received) = match received {
         Ok(received) => received,

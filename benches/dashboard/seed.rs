@@ -1,0 +1,64 @@
+//! The database: openings, one of them with many facts, and a busy day of work for people.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+
+use crate::cell::Cell;
+use crate::fill::run;
+use crate::numbers::{self, Kind};
+use crate::rows::Life;
+
+/// What is filled in, by its ids.
+pub struct Seed {
+    pub openings: u64,
+    /// The opening with many facts, and the newest of those.
+    pub shown: Uuid,
+    pub fact: Uuid,
+    pub case: Uuid,
+    pub letter: Uuid,
+    pub refused: Uuid,
+    pub report: Uuid,
+    pub held: Uuid,
+    pub mismatch: Uuid,
+}
+
+impl Seed {
+    pub async fn fill(cell: &mut Cell, openings: u64, facts: u64) -> Self {
+        eprintln!("filling a database with {openings} openings");
+        cell.fill_many(Life::Completed, openings).await;
+        let waiting = cell.fill(1).await;
+        let shown = numbers::id(Kind::Opening, waiting);
+        let seed = include_str!("seed.sql");
+        let seed = seed.replace("{openings}", &openings.to_string()).replace("{facts}", &facts.to_string());
+        let seed = seed.replace("{shown}", &shown.to_string()).replace("{reference}", &numbers::reference(waiting));
+        run(&mut cell.connection, &seed).await;
+        cell.settle().await;
+        let connection = &mut cell.connection;
+        Self {
+            openings,
+            shown,
+            fact: newest(connection, &format!("inbox where opening_id = '{shown}'")).await,
+            case: newest(connection, "cases where status = 'open'").await,
+            letter: newest(connection, "inbox where status = 'dead'").await,
+            refused: newest(connection, "rejected_requests where verified_at is null").await,
+            report: newest(connection, "reports where state = 'finished'").await,
+            held: newest(connection, "reports where state = 'held'").await,
+            mismatch: newest(connection, "mismatches where state = 'case'").await,
+        }
+    }
+
+    /// The pages of so many browsers: half of them show an opening each, the others the first page and the list.
+    pub fn open_pages(&self, browsers: u64) -> Vec<String> {
+        let page = |n: u64| match n % 4 {
+            0 => "/".to_owned(),
+            1 => "/openings".to_owned(),
+            _ => format!("/openings/{}", numbers::id(Kind::Opening, 1 + n % self.openings)),
+        };
+        (0..browsers).map(page).collect()
+    }
+}
+
+async fn newest(connection: &mut PgConnection, of: &str) -> Uuid {
+    let newest = AssertSqlSafe(format!("select id from {of} order by id desc limit 1"));
+    sqlx::query_scalar(newest).fetch_one(connection).await.expect("it was filled in")
+}
