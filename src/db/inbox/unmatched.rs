@@ -59,7 +59,7 @@ pub async fn unmatched_in_time(connection: &mut PgConnection, cutoff: Time) -> s
         r#"-- inbox::unmatched_in_time
         select count(*) as "count!", min(received_at) as oldest
           from ((select received_at from inbox i
-                  where i.status = 'pending' and i.outcome = 'parked' and i.retry_from <= $1
+                  where i.due_at is not null and i.outcome = 'parked' and i.retry_from <= $1
                     and not exists (select from account_openings o where o.id = i.opening_id)
                     and not exists (select from account_openings o
                                      where o.provider = i.provider and o.provider_ref = i.provider_ref)
