@@ -93,9 +93,10 @@ create table report_pages (
 );
 
 -- One canonical row per report row, written once with its class and the rule that gave it. Only conflicts and erasures change a row
--- later.
+-- later. No foreign key to the report: the commit that inserts rows also moves the report's position, and fails without the report.
+-- Checking the key again for each row was a quarter of the insert.
 create table report_rows (
-    report_id   uuid    not null references reports (id),
+    report_id   uuid    not null,
     n           bigint  not null,
     line        bigint  not null,
     byte        bigint  not null,
@@ -124,8 +125,10 @@ create table report_rows (
 
 -- What a row key or a tracking id was said to be in other files.
 create index report_rows_by_key on report_rows (provider, row_key) where kind <> 'register';
-create index report_rows_by_reference on report_rows (provider, provider_reference) where kind = 'register';
+-- Without the provider: tracking ids tell providers apart, and comparing its name first is work for each entry.
+create index report_rows_by_reference on report_rows (provider_reference) where kind = 'register';
 -- Partial: nearly all rows are matched.
+create index report_rows_of_strangers on report_rows (report_id) where opening_id is null and kind <> 'bank';
 create index report_rows_found on report_rows (report_id, n) where found;
 create index report_rows_of_class on report_rows (report_id, class, n) where class not in ('MATCHED', 'REPEATED');
 create index report_rows_of_opening on report_rows (opening_id) where opening_id is not null;
