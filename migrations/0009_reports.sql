@@ -115,9 +115,10 @@ create table report_pages (
 );
 
 -- One canonical row per report row, written once with its class and the rule that gave it. Only conflicts and erasures change a row
--- later.
+-- later. No foreign key to the report: the commit that inserts rows also moves the report's position, and fails without the report.
+-- Checking the key again for each row was a quarter of the insert.
 create table report_rows (
-    report_id   uuid    not null references reports (id),
+    report_id   uuid    not null,
     n           bigint  not null,
     -- Where the row stands in the file: its line, its first byte, its bytes.
     line        bigint  not null,
@@ -150,8 +151,11 @@ create table report_rows (
 
 -- report_rows::of_keys: what a row key was said to be in other files.
 create index report_rows_by_key on report_rows (provider, row_key) where kind <> 'register';
--- mismatches::renew_evidence and openings::absent: the same of a tracking id.
-create index report_rows_by_reference on report_rows (provider, provider_reference) where kind = 'register';
+-- mismatches::renew_evidence and openings::absent: the same of a tracking id. Without the provider: tracking ids tell providers apart,
+-- and comparing its name first is work for each entry.
+create index report_rows_by_reference on report_rows (provider_reference) where kind = 'register';
+-- report_rows of no opening: an erasure reads their texts.
+create index report_rows_of_strangers on report_rows (report_id) where opening_id is null and kind <> 'bank';
 -- report_rows::to_apply. Partial: nearly all rows are matched.
 create index report_rows_found on report_rows (report_id, n) where found;
 -- The list of a report's rows by class.

@@ -110,12 +110,21 @@ fn ways_of(c: char) -> Vec<String> {
     let in_json = c.encode_utf16(&mut units).iter().map(|it| format!(r"\\\\u{it:04x}")).collect::<Vec<_>>().concat();
     let mut ways = vec![as_it_is, in_url, in_json];
     match c {
-        // For the text of `jsonb`, which does not escape bytes.
-        _ if !c.is_ascii() => ways.push(c.to_string()),
+        // For the text of `jsonb`, which does not escape bytes, and for files in UTF-16 or Latin-1.
+        _ if !c.is_ascii() => {
+            ways.extend([c.to_string(), in_units(c, u16::to_le_bytes), in_units(c, u16::to_be_bytes)])
+        }
         '/' => ways.push(r"\\\\\/".to_owned()),
         _ => {}
     }
     ways
+}
+
+/// A character in UTF-16 without its zero bytes, which are left out of what is searched. Below U+0100 that is Latin-1.
+fn in_units(c: char, bytes: fn(u16) -> [u8; 2]) -> String {
+    let mut units = [0; 2];
+    let bytes = c.encode_utf16(&mut units).iter().flat_map(|it| bytes(*it));
+    bytes.filter(|byte| *byte != 0).map(escaped_byte).collect()
 }
 
 #[cfg(test)]
@@ -133,7 +142,7 @@ mod tests {
     fn a_character_is_spelled_in_every_way_that_a_body_may_write_it() {
         assert_eq!(spelled("a"), [r"(%41|%61|A|\\\\u0041|\\\\u0061|a)"]);
         assert_eq!(spelled("/"), [r"(%2f|\/|\\\\\/|\\\\u002f)"]);
-        assert_eq!(spelled("é").concat(), r"(%c3%89|%c3%a9|\\303\\211|\\303\\251|\\\\u00c9|\\\\u00e9|É|é)");
+        assert_eq!(spelled("é").concat(), r"(%c3%89|%c3%a9|\\303\\211|\\303\\251|\\311|\\351|\\\\u00c9|\\\\u00e9|É|é)");
         assert!(spelled("🦀").concat().contains(r"\\\\ud83e\\\\udd80"));
     }
 

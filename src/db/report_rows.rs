@@ -5,7 +5,9 @@ mod charges;
 
 use rust_decimal::Decimal;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 pub(in crate::db) use self::bank::erase_mentions;
@@ -24,7 +26,7 @@ pub struct NewRow {
     pub line: i64,
     pub byte: i64,
     pub length: i64,
-    pub kind: String,
+    pub kind: &'static str,
     pub row_key: String,
     /// SHA-256 of the canonical row.
     pub digest: [u8; 32],
@@ -36,10 +38,10 @@ pub struct NewRow {
     pub class: &'static str,
     pub rule: &'static str,
     pub opening_id: Option<Uuid>,
-    /// The canonical row.
-    pub theirs: Value,
+    /// The canonical row, as JSON.
+    pub theirs: Box<RawValue>,
     /// What we held when it was classified.
-    pub ours: Option<Value>,
+    pub ours: Option<Box<RawValue>>,
     /// The comparison found a difference, known or new.
     pub found: bool,
     /// Its values are erased, as those of its opening.
@@ -57,8 +59,9 @@ pub async fn insert(connection: &mut PgConnection, report: Uuid, provider: &str,
     let digests: Vec<&[u8]> = rows.iter().map(|it| it.digest.as_slice()).collect();
     let amounts: Vec<Option<Decimal>> = rows.iter().map(|it| it.amount).collect();
     let openings: Vec<Option<Uuid>> = rows.iter().map(|it| it.opening_id).collect();
-    let theirs: Vec<&Value> = rows.iter().map(|it| &it.theirs).collect();
-    let ours: Vec<Option<&Value>> = rows.iter().map(|it| it.ours.as_ref()).collect();
+    // Text from the row to the statement: no tree of JSON is made of it on the way.
+    let theirs: Vec<Json<&RawValue>> = rows.iter().map(|it| Json(&*it.theirs)).collect();
+    let ours: Vec<Option<Json<&RawValue>>> = rows.iter().map(|it| it.ours.as_deref().map(Json)).collect();
     sqlx::query!(
         r#"-- report_rows::insert
         insert into report_rows (report_id, provider, n, line, byte, length, kind, row_key, digest, provider_reference,
@@ -72,7 +75,7 @@ pub async fn insert(connection: &mut PgConnection, report: Uuid, provider: &str,
         &number(|it| it.line),
         &number(|it| it.byte),
         &number(|it| it.length),
-        &text(|it| &it.kind) as &[&str],
+        &text(|it| it.kind) as &[&str],
         &text(|it| &it.row_key) as &[&str],
         &digests as &[&[u8]],
         &some(|it| it.provider_reference.as_deref()) as &[Option<&str>],
@@ -83,8 +86,8 @@ pub async fn insert(connection: &mut PgConnection, report: Uuid, provider: &str,
         &text(|it| it.class) as &[&str],
         &text(|it| it.rule) as &[&str],
         &openings as &[Option<Uuid>],
-        &theirs as &[&Value],
-        &ours as &[Option<&Value>],
+        &theirs as &[Json<&RawValue>],
+        &ours as &[Option<Json<&RawValue>>],
         &rows.iter().map(|it| it.found).collect::<Vec<_>>(),
         &rows.iter().map(|it| it.redacted).collect::<Vec<_>>(),
     )
@@ -136,7 +139,7 @@ pub async fn of_references(
                r.theirs ->> 'verdict' in ('completed', 'rejected') as "is_final!", reports.as_of
           from unnest($3::text[]) as asked(reference)
          cross join lateral (select * from report_rows r
-                              where r.provider = $2 and r.provider_reference = asked.reference and r.kind = 'register'
+                              where r.provider_reference = asked.reference and r.provider = $2 and r.kind = 'register'
                              offset 0) as r
           join reports on reports.id = r.report_id
          where r.report_id = $1 or (not reports.dry_run and reports.state in ('reading', 'finished'))"#,
@@ -281,8 +284,8 @@ pub async fn strangers(connection: &mut PgConnection, report: Uuid) -> sqlx::Res
     sqlx::query_scalar!(
         r#"-- report_rows::strangers
         select count(*) as "count!" from report_rows
-         where report_id = $1 and opening_id is null
-           and (kind = 'register' or (kind = 'charges' and status in ('charge', 'refund')))"#,
+         where report_id = $1 and opening_id is null and kind <> 'bank'
+           and (kind = 'register' or status in ('charge', 'refund'))"#,
         report,
     )
     .fetch_one(connection)

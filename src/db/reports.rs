@@ -18,15 +18,15 @@ use crate::clock::Time;
 pub use self::around::{Around, around};
 pub use self::calendar::{Covering, covering};
 pub use self::check::{Checked, check};
-pub use self::erase::{erase, redact};
+pub use self::erase::{erase, erase_read_late, redact};
 pub use self::list::{Filter, Report, get, list};
 pub use self::pull::{
     NewPull, Page as PulledPage, Postponed, Pull, Pulled, Scheduled, end_pull, get_pull, has_page_before, insert_page,
     insert_pull, last_scheduled, page, pending_pull, postpone_page,
 };
 pub use self::work::{
-    Claimed, Decided, Progress, Stage, checkpoint, claim, discard, fail, finish, hold, release, release_lease, renew,
-    replacing,
+    Claimed, Decided, Progress, Stage, checkpoint, claim, commit_without_wait, discard, fail, finish, hold, release,
+    release_lease, renew, replacing,
 };
 
 /// The size of the pieces in which a file is stored, in bytes.

@@ -2,7 +2,6 @@
 //! content become the same [`Report`] and go through the same `decide`.
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::bank::compact;
 use super::effect::Topic;
@@ -71,11 +70,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// The opening that our reference names. Providers return the UUID in any form: capitals, without hyphens, in
-    /// braces.
+    /// The opening that our reference names.
     #[must_use]
     pub fn opening(&self) -> Option<OpeningId> {
-        self.our_reference.as_deref().and_then(|it| Uuid::parse_str(it.trim()).ok()).map(OpeningId)
+        self.our_reference.as_deref().and_then(OpeningId::echoed)
     }
 
     /// The request that the report is about: the tracking id, else our reference.

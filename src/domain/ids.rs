@@ -78,6 +78,12 @@ uuid_id!(
     OpeningId
 );
 impl OpeningId {
+    /// Reads our id as a provider gives it back: in capitals, without hyphens or in braces.
+    #[must_use]
+    pub fn echoed(text: &str) -> Option<Self> {
+        Uuid::parse_str(text.trim()).ok().map(Self)
+    }
+
     /// The id of one of this opening's effects (P9), derived from the opening's id and the effect's name, which is
     /// unique per opening. After a restored dump or a failover that lost the commit, deciding again yields the same id,
     /// and the other side treats the call as a repeat.

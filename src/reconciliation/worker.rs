@@ -247,7 +247,7 @@ impl Job {
     /// How far the report is, at a position of its stage.
     fn progress<'a>(&self, stage: Stage, position: i64, counts: &'a Value) -> Progress<'a> {
         let Claimed { rows, bad_rows, complete, .. } = self.claimed;
-        Progress { stage, position, rows, bad_rows, counts, sums: None, complete }
+        Progress { stage, position, rows, bad_rows, counts, sums: None, complete, after: None }
     }
 
     /// Writes the progress and renews the lease in the caller's transaction, and commits it. False: another replica has the report,

@@ -48,11 +48,15 @@ pub struct Erased {
     pub length: i64,
 }
 
-/// Erases the texts of bank rows that mention an opening or its customer. What is left of them is the settlement that they name.
+/// Erases the texts of bank rows that mention an opening or its customer, of one report or of all. What is left of them is the
+/// settlement that they name.
 pub(in crate::db) async fn erase_mentions(
     connection: &mut PgConnection,
     mentions: &Mentions,
+    report: Option<Uuid>,
 ) -> sqlx::Result<Vec<Erased>> {
+    // A range of the index: with `$3 is null` beside it, one plan for both would read all reports.
+    let (first, last) = report.map_or((Uuid::nil(), Uuid::max()), |id| (id, id));
     sqlx::query_as!(
         Erased,
         r#"-- report_rows::erase_mentions
@@ -61,7 +65,7 @@ pub(in crate::db) async fn erase_mentions(
                set redacted = true, ours = null,
                    theirs = theirs || jsonb_build_object('end_to_end_id', null, 'references',
                        case when reference is null then '[]'::jsonb else jsonb_build_array(reference) end)
-             where kind = 'bank' and not redacted
+             where kind = 'bank' and not redacted and report_id between $3 and $4
                and (theirs::text ~ $1 or ($2::text is not null and theirs::text ~* $2))
             returning report_id, n, provider, reference, byte, length
         ), forgotten as (
@@ -73,6 +77,8 @@ pub(in crate::db) async fn erase_mentions(
         select report_id, byte, length from erased"#,
         mentions.ids,
         mentions.customer,
+        first,
+        last,
     )
     .fetch_all(connection)
     .await

@@ -6,13 +6,14 @@
 //! settlement that it names, so its payment stays booked.
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::CHUNK;
 use super::unread::{self, Range};
 use crate::clock::Time;
 use crate::db::mentions::Mentions;
 use crate::db::{mismatches, report_rows};
-use crate::domain::OpeningId;
+use crate::domain::{Opening, OpeningId};
 
 pub async fn erase(
     connection: &mut PgConnection,
@@ -35,9 +36,7 @@ pub async fn erase(
     for row in rows {
         redact(connection, row.report_id, row.byte, row.length).await?;
     }
-    for row in report_rows::erase_mentions(connection, mentions).await? {
-        redact_xml(connection, row.report_id, row.byte, row.length).await?;
-    }
+    erase_bank_rows(connection, mentions, None).await?;
     for it in unread::bad_rows(connection, mentions).await? {
         redact_as(connection, &it).await?;
     }
@@ -45,6 +44,22 @@ pub async fn erase(
         redact_as(connection, &it).await?;
     }
     mismatches::erase(connection, opening.0, now).await
+}
+
+async fn erase_bank_rows(connection: &mut PgConnection, mentions: &Mentions, report: Option<Uuid>) -> sqlx::Result<()> {
+    for row in report_rows::erase_mentions(connection, mentions, report).await? {
+        redact_xml(connection, row.report_id, row.byte, row.length).await?;
+    }
+    Ok(())
+}
+
+/// Erases the rows of a bank report that mention openings whose erasure was before it was read. Their ids are all that is known of
+/// them by now.
+pub async fn erase_read_late(connection: &mut PgConnection, report: Uuid, erased: &[Opening]) -> sqlx::Result<()> {
+    for opening in erased {
+        erase_bank_rows(connection, &Mentions::of(opening, None), Some(report)).await?;
+    }
+    Ok(())
 }
 
 async fn redact_as(connection: &mut PgConnection, it: &Range) -> sqlx::Result<()> {
@@ -55,19 +70,19 @@ async fn redact_as(connection: &mut PgConnection, it: &Range) -> sqlx::Result<()
     }
 }
 
-async fn redact_xml(connection: &mut PgConnection, report: uuid::Uuid, byte: i64, length: i64) -> sqlx::Result<()> {
+async fn redact_xml(connection: &mut PgConnection, report: Uuid, byte: i64, length: i64) -> sqlx::Result<()> {
     keep_range(connection, report, byte, length).await?;
     let mut is_tag = false;
     overwrite(connection, report, (byte, length), |bytes| masked_text(bytes, &mut is_tag)).await
 }
 
 /// Overwrites a record of the file, and keeps its range.
-pub async fn redact(connection: &mut PgConnection, report: uuid::Uuid, byte: i64, length: i64) -> sqlx::Result<()> {
+pub async fn redact(connection: &mut PgConnection, report: Uuid, byte: i64, length: i64) -> sqlx::Result<()> {
     keep_range(connection, report, byte, length).await?;
     overwrite(connection, report, (byte, length), masked).await
 }
 
-async fn keep_range(connection: &mut PgConnection, report: uuid::Uuid, byte: i64, length: i64) -> sqlx::Result<()> {
+async fn keep_range(connection: &mut PgConnection, report: Uuid, byte: i64, length: i64) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- reports::redact
         insert into report_redactions (report_id, byte, length) values ($1, $2, $3)
@@ -84,7 +99,7 @@ async fn keep_range(connection: &mut PgConnection, report: uuid::Uuid, byte: i64
 /// A record may lie in two pieces of the file.
 async fn overwrite(
     connection: &mut PgConnection,
-    report: uuid::Uuid,
+    report: Uuid,
     (byte, length): (i64, i64),
     mut mask: impl FnMut(&[u8]) -> Vec<u8>,
 ) -> sqlx::Result<()> {
@@ -122,16 +137,16 @@ async fn overwrite(
     Ok(())
 }
 
-/// All but what separates values and lines, so that the file keeps its shape.
+/// All but what separates values and lines, so that the file keeps its shape; also in UTF-16, by its zero bytes.
 fn masked(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().map(|it| if matches!(it, b',' | b';' | b'"' | b'\r' | b'\n') { *it } else { b'*' }).collect()
+    bytes.iter().map(|it| if matches!(it, 0 | b',' | b';' | b'"' | b'\r' | b'\n') { *it } else { b'*' }).collect()
 }
 
 /// The texts of XML; its tags stay, so that the file stays well-formed.
 fn masked_text(bytes: &[u8], is_tag: &mut bool) -> Vec<u8> {
     let mut mask = |byte: u8| {
         *is_tag |= byte == b'<';
-        let kept = *is_tag || byte.is_ascii_whitespace();
+        let kept = *is_tag || byte == 0 || byte.is_ascii_whitespace();
         *is_tag &= byte != b'>';
         if kept { byte } else { b'*' }
     };
@@ -147,5 +162,15 @@ mod tests {
         let mut is_tag = false;
         let (first, second) = (masked_text(b"<Ustrd>a &amp; b</Us", &mut is_tag), masked_text(b"trd>\nx", &mut is_tag));
         assert_eq!([first, second].concat(), b"<Ustrd>* ***** *</Ustrd>\n*");
+    }
+
+    #[test]
+    fn utf_16_stays_utf_16() {
+        let (text, kept) = ("aor_1,\"é\"\r\n", "*****,\"*\"\r\n");
+        let [text, kept] = [text, kept].map(|it| it.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+        assert_eq!(masked(&text), kept);
+        let xml: Vec<u8> = "<Ref>é</Ref>".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let kept: Vec<u8> = "<Ref>*</Ref>".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!(masked_text(&xml, &mut false), kept);
     }
 }

@@ -1,5 +1,7 @@
 //! What of a file became no row and mentions an opening: bad rows, and pieces of files that failed or were discarded.
 //!
+//! The zero bytes of UTF-16 are left out of what is searched, so that its text reads like any other.
+//!
 //! Searched once the rows are erased, so that a piece with all its rows read holds no mention any more. Charges keep ids: they hold
 //! nothing personal beside them.
 
@@ -31,9 +33,10 @@ pub(super) async fn bad_rows(connection: &mut PgConnection, mentions: &Mentions)
               from report_errors e
               join reports p on p.id = e.report_id
              cross join lateral (
-                   select encode(string_agg(substring(c.bytes from greatest(e.byte - c.n * $3::bigint, 0)::integer + 1
+                   select replace(encode(string_agg(
+                                 substring(c.bytes from greatest(e.byte - c.n * $3::bigint, 0)::integer + 1
                                  for (e.byte + e.length - greatest(e.byte, c.n * $3::bigint))::integer), ''::bytea
-                                 order by c.n), 'escape') as text
+                                 order by c.n), 'escape'), '\000', '') as text
                      from report_chunks c
                     where c.report_id = e.report_id and c.n between e.byte / $3 and (e.byte + e.length - 1) / $3) as held
              where e.length > 0 and ((p.kind <> 'charges' and held.text ~ $1) or held.text ~* $2)
@@ -62,7 +65,7 @@ pub(super) async fn pieces(connection: &mut PgConnection, mentions: &Mentions) -
              cross join lateral (
                    select coalesce((select substring(next.bytes from 1 for $4::bigint::integer) from report_chunks next
                                      where next.report_id = c.report_id and next.n = c.n + 1), '') as more) as held
-             cross join lateral (select encode(c.bytes || held.more, 'escape') as text) as read
+             cross join lateral (select replace(encode(c.bytes || held.more, 'escape'), '\000', '') as text) as read
              where p.state in ('failed', 'discarded') and ((p.kind <> 'charges' and read.text ~ $1) or read.text ~* $2)
         ), marked as (
             update report_rows r set redacted = true from found

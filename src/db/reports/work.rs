@@ -97,9 +97,23 @@ pub struct Progress<'a> {
     pub counts: &'a Value,
     pub sums: Option<&'a Value>,
     pub complete: bool,
+    /// The position from which the work went on. None: commits before this one cannot have been lost.
+    pub after: Option<i64>,
 }
 
-/// Writes the progress and renews the lease. False: another replica has taken the report, and the caller rolls back.
+/// The transaction's commit does not wait for the disk: a crash of Postgres may lose it, and any commit after it that does not wait.
+pub async fn commit_without_wait(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- reports::commit_without_wait
+        select set_config('synchronous_commit', 'off', true)"#,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes the progress and renews the lease. False: another replica has taken the report, or the commit before this one is lost, and
+/// the caller rolls back.
 pub async fn checkpoint(
     connection: &mut PgConnection,
     id: Uuid,
@@ -112,7 +126,7 @@ pub async fn checkpoint(
         update reports
            set stage = $3, position = $4, rows = $5, bad_rows = $6, counts = $7, sums = coalesce($8, sums), complete = $9,
                due_at = $10, claims = 0
-         where id = $1 and lease_token = $2 and due_at is not null"#,
+         where id = $1 and lease_token = $2 and due_at is not null and (position = $11 or $11 is null)"#,
         id,
         token,
         progress.stage.as_str(),
@@ -123,6 +137,7 @@ pub async fn checkpoint(
         progress.sums,
         progress.complete,
         lease_until,
+        progress.after,
     )
     .execute(connection)
     .await?;

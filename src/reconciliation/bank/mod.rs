@@ -4,6 +4,7 @@
 //! gather.rs      settlements with what they ask for, and all entries that name them
 //! book.rs        settlements are judged; ledger, mismatches and cases are brought to what the judgement says
 //! statements.rs  the statements of an account are judged together: which entries count
+//! mentions.rs    the openings that entries may mention
 //! preview.rs     the classes of rows before anything has an effect
 //! ```
 //!
@@ -13,16 +14,18 @@
 
 mod book;
 mod gather;
+mod mentions;
 mod preview;
 mod statements;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use self::mentions::Mentioned;
 pub use self::preview::{Incoming, Previewed, shown};
 use super::classify::bank::Rules;
 use super::classify::bank::chain::Outcome;
@@ -52,6 +55,8 @@ pub struct Seen {
     pub report: Option<Uuid>,
     /// Outcomes by report and number, where they differ from the stored ones.
     pub outcomes: HashMap<(Uuid, i64), Outcome>,
+    /// Statements that do not count because of a newer version in another file.
+    pub by_newer: HashSet<(Uuid, i64)>,
 }
 
 impl Bank {

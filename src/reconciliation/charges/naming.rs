@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::clock::Time;
 use crate::db::openings::{self, Held};
 use crate::domain::fee::{On, PriceList, Scope};
-use crate::domain::{CustomerType, StateName};
+use crate::domain::{CustomerType, OpeningId, StateName};
 use crate::reconciliation::classify::charges::{Charge, Ours};
 use crate::reconciliation::classify::register::OurOpening;
 use crate::reconciliation::normalise::row::ChargeRow;
@@ -90,7 +90,7 @@ impl Named {
 
 /// The opening that has the reference as its id.
 fn ours(row: &ChargeRow) -> Option<Uuid> {
-    Uuid::parse_str(row.reference.as_deref()?.trim()).ok()
+    row.reference.as_deref().and_then(OpeningId::echoed).map(|it| it.0)
 }
 
 /// The subject of a row: the opening, else what the row names.

@@ -4,9 +4,6 @@ pub mod bank;
 pub mod charges;
 pub mod register;
 
-#[cfg(test)]
-mod tests;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::clock::Time;
 use crate::db::openings::{self, Held};
 use crate::db::report_rows::{self, Earlier};
-use crate::domain::StateName;
+use crate::domain::{StateName, Status};
 use crate::reconciliation::classify::register::{OurOpening, Ours, Times, classify};
 use crate::reconciliation::classify::{Class, Classified};
 use crate::reconciliation::normalise::row::RegisterRow;
@@ -48,12 +48,31 @@ pub struct Slice {
     pub conflicts: Vec<(i64, String)>,
 }
 
+/// Of which openings the time of their decision is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Of all: a person reads it.
+    All,
+    /// Of those that a row without a final answer names: only such a row is classified by it.
+    ThatClassify,
+}
+
 /// Compares rows with our openings.
-pub async fn compare(connection: &mut PgConnection, file: &File<'_>, rows: &[Asked<'_>]) -> sqlx::Result<Slice> {
+pub async fn compare(
+    connection: &mut PgConnection,
+    file: &File<'_>,
+    rows: &[Asked<'_>],
+    ends: Ends,
+) -> sqlx::Result<Slice> {
     let named: Vec<&RegisterRow> = rows.iter().map(|it| it.row).collect();
-    let held = openings_named(connection, file.provider, &named, &[]).await?;
+    let held = openings_named(connection, file.provider, &named, &[], ends).await?;
     let references: Vec<String> = distinct(named.iter().map(|it| it.provider_reference.clone()));
     let earlier = Said::of(report_rows::of_references(connection, file.report, file.provider, &references).await?);
+    Ok(beside(file, rows, &held, &earlier))
+}
+
+/// Pure: rows beside the openings that they name, each other, and what other slices and reports said.
+fn beside(file: &File<'_>, rows: &[Asked<'_>], held: &Openings, earlier: &Said) -> Slice {
     let here = Here::of(rows);
     let mut slice = Slice::default();
     for asked in rows {
@@ -78,7 +97,7 @@ pub async fn compare(connection: &mut PgConnection, file: &File<'_>, rows: &[Ask
     }
     slice.conflicts.sort_unstable();
     slice.conflicts.dedup();
-    Ok(slice)
+    slice
 }
 
 fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
@@ -100,6 +119,23 @@ impl Openings {
         let by_reference = held.iter().filter_map(|it| Some((it.provider_ref.clone()?, it.id))).collect();
         let by_id = held.into_iter().filter_map(|it| Some((it.id, OurOpening::of(it)?))).collect();
         Self { by_id, by_reference }
+    }
+
+    /// Looks up when these openings were decided, of those that are.
+    async fn add_ends(&mut self, connection: &mut PgConnection, of: impl Iterator<Item = Uuid>) -> sqlx::Result<()> {
+        let is_decided = |id: &Uuid| self.by_id.get(id).is_some_and(|it| it.state.status() != Status::InProgress);
+        let decided = openings::decided(connection, &distinct(of.filter(is_decided))).await?;
+        for (id, at) in decided {
+            self.by_id.entry(id).and_modify(|it| it.ended_at = Some(at));
+        }
+        Ok(())
+    }
+
+    /// The openings that rows without a final answer name by either id.
+    fn named_by_undecided(&self, rows: &[&RegisterRow]) -> Vec<Uuid> {
+        let by_tracking_id = |row: &RegisterRow| self.by_reference.get(&row.provider_reference).copied();
+        let undecided = rows.iter().filter(|it| !it.is_final());
+        undecided.flat_map(|row| [by_tracking_id(row), row.opening()]).flatten().collect()
     }
 
     #[must_use]
@@ -130,14 +166,21 @@ pub async fn openings_named(
     provider: &str,
     rows: &[&RegisterRow],
     ids: &[Uuid],
+    ends: Ends,
 ) -> sqlx::Result<Openings> {
     let references: Vec<String> = distinct(rows.iter().map(|it| it.provider_reference.clone()));
     let ids = distinct(ids.iter().copied().chain(rows.iter().filter_map(|it| it.opening())));
-    Ok(Openings::of(openings::reported(connection, provider, &references, &ids).await?))
+    let mut named = Openings::of(openings::reported(connection, provider, &references, &ids).await?);
+    let wanted = match ends {
+        Ends::All => named.by_id.keys().copied().collect(),
+        Ends::ThatClassify => named.named_by_undecided(rows),
+    };
+    named.add_ends(connection, wanted.into_iter()).await?;
+    Ok(named)
 }
 
 impl OurOpening {
-    /// None: a state of a newer version, which this one cannot compare.
+    /// Without the time of its decision. None: a state of a newer version, which this one cannot compare.
     pub(in crate::reconciliation) fn of(held: Held) -> Option<Self> {
         let state: StateName = held.state.parse().ok()?;
         Some(OurOpening {
@@ -148,7 +191,7 @@ impl OurOpening {
             currency: held.currency,
             iban: held.iban,
             bic: held.bic,
-            ended_at: held.ended_at,
+            ended_at: None,
             erased: held.erased,
         })
     }
@@ -230,3 +273,6 @@ impl<'a> Here<'a> {
         self.finals.get(asked.row.provider_reference.as_str()).is_some_and(|n| *n != asked.n)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::domain::text::string_enum;
-use crate::domain::{ProviderRef, Report, Verdict};
+use crate::domain::{OpeningId, ProviderRef, Report, Verdict};
 
 string_enum!(
     /// What a report is compared with.
@@ -80,7 +80,7 @@ impl RegisterRow {
     /// The opening that our reference names.
     #[must_use]
     pub fn opening(&self) -> Option<Uuid> {
-        self.report().opening().map(|it| it.0)
+        self.reference.as_deref().and_then(OpeningId::echoed).map(|it| it.0)
     }
 
     /// The row without what an erasure removes.

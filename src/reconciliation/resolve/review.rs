@@ -19,7 +19,7 @@ use crate::domain::{Fact, PollOutcome, StateName, Status};
 use crate::reconciliation::classify::register::{Ours, Times, absent, classify, overdue};
 use crate::reconciliation::classify::{Act, Class, Finding, MismatchState};
 use crate::reconciliation::events;
-use crate::reconciliation::matching::register::{Openings, openings_named};
+use crate::reconciliation::matching::register::{Ends, Openings, openings_named};
 use crate::reconciliation::normalise::row::RegisterRow;
 
 /// How many mismatches a look takes.
@@ -188,7 +188,7 @@ impl Known {
         let mut openings = HashMap::new();
         for (provider, (rows, ids)) in named {
             let rows: Vec<&RegisterRow> = rows.iter().collect();
-            openings.insert(provider.to_owned(), openings_named(connection, provider, &rows, &ids).await?);
+            openings.insert(provider.to_owned(), openings_named(connection, provider, &rows, &ids, Ends::All).await?);
         }
         let ids: Vec<Uuid> = due.iter().filter_map(|it| it.opening_id).collect();
         let absences = due.iter().filter(|it| it.class == Class::MissingExternal.as_str());

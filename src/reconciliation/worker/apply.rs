@@ -16,7 +16,7 @@ use crate::faults::Step;
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::register::{absent, conflicting};
 use crate::reconciliation::events;
-use crate::reconciliation::matching::register::{Asked, File, compare};
+use crate::reconciliation::matching::register::{Asked, Ends, File, compare};
 use crate::reconciliation::normalise::row::{Kind, RegisterRow};
 use crate::reconciliation::resolve::{Found, RECONCILIATION, Writer};
 
@@ -149,7 +149,7 @@ async fn found(connection: &mut PgConnection, file: &File<'_>, stored: &[Stored]
         stored.iter().filter_map(|it| Some((it, serde_json::from_value(it.theirs.clone()).ok()?))).collect();
     let asked: Vec<Asked<'_>> =
         parsed.iter().map(|(it, row)| Asked { n: it.n, digest: digest(it), key: &it.row_key, row }).collect();
-    let slice = compare(connection, file, &asked).await?;
+    let slice = compare(connection, file, &asked, Ends::All).await?;
     let mut found = Vec::new();
     for ((stored, row), compared) in parsed.iter().zip(slice.rows) {
         let opening = compared.ours.opening().cloned();

@@ -8,15 +8,15 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::read::{CASES, Stored};
+use super::read::{CASES, Stored, text};
 use super::{COMMIT_WITHIN, Job, NAME, Reconciler, Went};
 use crate::db::bank_statements::{self, NewStatement};
 use crate::db::report_rows::{self, NewRow, RowOfReport};
 use crate::db::reports::Stage;
-use crate::db::{WITHIN, bank_words, conclude, settlements};
+use crate::db::{WITHIN, bank_words, conclude, openings, reports, settlements};
 use crate::driver::TickError;
 use crate::faults::Step;
-use crate::reconciliation::bank::{Bank, Incoming, Previewed, Seen, shown};
+use crate::reconciliation::bank::{Bank, Incoming, Mentioned, Previewed, Seen, shown};
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::bank::names;
 use crate::reconciliation::normalise::row::{BankRow, Kind, Located, Row, Statement};
@@ -270,6 +270,26 @@ pub(super) async fn classified(
     Ok(Stored { rows: rows.collect(), reclassified: Vec::new(), cases: 0 })
 }
 
+/// Erases the rows of a slice that mention openings which are erased already.
+pub(super) async fn erase_late<'a>(
+    connection: &mut PgConnection,
+    report: Uuid,
+    provider: &str,
+    rows: &'a [(i64, Located<Row>)],
+) -> sqlx::Result<()> {
+    let of_bank = |(_, located): &'a (i64, Located<Row>)| match &located.row {
+        Row::Bank(row) => Some(row),
+        _ => None,
+    };
+    let mentioned = Mentioned::of(rows.iter().filter_map(of_bank));
+    let erased = openings::erased(connection, provider, &mentioned.references, &mentioned.ids).await?;
+    if erased.is_empty() {
+        return Ok(());
+    }
+    let erased = openings::read(connection, &erased).await?;
+    reports::erase_read_late(connection, report, &erased).await
+}
+
 fn digest(row: &BankRow) -> [u8; 32] {
     Sha256::digest(serde_json::to_vec(&row.entry()).unwrap_or_default()).into()
 }
@@ -291,7 +311,7 @@ fn new_row(located: &Located<Row>, it: Incoming, previewed: Previewed) -> NewRow
         line: number(located.line),
         byte: number(located.byte),
         length: number(located.len),
-        kind: Kind::Bank.to_string(),
+        kind: Kind::Bank.as_str(),
         row_key: it.key,
         digest: it.digest,
         provider_reference: it.row.servicer_reference.clone(),
@@ -302,7 +322,7 @@ fn new_row(located: &Located<Row>, it: Incoming, previewed: Previewed) -> NewRow
         class: previewed.class.as_str(),
         rule: previewed.rule,
         opening_id: None,
-        theirs: serde_json::to_value(&it.row).unwrap_or(Value::Null),
+        theirs: text(&it.row),
         ours: None,
         found: false,
         redacted: false,

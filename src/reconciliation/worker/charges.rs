@@ -1,12 +1,12 @@
 //! The worker's steps for charges: a slice is previewed and stored, the whole file judged, and its lines are booked.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::read::{CASES, Stored};
+use super::read::{CASES, Stored, text};
 use super::{COMMIT_WITHIN, Job, NAME, Reconciler, Went};
 use crate::db::report_rows::{self, ChargeOfReport, NewRow, Place};
 use crate::db::reports::Stage;
@@ -337,7 +337,7 @@ fn new_row(located: &Located<Row>, asked: &Incoming, it: &Previewed) -> NewRow {
         line: asked.line,
         byte: number(located.byte),
         length: number(located.len),
-        kind: Kind::Charges.to_string(),
+        kind: Kind::Charges.as_str(),
         row_key: located.key.clone(),
         digest: asked.digest,
         provider_reference: row.provider_reference.clone(),
@@ -348,8 +348,8 @@ fn new_row(located: &Located<Row>, asked: &Incoming, it: &Previewed) -> NewRow {
         class: it.class.as_str(),
         rule: it.rule,
         opening_id: it.opening_id,
-        theirs: serde_json::to_value(row).unwrap_or(Value::Null),
-        ours: it.basis.as_ref().map(|it| json!(it)),
+        theirs: text(row),
+        ours: it.basis.as_ref().map(text),
         found: false,
         redacted: false,
     }

@@ -1,11 +1,18 @@
 //! Reads a report: each slice is matched, classified and stored with a checkpoint, in one commit.
+//!
+//! The commits before the last do not wait for the disk: their rows can be read again from the kept file. A crash of Postgres loses
+//! the newest of them whole, rows and checkpoint. A worker that outlives it commits nothing after the gap: each checkpoint must find
+//! the position of the slice before it. The last slice waits for the disk, and with it all before it are safe.
 
 use std::collections::{BTreeMap, HashSet};
 
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{COMMIT_WITHIN, Job, NAME, Reconciled, Reconciler, Went, bank, charges, end};
 use crate::db::report_rows::{self, NewRow};
@@ -14,10 +21,10 @@ use crate::db::{WITHIN, conclude, mismatches};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::classify::register::{Basis, Times};
-use crate::reconciliation::classify::{Class, Classified};
-use crate::reconciliation::matching::register::{self, Asked, Compared};
+use crate::reconciliation::classify::{Class, Classified, Finding};
+use crate::reconciliation::matching::register::{self, Asked, Compared, Ends};
 use crate::reconciliation::normalise::profile::Profiles;
-use crate::reconciliation::normalise::row::{Kind, Located, RegisterRow, Row, Statement};
+use crate::reconciliation::normalise::row::{Kind, Located, Row, Statement};
 use crate::reconciliation::normalise::{Ending, ReportError};
 use crate::reconciliation::reading::{ReadingError, Slice, Source, slices};
 use crate::telemetry::metrics;
@@ -144,6 +151,9 @@ impl Reconciler {
     async fn write(&self, connection: &mut PgConnection, job: &mut Job, part: Part<'_>) -> sqlx::Result<Option<u64>> {
         let Part { new, bad, statements, position, sums, is_end } = part;
         let mut transaction = connection.begin().await?;
+        if !is_end {
+            reports::commit_without_wait(&mut transaction).await?;
+        }
         let outcome = if job.is_of_charges() {
             let charges = self.charges(&job.claimed.provider, Some(job.claimed.id));
             charges::classified(&mut transaction, &charges, job.charges_file(), new).await?
@@ -168,16 +178,16 @@ impl Reconciler {
         let conflicts = i64::try_from(outcome.reclassified.len()).unwrap_or_default();
         *job.counts.entry(CASES.to_owned()).or_default() += outcome.cases + conflicts;
         report_rows::insert(&mut transaction, report, &provider, &outcome.rows).await?;
-        for row in outcome.rows.iter().filter(|it| it.redacted) {
-            reports::redact(&mut transaction, report, row.byte, row.length).await?;
-        }
+        redact(&mut transaction, report, &outcome.rows).await?;
+        bank::erase_late(&mut transaction, report, &provider, new).await?;
         reports::insert_errors(&mut transaction, report, bad).await?;
         let conflicts: Vec<_> =
             outcome.reclassified.iter().map(|(n, _)| (*n, Class::ConflictingRows.as_str(), CONFLICT)).collect();
         report_rows::reclassify(&mut transaction, report, &conflicts).await?;
         let stage = if is_end { Stage::Judge } else { Stage::Read };
         let counts = json!(job.counts);
-        let progress = Progress { sums, ..job.progress(stage, position, &counts) };
+        let after = Some(job.claimed.position);
+        let progress = Progress { sums, after, ..job.progress(stage, position, &counts) };
         if !job.commit(transaction, &progress, self.now()).await? {
             return Ok(None);
         }
@@ -187,6 +197,14 @@ impl Reconciler {
         metrics::report_rows(&provider, &job.claimed.kind, "bad", u64::try_from(bad.len()).unwrap_or_default());
         Ok(Some(u64::try_from(outcome.rows.len()).unwrap_or_default()))
     }
+}
+
+/// Overwrites the rows of a register that name erased openings.
+async fn redact(connection: &mut PgConnection, report: Uuid, rows: &[NewRow]) -> sqlx::Result<()> {
+    for row in rows.iter().filter(|it| it.redacted) {
+        reports::redact(connection, report, row.byte, row.length).await?;
+    }
+    Ok(())
 }
 
 /// A part of a file to be stored in one commit.
@@ -269,28 +287,33 @@ async fn classified(
     file: &register::File<'_>,
     rows: &[(i64, Located<Row>)],
 ) -> sqlx::Result<Stored> {
-    let asked: Vec<Asked<'_>> = rows.iter().filter_map(|(n, it)| asked(*n, it)).collect();
-    let slice = register::compare(connection, file, &asked).await?;
+    let (asked, texts): (Vec<Asked<'_>>, Vec<Text>) = rows.iter().filter_map(|(n, it)| asked(*n, it)).unzip();
+    let slice = register::compare(connection, file, &asked, Ends::ThatClassify).await?;
     let known = known(connection, file, &slice.rows).await?;
-    let by_row = asked.iter().zip(&slice.rows);
-    let cases = by_row.clone().filter(|(_, it)| it.classified.is_a_case()).count();
-    let located = rows.iter().filter(|(_, it)| matches!(it.row, Row::Register(_)));
-    let rows = located
-        .zip(by_row)
-        .map(|((_, located), (asked, it))| new_row(located, asked, it, &known, file.times))
-        .collect();
+    let cases = slice.rows.iter().filter(|it| it.classified.is_a_case()).count();
+    let rows = asked.iter().zip(texts).zip(slice.rows);
+    let rows = rows.map(|((asked, text), it)| new_row(asked, text, it, &known, file.times)).collect();
     Ok(Stored { rows, reclassified: slice.conflicts, cases: i64::try_from(cases).unwrap_or_default() })
 }
 
-fn asked(n: i64, located: &Located<Row>) -> Option<Asked<'_>> {
-    let Row::Register(row) = &located.row else { return None };
-    Some(Asked { n, digest: digest(row), key: &located.key, row })
+/// A row's place in its file, and its canonical text.
+struct Text {
+    line: u64,
+    byte: u64,
+    len: u64,
+    theirs: Box<RawValue>,
 }
 
-/// Of the canonical row: spaces and the order of columns do not make it another one.
-#[must_use]
-pub fn digest(row: &RegisterRow) -> [u8; 32] {
-    Sha256::digest(serde_json::to_vec(row).unwrap_or_default()).into()
+fn asked(n: i64, located: &Located<Row>) -> Option<(Asked<'_>, Text)> {
+    let Located { line, byte, len, key, row: Row::Register(row) } = located else { return None };
+    let theirs = text(row);
+    let digest = Sha256::digest(theirs.get()).into();
+    Some((Asked { n, digest, key, row }, Text { line: *line, byte: *byte, len: *len, theirs }))
+}
+
+/// A value as JSON.
+pub(super) fn text(it: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(it).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// The findings that are mismatches already.
@@ -309,33 +332,31 @@ async fn known(
 }
 
 fn new_row(
-    located: &Located<Row>,
     asked: &Asked<'_>,
-    compared: &Compared,
+    written: Text,
+    compared: Compared,
     known: &HashSet<(String, String, String)>,
     times: Times,
 ) -> NewRow {
     let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
-    let Classified { class, rule, findings } = &compared.classified;
-    let is_known = |it: &crate::reconciliation::classify::Finding| {
-        known.contains(&(it.subject.clone(), it.aspect.to_owned(), it.class.to_string()))
-    };
-    let says_nothing_new = compared.came_before && findings.iter().all(is_known) && *class != Class::ConflictingRows;
-    let found = !findings.is_empty() || *class == Class::ConflictingRows;
-    let class = match (says_nothing_new, class, compared.revises) {
+    let Compared { ours, classified: Classified { class, rule, findings }, came_before, revises } = compared;
+    let is_known = |it: &Finding| known.contains(&(it.subject.clone(), it.aspect.to_owned(), it.class.to_string()));
+    let says_nothing_new = came_before && findings.iter().all(is_known) && class != Class::ConflictingRows;
+    let found = !findings.is_empty() || class == Class::ConflictingRows;
+    let class = match (says_nothing_new, class, revises) {
         (true, ..) => Class::Repeated,
         (false, Class::Matched, true) => Class::Revised,
-        (false, class, _) => *class,
+        (false, class, _) => class,
     };
-    let erased = compared.ours.opening().is_some_and(|it| it.erased);
+    let erased = ours.opening().is_some_and(|it| it.erased);
     let row = asked.row;
     NewRow {
         n: asked.n,
-        line: number(located.line),
-        byte: number(located.byte),
-        length: number(located.len),
-        kind: Kind::Register.to_string(),
-        row_key: located.key.clone(),
+        line: number(written.line),
+        byte: number(written.byte),
+        length: number(written.len),
+        kind: Kind::Register.as_str(),
+        row_key: asked.key.to_owned(),
         digest: asked.digest,
         provider_reference: Some(row.provider_reference.clone()),
         reference: row.reference.clone(),
@@ -344,9 +365,9 @@ fn new_row(
         currency: row.currency.clone(),
         class: class.as_str(),
         rule,
-        opening_id: compared.ours.opening().map(|it| it.id),
-        theirs: serde_json::to_value(if erased { row.redacted() } else { row.clone() }).unwrap_or(Value::Null),
-        ours: serde_json::to_value(Basis { ours: compared.ours.clone(), window: times.window }).ok(),
+        opening_id: ours.opening().map(|it| it.id),
+        theirs: if erased { text(&row.redacted()) } else { written.theirs },
+        ours: Some(text(&Basis { ours, window: times.window })),
         found,
         redacted: erased,
     }

@@ -6,6 +6,7 @@ mod bank_order;
 mod charge_findings;
 mod charge_preview;
 pub mod charges;
+mod erasure;
 mod events;
 mod evidence;
 mod files;
@@ -13,6 +14,7 @@ mod hostile;
 mod import;
 mod pulls;
 mod register;
+mod register_files;
 mod statements;
 
 use account_opening::clock::Time;

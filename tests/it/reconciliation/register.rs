@@ -1,6 +1,5 @@
 //! A register of `NexusBank` beside our openings: each class alone, and in company.
 
-use account_opening::driver::tick;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -8,15 +7,15 @@ use super::{REGISTER, Register, mismatches, reconcile, upload};
 use crate::support::TestApp;
 use world::{Api, Fault};
 
-const IBAN: &str = "BE68539007547034";
-const OTHER_IBAN: &str = "BE71096123456769";
+pub const IBAN: &str = "BE68539007547034";
+pub const OTHER_IBAN: &str = "BE71096123456769";
 
-async fn waiting(app: &TestApp) -> Value {
+pub async fn waiting(app: &TestApp) -> Value {
     let (id, _) = app.open().waiting().await;
     app.opening(&id).await
 }
 
-async fn completed(app: &TestApp, iban: &str) -> Value {
+pub async fn completed(app: &TestApp, iban: &str) -> Value {
     let (id, reference) = app.open().waiting().await;
     app.webhook().completed(&reference, iban).acknowledged().await;
     app.settle().await;
@@ -25,12 +24,12 @@ async fn completed(app: &TestApp, iban: &str) -> Value {
     opening
 }
 
-fn first_day() -> Register {
+pub fn first_day() -> Register {
     Register::of_day("2026-01-01")
 }
 
 /// The day of the register, and its look at the books, are over.
-fn next_day(app: &TestApp) {
+pub fn next_day(app: &TestApp) {
     app.pass(TimeDelta::hours(28));
 }
 
@@ -248,107 +247,6 @@ async fn an_unknown_word_waits_seven_days_for_a_person() {
     app.finish().await;
 }
 
-/// P28: repetition changes nothing.
-#[tokio::test]
-async fn the_same_rows_again_are_repeated_and_change_nothing() {
-    let app = TestApp::start().await;
-    let (one, two) = (completed(&app, IBAN).await, waiting(&app).await);
-    let stranger = "aor_stranger,,IN_PROGRESS,,,,BE,EUR,2026-01-01T08:00:00Z,";
-    let register = first_day().about(&one, "COMPLETED", IBAN).about(&two, "IN_PROGRESS", "").row(stranger);
-    reconcile(&app, &register).await;
-    let before = app.items("/v1/mismatches").await;
-    let mut later = register;
-    later.as_of += TimeDelta::hours(1);
-    let report = reconcile(&app, &later).await;
-    assert_eq!(report["counts"], json!({"REPEATED": 3}));
-    let after = app.items("/v1/mismatches").await;
-    assert_eq!((after.len(), &after[0]["state"]), (before.len(), &before[0]["state"]));
-    assert_eq!(after[0]["reports"].as_array().unwrap().len(), 2, "both files say it: {after:?}");
-    app.finish().await;
-}
-
-/// P30: a held file has no effect until an operator releases it; then it has its effects.
-#[tokio::test]
-async fn a_file_that_differs_too_much_is_held_until_an_operator_decides() {
-    let app = TestApp::start().await;
-    let opening = waiting(&app).await;
-    let mut register = first_day().about(&opening, "COMPLETED", IBAN);
-    for n in 0..21 {
-        register = register.row(&format!("aor_stranger{n},,IN_PROGRESS,,,,BE,EUR,2026-01-01T08:00:00Z,"));
-    }
-    let report = reconcile(&app, &register).await;
-    assert_eq!(report["state"], "held", "{report}");
-    assert_eq!(mismatches(&app).await, ["TOO_MANY_DIFFERENCES case"]);
-    assert_eq!(app.opening(opening["id"].as_str().unwrap()).await["state"], "awaiting_provider", "P30");
-    let path = format!("/v1/reports/{}", report["id"].as_str().unwrap());
-    for _ in 0..2 {
-        assert_eq!(app.post(&format!("{path}/release"), &json!({"reason": "it is the right file"})).await.0, 202);
-    }
-    app.settle().await;
-    assert_eq!(app.get(&path).await["state"], "finished");
-    assert_eq!(app.opening(opening["id"].as_str().unwrap()).await["state"], "completed");
-    let all = mismatches(&app).await;
-    assert_eq!((all.len(), all.iter().filter(|it| *it == "MISSING_INTERNAL case").count()), (23, 21), "{all:?}");
-    assert!(all.contains(&"TOO_MANY_DIFFERENCES resolved".to_owned()));
-    assert_eq!(app.post(&format!("{path}/discard"), &json!({"reason": "too late"})).await.0, 409);
-    app.finish().await;
-}
-
-#[tokio::test]
-async fn a_discarded_file_never_has_an_effect_and_may_be_sent_again() {
-    let app = TestApp::start().await;
-    let mut register = first_day();
-    for n in 0..21 {
-        register = register.row(&format!("aor_stranger{n},,IN_PROGRESS,,,,BE,EUR,2026-01-01T08:00:00Z,"));
-    }
-    let report = reconcile(&app, &register).await;
-    let path = format!("/v1/reports/{}", report["id"].as_str().unwrap());
-    assert_eq!(app.post(&format!("{path}/discard"), &json!({"reason": "the wrong file"})).await.0, 202);
-    app.settle().await;
-    assert_eq!(app.get(&path).await["state"], "discarded");
-    assert_eq!(mismatches(&app).await, ["TOO_MANY_DIFFERENCES resolved"]);
-    let again = upload(&app, REGISTER, register.text()).await;
-    assert_eq!((again.status, again.replayed), (202, false));
-    app.settle().await;
-    app.finish().await;
-}
-
-/// The values' bytes are overwritten where they stand; all other bytes and the digest stay.
-#[tokio::test]
-async fn an_erasure_reaches_the_rows_and_the_bytes_of_reports() {
-    let app = TestApp::start().await;
-    let (opening, other) = (completed(&app, IBAN).await, waiting(&app).await);
-    let register = first_day().about(&opening, "COMPLETED", OTHER_IBAN).about(&other, "IN_PROGRESS", "");
-    let text = register.text();
-    let report = reconcile(&app, &register).await;
-    let path = format!("/v1/reports/{}", report["id"].as_str().unwrap());
-    let erase = format!("/v1/account-openings/{}/erase", opening["id"].as_str().unwrap());
-    assert_eq!(app.post(&erase, &json!({"reason": "the customer asked"})).await.0, 202);
-    let raw = app.request(reqwest::Method::GET, &format!("{path}/raw")).send().await.unwrap().text().await.unwrap();
-    let (before, after): (Vec<&str>, Vec<&str>) = (text.lines().collect(), raw.lines().collect());
-    assert_eq!((before.len(), text.len()), (after.len(), raw.len()));
-    assert!(!raw.contains(OTHER_IBAN) && after[2].starts_with("***") && after[2].matches(',').count() == 9, "{raw}");
-    assert_eq!((&before[..2], &before[3..]), (&after[..2], &after[3..]), "nothing else is touched");
-    let rows = app.items(&format!("{path}/rows")).await;
-    assert_eq!((&rows[0]["redacted"], &rows[1]["redacted"]), (&json!(true), &json!(false)));
-    assert_eq!(app.get(&path).await["sha256"], report["sha256"], "of the bytes as they were received");
-    let mismatch = &app.items("/v1/mismatches").await[0];
-    assert_eq!((&mismatch["ours"], &mismatch["theirs"]), (&json!({}), &json!({})), "{mismatch}");
-    let everywhere: i64 = sqlx::query_scalar(
-        "select (select count(*) from report_rows where theirs::text like $1 or ours::text like $1)
-              + (select count(*) from mismatches where (ours, theirs, differences, evidence)::text like $1)
-              + (select count(*) from cases where (ours, theirs, cause)::text like $1)
-              + (select count(*) from report_chunks where position(convert_to($2, 'UTF8') in bytes) > 0)",
-    )
-    .bind(format!("%{OTHER_IBAN}%"))
-    .bind(OTHER_IBAN)
-    .fetch_one(&app.pool)
-    .await
-    .unwrap();
-    assert_eq!(everywhere, 0);
-    app.finish().await;
-}
-
 /// The next complete file lacks it too: the provider was asked in vain, and a person decides.
 #[tokio::test]
 async fn an_opening_that_two_complete_registers_lack_is_a_case() {
@@ -422,70 +320,5 @@ async fn a_difference_that_comes_again_after_it_was_settled_is_a_case_again() {
         reconcile(&app, &register).await;
         assert_eq!(mismatches(&app).await, [expected]);
     }
-    app.finish().await;
-}
-
-/// P28: the newest `as of` counts, in whatever order the files come, also for what a file lacks.
-#[tokio::test]
-async fn every_order_of_files_ends_in_the_same_openings_and_open_mismatches() {
-    let mut ends = std::collections::BTreeSet::new();
-    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-        let app = TestApp::with().settings(|it| it.reconciliation.recon_window = "1h".to_owned()).start().await;
-        let (done, waits, missed) = (completed(&app, IBAN).await, waiting(&app).await, waiting(&app).await);
-        next_day(&app);
-        let mut elsewhere = waits.clone();
-        elsewhere["market"] = json!("NL");
-        // The first is wrong about the market and lacks one; the second corrects both; the third is wrong about an IBAN.
-        let files = [
-            first_day().about(&elsewhere, "IN_PROGRESS", "").about(&missed, "IN_PROGRESS", ""),
-            first_day().about(&waits, "IN_PROGRESS", "").about(&missed, "COMPLETED", OTHER_IBAN).about(
-                &done,
-                "COMPLETED",
-                IBAN,
-            ),
-            first_day().about(&done, "COMPLETED", OTHER_IBAN).about(&waits, "IN_PROGRESS", "").about(
-                &missed,
-                "COMPLETED",
-                OTHER_IBAN,
-            ),
-        ];
-        let mut files = files.map(Some);
-        for n in order {
-            let mut file = files[n].take().unwrap();
-            file.as_of += TimeDelta::hours(i64::try_from(n).unwrap());
-            reconcile(&app, &file).await;
-        }
-        app.pass_settling(TimeDelta::minutes(20), TimeDelta::minutes(1)).await;
-        let open = mismatches(&app).await.into_iter().filter(|it| !it.ends_with("settled")).collect::<Vec<_>>();
-        let mut states = Vec::new();
-        for opening in [&done, &waits, &missed] {
-            states.push(app.opening(opening["id"].as_str().unwrap()).await["state"].to_string());
-        }
-        ends.insert(format!("{states:?} {open:?}"));
-        app.finish().await;
-    }
-    assert_eq!(ends.len(), 1, "{ends:#?}");
-    assert!(ends.first().unwrap().contains("IBAN_MISMATCH case"), "{ends:?}");
-}
-
-/// Two replicas take the reports of one provider one after the other, and each is applied once.
-#[tokio::test]
-async fn two_replicas_work_on_one_report_of_a_provider_at_a_time() {
-    let app = TestApp::start().await;
-    let stranger = |n: i64| format!("aor_{n},,IN_PROGRESS,,,,BE,EUR,2026-01-01T08:00:00Z,");
-    for hours in 0..4 {
-        let mut register = (0..15).fold(first_day(), |it, n| it.row(&stranger(n)));
-        register.as_of += TimeDelta::hours(hours);
-        assert_eq!(upload(&app, REGISTER, register.text()).await.status, 202);
-    }
-    for _ in 0..8 {
-        let (one, two) = (app.reconciler(), app.reconciler());
-        let (first, second) = tokio::join!(tick(&one), tick(&two));
-        assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
-        app.pass(TimeDelta::seconds(2));
-    }
-    assert!(app.items("/v1/reports").await.iter().all(|it| it["state"] == "finished"));
-    assert_eq!(mismatches(&app).await, vec!["MISSING_INTERNAL case"; 15]);
-    assert_eq!(app.items("/v1/cases").await.len(), 15);
     app.finish().await;
 }

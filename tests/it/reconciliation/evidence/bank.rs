@@ -125,3 +125,63 @@ async fn after_an_erasure_the_bundle_of_a_bank_statement_verifies() {
     assert!(files(&bundle).iter().all(|(_, it)| !String::from_utf8_lossy(it).contains(IBAN)));
     app.finish().await;
 }
+
+/// What is left of the customer are the ids of the opening: entries with them are erased as they are read, and still pay.
+#[tokio::test]
+async fn entries_that_are_read_after_an_erasure_are_erased_at_once() {
+    let app = TestApp::start().await;
+    send(&app, CHARGES, charges(&[("stl_9", "300.00")]).text()).await;
+    let opening = completed(&app, IBAN).await;
+    let (id, tracking_id) = (opening["id"].as_str().unwrap(), opening["provider_reference"].as_str().unwrap());
+    let erase = format!("/v1/account-openings/{id}/erase");
+    assert_eq!(app.post(&erase, &serde_json::json!({"reason": "the customer asked"})).await.0, 202);
+    let bare = id.replace('-', "").to_uppercase();
+    let entries = [
+        entry("b1", "300.00", &format!("stl_9 for {tracking_id}")),
+        entry("b2", "1.00", &format!("Fee of ANNA {bare}")),
+        entry("b3", "2.00", "Rent of a room"),
+    ];
+    let statement = Message::statements(&[Statement::numbered(1, (0, -30_300), &entries)]);
+    let report = send(&app, BANK, statement.text()).await;
+    assert_eq!(report["counts"], serde_json::json!({"MATCHED": 1, "UNRELATED": 2}), "{report}");
+    let bundle = export(&app, report["id"].as_str().unwrap()).await;
+    let summary = fits(&bundle);
+    assert_eq!((summary.rows, summary.redacted), (1, 2));
+    let all: String = files(&bundle).iter().map(|(_, it)| String::from_utf8_lossy(it).into_owned()).collect();
+    assert!(all.contains("Rent of a room"));
+    for value in [tracking_id, &bare, "ANNA"] {
+        assert!(statement.text().contains(value) && !all.contains(value), "{value}");
+    }
+    let words: i64 = sqlx::query_scalar("select count(*) from bank_words where word in ($1, $2)")
+        .bind(tracking_id)
+        .bind(&bare)
+        .fetch_one(&app.pool)
+        .await
+        .unwrap();
+    assert_eq!(words, 0);
+    app.finish().await;
+}
+
+/// A version that adds up does not count where a newer one, in another file, does not: that is no forgery.
+#[tokio::test]
+async fn an_older_version_of_a_statement_that_does_not_add_up_verifies() {
+    let app = TestApp::start().await;
+    send(&app, CHARGES, charges(&[("stl_1", "10.00")]).text()).await;
+    let newer = Message::statements(&[Statement::numbered(1, (0, -1_133), &[entry("b1", "10.00", "stl_1")])]);
+    send(&app, BANK, newer.made("2026-01-06T18:00:00Z").text()).await;
+    let older = Message::statements(&[Statement::numbered(1, (0, -1_000), &[entry("b2", "10.00", "stl_1")])]);
+    let report = send(&app, BANK, older.text()).await;
+    assert_eq!(report["counts"], serde_json::json!({"BALANCE_MISMATCH": 1}), "{report}");
+    let bundle = export(&app, report["id"].as_str().unwrap()).await;
+    fits(&bundle);
+    // Said of the file itself it would be wrong.
+    let mut payload: Vec<(String, Vec<u8>)> =
+        files(&bundle).into_iter().filter(|it| it.0.starts_with("data/")).collect();
+    let (_, rows) = payload.iter_mut().find(|it| it.0 == "data/rows.jsonl").unwrap();
+    let text = String::from_utf8(rows.clone()).unwrap();
+    assert!(text.contains("its_newest_version_does_not_count"), "{text}");
+    *rows = text.replace("its_newest_version_does_not_count", "its_statement_does_not_count").into_bytes();
+    let (_, findings) = verified(&signed(&payload, &key()), Some(&key().public()));
+    assert!(findings.iter().any(|it| it.contains("its statement adds up")), "{findings:#?}");
+    app.finish().await;
+}
