@@ -154,7 +154,7 @@ create index report_rows_by_key on report_rows (provider, row_key) where kind <>
 -- mismatches::renew_evidence and openings::absent: the same of a tracking id. Without the provider: tracking ids tell providers apart,
 -- and comparing its name first is work for each entry.
 create index report_rows_by_reference on report_rows (provider_reference) where kind = 'register';
--- report_rows of no opening: an erasure reads their texts.
+-- report_rows::strangers: how many rows of a file name nothing of ours.
 create index report_rows_of_strangers on report_rows (report_id) where opening_id is null and kind <> 'bank';
 -- report_rows::to_apply. Partial: nearly all rows are matched.
 create index report_rows_found on report_rows (report_id, n) where found;

@@ -112,7 +112,7 @@ fn ways_of(c: char) -> Vec<String> {
     match c {
         // For the text of `jsonb`, which does not escape bytes, and for files in UTF-16 or Latin-1.
         _ if !c.is_ascii() => {
-            ways.extend([c.to_string(), in_units(c, u16::to_le_bytes), in_units(c, u16::to_be_bytes)])
+            ways.extend([c.to_string(), in_units(c, u16::to_le_bytes), in_units(c, u16::to_be_bytes)]);
         }
         '/' => ways.push(r"\\\\\/".to_owned()),
         _ => {}

@@ -78,8 +78,7 @@ pub async fn settlements(
             select provider, settlement_id, report_id, line, as_of, currency, amount, content, class
               from charge_lines s
              where line_type = 'settlement' and settlement_id is not null
-               and ($1::uuid is null
-                    or exists (select from charge_lines l
+               and ($1::uuid is null or exists (select from charge_lines l
                                 where l.provider = s.provider and l.subject = $1::uuid::text
                                   and l.settlement_id = s.settlement_id))
                and (as_of, report_id, line) < ($5, $6, $7)

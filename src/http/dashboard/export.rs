@@ -65,7 +65,7 @@ impl<const COLUMNS: usize> Export<'_, COLUMNS> {
     /// When the database is away.
     pub async fn of(self, rows: impl Iterator<Item = [String; COLUMNS]>) -> Result<Response, ApiError> {
         export::run(&self.dashboard.acts, &self.visit.principal, self.name, self.params.filters()).await?;
-        let mut text = csv::record(&self.columns);
+        let mut text = csv::record(self.columns);
         text.extend(rows.map(|it| csv::record(&it)));
         let disposition = format!("attachment; filename=\"{}\"", self.file);
         let headers = [(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)];
