@@ -164,8 +164,8 @@ fn first_id(at: Time) -> Uuid {
 /// One look at the openings of a period: those that the report does not name, and where the next look begins. None: that was all.
 ///
 /// Plan: both sides are read as one range of their index and subtracted. A look-up of a row for each opening took twenty times as long,
-/// and `$2 is null` beside the range made each look read all openings behind it. What is left is few: it is looked up one by one, and
-/// `is not distinct from` keeps the planner from scanning the whole report for each.
+/// and `$2 is null` beside the range made each look read all openings behind it. What is left is looked up one by one, its history
+/// first: it shows the openings that began to wait before the period. `is not distinct from` keeps the planner from scanning the report.
 pub async fn absent(
     connection: &mut PgConnection,
     provider: &str,
@@ -195,12 +195,13 @@ pub async fn absent(
              where opening_id > $1 and opening_id <= coalesce($2::uuid, $3::uuid) and report_id is not distinct from $7)
         select o.id, o.state, o.provider_ref as "provider_ref!", o.market
           from unnamed
+         cross join lateral (select from opening_history h
+                              where h.opening_id = unnamed.id and h.to_state = 'awaiting_provider'
+                                and h.at >= $5 and h.at < $6
+                              limit 1) as waited
          cross join lateral (select o.id, o.state, o.provider_ref, o.market
                                from account_openings o
                               where o.id = unnamed.id
-                                and exists (select from opening_history h
-                                             where h.opening_id = o.id and h.to_state = 'awaiting_provider'
-                                               and h.at >= $5 and h.at < $6)
                                 and not exists (select from report_rows r
                                                  where r.provider_reference = o.provider_ref and r.provider = $4
                                                    and r.kind = 'register' and r.report_id is not distinct from $7)
