@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long, group = "mode", value_name = "PROGRAM", value_parser = program)]
     pub against: Option<PathBuf>,
     /// Instead: this build (or that of --against) with a setting of its environment, beside this one without it: what the setting
-    /// costs; can be given more than once. A path must be absolute, such as PRICE_LIST=/tmp/prices.csv
+    /// costs; can be given more than once. A path must be absolute, such as `PRICE_LIST=/tmp/prices.csv`
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting, conflicts_with_all = ["growth", "claims", "replicas", "soak"])]
     pub with: Vec<(String, String)>,
     /// Instead: a steady load over 256 connections, and the service's memory
