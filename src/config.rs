@@ -188,6 +188,7 @@ impl RawSettings {
         let limits = self.limits(&mut check);
         let routes = self.routes(&mut check);
         let dashboard_url = check.url("DASHBOARD_URL", &self.dashboard_url);
+        let adapters = self.adapters(&mut check, &routes, &limits);
         let settings = Settings {
             database,
             log: check.with("LOG", &self.log, LogFilter::EXPECTED, parse::log_filter).unwrap_or_default(),
@@ -207,7 +208,6 @@ impl RawSettings {
                 sinks::EXPECTED,
                 sinks::parse,
             ),
-            adapters: self.adapters(&mut check, &routes, &limits),
             routes,
             profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),
             card_service_url: check.url("CARD_SERVICE_URL", &self.card_service_url),
@@ -234,7 +234,8 @@ impl RawSettings {
             parked_ttl: check.delta("PARKED_TTL", &self.parked_ttl),
             archive_after: check.delta("ARCHIVE_AFTER", &self.archive_after),
             inbox_keys_for: check.delta_of_at_least("INBOX_KEYS_FOR", &self.inbox_keys_for, LONGEST_REPEAT),
-            reconciliation: self.reconciliation.check(&mut check),
+            reconciliation: self.reconciliation.check(&mut check, &adapters),
+            adapters,
             price_list: parse::price_list(&mut check, self.price_list.as_ref(), &self.provider_names()),
             clock_offset: check
                 .with("CLOCK_OFFSET", &self.clock_offset, "a duration, such as 3s or -3s", parse::offset)
