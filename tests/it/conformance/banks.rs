@@ -33,11 +33,16 @@ impl Described {
 
     /// What the bank says about a request, in no more than the words that every bank has.
     pub fn report(&self, tracking_id: &str, opening: &str, verdict: Verdict) -> Report {
+        let word = match verdict {
+            Verdict::Completed => self.words[1],
+            Verdict::Rejected => self.words[2],
+            Verdict::Started | Verdict::Pending | Verdict::Unknown => "IN_PROGRESS",
+        };
         Report {
             reference: Some(ProviderRef::new(tracking_id).unwrap()),
             our_reference: self.names_the_opening.then(|| opening.to_owned()),
             verdict,
-            word: String::new(),
+            word: word.to_owned(),
             iban: None,
             bic: None,
             reason: None,

@@ -1,9 +1,5 @@
 //! Two banks at once, one of them away: the other's openings are not delayed.
 
-use account_opening::domain::Topic;
-use account_opening::driver::tick;
-use account_opening::inbox::InboxWorker;
-use account_opening::outbox::Relay;
 use world::{Api, Bank, Endpoint, Fault, Plan};
 
 use crate::support::TestApp;
@@ -35,59 +31,6 @@ async fn a_bank_whose_breaker_is_open_delays_no_opening_of_another_in_the_same_m
     let submitted = others.iter().filter(|id| app.world.opening(id).is_some_and(|it| it.calls(Endpoint::Submit) == 1));
     assert_eq!(submitted.count(), others.len());
     discard_the_rest(&app).await;
-    app.finish().await;
-}
-
-/// Calls at once to the bank that hangs.
-const PERMITS: usize = 4;
-
-/// P16: counted, not timed. The bank that hangs holds as many calls as it has permits, for as long as the test lasts; a tick beside
-/// them submits every opening of the other bank in the same market.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bank_that_hangs_holds_its_own_permits_and_delays_no_opening_of_another() {
-    let routes = "DE:company=airwallex,DE:individual=solaris";
-    let builder = TestApp::with().bank(Bank::Solaris, routes).bank(Bank::Airwallex, routes).settings(|it| {
-        it.provider_timeout = "10m".to_owned();
-        it.shutdown_grace = "11m".to_owned();
-        it.airwallex.limits.concurrency = Some(PERMITS.to_string());
-    });
-    let app = builder.start().await;
-    let hangs = Plan { submit: vec![Fault::HangBefore], ..Plan::by_hand() };
-    let (mut hung, mut others) = (Vec::new(), Vec::new());
-    for _ in 0..20 {
-        hung.push(app.open().market("DE").plan(hangs.clone()).start().await);
-    }
-    for _ in 0..16 {
-        let other = app.open().market("DE").body(|it| it["customer_type"] = "individual".into());
-        others.push(other.plan(Plan::by_hand()).start().await);
-    }
-    for _ in 0..2 {
-        tick(&Relay::of(app.context.clone(), Topic::CreateProfile)).await.unwrap();
-        tick(&InboxWorker::new(app.context.clone())).await.unwrap();
-    }
-    let submitted = |ids: &[String]| {
-        ids.iter().filter(|id| app.world.opening(id).is_some_and(|it| it.calls(Endpoint::Submit) > 0)).count()
-    };
-    // As the driver does: a tick that waits for its calls stops no other tick.
-    let relays: Vec<_> = (0..3)
-        .map(|_| {
-            let relay = Relay::of(app.context.clone(), Topic::SubmitRequest);
-            tokio::spawn(async move { tick(&relay).await.map(drop) })
-        })
-        .collect();
-    crate::support::eventually("the bank hangs, and every opening of the other bank is submitted", async || {
-        (submitted(&hung) >= PERMITS && submitted(&others) == others.len()).then_some(())
-    })
-    .await;
-    assert_eq!(submitted(&hung), PERMITS, "the bank that hangs holds its permits, and no more");
-    assert!(relays.iter().any(|it| !it.is_finished()), "the calls still hang");
-    relays.iter().for_each(tokio::task::JoinHandle::abort);
-    // The bank is well again: each hung call is looked for, and made once.
-    app.pass_settling(chrono::TimeDelta::hours(1), chrono::TimeDelta::minutes(5)).await;
-    for id in hung.iter().chain(&others) {
-        assert_eq!(app.opening(id).await["state"], "awaiting_provider");
-        assert_eq!(app.world.opening(id).unwrap().requests.len(), 1);
-    }
     app.finish().await;
 }
 
