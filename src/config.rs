@@ -196,6 +196,7 @@ impl RawSettings {
         let database = self.database.check(check);
         let (limits, routes) = (self.limits(check), self.routes(check));
         let dashboard_url = check.url("DASHBOARD_URL", &self.dashboard_url);
+        let adapters = self.adapters(check, &routes, &limits);
         Settings {
             database,
             log: check.with("LOG", &self.log, LogFilter::EXPECTED, parse::log_filter).unwrap_or_default(),
@@ -210,7 +211,6 @@ impl RawSettings {
             dashboard: self.dashboard.check(check, &dashboard_url),
             dashboard_url,
             event_subscribers: self.subscribers(check),
-            adapters: self.adapters(check, &routes, &limits),
             routes,
             profile_service_url: check.url("PROFILE_SERVICE_URL", &self.profile_service_url),
             card_service_url: check.url("CARD_SERVICE_URL", &self.card_service_url),
@@ -236,7 +236,8 @@ impl RawSettings {
             parked_ttl: check.delta("PARKED_TTL", &self.parked_ttl),
             archive_after: check.delta("ARCHIVE_AFTER", &self.archive_after),
             inbox_keys_for: check.delta_of_at_least("INBOX_KEYS_FOR", &self.inbox_keys_for, LONGEST_REPEAT),
-            reconciliation: self.reconciliation.check(check),
+            reconciliation: self.reconciliation.check(check, &adapters),
+            adapters,
             price_list: parse::price_list(check, self.price_list.as_ref(), &self.provider_names()),
             clock_offset: self.offset_of_clock(check),
         }

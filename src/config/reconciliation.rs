@@ -9,7 +9,7 @@ use clap::Args;
 use rust_decimal::Decimal;
 
 use super::parse::percent;
-use crate::provider::nexusbank;
+use crate::provider::Adapter;
 use crate::settings::{Checker, duration, list_of, to_delta};
 
 #[derive(Args, Clone)]
@@ -35,7 +35,8 @@ pub struct RawReconciliation {
     /// Folder of profiles (*.toml) by which other providers' report files are read [default: only the built-in ones]
     #[arg(long, env, value_name = "FOLDER")]
     pub report_profiles: Option<String>,
-    /// How often the service reads a provider's list as a register: nexusbank=24h, comma-separated; empty: never
+    /// How often the service reads a provider's list as a register: nexusbank=24h, comma-separated, of configured providers with a
+    /// list; empty: never
     #[arg(long, env, default_value = "", hide_default_value = true)]
     pub report_schedule: String,
 }
@@ -65,13 +66,15 @@ pub struct ProfileFile {
 }
 
 impl RawReconciliation {
-    pub(super) fn check(&self, check: &mut Checker) -> ReconciliationSettings {
+    pub(super) fn check(&self, check: &mut Checker, adapters: &[Arc<dyn Adapter>]) -> ReconciliationSettings {
         let hold = check.with("RECON_HOLD", &self.recon_hold, "a percentage from 0% to 100%", |text| {
             percent(text, Decimal::ONE_HUNDRED)
         });
         let expected = "a decimal number without sign, such as 0.01";
         let tolerance = check.with("AMOUNT_TOLERANCE", &self.amount_tolerance, expected, tolerance);
-        let schedule = check.with("REPORT_SCHEDULE", &self.report_schedule, SCHEDULE, schedule);
+        let lists: Vec<&str> = adapters.iter().filter(|it| it.lists()).map(|it| it.name()).collect();
+        let expected = format!("{SCHEDULE}; configured providers with a list: {}", lists.join(", "));
+        let schedule = check.with("REPORT_SCHEDULE", &self.report_schedule, &expected, |text| schedule(text, &lists));
         ReconciliationSettings {
             report_schedule: schedule.unwrap_or_default().into(),
             charge_window: check.delta("CHARGE_WINDOW", &self.charge_window),
@@ -85,16 +88,18 @@ impl RawReconciliation {
     }
 }
 
-const SCHEDULE: &str = "provider=period, comma-separated, such as nexusbank=24h: each provider once, known and with a list (nexusbank), and a period from 1m to 366d";
+const SCHEDULE: &str =
+    "provider=period, comma-separated, such as nexusbank=24h: each provider once, and a period from 1m to 366d";
 
-fn schedule(text: &str) -> Result<Vec<(String, TimeDelta)>, String> {
+/// `lists`: the configured providers that have a list.
+fn schedule(text: &str, lists: &[&str]) -> Result<Vec<(String, TimeDelta)>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
     let entries = list_of(text, |entry| {
         let (provider, period) = entry.split_once('=').ok_or("no period")?;
         let (provider, period) = (provider.trim(), to_delta(duration(period.trim())?));
-        let fits = provider == nexusbank::NAME && (TimeDelta::minutes(1)..=TimeDelta::days(366)).contains(&period);
+        let fits = lists.contains(&provider) && (TimeDelta::minutes(1)..=TimeDelta::days(366)).contains(&period);
         fits.then(|| (provider.to_owned(), period)).ok_or_else(|| "out of range".to_owned())
     })?;
     let is_twice = |(n, it): (usize, &(String, TimeDelta))| entries[..n].iter().any(|other| other.0 == it.0);

@@ -45,6 +45,11 @@ pub trait Adapter: Send + Sync + Debug {
     /// Whether it can open an account in this market: there are IBANs, and it knows the BIC.
     fn serves(&self, market: &str) -> bool;
 
+    /// Whether what changed there can be listed.
+    fn lists(&self) -> bool {
+        false
+    }
+
     /// What an operator should know at the start.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
@@ -124,14 +129,16 @@ pub(crate) fn check_host(
     url: &str,
     sandboxes: &[&str],
 ) -> Option<String> {
-    let host = reqwest::Url::parse(url.trim()).ok().and_then(|it| it.host_str().map(str::to_owned)).unwrap_or_default();
+    // The parser writes scheme and host in lower case.
+    let url = reqwest::Url::parse(url.trim()).ok();
+    let host = url.as_ref().and_then(|it| it.host_str()).unwrap_or_default();
     let is_sandbox = sandboxes.iter().any(|it| host.contains(it));
-    let is_local = ["127.0.0.1", "localhost", "[::1]"].contains(&host.as_str());
+    let is_local = ["127.0.0.1", "localhost", "[::1]"].contains(&host);
     if situation.is_production && is_sandbox {
         // The whole address may hold a password.
-        check.wrong(name, Some(&host), "the live host (a sandbox is refused in production)");
+        check.wrong(name, Some(host), "the live host (a sandbox is refused in production)");
     }
-    let is_live = url.starts_with("https://") && !is_sandbox && !is_local;
+    let is_live = url.as_ref().is_some_and(|it| it.scheme() == "https") && !is_sandbox && !is_local;
     (is_live && !situation.is_production).then(|| format!("{name} is no sandbox, and this is not production"))
 }
 

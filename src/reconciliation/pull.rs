@@ -6,10 +6,9 @@
 use crate::clock::Time;
 use crate::csv::quoted;
 use crate::domain::{Report, Verdict};
-use crate::provider::nexusbank::verdict;
 use crate::provider::{ListPage, Parsed, Provider};
 use crate::reconciliation::normalise::date::written;
-use crate::reconciliation::normalise::register_columns;
+use crate::reconciliation::normalise::{register_columns, register_verdict};
 
 /// The status of an item that cannot be read.
 const UNREADABLE: &str = "UNREADABLE";
@@ -56,7 +55,7 @@ fn row(report: &Report) -> String {
 
 /// The provider's own word where NexusBank gives it the same meaning, else NexusBank's word for it.
 fn status(report: &Report) -> &str {
-    if verdict(&report.word) == report.verdict {
+    if register_verdict(&report.word) == report.verdict {
         return &report.word;
     }
     match report.verdict {

@@ -10,7 +10,8 @@
 //! program.rs    the program that they run
 //! load/         callers, webhooks, readers   provider/    the outside world, with a ledger on disk
 //! strikes.rs    the faults, from the seed    sql.rs       all SQL
-//! run.rs        one run                      controls/    the same against broken builds
+//! asked.rs      what is asked of a run       controls/    the same against broken builds
+//! run.rs        one run
 //! restored.rs   its second part              dumps.rs     Postgres' own programs for it
 //! reports.rs    the bank's files
 //! checker/      the judge                    record.rs    what is written down for it
@@ -18,6 +19,7 @@
 //!
 //! Exit codes: 0 passed, 1 violated, 2 wrong usage, 3 invalid.
 
+mod asked;
 mod checker;
 mod controls;
 mod dumps;
@@ -40,8 +42,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 
+use self::asked::Asked;
 use self::program::Program;
-use self::run::{Asked, say};
+use self::run::say;
 
 /// Runs three replicas of the service under faults and load, and judges the result.
 #[derive(Parser)]
@@ -71,6 +74,9 @@ struct Arguments {
     /// Judge the files of an earlier run in this folder again (see --keep)
     #[arg(long, conflicts_with_all = ["controls", "control", "keep"])]
     judge: Option<PathBuf>,
+    /// The bank that the services open accounts at
+    #[arg(long, value_enum, default_value = "nexusbank", conflicts_with_all = ["controls", "control", "judge"])]
+    provider: provider::Bank,
     /// Run the positive controls: builds with one defence removed, each of which must be caught
     #[arg(long, conflicts_with = "control")]
     controls: bool,
@@ -130,6 +136,7 @@ async fn play(arguments: &Arguments) -> anyhow::Result<u8> {
         return Ok(u8::from(!all));
     }
     let asked = Asked {
+        bank: arguments.provider,
         seed: arguments.seed,
         seconds: arguments.seconds,
         openings_per_second: arguments.openings,

@@ -106,6 +106,9 @@ pub struct Divergence {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
+    /// The bank that is played.
+    #[serde(default = "nexusbank")]
+    pub provider: String,
     pub seed: u64,
     pub seconds: u64,
     /// Each replica has a reader of events.
@@ -120,6 +123,11 @@ pub struct Plan {
     pub priced: bool,
     /// Faults that must have evidence, with their minimum number.
     pub faults: BTreeMap<Fault, u64>,
+}
+
+/// The bank of plans that name none.
+fn nexusbank() -> String {
+    "nexusbank".to_owned()
 }
 
 /// A kind of fault.

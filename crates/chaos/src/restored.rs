@@ -10,12 +10,13 @@ use std::time::Duration;
 use private_postgres::Cluster;
 use tokio::time::{Instant, sleep};
 
+use crate::asked::Asked;
 use crate::checker::{Moment, Report};
 use crate::dumps;
 use crate::files::now;
 use crate::load::Load;
 use crate::record::{Plan, Seen};
-use crate::run::{self, Asked, say};
+use crate::run::{self, say};
 use crate::sql;
 use crate::world::{MAX_CONNECTIONS, Making, World};
 
@@ -51,6 +52,7 @@ pub async fn play(asked: &Asked) -> anyhow::Result<Restored> {
     say("a dump in the middle of a load, and another Postgres that is filled from it");
     let plan = Plan { faults: std::collections::BTreeMap::new(), ..asked.plan() };
     let making = Making {
+        bank: asked.bank,
         folder: &folder,
         service: &asked.service.path,
         plan,

@@ -11,15 +11,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::outcome::{Outcome, exit_code};
+use crate::asked::Asked;
 use crate::checker::{self, Inputs, Moment, Report};
 use crate::controls::{self, Control, Deal};
 use crate::files::now;
-use crate::load::{self, Load};
+use crate::load::Load;
 use crate::program::Program;
-use crate::record::{Plan, Seen};
+use crate::record::Seen;
 use crate::reports::Player;
 use crate::strikes::{self, Strike};
-use crate::world::{HISTORY_KEY, Making, REPLICAS, TOKEN, WEBHOOK_SECRET, World};
+use crate::world::{HISTORY_KEY, Making, REPLICAS, World};
 use crate::{files, restored, sql};
 
 /// Time limit for draining the backlog after the faults.
@@ -28,50 +29,6 @@ const DRAINED_WITHIN: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_secs(5);
 /// How long a service may take to stop: its grace, and a moment.
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
-
-/// What is asked of a run.
-#[derive(Clone)]
-pub struct Asked {
-    pub seed: u64,
-    pub seconds: u64,
-    pub openings_per_second: f64,
-    pub messages_per_second: f64,
-    pub reads_per_second: f64,
-    /// The folder of its files.
-    pub folder: PathBuf,
-    pub service: Program,
-    /// The removed defence. Such a run ends at its first violation.
-    pub control: Option<String>,
-}
-
-impl Asked {
-    /// The load, for so many seconds.
-    pub fn load(&self, seconds: u64) -> load::Config {
-        load::Config {
-            seed: self.seed,
-            seconds,
-            openings_per_second: self.openings_per_second,
-            messages_per_second: self.messages_per_second,
-            reads_per_second: self.reads_per_second,
-            many_hang_up: false,
-            token: TOKEN.to_owned(),
-            webhook_secret: WEBHOOK_SECRET.to_owned(),
-        }
-    }
-
-    pub fn plan(&self) -> Plan {
-        Plan {
-            seed: self.seed,
-            seconds: self.seconds,
-            replicas: REPLICAS,
-            openings_per_second: self.openings_per_second,
-            messages_per_second: self.messages_per_second,
-            reads_per_second: self.reads_per_second,
-            priced: true,
-            faults: strikes::must_show(self.seconds),
-        }
-    }
-}
 
 /// What the judge says of the files that a run left in this folder, of both of its parts if it had two.
 pub fn judged(folder: &Path) -> anyhow::Result<Vec<Report>> {
@@ -112,6 +69,7 @@ async fn first_part(asked: &Asked, control: Option<&Control>) -> anyhow::Result<
     let (plan, out) = (asked.plan(), asked.control.as_deref());
     say("starting Postgres, the outside world and three services");
     let world = World::start(&Making {
+        bank: asked.bank,
         folder: &asked.folder,
         service: &asked.service.path,
         plan,
@@ -172,9 +130,14 @@ async fn play(world: &World, asked: &Asked) -> anyhow::Result<Played> {
     let config = asked.load(asked.seconds);
     let load = Load::start(config, world.history.clone(), &world.targets.provider, world.addresses())?;
     let mut faults = strike_all(world, strikes::draw(asked.seed, asked.seconds, REPLICAS));
-    let mut player = Player::new(world, asked.seed)?;
+    let mut player = if asked.bank.has_files() { Some(Player::new(world, asked.seed)?) } else { None };
+    let files = async {
+        if let Some(player) = &mut player {
+            player.play(asked.seconds).await;
+        }
+    };
     let early = tokio::select! {
-        ((), ()) = futures::future::join(load.ended(), player.play(asked.seconds)) => None,
+        ((), ()) = futures::future::join(load.ended(), files) => None,
         never = tell(&load, asked.seconds) => match never {},
         report = first_violation(world), if asked.control.is_some() => Some(report?),
     };
@@ -184,7 +147,7 @@ async fn play(world: &World, asked: &Asked) -> anyhow::Result<Played> {
     }
     while faults.join_next().await.is_some() {}
     world.targets.heal();
-    let (drained, also_wrong) = drain(world, load, Some(player)).await?;
+    let (drained, also_wrong) = drain(world, load, player).await?;
     Ok(Played::Whole(drained, also_wrong))
 }
 

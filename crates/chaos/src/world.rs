@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::files::{Recorder, now};
 use crate::load;
-use crate::provider::{self, Provider};
+use crate::provider::{self, Bank, Provider};
 use crate::record::{Fault, Plan, Seen};
 use crate::services::Replica;
 use crate::sql;
@@ -56,6 +56,7 @@ pub struct World {
 
 /// What a world is made with.
 pub struct Making<'a> {
+    pub bank: Bank,
     pub folder: &'a Path,
     pub service: &'a Path,
     pub plan: Plan,
@@ -84,7 +85,8 @@ impl World {
         if making.control == Some("events-by-transaction") {
             sql::number_events_by_transaction(&mut sql::connect(cluster.url()).await?).await?;
         }
-        let config = provider::Config { port: None, seed, event_secret: EVENT_SECRET.to_owned() };
+        let bank = making.bank;
+        let config = provider::Config { bank, port: None, seed, event_secret: EVENT_SECRET.to_owned() };
         let provider = Provider::start(config, ledger.clone(), history.clone()).await?;
         let prices = making.folder.join("prices.csv");
         std::fs::write(&prices, ::world::reports::PRICE_LIST).context("the price list")?;
@@ -94,7 +96,12 @@ impl World {
             if number == WITHOUT_OPTIONS {
                 proxy.ignore_options();
             }
-            let mut environment = environment(&service, &proxy, &provider, &prices)?;
+            let mut environment = environment(&service, &proxy, &provider)?;
+            let own = bank.environment(&provider.url(), WEBHOOK_SECRET).into_iter();
+            environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
+            if bank.has_files() {
+                environment.push(("PRICE_LIST".to_owned(), prices.display().to_string()));
+            }
             let more = making.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             environment.extend(more);
             if number == REPLICAS - 1 {
@@ -218,16 +225,11 @@ fn skew(seed: u64) -> String {
 }
 
 /// Time is compressed: a lease of five seconds, a deadline of thirty.
-fn environment(
-    database: &str,
-    proxy: &Proxy,
-    provider: &Provider,
-    prices: &Path,
-) -> anyhow::Result<Vec<(String, String)>> {
+fn environment(database: &str, proxy: &Proxy, provider: &Provider) -> anyhow::Result<Vec<(String, String)>> {
     let mut url = reqwest::Url::parse(database)?;
     let _ = url.set_host(Some("127.0.0.1"));
     let _ = url.set_port(Some(proxy.addr().port()));
-    let bank = provider.url();
+    let outside = provider.url();
     let set = [
         ("DATABASE_URL", url.as_str()),
         ("DATABASE_POOL", &CONNECTIONS.to_string()),
@@ -237,11 +239,8 @@ fn environment(
         ("LOG_FORMAT", "json"),
         ("API_TOKENS", &format!("chaos:{TOKEN}:admin")),
         ("HISTORY_KEY", HISTORY_KEY_TEXT),
-        ("NEXUSBANK_BASE_URL", &bank),
-        ("NEXUSBANK_API_KEY", "chaos-bank-key"),
-        ("NEXUSBANK_WEBHOOK_SECRETS", WEBHOOK_SECRET),
-        ("PROFILE_SERVICE_URL", &bank),
-        ("CARD_SERVICE_URL", &bank),
+        ("PROFILE_SERVICE_URL", &outside),
+        ("CARD_SERVICE_URL", &outside),
         ("EVENT_SUBSCRIBERS", &provider.subscriber()),
         ("POLL_SCHEDULE", "4s"),
         ("ESCALATE_AFTER", "30s"),
@@ -251,7 +250,6 @@ fn environment(
         ("BACKOFF_BASE", "200ms"),
         ("BACKOFF_CAP", "5s"),
         ("BURST_DEDUP_TTL", "10s"),
-        ("PRICE_LIST", &prices.display().to_string()),
         ("RECON_WINDOW", &format!("{}s", RECON_WINDOW.num_seconds())),
         ("CHARGE_WINDOW", &format!("{}s", CHARGE_WINDOW.num_seconds())),
     ];

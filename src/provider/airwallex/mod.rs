@@ -24,7 +24,7 @@ pub use self::settings::{AirwallexSettings, OnBehalfOf, RawAirwallex, RawAirwall
 use super::signature::{Encoding, Fingerprint, RawHmac, RawKey};
 use super::wire::{not_before, url};
 use super::{
-    BicSource, Capabilities, Headers, Idempotency, Incoming, LIST, LOOKUP, ListPage, Parsed, Provider, SUBMIT,
+    Adapter, BicSource, Capabilities, Headers, Idempotency, Incoming, LIST, LOOKUP, ListPage, Parsed, Provider, SUBMIT,
     Submission, TOKEN, Verified, VerifyError,
 };
 use crate::clock::Time;
@@ -179,7 +179,7 @@ impl Provider for Airwallex {
             fat_events: true,
             bic: BicSource::Reported,
             list_lookup: true,
-            list_since: self.settings.on_behalf_of == OnBehalfOf::None,
+            list_since: self.settings.lists(),
             signed_time: true,
             blocking: false,
         }

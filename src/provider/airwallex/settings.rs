@@ -12,11 +12,10 @@ use crate::domain::text::string_enum;
 use crate::provider::adapter::{Needed, check_host};
 use crate::provider::signature::RawKey;
 use crate::provider::{Adapter, Limits, Parts, Provider, RawAdapter, Situation, raw_limits};
-use crate::settings::{Checker, given, header_text, list_of};
+use crate::settings::{Checker, URL, given, header_text, list_of};
 
 /// Parts of the sandbox's hosts.
 const SANDBOX: &[&str] = &["api-demo.", "sandbox.airwallex"];
-const URL: &str = "an http:// or https:// URL";
 const CREDENTIAL: &str = "a credential: visible ASCII characters";
 const SECRETS: &str = "the secrets of the webhooks, each as a whole, comma-separated";
 
@@ -153,6 +152,11 @@ impl Adapter for AirwallexSettings {
 
     fn serves(&self, market: &str) -> bool {
         has_ibans(market)
+    }
+
+    /// On behalf of customers there is a list for each of them, and none of all.
+    fn lists(&self) -> bool {
+        self.on_behalf_of == OnBehalfOf::None
     }
 
     fn warnings(&self) -> Vec<String> {

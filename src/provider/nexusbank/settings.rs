@@ -99,6 +99,13 @@ impl RawAdapter for RawNexusBank {
         }
         let settings = self.checked(check, situation.defaults);
         if situation.is_production {
+            if settings.base_url == DEVELOPMENT_BASE_URL {
+                check.wrong(
+                    "NEXUSBANK_BASE_URL",
+                    None,
+                    "the bank's URL (required in production; the default is the simulator's)",
+                );
+            }
             check.own_value("NEXUSBANK_API_KEY", &self.api_key, DEVELOPMENT_API_KEY);
             check.own_value("NEXUSBANK_WEBHOOK_SECRETS", &self.webhook_secrets, DEVELOPMENT_WEBHOOK_SECRET);
         }
@@ -116,6 +123,10 @@ impl Adapter for NexusBankSettings {
     }
 
     fn serves(&self, _market: &str) -> bool {
+        true
+    }
+
+    fn lists(&self) -> bool {
         true
     }
 

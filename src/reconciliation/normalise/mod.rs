@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use self::camt::Camt;
 pub use self::error::{Code, HeaderError, Problem, ReportError};
 use self::nexusbank::NexusBank;
-pub use self::nexusbank::register_columns;
+pub use self::nexusbank::{register_columns, verdict as register_verdict};
 use self::profile::{Profile, Profiles, Table};
 use self::row::{Header, Kind, Located, Row, Statement};
 use self::source::Source;

@@ -21,7 +21,7 @@ use super::source::Source;
 use super::{Ending, Expected, Item, Items, OpenError, date};
 use crate::clock::Time;
 use crate::domain::Verdict;
-use crate::provider::nexusbank::verdict;
+pub use crate::provider::nexusbank::verdict;
 
 /// A file that is being read.
 pub struct NexusBank<R> {

@@ -42,7 +42,20 @@ pub async fn a_clean_journey_ends_with_a_card(it: &Described) {
     assert_eq!(Some(tracking_id.as_str()), app.world.opening(&id).unwrap().tracking_id());
     decide(&app, &id, &Verdict::complete()).await;
     completed_once(&app, &id).await;
-    assert_eq!(app.opening(&id).await["provider_status"], it.words[1]);
+    let opening = app.opening(&id).await;
+    assert_eq!((&opening["status"], &opening["provider_status"]), (&"succeeded".into(), &it.words[1].into()));
+    let account = if it.is_thin { "(provider_polled, poll)" } else { "(provider_reported, webhook)" };
+    assert_eq!(
+        app.history(&id).await,
+        [
+            "start -> creating_profile (started, api)",
+            "creating_profile -> requesting_account (profile_created, command)",
+            "requesting_account -> awaiting_provider (submission_accepted, command)",
+            &format!("awaiting_provider -> issuing_card {account}"),
+            "issuing_card -> completed (card_issued, command)",
+        ]
+    );
+    assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Lookup), u64::from(it.is_thin));
     if it.is_at_once {
         // Without its event, which may overtake the answer.
         let plan = Plan { webhooks: Webhooks { dropped: true, ..Webhooks::default() }, ..Plan::default() };
@@ -66,6 +79,7 @@ pub async fn a_status_that_says_no_rejects_with_its_reason(it: &Described) {
         "{opening}"
     );
     assert_eq!(opening["provider_status"], it.words[2]);
+    assert_eq!((&opening["iban"], &opening["next_poll_at"]), (&Value::Null, &Value::Null));
     assert_eq!(app.world.counts().cards, 0);
     app.finish().await;
 }
@@ -105,6 +119,54 @@ async fn lost(it: &Described, fault: Fault) {
     app.pass_settling(TimeDelta::minutes(1), TimeDelta::seconds(10)).await;
     assert_eq!(state(&app, &id).await, "awaiting_provider", "{fault:?}");
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Submit), 1, "{fault:?}");
+    decide(&app, &id, &Verdict::complete()).await;
+    completed_once(&app, &id).await;
+    app.finish().await;
+}
+
+/// P9, P36: only a status is a no, and a repeat is no second account.
+pub async fn an_error_answer_although_the_account_exists_tells_nobody_no(it: &Described) {
+    let app = it.app().start().await;
+    let statuses = [400, 409, 422].into_iter().filter(|status| !it.final_errors.contains(status));
+    let mut ids = Vec::new();
+    for status in statuses {
+        let plan = Plan { submit: vec![Fault::ErrorAfter { status }], ..Plan::by_hand() };
+        ids.push((status, app.open().market(it.market).plan(plan).start().await));
+    }
+    app.settle().await;
+    app.pass_settling(TimeDelta::minutes(1), TimeDelta::seconds(10)).await;
+    for (status, id) in &ids {
+        assert_eq!(state(&app, id).await, "awaiting_provider", "{status}");
+        assert_eq!(app.world.opening(id).unwrap().requests.len(), 1, "{status}");
+        app.world.decide(id, &Verdict::complete()).unwrap().told().await;
+    }
+    app.settle().await;
+    app.pass(TimeDelta::seconds(1));
+    app.settle().await;
+    for (_, id) in &ids {
+        completed_once(&app, id).await;
+    }
+    app.finish().await;
+}
+
+/// P9, P36: the look before a repeat sends nothing, so its failure leaves the outcome as it was, and it is made again.
+pub async fn a_list_that_hangs_is_asked_again_and_nothing_is_made_twice(it: &Described) {
+    let app = it.app().settings(|it| it.provider_timeout = "500ms".to_owned()).start().await;
+    let plan = Plan { submit: vec![Fault::ErrorAfter { status: 500 }], ..Plan::by_hand() };
+    let id = app.open().market(it.market).plan(plan).start().await;
+    app.settle().await;
+    app.world.outage(Api::Bank, Some(Fault::HangBefore));
+    app.pass(TimeDelta::seconds(2));
+    app.settle().await;
+    app.world.outage(Api::Bank, None);
+    let attempts = "select attempt_log from outbox where topic = 'submit_request'";
+    let attempts: Value = sqlx::query_scalar(attempts).fetch_one(&app.pool).await.unwrap();
+    let of = |n: usize| (attempts[n]["class"].as_str().unwrap(), attempts[n]["indeterminate"].as_bool().unwrap());
+    // It ended within PROVIDER_TIMEOUT: the relay's own limit would not know that nothing was sent.
+    assert_eq!([of(0), of(1)], [("server_error", true), ("timeout", false)], "{attempts}");
+    app.pass_settling(TimeDelta::minutes(1), TimeDelta::seconds(10)).await;
+    assert_eq!(state(&app, &id).await, "awaiting_provider");
+    assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Submit), 1);
     decide(&app, &id, &Verdict::complete()).await;
     completed_once(&app, &id).await;
     app.finish().await;
@@ -203,6 +265,30 @@ pub async fn a_completion_that_the_status_hides_is_asked_for_again_and_again(it:
     app.world.set_plan("cus_hidden", Plan { silent: false, ..plan });
     app.pass_settling(TimeDelta::minutes(12), TimeDelta::minutes(1)).await;
     completed_once(&app, &id).await;
+    app.finish().await;
+}
+
+/// P36: the bank decides after the deadline, its event brings no account, and the first look-ups fail. Nothing is lost.
+pub async fn a_completion_after_the_deadline_is_asked_for_again_and_again(it: &Described) {
+    let app = it.app().settings(|it| it.escalate_after = "30m".to_owned()).start().await;
+    // The first look-up is the last poll of the wait.
+    let lookup = vec![Fault::Compressed, Fault::ErrorBefore { status: 500 }, Fault::Garbage];
+    let webhooks = Webhooks { thin: true, ..Webhooks::default() };
+    let plan = Plan { webhooks, lookup, ..Plan::by_hand() };
+    let (id, _) = app.open().market(it.market).plan(plan).waiting().await;
+    app.pass(TimeDelta::minutes(30));
+    app.settle().await;
+    let opening = app.opening(&id).await;
+    assert_eq!((&opening["state"], &opening["next_poll_at"]), (&"escalated".into(), &Value::Null), "{opening}");
+    decide(&app, &id, &Verdict::complete()).await;
+    let opening = app.opening(&id).await;
+    assert_eq!(opening["state"], "escalated", "{opening}");
+    assert!(opening["next_poll_at"].is_string(), "{opening}");
+    app.pass_settling(TimeDelta::seconds(10), TimeDelta::seconds(1)).await;
+    completed_once(&app, &id).await;
+    assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Lookup), 4);
+    let tickets = app.items("/v1/tickets").await;
+    assert_eq!((tickets.len(), &tickets[0]["status"]), (1, &"closed".into()), "{tickets:?}");
     app.finish().await;
 }
 

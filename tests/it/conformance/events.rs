@@ -69,3 +69,33 @@ async fn a_secret_in_a_header_is_kept_neither_in_the_inbox_nor_with_what_was_ref
     }
     app.finish().await;
 }
+
+/// The time is signed, so it is checked after the signature, and no form of it makes the service stumble.
+#[tokio::test]
+async fn an_odd_signed_time_is_refused_however_well_it_is_signed() {
+    let app = airwallex().app().start().await;
+    let body = json!({"id": "evt_1", "name": "payment_intent.succeeded"});
+    let now = app.now();
+    let (millis, seconds) = (now.timestamp_millis().to_string(), now.timestamp().to_string());
+    let days = |days| (now + chrono::TimeDelta::days(days)).timestamp_millis().to_string();
+    let negative = format!("-{millis}");
+    let odd = ["0", "1.5", "1e12", "now", "99999999999999999999", "18446744073709551616", "0x19b76e0ac00"];
+    let stale = [days(-5), days(5)];
+    for stamp in odd.into_iter().chain([seconds.as_str(), &negative]).chain(stale.iter().map(String::as_str)) {
+        let signed = [("x-timestamp", stamp), ("x-signature", &signature(stamp, &body))];
+        assert_eq!(send(&app, Bank::Airwallex, &body, &signed).await.status, 401, "{stamp:?}");
+    }
+    for stamp in [millis, days(-3), days(3)] {
+        let signed = [("x-timestamp", stamp.as_str()), ("x-signature", &signature(&stamp, &body))];
+        assert_eq!(send(&app, Bank::Airwallex, &body, &signed).await.status, 200, "{stamp}");
+    }
+    app.finish().await;
+}
+
+fn signature(stamp: &str, body: &serde_json::Value) -> String {
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(world::WEBHOOK_SECRET.as_bytes()).unwrap();
+    mac.update(stamp.as_bytes());
+    mac.update(body.to_string().as_bytes());
+    hex::encode(mac.finalize().into_bytes())
+}

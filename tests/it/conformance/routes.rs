@@ -99,6 +99,43 @@ async fn each_bank_has_its_own_deadline_and_schedule() {
     app.finish().await;
 }
 
+/// Each bank that lists, by its own list; the others have none to pull.
+#[tokio::test]
+async fn the_list_of_another_bank_is_pulled_as_a_register() {
+    let routes = "GB=airwallex,DE=solaris,NL=adyen,BE=nexusbank";
+    let builder = TestApp::with().bank(Bank::Solaris, routes).bank(Bank::Airwallex, routes).bank(Bank::Adyen, routes);
+    let app = builder.settings(|it| it.reconciliation.report_schedule = "airwallex=6h,nexusbank=6h".to_owned());
+    let app = app.settings(|it| it.poll_schedule = "11h".to_owned()).start().await;
+    app.settle().await;
+    let silent = Plan { webhooks: Webhooks { dropped: true, ..Webhooks::default() }, ..Plan::by_hand() };
+    let mut ids = Vec::new();
+    for (market, verdict) in
+        [("GB", Verdict::complete()), ("GB", Verdict::reject("documents_expired")), ("BE", Verdict::complete())]
+    {
+        let (id, _) = app.open().market(market).plan(silent.clone()).waiting().await;
+        app.world.decide(&id, &verdict).unwrap();
+        ids.push(id);
+    }
+    let (waiting, _) = app.open().market("GB").plan(silent).waiting().await;
+    app.pass_settling(TimeDelta::hours(7), TimeDelta::hours(7)).await;
+    for (id, state) in ids.iter().zip(["completed", "rejected", "completed"]) {
+        assert_eq!(app.opening(id).await["state"], state);
+        assert!(app.history(id).await.iter().any(|it| it.ends_with(", report)")), "{:?}", app.history(id).await);
+    }
+    assert_eq!(app.opening(&waiting).await["state"], "awaiting_provider");
+    let reports = app.items("/v1/reports").await;
+    let of = |provider: &str| reports.iter().filter(|it| it["provider"] == provider).count();
+    assert_eq!((of("airwallex"), of("nexusbank"), reports.len()), (2, 2, 4), "{reports:?}");
+    for bank in ["solaris", "adyen"] {
+        let period = json!({"provider": bank, "from": "2025-12-31T00:00:00Z", "until": "2026-01-01T00:00:00Z",
+                            "reason": "no files"});
+        let (status, refused) = app.post("/v1/reports/pull", &period).await;
+        assert_eq!((status, &refused["errors"][0]["pointer"]), (422, &json!("/provider")), "{refused}");
+        assert_eq!(refused["errors"][0]["detail"], "must be a provider with a list: airwallex, nexusbank");
+    }
+    app.finish().await;
+}
+
 /// What the service says of NexusBank outside its adapter is configuration, documentation, or the format of its files.
 #[test]
 fn nothing_outside_its_folder_names_the_default_bank_but_configuration_and_documentation() {
@@ -128,15 +165,8 @@ fn nothing_outside_its_folder_names_the_default_bank_but_configuration_and_docum
 }
 
 /// The adapter; configuration; the format of report files that has this name; the demo and the simulator, which configure.
-const ALLOWED: [&str; 7] = [
-    "provider/nexusbank",
-    "config",
-    "cli/simulator",
-    "cli/demo",
-    "reconciliation/normalise",
-    "reconciliation/pull.rs",
-    "cli/reports",
-];
+const ALLOWED: [&str; 6] =
+    ["provider/nexusbank", "config", "cli/simulator", "cli/demo", "reconciliation/normalise", "cli/reports"];
 
 /// Comments, and examples of the API description.
 fn is_documentation(line: &str) -> bool {

@@ -1,10 +1,17 @@
 //! Access tokens: one at a time, renewed early, replaced once when they are refused.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use chrono::TimeDelta;
 use futures::future::join_all;
-use world::{Bank, Endpoint, Plan};
+use serde_json::{Value, json};
+use world::{Api, Bank, Endpoint, Fault, Plan};
 
-use crate::support::TestApp;
+use crate::support::{TestApp, listen};
 
 async fn app(bank: Bank) -> TestApp {
     let name = bank.name();
@@ -75,4 +82,99 @@ async fn refused_credentials_are_a_misconfiguration() {
     app.pass_settling(TimeDelta::hours(26), TimeDelta::minutes(30)).await;
     assert_eq!(app.opening(&id).await["state"], "requesting_account");
     app.finish().await;
+}
+
+/// P36: the token is refused in the middle, and no other is to be had. Nothing was sent, so the outcome is known; then all goes on.
+#[tokio::test]
+async fn a_token_that_is_revoked_while_its_endpoint_hangs_delays_the_submission_and_says_nothing() {
+    for (bank, market) in BANKS {
+        let name = bank.name();
+        let builder = TestApp::with().bank(bank, &format!("*={name}"));
+        let app = builder.settings(|it| it.provider_timeout = "500ms".to_owned()).start().await;
+        app.open().market(market).plan(Plan::by_hand()).waiting().await;
+        app.world.revoke_tokens();
+        app.world.outage(Api::Tokens, Some(Fault::HangBefore));
+        let refused = app.world.counts().calls_unauthorized;
+        let id = app.open().market(market).plan(Plan::by_hand()).start().await;
+        app.settle().await;
+        let opening = app.opening(&id).await;
+        assert_eq!(
+            (&opening["state"], &opening["outcome_unknown_since"]),
+            (&"requesting_account".into(), &Value::Null),
+            "{opening}"
+        );
+        assert_eq!(app.world.counts().calls_unauthorized, refused + 1, "{name}: one call with the revoked token");
+        app.world.outage(Api::Tokens, None);
+        app.pass_settling(TimeDelta::minutes(2), TimeDelta::seconds(15)).await;
+        assert_eq!(app.opening(&id).await["state"], "awaiting_provider");
+        let made = app.world.opening(&id).unwrap();
+        assert_eq!((made.calls(Endpoint::Submit), made.requests.len()), (1, 1), "{name}");
+        app.finish().await;
+    }
+}
+
+/// A bank whose tokens have such a life, and how many it has given.
+#[derive(Clone)]
+struct Giving {
+    answer: Value,
+    given: Arc<AtomicUsize>,
+}
+
+async fn give(State(giving): State<Giving>) -> Json<Value> {
+    giving.given.fetch_add(1, Ordering::SeqCst);
+    Json(giving.answer)
+}
+
+async fn giving(bank: Bank, answer: Value) -> (TestApp, Arc<AtomicUsize>) {
+    let given = Arc::new(AtomicUsize::new(0));
+    let (request, account) = (json!({"id": "x", "status": "IN_PROGRESS"}), json!({"id": "x", "status": "PROCESSING"}));
+    let router = Router::new()
+        .route("/oauth2/token", post(give))
+        .route("/api/v1/authentication/login", post(give))
+        .route("/v1/accounts/opening_requests/{id}", get(|| async { Json(request) }))
+        .route("/api/v1/global_accounts/{id}", get(|| async { Json(account) }))
+        .with_state(Giving { answer, given: Arc::clone(&given) });
+    let url = listen(router).await;
+    let builder = TestApp::with().bank(bank, &format!("*={}", bank.name())).settings(|it| {
+        it.solaris.token_url = Some(format!("{url}/oauth2/token"));
+        it.solaris.base_url = Some(url.clone());
+        it.airwallex.base_url = Some(url);
+        if bank == Bank::Solaris {
+            it.airwallex = account_opening::provider::airwallex::RawAirwallex::default();
+        } else {
+            it.solaris = account_opening::provider::solaris::RawSolaris::default();
+        }
+    });
+    (builder.start().await, given)
+}
+
+/// A life that nobody can mean is neither a fetch for each call nor a token for ever.
+#[tokio::test]
+async fn a_token_with_an_odd_life_is_neither_fetched_for_each_call_nor_kept_for_ever() {
+    let solaris = |life: Value| (Bank::Solaris, json!({"access_token": "t", "expires_in": life}));
+    let airwallex = |ends: Value| (Bank::Airwallex, json!({"token": "t", "expires_at": ends}));
+    let short = [
+        solaris(json!(0)),
+        solaris(json!(-5)),
+        solaris(json!("3599")),
+        solaris(json!(3.5)),
+        (Bank::Solaris, json!({"access_token": "t"})),
+        airwallex(json!("2020-01-01T00:00:00+0000")),
+        airwallex(json!("soon")),
+        (Bank::Airwallex, json!({"token": "t"})),
+    ];
+    let long =
+        [solaris(json!(i64::MAX)), solaris(json!(4_000_000_000_u64)), airwallex(json!("9999-12-31T23:59:59+0000"))];
+    let lives = short.map(|it| (it, TimeDelta::seconds(31))).into_iter();
+    for ((bank, answer), life) in lives.chain(long.map(|it| (it, TimeDelta::hours(22)))) {
+        let shown = answer.to_string();
+        let (app, given) = giving(bank, answer).await;
+        let ids = vec!["x".to_owned(); 5];
+        look_up(&app, bank, &ids).await;
+        assert_eq!(given.load(Ordering::SeqCst), 1, "{shown}");
+        app.pass(life);
+        look_up(&app, bank, &ids).await;
+        assert_eq!(given.load(Ordering::SeqCst), 2, "{shown}: after {life}");
+        app.finish().await;
+    }
 }

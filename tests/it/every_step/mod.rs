@@ -6,6 +6,7 @@
 //! workers run on until all is done. Steps that a story shares with another fail in one of them.
 
 mod bank;
+mod banks;
 mod bulk;
 mod charges;
 mod fault;
@@ -20,6 +21,7 @@ use account_opening::inbox::{Bounds, Ingest};
 use chrono::TimeDelta;
 
 use self::fault::{Failure, Fault};
+use crate::conformance::banks::{Described, nexusbank};
 use crate::support::{Subscriber, TestApp, listen};
 
 const SECRET: &str = "whsec_c3Vic2NyaWJlci1vbmUtc2VjcmV0";
@@ -33,12 +35,18 @@ struct Stage {
     app: TestApp,
     fault: Fault,
     subscriber: Subscriber,
+    market: &'static str,
 }
 
 impl Stage {
     async fn new(failure: Failure) -> Self {
+        Self::at(&nexusbank(), failure).await
+    }
+
+    /// Where this bank opens the accounts.
+    async fn at(bank: &Described, failure: Failure) -> Self {
         let subscriber = Subscriber::answering(200, SECRET).await;
-        let building = TestApp::with().tracker().prices().settings(|it| {
+        let building = bank.app().tracker().prices().settings(|it| {
             it.event_subscribers = subscriber.setting();
             it.idempotency_ttl = "1h".to_owned();
             it.parked_ttl = "1h".to_owned();
@@ -62,7 +70,7 @@ impl Stage {
         app.public = listen(public::router(app.state.clone())).await;
         app.internal = listen(internal::router(app.state.clone())).await;
         app.world.deliver_to(format!("{}/webhooks/nexusbank", app.public));
-        Self { app, fault, subscriber }
+        Self { app, fault, subscriber, market: bank.market }
     }
 
     /// Tells the story until no step of it is left that has not failed; how often.

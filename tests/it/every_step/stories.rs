@@ -61,8 +61,8 @@ impl Stage {
     /// Starts an opening, as often as it takes.
     pub(super) async fn start(&self, telling: usize) -> String {
         for _ in 0..3 {
-            let answer =
-                self.app.open().key(&format!("key_{telling}")).customer(&format!("cus_{telling}")).send().await;
+            let opening = self.app.open().market(self.market).key(&format!("key_{telling}"));
+            let answer = opening.customer(&format!("cus_{telling}")).send().await;
             if answer.status() == 202 {
                 return answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
             }

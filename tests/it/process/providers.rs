@@ -140,6 +140,7 @@ async fn production_wants_no_secrets_of_a_bank_that_is_neither_routed_nor_set() 
 #[tokio::test]
 async fn production_refuses_the_hosts_of_sandboxes() {
     let own = [
+        ("NEXUSBANK_BASE_URL", "https://bank.example"),
         ("NEXUSBANK_API_KEY", "a-key-of-our-own"),
         ("NEXUSBANK_WEBHOOK_SECRETS", "whsec_b3VyLW93bi1zZWNyZXQtb2YtMjQ="),
     ];
@@ -148,4 +149,49 @@ async fn production_refuses_the_hosts_of_sandboxes() {
     let expected =
         ["ADYEN_BASE_URL", "ADYEN_ENVIRONMENT", "AIRWALLEX_BASE_URL", WRONG.0, "SOLARIS_BASE_URL", "SOLARIS_TOKEN_URL"];
     assert_eq!(ended.wrong_settings(), expected, "{}", ended.stderr);
+    // A host is the same in capitals.
+    let shouted = [
+        ("ADYEN_BASE_URL", "HTTPS://BALANCEPLATFORM-API-TEST.ADYEN.COM/bcl/v2"),
+        ("AIRWALLEX_BASE_URL", "https://Api-Demo.Airwallex.com"),
+        ("SOLARIS_BASE_URL", "https://API.SOLARIS-SANDBOX.DE"),
+        ("SOLARIS_TOKEN_URL", "https://auth.Solaris-Sandbox.de/oauth2/token"),
+    ];
+    let ended = refused(&with(program, &shouted)).await;
+    assert_eq!(ended.wrong_settings(), expected, "{}", ended.stderr);
+}
+
+/// The default is the simulator's: it would take customers' openings, or be nowhere.
+#[tokio::test]
+async fn production_refuses_the_default_url_of_the_default_bank() {
+    let own = [
+        ("NEXUSBANK_API_KEY", "a-key-of-our-own"),
+        ("NEXUSBANK_WEBHOOK_SECRETS", "whsec_b3VyLW93bi1zZWNyZXQtb2YtMjQ="),
+    ];
+    for url in ["http://127.0.0.1:8090", "http://127.0.0.1:8090/"] {
+        let ended = refused(&with(production(), &own).env("NEXUSBANK_BASE_URL", url)).await;
+        assert_eq!(ended.wrong_settings(), [WRONG.0, "NEXUSBANK_BASE_URL"], "{}", ended.stderr);
+        assert!(ended.line_about("NEXUSBANK_BASE_URL").contains("required in production"), "{}", ended.stderr);
+    }
+    let ended = refused(&with(production(), &own)).await;
+    assert_eq!(ended.wrong_settings(), [WRONG.0, "NEXUSBANK_BASE_URL"], "{}", ended.stderr);
+}
+
+/// A list is pulled where the bank has one for all customers.
+#[tokio::test]
+async fn a_schedule_of_pulls_names_only_configured_banks_with_a_list() {
+    let program = BANKS.iter().fold(development(), |program, (_, settings)| with(program, settings));
+    for schedule in ["solaris=24h", "adyen=24h", "nexusbank=24h,solaris=24h"] {
+        let ended = refused(&program.clone().env("REPORT_SCHEDULE", schedule)).await;
+        assert_eq!(ended.wrong_settings(), ["REPORT_SCHEDULE"], "{schedule}: {}", ended.stderr);
+        let line = ended.line_about("REPORT_SCHEDULE");
+        assert!(line.contains("configured providers with a list: nexusbank, airwallex"), "{line}");
+    }
+    let both = program.clone().env("REPORT_SCHEDULE", "nexusbank=24h,airwallex=12h").env(WRONG.0, WRONG.1);
+    let ended = refused(&both).await;
+    assert_eq!(ended.wrong_settings(), [WRONG.0], "{}", ended.stderr);
+    let unset = refused(&development().env("REPORT_SCHEDULE", "airwallex=12h")).await;
+    assert_eq!(unset.wrong_settings(), ["REPORT_SCHEDULE"], "{}", unset.stderr);
+    let of_customers = both.env("AIRWALLEX_ON_BEHALF_OF", "profile");
+    let ended = refused(&of_customers).await;
+    assert_eq!(ended.wrong_settings(), [WRONG.0, "REPORT_SCHEDULE"], "{}", ended.stderr);
 }

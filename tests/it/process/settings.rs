@@ -4,8 +4,15 @@ use crate::support::evidence_key;
 use crate::support::process::{Ended, Program};
 use crate::support::service::ServiceBuilder;
 
-pub const REQUIRED: [&str; 6] =
-    ["API_TOKENS", "DATABASE_URL", "EVIDENCE_KEY", "HISTORY_KEY", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"];
+pub const REQUIRED: [&str; 7] = [
+    "API_TOKENS",
+    "DATABASE_URL",
+    "EVIDENCE_KEY",
+    "HISTORY_KEY",
+    "NEXUSBANK_API_KEY",
+    "NEXUSBANK_BASE_URL",
+    "NEXUSBANK_WEBHOOK_SECRETS",
+];
 pub const DURATIONS: [&str; 23] = [
     "ACK_TIMEOUT",
     "ARCHIVE_AFTER",
@@ -108,9 +115,13 @@ async fn production_refuses_the_development_values_also_when_they_are_set() {
         .env("EVIDENCE_KEY", evidence_key())
         .env("API_TOKENS", "shop:a-token-of-our-own,developer:development-token:admin")
         .env("NEXUSBANK_API_KEY", "nexusbank-development-key")
+        .env("NEXUSBANK_BASE_URL", "http://127.0.0.1:8090")
         .env("NEXUSBANK_WEBHOOK_SECRETS", "whsec_YWNjb3VudC1vcGVuaW5nLWRldmVsb3BtZW50");
     let ended = refused(&program).await;
-    assert_eq!(ended.wrong_settings(), ["API_TOKENS", "NEXUSBANK_API_KEY", "NEXUSBANK_WEBHOOK_SECRETS"]);
+    assert_eq!(
+        ended.wrong_settings(),
+        ["API_TOKENS", "NEXUSBANK_API_KEY", "NEXUSBANK_BASE_URL", "NEXUSBANK_WEBHOOK_SECRETS"]
+    );
     assert!(!ended.stderr.contains("a-token-of-our-own"), "{}", ended.stderr);
 }
 

@@ -6,7 +6,6 @@ use super::dump::Anchor;
 use super::durability::{references, sender_id};
 use super::ledger::{Decision, Effect, Page};
 use super::report::{Kind, Report, Violation};
-use super::rules::WEBHOOKS;
 use super::{Run, or_none};
 
 /// The text for a missing reason.
@@ -144,7 +143,7 @@ fn other_customers(run: &Run, report: &mut Report) {
 /// A settled webhook was settled on the opening that it names.
 fn other_openings(run: &Run, report: &mut Report) {
     let about = references(run);
-    let settled = run.dump.inbox.iter().filter(|it| it.consumer_group == WEBHOOKS && it.settled_at.is_some());
+    let settled = run.dump.inbox.iter().filter(|it| run.is_webhook(it) && it.settled_at.is_some());
     for fact in settled {
         let said = about.get(&(sender_id(fact).to_owned(), fact.body_sha256.as_str())).copied();
         let (Some(said), Some(on)) = (said, fact.opening_id.as_deref()) else { continue };

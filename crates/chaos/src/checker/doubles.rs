@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Run;
 use super::ledger::Effect;
 use super::report::{Kind, Report, Violation};
-use super::rules::WEBHOOKS;
 
 /// The ledger, the acknowledgements and the inbox.
 pub fn check(run: &Run, report: &mut Report) {
@@ -68,7 +67,7 @@ fn facts_stored_twice(run: &Run, report: &mut Report) {
 /// A body can move an opening only once.
 fn facts_applied_twice(run: &Run, report: &mut Report) {
     let mut rows: BTreeMap<&str, Vec<&super::dump::Fact>> = BTreeMap::new();
-    let applied = |it: &&super::dump::Fact| it.consumer_group == WEBHOOKS && it.outcome.as_deref() == Some("applied");
+    let applied = |it: &&super::dump::Fact| run.is_webhook(it) && it.outcome.as_deref() == Some("applied");
     for fact in run.dump.inbox.iter().filter(applied) {
         rows.entry(&fact.body_sha256).or_default().push(fact);
     }

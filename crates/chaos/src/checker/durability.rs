@@ -8,7 +8,6 @@ use super::Run;
 use super::dump::Fact;
 use super::measures::Count;
 use super::report::{Kind, Report, Violation};
-use super::rules::WEBHOOKS;
 
 /// Longer event ids are stored as a hash.
 const LONGEST: usize = 200;
@@ -156,7 +155,7 @@ fn located(violation: Violation, fact: &Fact) -> Violation {
 }
 
 fn webhooks(run: &Run) -> impl Iterator<Item = &Fact> {
-    run.dump.inbox.iter().filter(|it| it.consumer_group == WEBHOOKS)
+    run.dump.inbox.iter().filter(|it| run.is_webhook(it))
 }
 
 /// The webhook id of a row; a conflict has the body's hash appended.

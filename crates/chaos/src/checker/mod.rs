@@ -82,6 +82,12 @@ struct Run {
 }
 
 impl Run {
+    /// Whether a fact came as a message of the bank.
+    fn is_webhook(&self, fact: &dump::Fact) -> bool {
+        let bank = self.seen.plan.as_ref().map_or("nexusbank", |plan| plan.provider.as_str());
+        fact.consumer_group.strip_prefix("webhook:") == Some(bank)
+    }
+
     /// Whether a fact is about an opening that was lost with the restore: it cannot be decided.
     fn is_gone(&self, fact: &dump::Fact) -> bool {
         let is_held = |id: &String| self.dump.anchors.contains_key(id);

@@ -31,12 +31,13 @@ const OPEN: [&str; 3] = ["waiting", "applied", "case"];
 
 pub fn check(run: &Run, report: &mut Report) {
     causes(run, report);
-    if run.seen.plan.as_ref().is_some_and(|it| it.priced) {
+    let has_files = run.seen.plan.as_ref().is_some_and(|it| it.priced);
+    if has_files {
         expected_fees(run, report);
     }
     without_effect(run, report);
     told(run, report);
-    if run.drained && !run.restored {
+    if has_files && run.drained && !run.restored {
         report.invalid.extend(not_taken(run));
         charged(run, report);
         divergences(run, report);

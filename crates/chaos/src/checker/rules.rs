@@ -24,9 +24,6 @@ pub const NO_WEBHOOK: &str = "AccountOpeningWebhookNotReceived";
 pub const STEP_FAILED: &str = "AccountOpeningStepFailed";
 /// The topic of a delivery to a subscriber.
 pub const DELIVERY: &str = "deliver_event";
-/// Where the bank's webhooks are stored.
-pub const WEBHOOKS: &str = "webhook:nexusbank";
-
 pub const STATES: [State; 8] = [
     State {
         name: "creating_profile",

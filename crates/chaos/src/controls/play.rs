@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::table::{Control, Deal};
+use crate::asked::Asked;
 use crate::checker::{Moment, Report};
 use crate::load::Load;
 use crate::record::Fault;
-use crate::run::{self, Asked, say};
+use crate::run::{self, say};
 use crate::strikes::{PAUSE, Targets, shows_since};
 use crate::world::{REPLICAS, World};
 use crate::{sql, strikes};

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::provider::Bank;
+
 /// What is asked of the load.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The bank that sends messages.
+    pub bank: Bank,
     /// The seed of all random choices.
     pub seed: u64,
     /// How long new work is begun.

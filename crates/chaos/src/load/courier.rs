@@ -13,7 +13,7 @@ use super::fate::{Fate, Fold};
 use super::run::{Run, count};
 use super::wire::{Call, Listener};
 use crate::files::now;
-use crate::provider::{ID, SIGNATURE, Secret, TIMESTAMP};
+use crate::provider::{Bank, Secret};
 use crate::record::Seen;
 
 /// When an unacknowledged message is sent again; after the last one the bank gives up and the service must poll.
@@ -99,7 +99,7 @@ async fn post(run: &Run, letter: &Letter, replica: usize, hang_up: Option<Durati
         hang_up: hang_up.is_some(),
         folded: letter.fold != Fold::None,
     });
-    let call = call(letter, at / 1_000_000);
+    let call = call(run.config.bank, letter, at);
     let status = match hang_up {
         None => run.net.send(replica, &call).await.status,
         Some(after) => {
@@ -111,14 +111,10 @@ async fn post(run: &Run, letter: &Letter, replica: usize, hang_up: Option<Durati
     (200..300).contains(&status)
 }
 
-fn call(letter: &Letter, timestamp: i64) -> Call {
-    let mut headers = vec![
-        ("content-type", "application/json".to_owned()),
-        (ID, letter.webhook_id.clone()),
-        (TIMESTAMP, timestamp.to_string()),
-    ];
-    let signature = letter.secret.sign(&letter.webhook_id, timestamp, &letter.body);
-    headers.extend(letter.fold.lines(signature).into_iter().map(|line| (SIGNATURE, line)));
-    let (path, body) = ("/webhooks/nexusbank".to_owned(), letter.body.clone());
+fn call(bank: Bank, letter: &Letter, at: i64) -> Call {
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    let signed = (&letter.secret, letter.webhook_id.as_str(), &letter.body[..]);
+    headers.extend(bank.headers(signed, at, |signature| letter.fold.lines(signature)));
+    let (path, body) = (format!("/webhooks/{}", bank.name()), letter.body.clone());
     Call { listener: Listener::Public, method: Method::POST, path, headers, body }
 }

@@ -3,11 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use chrono::DateTime;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
@@ -17,7 +14,7 @@ use super::fate::{self, Fate, Fold, Forgery};
 use super::pace::Pace;
 use super::run::{Run, count};
 use crate::files::now;
-use crate::provider::{Deck, STRANGER, Secret, Word, bic, iban, rng, sent};
+use crate::provider::{Bank, Deck, STRANGER, Secret, Word, bic, iban, rng};
 use crate::record::Seen;
 
 pub struct Messages {
@@ -30,23 +27,6 @@ pub struct Messages {
     forger: Secret,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    r#type: &'static str,
-    timestamp: Option<DateTime<chrono::Utc>>,
-    data: Data<'a>,
-}
-
-#[derive(Serialize)]
-struct Data<'a> {
-    account_opening_request_id: &'a str,
-    reference: &'a str,
-    status: &'static str,
-    iban: Option<&'a str>,
-    bic: Option<&'a str>,
-    rejection_reason: Option<&'a str>,
-}
-
 impl Messages {
     pub fn new(run: Arc<Run>, now: Instant) -> anyhow::Result<Self> {
         let seed = run.config.seed;
@@ -55,7 +35,7 @@ impl Messages {
             made: 0,
             fates: fate::deck(seed, run.config.many_hang_up),
             rng: rng(seed, "messages", 0),
-            bank: Secret::parse(&run.config.webhook_secret)?,
+            bank: run.config.bank.key(&run.config.webhook_secret)?,
             forger: Secret::wrong()?,
             run,
         })
@@ -89,8 +69,10 @@ impl Messages {
         let number = self.made;
         self.made += 1;
         let fate = self.fates.deal().unwrap_or_default();
-        let letter = Letter::new(format!("msg-{seed}-{number}"), body(word), self.bank.clone());
-        let letter = Letter { fold: fate.fold, ..letter };
+        let letter = Letter::new(self.run.config.bank, format!("msg-{seed}-{number}"), word, self.bank.clone());
+        // Only NexusBank's header may stand several times.
+        let fold = if self.run.config.bank == Bank::NexusBank { fate.fold } else { Fold::None };
+        let letter = Letter { fold, ..letter };
         self.run.history.record(&Seen::Message {
             at: now(),
             webhook_id: letter.webhook_id.clone(),
@@ -124,30 +106,15 @@ impl Messages {
             Forgery::SameId => webhook_id.to_owned(),
             Forgery::OwnId => format!("{webhook_id}-forged"),
         };
-        Letter { forged: true, ..Letter::new(webhook_id, body(&lie), self.forger.clone()) }
+        Letter { forged: true, ..Letter::new(self.run.config.bank, webhook_id, &lie, self.forger.clone()) }
     }
 }
 
 impl Letter {
-    fn new(webhook_id: String, body: Bytes, secret: Secret) -> Self {
+    fn new(bank: Bank, id: String, word: &Word, secret: Secret) -> Self {
+        let body = bank.body(&id, word);
         let sha256 = hex::encode(Sha256::digest(&body));
+        let webhook_id = bank.id_of(id, &sha256);
         Self { webhook_id, sha256, body, secret, forged: false, fold: Fold::None }
     }
-}
-
-fn body(word: &Word) -> Bytes {
-    let body = Body {
-        r#type: "account_opening_request.status_changed",
-        timestamp: DateTime::from_timestamp_micros(now()),
-        data: Data {
-            account_opening_request_id: &word.tracking_id,
-            reference: &word.reference,
-            status: word.status,
-            iban: word.iban.as_deref(),
-            bic: word.bic.as_deref(),
-            rejection_reason: word.rejection_reason.as_deref(),
-        },
-    };
-    // Text alone: there is nothing in it that cannot be written.
-    Bytes::from(sent(&serde_json::to_string(&body).unwrap_or_default()))
 }

@@ -19,7 +19,6 @@ use crate::files::now;
 use crate::provider::{Deck, rng};
 use crate::record::Seen;
 
-const MARKETS: [&str; 3] = ["BE", "NL", "DE"];
 const TYPES: [&str; 3] = ["company", "freelancer", "individual"];
 
 /// Begins openings at their rate.
@@ -74,7 +73,8 @@ impl Caller {
         let seed = run.config.seed;
         let mut rng = rng(seed, "opening", number);
         let key = format!("c-{seed}-{number}");
-        let market = MARKETS[rng.random_range(0..MARKETS.len())];
+        let markets = run.config.bank.markets();
+        let market = markets[rng.random_range(0..markets.len())];
         let body = json!({
             "market": market,
             "customer_type": TYPES[rng.random_range(0..TYPES.len())],

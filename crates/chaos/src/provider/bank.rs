@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::calls::{self, refusal};
-use super::world::{Answer, Request, Word, World};
+use super::world::{Answer, Owner, Request, Word, World};
 use super::{life, mint};
 use crate::files::now;
 use crate::record::Did;
@@ -63,47 +63,60 @@ async fn submit(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes
 }
 
 async fn accept(world: &Arc<World>, key: &str, asked: Submission) -> std::io::Result<Answer> {
-    let (tracking_id, place) = world.name("aor", &asked.reference);
-    let at = now();
-    let request = Did::Request {
-        at,
+    let owner = Owner {
         reference: asked.reference.clone(),
-        key: key.to_owned(),
-        tracking_id: tracking_id.clone(),
-        profile_id: asked.profile_id,
+        opening: mint::number(&asked.customer.reference),
+        market: asked.market,
+        customer_type: asked.customer_type,
     };
-    world.ledger.record_durably(&request).await?;
+    let terms = json!({"account_currency": asked.currency});
+    let order = Order { key: key.to_owned(), owner, profile_id: asked.profile_id, terms };
+    let at = take_in(world, order).await?;
+    let tracking_id = world.state().requests[at].word.tracking_id.clone();
     let answer = json!({
         "account_opening_request_id": tracking_id, "reference": asked.reference, "status": "INITIATED",
     });
-    let opening = mint::number(&asked.customer.reference);
+    Ok((StatusCode::ACCEPTED, answer))
+}
+
+/// What any bank is asked for.
+pub struct Order {
+    /// What makes a repeat harmless; empty: nothing does.
+    pub key: String,
+    pub owner: Owner,
+    pub profile_id: String,
+    pub terms: Value,
+}
+
+/// Takes a request: first in the ledger, then visible; its script runs from then on. Returns its place.
+pub async fn take_in(world: &Arc<World>, order: Order) -> std::io::Result<usize> {
+    let Order { key, owner, profile_id, terms } = order;
+    let Owner { reference, opening, market, customer_type } = owner;
+    let (tracking_id, place) = world.name("aor", &reference);
+    let (at, profile) = (now(), profile_id.clone());
+    let request = Did::Request { at, reference: reference.clone(), key, tracking_id: tracking_id.clone(), profile_id };
+    world.ledger.record_durably(&request).await?;
     let script = world.scripts.of(opening);
-    let said = Word {
-        reference: asked.reference,
-        tracking_id,
-        market: asked.market,
-        status: "INITIATED",
-        iban: None,
-        bic: None,
-        rejection_reason: None,
-    };
-    let (ending, reason) = (script.ending, script.reason);
+    let word =
+        Word { reference, tracking_id, market, status: "INITIATED", iban: None, bic: None, rejection_reason: None };
     let request = Request {
-        word: said,
+        word,
         opening,
         place,
-        ending,
-        reason,
+        ending: script.ending,
+        reason: script.reason,
         deciding: false,
         updated_at: at,
         created_at: at,
         decided_at: None,
-        customer_type: asked.customer_type,
-        currency: asked.currency,
+        customer_type,
+        currency: terms["account_currency"].as_str().unwrap_or("EUR").to_owned(),
+        profile_id: profile,
+        terms,
     };
     let row = world.state().insert(request);
     life::begin(world, row, script);
-    Ok((StatusCode::ACCEPTED, answer))
+    Ok(row)
 }
 
 async fn look_up(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
@@ -161,5 +174,21 @@ fn stands(request: &Request) -> Value {
         "bic": word.bic,
         "rejection_reason": word.rejection_reason,
         "updated_at": DateTime::from_timestamp_micros(request.updated_at),
+    })
+}
+
+/// A message about a request.
+pub fn message(word: &Word) -> Value {
+    json!({
+        "type": "account_opening_request.status_changed",
+        "timestamp": DateTime::from_timestamp_micros(now()),
+        "data": {
+            "account_opening_request_id": word.tracking_id,
+            "reference": word.reference,
+            "status": word.status,
+            "iban": word.iban,
+            "bic": word.bic,
+            "rejection_reason": word.rejection_reason,
+        },
     })
 }

@@ -50,7 +50,7 @@ fn progress(world: &World, at: usize, status: &'static str) {
 }
 
 /// Decides: first in the ledger, then visible, then sent. Only the first call for a request decides.
-async fn decide(world: &World, at: usize) {
+pub async fn decide(world: &World, at: usize) {
     let Some((said, updated_at)) = world.state().requests.get_mut(at).and_then(take_decision) else { return };
     let decided = Did::Decided {
         at: updated_at,

@@ -10,13 +10,21 @@ use axum::{Json, Router, routing};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::calls;
-use super::world::{Answer, World};
+use super::world::{Answer, Owner, World};
+use super::{calls, mint};
 use crate::files::now;
 use crate::record::Did;
 
 #[derive(Deserialize)]
 struct Profile {
+    reference: String,
+    market: String,
+    customer_type: String,
+    customer: Customer,
+}
+
+#[derive(Deserialize)]
+struct Customer {
     reference: String,
 }
 
@@ -47,9 +55,18 @@ async fn profile(State(world): State<Arc<World>>, headers: HeaderMap, body: Byte
 async fn make_profile(world: &World, key: &str, asked: Profile) -> std::io::Result<Answer> {
     let (profile_id, _) = world.name("prf", &asked.reference);
     let answer = json!({ "profile_id": profile_id });
+    let owner = Owner {
+        reference: asked.reference.clone(),
+        opening: mint::number(&asked.customer.reference),
+        market: asked.market,
+        customer_type: asked.customer_type,
+    };
+    let id = profile_id.clone();
     let made = Did::Profile { at: now(), reference: asked.reference, key: key.to_owned(), profile_id };
     world.ledger.record_durably(&made).await?;
-    world.state().counts.profiles += 1;
+    let mut state = world.state();
+    state.counts.profiles += 1;
+    state.owners.insert(id, owner);
     Ok((StatusCode::CREATED, answer))
 }
 

@@ -5,6 +5,7 @@
 //! shows. Scripts depend only on the seed and the opening's number, so that runs can be compared.
 
 mod bank;
+mod banks;
 mod books;
 mod calls;
 mod deck;
@@ -27,10 +28,10 @@ use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
+pub use self::banks::Bank;
 pub use self::deck::{Deck, rng};
 pub use self::mint::{STRANGER, bic, iban};
-pub use self::signature::{ID, SIGNATURE, Secret, TIMESTAMP};
-pub use self::wire::sent;
+pub use self::signature::Secret;
 pub use self::world::{Word, World};
 use crate::files::Recorder;
 use crate::record::Fault;
@@ -38,6 +39,7 @@ use ::world::reports::Entry;
 
 #[derive(Clone, Debug)]
 pub struct Config {
+    pub bank: Bank,
     /// The port. None: a free port of 127.0.0.1.
     pub port: Option<u16>,
     /// The seed of the scripts.
@@ -76,7 +78,7 @@ impl Provider {
         let listener = TcpListener::bind(address).await.with_context(|| format!("the provider's address {address}"))?;
         let address = listener.local_addr()?;
         let world = Arc::new(World::new(config.seed, ledger, history, Secret::parse(&config.event_secret)?));
-        let routes = bank::router().merge(makers::router()).merge(sink::router()).with_state(Arc::clone(&world));
+        let routes = config.bank.router().merge(makers::router()).merge(sink::router()).with_state(Arc::clone(&world));
         let stop = world.stop.clone().cancelled_owned();
         let without_delay = |stream: &mut TcpStream| drop(stream.set_nodelay(true));
         let served = axum::serve(listener.tap_io(without_delay), routes).with_graceful_shutdown(stop);
@@ -84,7 +86,7 @@ impl Provider {
         Ok(Self { address, event_secret: config.event_secret, world })
     }
 
-    /// The base URL: `NEXUSBANK_BASE_URL`, `PROFILE_SERVICE_URL`, `CARD_SERVICE_URL`.
+    /// The base URL of the bank, `PROFILE_SERVICE_URL` and `CARD_SERVICE_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

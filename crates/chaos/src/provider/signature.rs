@@ -24,6 +24,20 @@ impl Secret {
         Ok(Self(Hmac::new_from_slice(&key).context("a webhook secret cannot be a key")?))
     }
 
+    /// The key in these bytes.
+    pub fn of(key: &[u8]) -> anyhow::Result<Self> {
+        Ok(Self(Hmac::new_from_slice(key).context("a webhook key")?))
+    }
+
+    /// The HMAC over these parts.
+    pub fn raw(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().to_vec()
+    }
+
     /// A key unknown to the service, for forgeries.
     pub fn wrong() -> anyhow::Result<Self> {
         Ok(Self(Hmac::new_from_slice(b"a forger's own key").context("a key")?))

@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Config, ID, Provider, SIGNATURE, Secret, TIMESTAMP};
+use super::signature::{ID, SIGNATURE, TIMESTAMP};
+use super::{Config, Provider, Secret};
 use crate::files::{Recorder, now};
 use crate::record::{Did, Fault, Seen};
 
@@ -25,7 +26,7 @@ impl Town {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| Recorder::create(&folder.path().join(name)).unwrap();
         let (ledger, history) = (file("ledger.jsonl"), file("history.jsonl"));
-        let config = Config { port: None, seed: 1, event_secret: SECRET.to_owned() };
+        let config = Config { bank: super::Bank::NexusBank, port: None, seed: 1, event_secret: SECRET.to_owned() };
         let provider = Provider::start(config, ledger, history.clone()).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { provider, history, client, folder }

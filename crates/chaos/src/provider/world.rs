@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::banks::Tokens;
 use super::deck::rng;
 use super::faults::Faults;
 use super::script::{Ending, Scripts};
@@ -55,6 +56,19 @@ pub struct Request {
     /// `company`, `freelancer` or `individual`.
     pub customer_type: String,
     pub currency: String,
+    pub profile_id: String,
+    /// The submission as it came, for banks that show it again.
+    pub terms: Value,
+}
+
+/// The opening that a profile was made for.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    pub reference: String,
+    /// The number of the opening.
+    pub opening: u64,
+    pub market: String,
+    pub customer_type: String,
 }
 
 pub type Answer = (StatusCode, Value);
@@ -70,6 +84,8 @@ pub struct World {
     pub scripts: Scripts,
     pub faults: Faults,
     pub stop: CancellationToken,
+    /// Submissions without a key of their own wait for each other.
+    pub submitting: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -77,6 +93,9 @@ pub struct State {
     pub counts: Counts,
     pub requests: Vec<Request>,
     pub by_id: HashMap<String, usize>,
+    /// By the profile's id.
+    pub owners: HashMap<String, Owner>,
+    pub tokens: Tokens,
     /// Whether late requests may be decided.
     pub late_speak: bool,
     pub rng: StdRng,
@@ -93,6 +112,8 @@ impl World {
             counts: Counts::default(),
             requests: Vec::new(),
             by_id: HashMap::new(),
+            owners: HashMap::new(),
+            tokens: Tokens::default(),
             late_speak: false,
             rng: rng(seed, "provider", 0),
             firsts: HashMap::new(),
@@ -108,6 +129,7 @@ impl World {
             scripts: Scripts::new(seed),
             faults: Faults::new(seed),
             stop: CancellationToken::new(),
+            submitting: tokio::sync::Mutex::default(),
             state: Mutex::new(state),
         }
     }

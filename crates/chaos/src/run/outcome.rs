@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::Asked;
+use crate::asked::Asked;
 use crate::checker::Report;
 use crate::program::Program;
 use crate::record::Fault;

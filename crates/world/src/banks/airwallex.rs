@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{Bank, News, Order, read, refuse, reply, shown, text, tokens};
 use crate::ledger::{Answer, Ledger};
 use crate::life;
+use crate::plan::{Decision, Plan, Verdict};
 use crate::snapshot::{AccountRequest, Status};
 use crate::world::World;
 use clock::Time;
@@ -50,14 +51,26 @@ async fn submit(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes
                 let message = "The request ID has been used previously";
                 return BANK.error(StatusCode::BAD_REQUEST, "duplicate_request", message);
             }
-            made = ledger.make_order(order, world.clock.now());
+            let now = world.clock.now();
+            made = ledger.make_order(order, now);
+            if let Some((at, verdict)) = made.and_then(|at| Some((at, at_once(&ledger.plan(at)?)?))) {
+                ledger.decide(at, &verdict, now);
+            }
             (StatusCode::CREATED, made.map_or(Value::Null, |at| answer_about(ledger, at)))
         })
     });
     if let Some(at) = made {
-        life::begin(&world, at);
+        life::begin_decided(&world, at);
     }
     reply(&world, taken).await
+}
+
+/// An account may be active in the answer already: where its news would be early.
+fn at_once(plan: &Plan) -> Option<Verdict> {
+    match &plan.decision {
+        Decision::By(verdict) if plan.webhooks.early => Some(verdict.clone()),
+        _ => None,
+    }
 }
 
 fn order(world: &World, body: &[u8]) -> Result<Order, Answer> {

@@ -51,6 +51,7 @@ pub async fn browser() -> Option<Browser> {
 }
 
 /// A chromedriver on a free port: its address, and what holds it.
+#[expect(clippy::zombie_processes, reason = "the shell ends with this process, whose end closes its input")]
 fn driver() -> (String, ChildStdin) {
     let mut shell = Command::new("/bin/sh")
         .args(["-c", LEASH])

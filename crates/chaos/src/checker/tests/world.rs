@@ -63,6 +63,7 @@ impl World {
         let faults = BTreeMap::from([(Fault::KillService, 1), (Fault::ProviderError, 2)]);
         let rate = |count: usize| f64::from(u32::try_from(count).unwrap()) / 30.0;
         world.history.push(Seen::Plan(Plan {
+            provider: "nexusbank".to_owned(),
             seed: 1,
             seconds: 30,
             replicas: 2,

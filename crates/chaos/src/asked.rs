@@ -1,0 +1,62 @@
+//! What is asked of a run, and what follows from it: the load, and the plan that the judge reads.
+
+use std::path::PathBuf;
+
+use crate::load;
+use crate::program::Program;
+use crate::provider::Bank;
+use crate::record::{Fault, Plan};
+use crate::strikes;
+use crate::world::{REPLICAS, TOKEN, WEBHOOK_SECRET};
+
+/// What is asked of a run.
+#[derive(Clone)]
+pub struct Asked {
+    pub bank: Bank,
+    pub seed: u64,
+    pub seconds: u64,
+    pub openings_per_second: f64,
+    pub messages_per_second: f64,
+    pub reads_per_second: f64,
+    /// The folder of its files.
+    pub folder: PathBuf,
+    pub service: Program,
+    /// The removed defence. Such a run ends at its first violation.
+    pub control: Option<String>,
+}
+
+impl Asked {
+    /// The load, for so many seconds.
+    pub fn load(&self, seconds: u64) -> load::Config {
+        load::Config {
+            bank: self.bank,
+            seed: self.seed,
+            seconds,
+            openings_per_second: self.openings_per_second,
+            messages_per_second: self.messages_per_second,
+            reads_per_second: self.reads_per_second,
+            many_hang_up: false,
+            token: TOKEN.to_owned(),
+            webhook_secret: WEBHOOK_SECRET.to_owned(),
+        }
+    }
+
+    pub fn plan(&self) -> Plan {
+        let mut faults = strikes::must_show(self.seconds);
+        if self.bank != Bank::NexusBank {
+            // A proxy can rewrite its header alone.
+            faults.remove(&Fault::FoldedSignature);
+        }
+        Plan {
+            provider: self.bank.name().to_owned(),
+            seed: self.seed,
+            seconds: self.seconds,
+            replicas: REPLICAS,
+            openings_per_second: self.openings_per_second,
+            messages_per_second: self.messages_per_second,
+            reads_per_second: self.reads_per_second,
+            priced: self.bank.has_files(),
+            faults,
+        }
+    }
+}
