@@ -2,7 +2,7 @@
 
 mod outcome;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ use crate::checker::{self, Inputs, Moment, Report};
 use crate::controls::{self, Control, Deal};
 use crate::files::now;
 use crate::load::Load;
-use crate::program::Program;
 use crate::record::Seen;
 use crate::reports::Player;
 use crate::strikes::{self, Strike};

@@ -6,6 +6,7 @@ use world::{Bank, RawWebhook};
 use crate::support::{TestApp, TestAppBuilder};
 
 /// What differs from bank to bank.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact about a bank, and none follows from another")]
 pub struct Described {
     pub bank: Bank,
     /// Where it opens accounts, and where it does not.

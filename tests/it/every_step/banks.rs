@@ -18,7 +18,7 @@ impl Stage {
     async fn at_the_bank(&self, it: &Described, telling: usize) {
         let webhooks = Webhooks { thin: it.is_thin, ..Webhooks::default() };
         let plan = Plan { submit: vec![Fault::ErrorAfter { status: 500 }], webhooks, ..Plan::by_hand() };
-        self.app.world.set_plan(&format!("cus_{telling}"), plan);
+        self.app.world.set_plan(format!("cus_{telling}"), plan);
         let id = self.start(telling).await;
         self.relay(Topic::CreateProfile).await;
         self.decide().await;

@@ -97,10 +97,10 @@ pub async fn take_in(world: &Arc<World>, order: Order) -> std::io::Result<usize>
     let request = Did::Request { at, reference: reference.clone(), key, tracking_id: tracking_id.clone(), profile_id };
     world.ledger.record_durably(&request).await?;
     let script = world.scripts.of(opening);
-    let word =
+    let said =
         Word { reference, tracking_id, market, status: "INITIATED", iban: None, bic: None, rejection_reason: None };
     let request = Request {
-        word,
+        word: said,
         opening,
         place,
         ending: script.ending,

@@ -27,6 +27,7 @@ pub use self::tokens::Tokens;
 /// A bank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
+#[expect(clippy::enum_variant_names, reason = "the bank's name")]
 pub enum Bank {
     #[default]
     NexusBank,
@@ -190,7 +191,7 @@ where
         let one_at_a_time = Arc::clone(&world);
         let _turn = one_at_a_time.submitting.lock().await;
         let answer = submit(world).await;
-        answer.unwrap_or_else(|_| (StatusCode::INTERNAL_SERVER_ERROR, Value::Null))
+        answer.unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, Value::Null))
     })
     .await
 }

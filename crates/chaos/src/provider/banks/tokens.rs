@@ -1,5 +1,6 @@
 //! Access tokens: each ends after some seconds, whatever its answer said, so that calls meet a refused one again and again.
 
+use crate::files::now;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +57,7 @@ pub async fn airwallex(State(world): State<Arc<World>>) -> Response {
     let giving = Arc::clone(&world);
     calls::take(world, "token", async move {
         let token = giving.state().tokens.give();
-        let ends = chrono::Utc::now() + chrono::TimeDelta::minutes(30);
+        let ends = chrono::DateTime::from_timestamp_micros(now()).unwrap_or_default() + chrono::TimeDelta::minutes(30);
         let ends = ends.format("%Y-%m-%dT%H:%M:%S+0000").to_string();
         (StatusCode::CREATED, json!({"token": token, "expires_at": ends}))
     })
