@@ -12,11 +12,14 @@ const MAX_BETWEEN: usize = 3;
 /// Shorter words of a name, such as `BV`, are masked in the name alone: a text without them could not be read.
 const SHORTEST_NAME: usize = 3;
 
-/// The fewest digits of an id.
+/// The fewest hexadecimal digits of an id without a prefix.
 const SHORTEST_ID: usize = 8;
 
+/// What stands before the underscore of an id; `jan_12` is a name.
+const KINDS_OF_IDS: [&str; 4] = ["acc", "aor", "chg", "stl"];
+
 /// Words of report files that are no names.
-const WORDS: [&str; 21] = [
+const WORDS: [&str; 19] = [
     "header",
     "trailer",
     "register",
@@ -36,8 +39,6 @@ const WORDS: [&str; 21] = [
     "in",
     "progress",
     "initiated",
-    "eur",
-    "usd",
 ];
 
 #[derive(Clone, Debug)]
@@ -137,8 +138,10 @@ fn without_names(text: &str) -> String {
         let between = if length > 0 { 0 } else { rest.find(is_of_token).unwrap_or(rest.len()) };
         shown.push_str(&rest[..between]);
         let token = &rest[between..length.max(between)];
-        shown.push_str(&if is_no_name(token) { token.to_owned() } else { masked_name(token) });
         rest = &rest[length.max(between)..];
+        let is_field = shown.chars().next_back().is_none_or(ends_field) && rest.chars().next().is_none_or(ends_field);
+        let is_shown = is_no_name(token) || is_field && is_known_code(token);
+        shown.push_str(&if is_shown { token.to_owned() } else { masked_name(token) });
     }
     shown
 }
@@ -155,23 +158,34 @@ fn is_masked(token: &str) -> bool {
     word.ends_with('…') && word.chars().count() <= 2
 }
 
-/// A UUID, or a tracking id such as `aor_01993a4e7c5b`.
-fn is_id(token: &str) -> bool {
-    let is_kind = |it: &str| it.len() <= 4 && it.bytes().all(|it| it.is_ascii_lowercase());
-    let is_tracking_id = || token.split_once('_').is_some_and(|(kind, id)| is_kind(kind) && is_hex(id));
-    uuid::Uuid::try_parse(token).is_ok() || is_tracking_id()
+/// Whether a sign stands between two fields of a file.
+fn ends_field(sign: char) -> bool {
+    ",;|\t\"\r\n".contains(sign)
 }
 
+/// The code of a country or a currency. As a field alone: within a text `LI` is a name.
+fn is_known_code(token: &str) -> bool {
+    let is_upper = token.bytes().all(|it| it.is_ascii_uppercase());
+    is_upper && (celes::Country::from_alpha2(token).is_ok() || iso_currency::Currency::from_code(token).is_some())
+}
+
+/// A UUID, or an id in a provider's form, such as `aor_01993a4e7c5b` and `chg_9`.
+fn is_id(token: &str) -> bool {
+    let is_numbered = || token.split_once('_').is_some_and(|(kind, id)| KINDS_OF_IDS.contains(&kind) && is_hex(id));
+    uuid::Uuid::try_parse(token).is_ok() || is_numbered()
+}
+
+/// Hexadecimal digits, a decimal one among them.
 fn is_hex(text: &str) -> bool {
-    let has_digit = text.bytes().any(|it| it.is_ascii_digit());
-    text.len() >= SHORTEST_ID && has_digit && text.bytes().all(|it| it.is_ascii_hexdigit())
+    text.bytes().any(|it| it.is_ascii_digit()) && text.bytes().all(|it| it.is_ascii_hexdigit())
 }
 
 /// A number, a time, or digits among which at most two letters stand together, such as `BE68` and `08Z`.
 fn is_code(piece: &str) -> bool {
     let letters = || piece.split(|it: char| !it.is_alphabetic());
     let are_few = || letters().all(|it| it.len() <= 2) && piece.contains(|it: char| it.is_ascii_digit());
-    is_hex(piece) || letters().all(str::is_empty) || are_few()
+    let is_long_hex = || piece.len() >= SHORTEST_ID && is_hex(piece);
+    is_long_hex() || letters().all(str::is_empty) || are_few()
 }
 
 /// The letters and digits at the start of a text.
