@@ -83,7 +83,7 @@ pub enum Unfit {
     EarlierBuild {
         /// The version in the database.
         has: i64,
-        /// The first migration whose content differs.
+        /// The first migration with other content.
         differs: i64,
     },
 }

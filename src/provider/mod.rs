@@ -323,7 +323,7 @@ impl Providers {
         self.get(name).filter(|it| it.capabilities().list_since)
     }
 
-    /// The names of the providers whose changes can be listed, in their order.
+    /// The names of the providers that list their changes, in their order.
     pub fn names_with_list(&self) -> impl Iterator<Item = &'static str> {
         self.names().filter(|name| self.with_list(name).is_some())
     }

@@ -96,7 +96,7 @@ pub async fn erased(
 }
 
 /// When openings were decided: the time of the step to `issuing_card`, `rejected` or `failed`. A step of the history is read for each,
-/// so ask only for openings whose time matters.
+/// so ask only for openings of which the time matters.
 pub async fn decided(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Time)>> {
     if ids.is_empty() {
         return Ok(Vec::new());

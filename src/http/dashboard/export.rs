@@ -54,7 +54,7 @@ pub struct Export<'a, const COLUMNS: usize> {
     pub columns: [&'static str; COLUMNS],
     pub dashboard: &'a Dashboard,
     pub visit: &'a Visit,
-    /// Whose filters are recorded.
+    /// The list, by which the filters are recorded.
     pub params: &'a Params,
 }
 

@@ -43,7 +43,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     all.filter(|it| it.len() >= SHORTEST && it.contains(|c: char| c.is_ascii_digit()))
 }
 
-/// Our ids, with or without hyphens and whatever touches them: a bank joins texts.
+/// Our ids, with or without hyphens, also where other letters touch them: a bank joins texts.
 fn our_ids(text: &str) -> Vec<Uuid> {
     let runs = text.split(|c: char| !c.is_ascii_hexdigit() && c != '-');
     let runs = runs.map(|run| run.replace('-', "")).filter(|run| run.len() >= DIGITS);

@@ -25,7 +25,7 @@ use crate::http::problem::ApiError;
 #[template(path = "unmatched.html")]
 struct UnmatchedPage {
     layout: Layout,
-    /// Facts whose time is over, as the first page counts them.
+    /// Facts past their time, as the first page counts them.
     late: String,
     rows: Vec<Row>,
     next: Option<String>,

@@ -39,9 +39,9 @@ impl Outcome {
     }
 }
 
-/// The rule of rows whose statement does not count as this file has it.
+/// The rule of rows of a statement that does not count as this file has it.
 pub const OWN: &str = "its_statement_does_not_count";
-/// The rule of rows whose statement does not count because of its newest version, which another file has.
+/// The rule of rows of a statement that does not count because of its newest version, which another file has.
 pub const NEWER: &str = "its_newest_version_does_not_count";
 
 /// A statement as one file has it.

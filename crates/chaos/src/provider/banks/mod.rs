@@ -175,7 +175,7 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
 }
 
-/// The body of a call and the opening whose profile it names in this field.
+/// The body of a call, and the opening of the profile that it names in this field.
 fn asked(world: &World, body: &[u8], profile: &str) -> Option<(Value, Owner)> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let owner = world.state().owners.get(text(&body, profile)).cloned()?;

@@ -1,4 +1,4 @@
-//! Access tokens: each ends after some seconds, whatever its answer said, so that calls meet a refused one again and again.
+//! Access tokens: each ends after some seconds, not at the time that its answer said, so that calls meet a refused one again and again.
 
 use crate::files::now;
 use std::collections::HashMap;
