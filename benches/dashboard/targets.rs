@@ -75,7 +75,7 @@ pub fn of_browsers(quiet: &Cost, loaded: &[(&'static str, Cost)], results: &Resu
         let acknowledged = |row: &str| results.spread(row, Figure::Acknowledged).map(|it| it.median);
         let Some((alone, beside)) = acknowledged(&alone(load)).zip(acknowledged(&beside(load))) else { continue };
         let (what, is) = (format!("acknowledged/s at {load}, beside browsers ÷ without"), beside / alone);
-        // At full load whatever a page takes is taken from webhooks: the target is about a load that the machine carries.
+        // At full load pages take their time from webhooks; the target is about a load that the machine carries.
         let is_target = load == "200/s";
         let target = if is_target { format!("≥ {ACKNOWLEDGED}") } else { none() };
         line(what, target, format!("{is:.3}"), is_target.then_some(is >= ACKNOWLEDGED));

@@ -113,7 +113,7 @@ async fn a_token_that_is_revoked_while_its_endpoint_hangs_delays_the_submission_
     }
 }
 
-/// A bank whose tokens have such a life, and how many it has given.
+/// A service at a bank that gives tokens such a life, and the number of tokens that the bank has given.
 #[derive(Clone)]
 struct Giving {
     answer: Value,
@@ -148,7 +148,7 @@ async fn giving(bank: Bank, answer: Value) -> (TestApp, Arc<AtomicUsize>) {
     (builder.start().await, given)
 }
 
-/// A life that nobody can mean is neither a fetch for each call nor a token for ever.
+/// With an impossible life in the bank's answer, the service neither fetches a token for each call nor keeps one for ever.
 #[tokio::test]
 async fn a_token_with_an_odd_life_is_neither_fetched_for_each_call_nor_kept_for_ever() {
     let solaris = |life: Value| (Bank::Solaris, json!({"access_token": "t", "expires_in": life}));

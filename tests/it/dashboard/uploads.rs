@@ -207,7 +207,7 @@ async fn a_form_that_found_a_pull_finds_it_again_and_makes_no_other() {
     app.finish().await;
 }
 
-/// A sender that is busy reads no answer: the rest of what it sends is read, whatever the refusal.
+/// A sender that is busy reads no answer, so the service reads the rest of the body also after it has refused the upload.
 #[tokio::test]
 async fn an_upload_that_is_refused_before_its_file_is_read_is_answered() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! What only a bank's own adapter can do wrong: the submission whose answer is lost, the search for it, the poll, the event, and the
+//! What only a bank's own adapter can do wrong: the submission that loses its answer, the search for it, the poll, the event, and the
 //! account that follows, with an error at every step in turn, for each bank.
 //!
 //! The stories of `stories.rs` and `restored.rs` are NexusBank's alone, since the rest of a life reaches no code of an adapter: the

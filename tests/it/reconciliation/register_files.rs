@@ -76,7 +76,7 @@ async fn a_discarded_file_never_has_an_effect_and_may_be_sent_again() {
     app.finish().await;
 }
 
-/// P28: the newest `as of` counts, in whatever order the files come, also for what a file lacks.
+/// P28: the newest `as of` counts, in any order of the files, also for what a file lacks.
 #[tokio::test]
 async fn every_order_of_files_ends_in_the_same_openings_and_open_mismatches() {
     let mut ends = std::collections::BTreeSet::new();

@@ -88,7 +88,7 @@ impl TestAppBuilder {
         self.lagging_tracker(TimeDelta::seconds(30))
     }
 
-    /// With the world's ticket tracker, whose search does not know of an issue for so long.
+    /// With the world's ticket tracker. Its search finds an issue only so long after its creation.
     pub fn lagging_tracker(mut self, lag: TimeDelta) -> Self {
         self.tracker = Some(TrackerOptions { lag, ..TrackerOptions::default() });
         self

@@ -156,19 +156,68 @@ fn keys(run: &Run, report: &mut Report) {
     }
 }
 
-/// Every effect was requested by an outbox row with its id. (Double effects are checked elsewhere.)
+/// How a submission is told apart at the bank.
+#[derive(Clone, Copy)]
+enum Key {
+    /// By the id of its row of the outbox, as every effect elsewhere.
+    Row,
+    /// By the opening's id.
+    Opening,
+    /// Not at all.
+    None,
+}
+
+impl Key {
+    fn of(bank: &str) -> Self {
+        match bank {
+            "airwallex" | "adyen" => Self::Opening,
+            "solaris" => Self::None,
+            _ => Self::Row,
+        }
+    }
+
+    fn is_right(self, key: &str, opening: &str, row: &str) -> bool {
+        match self {
+            Self::Row => key == row,
+            Self::Opening => key == opening,
+            Self::None => key.is_empty(),
+        }
+    }
+}
+
+/// Every effect was requested by an outbox row, under the key of its bank. (Double effects are checked elsewhere.)
 fn effects(run: &Run, report: &mut Report) {
-    let works: HashMap<&str, &Work> = run.dump.outbox.iter().map(|it| (it.id.as_str(), it)).collect();
+    let mut works: HashMap<(&str, &str), Vec<&Work>> = HashMap::new();
+    for work in &run.dump.outbox {
+        works.entry((&work.topic, &work.opening_id)).or_default().push(work);
+    }
     for (reference, page) in &run.ledger.pages {
         let made =
             [("create_profile", &page.profiles), ("submit_request", &page.requests), ("issue_card", &page.cards)];
         for (topic, effects) in made {
             let [Effect { key, id, .. }] = effects.as_slice() else { continue };
-            let asked = works.get(key.as_str()).is_some_and(|it| it.topic == topic && it.opening_id == *reference);
+            let right = if topic == "submit_request" { Key::of(run.bank()) } else { Key::Row };
+            let works = works.get(&(topic, reference.as_str()));
+            let asked = works.is_some_and(|it| it.iter().any(|work| right.is_right(key, reference, &work.id)));
             if !asked && run.dump.anchors.contains_key(reference) {
                 let what = format!("{id} was made under a key that is no {topic} of this opening");
-                let violation = Violation::of(what, "the id of a row of the outbox", &**key);
+                let violation = Violation::of(what, "the key of a row of the outbox", &**key);
                 report.add(Kind::Atomicity, violation.opening(reference).key(key));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submission_has_the_key_of_its_bank_and_no_other() {
+        for (bank, right) in [("nexusbank", "row"), ("airwallex", "opening"), ("adyen", "opening"), ("solaris", "")] {
+            for key in ["row", "opening", "", "another"] {
+                let is_right = Key::of(bank).is_right(key, "opening", "row");
+                assert_eq!(is_right, key == right, "{bank}: {key}");
             }
         }
     }

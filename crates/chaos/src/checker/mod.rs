@@ -82,10 +82,14 @@ struct Run {
 }
 
 impl Run {
+    /// The name of the bank.
+    fn bank(&self) -> &str {
+        self.seen.plan.as_ref().map_or("nexusbank", |plan| plan.provider.as_str())
+    }
+
     /// Whether a fact came as a message of the bank.
     fn is_webhook(&self, fact: &dump::Fact) -> bool {
-        let bank = self.seen.plan.as_ref().map_or("nexusbank", |plan| plan.provider.as_str());
-        fact.consumer_group.strip_prefix("webhook:") == Some(bank)
+        fact.consumer_group.strip_prefix("webhook:") == Some(self.bank())
     }
 
     /// Whether a fact is about an opening that was lost with the restore: it cannot be decided.

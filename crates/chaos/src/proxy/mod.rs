@@ -197,7 +197,7 @@ impl Shared {
         Some(Losing::Any)
     }
 
-    /// Counts the commit whose reply, in this piece, is withheld. `CommandComplete` with the tag COMMIT: it took effect.
+    /// Counts a commit if the proxy withholds its reply, which is in this piece. `CommandComplete` with the tag COMMIT: it took effect.
     fn lose(&self, piece: &[u8], losing: Losing) {
         let committed = u64::from(piece.windows(7).any(|window| window == b"COMMIT\0"));
         self.count(|seen| {
