@@ -79,9 +79,11 @@ pub async fn dump(url: &str, path: &Path) -> anyhow::Result<()> {
 /// The remaining work: waiting facts, commands and deliveries, and openings that are neither terminal nor escalated.
 pub async fn backlog(connection: &mut PgConnection) -> sqlx::Result<(i64, i64, i64)> {
     sqlx::query_as(
-        // A fact about a missing opening may wait for it.
+        // A fact about a missing opening may wait for it: whether it may is for the judge. Solaris' events name the tracking id alone.
         "select (select count(*) from inbox i where status = 'pending'
-                    and (i.opening_id is null or exists (select 1 from account_openings o where o.id = i.opening_id))),
+                    and (i.outcome is distinct from 'parked'
+                         or exists (select 1 from account_openings o
+                                     where o.id = i.opening_id or o.provider_ref = i.provider_ref))),
                 (select count(*) from outbox where status = 'pending'),
                 (select count(*) from account_openings o
                   where state not in ('completed', 'rejected', 'failed')
