@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 use tokio::time::timeout;
 
 use super::{Fault, WITHIN, classify, describe};
@@ -95,6 +95,17 @@ pub async fn in_one_commit<T, E: WorkError>(
         Ok(done)
     };
     with_retries(pool, in_transaction).await
+}
+
+/// Begins the transaction of a slice: thousands of rows at once. Its statements are planned anew, by the tables as they are now.
+///
+/// The sessions keep their plans (see `OF_SERVICE` in `session.rs`). A plan that was made while a table was nearly empty may read
+/// that table once per row of the slice: ten thousand rows beside ten thousand took longer than a statement may.
+///
+/// # Errors
+/// The database's.
+pub async fn begin_slice(connection: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
+    connection.begin_with("begin; discard plans").await
 }
 
 /// The longest that the commit of a large body may take.

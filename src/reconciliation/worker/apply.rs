@@ -2,7 +2,7 @@
 //! or while the report was held.
 
 use serde_json::json;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::PgConnection;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use super::{COMMIT_WITHIN, Job, NAME, Reconciled, Reconciler, Went, end};
 use crate::db::openings::Absent;
 use crate::db::report_rows::{self, Row as Stored};
 use crate::db::reports::{self, Stage};
-use crate::db::{WITHIN, conclude, inbox, mismatches};
+use crate::db::{WITHIN, begin_slice, conclude, inbox, mismatches};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::classify::Class;
@@ -61,7 +61,7 @@ impl Reconciler {
 
     async fn write_batch(&self, connection: &mut PgConnection, job: &mut Job) -> sqlx::Result<Option<(usize, usize)>> {
         let now = self.now();
-        let mut transaction = connection.begin().await?;
+        let mut transaction = begin_slice(connection).await?;
         let rows = report_rows::to_apply(&mut transaction, job.claimed.id, job.claimed.position, BATCH).await?;
         let Some(position) = rows.last().map(|it| it.n) else {
             transaction.rollback().await?;
@@ -109,7 +109,7 @@ impl Reconciler {
     ) -> sqlx::Result<Option<usize>> {
         let (claimed, now) = (&job.claimed, self.now());
         let ids: Vec<Uuid> = batch.iter().map(|it| it.id).collect();
-        let mut transaction = connection.begin().await?;
+        let mut transaction = begin_slice(connection).await?;
         let again = mismatches::missed_before(&mut transaction, &claimed.provider, claimed.id, &ids).await?;
         let found = batch.iter().filter_map(|it| missing(it, again.contains(&it.id))).collect();
         let facts = Writer::of(&self.context.cell.effect_context, claimed, now).write(&mut transaction, found).await?;
@@ -127,7 +127,7 @@ impl Reconciler {
 
     async fn write_finish(&self, connection: &mut PgConnection, job: &Job) -> sqlx::Result<bool> {
         let (claimed, now) = (&job.claimed, self.now());
-        let mut transaction = connection.begin().await?;
+        let mut transaction = begin_slice(connection).await?;
         if claimed.kind == Kind::Register.as_str() {
             mismatches::renew_evidence(&mut transaction, &claimed.provider, claimed.id, now).await?;
             // The replaced report may finish last: it was held, or the inbox was full.

@@ -13,7 +13,7 @@ use super::{COMMIT_WITHIN, Job, NAME, Reconciler, Went};
 use crate::db::bank_statements::{self, NewStatement};
 use crate::db::report_rows::{self, NewRow, RowOfReport};
 use crate::db::reports::Stage;
-use crate::db::{WITHIN, bank_words, conclude, openings, reports, settlements};
+use crate::db::{WITHIN, bank_words, begin_slice, conclude, openings, reports, settlements};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::bank::{Bank, Incoming, Mentioned, Previewed, Seen, shown};
@@ -89,7 +89,7 @@ impl Reconciler {
         place: i64,
         told: &mut HashSet<i64>,
     ) -> sqlx::Result<Option<Option<i64>>> {
-        let mut transaction = connection.begin().await?;
+        let mut transaction = begin_slice(connection).await?;
         let rows = report_rows::naming(&mut transaction, job.claimed.id, place, BATCH).await?;
         let Some(last) = rows.last().map(|it| it.n) else {
             transaction.rollback().await?;
@@ -150,7 +150,7 @@ impl Reconciler {
         job: &Job,
         place: &str,
     ) -> sqlx::Result<Option<Option<String>>> {
-        let mut transaction = connection.begin().await?;
+        let mut transaction = begin_slice(connection).await?;
         let next = self
             .bank(&job.claimed.provider, Some(job.claimed.id))
             .decide(&mut transaction, job.claimed.id, place)
@@ -162,7 +162,7 @@ impl Reconciler {
     async fn write_marks(&self, connection: &mut PgConnection, job: &mut Job) -> sqlx::Result<Option<bool>> {
         let (after, last) = (job.claimed.position, job.claimed.rows - job.claimed.bad_rows);
         let until = last.min(after + MARKED);
-        let mut transaction = connection.begin().await?;
+        let mut transaction = begin_slice(connection).await?;
         if after >= last {
             if job.claimed.complete {
                 settlements::mark_open(&mut transaction, &job.claimed.provider).await?;
@@ -194,7 +194,7 @@ impl Reconciler {
     }
 
     async fn write_settlements(&self, connection: &mut PgConnection, job: &Job) -> sqlx::Result<Option<bool>> {
-        let mut transaction = connection.begin().await?;
+        let mut transaction = begin_slice(connection).await?;
         let found = self.bank(&job.claimed.provider, Some(job.claimed.id)).judge_due(&mut transaction).await?;
         Ok(self.commit_applied(job, transaction, job.claimed.position).await?.then_some(found))
     }

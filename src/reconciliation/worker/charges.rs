@@ -10,7 +10,7 @@ use super::read::{CASES, Stored, text};
 use super::{COMMIT_WITHIN, Job, NAME, Reconciler, Went};
 use crate::db::report_rows::{self, ChargeOfReport, NewRow, Place};
 use crate::db::reports::Stage;
-use crate::db::{WITHIN, charge_lines, conclude, mismatches};
+use crate::db::{WITHIN, begin_slice, charge_lines, conclude, mismatches};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::charges::{Again, Charges, File, Incoming, Previewed, incoming, rules};
@@ -180,7 +180,7 @@ impl Reconciler {
     /// Whether there were lines. None: another replica has the report.
     async fn write_lines(&self, connection: &mut PgConnection, job: &mut Job, most: i64) -> sqlx::Result<Option<bool>> {
         let (charges, file) = (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file());
-        let mut transaction = connection.begin().await?;
+        let mut transaction = begin_slice(connection).await?;
         let rows = report_rows::charges(&mut transaction, job.claimed.id, job.claimed.position, most).await?;
         let Some(position) = rows.last().map(|it| it.n) else {
             transaction.rollback().await?;
@@ -212,7 +212,7 @@ impl Reconciler {
     }
 
     async fn write_stale(&self, connection: &mut PgConnection, job: &Job) -> sqlx::Result<Option<bool>> {
-        let mut transaction = connection.begin().await?;
+        let mut transaction = begin_slice(connection).await?;
         let found = self.charges(&job.claimed.provider, Some(job.claimed.id)).judge_stale(&mut transaction).await?;
         Ok(self.commit_charges(job, transaction).await?.then_some(found))
     }
@@ -242,7 +242,7 @@ impl Reconciler {
         place: Option<Uuid>,
     ) -> sqlx::Result<Option<Option<Uuid>>> {
         let (charges, file) = (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file());
-        let mut transaction = connection.begin().await?;
+        let mut transaction = begin_slice(connection).await?;
         charge_lines::lock(&mut transaction, &job.claimed.provider).await?;
         let (found, next) = charges.absences(&mut transaction, file, None, place, ABSENT).await?;
         charges.miss(&mut transaction, file, found).await?;
@@ -299,7 +299,7 @@ async fn write_review(connection: &mut PgConnection, charges: &Charges) -> sqlx:
 
 /// Whether there were stale groups or settlements.
 async fn write_due(connection: &mut PgConnection, charges: &Charges) -> sqlx::Result<bool> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = begin_slice(connection).await?;
     let found = charges.judge_stale(&mut transaction).await?;
     transaction.commit().await?;
     Ok(found)
