@@ -76,7 +76,8 @@ async fn a_subscriber_that_recovers_is_sent_what_it_missed_under_the_same_ids() 
     assert_eq!(acknowledged(&sound), all_ids(&app).await);
     for id in all_ids(&app).await {
         let deliveries: Vec<_> = broken.deliveries().into_iter().filter(|it| it.header("webhook-id") == id).collect();
-        assert!(deliveries.len() > 2, "{id}");
+        // The breaker lets all four pass at first, and then few: which of them is by chance.
+        assert!(deliveries.len() >= 2, "refused at first, and taken in the end: {id}");
         assert!(deliveries.iter().all(|it| it.body == deliveries[0].body), "{id}");
     }
     assert!(app.items("/v1/dead-letters").await.is_empty());
