@@ -1,7 +1,7 @@
 //! What the tests of one run share beside the Postgres: the turn that a test with real processes waits for, and the report at
 //! the end that says where the time went.
 //!
-//! The test runner starts more tests at once than there are cores, since most of them wait. Real processes do not wait, so
+//! The test runner starts more tests at once than there are cores, since most of them wait. Real processes wait less, so
 //! [`take_process_turn`] lets only a few such tests run at once. Both marks live in the thread of the test, which the runner
 //! makes for it and ends with it.
 
@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Tests that run processes of the service at the same time.
-const PROCESS_TURNS: usize = 2;
+const PROCESS_TURNS: usize = 4;
 
 static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(PROCESS_TURNS), Condvar::new());
 
