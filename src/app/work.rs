@@ -40,10 +40,6 @@ const SHOW: Duration = Duration::from_secs(1);
 /// than a backfill looks back.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Concurrent ticks of the poller for each provider. A tick claims many due timers and may wait a few seconds for polls. A few ticks
-/// would suffice; more keep timers moving while lookups that began at different times hang.
-const POLLS: usize = 16;
-
 /// What the tasks share with the listeners.
 pub(super) struct Shared {
     pub backlog: Backlog,
@@ -81,18 +77,19 @@ fn spawn_workers(spawn: &mut Spawn<'_>) {
     let context = spawn.context;
     let wakers = &context.cell.wakers;
     spawn.worker(InboxWorker::new(context.clone()), decision_schedule(Arc::clone(&wakers.inbox)));
-    let providers = context.outside.providers.names().count().max(1);
-    spawn.worker(Poller(context.clone()), Schedule::new(Arc::clone(&wakers.poller), LOOK, POLLS * providers));
+    // A tick lasts as long as its slowest call, and work that comes piece by piece takes a tick for each. So only the gates bound
+    // the calls, and never the number of ticks: a provider or sink that hangs binds as many ticks as it has permits, and leaves
+    // those of the others.
+    let (calls, providers) = (context.outside.gates.at_once(), &context.outside.providers);
+    let polls = calls * providers.names().count().max(1);
+    spawn.worker(Poller(context.clone()), Schedule::new(Arc::clone(&wakers.poller), LOOK, polls));
     for topic in Topic::ALL.iter().copied() {
-        // A tick lasts as long as its slowest call, and work that comes one by one takes a tick for each. So only the gates bound
-        // the calls, and never the number of ticks.
-        // With several providers each may fill its gate.
-        let gates = if topic.is_for_provider() { providers } else { 1 };
-        let schedule = Schedule::new(Arc::clone(wakers.relay(topic)), LOOK, context.outside.gates.at_once() * gates);
-        spawn.worker(Relay::of(context.clone(), topic), schedule);
+        let ticks = calls * context.gated_work(topic).len().max(1);
+        spawn.worker(Relay::of(context.clone(), topic), Schedule::new(Arc::clone(wakers.relay(topic)), LOOK, ticks));
     }
     spawn.worker(context.recovery(), Schedule::new(context.outside.gates.closed(), LOOK, 1));
-    spawn.worker(Backfill(context.clone()), Schedule::new(Arc::clone(&wakers.backfill), LOOK, 1));
+    let lists = providers.names_with_list().count().max(1);
+    spawn.worker(Backfill(context.clone()), Schedule::new(Arc::clone(&wakers.backfill), LOOK, lists));
     let reconciler = Reconciler::new(context.clone(), context.policies.reconciliation.clone(), spawn.stop.clone());
     spawn.worker(reconciler, Schedule::new(Arc::clone(&wakers.reconciliation), LOOK, 1));
     spawn.worker(BulkRuns(context.clone()), Schedule::new(Arc::clone(&wakers.bulk), LOOK, 1));

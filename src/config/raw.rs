@@ -230,7 +230,18 @@ impl RawSettings {
     /// # Errors
     /// None in practice: the defaults are valid.
     pub fn defaults() -> Result<Self, clap::Error> {
+        Self::defaults_but([])
+    }
+
+    /// All defaults but for these variables, ignoring the environment.
+    ///
+    /// # Errors
+    /// If there is no such variable.
+    pub fn defaults_but(variables: impl IntoIterator<Item = (&'static str, String)>) -> Result<Self, clap::Error> {
         let command = Self::augment_args(clap::Command::new("defaults")).mut_args(|arg| arg.env(None::<&str>));
-        Self::from_arg_matches(&command.try_get_matches_from(["defaults"])?)
+        // The option of each variable has its name.
+        let option = |(name, value): (&str, String)| format!("--{}={value}", name.to_lowercase().replace('_', "-"));
+        let arguments = std::iter::once("defaults".to_owned()).chain(variables.into_iter().map(option));
+        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
     }
 }

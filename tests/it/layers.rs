@@ -25,6 +25,10 @@ const LAYERS: &[&[&str]] = &[
     &["lib", "main"],
 ];
 
+/// Where code may name a provider beside the provider's own folder: its registration, the commands that play the simulated
+/// world, and the format of its report files.
+const NAMES_PROVIDERS: [&str; 4] = ["provider/mod.rs", "config/", "cli/", "reconciliation/normalise/"];
+
 /// A path that names something outside its own folder.
 #[derive(Debug)]
 struct Use {
@@ -67,6 +71,28 @@ fn folders_use_each_other_in_no_circle() {
         to.retain(|it, _| folders.contains(it));
     }
     assert!(graph.is_empty(), "folders in a circle, and where each uses the next: {graph:#?}");
+}
+
+/// An adapter is whole in its folder: nothing else is changed for the next one.
+#[test]
+fn no_code_outside_its_folder_names_a_provider() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let providers = src.join("provider").read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let adapters = providers.filter(|path| path.join("settings.rs").exists());
+    let names: Vec<String> = adapters.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    assert!(names.len() >= 4, "{names:?}");
+    let mut wrong = Vec::new();
+    for file in sources(&src) {
+        let place = file.strip_prefix(&src).unwrap().display().to_string();
+        let code = code(&std::fs::read_to_string(&file).unwrap());
+        for name in &names {
+            let may = NAMES_PROVIDERS.iter().any(|it| place.starts_with(it))
+                || place.starts_with(&format!("provider/{name}/"));
+            let named = code.iter().filter(|(_, line)| !may && line.to_lowercase().contains(name));
+            wrong.extend(named.map(|(n, line)| format!("src/{place}:{n}: {line}")));
+        }
+    }
+    assert!(wrong.is_empty(), "a provider is named outside its folder:\n{}", wrong.join("\n"));
 }
 
 fn layer(folder: &str) -> Option<usize> {

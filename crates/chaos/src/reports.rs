@@ -29,6 +29,8 @@ const TIMES: u32 = 6;
 /// Which of them is held, and which are cut short.
 const HELD: u32 = 4;
 const CUT: [u32; 2] = [1, 3];
+/// The states of a report that is not read yet.
+const UNREAD: [&str; 2] = ["received", "reading"];
 /// One clock is wrong by up to eight seconds, so steps of this time belong to the period too.
 const SKEW: TimeDelta = TimeDelta::seconds(15);
 /// Between two attempts of an upload.
@@ -73,7 +75,13 @@ impl Player {
             let at = seconds as f64 * share / f64::from(TIMES);
             sleep_until(begun + Duration::from_secs_f64(at)).await;
             let divergences = if time == HELD { Divergences::Many } else { Divergences::None };
-            kept.extend(self.files(divergences, CUT.contains(&time), TimeDelta::zero()));
+            let files = self.files(divergences, CUT.contains(&time), TimeDelta::zero());
+            // Rows of an older file count as revised, so the file that must be held is read before a newer one is uploaded.
+            let (held, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|it| it.held);
+            for file in held {
+                self.upload_and_wait(&file).await;
+            }
+            kept.extend(others);
             // Some wait for later ones, which are uploaded before them.
             while kept.len() > 2 || (!kept.is_empty() && self.rng.random_bool(0.4)) {
                 let file = kept.swap_remove(self.rng.random_range(0..kept.len()));
@@ -169,6 +177,19 @@ impl Player {
         None
     }
 
+    /// Uploads a file and waits until it is read, or [`PATIENCE`] is over; the judge sees what became of it.
+    async fn upload_and_wait(&mut self, file: &BankFile) {
+        let Some(report) = self.upload(file).await else { return };
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            let read = self.get(&format!("/v1/reports/{report}")).await;
+            if read.is_some_and(|it| it["state"].as_str().is_some_and(|state| !UNREAD.contains(&state))) {
+                return;
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
     /// Waits until every report is read, and everything that it did by itself has its effect.
     async fn settled(&mut self) -> Result<(), String> {
         let started = Instant::now();
@@ -185,16 +206,22 @@ impl Player {
 
     async fn left(&mut self) -> Option<String> {
         let mut left = Vec::new();
-        for list in ["reports?state=received", "reports?state=reading", "mismatches?state=applied"] {
-            let path = format!("/v1/{list}");
-            let headers = vec![("authorization", format!("Bearer {TOKEN}"))];
-            let call = Call { listener: Listener::Internal, method: Method::GET, path, headers, body: Bytes::new() };
-            let reply = self.net.send(self.rng.random_range(0..REPLICAS), &call).await;
-            let answer: Value = serde_json::from_slice(&reply.body).ok().filter(|_| reply.status == 200)?;
+        let unread = UNREAD.map(|state| format!("reports?state={state}"));
+        for list in unread.into_iter().chain(["mismatches?state=applied".to_owned()]) {
+            let answer = self.get(&format!("/v1/{list}")).await?;
             let items = answer["items"].as_array()?.len();
             left.extend((items > 0).then(|| format!("{items} {list}")));
         }
         Some(left.join(", "))
+    }
+
+    /// What any replica answers, if it answers 200.
+    async fn get(&mut self, path: &str) -> Option<Value> {
+        let headers = vec![("authorization", format!("Bearer {TOKEN}"))];
+        let path = path.to_owned();
+        let call = Call { listener: Listener::Internal, method: Method::GET, path, headers, body: Bytes::new() };
+        let reply = self.net.send(self.rng.random_range(0..REPLICAS), &call).await;
+        serde_json::from_slice(&reply.body).ok().filter(|_| reply.status == 200)
     }
 }
 

@@ -15,13 +15,16 @@ use crate::checker::{Moment, Report};
 use crate::dumps;
 use crate::files::now;
 use crate::load::Load;
-use crate::record::{Plan, Seen};
+use crate::record::{Fault, Plan, Seen};
 use crate::run::{self, say};
 use crate::sql;
 use crate::world::{MAX_CONNECTIONS, Making, World};
 
 /// Openings acknowledged before the dump, and again after the restore.
 const OPENINGS: u64 = 20;
+/// Openings that the dump contains and for which nothing is made before it: some banks open an account at once, so at any
+/// moment hardly an opening is on its way.
+const WAITING: u64 = 20;
 /// Cards issued after the dump, unknown to the restored database.
 const CARDS: u64 = 20;
 /// Time limit of each phase, on a busy machine.
@@ -77,8 +80,12 @@ async fn story(world: &World, asked: &Asked, folder: &Path) -> anyhow::Result<Ve
     sql::use_up_transactions(&world.targets.url(), TRANSACTIONS).await?;
     let load = Load::start(asked.load(SECONDS), world.history.clone(), provider, world.addresses())?;
     until("openings before the dump", || load.progress().acked >= OPENINGS).await?;
+    provider.strike(Some(Fault::ProviderThrottle), 1.0);
+    let waiting = load.progress().acked + WAITING;
+    until("openings that wait at the dump", || load.progress().acked >= waiting).await?;
     let (file, dumped_at) = (folder.join("dump.sql"), now());
     dumps::dump(&world.targets.url(), &file).await?;
+    provider.strike(None, 0.0);
     let cards = provider.counts().cards + CARDS;
     until("cards after the dump", || provider.counts().cards >= cards).await?;
     take_back(world, &file, dumped_at).await?;

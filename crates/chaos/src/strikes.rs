@@ -192,14 +192,18 @@ impl Targets {
         }
     }
 
-    /// Most calls of the provider fail for so long; how many did.
+    /// Most calls of the provider fail for so long; how many did. None comes while Postgres is down: the fault lasts until one met it.
     async fn strike_provider(&self, fault: Fault, within: Duration) -> Option<Value> {
         let _one_at_a_time = self.provider_is_struck.lock().await;
         let before = self.provider.counts().suffered;
         self.provider.strike(Some(fault), 0.8);
-        tokio::time::sleep(within).await;
+        let begun = Instant::now();
+        let met = || self.provider.counts().suffered - before;
+        while begun.elapsed() < within || (met() == 0 && begun.elapsed() < BACK_WITHIN) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         self.provider.strike(None, 0.0);
-        let calls = self.provider.counts().suffered - before;
+        let calls = met();
         (calls > 0).then(|| json!({"calls": calls}))
     }
 

@@ -40,8 +40,8 @@ impl Caller {
     }
 
     async fn start(&self, number: usize) -> anyhow::Result<()> {
-        let markets = super::bank::markets(self.bank);
-        let (ending, market, currency) = markets[number % markets.len()];
+        let markets = self.bank.markets();
+        let (market, currency) = markets[number % markets.len()];
         let types = ["company", "freelancer", "individual"];
         let body = json!({
             "market": market,
@@ -49,7 +49,7 @@ impl Caller {
             "currency": currency,
             "customer": {
                 "reference": format!("cus_{number}"),
-                "name": format!("Example {number} {ending}"),
+                "name": format!("Example {number} {}", suffix(market)),
                 "email": format!("ops{number}@customer.example"),
                 "country": market,
             },
@@ -131,6 +131,21 @@ impl Caller {
             *states.entry(state.to_owned()).or_default() += count;
         }
         Ok(states)
+    }
+}
+
+/// What the name of a company ends in.
+fn suffix(market: &str) -> &'static str {
+    match market {
+        "BE" => "BV",
+        "DE" => "GmbH",
+        "EE" => "OÜ",
+        "ES" => "SL",
+        "FR" => "SARL",
+        "IT" => "S.r.l.",
+        "NL" => "B.V.",
+        "SE" => "AB",
+        _ => "Ltd",
     }
 }
 

@@ -4,7 +4,6 @@
 //! The service is the same as in `serve`; the demo drives and observes it over HTTP. The simulator's ledger reports
 //! lost answers and double effects.
 
-mod bank;
 mod caller;
 mod reconcile;
 mod report;
@@ -48,7 +47,7 @@ pub(super) struct Arguments {
     #[arg(long, env, default_value_t = 1)]
     seed: u64,
     /// The bank that opens the accounts; the bank's files are reconciled only for nexusbank
-    #[arg(long, default_value = "nexusbank", value_parser = bank::NAMES)]
+    #[arg(long, default_value = "nexusbank", value_parser = Bank::ALL.map(Bank::name))]
     provider: String,
     /// Exit when every opening is decided or escalated, instead of staying up
     #[arg(long, env, value_parser = crate::cli::switch)]
@@ -115,7 +114,7 @@ impl Demo {
         world.fail_next(Endpoint::CreateIssue, [Fault::HangAfter, Fault::ErrorBefore { status: 500 }]);
         world.fail_next(Endpoint::CreateIssue, [Fault::ErrorAfter { status: 502 }]);
         let directory = tempfile::tempdir().context("creating a temporary directory")?;
-        let bank = bank::of(&arguments.provider);
+        let bank = Bank::named(&arguments.provider).unwrap_or_default();
         let internal = free_address().context("looking for a free port")?;
         let mut settings = settings(bank, &world.base_url(), directory.path(), internal)?;
         let link = hex::encode(Ids::new(Clock::system()).secret());
@@ -199,7 +198,8 @@ fn free_address() -> std::io::Result<SocketAddr> {
 /// The service's settings in compressed time: 30 minutes become one second, 12 hours eight seconds.
 fn settings(of: Bank, bank: &str, data_dir: &std::path::Path, internal: SocketAddr) -> anyhow::Result<Settings> {
     let timing = Timing::compressed();
-    let mut raw = RawSettings::defaults()?;
+    let mut raw = RawSettings::defaults_but(of.settings(bank))?;
+    raw.provider_routes = format!("*={}", of.name());
     raw.environment = "sandbox".to_owned();
     raw.public_addr = "127.0.0.1:0".to_owned();
     raw.internal_addr = internal.to_string();
@@ -207,7 +207,6 @@ fn settings(of: Bank, bank: &str, data_dir: &std::path::Path, internal: SocketAd
     raw.dashboard_url = format!("http://{internal}");
     raw.api_tokens = format!("demo:{TOKEN}:admin");
     raw.database.data_dir = Some(data_dir.display().to_string());
-    bank::configure(&mut raw, of, bank);
     raw.nexusbank.base_url = bank.to_owned();
     raw.profile_service_url = bank.to_owned();
     raw.card_service_url = bank.to_owned();

@@ -6,6 +6,7 @@
 pub mod banks;
 mod cases;
 mod events;
+mod hanging;
 mod pages;
 mod particular;
 mod routes;

@@ -7,6 +7,7 @@ use super::ledger::Effect;
 use super::report::{Kind, Report, Violation};
 use super::rules::{CONTRADICTION, DELIVERY, STATES, State, state};
 use super::{Run, grouped, or_none};
+use crate::provider::{Bank, SubmissionKey};
 
 /// Histories against outbox and events, and the reverse.
 pub fn check(run: &Run, report: &mut Report) {
@@ -156,32 +157,12 @@ fn keys(run: &Run, report: &mut Report) {
     }
 }
 
-/// How a submission is told apart at the bank.
-#[derive(Clone, Copy)]
-enum Key {
-    /// By the id of its row of the outbox, as every effect elsewhere.
-    Row,
-    /// By the opening's id.
-    Opening,
-    /// Not at all.
-    None,
-}
-
-impl Key {
-    fn of(bank: &str) -> Self {
-        match bank {
-            "airwallex" | "adyen" => Self::Opening,
-            "solaris" => Self::None,
-            _ => Self::Row,
-        }
-    }
-
-    fn is_right(self, key: &str, opening: &str, row: &str) -> bool {
-        match self {
-            Self::Row => key == row,
-            Self::Opening => key == opening,
-            Self::None => key.is_empty(),
-        }
+/// Whether an effect has the key that it must have.
+fn is_right(wanted: SubmissionKey, key: &str, opening: &str, row: &str) -> bool {
+    match wanted {
+        SubmissionKey::Row => key == row,
+        SubmissionKey::Opening => key == opening,
+        SubmissionKey::None => key.is_empty(),
     }
 }
 
@@ -191,14 +172,15 @@ fn effects(run: &Run, report: &mut Report) {
     for work in &run.dump.outbox {
         works.entry((&work.topic, &work.opening_id)).or_default().push(work);
     }
+    let submission = Bank::named(run.bank()).unwrap_or_default().submission_key();
     for (reference, page) in &run.ledger.pages {
         let made =
             [("create_profile", &page.profiles), ("submit_request", &page.requests), ("issue_card", &page.cards)];
         for (topic, effects) in made {
             let [Effect { key, id, .. }] = effects.as_slice() else { continue };
-            let right = if topic == "submit_request" { Key::of(run.bank()) } else { Key::Row };
+            let wanted = if topic == "submit_request" { submission } else { SubmissionKey::Row };
             let works = works.get(&(topic, reference.as_str()));
-            let asked = works.is_some_and(|it| it.iter().any(|work| right.is_right(key, reference, &work.id)));
+            let asked = works.is_some_and(|it| it.iter().any(|work| is_right(wanted, key, reference, &work.id)));
             if !asked && run.dump.anchors.contains_key(reference) {
                 let what = format!("{id} was made under a key that is no {topic} of this opening");
                 let violation = Violation::of(what, "the key of a row of the outbox", &**key);
@@ -216,8 +198,8 @@ mod tests {
     fn a_submission_has_the_key_of_its_bank_and_no_other() {
         for (bank, right) in [("nexusbank", "row"), ("airwallex", "opening"), ("adyen", "opening"), ("solaris", "")] {
             for key in ["row", "opening", "", "another"] {
-                let is_right = Key::of(bank).is_right(key, "opening", "row");
-                assert_eq!(is_right, key == right, "{bank}: {key}");
+                let wanted = Bank::named(bank).unwrap().submission_key();
+                assert_eq!(is_right(wanted, key, "opening", "row"), key == right, "{bank}: {key}");
             }
         }
     }

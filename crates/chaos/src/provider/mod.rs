@@ -28,7 +28,7 @@ use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
-pub use self::banks::Bank;
+pub use self::banks::{Bank, SubmissionKey};
 pub use self::deck::{Deck, rng};
 pub use self::mint::{STRANGER, bic, iban};
 pub use self::signature::Secret;

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Bank, CLIENT_SECRET, News, Order, read, refuse, reply, shown, text};
+use super::{Bank, CLIENT_SECRET, HMAC_KEY, News, Order, read, refuse, reply, shown, text};
 use crate::ledger::{Answer, Ledger};
 use crate::life;
 use crate::plan::{Decision, Plan, Verdict};
@@ -20,6 +20,18 @@ use crate::snapshot::{AccountRequest, Status};
 use crate::world::World;
 
 const BANK: Bank = Bank::Adyen;
+
+pub(super) const MARKETS: &[(&str, &str)] = &[("NL", "EUR"), ("DE", "EUR"), ("FR", "EUR")];
+
+pub(super) fn settings(base_url: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("ADYEN_BASE_URL", format!("{base_url}/bcl/v2")),
+        ("ADYEN_API_KEY", CLIENT_SECRET.to_owned()),
+        ("ADYEN_HMAC_KEYS", HMAC_KEY.to_owned()),
+        ("ADYEN_BICS", "NL=ADYBNL2A,DE=ADYBDEB2,FR=ADYBFRPP".to_owned()),
+        ("ADYEN_ENVIRONMENT", "test".to_owned()),
+    ]
+}
 
 pub(crate) fn router() -> Router<Arc<World>> {
     Router::new()

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Bank, News, Order, read, refuse, reply, shown, text, tokens};
+use super::{Bank, CLIENT_ID, CLIENT_SECRET, News, Order, WEBHOOK_SECRET, read, refuse, reply, shown, text, tokens};
 use crate::ledger::{Answer, Ledger};
 use crate::life;
 use crate::plan::{Decision, Plan, Verdict};
@@ -22,6 +22,20 @@ use clock::Time;
 const BANK: Bank = Bank::Airwallex;
 /// The account of the credentials.
 const ACCOUNT: &str = "acct_world";
+
+pub(super) const MARKETS: &[(&str, &str)] = &[("DE", "EUR"), ("NL", "EUR"), ("GB", "GBP"), ("EE", "EUR")];
+
+pub(super) fn settings(base_url: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("AIRWALLEX_BASE_URL", base_url.to_owned()),
+        ("AIRWALLEX_CLIENT_ID", CLIENT_ID.to_owned()),
+        ("AIRWALLEX_API_KEY", CLIENT_SECRET.to_owned()),
+        ("AIRWALLEX_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
+        // The world limits no rate.
+        ("AIRWALLEX_CONCURRENCY", "64".to_owned()),
+        ("AIRWALLEX_POLL_BUDGET", "60000".to_owned()),
+    ]
+}
 
 pub(crate) fn router() -> Router<Arc<World>> {
     Router::new()

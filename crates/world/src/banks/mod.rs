@@ -68,6 +68,39 @@ pub(super) struct News {
 }
 
 impl Bank {
+    pub const ALL: [Self; 4] = [Self::NexusBank, Self::Solaris, Self::Airwallex, Self::Adyen];
+
+    /// The bank of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
+    }
+
+    /// Where it opens accounts, and the currency of each market.
+    #[must_use]
+    pub const fn markets(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::NexusBank => {
+                &[("BE", "EUR"), ("NL", "EUR"), ("DE", "EUR"), ("FR", "EUR"), ("ES", "EUR"), ("SE", "SEK")]
+            }
+            Self::Solaris => solaris::MARKETS,
+            Self::Airwallex => airwallex::MARKETS,
+            Self::Adyen => adyen::MARKETS,
+        }
+    }
+
+    /// The variables by which a service reaches it in a world at this URL. Those of `NexusBank` have defaults that fit, but for the
+    /// URL.
+    #[must_use]
+    pub fn settings(self, base_url: &str) -> Vec<(&'static str, String)> {
+        match self {
+            Self::NexusBank => vec![("NEXUSBANK_BASE_URL", base_url.to_owned())],
+            Self::Solaris => solaris::settings(base_url),
+            Self::Airwallex => airwallex::settings(base_url),
+            Self::Adyen => adyen::settings(base_url),
+        }
+    }
+
     /// Its name in webhook paths.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Bank, News, Order, read, refuse, reply, shown, text, tokens};
+use super::{Bank, CLIENT_ID, CLIENT_SECRET, News, Order, WEBHOOK_SECRET, read, refuse, reply, shown, text, tokens};
 use crate::calls::Taken;
 use crate::ledger::{Answer, Ledger};
 use crate::life;
@@ -28,6 +28,19 @@ const MAX_PAGE: usize = 1_000;
 const COUNTRIES: [(&str, &str); 4] = [("GERMANY", "DE"), ("FRANCE", "FR"), ("ITALY", "IT"), ("SPAIN", "ES")];
 const FIELDS: [&str; 6] =
     ["customer_id", "customer_type", "product_name", "account_type", "account_bic", "account_currency"];
+
+pub(super) const MARKETS: &[(&str, &str)] = &[("DE", "EUR"), ("FR", "EUR"), ("IT", "EUR"), ("ES", "EUR")];
+
+pub(super) fn settings(base_url: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("SOLARIS_BASE_URL", base_url.to_owned()),
+        ("SOLARIS_TOKEN_URL", format!("{base_url}/oauth2/token")),
+        ("SOLARIS_CLIENT_ID", CLIENT_ID.to_owned()),
+        ("SOLARIS_CLIENT_SECRET", CLIENT_SECRET.to_owned()),
+        ("SOLARIS_BICS", "DE=SOBKDEB2XXX,FR=SOBKFRP2XXX,IT=SOBKITM2XXX,ES=SOBKESM2XXX".to_owned()),
+        ("SOLARIS_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
+    ]
+}
 
 pub(crate) fn router() -> Router<Arc<World>> {
     Router::new()

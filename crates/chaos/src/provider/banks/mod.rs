@@ -42,7 +42,31 @@ const KEY: &str = "chaos-bank-key";
 const WEBHOOK_KEY: &str = "chaos-webhook-key";
 const HMAC_KEY: &str = "6368616f732d686d61632d6b6579";
 
+/// The key under which the ledger has a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmissionKey {
+    /// The id of its row of the outbox, as of every effect elsewhere.
+    Row,
+    /// The opening's id.
+    Opening,
+    /// None.
+    None,
+}
+
 impl Bank {
+    /// The bank of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|it| it.name() == name)
+    }
+
+    pub const fn submission_key(self) -> SubmissionKey {
+        match self {
+            Self::NexusBank => SubmissionKey::Row,
+            Self::Airwallex | Self::Adyen => SubmissionKey::Opening,
+            Self::Solaris => SubmissionKey::None,
+        }
+    }
+
     /// Its name in settings, paths and rows.
     pub const fn name(self) -> &'static str {
         match self {
