@@ -3,6 +3,10 @@
 -- Each line moves one amount from the account `debit` to the account `credit`, so the ledger always balances. Lines are never changed: a
 -- reversal is a line of its own. A cause has one line at most, whichever process writes it and however often, so that a fee cannot be
 -- booked twice. Amounts are exact decimals in the currency's unit.
+--
+-- The view `fee_ledger` shows all lines. Two tables hold them: `expected_fees`, written in the commit of each step that owes a fee, and
+-- `fee_bookings`, written by reconciliation. Each check, partial index and row trigger of a table costs its every insert; an expected fee
+-- pays for none that only bookings need.
 
 -- As in 0001: triggers read this schema's tables and no temporary ones.
 select set_config('search_path', format('%I, pg_temp', current_schema()), true);
@@ -14,10 +18,34 @@ create table price_lists (
     first_used_at timestamptz not null
 );
 
-create table fee_ledger (
+-- Fees that steps owe by the price list: from `cost` to `expected`. No foreign keys, here and below: their checks would lock, and so write
+-- to, each opening and each report.
+create table expected_fees (
+    id         uuid        primary key,
+    -- When the step was taken.
+    at         timestamptz not null,
+    opening_id uuid        not null,
+    -- The fee's code in the price list.
+    code       text        not null,
+    -- With tax.
+    amount     numeric     not null,
+    -- The tax that is part of the amount.
+    tax        numeric     not null default 0,
+    currency   text        not null,
+    provider   text        not null,
+    -- The SHA-256 of the price list.
+    price_list text        not null,
+
+    -- Also for the fees of an opening.
+    constraint one_fee_per_opening_and_code unique (opening_id, code),
+    constraint amount_is_exact check (amount > 0 and amount < 1000000000000000 and scale(amount) <= 6 and scale(tax) <= 6
+        and abs(tax) <= amount and length(currency) = 3)
+);
+
+create table fee_bookings (
     id             uuid        primary key,
     at             timestamptz not null,
-    -- What the line exists for, such as `accrual:{opening}:{code}`.
+    -- What the line exists for, such as `reversal:{line}`.
     cause          text        not null,
     debit          text        not null check (debit in ('cost', 'expected', 'charged', 'suspense', 'fx', 'rounding', 'paid')),
     credit         text        not null check (credit in ('cost', 'expected', 'charged', 'suspense', 'fx', 'rounding', 'paid')),
@@ -27,12 +55,9 @@ create table fee_ledger (
     tax            numeric     not null default 0,
     currency       text        not null check (currency ~ '^[A-Z]{3}$'),
     provider       text        not null,
-    -- No foreign keys: their checks would lock, and so write to, each opening and each report.
     opening_id     uuid,
-    -- The fee's code in the price list.
+    -- The fee's code.
     code           text,
-    -- The SHA-256 of the price list, of an expected fee.
-    price_list     text,
     -- The report and the physical line in it that a charge stands in.
     report_id      uuid,
     line           bigint,
@@ -52,9 +77,7 @@ create table fee_ledger (
     constraint amount_is_positive check (amount > 0 and amount < 1000000000000000),
     constraint amount_is_exact check (scale(amount) <= 6 and scale(tax) <= 6),
     constraint tax_is_part_of_the_amount check (abs(tax) <= amount),
-    constraint an_accrual_says_why check (cause not like 'accrual:%'
-        or (debit = 'cost' and credit = 'expected' and price_list is not null
-            and cause = 'accrual:' || opening_id || ':' || code)),
+    constraint an_accrual_is_an_expected_fee check (cause not like 'accrual:%'),
     constraint a_payment_names_its_settlement check ((settlement_id is null) = (cause not like 'payment:%')
         and (settlement_id is null or ('charged' in (debit, credit) and 'paid' in (debit, credit)
             and cause = 'payment:' || provider || ':' || settlement_id || ':' || currency || ':' || settled_before))),
@@ -63,14 +86,25 @@ create table fee_ledger (
 );
 
 -- The deferred trigger `settles_once`, and the payments of a settlement.
-create index fee_ledger_of_settlement on fee_ledger (provider, settlement_id) where settlement_id is not null;
--- The fees of an opening.
-create index fee_ledger_of_opening on fee_ledger (opening_id, id) where opening_id is not null;
--- The list of an account's lines. Partial: an ordinary fee moves from cost to expected to charged.
-create index fee_ledger_of_rare_debit on fee_ledger (debit, id) where debit not in ('cost', 'expected');
-create index fee_ledger_of_rare_credit on fee_ledger (credit, id) where credit not in ('expected', 'charged');
+create index fee_bookings_of_settlement on fee_bookings (provider, settlement_id) where settlement_id is not null;
+-- What is booked for an opening.
+create index fee_bookings_of_opening on fee_bookings (opening_id, id) where opening_id is not null;
+-- The list of an account's lines. Partial: an ordinary charge moves from expected to charged.
+create index fee_bookings_of_rare_debit on fee_bookings (debit, id) where debit <> 'expected';
+create index fee_bookings_of_rare_credit on fee_bookings (credit, id) where credit <> 'charged';
 -- Evidence of a report: the lines that its charges caused.
-create index fee_ledger_of_report on fee_ledger (report_id, id) where report_id is not null;
+create index fee_bookings_of_report on fee_bookings (report_id, id) where report_id is not null;
+
+-- All lines. A reader by cause asks `fee_bookings`: the cause of an expected fee is made here and stands in no index.
+create view fee_ledger as
+    select id, at, 'accrual:' || opening_id || ':' || code as cause, 'cost' as debit, 'expected' as credit, amount, tax, currency, provider,
+           opening_id, code, price_list, null::uuid as report_id, null::bigint as line, null::uuid as settles,
+           null::text as settlement_id, 0 as settled_before, null::uuid as reverses
+      from expected_fees
+     union all
+    select id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, null, report_id, line, settles, settlement_id,
+           settled_before, reverses
+      from fee_bookings;
 
 create function fee_ledger_is_append_only() returns trigger language plpgsql as $$
 begin
@@ -78,18 +112,22 @@ begin
 end
 $$;
 
-create trigger append_only before update or delete on fee_ledger
+create trigger append_only before update or delete on expected_fees
+    for each row execute function fee_ledger_is_append_only();
+create trigger append_only before update or delete on fee_bookings
     for each row execute function fee_ledger_is_append_only();
 create trigger append_only before update or delete on price_lists
     for each row execute function fee_ledger_is_append_only();
 -- A row trigger does not see a TRUNCATE, not even the owner's.
-create trigger append_only_truncate before truncate on fee_ledger
+create trigger append_only_truncate before truncate on expected_fees
+    for each statement execute function fee_ledger_is_append_only();
+create trigger append_only_truncate before truncate on fee_bookings
     for each statement execute function fee_ledger_is_append_only();
 create trigger append_only_truncate before truncate on price_lists
     for each statement execute function fee_ledger_is_append_only();
 
 -- A reversal moves the same amount back, and reverses no reversal.
-create function fee_ledger_reverses_exactly() returns trigger language plpgsql set search_path from current as $$
+create function fee_booking_reverses_exactly() returns trigger language plpgsql set search_path from current as $$
 declare
     reversed record;
 begin
@@ -103,23 +141,23 @@ begin
 end
 $$;
 
-create trigger reverses_exactly before insert on fee_ledger
-    for each row when (new.reverses is not null) execute function fee_ledger_reverses_exactly();
+create trigger reverses_exactly before insert on fee_bookings
+    for each row when (new.reverses is not null) execute function fee_booking_reverses_exactly();
 
 -- An expected fee is settled again, and a settlement paid again, only after the line before was reversed. Deferred: a line and the
 -- reversal of the one before may come in one statement.
-create function fee_ledger_settles_once() returns trigger language plpgsql set search_path from current as $$
+create function fee_booking_settles_once() returns trigger language plpgsql set search_path from current as $$
 begin
-    if exists (select from fee_ledger r where r.reverses = new.id) then
+    if exists (select from fee_bookings r where r.reverses = new.id) then
         return null;
     end if;
-    if exists (select from fee_ledger other
+    if exists (select from fee_bookings other
                 where other.settles = new.settles and other.id <> new.id
-                  and not exists (select from fee_ledger r where r.reverses = other.id))
-       or exists (select from fee_ledger other
+                  and not exists (select from fee_bookings r where r.reverses = other.id))
+       or exists (select from fee_bookings other
                    where other.provider = new.provider and other.settlement_id = new.settlement_id
                      and other.currency = new.currency and other.id <> new.id
-                     and not exists (select from fee_ledger r where r.reverses = other.id)) then
+                     and not exists (select from fee_bookings r where r.reverses = other.id)) then
         raise exception 'line % settles % a second time', new.id, coalesce(new.settles::text, new.settlement_id)
             using errcode = 'integrity_constraint_violation';
     end if;
@@ -127,8 +165,8 @@ begin
 end
 $$;
 
-create constraint trigger settles_once after insert on fee_ledger deferrable initially deferred
-    for each row when (new.settled_before > 0) execute function fee_ledger_settles_once();
+create constraint trigger settles_once after insert on fee_bookings deferrable initially deferred
+    for each row when (new.settled_before > 0) execute function fee_booking_settles_once();
 
 -- The lines that a provider charges, each in its newest version, whatever files it came in. A line that came again with other content
 -- replaces its older version here; `report_rows` keeps both.

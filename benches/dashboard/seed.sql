@@ -92,9 +92,8 @@ select m.id, (select id from reports order by id desc limit 1), m.n
   from (select id, row_number() over (order by id) as n from mismatches order by id desc limit 50000) as m;
 
 -- One accrual of each opening.
-insert into fee_ledger (id, at, cause, debit, credit, amount, currency, provider, opening_id, code, price_list)
-select bench_id('0aa', n), now() - interval '1 hour', 'accrual:' || bench_id('000', n) || ':ACCOUNT_OPENED', 'cost', 'expected', 6.05, 'EUR',
-       'nexusbank', bench_id('000', n), 'ACCOUNT_OPENED', 'bench'
+insert into expected_fees (id, at, amount, currency, provider, opening_id, code, price_list)
+select bench_id('0aa', n), now() - interval '1 hour', 6.05, 'EUR', 'nexusbank', bench_id('000', n), 'ACCOUNT_OPENED', 'bench'
   from generate_series(1, {openings}) as n;
 
 -- The opening that is shown: 5,000 facts, each of which moved nothing.

@@ -156,24 +156,19 @@ async fn write(
     effects.write(connection, context, now).await
 }
 
-/// Books the fees that the steps owe by the price list, all in one statement. The unique cause keeps a fee from being
-/// booked twice.
+/// Books the fees that the steps owe by the price list, all in one statement. A unique index keeps a fee from being booked twice.
 async fn accrue(connection: &mut PgConnection, context: &EffectContext, advances: &[&Advance]) -> sqlx::Result<()> {
     let Some(list) = &context.price_list else { return Ok(()) };
-    let sha256 = list.sha256();
-    let mut lines = Vec::new();
+    let mut owed = Vec::new();
     for Advance { opening, steps, .. } in advances {
         let scope = Scope::of(&opening.request);
         for step in steps {
-            let fees = list.owed(scope, step.to, step.at);
-            lines.extend(fees.iter().map(|fee| {
-                let id = context.ids.next();
-                fee_ledger::NewLine::accrual(id, step.at, opening.id, scope.provider, fee, sha256)
-            }));
+            let (opening, provider, at) = (opening.id, scope.provider, step.at);
+            let fees = list.owed(scope, step.to, at).into_iter();
+            owed.extend(fees.map(|fee| fee_ledger::NewAccrual { id: context.ids.next(), at, opening, provider, fee }));
         }
     }
-    fee_ledger::insert(connection, &lines).await?;
-    Ok(())
+    fee_ledger::accrue(connection, list.sha256(), &owed).await
 }
 
 /// Makes parked facts due that an advance may have unblocked; returns their number. Call it after the commit. If it

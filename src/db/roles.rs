@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
 /// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
 /// an upgrade, did not use.
-const RIGHTS: [(&str, &str); 50] = [
+const RIGHTS: [(&str, &str); 52] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("answered_forms", "select, insert"),
@@ -25,8 +25,10 @@ const RIGHTS: [(&str, &str); 50] = [
     ("event_positions", "select, insert"),
     ("events", "select, insert, update (data)"),
     ("events_without_position", "select, insert, delete"),
+    ("expected_fees", "select, insert"),
     ("feature_flag_changes", "select, insert"),
-    ("fee_ledger", "select, insert"),
+    ("fee_bookings", "select, insert"),
+    ("fee_ledger", "select"),
     ("heartbeats", "select, insert, update"),
     ("idempotency_keys", "select, insert, update, delete"),
     ("inbox", "select, insert, update, delete"),

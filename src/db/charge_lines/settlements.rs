@@ -114,9 +114,9 @@ pub async fn settlements(
                           'amount', (case f.credit when 'paid' then f.amount else -f.amount end)::text,
                           'report_id', f.report_id, 'line', f.line) order by f.id), '[]') as payments
                  from generate_series(0, 9) as n
-                 join fee_ledger f
+                 join fee_bookings f
                    on f.cause = 'payment:' || s.provider || ':' || s.settlement_id || ':' || s.currency || ':' || n
-                where not exists (select from fee_ledger r where r.reverses = f.id)) as paid
+                where not exists (select from fee_bookings r where r.reverses = f.id)) as paid
          order by s.as_of desc, s.report_id desc, s.line desc"#,
         opening,
         page.limit,

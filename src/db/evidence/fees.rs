@@ -21,7 +21,7 @@ pub async fn ledger(connection: &mut PgConnection, report: Uuid, page: Page<Uuid
     sqlx::query_as!(
         Booked,
         r#"-- evidence::ledger
-        select f.id as key, f.settles, f.price_list,
+        select f.id as "key!", f.settles, f.price_list,
                (to_jsonb(f) || jsonb_build_object('amount', f.amount::text, 'tax', f.tax::text))::text as "text!"
           from fee_ledger f
          where f.report_id = $1 and f.id > $2
@@ -41,7 +41,7 @@ pub async fn beside(connection: &mut PgConnection, report: Uuid, ids: &[Uuid]) -
     sqlx::query_as!(
         Booked,
         r#"-- evidence::beside
-        select f.id as key, f.settles, f.price_list,
+        select f.id as "key!", f.settles, f.price_list,
                (to_jsonb(f) || jsonb_build_object('amount', f.amount::text, 'tax', f.tax::text))::text as "text!"
           from fee_ledger f
          where f.id = any($2) and f.report_id is distinct from $1

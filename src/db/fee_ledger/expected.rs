@@ -1,4 +1,4 @@
-//! Expected fees: which there are, and which of them no charge settles.
+//! Expected fees: booking them, which there are, and which of them no charge settles.
 //!
 //! Plans: `offset 0` keeps the planner from joining report rows as a set. While its statistics say that they are none, it would read
 //! them all for each line.
@@ -8,6 +8,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::clock::{Time, last_id_of};
+use crate::domain::OpeningId;
+use crate::domain::fee::Fee;
 
 /// The line of an expected fee.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,19 +23,67 @@ pub struct Accrual {
     pub currency: String,
 }
 
+/// An expected fee to be booked: cost → expected.
+#[derive(Clone, Debug)]
+pub struct NewAccrual<'a> {
+    pub id: Uuid,
+    pub at: Time,
+    pub opening: OpeningId,
+    pub provider: &'a str,
+    pub fee: Fee,
+}
+
+/// Books expected fees by the price list with this SHA-256, in one statement; passes over each opening and code that has its fee.
+pub async fn accrue(connection: &mut PgConnection, price_list: &str, fees: &[NewAccrual<'_>]) -> sqlx::Result<()> {
+    if fees.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = fees.iter().map(|it| it.id).collect();
+    let times: Vec<Time> = fees.iter().map(|it| it.at).collect();
+    let amounts: Vec<Decimal> = fees.iter().map(|it| it.fee.amount()).collect();
+    let taxes: Vec<Decimal> = fees.iter().map(|it| it.fee.tax).collect();
+    let currencies: Vec<&str> = fees.iter().map(|it| it.fee.currency.as_str()).collect();
+    let providers: Vec<&str> = fees.iter().map(|it| it.provider).collect();
+    let openings: Vec<Uuid> = fees.iter().map(|it| it.opening.0).collect();
+    let codes: Vec<&str> = fees.iter().map(|it| it.fee.code.as_str()).collect();
+    sqlx::query!(
+        r#"-- fee_ledger::accrue
+        insert into expected_fees (id, at, amount, tax, currency, provider, opening_id, code, price_list)
+        select id, at, amount, tax, currency, provider, opening_id, code, $9
+          from unnest($1::uuid[], $2::timestamptz[], $3::numeric[], $4::numeric[], $5::text[], $6::text[], $7::uuid[], $8::text[])
+            as n(id, at, amount, tax, currency, provider, opening_id, code)
+        on conflict on constraint one_fee_per_opening_and_code do nothing"#,
+        &ids,
+        &times,
+        &amounts,
+        &taxes,
+        &currencies as &[&str],
+        &providers as &[&str],
+        &openings,
+        &codes as &[&str],
+        price_list,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// The expected fees of these openings and codes.
 pub async fn accruals(connection: &mut PgConnection, fees: &[(Uuid, String)]) -> sqlx::Result<Vec<Accrual>> {
     if fees.is_empty() {
         return Ok(Vec::new());
     }
-    let causes: Vec<String> = fees.iter().map(|(opening, code)| format!("accrual:{opening}:{code}")).collect();
+    let openings: Vec<Uuid> = fees.iter().map(|it| it.0).collect();
+    let codes: Vec<&str> = fees.iter().map(|it| it.1.as_str()).collect();
     sqlx::query_as!(
         Accrual,
         r#"-- fee_ledger::accruals
-        select f.id, f.at, f.opening_id as "opening_id!", f.code as "code!", f.amount, f.tax, f.currency
-          from (select distinct cause from unnest($1::text[]) as causes(cause)) as asked
-         cross join lateral (select * from fee_ledger l where l.cause = asked.cause offset 0) as f"#,
-        &causes,
+        select f.id, f.at, f.opening_id, f.code, f.amount, f.tax, f.currency
+          from (select distinct opening, code from unnest($1::uuid[], $2::text[]) as fees(opening, code)) as asked
+         cross join lateral (select * from expected_fees e
+                              where e.opening_id = asked.opening and e.code = asked.code offset 0) as f"#,
+        &openings,
+        &codes as &[&str],
     )
     .fetch_all(connection)
     .await
@@ -71,10 +121,9 @@ pub async fn without_single_charge(
     sqlx::query_as!(
         Accrual,
         r#"-- fee_ledger::without_single_charge
-        select f.id, f.at, f.opening_id as "opening_id!", f.code as "code!", f.amount, f.tax, f.currency
-          from fee_ledger f
+        select f.id, f.at, f.opening_id, f.code, f.amount, f.tax, f.currency
+          from expected_fees f
          where f.id > $1 and f.id <= $2 and f.at >= $3 and f.at < $4 and f.provider = $5 and f.code = $6 and f.currency = $7
-           and f.debit = 'cost' and f.price_list is not null
            and not exists (select from charge_lines c
                             where c.provider = f.provider and c.subject = f.opening_id::text and c.code = f.code
                               and c.line_type = 'charge'
@@ -113,9 +162,9 @@ pub async fn uncharged(
     sqlx::query_as!(
         Accrual,
         r#"-- fee_ledger::uncharged
-        select f.id, f.at, f.opening_id as "opening_id!", f.code as "code!", f.amount, f.tax, f.currency
-          from fee_ledger f
-         where f.id > $1 and f.id <= $2 and f.at >= $3 and f.at < $4 and f.provider = $5 and f.debit = 'cost' and f.price_list is not null
+        select f.id, f.at, f.opening_id, f.code, f.amount, f.tax, f.currency
+          from expected_fees f
+         where f.id > $1 and f.id <= $2 and f.at >= $3 and f.at < $4 and f.provider = $5
            and not exists (select from charge_lines c
                             where c.provider = f.provider and c.subject = f.opening_id::text and c.code = f.code
                               and c.line_type = 'charge'

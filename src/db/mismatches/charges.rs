@@ -16,7 +16,7 @@ pub async fn providers_with_charges_due(connection: &mut PgConnection, now: Time
                  union
                 select m.provider
                   from mismatches m
-                  join fee_ledger f on f.cause = 'accrual:' || m.opening_id || ':' || (m.theirs ->> 'code')
+                  join expected_fees f on f.opening_id = m.opening_id and f.code = m.theirs ->> 'code'
                  where m.kind = 'charges' and m.aspect = 'charge' and m.class = 'TIMING_MISMATCH' and m.state = 'waiting'
                  union
                 select provider from charge_lines where is_stale) as due
@@ -48,8 +48,8 @@ pub async fn claim_charges(
                                      union all
                                     select id from (select m.id
                                                       from mismatches m
-                                                      join fee_ledger f
-                                                        on f.cause = 'accrual:' || m.opening_id || ':' || (m.theirs ->> 'code')
+                                                      join expected_fees f
+                                                        on f.opening_id = m.opening_id and f.code = m.theirs ->> 'code'
                                                      where m.provider = $1 and m.kind = 'charges' and m.aspect = 'charge'
                                                        and m.class = 'TIMING_MISMATCH' and m.state = 'waiting'
                                                      order by m.id

@@ -100,7 +100,6 @@ impl Bank {
             provider: provider.clone(),
             opening_id: None,
             code: None,
-            price_list: None,
             reported: gathered.entries.get(entry).and_then(|it| it.places.first().copied()),
             settles: None,
             pays: Some((settlement.to_owned(), count)),

@@ -180,7 +180,6 @@ impl Charges {
             provider: self.provider.clone(),
             opening_id: line.opening_id.map(OpeningId),
             code: Some(line.code.clone()).filter(|it| !it.is_empty()),
-            price_list: None,
             reported: Some((line.report_id, line.line)),
             settles: booking.settles,
             pays: None,

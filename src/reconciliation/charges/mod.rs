@@ -18,6 +18,8 @@ mod conflict;
 mod naming;
 mod preview;
 pub(super) mod sync;
+#[cfg(test)]
+mod tests;
 mod whole;
 
 use std::collections::{BTreeSet, HashMap};

@@ -50,7 +50,7 @@ impl Named {
         Ok(self)
     }
 
-    fn of(held: Vec<Held>) -> Self {
+    pub fn of(held: Vec<Held>) -> Self {
         let by_reference = held.iter().filter_map(|it| Some((it.provider_ref.clone()?, it.id))).collect();
         let known = |it: Held| {
             let customer_type = it.customer_type.parse().ok()?;

@@ -239,7 +239,7 @@ impl Charges {
 
 /// How a row stands to the others with its line id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     Counts,
     /// The file has the line with other content too.
     Conflicts,
@@ -249,7 +249,7 @@ enum Standing {
     IsOlder,
 }
 
-fn standings(
+pub(super) fn standings(
     file: File,
     rows: &[Incoming],
     stored: &[ChargeOfReport],
@@ -313,7 +313,7 @@ fn leave_cut_fee(page: &mut Vec<Shared>) {
 }
 
 /// The fee that a row belongs to.
-fn fee_of(row: &ChargeRow, opening: Option<Uuid>) -> Fee {
+pub(super) fn fee_of(row: &ChargeRow, opening: Option<Uuid>) -> Fee {
     (subject(row, opening), row.code.clone().unwrap_or_default())
 }
 

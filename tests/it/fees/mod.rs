@@ -5,8 +5,13 @@
 mod order;
 mod price_list;
 
+use account_opening::clock::Time;
+use account_opening::db::fee_ledger::{NewAccrual, accrue};
+use account_opening::domain::OpeningId;
+use account_opening::domain::fee::Fee;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use sqlx::Executor;
+use sqlx::{Executor, PgConnection};
 
 use crate::support::TestApp;
 
@@ -108,15 +113,54 @@ fn again(charge: &str, settles: &str) -> String {
     charge.replace(&format!("{settles}, null"), &format!("{settles}, 1, null"))
 }
 
+/// The insert of an expected fee.
+fn owed(opening: &str, code: &str, amount: &str) -> String {
+    format!(
+        "insert into expected_fees (id, at, opening_id, code, amount, currency, provider, price_list)
+         values (gen_random_uuid(), now(), '{opening}', '{code}', {amount}, 'EUR', 'nexusbank', '')"
+    )
+}
+
+/// The code with which Postgres refuses a statement.
+async fn refused(connection: &mut PgConnection, statement: &str) -> String {
+    let error = connection.execute(sqlx::AssertSqlSafe(statement.to_owned())).await.unwrap_err();
+    error.as_database_error().unwrap().code().unwrap().into_owned()
+}
+
+async fn refuses_every_change(connection: &mut PgConnection) {
+    for (table, column) in [("expected_fees", "amount"), ("fee_bookings", "amount"), ("price_lists", "content")] {
+        for verb in ["truncate", "delete from", "update"] {
+            let change = if verb == "update" {
+                format!("update {table} set {column} = null")
+            } else {
+                format!("{verb} {table}")
+            };
+            assert_eq!(refused(connection, &change).await, "42501", "{change}");
+        }
+    }
+}
+
+/// A fee that the opening owes already, at another price.
+fn again_for(opening: &str) -> NewAccrual<'static> {
+    let fee = Fee {
+        code: "application".to_owned(),
+        without_tax: Decimal::ONE,
+        tax: Decimal::ZERO,
+        currency: "EUR".to_owned(),
+    };
+    let opening = OpeningId(opening.parse().unwrap());
+    NewAccrual { id: uuid::Uuid::max(), at: Time::UNIX_EPOCH, opening, provider: "nexusbank", fee }
+}
+
 /// P26: Postgres refuses a second line of a cause, an unbalanced or negative one, and every change.
 #[tokio::test]
 async fn the_database_refuses_a_second_line_of_a_cause_and_every_change() {
     let app = TestApp::with().prices().start().await;
     let (id, _) = app.open().waiting().await;
-    let accrual: uuid::Uuid = sqlx::query_scalar("select id from fee_ledger").fetch_one(&app.pool).await.unwrap();
+    let accrual: uuid::Uuid = sqlx::query_scalar("select id from expected_fees").fetch_one(&app.pool).await.unwrap();
     let line = |cause: &str, values: &str| {
         format!(
-            "insert into fee_ledger (id, at, cause, debit, credit, amount, currency, provider, opening_id, code, settles,
+            "insert into fee_bookings (id, at, cause, debit, credit, amount, currency, provider, opening_id, code, settles,
                                      reverses)
              values (gen_random_uuid(), now(), '{cause}', {values})"
         )
@@ -133,6 +177,7 @@ async fn the_database_refuses_a_second_line_of_a_cause_and_every_change() {
     };
     let settles = format!("'{accrual}'");
     let mut connection = app.pool.acquire().await.unwrap();
+    accrue(&mut connection, "another list", &[again_for(&id)]).await.unwrap();
     connection.execute(sqlx::AssertSqlSafe(charge("charge:1", &settles))).await.unwrap();
     for (statement, code) in [
         (charge("charge:1", "null"), "23505"),
@@ -143,25 +188,21 @@ async fn the_database_refuses_a_second_line_of_a_cause_and_every_change() {
         (line("x", "'expected', 'charged', 1.0000001, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
         (line("x", "'expected', 'bank', 1, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
         (line("accrual:x:y", "'cost', 'expected', 1, 'EUR', 'nexusbank', null, null, null, null"), "23514"),
+        (owed(&id, "application", "0.5"), "23505"),
+        (owed(&id, "x", "0"), "23514"),
+        (owed(&id, "x", "1.0000001"), "23514"),
         (reversal("0.51"), "23000"),
         (again(&charge("charge:2", &settles), &settles), "23000"),
-        ("update fee_ledger set amount = 1".to_owned(), "42501"),
-        ("delete from fee_ledger".to_owned(), "42501"),
-        ("truncate fee_ledger".to_owned(), "42501"),
-        ("update price_lists set content = ''".to_owned(), "42501"),
-        ("delete from price_lists".to_owned(), "42501"),
-        ("truncate price_lists".to_owned(), "42501"),
     ] {
-        let error = connection.execute(sqlx::AssertSqlSafe(statement.clone())).await.unwrap_err();
-        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some(code), "{statement}");
+        assert_eq!(refused(&mut connection, &statement).await, code, "{statement}");
     }
+    refuses_every_change(&mut connection).await;
     connection.execute(sqlx::AssertSqlSafe(reversal("0.5"))).await.unwrap();
-    let twice = connection.execute(sqlx::AssertSqlSafe(reversal("0.5"))).await.unwrap_err();
-    assert_eq!(twice.as_database_error().unwrap().code().as_deref(), Some("23505"));
+    assert_eq!(refused(&mut connection, &reversal("0.5")).await, "23505");
     assert_eq!(balances(&app).await, ["charged EUR 0.50", "cost EUR 0.00", "expected EUR -0.50"]);
     // The charge stands in no file.
     let charge: uuid::Uuid =
-        sqlx::query_scalar("select id from fee_ledger where cause = 'charge:1'").fetch_one(&app.pool).await.unwrap();
+        sqlx::query_scalar("select id from fee_bookings where cause = 'charge:1'").fetch_one(&app.pool).await.unwrap();
     let undo = line(
         &format!("reversal:{charge}"),
         &format!("'charged', 'expected', 0.5, 'EUR', 'nexusbank', '{id}', 'application', null, '{charge}'"),

@@ -40,7 +40,7 @@ async fn the_list_that_booked_a_fee_is_kept() {
     let app = TestApp::with().prices().start().await;
     app.open().waiting().await;
     let kept: Vec<(String, String)> =
-        sqlx::query_as("select p.sha256, p.content from fee_ledger f join price_lists p on p.sha256 = f.price_list")
+        sqlx::query_as("select p.sha256, p.content from expected_fees f join price_lists p on p.sha256 = f.price_list")
             .fetch_all(&app.pool)
             .await
             .unwrap();

@@ -309,7 +309,7 @@ async fn migrate_grants_what_the_service_needs_and_takes_the_rest_each_time() {
     assert_eq!(granted["account_openings"], "insert, select, update");
     assert_eq!(granted["_sqlx_migrations"], "select");
     let tables: Vec<String> = sqlx::query_scalar(
-        "select relname::text from pg_class where relnamespace = current_schema()::regnamespace and relkind = 'r'",
+        "select relname::text from pg_class where relnamespace = current_schema()::regnamespace and relkind in ('r', 'v')",
     )
     .fetch_all(&mut connect(&cell.superuser, &cell.schema).await)
     .await

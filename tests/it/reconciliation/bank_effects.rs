@@ -65,7 +65,7 @@ async fn postgres_refuses_a_second_payment() {
     statement(&app, Statement::numbered(1, (0, -30_000), &[entry("b1", "300.00", "stl_9")])).await;
     let insert = |cause: &str, debit: &str, before: i32| {
         format!(
-            "insert into fee_ledger
+            "insert into fee_bookings
                     (id, at, cause, debit, credit, amount, currency, provider, settlement_id, settled_before)
              values (gen_random_uuid(), now(), '{cause}', '{debit}', 'paid', 300, 'EUR', 'nexusbank', 'stl_9', {before})"
         )

@@ -113,26 +113,33 @@ async fn a_file_that_agrees_settles_every_fee_and_finds_nothing() {
     app.finish().await;
 }
 
+/// P29.
 #[tokio::test]
 async fn each_divergence_of_a_file_is_one_mismatch_of_its_class() {
     let app = TestApp::with().prices().start().await;
     let (a, b, c) = (opened(&app, 0).await, opened(&app, 1).await, opened(&app, 2).await);
     let mut file = Charges::default();
-    for (n, opening) in [&a, &b, &c].into_iter().enumerate() {
+    for (n, opening) in [&a, &b].into_iter().enumerate() {
         file = file.charge(&format!("app_{n}"), "application", opening, "0.50", "0.00");
     }
+    let of = |opening: &Value, name: &str| opening[name].as_str().unwrap().to_owned();
+    let [first, second, third] = [&a, &b, &c].map(|it| of(it, "id"));
+    let reference = of(&a, "provider_reference");
     let file = file
+        .row(&format!("app_2,charge,application,1,,{third},0.50,0.00,SEK,,,,"))
         .charge("chg_1", "account_opened", &a, "5.00", "0.00")
         .charge("chg_2", "account_opened", &b, "6.05", "1.05")
         .charge("chg_3", "account_opened", &b, "6.05", "1.05")
         .charge("chg_4", "card_order", &b, "1.51", "0.26")
-        .charge("chg_5", "card_order", &c, "1.51", "0.26")
+        .row(&format!("chg_5,charge,card_order,1,,{third},16.62,2.90,SEK,1.51,EUR,11.0000,"))
         .charge("chg_6", "unheard_of", &c, "1.00", "0.00")
-        .row("chg_7,charge,account_opened,1,aor_stranger,,6.05,1.05,EUR,,,,");
-    let reference = a["provider_reference"].as_str().unwrap();
-    let file = file
+        .row("chg_7,charge,account_opened,1,aor_stranger,,6.05,1.05,EUR,,,,")
+        .row(&format!("chg_8,charge,account_opened,1,{reference},{second},6.05,1.05,EUR,,,,"))
+        .row(&format!("chg_9,charge,unheard_of,1,aor_second,{first},1.00,0.00,EUR,,,,"))
         .row(&format!("rfd_1,refund,card_order,1,{reference},,-1.00,0.00,EUR,,,,"))
         .row("adj_1,adjustment,,1,,,-0.10,0.00,EUR,,,,")
+        .row("adj_2,adjustment,,1,,,-0.20,0.00,EUR,,,,")
+        .row("adj_2,adjustment,,1,,,-0.30,0.00,EUR,,,,")
         .row("grp_1,group,application_rejected,2,,,3.00,0.00,EUR,,,,")
         .row("what_1,surprise,,1,,,2.00,0.00,EUR,,,,")
         .row("stl_9,settlement,,0,,,1.00,0.00,EUR,,,,stl_9");
@@ -142,7 +149,12 @@ async fn each_divergence_of_a_file_is_one_mismatch_of_its_class() {
     let expected = [
         "ADJUSTMENT case",
         "AMOUNT_MISMATCH case",
+        "CONFLICTING_ROWS case",
+        "CORRELATION_MISMATCH case",
+        "CURRENCY_MISMATCH case",
+        "DUPLICATE_ACCOUNT case",
         "DUPLICATE_CHARGE case",
+        "FX_DIFFERENCE settled",
         "GROUP_MISMATCH case",
         "MISSING_INTERNAL case",
         "MISSING_INTERNAL case",
@@ -159,7 +171,7 @@ async fn each_divergence_of_a_file_is_one_mismatch_of_its_class() {
     assert_eq!(all[0]["differences"], json!([{"field": "amount", "ours": "6.05", "theirs": "5.00", "delta": "-1.05"}]));
     assert_eq!(all[0]["opening_id"], a["id"]);
     let cases = app.items("/v1/cases?status=open").await;
-    assert_eq!(cases.len(), 8, "one list of exceptions: {cases:?}");
+    assert_eq!(cases.len(), 12, "one list of exceptions: {cases:?}");
     app.finish().await;
 }
 

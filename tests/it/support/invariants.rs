@@ -137,12 +137,11 @@ async fn every_priced_step_has_its_fees(app: &TestApp) {
             }
         }
     }
-    let booked: Vec<(uuid::Uuid, String, Decimal, Decimal, String, String, Time)> = sqlx::query_as(
-        "select opening_id, code, amount, tax, currency, provider, at from fee_ledger where cause like 'accrual:%'",
-    )
-    .fetch_all(&app.pool)
-    .await
-    .unwrap();
+    let booked: Vec<(uuid::Uuid, String, Decimal, Decimal, String, String, Time)> =
+        sqlx::query_as("select opening_id, code, amount, tax, currency, provider, at from expected_fees")
+            .fetch_all(&app.pool)
+            .await
+            .unwrap();
     let lines = booked.len();
     let booked: BTreeSet<_> =
         booked.into_iter().map(|it| (it.0, it.1, it.2.normalize(), it.3.normalize(), it.4, it.5, it.6)).collect();
