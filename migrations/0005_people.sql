@@ -49,8 +49,10 @@ create table cases (
 );
 
 create unique index one_case_per_cause_without_opening on cases (kind, cause) where opening_id is null;
--- today::counts and live::read.
+-- today::counts, live::read and cases::list_open.
 create index cases_open on cases (id) where status = 'open';
+-- cases::list_of_kind.
+create index cases_of_kind on cases (kind, id);
 -- cases::erase_held_by and archive::free: the cases of other openings about what an opening holds, such as its IBAN.
 create index cases_held_by on cases ((theirs ->> 'held_by')) where theirs ->> 'held_by' is not null;
 -- archive::copy asks of each fact whether a case rests on it.
@@ -78,7 +80,7 @@ create table tickets (
     constraint one_ticket_per_kind unique (opening_id, kind)
 );
 
--- today::counts and live::read.
+-- today::counts, live::read and tickets::list_open.
 create index tickets_open on tickets (id) where status = 'open';
 -- live: what changed since the last look.
 create index tickets_changed on tickets (updated_at) where status = 'open';

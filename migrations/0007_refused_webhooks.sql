@@ -36,7 +36,7 @@ create table rejected_requests (
     constraint verified_has_its_outcome check ((verified_at is not null) = (outcome is not null))
 );
 
--- refused_webhooks::oldest_of.
+-- refused_webhooks::oldest_of and list_of_source.
 create index rejected_requests_of_source on rejected_requests (source, id);
 -- refused_webhooks::candidates and remaining.
 create index rejected_requests_unverified on rejected_requests (id) where verified_at is null and body is not null;

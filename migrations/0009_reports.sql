@@ -239,8 +239,8 @@ create table mismatch_reports (
     primary key (mismatch_id, report_id, line)
 );
 
--- mismatches::supersede, and evidence of a report.
-create index mismatch_reports_of_report on mismatch_reports (report_id);
+-- mismatches::supersede, the mismatches of a report in their order, and its evidence.
+create index mismatch_reports_of_report on mismatch_reports (report_id, mismatch_id);
 
 -- What became of a mismatch, append-only.
 create table mismatch_steps (

@@ -7,8 +7,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Page;
-use super::dead_letters::Filter;
+use super::dead_letters::{Act, CHANGED, ERASED, Filter, OBSOLETE};
 use crate::clock::Time;
+use crate::domain::Topic;
 
 /// A run to be prepared.
 #[derive(Clone, Debug)]
@@ -137,6 +138,53 @@ pub async fn tallies(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Ve
         select cause, outcome, count(*) as "count!" from bulk_items where run_id = $1 group by cause, outcome
          order by count(*) desc, cause, outcome"#,
         id,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Letters that a run would leave alone now, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftAlone {
+    pub why: String,
+    pub count: i64,
+}
+
+/// The letters of a list that a run would leave alone if it were started now, as `dead_letters::act` decides about each.
+pub async fn left_alone(connection: &mut PgConnection, run: &Run) -> sqlx::Result<Vec<LeftAlone>> {
+    let served = Topic::ALL.iter().filter_map(|it| Some((it.to_string(), it.state()?.to_string())));
+    let (topics, states): (Vec<String>, Vec<String>) = served.unzip();
+    sqlx::query_as!(
+        LeftAlone,
+        r#"-- bulk_runs::left_alone
+        select reason.why as "why!", count(*) as "count!"
+          from bulk_items i
+          left join lateral (
+              select erased_at is not null as is_erased, false as is_obsolete
+                from inbox
+               where id = i.letter_id and i.queue = 'inbox' and status is not distinct from 'dead'
+                 and jsonb_array_length(attempt_log) = i.attempts
+               union all
+              select false, exists (select from unnest($3::text[], $4::text[]) as served(topic, state)
+                                     where served.topic = w.topic
+                                       and served.state is distinct from (select state from account_openings
+                                                                           where id = w.opening_id))
+                from outbox w
+               where w.id = i.letter_id and i.queue = 'outbox' and w.status is not distinct from 'dead'
+                 and jsonb_array_length(w.attempt_log) = i.attempts) as letter on true
+         cross join lateral (select case when letter.is_erased is null then $5
+                                         when $2 and letter.is_erased then $6
+                                         when $2 and letter.is_obsolete then $7 end as why) as reason
+         where i.run_id = $1 and reason.why is not null
+         group by reason.why
+         order by count(*) desc, reason.why"#,
+        run.id,
+        run.act == Act::Redrive.as_str(),
+        &topics,
+        &states,
+        CHANGED,
+        ERASED,
+        OBSOLETE,
     )
     .fetch_all(connection)
     .await

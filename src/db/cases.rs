@@ -1,14 +1,17 @@
 //! `cases`: disagreements that an operator judges.
 
+mod list;
+
 use std::collections::HashMap;
 
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Page;
 use crate::clock::Time;
 use crate::domain::{Case, OpeningId};
+
+pub use self::list::{Filter, get, list};
 
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -27,14 +30,6 @@ pub struct Row {
     pub resolved_by: Option<String>,
     pub resolved_at: Option<Time>,
     pub created_at: Time,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    pub id: Option<Uuid>,
-    pub status: Option<&'static str>,
-    pub kind: Option<String>,
-    pub opening: Option<Uuid>,
 }
 
 /// The result of resolving a case.
@@ -86,39 +81,6 @@ pub async fn insert(
     .fetch_all(connection)
     .await?;
     Ok(new.into_iter().map(|row| (row.id, row.before)).collect())
-}
-
-pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Row>> {
-    sqlx::query_as!(
-        Row,
-        r#"-- cases::list
-        select id, opening_id, kind, ours, theirs, evidence, status, reason, resolved_by, resolved_at, created_at,
-               coalesce((select jsonb_agg(jsonb_build_object('report_id', r.report_id, 'line', r.line)
-                                          order by r.report_id, r.line)
-                           from mismatches m join mismatch_reports r on r.mismatch_id = m.id
-                          where m.case_id = cases.id), '[]') as "report_rows!"
-          from cases
-         where ($1::text is null or status = $1)
-           and ($2::uuid is null or opening_id = $2)
-           and ($3::text is null or kind = $3)
-           and ($4::uuid is null or id = $4)
-           and id < $5
-         order by id desc
-         limit $6"#,
-        filter.status,
-        filter.opening,
-        filter.kind,
-        filter.id,
-        page.after.unwrap_or(Uuid::max()),
-        page.limit,
-    )
-    .fetch_all(connection)
-    .await
-}
-
-pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Row>> {
-    let filter = Filter { id: Some(id), ..Filter::default() };
-    Ok(list(connection, &filter, Page { limit: 1, after: None }).await?.pop())
 }
 
 /// The mismatch that a case of reconciliation is about.

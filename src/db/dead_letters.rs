@@ -72,9 +72,11 @@ pub enum Acted {
 }
 
 /// Why a bulk run leaves a letter of its list alone.
-const CHANGED: &str = "it has changed since the list was frozen";
+pub(super) const CHANGED: &str = "it has changed since the list was frozen";
 /// Why an erased letter cannot be redriven.
-const ERASED: &str = "its content was erased with the personal data of its opening";
+pub(super) const ERASED: &str = "its content was erased with the personal data of its opening";
+/// Why a command that its opening no longer needs cannot be redriven.
+pub(super) const OBSOLETE: &str = "its opening has moved on: the command is obsolete";
 
 impl Act {
     #[must_use]
@@ -252,7 +254,7 @@ async fn look(connection: &mut PgConnection, id: Uuid, act: Act) -> sqlx::Result
         if let Some(topic) = topic
             && !outbox::is_of_use(connection, opening, topic).await?
         {
-            return Ok(Err(Acted::WrongState("its opening has moved on: the command is obsolete")));
+            return Ok(Err(Acted::WrongState(OBSOLETE)));
         }
     }
     Ok(Ok(whole.letter))

@@ -5,6 +5,7 @@ mod charges;
 mod count;
 mod end;
 mod list;
+mod place;
 mod supersede;
 
 use serde_json::Value;
@@ -17,7 +18,8 @@ pub use self::beside::{Beside, Case, Step, beside};
 pub use self::charges::{claim_charges, providers_with_charges_due};
 pub use self::count::{Count, MOST, count};
 pub use self::end::{erase, lock_of_case, lock_of_opening, resolve_of_case, resolve_of_report};
-pub use self::list::{Filter, Listed, Said, get, list, said};
+pub use self::list::{Listed, Said, get, list, said, why_held};
+pub use self::place::Filter;
 pub use self::supersede::supersede;
 
 /// A mismatch as it stands.

@@ -61,26 +61,86 @@ pub struct Filter {
     pub action: Option<String>,
 }
 
+macro_rules! list_among {
+    ($connection:expr, $filter:expr, $page:expr, $name:literal, $among:literal, $order:literal) => {
+        sqlx::query_as!(
+            Action,
+            "-- operator_actions::list"
+                + $name
+                + r#"
+            select a.id as "id!", a.at as "at!", a.who as "who!", a.action as "action!", a.subject as "subject!", a.opening_id,
+                   a.reason as "reason!", a.detail as "detail!", a.form_id as form
+              from ("#
+                + $among
+                + r#" limit (select null::bigint)) as said
+             cross join lateral (select * from operator_actions where id = said.id limit 1) as a
+             where ($1::uuid is null or a.opening_id = $1)
+               and ($4::text is null or a.who = $4)
+               and ($5::text is null or a.action = $5)
+               and a.id < $2
+             order by "#
+                + $order
+                + r#"
+             limit $3"#,
+            $filter.opening,
+            $page.after.unwrap_or(Uuid::max()),
+            $page.limit,
+            $filter.who,
+            $filter.action,
+        )
+        .fetch_all($connection)
+        .await
+    };
+}
+
+/// A page of acts, newest first, with a statement for each way to find them. Plan: as of `mismatches::list`.
 pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Action>> {
-    sqlx::query_as!(
-        Action,
-        r#"-- operator_actions::list
-        select id, at, who, action, subject, opening_id, reason, detail, form_id as form
-          from operator_actions
-         where ($1::uuid is null or opening_id = $1)
-           and ($4::text is null or who = $4)
-           and ($5::text is null or action = $5)
-           and id < $2
-         order by id desc
-         limit $3"#,
-        filter.opening,
-        page.after.unwrap_or(Uuid::max()),
-        page.limit,
-        filter.who,
-        filter.action,
-    )
-    .fetch_all(connection)
-    .await
+    match filter {
+        Filter { opening: Some(_), .. } => list_among!(
+            connection,
+            filter,
+            page,
+            "_of_opening",
+            "select opening_id, id from operator_actions where opening_id >= $1 and (opening_id, id) < ($1, $2)
+              order by opening_id desc, id desc",
+            "said.opening_id desc, said.id desc"
+        ),
+        Filter { who: Some(_), action: Some(_), .. } => list_among!(
+            connection,
+            filter,
+            page,
+            "_of_persons_kind",
+            "select who, action, id from operator_actions
+              where (who, action) >= ($4, $5) and (who, action, id) < ($4, $5, $2)
+              order by who desc, action desc, id desc",
+            "said.who desc, said.action desc, said.id desc"
+        ),
+        Filter { who: Some(_), .. } => list_among!(
+            connection,
+            filter,
+            page,
+            "_of_person",
+            "select who, id from operator_actions where who >= $4 and (who, id) < ($4, $2) order by who desc, id desc",
+            "said.who desc, said.id desc"
+        ),
+        Filter { action: Some(_), .. } => list_among!(
+            connection,
+            filter,
+            page,
+            "_of_kind",
+            "select action, id from operator_actions where action >= $5 and (action, id) < ($5, $2)
+              order by action desc, id desc",
+            "said.action desc, said.id desc"
+        ),
+        _ => list_among!(
+            connection,
+            filter,
+            page,
+            "",
+            "select id from operator_actions where id < $2 order by id desc",
+            "said.id desc"
+        ),
+    }
 }
 
 /// Whether this act was recorded. True after a commit with a lost reply.

@@ -31,6 +31,7 @@ mod herd;
 mod journeys;
 mod layers;
 mod listener;
+mod lists;
 mod operators;
 mod outages;
 mod outbound;

@@ -1,8 +1,9 @@
 //! How many mismatches there are, by class and state.
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::Filter;
+use super::place::{Filter, Place, in_place};
 
 /// More are not counted.
 pub const MOST: i64 = 10_000;
@@ -14,29 +15,70 @@ pub struct Count {
     pub count: i64,
 }
 
-/// The mismatches of a list, counted up to one more than [`MOST`] in all.
+macro_rules! count_among {
+    ($connection:expr, $filter:expr, $most:expr, $name:literal, $among:literal, $order:literal) => {
+        sqlx::query_as!(
+            Count,
+            "-- mismatches::count"
+                + $name
+                + r#"
+            select class as "class!", state as "state!", count(*) as "count!"
+              from (select m.class, m.state
+                      from ("#
+                + $among
+                + r#" limit (select null::bigint)) as said
+                     cross join lateral (select * from mismatches where id = said.id limit 1) as m
+                     where ($1::uuid is null or m.id = $1)
+                       and ($2::text is null or m.class = $2)
+                       and ($3::text is null or m.state = $3)
+                       and ($4::text is null or m.provider = $4)
+                       and ($5::text is null or m.market = $5)
+                       and ($6::uuid is null or m.opening_id = $6)
+                       and ($7::uuid is null or exists (select from mismatch_reports r
+                                                         where r.mismatch_id = m.id and r.report_id = $7))
+                       and m.id < $8
+                     order by "#
+                + $order
+                + r#"
+                     limit $9) as counted
+             group by class, state
+             order by class, state"#,
+            $filter.id,
+            $filter.class,
+            $filter.state,
+            $filter.provider,
+            $filter.market,
+            $filter.opening_id,
+            $filter.report,
+            Uuid::max(),
+            $most,
+        )
+        .fetch_all($connection)
+        .await
+    };
+}
+
+/// The mismatches of a list, counted up to one more than [`MOST`] in all; they are found as the list finds them.
 pub async fn count(connection: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<Count>> {
+    if filter.place() == Place::All {
+        return count_all(connection, filter).await;
+    }
+    in_place!(count_among, connection, filter, MOST + 1)
+}
+
+/// In the order in which they stand in the table: reading thousands one by one would take longer than all else on the page.
+async fn count_all(connection: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<Count>> {
     sqlx::query_as!(
         Count,
-        r#"-- mismatches::count
+        r#"-- mismatches::count_all
         select class as "class!", state as "state!", count(*) as "count!"
-          from (select class, state from mismatches m
-                 where ($1::text is null or class = $1)
-                   and ($2::text is null or state = $2)
-                   and ($3::text is null or provider = $3)
-                   and ($4::text is null or market = $4)
-                   and ($5::uuid is null or opening_id = $5)
-                   and ($6::uuid is null or exists (select from mismatch_reports r
-                                                     where r.mismatch_id = m.id and r.report_id = $6))
-                 limit $7) as counted
+          from (select class, state from mismatches
+                 where ($1::text is null or provider = $1) and ($2::text is null or market = $2)
+                 limit (select $3::bigint)) as counted
          group by class, state
          order by class, state"#,
-        filter.class,
-        filter.state,
         filter.provider,
         filter.market,
-        filter.opening_id,
-        filter.report,
         MOST + 1,
     )
     .fetch_all(connection)

@@ -4,8 +4,10 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::place::{Filter, Place, in_place};
 use crate::clock::Time;
 use crate::db::Page;
+use crate::db::reports::Report;
 
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -28,53 +30,70 @@ pub struct Listed {
     pub updated_at: Time,
 }
 
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    pub id: Option<Uuid>,
-    pub class: Option<String>,
-    pub state: Option<String>,
-    pub provider: Option<String>,
-    pub market: Option<String>,
-    pub opening_id: Option<Uuid>,
-    pub report: Option<Uuid>,
+macro_rules! list_among {
+    ($connection:expr, $filter:expr, $page:expr, $name:literal, $among:literal, $order:literal) => {
+        sqlx::query_as!(
+            Listed,
+            "-- mismatches::list"
+                + $name
+                + r#"
+            select m.id as "id!", m.provider as "provider!", m.kind as "kind!", m.class as "class!", m.state as "state!",
+                   m.due_at, m.opening_id, m.market, m.subject as "subject!", m.aspect as "aspect!", m.ours as "ours!",
+                   m.theirs as "theirs!", m.differences as "differences!", m.suggested as "suggested!", m.case_id,
+                   m.created_at as "created_at!", m.updated_at as "updated_at!"
+              from ("#
+                + $among
+                + r#" limit (select null::bigint)) as said
+             cross join lateral (select * from mismatches where id = said.id limit 1) as m
+             where ($1::uuid is null or m.id = $1)
+               and ($2::text is null or m.class = $2)
+               and ($3::text is null or m.state = $3)
+               and ($4::text is null or m.provider = $4)
+               and ($5::text is null or m.market = $5)
+               and ($6::uuid is null or m.opening_id = $6)
+               and ($7::uuid is null or exists (select from mismatch_reports r
+                                                 where r.mismatch_id = m.id and r.report_id = $7))
+               and m.id < $8
+             order by "#
+                + $order
+                + r#"
+             limit $9"#,
+            $filter.id,
+            $filter.class,
+            $filter.state,
+            $filter.provider,
+            $filter.market,
+            $filter.opening_id,
+            $filter.report,
+            $page.after.unwrap_or(Uuid::max()),
+            $page.limit,
+        )
+        .fetch_all($connection)
+        .await
+    };
 }
 
-/// A page of mismatches, newest first.
+/// A page of mismatches, newest first, with a statement for each way to find them.
 pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Listed>> {
-    sqlx::query_as!(
-        Listed,
-        r#"-- mismatches::list
-        select id, provider, kind, class, state, due_at, opening_id, market, subject, aspect, ours, theirs, differences,
-               suggested, case_id, created_at, updated_at
-          from mismatches m
-         where ($1::uuid is null or id = $1)
-           and ($2::text is null or class = $2)
-           and ($3::text is null or state = $3)
-           and ($4::text is null or provider = $4)
-           and ($5::text is null or market = $5)
-           and ($6::uuid is null or opening_id = $6)
-           and ($7::uuid is null or exists (select from mismatch_reports r
-                                             where r.mismatch_id = m.id and r.report_id = $7))
-           and id < $8
-         order by id desc
-         limit $9"#,
-        filter.id,
-        filter.class,
-        filter.state,
-        filter.provider,
-        filter.market,
-        filter.opening_id,
-        filter.report,
-        page.after.unwrap_or(Uuid::max()),
-        page.limit,
-    )
-    .fetch_all(connection)
-    .await
+    in_place!(list_among, connection, filter, page)
 }
 
 pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Listed>> {
     let filter = Filter { id: Some(id), ..Filter::default() };
     Ok(list(connection, &filter, Page { limit: 1, after: None }).await?.pop())
+}
+
+/// Why a report was held. None: it was not.
+pub async fn why_held(connection: &mut PgConnection, report: &Report) -> sqlx::Result<Option<String>> {
+    let why = sqlx::query_scalar!(
+        r#"-- mismatches::why_held
+        select suggested -> 'because' ->> 0 from mismatches
+         where provider = $1 and kind = $2 and subject = $3 and aspect = 'report' and class = 'TOO_MANY_DIFFERENCES'"#,
+        report.provider,
+        report.kind,
+        report.id.to_string(),
+    );
+    Ok(why.fetch_optional(connection).await?.flatten())
 }
 
 /// A row of a report that says a mismatch; line 0 where a row is missing.

@@ -42,30 +42,44 @@ pub struct Filter {
     pub state: Option<String>,
 }
 
-/// A page of reports, newest first.
+macro_rules! list_among {
+    ($connection:expr, $filter:expr, $page:expr, $name:literal, $among:literal) => {
+        sqlx::query_as!(
+            Report,
+            $name
+                + r#"
+            select id, provider, kind, format, file_name, bytes, sha256, state, complete, period_from, period_until, as_of,
+                   rows, bad_rows, counts, sums, dry_run, supersedes, failure, received_by, received_at, finished_at
+              from reports
+             where "#
+                + $among
+                + r#"
+               and ($1::uuid is null or id = $1)
+               and ($2::text is null or provider = $2)
+               and ($3::text is null or kind = $3)
+               and ($4::text is null or state = $4)
+               and id < $5
+             order by id desc
+             limit $6"#,
+            $filter.id,
+            $filter.provider,
+            $filter.kind,
+            $filter.state,
+            $page.after.unwrap_or(Uuid::max()),
+            $page.limit,
+        )
+        .fetch_all($connection)
+        .await
+    };
+}
+
+/// A page of reports, newest first. One report has a statement of its own: plans are generic, so one statement for all would walk
+/// every newer report.
 pub async fn list(connection: &mut PgConnection, filter: &Filter, page: Page<Uuid>) -> sqlx::Result<Vec<Report>> {
-    sqlx::query_as!(
-        Report,
-        r#"-- reports::list
-        select id, provider, kind, format, file_name, bytes, sha256, state, complete, period_from, period_until, as_of,
-               rows, bad_rows, counts, sums, dry_run, supersedes, failure, received_by, received_at, finished_at
-          from reports
-         where ($1::uuid is null or id = $1)
-           and ($2::text is null or provider = $2)
-           and ($3::text is null or kind = $3)
-           and ($4::text is null or state = $4)
-           and id < $5
-         order by id desc
-         limit $6"#,
-        filter.id,
-        filter.provider,
-        filter.kind,
-        filter.state,
-        page.after.unwrap_or(Uuid::max()),
-        page.limit,
-    )
-    .fetch_all(connection)
-    .await
+    if filter.id.is_some() {
+        return list_among!(connection, filter, page, "-- reports::list_by_id", "id = $1");
+    }
+    list_among!(connection, filter, page, "-- reports::list", "true")
 }
 
 pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Report>> {

@@ -136,29 +136,62 @@ async fn close(
     Ok(changed.collect())
 }
 
+macro_rules! list_among {
+    ($connection:expr, $status:expr, $opening:expr, $page:expr, $name:literal, $among:literal) => {
+        sqlx::query_as!(
+            Row,
+            "-- tickets::list"
+                + $name
+                + r#"
+            select t.id as "id!", t.opening_id as "opening_id!", t.kind as "kind!", t.summary as "summary!", t.link as "link!",
+                   t.status as "status!", t.reason, t.created_at as "created_at!", t.updated_at as "updated_at!", t.tracker_key
+              from ("#
+                + $among
+                + r#" limit (select null::bigint)) as said
+             cross join lateral (select * from tickets where id = said.id limit 1) as t
+             where ($1::text is null or t.status = $1)
+               and ($2::uuid is null or t.opening_id = $2)
+               and t.id < $3
+             order by said.id desc
+             limit $4"#,
+            $status,
+            $opening,
+            $page.after.unwrap_or(Uuid::max()),
+            $page.limit,
+        )
+        .fetch_all($connection)
+        .await
+    };
+}
+
+/// A page of tickets, newest first, with a statement for each way to find them. Plan: as of `mismatches::list`.
 pub async fn list(
     connection: &mut PgConnection,
     status: Option<&str>,
     opening: Option<Uuid>,
     page: Page<Uuid>,
 ) -> sqlx::Result<Vec<Row>> {
-    sqlx::query_as!(
-        Row,
-        r#"-- tickets::list
-        select id, opening_id, kind, summary, link, status, reason, created_at, updated_at, tracker_key
-          from tickets
-         where ($1::text is null or status = $1)
-           and ($2::uuid is null or opening_id = $2)
-           and id < $3
-         order by id desc
-         limit $4"#,
-        status,
-        opening,
-        page.after.unwrap_or(Uuid::max()),
-        page.limit,
-    )
-    .fetch_all(connection)
-    .await
+    match (status, opening) {
+        (_, Some(_)) => list_among!(
+            connection,
+            status,
+            opening,
+            page,
+            "_of_opening",
+            "select id from (select id from tickets where opening_id = $2 offset 0) as those order by id desc"
+        ),
+        (Some("open"), None) => list_among!(
+            connection,
+            status,
+            opening,
+            page,
+            "_open",
+            "select id from tickets where status = 'open' and id < $3 order by id desc"
+        ),
+        _ => {
+            list_among!(connection, status, opening, page, "", "select id from tickets where id < $3 order by id desc")
+        }
+    }
 }
 
 /// Erases the texts of an opening's tickets, which may quote others. Kind, link and times stay.

@@ -37,7 +37,7 @@ async fn send(visitor: &Visitor, body: Vec<u8>) -> Response {
 }
 
 /// Uploads by the form of the page.
-async fn uploaded(visitor: &Visitor, page: &str, fields: &[(&str, &str)], file: &str) -> Response {
+pub async fn uploaded(visitor: &Visitor, page: &str, fields: &[(&str, &str)], file: &str) -> Response {
     let token = form(page, "upload_report").fields.iter().find(|it| it.0 == "form").unwrap().1.clone();
     let all = [&[("form", token.as_str())][..], fields].concat();
     send(visitor, multipart(&all, Some(("jan.csv", file.as_bytes())))).await

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{SECTION, page_of, title};
 use crate::acts::Operator;
 use crate::db::Page;
-use crate::db::bulk_runs::{self, Run, Tally};
+use crate::db::bulk_runs::{self, LeftAlone, Run, Tally};
 use crate::http::dashboard::confirmation::{Control, Input};
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::form::Fields;
@@ -45,6 +45,8 @@ pub struct BulkPage {
     done: i64,
     outcomes: Vec<(String, i64)>,
     causes: Vec<(String, i64)>,
+    /// Before it is started: the letters that it would leave alone.
+    left_alone: Vec<LeftAlone>,
     rows: Vec<Row>,
     next: Option<String>,
     /// The fields of the form that starts it. Empty: it cannot be started.
@@ -93,12 +95,16 @@ impl BulkPage {
         let work = async move |connection: &mut PgConnection| {
             let Some(run) = bulk_runs::get(connection, id).await? else { return Ok(None) };
             let tallies = bulk_runs::tallies(connection, id).await?;
-            Ok(Some((run, tallies, bulk_runs::items(connection, id, one_more(&page)).await?)))
+            let items = bulk_runs::items(connection, id, one_more(&page)).await?;
+            let is_prepared = run.started_at.is_none();
+            let left_alone = if is_prepared { bulk_runs::left_alone(connection, &run).await? } else { Vec::new() };
+            Ok(Some((run, tallies, items, left_alone)))
         };
-        let (run, tallies, items) = dashboard.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?;
+        let (run, tallies, items, left_alone) = dashboard.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?;
         let layout = dashboard.layout(Some(visit)).at(SECTION);
         let (items, cursor) = paged(items, page.limit, |item| item.letter);
         let mut whole = Self::new(layout, &run, &tallies, dashboard.shell.ids.next());
+        whole.left_alone = left_alone;
         whole.rows = items.iter().map(|it| row(&whole.layout, it)).collect();
         whole.next = Query::of(query.as_deref()).next(&whole.layout.url(&page_of(id)), cursor);
         Ok(whole)
@@ -122,6 +128,7 @@ impl BulkPage {
             done: tallies.iter().filter(|it| it.outcome.is_some()).map(|it| it.count).sum(),
             outcomes: sums(tallies.iter().filter_map(|it| Some((it.outcome.clone()?, it.count)))),
             causes: sums(tallies.iter().map(|it| (words(&it.cause), it.count))),
+            left_alone: Vec::new(),
             rows: Vec::new(),
             next: None,
             inputs: if may_start { inputs() } else { Vec::new() },

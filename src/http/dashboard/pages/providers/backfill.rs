@@ -87,6 +87,8 @@ fn lines(Preview { since, served_by }: &Preview) -> Vec<String> {
         format!("reads the list page by page, with all changes since {since}, or since the time that you type below"),
         "each item enters the inbox like a webhook; a duplicate changes nothing".to_owned(),
     ];
-    lines.extend(served_by.map(|_| "a pending backfill that goes back as far serves this request too".to_owned()));
+    lines.extend(served_by.map(|_| {
+        "a pending backfill goes back as far and serves this request, unless you type an earlier time".to_owned()
+    }));
     lines
 }

@@ -85,6 +85,9 @@ async fn confirmation(
 
 /// What the override does, and the override that it replaces.
 fn lines(Preview { now, then }: &Preview) -> Vec<String> {
+    if now.is_none() && then.is_none() {
+        return vec!["changes nothing: the calls decide already; a breaker that is open stays open".to_owned()];
+    }
     let does = match then {
         Some(Forced::Open) => {
             "no call is made, on any replica, within 2 seconds; its work waits and uses up no attempt"

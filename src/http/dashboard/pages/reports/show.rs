@@ -10,8 +10,7 @@ use sqlx::PgConnection;
 
 use super::{SECTION, mark};
 use crate::clock::Time;
-use crate::db::Page;
-use crate::db::mismatches::{self, Count, Filter, Listed};
+use crate::db::mismatches::{self, Count, Filter};
 use crate::db::reports::{self, BadRow, Report};
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::parts::{Mark, Moment, Privacy};
@@ -75,7 +74,8 @@ struct Seen {
     report: Report,
     errors: Vec<BadRow>,
     counts: Vec<Count>,
-    held: Vec<Listed>,
+    /// Why it was held. None: it was not.
+    held: Option<String>,
 }
 
 pub async fn show(
@@ -92,8 +92,7 @@ pub async fn show(
         let errors = reports::errors(connection, id, one_more(&page)).await?;
         let of_report = Filter { report: Some(id), ..Filter::default() };
         let counts = mismatches::count(connection, &of_report).await?;
-        let held = Filter { class: Some(Class::TooManyDifferences.to_string()), ..of_report };
-        let held = mismatches::list(connection, &held, Page { limit: 1, after: None }).await?;
+        let held = mismatches::why_held(connection, &report).await?;
         Ok(Some(Seen { report, errors, counts, held }))
     };
     let seen = dashboard.read(work).await?.ok_or(ApiError::new(Kind::NotFound))?;
@@ -116,7 +115,7 @@ impl ReportPage {
             provider: report.provider.clone(),
             pairs: pairs(report, &privacy),
             times: times(report),
-            why: why(report, &seen.held).map(|it| privacy.text(&it)),
+            why: report.failure.as_ref().or(seen.held.as_ref()).map(|it| privacy.text(it)),
             counts: counts(report),
             sums: sums(report),
             mismatches: of_classes(&layout, report, &seen.counts),
@@ -164,11 +163,6 @@ fn times(report: &Report) -> Vec<(&'static str, Moment)> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-fn why(report: &Report, held: &[Listed]) -> Option<String> {
-    let of_hold = || held.first()?.suggested["because"][0].as_str().map(str::to_owned);
-    report.failure.clone().or_else(of_hold)
 }
 
 /// Rows per class, as REST counts them.

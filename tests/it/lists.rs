@@ -1,0 +1,124 @@
+//! What a list reads does not grow with its table: the oldest row is found among thousands without a walk through them.
+
+use account_opening::db::{Page, cases, mismatches, operator_actions, refused_webhooks, reports, tickets};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::support::TestApp;
+
+/// Rows of each table, of which the first is found.
+const SEED: &str = "
+set local session_replication_role = replica;
+
+insert into reports (id, provider, kind, format, bytes, sha256, state, dry_run, received_by, received_at, stage)
+select n::uuid, 'nexusbank', 'register', 'x', 1, sha256(n::text::bytea), 'finished', false, 'x', now(), 'done' from all_of_them;
+
+insert into mismatches (id, provider, kind, subject, aspect, class, state, opening_id, ours, theirs, differences, suggested,
+                        look_at, created_at, updated_at)
+select n::uuid, 'nexusbank', 'register', n, 'x', case when n = first then 'RARE' else 'USUAL' end,
+       case when n = first then 'case' else 'settled' end, n::uuid, '{}', '{}', '[]', '{}', case when n = first then now() end,
+       now(), now()
+  from all_of_them;
+
+insert into mismatch_reports (mismatch_id, report_id, line)
+select n::uuid, case when n = first then first::uuid else last::uuid end, 1 from all_of_them;
+
+insert into cases (id, opening_id, kind, cause, ours, theirs, evidence, status, created_at)
+select n::uuid, n::uuid, case when n = first then 'rare' else 'usual' end, 'x', '{}', '{}', '{}',
+       case when n = first then 'open' else 'resolved' end, now()
+  from all_of_them;
+
+insert into tickets (id, opening_id, kind, summary, link, status, created_at, updated_at)
+select n::uuid, n::uuid, 'AccountOpeningStepFailed', 'x', '/', case when n = first then 'open' else 'closed' end, now(), now()
+  from all_of_them;
+
+insert into operator_actions (id, at, who, action, subject, opening_id, reason)
+select n::uuid, now(), case when n = first then 'rare' else 'usual' end, case when n = first then 'rare' else 'usual' end, 'x',
+       n::uuid, 'x'
+  from all_of_them;
+
+insert into rejected_requests (id, provider, cause, received_at, source, method, path, headers, bytes)
+select n::uuid, 'nexusbank', 'too_large', now(), case when n = first then 'rare' else 'usual' end, 'POST', '/', '{}', 1
+  from all_of_them;
+
+set local session_replication_role = origin;
+analyze reports; analyze mismatches; analyze mismatch_reports; analyze cases; analyze tickets; analyze operator_actions;
+analyze rejected_requests;
+
+-- As the service's sessions have it.
+set local enable_seqscan = off;
+set local plan_cache_mode = force_generic_plan;
+set local jit = off;
+";
+
+/// The ids of the rows, as text.
+const ALL_OF_THEM: &str = "
+create temporary table all_of_them on commit drop as
+select lpad(n::text, 32, '0') as n, lpad('1', 32, '0') as first, lpad('3000', 32, '0') as last from generate_series(1, 3000) as n";
+
+/// A row, those beside it, and what the planner looks at.
+const FEW: i64 = 30;
+
+/// The rows that this transaction has read so far.
+async fn read(connection: &mut PgConnection) -> i64 {
+    let read = "select (sum(seq_tup_read) + sum(idx_tup_fetch))::bigint from pg_stat_xact_user_tables";
+    sqlx::query_scalar(read).fetch_one(connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_list_reads_what_it_shows_and_not_all_that_came_since() {
+    let app = TestApp::start().await;
+    let mut transaction = app.pool.begin().await.unwrap();
+    let connection = &mut *transaction;
+    for sql in [ALL_OF_THEM, SEED] {
+        sqlx::raw_sql(sql).execute(&mut *connection).await.unwrap();
+    }
+    let page = || Page { limit: 51, after: None };
+    let first = Uuid::from_u128(1);
+    macro_rules! finds_one {
+        ($filter:expr, $list:expr) => {{
+            let before = read(connection).await;
+            let found = $list.await.unwrap().len();
+            let rows = read(connection).await - before;
+            assert!(found == 1 && rows <= FEW, "{} {:?}: {found} found, {rows} read", stringify!($list), $filter);
+        }};
+    }
+    for filter in [
+        mismatches::Filter { id: Some(first), ..Default::default() },
+        mismatches::Filter { report: Some(first), ..Default::default() },
+        mismatches::Filter { opening_id: Some(first), ..Default::default() },
+        mismatches::Filter { class: Some("RARE".to_owned()), ..Default::default() },
+        mismatches::Filter { state: Some("case".to_owned()), ..Default::default() },
+    ] {
+        finds_one!(filter, mismatches::list(&mut *connection, &filter, page()));
+        if filter.id.is_none() {
+            finds_one!(filter, mismatches::count(&mut *connection, &filter));
+        }
+    }
+    for filter in [
+        cases::Filter { id: Some(first), ..Default::default() },
+        cases::Filter { opening: Some(first), ..Default::default() },
+        cases::Filter { status: Some("open"), ..Default::default() },
+        cases::Filter { kind: Some("rare".to_owned()), ..Default::default() },
+    ] {
+        finds_one!(filter, cases::list(&mut *connection, &filter, page()));
+    }
+    for (status, opening) in [(Some("open"), None), (None, Some(first))] {
+        finds_one!((status, opening), tickets::list(&mut *connection, status, opening, page()));
+    }
+    let rare = || Some("rare".to_owned());
+    for filter in [
+        operator_actions::Filter { opening: Some(first), ..Default::default() },
+        operator_actions::Filter { who: rare(), ..Default::default() },
+        operator_actions::Filter { action: rare(), ..Default::default() },
+        operator_actions::Filter { who: rare(), action: rare(), ..Default::default() },
+    ] {
+        finds_one!(filter, operator_actions::list(&mut *connection, &filter, page()));
+    }
+    let filter = refused_webhooks::Filter { source: rare(), ..Default::default() };
+    finds_one!(filter, refused_webhooks::list(&mut *connection, &filter, page()));
+    let filter = reports::Filter { id: Some(first), ..Default::default() };
+    finds_one!(filter, reports::list(&mut *connection, &filter, page()));
+    transaction.rollback().await.unwrap();
+    app.finish().await;
+}
