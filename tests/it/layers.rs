@@ -88,8 +88,8 @@ fn no_code_outside_its_folder_names_a_provider() {
         for name in &names {
             let may = NAMES_PROVIDERS.iter().any(|it| place.starts_with(it))
                 || place.starts_with(&format!("provider/{name}/"));
-            let named = code.iter().filter(|(_, line)| !may && line.to_lowercase().contains(name));
-            wrong.extend(named.map(|(n, line)| format!("src/{place}:{n}: {line}")));
+            let hits = code.iter().filter(|(_, line)| !may && line.to_lowercase().contains(name));
+            wrong.extend(hits.map(|(n, line)| format!("src/{place}:{n}: {line}")));
         }
     }
     assert!(wrong.is_empty(), "a provider is named outside its folder:\n{}", wrong.join("\n"));
