@@ -87,10 +87,11 @@ fn lost_decisions(run: &Run, report: &mut Report) {
     }
 }
 
-/// A decision that the service acknowledged must be known to it.
+/// A decision that the service acknowledged must be known to it, unless the acknowledged message is gone with a restore.
 fn untold(run: &Run, report: &mut Report) {
-    let acked: HashSet<(&str, &str)> =
-        run.seen.acked_sends().filter(|it| !it.forged).map(|it| (it.webhook_id.as_str(), it.sha256.as_str())).collect();
+    let is_gone = |at: i64| run.seen.restored.as_ref().is_some_and(|it| (it.dumped_at..it.at).contains(&at));
+    let acked = run.seen.acked_sends().filter(|it| !it.forged && !is_gone(it.at));
+    let acked: HashSet<(&str, &str)> = acked.map(|it| (it.webhook_id.as_str(), it.sha256.as_str())).collect();
     let told = run.seen.messages.iter().filter(|it| FINAL.contains(&it.status.as_str()));
     for message in told.filter(|it| acked.contains(&(it.webhook_id.as_str(), it.sha256.as_str()))) {
         let Some(anchor) = run.dump.anchors.get(&message.reference) else { continue };
