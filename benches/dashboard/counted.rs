@@ -18,8 +18,8 @@ const WARM_UP: u64 = 3;
 /// The statements of the session itself.
 const OF_SESSION: [&str; 2] = ["sessions::visit", "sessions::look"];
 
-/// Calls by the name in a statement's first line.
-type Calls = BTreeMap<String, f64>;
+/// Calls, and the milliseconds of each, by the name in a statement's first line.
+type Calls = BTreeMap<String, (f64, f64)>;
 
 pub struct Counter<'a> {
     connection: &'a mut PgConnection,
@@ -34,7 +34,8 @@ impl<'a> Counter<'a> {
         let began = Instant::now();
         tokio::time::sleep(IDLE).await;
         let took = began.elapsed().as_secs_f64();
-        counter.idle = counter.calls().await.into_iter().map(|(name, calls)| (name, calls / took)).collect();
+        counter.idle =
+            counter.calls().await.into_iter().map(|(name, (calls, each))| (name, (calls / took, each))).collect();
         counter
     }
 
@@ -43,14 +44,14 @@ impl<'a> Counter<'a> {
     }
 
     async fn calls(&mut self) -> Calls {
-        let calls = "select substring(query from '^\\s*-- ([a-z_:]+)') as name, sum(calls)::float8
+        let calls = "select substring(query from '^\\s*-- ([a-z_:]+)') as name, sum(calls)::float8, sum(total_exec_time) / sum(calls)
                        from pg_stat_statements
                       where dbid = (select oid from pg_database where datname = current_database())
                         and query ~ '^\\s*-- [a-z_]+::'
                       group by name";
-        let calls: Vec<(String, f64)> =
+        let calls: Vec<(String, f64, f64)> =
             sqlx::query_as(calls).fetch_all(&mut *self.connection).await.expect("Postgres answers");
-        calls.into_iter().collect()
+        calls.into_iter().map(|(name, calls, each)| (name, (calls, each))).collect()
     }
 
     /// Asks for a page, again and again, and counts what each request runs beside its session.
@@ -78,15 +79,15 @@ impl<'a> Counter<'a> {
     }
 
     /// How often each of `visits` requests ran each statement, in a time in which the service ran its own.
-    async fn of_each(&mut self, seconds: f64, visits: u64) -> Vec<(String, u64)> {
+    async fn of_each(&mut self, seconds: f64, visits: u64) -> Vec<(String, u64, f64)> {
         let calls = self.calls().await;
         #[expect(clippy::cast_precision_loss, reason = "a small number")]
         let visits = visits as f64;
-        let of_each = |(name, calls): (String, f64)| {
-            let own = self.idle.get(&name).copied().unwrap_or_default() * seconds;
+        let of_each = |(name, (calls, each)): (String, (f64, f64))| {
+            let own = self.idle.get(&name).copied().unwrap_or_default().0 * seconds;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
             let calls = ((calls - own) / visits).round().max(0.0) as u64;
-            (name, calls)
+            (name, calls, each)
         };
         let of_each = calls.into_iter().filter(|(name, _)| !OF_SESSION.contains(&name.as_str())).map(of_each);
         of_each.filter(|it| it.1 > 0).collect()
@@ -98,8 +99,8 @@ impl<'a> Counter<'a> {
         #[expect(clippy::cast_precision_loss, reason = "a small number")]
         let seconds = seconds as f64;
         let calls = self.calls().await;
-        let beyond = calls.iter().map(|(name, calls)| {
-            let own = self.idle.get(name).copied().unwrap_or_default();
+        let beyond = calls.iter().map(|(name, (calls, _))| {
+            let own = self.idle.get(name).copied().unwrap_or_default().0;
             (calls / seconds - own).max(0.0)
         });
         beyond.filter(|it| *it >= 0.1).sum()

@@ -57,7 +57,7 @@ mod webhooks;
 mod world;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
@@ -76,7 +76,7 @@ use self::world::World;
 #[command(name = "dashboard", bin_name = "cargo bench --bench dashboard --")]
 struct Options {
     /// Completed openings in the database
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(50_000..))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
     openings: u64,
     /// Facts on the opening that is shown
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -128,8 +128,10 @@ async fn run(options: &Options) -> Result<bool, String> {
     }
     let world = World::start(&settings).await?;
     println!("{}", world.machine().await);
+    let began = Instant::now();
     let mut cell = Cell::make(&world, "dashboard").await;
     let seed = Seed::fill(&mut cell, options.openings, options.facts).await;
+    eprintln!("filled in {} s", began.elapsed().as_secs());
     statements::install(&mut cell.connection).await;
     let mut bench = Bench {
         setting: Setting::start(&world, cell, 1).await,
@@ -167,7 +169,8 @@ impl Bench<'_> {
         let mut counter = Counter::start(&mut self.setting.cell.connection).await;
         for page in pages(seed) {
             let measured = counter.measure(&visitor, &page.path, self.options.visits).await;
-            eprintln!("{}: {} statements, {:.1} ms", page.name, measured.statements, measured.median);
+            let Measured { statements, median, p99, .. } = &measured;
+            eprintln!("{}: {statements} statements, {median:.1} ms, p99 {p99:.1} ms", page.name);
             self.results.judge(page.name, &measured.wrong);
             self.pages.push((page, measured));
         }
@@ -175,6 +178,7 @@ impl Bench<'_> {
 
     /// Browsers alone.
     async fn quiet(&mut self, seed: &Seed) {
+        eprintln!("{} browsers are open, nothing changes", self.options.browsers);
         let browsers = self.browsers(seed).await;
         let mut counter = Counter::start(&mut self.setting.cell.connection).await;
         counter.forget().await;
@@ -195,6 +199,7 @@ impl Bench<'_> {
         let loads = [("200/s", STEADY, RATE * self.options.seconds), ("64 connections", AT_ONCE, self.options.count)];
         for round in 1..=self.options.rounds {
             for (name, way, count) in &loads {
+                eprintln!("round {round}: {count} webhooks at {name}, without and with browsers");
                 let outcome = self.setting.ours(way, *count).await;
                 self.results.add(round, &targets::alone(name), outcome);
                 let first = self.setting.fresh(*count).await;

@@ -18,14 +18,22 @@ pub struct Seed {
     pub letter: Uuid,
     pub refused: Uuid,
     pub report: Uuid,
+    /// A report with one mismatch, the oldest.
+    pub quiet_report: Uuid,
     pub held: Uuid,
     pub mismatch: Uuid,
+    /// What came first of what is listed.
+    pub oldest_case: Uuid,
+    pub oldest_mismatch: Uuid,
 }
 
 impl Seed {
     pub async fn fill(cell: &mut Cell, openings: u64, facts: u64) -> Self {
         eprintln!("filling a database with {openings} openings");
         cell.fill_many(Life::Completed, openings).await;
+        eprintln!(
+            "openings and their indexes are made; next: a day of work, {facts} facts on one opening, and statistics"
+        );
         let waiting = cell.fill(1).await;
         let shown = numbers::id(Kind::Opening, waiting);
         let seed = include_str!("seed.sql");
@@ -44,6 +52,9 @@ impl Seed {
             report: newest(connection, "reports where state = 'finished'").await,
             held: newest(connection, "reports where state = 'held'").await,
             mismatch: newest(connection, "mismatches where state = 'case'").await,
+            quiet_report: first(connection, "reports where state = 'finished'").await,
+            oldest_case: first(connection, "cases").await,
+            oldest_mismatch: first(connection, "mismatches").await,
         }
     }
 
@@ -59,6 +70,14 @@ impl Seed {
 }
 
 async fn newest(connection: &mut PgConnection, of: &str) -> Uuid {
-    let newest = AssertSqlSafe(format!("select id from {of} order by id desc limit 1"));
-    sqlx::query_scalar(newest).fetch_one(connection).await.expect("it was filled in")
+    id(connection, &format!("{of} order by id desc")).await
+}
+
+async fn first(connection: &mut PgConnection, of: &str) -> Uuid {
+    id(connection, &format!("{of} order by id")).await
+}
+
+async fn id(connection: &mut PgConnection, of: &str) -> Uuid {
+    let id = AssertSqlSafe(format!("select id from {of} limit 1"));
+    sqlx::query_scalar(id).fetch_one(connection).await.expect("it was filled in")
 }

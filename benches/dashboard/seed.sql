@@ -37,7 +37,7 @@ select bench_id_at('0a2', at, n), id, 'AccountOpeningStepFailed', 'a step failed
   from bench_day;
 
 insert into cases (id, opening_id, kind, cause, ours, theirs, evidence, status, reason, created_at)
-select bench_id_at('0a3', at, n), id, 'answer_conflict', 'bench', '{"iban": "BE68539007547034"}', '{"iban": "BE71096123456769"}', '{}',
+select bench_id_at('0a3', at, n), id, case n when 1 then 'reference_held_elsewhere' else 'answer_conflict' end, 'bench', '{"iban": "BE68539007547034"}', '{"iban": "BE71096123456769"}', '{}',
        case when n % 3 = 0 then 'resolved' else 'open' end, case when n % 3 = 0 then 'seen' end, at
   from bench_day;
 
@@ -63,7 +63,8 @@ select bench_id_at('0a6', at, n), 'nexusbank', (array['signature_wrong', 'signat
 
 insert into operator_actions (id, at, who, action, subject, opening_id, reason)
 select bench_id_at('0a7', now() - interval '1 minute' * (200000 - n), n), now() - interval '1 minute' * (200000 - n),
-       'person_' || n % 20, (array['poll', 'resolve', 'redrive_dead_letter', 'export'])[n % 4 + 1], bench_id('000', n % {openings} + 1)::text,
+       case n when 1 then 'rarely' else 'person_' || n % 20 end,
+       case n when 1 then 'set_flag' else (array['poll', 'resolve', 'redrive_dead_letter', 'export'])[n % 4 + 1] end, bench_id('000', n % {openings} + 1)::text,
        bench_id('000', n % {openings} + 1), 'asked for'
   from generate_series(1, 200000) as n;
 
@@ -76,13 +77,13 @@ select bench_id_at('0a8', at, n), 'nexusbank', (array['register', 'charges', 'ba
 
 insert into report_rows (report_id, n, line, byte, length, provider, kind, row_key, digest, class, rule, opening_id, theirs, found)
 select (select id from reports order by id desc limit 1), n, n, n * 100, 100, 'nexusbank', 'register', 'row_' || n, sha256(int8send(n)),
-       (array['MATCHED', 'MATCHED', 'MATCHED', 'MISSED_ANSWER', 'AMOUNT_MISMATCH'])[n % 5 + 1], 'bench', bench_id('000', n), '{}', n % 5 > 2
+       (array['MATCHED', 'MATCHED', 'MATCHED', 'MISSED_ANSWER', 'AMOUNT_MISMATCH'])[n % 5 + 1], 'bench', bench_id('000', n % {openings} + 1), '{}', n % 5 > 2
   from generate_series(1, 50000) as n;
 
 insert into mismatches (id, provider, kind, subject, aspect, class, state, opening_id, market, ours, theirs, differences, suggested,
                         look_at, created_at, updated_at)
 select bench_id_at('0a9', at, n), 'nexusbank', 'register', 'bench_' || n, 'status',
-       (array['AMOUNT_MISMATCH', 'STATUS_MISMATCH', 'MISSING_AT_PROVIDER'])[n % 3 + 1],
+       case n when 1 then 'BANK_MISMATCH' else (array['AMOUNT_MISMATCH', 'STATUS_MISMATCH', 'MISSING_AT_PROVIDER'])[n % 3 + 1] end,
        case when n % 10 = 0 then 'case' else 'settled' end, bench_id('000', n % {openings} + 1), 'BE', '{"status": "a"}', '{"status": "b"}',
        '[{"field": "status", "ours": "a", "theirs": "b"}]', '{}', case when n % 10 = 0 then now() + interval '30 days' end, at, at
   from (select n, now() - interval '1 minute' * (150000 - n) as at from generate_series(1, 150000) as n) as times;
@@ -90,6 +91,10 @@ select bench_id_at('0a9', at, n), 'nexusbank', 'register', 'bench_' || n, 'statu
 insert into mismatch_reports (mismatch_id, report_id, line)
 select m.id, (select id from reports order by id desc limit 1), m.n
   from (select id, row_number() over (order by id) as n from mismatches order by id desc limit 50000) as m;
+
+-- An early report has the first of them alone.
+insert into mismatch_reports (mismatch_id, report_id, line)
+select (select id from mismatches order by id limit 1), (select id from reports where state = 'finished' order by id limit 1), 1;
 
 -- One accrual of each opening.
 insert into expected_fees (id, at, amount, currency, provider, opening_id, code, price_list)

@@ -5,6 +5,8 @@ use crate::pages::{Measured, Page};
 use crate::report::{Results, aligned};
 use crate::stats::{Figure, Spread};
 
+/// The statements of a page that takes longer are shown, in milliseconds.
+const SLOW: f64 = 50.0;
 /// Of a hundred open browsers, on one replica.
 const REQUESTS: f64 = 25.0;
 const STATEMENTS: f64 = 1.0;
@@ -43,14 +45,16 @@ pub fn of_pages(pages: &[(Page, Measured)]) -> String {
     format!("{}{}", aligned(&lines), beyond(pages))
 }
 
-/// The statements of pages that run too many.
+/// The statements of pages that run too many or take too long.
 fn beyond(pages: &[(Page, Measured)]) -> String {
-    let too_many = pages.iter().filter(|(page, is)| is.statements > page.statements);
-    let named = |(page, is): &(Page, Measured)| {
-        let named: Vec<String> = is.named.iter().map(|(name, calls)| format!("{calls} × {name}")).collect();
-        format!("{}: {}\n", page.name, named.join(", "))
+    let is_missed = |(page, is): &&(Page, Measured)| {
+        is.statements > page.statements || page.p99.is_some_and(|it| is.p99 > it) || is.median > SLOW
     };
-    too_many.map(named).collect()
+    let named = |(page, is): &(Page, Measured)| {
+        let named = is.named.iter().map(|(name, calls, each)| format!("{calls} × {name} ({each:.1} ms)"));
+        format!("{}: {}\n", page.name, named.collect::<Vec<_>>().join(", "))
+    };
+    pages.iter().filter(is_missed).map(named).collect()
 }
 
 pub fn of_browsers(quiet: &Cost, loaded: &[(&'static str, Cost)], results: &Results) -> String {

@@ -7,7 +7,7 @@ use crate::rows::{Life, Rows};
 /// Openings in one COPY.
 const CHUNK: u64 = 20_000;
 /// More than so many are told of while they are written.
-const MANY: u64 = 500_000;
+const MANY: u64 = 100_000;
 
 /// Writes openings `first..first + count`.
 pub async fn fill(connection: &mut PgConnection, life: Life, first: u64, count: u64) {
@@ -53,6 +53,7 @@ pub async fn fill_many(connection: &mut PgConnection, life: Life, first: u64, co
         run(connection, drop).await;
     }
     fill(connection, life, first, count).await;
+    eprintln!("{count} openings written; making {} indexes", indexes.len());
     run(connection, "set maintenance_work_mem = '512MB'").await;
     for (_, make) in &indexes {
         run(connection, make).await;
