@@ -134,8 +134,7 @@ pub async fn insert(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::R
                reverses, settlement_id
           from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[],
                       $8::text[], $9::text[], $10::uuid[], $11::text[], $12::uuid[], $13::bigint[], $14::uuid[], $15::uuid[],
-                      $16::text[], $17::integer[])
-               with ordinality
+                      $16::text[], $17::integer[]) with ordinality
             as n(id, at, cause, debit, credit, amount, tax, currency, provider, opening_id, code, report_id, line, settles,
                  reverses, settlement_id, paid_before, position)
          order by position

@@ -1,6 +1,8 @@
 //! Each class of a charges file is found when its divergence is alone and in any company, with one finding for each and no other; a
 //! clean file has none. The fees and sums that Postgres finds for groups and settlements are added up here.
 
+use std::fmt::Write as _;
+
 use chrono::TimeDelta;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -230,7 +232,7 @@ impl World {
                         nexusbank,*,*,opened,card_order,1.25,EUR,21,,\n"
             .to_owned();
         for code in &self.group_codes {
-            text += &format!("nexusbank,*,*,rejected,{code},1.50,EUR,0,,\n");
+            writeln!(text, "nexusbank,*,*,rejected,{code},1.50,EUR,0,,").unwrap();
         }
         PriceList::read(&text, &[PROVIDER]).unwrap()
     }
