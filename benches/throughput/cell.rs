@@ -78,9 +78,9 @@ impl Cell {
         run(&mut self.connection, "reset enable_seqscan; reset enable_sort").await;
     }
 
-    /// Waits until no fact is pending.
+    /// Waits until no fact is pending but those that were filled in to wait an hour for their opening.
     pub async fn drained(&mut self) {
-        let pending = "select exists (select from inbox where status = 'pending')";
+        let pending = "select exists (select from inbox where due_at < now() + interval '10 minutes')";
         while sqlx::query_scalar(pending).fetch_one(&mut self.connection).await.expect("Postgres answers") {
             tokio::time::sleep(LOOK).await;
         }
