@@ -22,7 +22,7 @@ pub struct Seed {
     pub quiet_report: Uuid,
     pub held: Uuid,
     pub mismatch: Uuid,
-    /// What came first of what is listed.
+    /// The last ones of their lists.
     pub oldest_case: Uuid,
     pub oldest_mismatch: Uuid,
 }

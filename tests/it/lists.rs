@@ -65,60 +65,73 @@ async fn read(connection: &mut PgConnection) -> i64 {
     sqlx::query_scalar(read).fetch_one(connection).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_list_reads_what_it_shows_and_not_all_that_came_since() {
-    let app = TestApp::start().await;
-    let mut transaction = app.pool.begin().await.unwrap();
-    let connection = &mut *transaction;
-    for sql in [ALL_OF_THEM, SEED] {
-        sqlx::raw_sql(sql).execute(&mut *connection).await.unwrap();
-    }
-    let page = || Page { limit: 51, after: None };
-    let first = Uuid::from_u128(1);
-    macro_rules! finds_one {
-        ($filter:expr, $list:expr) => {{
-            let before = read(connection).await;
-            let found = $list.await.unwrap().len();
-            let rows = read(connection).await - before;
-            assert!(found == 1 && rows <= FEW, "{} {:?}: {found} found, {rows} read", stringify!($list), $filter);
-        }};
-    }
+/// A list finds the first row alone, and reads few.
+macro_rules! finds_one {
+    ($connection:ident, $filter:expr, $list:expr) => {{
+        let before = read($connection).await;
+        let found = $list.await.unwrap().len();
+        let rows = read($connection).await - before;
+        assert!(found == 1 && rows <= FEW, "{} {:?}: {found} found, {rows} read", stringify!($list), $filter);
+    }};
+}
+
+const FIRST: Uuid = Uuid::from_u128(1);
+const PAGE: Page<Uuid> = Page { limit: 51, after: None };
+
+fn rare() -> Option<String> {
+    Some("rare".to_owned())
+}
+
+async fn lists_of_reconciliation(connection: &mut PgConnection) {
     for filter in [
-        mismatches::Filter { id: Some(first), ..Default::default() },
-        mismatches::Filter { report: Some(first), ..Default::default() },
-        mismatches::Filter { opening_id: Some(first), ..Default::default() },
+        mismatches::Filter { id: Some(FIRST), ..Default::default() },
+        mismatches::Filter { report: Some(FIRST), ..Default::default() },
+        mismatches::Filter { opening_id: Some(FIRST), ..Default::default() },
         mismatches::Filter { class: Some("RARE".to_owned()), ..Default::default() },
         mismatches::Filter { state: Some("case".to_owned()), ..Default::default() },
     ] {
-        finds_one!(filter, mismatches::list(&mut *connection, &filter, page()));
+        finds_one!(connection, filter, mismatches::list(&mut *connection, &filter, PAGE));
         if filter.id.is_none() {
-            finds_one!(filter, mismatches::count(&mut *connection, &filter));
+            finds_one!(connection, filter, mismatches::count(&mut *connection, &filter));
         }
     }
+    let filter = reports::Filter { id: Some(FIRST), ..Default::default() };
+    finds_one!(connection, filter, reports::list(&mut *connection, &filter, PAGE));
+}
+
+async fn lists_of_work(connection: &mut PgConnection) {
     for filter in [
-        cases::Filter { id: Some(first), ..Default::default() },
-        cases::Filter { opening: Some(first), ..Default::default() },
+        cases::Filter { id: Some(FIRST), ..Default::default() },
+        cases::Filter { opening: Some(FIRST), ..Default::default() },
         cases::Filter { status: Some("open"), ..Default::default() },
-        cases::Filter { kind: Some("rare".to_owned()), ..Default::default() },
+        cases::Filter { kind: rare(), ..Default::default() },
     ] {
-        finds_one!(filter, cases::list(&mut *connection, &filter, page()));
+        finds_one!(connection, filter, cases::list(&mut *connection, &filter, PAGE));
     }
-    for (status, opening) in [(Some("open"), None), (None, Some(first))] {
-        finds_one!((status, opening), tickets::list(&mut *connection, status, opening, page()));
+    for (status, opening) in [(Some("open"), None), (None, Some(FIRST))] {
+        finds_one!(connection, (status, opening), tickets::list(&mut *connection, status, opening, PAGE));
     }
-    let rare = || Some("rare".to_owned());
     for filter in [
-        operator_actions::Filter { opening: Some(first), ..Default::default() },
+        operator_actions::Filter { opening: Some(FIRST), ..Default::default() },
         operator_actions::Filter { who: rare(), ..Default::default() },
         operator_actions::Filter { action: rare(), ..Default::default() },
         operator_actions::Filter { who: rare(), action: rare(), ..Default::default() },
     ] {
-        finds_one!(filter, operator_actions::list(&mut *connection, &filter, page()));
+        finds_one!(connection, filter, operator_actions::list(&mut *connection, &filter, PAGE));
     }
     let filter = refused_webhooks::Filter { source: rare(), ..Default::default() };
-    finds_one!(filter, refused_webhooks::list(&mut *connection, &filter, page()));
-    let filter = reports::Filter { id: Some(first), ..Default::default() };
-    finds_one!(filter, reports::list(&mut *connection, &filter, page()));
+    finds_one!(connection, filter, refused_webhooks::list(&mut *connection, &filter, PAGE));
+}
+
+#[tokio::test]
+async fn a_list_reads_what_it_shows_and_not_all_that_came_since() {
+    let app = TestApp::start().await;
+    let mut transaction = app.pool.begin().await.unwrap();
+    for sql in [ALL_OF_THEM, SEED] {
+        sqlx::raw_sql(sql).execute(&mut *transaction).await.unwrap();
+    }
+    lists_of_reconciliation(&mut transaction).await;
+    lists_of_work(&mut transaction).await;
     transaction.rollback().await.unwrap();
     app.finish().await;
 }

@@ -215,7 +215,7 @@ impl Player {
         Some(left.join(", "))
     }
 
-    /// What any replica answers, if it answers 200.
+    /// The answer of any replica, if it is a 200.
     async fn get(&mut self, path: &str) -> Option<Value> {
         let headers = vec![("authorization", format!("Bearer {TOKEN}"))];
         let path = path.to_owned();

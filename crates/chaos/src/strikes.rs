@@ -192,7 +192,8 @@ impl Targets {
         }
     }
 
-    /// Most calls of the provider fail for so long; how many did. None comes while Postgres is down: the fault lasts until one met it.
+    /// Most calls to the provider fail for so long; returns how many did. While Postgres is down the service makes no call, so the fault lasts
+    /// until it met one.
     async fn strike_provider(&self, fault: Fault, within: Duration) -> Option<Value> {
         let _one_at_a_time = self.provider_is_struck.lock().await;
         let before = self.provider.counts().suffered;

@@ -31,7 +31,7 @@ pub struct Listed {
 }
 
 macro_rules! list_among {
-    ($connection:expr, $filter:expr, $page:expr, $name:literal, $among:literal, $order:literal) => {
+    ($connection:expr, $filter:expr, $page:expr, $name:literal, $among:literal, $order:literal, $fits:literal) => {
         sqlx::query_as!(
             Listed,
             "-- mismatches::list"
@@ -45,15 +45,9 @@ macro_rules! list_among {
                 + $among
                 + r#" limit (select null::bigint)) as said
              cross join lateral (select * from mismatches where id = said.id limit 1) as m
-             where ($1::uuid is null or m.id = $1)
-               and ($2::text is null or m.class = $2)
-               and ($3::text is null or m.state = $3)
-               and ($4::text is null or m.provider = $4)
-               and ($5::text is null or m.market = $5)
-               and ($6::uuid is null or m.opening_id = $6)
-               and ($7::uuid is null or exists (select from mismatch_reports r
-                                                 where r.mismatch_id = m.id and r.report_id = $7))
-               and m.id < $8
+             where "#
+                + $fits
+                + r#"
              order by "#
                 + $order
                 + r#"

@@ -25,7 +25,7 @@ pub(super) enum Place {
 }
 
 impl Filter {
-    /// The place with the fewest mismatches. Few are open at a time, of whatever class; nearly all others are settled.
+    /// The place with the fewest mismatches. At any time few mismatches of any class are open; nearly all others are settled.
     pub(super) fn place(&self) -> Place {
         let is_open = self.state.as_deref().is_some_and(|it| !["settled", "resolved"].contains(&it));
         match self {
@@ -39,8 +39,8 @@ impl Filter {
     }
 }
 
-/// Calls `$read!` with the end of its name, the ids of its place, newest first, and their order. `$1` to `$7` are the filter's fields in
-/// their order, `$8` is the id after which the ids begin.
+/// Calls `$read!` with the end of its name, the ids of its place, newest first, their order, and the condition that the filter is. `$1` to
+/// `$7` are the filter's fields in their order, `$8` is the id after which the ids begin.
 ///
 /// Plan: plans are generic, and with optional filters the planner expects few rows. It would sort all rows of a place, or walk the
 /// table from its newest row. So the ids are found alone, a word as a range of its index in the index's order, and each row is read by
@@ -48,10 +48,17 @@ impl Filter {
 macro_rules! in_place {
     ($read:ident, $connection:expr, $filter:expr, $page:expr) => {
         match $filter.place() {
-            Place::Id => {
-                $read!($connection, $filter, $page, "_by_id", "select id from mismatches where id = $1", "said.id desc")
-            }
-            Place::Report => $read!(
+            Place::Id => in_place!(
+                @$read,
+                $connection,
+                $filter,
+                $page,
+                "_by_id",
+                "select id from mismatches where id = $1",
+                "said.id desc"
+            ),
+            Place::Report => in_place!(
+                @$read,
                 $connection,
                 $filter,
                 $page,
@@ -60,7 +67,8 @@ macro_rules! in_place {
                   order by mismatch_id desc",
                 "said.id desc"
             ),
-            Place::Opening => $read!(
+            Place::Opening => in_place!(
+                @$read,
                 $connection,
                 $filter,
                 $page,
@@ -68,7 +76,8 @@ macro_rules! in_place {
                 "select id from (select id from mismatches where opening_id = $6 offset 0) as those order by id desc",
                 "said.id desc"
             ),
-            Place::State => $read!(
+            Place::State => in_place!(
+                @$read,
                 $connection,
                 $filter,
                 $page,
@@ -76,7 +85,8 @@ macro_rules! in_place {
                 "select state, id from mismatches where state >= $3 and (state, id) < ($3, $8) order by state desc, id desc",
                 "said.state desc, said.id desc"
             ),
-            Place::Class => $read!(
+            Place::Class => in_place!(
+                @$read,
                 $connection,
                 $filter,
                 $page,
@@ -84,7 +94,8 @@ macro_rules! in_place {
                 "select class, id from mismatches where class >= $2 and (class, id) < ($2, $8) order by class desc, id desc",
                 "said.class desc, said.id desc"
             ),
-            Place::All => $read!(
+            Place::All => in_place!(
+                @$read,
                 $connection,
                 $filter,
                 $page,
@@ -93,6 +104,25 @@ macro_rules! in_place {
                 "said.id desc"
             ),
         }
+    };
+    (@$read:ident, $connection:expr, $filter:expr, $page:expr, $name:literal, $among:literal, $order:literal) => {
+        $read!(
+            $connection,
+            $filter,
+            $page,
+            $name,
+            $among,
+            $order,
+            "($1::uuid is null or m.id = $1)
+               and ($2::text is null or m.class = $2)
+               and ($3::text is null or m.state = $3)
+               and ($4::text is null or m.provider = $4)
+               and ($5::text is null or m.market = $5)
+               and ($6::uuid is null or m.opening_id = $6)
+               and ($7::uuid is null or exists (select from mismatch_reports r
+                                                 where r.mismatch_id = m.id and r.report_id = $7))
+               and m.id < $8"
+        )
     };
 }
 

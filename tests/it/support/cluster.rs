@@ -87,7 +87,7 @@ pub fn url_through(url: &str, proxy: &Proxy) -> String {
 }
 
 async fn start() -> Cluster {
-    // It would go round a thousand databases, most of which no test uses any more.
+    // Autovacuum would visit a thousand databases in turn, most of which no test uses any more.
     let settings = vec![("autovacuum".to_owned(), "off".to_owned())];
     let options = ClusterOptions { data_dir: data_dir(), bin_dir: None, max_connections: 400, settings };
     let cluster = Cluster::temporary_with(options).await.unwrap();

@@ -1,8 +1,8 @@
 //! What the tests of one run share beside the Postgres: the turn that a test with real processes waits for, and the report at
 //! the end that says where the time went.
 //!
-//! The test runner starts more tests at once than there are cores, since most of them wait. Real processes wait less, so
-//! [`take_process_turn`] lets only a few such tests run at once. Both marks live in the thread of the test, which the runner
+//! The test runner starts more tests at once than there are cores, since most of them wait. The time-outs of a real process pass
+//! in real time, so [`take_process_turn`] lets only a few such tests run at once. Both marks live in the thread of the test, which the runner
 //! makes for it and ends with it.
 
 use std::cell::RefCell;

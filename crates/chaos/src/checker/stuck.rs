@@ -6,6 +6,8 @@ use super::Run;
 use super::dump::Anchor;
 use super::report::{Kind, Report, Violation};
 use super::rules::{NO_WEBHOOK, STEP_FAILED, is_terminal, state};
+use super::seen::Sent;
+use crate::provider::Bank;
 
 /// How long before the deadline the bank must have decided to count as in time, in microseconds.
 const IN_TIME: i64 = 5_000_000;
@@ -87,15 +89,20 @@ fn lost_decisions(run: &Run, report: &mut Report) {
     }
 }
 
-/// A decision that the service acknowledged must be known to it, unless the acknowledged message is gone with a restore.
+/// A decision that the service acknowledged must be known to it. A restore may take the message away; then a bank's list of decisions
+/// brings it back, and without such a list people must have the opening.
 fn untold(run: &Run, report: &mut Report) {
+    let lists = Bank::named(run.bank()).unwrap_or_default().lists_decisions();
     let is_gone = |at: i64| run.seen.restored.as_ref().is_some_and(|it| (it.dumped_at..it.at).contains(&at));
-    let acked = run.seen.acked_sends().filter(|it| !it.forged && !is_gone(it.at));
-    let acked: HashSet<(&str, &str)> = acked.map(|it| (it.webhook_id.as_str(), it.sha256.as_str())).collect();
-    let told = run.seen.messages.iter().filter(|it| FINAL.contains(&it.status.as_str()));
-    for message in told.filter(|it| acked.contains(&(it.webhook_id.as_str(), it.sha256.as_str()))) {
-        let Some(anchor) = run.dump.anchors.get(&message.reference) else { continue };
-        if !state(&anchor.state).is_some_and(|it| it.decided) {
+    let sends = || run.seen.acked_sends().filter(|it| !it.forged);
+    let key = |it: &Sent| (it.webhook_id.clone(), it.sha256.clone());
+    let acked: HashSet<(String, String)> = sends().map(key).collect();
+    let kept: HashSet<(String, String)> = sends().filter(|it| !is_gone(it.at)).map(key).collect();
+    for message in run.seen.messages.iter().filter(|it| FINAL.contains(&it.status.as_str())) {
+        let sent = (message.webhook_id.clone(), message.sha256.clone());
+        let Some(anchor) = run.dump.anchors.get(&message.reference).filter(|_| acked.contains(&sent)) else { continue };
+        let is_with_people = anchor.state == "escalated" && !lists && !kept.contains(&sent);
+        if !is_with_people && !state(&anchor.state).is_some_and(|it| it.decided) {
             let what = "a decision was acknowledged and not acted on";
             let violation = Violation::of(what, &*message.status, &*anchor.state).webhook(&message.webhook_id);
             report.add(Kind::LostDecisions, violation.opening(&anchor.id).key(&anchor.customer_reference));

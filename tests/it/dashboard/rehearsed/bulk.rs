@@ -35,7 +35,7 @@ async fn list(app: &TestApp, visitor: &Visitor, act: &str, number: usize) -> (St
         letters.push((state, letter_in(app, state, number + at).await));
     }
     let path = prepared(app, visitor, act).await;
-    // One is tried again and dies again, and one is given up.
+    // The worker tries one letter again, which dies again; an operator discards the other.
     for (letter, verb) in [(3, "redrive"), (4, "discard")] {
         letters[letter].0 = "changed";
         let verb = format!("/v1/dead-letters/{}/{verb}", letters[letter].1);
@@ -78,7 +78,7 @@ async fn a_bulk_run_in_every_state_does_what_was_announced() {
             assert_eq!(after == before, is_left, "{act} {state}: {after:?}");
             assert!(is_left || after.0 == act, "{act} {state}: {after:?}");
         }
-        // What has ended can neither be started nor stopped, and nothing of it is left to be announced.
+        // A run that has ended can neither be started nor stopped, and announces nothing.
         assert!(announced(&app, &visitor, &path).await.2.is_empty() && !done.contains("data-act="));
         for verb in ["start", "stop"] {
             not_offered(&app, &visitor, &format!("{path}/{verb}"), &[("confirm", &count.to_string())]).await;
@@ -114,7 +114,7 @@ async fn a_run_under_way_is_stopped_as_was_announced() {
     app.finish().await;
 }
 
-/// Gives up what is dead still.
+/// Discards the letters that are still dead.
 async fn cleared(app: &TestApp) {
     for letter in app.items("/v1/dead-letters").await {
         let path = format!("/v1/dead-letters/{}/discard", letter["id"].as_str().unwrap());

@@ -129,7 +129,7 @@ async fn not_offered(app: &TestApp, visitor: &Visitor, path: &str, fields: &[(&s
     assert_eq!(app.rows().await, before, "{path}: what is refused leaves nothing");
 }
 
-/// A visitor who may act.
+/// A visitor with the role of an operator.
 async fn operator(app: &TestApp) -> Visitor {
     Visitor::signed_in(app, OPERATOR).await
 }

@@ -136,7 +136,7 @@ async fn a_list_is_read_again_in_every_state_as_was_announced() {
     let (before, serves) = (app.opening(&told).await, "a pending backfill goes back as far");
     let (announced, count) = read_again(&app, "").await;
     assert_eq!((announced.says(serves), count), (false, 1));
-    // One that has not begun and goes back as far serves the next, and none that goes back further.
+    // A backfill that has not begun serves a request that goes back as far, and none that goes back further.
     let (announced, count) = read_again(&app, "").await;
     assert_eq!((announced.says(serves), count), (true, 1));
     let (announced, count) = read_again(&app, "2025-12-01T00:00:00Z").await;

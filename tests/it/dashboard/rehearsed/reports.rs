@@ -48,7 +48,7 @@ async fn every_act_on_a_report_in_every_state_is_what_was_announced() {
             app.settle().await;
             let after = report().await["state"].clone();
             let expected = if is_done { json!(end) } else { before.clone() };
-            // The worker has read meanwhile what was only received.
+            // The worker has meanwhile read a report that was only received.
             if is_done || state != "received" {
                 assert_eq!(after, expected, "{state} {verb}: {announced:?}");
             }

@@ -69,3 +69,32 @@ fn a_restoration_that_took_nothing_back_proves_nothing() {
     assert_eq!((report.violations(), report.invalid.len()), (0, 2), "{report}");
     assert_eq!(World::clean().judged(Moment::Restored).invalid.len(), 1);
 }
+
+/// Opening 13 was decided after the dump, opening 2 before it.
+#[test]
+fn a_decision_that_a_restore_took_away_may_be_unknown_where_the_bank_lists_none_and_people_have_the_opening() {
+    for (bank, n, state, lost) in [
+        ("solaris", 13, "escalated", false),
+        ("adyen", 13, "escalated", false),
+        ("solaris", 13, "awaiting_provider", true),
+        ("nexusbank", 13, "escalated", true),
+        ("airwallex", 13, "escalated", true),
+        ("solaris", 2, "escalated", true),
+    ] {
+        let mut world = taken_back();
+        for it in &mut world.history {
+            if let Seen::Plan(plan) = it {
+                bank.clone_into(&mut plan.provider);
+            }
+        }
+        for anchor in world.find("account_openings", |row| row["id"] == opening(n)) {
+            anchor["state"] = state.into();
+        }
+        let report = world.judged(Moment::Restored);
+        let is_lost = report
+            .found
+            .get(&Kind::LostDecisions)
+            .is_some_and(|it| it.examples.iter().any(|it| it.what == "a decision was acknowledged and not acted on"));
+        assert_eq!(is_lost, lost, "{bank} {n} {state}: {report}");
+    }
+}

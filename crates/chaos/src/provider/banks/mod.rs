@@ -49,7 +49,7 @@ pub enum SubmissionKey {
     Row,
     /// The opening's id.
     Opening,
-    /// None.
+    /// No key: Solaris takes none.
     None,
 }
 
@@ -65,6 +65,11 @@ impl Bank {
             Self::Airwallex | Self::Adyen => SubmissionKey::Opening,
             Self::Solaris => SubmissionKey::None,
         }
+    }
+
+    /// Whether a service that has lost messages can list the decisions of a time.
+    pub const fn lists_decisions(self) -> bool {
+        matches!(self, Self::NexusBank | Self::Airwallex)
     }
 
     /// Its name in settings, paths and rows.
