@@ -78,8 +78,8 @@ macro_rules! finds_one {
 const FIRST: Uuid = Uuid::from_u128(1);
 const PAGE: Page<Uuid> = Page { limit: 51, after: None };
 
-fn rare() -> Option<String> {
-    Some("rare".to_owned())
+fn rare() -> String {
+    "rare".to_owned()
 }
 
 async fn lists_of_reconciliation(connection: &mut PgConnection) {
@@ -104,7 +104,7 @@ async fn lists_of_work(connection: &mut PgConnection) {
         cases::Filter { id: Some(FIRST), ..Default::default() },
         cases::Filter { opening: Some(FIRST), ..Default::default() },
         cases::Filter { status: Some("open"), ..Default::default() },
-        cases::Filter { kind: rare(), ..Default::default() },
+        cases::Filter { kind: Some(rare()), ..Default::default() },
     ] {
         finds_one!(connection, filter, cases::list(&mut *connection, &filter, PAGE));
     }
@@ -113,13 +113,13 @@ async fn lists_of_work(connection: &mut PgConnection) {
     }
     for filter in [
         operator_actions::Filter { opening: Some(FIRST), ..Default::default() },
-        operator_actions::Filter { who: rare(), ..Default::default() },
-        operator_actions::Filter { action: rare(), ..Default::default() },
-        operator_actions::Filter { who: rare(), action: rare(), ..Default::default() },
+        operator_actions::Filter { who: Some(rare()), ..Default::default() },
+        operator_actions::Filter { action: Some(rare()), ..Default::default() },
+        operator_actions::Filter { who: Some(rare()), action: Some(rare()), ..Default::default() },
     ] {
         finds_one!(connection, filter, operator_actions::list(&mut *connection, &filter, PAGE));
     }
-    let filter = refused_webhooks::Filter { source: rare(), ..Default::default() };
+    let filter = refused_webhooks::Filter { source: Some(rare()), ..Default::default() };
     finds_one!(connection, filter, refused_webhooks::list(&mut *connection, &filter, PAGE));
 }
 
