@@ -83,8 +83,12 @@ fn a_decision_that_a_restore_took_away_may_be_unknown_where_the_bank_lists_none_
     ] {
         let mut world = taken_back();
         for it in &mut world.history {
-            if let Seen::Plan(plan) = it {
-                bank.clone_into(&mut plan.provider);
+            match it {
+                Seen::Plan(plan) => bank.clone_into(&mut plan.provider),
+                Seen::Message { webhook_id, status, .. } if *webhook_id == format!("msg-{n}-1") => {
+                    "COMPLETED".clone_into(status);
+                }
+                _ => {}
             }
         }
         for anchor in world.find("account_openings", |row| row["id"] == opening(n)) {
