@@ -9,7 +9,6 @@ use account_opening::domain::fee::{Account, Fee};
 use futures::future::join_all;
 use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use uuid::Uuid;
 
 use super::order::Dice;
 use crate::counts::read;
@@ -25,7 +24,7 @@ fn amount(dice: &mut Dice) -> Decimal {
 fn expected_fee(app: &TestApp, dice: &mut Dice) -> NewAccrual<'static> {
     let (without_tax, currency) = (amount(dice), CURRENCIES[dice.below(2)].to_owned());
     let fee = Fee { code: "application".to_owned(), without_tax, tax: Decimal::ZERO, currency };
-    let opening = OpeningId(Uuid::new_v4());
+    let opening = OpeningId(app.state.shell.ids.next());
     NewAccrual { id: app.state.shell.ids.next(), at: app.now(), opening, provider: PROVIDERS[dice.below(2)], fee }
 }
 

@@ -13,7 +13,7 @@ use crate::mint;
 
 /// What each account holds before its first statement.
 const OPENING: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 2);
-/// The amount of a payment that has nothing to do with the charges.
+/// What an account pays beside the settlements.
 const RENT: Decimal = Decimal::from_parts(75_000, 0, 0, false, 2);
 
 /// A file that grows line by line.
@@ -93,27 +93,24 @@ fn statements<'a>(settlements: &'a [Line], dealt: &Dealt, marks: &mut Marks) -> 
     }
     if dealt.has(Kind::WrongBalance) {
         let mark = Some(marks.add(Kind::WrongBalance, "balance", None));
-        let statement = Statement::new("balance", "EUR", 1, OPENING, vec![Entry::rent(None)]);
+        let statement = Statement::new("balance", "EUR", 1, OPENING, vec![rent("balance", dealt, marks)]);
         statements.push(Statement { off: Decimal::ONE, mark, ..statement });
     }
     if dealt.has(Kind::Gap) {
         let mark = Some(marks.add(Kind::Gap, "gap", None));
         statements.push(Statement::new("gap", "EUR", 1, OPENING, vec![rent("gap", dealt, marks)]));
-        let statement = Statement::new("gap", "EUR", 3, OPENING - RENT - Decimal::TEN, vec![Entry::rent(None)]);
+        // Two entries of an account with the same day, amount and text would be one that comes twice.
+        let raised = Entry { amount: RENT + Decimal::ONE, ..rent("gap", dealt, marks) };
+        let statement = Statement::new("gap", "EUR", 3, OPENING - RENT - Decimal::TEN, vec![raised]);
         statements.push(Statement { mark, ..statement });
     }
     statements
 }
 
-/// The rent, in a statement that adds up: a row that concerns no settlement. In any other, its row has the statement's class.
+/// A payment that has nothing to do with the charges.
 fn rent(account: &str, dealt: &Dealt, marks: &mut Marks) -> Entry {
-    Entry::rent(dealt.has(Kind::Unrelated).then(|| marks.add(Kind::Unrelated, account, None)))
-}
-
-impl Entry {
-    const fn rent(mark: Option<usize>) -> Self {
-        Self { amount: RENT, settlement: None, mark }
-    }
+    let mark = dealt.has(Kind::Unrelated).then(|| marks.add(Kind::Unrelated, account, None));
+    Entry { amount: RENT, settlement: None, mark }
 }
 
 impl<'a> Statement<'a> {
