@@ -126,6 +126,51 @@ create trigger append_only_truncate before truncate on fee_bookings
 create trigger append_only_truncate before truncate on price_lists
     for each statement execute function fee_ledger_is_append_only();
 
+-- Sums of the lines, so that no reader adds up all of them: what was moved between two accounts is the total of its rows here. Each
+-- statement that appends lines appends a row, for which no other statement waits; the sweeper replaces rows by their total. Read whole, and
+-- never long.
+create table fee_sums (
+    provider text    not null,
+    debit    text    not null,
+    credit   text    not null,
+    currency text    not null,
+    amount   numeric not null,
+    -- A key for logical replication. Random: see opening_count_changes. (0008)
+    id       uuid    primary key default gen_random_uuid()
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+create function fee_lines_are_summed() returns trigger language plpgsql set search_path from current as $$
+begin
+    if tg_table_name = 'expected_fees' then
+        insert into fee_sums (provider, debit, credit, currency, amount)
+        select provider, 'cost', 'expected', currency, sum(amount) from lines group by provider, currency;
+    else
+        insert into fee_sums (provider, debit, credit, currency, amount)
+        select provider, debit, credit, currency, sum(amount) from lines group by provider, debit, credit, currency;
+    end if;
+    return null;
+end
+$$;
+
+create trigger summed after insert on expected_fees
+    referencing new table as lines for each statement execute function fee_lines_are_summed();
+create trigger summed after insert on fee_bookings
+    referencing new table as lines for each statement execute function fee_lines_are_summed();
+
+-- Corrects the sums by what the lines differ from them. One statement, for one snapshot: a line and its sum are both in it, or neither is.
+-- An owner calls it after lines were put in with triggers switched off.
+create function sum_fees() returns void language sql set search_path from current as $$
+    insert into fee_sums (provider, debit, credit, currency, amount)
+    select provider, debit, credit, currency, sum(amount)
+      from (select provider, debit, credit, currency, amount from fee_ledger
+             union all
+            select provider, debit, credit, currency, -amount from fee_sums) as differences
+     group by provider, debit, credit, currency
+    having sum(amount) <> 0
+$$;
+
+revoke execute on function sum_fees() from public;
+
 -- A reversal moves the same amount back, and reverses no reversal.
 create function fee_booking_reverses_exactly() returns trigger language plpgsql set search_path from current as $$
 declare

@@ -115,4 +115,5 @@ select bench_id_at('0ab', at, n), 'webhook:nexusbank', 'shown_' || n, 'webhook',
 -- What triggers keep.
 truncate opening_counts, opening_count_changes;
 insert into opening_counts select state, market, count(*) from account_openings group by state, market;
+select sum_fees();
 set session_replication_role = origin;

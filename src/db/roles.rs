@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
 /// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
 /// an upgrade, did not use.
-const RIGHTS: [(&str, &str); 52] = [
+const RIGHTS: [(&str, &str); 53] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("answered_forms", "select, insert"),
@@ -29,6 +29,7 @@ const RIGHTS: [(&str, &str); 52] = [
     ("feature_flag_changes", "select, insert"),
     ("fee_bookings", "select, insert"),
     ("fee_ledger", "select"),
+    ("fee_sums", "select, insert, delete"),
     ("heartbeats", "select, insert, update"),
     ("idempotency_keys", "select, insert, update, delete"),
     ("inbox", "select, insert, update, delete"),

@@ -1,5 +1,5 @@
 //! The sweeper deletes expired idempotency keys, makes facts that matched no opening for too long dead letters, empties dead
-//! letters about openings that were erased before they came, adds up changes of the opening counts, gives events their positions,
+//! letters about openings that were erased before they came, adds up changes of the opening counts and sums of the fee ledger, gives events their positions,
 //! notices a new start of the database server, cancels work for a tracker that is no longer configured, deletes sessions that have
 //! ended and lists of bulk runs that were never started, and moves finished work to the archives.
 //!
@@ -17,7 +17,9 @@ use crate::clock::Time;
 use crate::context::{Context, Policies};
 use crate::db::archive::{self, Moved};
 use crate::db::sessions::{self, Oldest};
-use crate::db::{WITHIN, bulk_runs, conclude, database_starts, events, idempotency, inbox, opening_counts, outbox};
+use crate::db::{
+    WITHIN, bulk_runs, conclude, database_starts, events, fee_ledger, idempotency, inbox, opening_counts, outbox,
+};
 use crate::driver::{Counts, TickError, Worker};
 use crate::faults::Step;
 use crate::telemetry::metrics;
@@ -26,15 +28,16 @@ use crate::telemetry::metrics;
 const BATCH: i64 = 500;
 /// How long the list of a bulk run waits for its start.
 const LIST_KEPT: TimeDelta = TimeDelta::days(1);
-/// Count changes per commit: every batch of the inbox adds a few.
+/// Changes of counts or sums per commit: every batch of the inbox adds a few.
 const CHANGES: i64 = 10_000;
 
 /// The names of the sweeps in logs and metrics.
-pub const SWEEPS: [&str; 12] = [
+pub const SWEEPS: [&str; 13] = [
     "idempotency_keys",
     "parked_facts",
     "late_letters",
     "opening_counts",
+    "fee_sums",
     "event_positions",
     "database_starts",
     "tracker_work",
@@ -58,6 +61,8 @@ pub struct Swept {
     pub erased: u64,
     /// Changes of the opening counts added up.
     pub counted: u64,
+    /// Rows of the fee ledger's sums replaced by their totals.
+    pub summed: Moved,
     /// Tracker work cancelled because no tracker is configured.
     pub given_up: u64,
     /// Events given a position.
@@ -95,6 +100,7 @@ impl Counts for Swept {
         // Count changes arrive constantly; only a full batch justifies another tick at once.
         self.keys + self.parked + self.erased + self.given_up + self.sessions + self.lists > 0
             || self.counted >= CHANGES.unsigned_abs()
+            || self.summed.more
             || self.placed >= events::MAX_PLACED
             || [facts, keys, work].iter().any(|it| it.more || it.rows > 0)
     }
@@ -131,6 +137,7 @@ impl Worker for Sweeper {
         let parked = round.sweep("parked_facts", async |it| inbox::expire_parked(it, since, now, BATCH).await).await?;
         let erased = round.sweep("late_letters", async |it| inbox::erase_late(it, now, BATCH).await).await?;
         let counted = round.sweep("opening_counts", async |it| opening_counts::add_up(it, CHANGES).await).await?;
+        let summed = round.sweep("fee_sums", async |it| fee_ledger::add_up(it, CHANGES).await).await?;
         let placed = round.sweep("event_positions", async |it| events::place(it, now).await).await?;
         let starts = round.sweep("database_starts", async |it| database_starts::notice(it, now).await).await?;
         let given_up = round.sweep("tracker_work", async |it| self.give_up_tracker_work(it, now).await).await?;
@@ -141,7 +148,7 @@ impl Worker for Sweeper {
         let lists = round.sweep("bulk_lists", async |it| bulk_runs::expire(it, prepared, BATCH).await).await?;
         let archived = self.archive(&mut round, now).await?;
         let failed = round.failed;
-        Ok(Swept { keys, parked, erased, counted, given_up, placed, starts, sessions, lists, archived, failed })
+        Ok(Swept { keys, parked, erased, counted, summed, given_up, placed, starts, sessions, lists, archived, failed })
     }
 }
 

@@ -76,7 +76,7 @@ async fn a_count_of_all_is_right_whatever_stood_there() {
     app.finish().await;
 }
 
-async fn read(connection: &mut PgConnection, table: &str) -> i64 {
+pub async fn read(connection: &mut PgConnection, table: &str) -> i64 {
     let sql = "select sum(pg_stat_get_xact_tuples_returned(oid))::bigint from pg_class
                 where oid = $1::regclass or oid in (select indexrelid from pg_index where indrelid = $1::regclass)";
     sqlx::query_scalar(sql).bind(table).fetch_one(connection).await.unwrap()

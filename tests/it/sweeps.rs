@@ -68,6 +68,7 @@ async fn a_sweep_that_fails_holds_up_none_of_the_others() {
     for (sweep, right) in [
         ("idempotency_keys", "delete on idempotency_keys"),
         ("opening_counts", "delete on opening_count_changes"),
+        ("fee_sums", "delete on fee_sums"),
         ("archived_facts", "insert on inbox_archive"),
         ("archived_work", "insert on outbox_archive"),
     ] {

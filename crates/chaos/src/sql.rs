@@ -16,7 +16,7 @@ use crate::record::Row;
 pub const CELL: &str = "chaos";
 
 /// The dumped tables and their select lists.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 14] = [
     ("account_openings", "select row_to_json(t) from account_openings t"),
     ("opening_history", "select row_to_json(t) from opening_history t order by opening_id, version"),
     (
@@ -50,6 +50,7 @@ const TABLES: [(&str, &str); 13] = [
         "select row_to_json(t) from (select id, cause, debit, credit, amount::text, currency, opening_id, code, report_id,
                 settles, reverses from fee_ledger) t",
     ),
+    ("fee_sums", "select row_to_json(t) from (select debit, credit, amount::text, currency from fee_sums) t"),
 ];
 
 /// A connection of the supervisor's own.

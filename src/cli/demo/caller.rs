@@ -95,6 +95,13 @@ impl Caller {
         Ok(response.json().await?)
     }
 
+    /// Does an act.
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<()> {
+        let url = format!("{}{path}", self.base_url);
+        self.client.post(&url).bearer_auth(TOKEN).json(body).send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// All items of a list, page by page.
     pub async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let mut items = Vec::new();

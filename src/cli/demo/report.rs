@@ -130,7 +130,7 @@ pub(super) fn print(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
         ("tickets", "opened for operators"),
         ("tickets_at_tracker", "of these, at the ticket tracker"),
         ("cases", "contradictions for an operator to judge"),
-        ("report_rows", "rows of the bank's files, register and charges"),
+        ("report_rows", "rows of the bank's files"),
         ("resolved_by_report", "answers that only the register brought"),
         ("divergences_seeded", "differences that the bank's files were given"),
         ("divergences_missed", "of these, not found as what they are            (must be 0)"),

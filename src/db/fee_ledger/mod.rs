@@ -2,12 +2,14 @@
 //! all other lines.
 
 mod expected;
+mod sums;
 
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::expected::{Accrual, NewAccrual, Steps, accruals, accrue, uncharged, without_single_charge};
+pub use self::sums::{Balance, add_up, balances};
 use super::Page;
 use crate::clock::Time;
 use crate::domain::OpeningId;
@@ -85,15 +87,6 @@ pub struct Line {
     pub settles: Option<Uuid>,
     pub settlement_id: Option<String>,
     pub reverses: Option<Uuid>,
-}
-
-/// What is on an account: credits less debits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Balance {
-    pub provider: String,
-    pub account: String,
-    pub currency: String,
-    pub balance: Decimal,
 }
 
 /// Appends lines in one statement and passes over each cause that has its line already; returns the number of appended lines.
@@ -321,30 +314,4 @@ pub async fn append(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::R
         "{written} of {} ledger lines appended; the others' causes are taken",
         lines.len()
     )))
-}
-
-/// The balance of every account that has a line.
-///
-/// Plan: every line meets the condition on `id`, which lets the planner walk the primary keys. Sessions disable sequential scans, and
-/// beside the inflated cost of one the planner would sort all lines instead of hashing them.
-pub async fn balances(connection: &mut PgConnection) -> sqlx::Result<Vec<Balance>> {
-    sqlx::query_as!(
-        Balance,
-        r#"-- fee_ledger::balances
-        with moved as (
-            select provider, debit, credit, currency, sum(amount) as amount
-              from fee_ledger
-             where id >= '00000000-0000-0000-0000-000000000000'
-             group by provider, debit, credit, currency
-        ), sides as (
-            select provider, credit as account, currency, amount from moved
-             union all
-            select provider, debit, currency, -amount from moved
-        )
-        select provider as "provider!", account as "account!", currency as "currency!", sum(amount) as "balance!"
-          from sides group by provider, account, currency
-         order by provider, account, currency"#,
-    )
-    .fetch_all(connection)
-    .await
 }

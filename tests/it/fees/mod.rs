@@ -4,6 +4,7 @@
 
 mod order;
 mod price_list;
+mod sums;
 
 use account_opening::clock::Time;
 use account_opening::db::fee_ledger::{NewAccrual, accrue};

@@ -1,9 +1,13 @@
 //! Charges files of `NexusBank` beside our expected fees: each class by a file, held and dry files, and what is booked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use account_opening::driver::tick;
 use chrono::TimeDelta;
+use futures::future::join_all;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::{mismatches, upload};
 use crate::support::TestApp;
@@ -199,6 +203,34 @@ async fn a_line_that_comes_again_is_booked_once_in_its_newest_version() {
     assert_eq!(classes(&app, &report).await, ["chg_1 REVISED"]);
     let balances = balances(&app).await;
     assert!(balances.contains(&"charged EUR 7.05".to_owned()), "{balances:?}");
+    app.finish().await;
+}
+
+/// P26, P28, P31: files that overlap are uploaded at once, and four replicas die again and again while they read them. The end of the
+/// test compares all lines with the rows.
+#[tokio::test]
+async fn ten_files_at_once_are_booked_once_while_replicas_die() {
+    let app = TestApp::with().prices().start().await;
+    let opening = opened(&app, 0).await;
+    let file = |n: u32| {
+        let amount = if n == 9 { "6.05" } else { "9.99" };
+        let file = Charges::default().charge("chg_1", "account_opened", &opening, amount, "1.05");
+        let adjusted = (n..n + 4).fold(file, |it, k| it.row(&format!("adj_{k},adjustment,,1,,,{k}.00,0.00,EUR,,,,")));
+        adjusted.later(n)
+    };
+    let uploaded = join_all((0..10).map(|n| upload(&app, CHARGES, file(n)))).await;
+    assert!(uploaded.iter().all(|it| it.status == 202));
+    for n in 0..40 {
+        let replicas: Vec<_> = (0..4).map(|_| app.reconciler()).collect();
+        // Work that a replica has not committed by then is lost, and its lease runs out.
+        let _ = timeout(Duration::from_millis(4 * n), join_all(replicas.iter().map(tick))).await;
+        app.pass(TimeDelta::minutes(2));
+    }
+    app.settle().await;
+    assert!(app.items("/v1/reports").await.iter().all(|it| it["state"] == "finished"));
+    let balances = balances(&app).await;
+    // The newest version of the charge, and the adjustments of 0 to 12.
+    assert!(balances.contains(&"charged EUR 84.05".to_owned()), "{balances:?}");
     app.finish().await;
 }
 

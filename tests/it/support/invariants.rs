@@ -19,6 +19,7 @@ pub async fn check(app: &TestApp) {
     every_opening_is_looked_after(app).await;
     every_timer_stands_in_its_lines(app).await;
     openings_are_counted(app).await;
+    fees_are_summed(app).await;
     every_priced_step_has_its_fees(app).await;
     charged_is_what_the_rows_say(app).await;
     what_reconciliation_did_is_told(app).await;
@@ -116,6 +117,20 @@ async fn openings_are_counted(app: &TestApp) {
     .await
     .unwrap();
     assert!(wrong.is_empty(), "counted too many: {wrong:?}");
+}
+
+/// P31: the fee ledger's sums are those of its lines.
+async fn fees_are_summed(app: &TestApp) {
+    let wrong: Vec<(String, String, String, String, Decimal)> = sqlx::query_as(
+        "select provider, debit, credit, currency, sum(amount)
+           from (select provider, debit, credit, currency, -amount as amount from fee_ledger
+                  union all select provider, debit, credit, currency, amount from fee_sums) as sums
+          group by provider, debit, credit, currency having sum(amount) <> 0",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert!(wrong.is_empty(), "P31: summed too much: {wrong:?}");
 }
 
 /// P27: every step that the price list prices has exactly its expected fees, and nothing else has any.

@@ -30,6 +30,7 @@ pub struct Dump {
     pub mismatches: Vec<Mismatch>,
     pub mismatch_reports: Vec<SaidBy>,
     pub fee_ledger: Vec<LedgerLine>,
+    pub fee_sums: Vec<FeeSum>,
 }
 
 /// How the types of events about openings begin.
@@ -183,6 +184,16 @@ pub struct LedgerLine {
     pub reverses: Option<String>,
 }
 
+/// A row of `fee_sums`.
+#[derive(Deserialize)]
+pub struct FeeSum {
+    pub debit: String,
+    pub credit: String,
+    #[serde(deserialize_with = "rust_decimal::serde::str::deserialize")]
+    pub amount: Decimal,
+    pub currency: String,
+}
+
 /// A row of `tickets`.
 #[derive(Deserialize)]
 pub struct Ticket {
@@ -282,6 +293,7 @@ impl Dump {
             "mismatches" => self.mismatches.push(typed(row)?),
             "mismatch_reports" => self.mismatch_reports.push(typed(row)?),
             "fee_ledger" => self.fee_ledger.push(typed(row)?),
+            "fee_sums" => self.fee_sums.push(typed(row)?),
             other => return Err(format!("no such table: {other}")),
         }
         Ok(())

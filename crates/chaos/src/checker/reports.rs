@@ -31,6 +31,7 @@ const OPEN: [&str; 3] = ["waiting", "applied", "case"];
 
 pub fn check(run: &Run, report: &mut Report) {
     causes(run, report);
+    summed(run, report);
     let plan = run.seen.plan.as_ref();
     if plan.is_some_and(|it| it.priced) {
         expected_fees(run, report);
@@ -64,6 +65,20 @@ fn causes(run: &Run, report: &mut Report) {
     for (accrual, lines) in settled.into_iter().filter(|it| it.1 > 1) {
         let violation = Violation::of("P26: an expected fee is settled twice", "one line", lines.to_string());
         report.add(Kind::DoubleEffects, violation.key(accrual));
+    }
+}
+
+/// P31: what was moved between two accounts is the sum of the ledger's lines.
+fn summed(run: &Run, report: &mut Report) {
+    let lines = run.dump.fee_ledger.iter().map(|it| (&it.debit, &it.credit, &it.currency, it.amount));
+    let sums = run.dump.fee_sums.iter().map(|it| (&it.debit, &it.credit, &it.currency, -it.amount));
+    let mut differences: BTreeMap<_, Decimal> = BTreeMap::new();
+    for (debit, credit, currency, amount) in lines.chain(sums) {
+        *differences.entry((debit, credit, currency)).or_default() += amount;
+    }
+    for ((debit, credit, currency), difference) in differences.into_iter().filter(|it| !it.1.is_zero()) {
+        let what = format!("P31: the lines from {debit} to {credit} in {currency} less their sum");
+        report.add(Kind::WrongAnswers, Violation::of(what, "0", difference.to_string()));
     }
 }
 

@@ -42,9 +42,13 @@ pub(super) fn write(
         let partner = dealt.partner(at).and_then(|partner| entries.get(partner));
         books.entry(entry, kind, partner);
     }
-    books.group();
-    books.loose(dealt);
-    books.settle(dealt);
+    if ask.again {
+        books.lines.retain(|line| line.mark.is_some());
+    } else {
+        books.group();
+        books.loose(dealt);
+        books.settle(dealt);
+    }
     let mut lines = books.lines;
 
     let mut sheet = Sheet::default();
@@ -133,6 +137,10 @@ impl Books<'_> {
             (Kind::RefundTooLarge, Some(charge)) => {
                 let more = Fee { amount: charge.fee.amount + Decimal::ONE, ..charge.fee };
                 (Some(charge.clone()), Some(refund(&charge, more, seed)))
+            }
+            (Kind::Revised, Some(charge)) => {
+                let description = format!("{}, corrected", charge.description);
+                (None, Some(Line { description, ..charge }))
             }
             (kind, Some(charge)) => (None, Some(misbilled(kind, charge, entry, seed))),
         };

@@ -23,6 +23,11 @@ const EVERY_KIND_FROM: usize = 40;
 const CASES_IN_ANY_FILE: usize = 20;
 const CASES_PER_HUNDRED: usize = 5;
 
+/// How many of so many rows may be cases before the service holds the file.
+pub(super) fn allowed(rows: usize) -> usize {
+    CASES_IN_ANY_FILE.max(rows * CASES_PER_HUNDRED / 100)
+}
+
 /// The divergences by the index of their request, and those without one.
 #[derive(Debug, Default)]
 pub(super) struct Dealt {
@@ -93,8 +98,7 @@ impl<'a> Hand<'a> {
         free.shuffle(&mut StdRng::seed_from_u64(seed));
         let total = free.len();
         let quota = ((total * PER_THOUSAND + 500) / 1000).max(usize::from(total >= EVERY_KIND_FROM));
-        let cases = CASES_IN_ANY_FILE.max(total * CASES_PER_HUNDRED / 100);
-        let left = [File::Register, File::Charges, File::Bank].map(|file| (file, cases)).into();
+        let left = [File::Register, File::Charges, File::Bank].map(|file| (file, allowed(total))).into();
         Self { entries, ask, free: free.into(), quota, left, dealt: Dealt::default() }
     }
 

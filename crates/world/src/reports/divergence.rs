@@ -44,6 +44,8 @@ pub enum Kind {
     Conflicting,
     /// A status outside the contract.
     UnknownStatus,
+    /// The register differs so much that it is probably the wrong file.
+    TooMany,
 
     /// An opening is charged that is not open.
     ChargedTooEarly,
@@ -76,6 +78,10 @@ pub enum Kind {
     /// One line id twice, with another amount.
     ConflictingLines,
     UnknownType,
+    /// A line that the file before has too.
+    Repeated,
+    /// A line of the file before, with another text.
+    Revised,
 
     /// A settlement is paid with another amount.
     OtherPayment,
@@ -83,6 +89,8 @@ pub enum Kind {
     WrongBalance,
     /// A statement is missing before this one.
     Gap,
+    /// An entry that pays nothing of the bank's.
+    Unrelated,
 }
 
 /// What a divergence needs to be told about.
@@ -112,7 +120,7 @@ pub(super) struct Rule {
     pub(super) file: File,
     pub(super) subject: Subject,
     pub(super) class: &'static str,
-    /// The states in which its mismatch may be found.
+    /// The states in which its mismatch may be found. None: its rows have the class, and there is no mismatch.
     pub(super) states: &'static [&'static str],
     /// The class that it has once its window is over.
     pub(super) becomes: Option<&'static str>,
@@ -123,6 +131,7 @@ pub(super) struct Rule {
 const CASE: &[&str] = &["case"];
 const WAITING: &[&str] = &["waiting"];
 const SETTLED: &[&str] = &["settled"];
+const ROWS: &[&str] = &[];
 
 const fn rule(file: File, kind: Kind, subject: Subject, class: &'static str) -> Rule {
     Rule { kind, file, subject, class, states: CASE, becomes: None, weight: 1 }
@@ -178,6 +187,8 @@ pub(super) const RULES: &[Rule] = {
         rule(Charges, Kind::SwappedCharge, Opened, "CORRELATION_MISMATCH"),
         rule(Charges, Kind::ConflictingLines, Nothing, "CONFLICTING_ROWS").of_two_rows(),
         rule(Charges, Kind::UnknownType, Nothing, "UNKNOWN_WORD").found(WAITING, None),
+        rule(Charges, Kind::Repeated, Opened, "REPEATED").found(ROWS, None),
+        rule(Charges, Kind::Revised, Opened, "REVISED").found(ROWS, None),
         rule(Charges, Kind::Hundredfold, Opened, "AMOUNT_MISMATCH"),
         rule(Charges, Kind::WrongSign, Opened, "AMOUNT_MISMATCH"),
         rule(Charges, Kind::Doubled, Opened, "AMOUNT_MISMATCH"),
@@ -187,6 +198,9 @@ pub(super) const RULES: &[Rule] = {
         rule(Bank, Kind::OtherPayment, Nothing, "BANK_MISMATCH"),
         rule(Bank, Kind::WrongBalance, Nothing, "BALANCE_MISMATCH"),
         rule(Bank, Kind::Gap, Nothing, "STATEMENT_GAP"),
+        rule(Bank, Kind::Unrelated, Nothing, "UNRELATED").found(ROWS, None),
+        // `Divergences::Many` makes it; once an operator has discarded the file, the mismatch is resolved.
+        rule(Register, Kind::TooMany, ByPlan, "TOO_MANY_DIFFERENCES").found(&["case", "resolved"], None),
     ]
 };
 
@@ -204,6 +218,11 @@ impl Kind {
                 | Self::OtherChargeCurrency
                 | Self::FxByMore
         )
+    }
+
+    /// Whether a file has it because another one came before.
+    pub(super) const fn is_overlap(self) -> bool {
+        matches!(self, Self::Repeated | Self::Revised)
     }
 
     /// Whether it is found because a row is missing.

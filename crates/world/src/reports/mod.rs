@@ -2,7 +2,8 @@
 //! service's operators upload them.
 //!
 //! All are written over the bank's own ledger, never over what the service holds. With divergences, a [`Plan`] says what
-//! reconciliation must find: each expects exactly one mismatch. The same requests, seed and [`Ask`] give the same bytes.
+//! reconciliation must find: each expects exactly one mismatch, or one row of its class. The same requests, seed and [`Ask`]
+//! give the same bytes.
 
 mod charges;
 mod deal;
@@ -55,6 +56,8 @@ pub struct Ask {
     pub dealt_at: Time,
     /// A later edition, in which wrong amounts are right.
     pub revised: bool,
+    /// A second file of charges over the same period: some lines again, some with another text.
+    pub again: bool,
     /// The file breaks off in its middle.
     pub cut: bool,
     /// The service's `RECON_WINDOW`: some divergences lie well inside, some well outside of it.
@@ -74,6 +77,7 @@ impl Ask {
             divergences: Divergences::None,
             dealt_at: until,
             revised: false,
+            again: false,
             cut: false,
             recon_window: TimeDelta::hours(24),
             charge_window: TimeDelta::days(45),
@@ -92,7 +96,7 @@ impl Ask {
 
     /// Whether this edition has the divergence.
     const fn shows(&self, kind: Kind) -> bool {
-        !(self.revised && kind.is_corrected())
+        kind.is_overlap() == self.again && !(self.revised && kind.is_corrected())
     }
 }
 
@@ -122,13 +126,13 @@ pub struct Plan {
     pub divergences: Vec<Expected>,
 }
 
-/// One divergence, and the mismatch that it must become.
+/// One divergence, and the mismatch that it must become, or the class of its row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Expected {
     pub kind: Kind,
     pub file: File,
     pub class: &'static str,
-    /// The states in which the mismatch may be.
+    /// The states in which the mismatch may be. None: its rows have the class, and there is no mismatch.
     pub states: &'static [&'static str],
     /// Its class once its window is over.
     pub becomes: Option<&'static str>,
@@ -168,13 +172,20 @@ impl Marks {
     }
 
     /// The divergences that the files show. A file without its end shows no absence, and no conflict with a lost row.
-    fn found(self, cut: bool) -> Vec<Expected> {
+    fn found(self, ask: &Ask) -> Vec<Expected> {
         let is_there = |it: &Expected| match it.kind {
+            Kind::TooMany => true,
             Kind::Conflicting | Kind::ConflictingLines => it.lines.len() == 2,
-            kind if kind.is_absence() || it.file == File::Bank => !cut,
+            kind if kind.is_absence() || it.file == File::Bank => !ask.cut,
             _ => !it.lines.is_empty(),
         };
-        self.0.into_iter().filter(is_there).collect()
+        self.0.into_iter().filter(|it| ask.shows(it.kind) && is_there(it)).collect()
+    }
+
+    /// How many rows of the register are cases.
+    fn cases(&self) -> usize {
+        let written = self.0.iter().filter(|it| it.file == File::Register && !it.lines.is_empty());
+        written.map(|it| it.kind.rule().weight).sum()
     }
 }
 
@@ -188,6 +199,11 @@ pub fn write(entries: &[Entry], seed: u64, ask: &Ask) -> Books {
     let settlements: Vec<_> = lines.iter().filter(|line| line.kind == "settlement").cloned().collect();
     let (bank, payments) = statement::write(&settlements, &dealt, seed, ask, &mut marks);
     let lines = lines.len();
+    if ask.divergences == Divergences::Many && marks.cases() > deal::allowed(requests) {
+        // A held file has no effect beside the one mismatch that says so.
+        marks = Marks::default();
+        marks.add(Kind::TooMany, "register", None);
+    }
     let plan = Plan {
         seed,
         from: ask.from,
@@ -196,7 +212,7 @@ pub fn write(entries: &[Entry], seed: u64, ask: &Ask) -> Books {
         complete: !ask.cut,
         rows: BTreeMap::from([(File::Register, requests), (File::Charges, lines), (File::Bank, payments)]),
         sums,
-        divergences: marks.found(ask.cut),
+        divergences: marks.found(ask),
     };
     Books { register, charges, bank, plan }
 }

@@ -38,6 +38,8 @@ struct Wanted {
     #[serde(default)]
     revised: bool,
     #[serde(default)]
+    again: bool,
+    #[serde(default)]
     cut: bool,
     /// In milliseconds.
     recon_window: Option<i64>,
@@ -56,6 +58,7 @@ impl Wanted {
             divergences: self.divergences,
             dealt_at: self.dealt_at.unwrap_or(as_of),
             revised: self.revised,
+            again: self.again,
             cut: self.cut,
             recon_window: self.recon_window.map_or(clean.recon_window, TimeDelta::milliseconds),
             charge_window: self.charge_window.map_or(clean.charge_window, TimeDelta::milliseconds),

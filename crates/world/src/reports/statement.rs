@@ -13,6 +13,8 @@ use crate::mint;
 
 /// What each account holds before its first statement.
 const OPENING: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 2);
+/// What an account pays beside the settlements.
+const RENT: Decimal = Decimal::from_parts(75_000, 0, 0, false, 2);
 
 /// A file that grows line by line.
 #[derive(Default)]
@@ -47,6 +49,8 @@ struct Statement<'a> {
     entries: Vec<Entry>,
     /// The closing balance is this much off.
     off: Decimal,
+    /// Its divergence as a whole.
+    mark: Option<usize>,
 }
 
 /// Writes the statements, and marks the lines of the divergences. Returns the number of entries too.
@@ -78,7 +82,7 @@ fn statements<'a>(settlements: &'a [Line], dealt: &Dealt, marks: &mut Marks) -> 
     let mut other = dealt.has(Kind::OtherPayment);
     let mut statements = Vec::new();
     for currency in currencies {
-        let mut entries = vec![rent()];
+        let mut entries = vec![rent(currency, dealt, marks)];
         for line in settlements.iter().filter(|line| line.currency == currency && !line.fee.amount.is_zero()) {
             let wrong = line.mark.is_none() && std::mem::take(&mut other);
             let mark = wrong.then(|| marks.add(Kind::OtherPayment, &line.id, None));
@@ -89,26 +93,29 @@ fn statements<'a>(settlements: &'a [Line], dealt: &Dealt, marks: &mut Marks) -> 
     }
     if dealt.has(Kind::WrongBalance) {
         let mark = Some(marks.add(Kind::WrongBalance, "balance", None));
-        let entries = vec![Entry { mark, ..rent() }];
-        statements.push(Statement { off: Decimal::ONE, ..Statement::new("balance", "EUR", 1, OPENING, entries) });
+        let statement = Statement::new("balance", "EUR", 1, OPENING, vec![rent("balance", dealt, marks)]);
+        statements.push(Statement { off: Decimal::ONE, mark, ..statement });
     }
     if dealt.has(Kind::Gap) {
         let mark = Some(marks.add(Kind::Gap, "gap", None));
-        statements.push(Statement::new("gap", "EUR", 1, OPENING, vec![rent()]));
-        let entries = vec![Entry { mark, ..rent() }];
-        statements.push(Statement::new("gap", "EUR", 3, OPENING - rent().amount - Decimal::TEN, entries));
+        statements.push(Statement::new("gap", "EUR", 1, OPENING, vec![rent("gap", dealt, marks)]));
+        // Two entries of an account with the same day, amount and text would be one that comes twice.
+        let raised = Entry { amount: RENT + Decimal::ONE, ..rent("gap", dealt, marks) };
+        let statement = Statement::new("gap", "EUR", 3, OPENING - RENT - Decimal::TEN, vec![raised]);
+        statements.push(Statement { mark, ..statement });
     }
     statements
 }
 
 /// A payment that has nothing to do with the charges.
-const fn rent() -> Entry {
-    Entry { amount: Decimal::from_parts(75_000, 0, 0, false, 2), settlement: None, mark: None }
+fn rent(account: &str, dealt: &Dealt, marks: &mut Marks) -> Entry {
+    let mark = dealt.has(Kind::Unrelated).then(|| marks.add(Kind::Unrelated, account, None));
+    Entry { amount: RENT, settlement: None, mark }
 }
 
 impl<'a> Statement<'a> {
     const fn new(account: &'a str, currency: &'a str, number: usize, opening: Decimal, entries: Vec<Entry>) -> Self {
-        Self { account, currency, number, opening, entries, off: Decimal::ZERO }
+        Self { account, currency, number, opening, entries, off: Decimal::ZERO, mark: None }
     }
 
     fn write(&self, xml: &mut Xml, (seed, day): (u64, NaiveDate), marks: &mut Marks) {
@@ -126,8 +133,9 @@ impl<'a> Statement<'a> {
         }
         for (at, entry) in self.entries.iter().enumerate() {
             let line = self.entry(xml, at, entry, (&id, day));
-            marks.line(entry.mark, if entry.settlement.is_some() { line } else { start });
+            marks.line(entry.mark, line);
         }
+        marks.line(self.mark, start);
         xml.line("</Stmt>");
     }
 

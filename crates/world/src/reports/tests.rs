@@ -66,6 +66,12 @@ fn quota(total: usize, seed: u64) -> Books {
     write(&entries(total), seed, &ask(Divergences::Quota, total))
 }
 
+/// The second file of charges over the period of [`quota`].
+fn overlap(total: usize, seed: u64) -> Books {
+    let first = ask(Divergences::Quota, total);
+    write(&entries(total), seed, &Ask { again: true, as_of: first.as_of + TimeDelta::milliseconds(1), ..first })
+}
+
 /// Records of a file, read with a reader of the test's own.
 fn records(text: &str) -> Vec<Vec<String>> {
     let (mut records, mut record, mut field, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
@@ -148,19 +154,22 @@ fn the_same_seed_writes_the_same_bytes_and_another_seed_others() {
 fn every_kind_is_dealt_once_per_subject_and_no_file_is_held() {
     for (total, seed) in (0..30).map(|seed| (200, seed)).chain([(2_000, 1)]) {
         let books = quota(total, seed);
-        let dealt: BTreeSet<Kind> = books.plan.divergences.iter().map(|it| it.kind).collect();
+        let many = write(&entries(total), seed, &ask(Divergences::Many, total));
+        let all: Vec<Expected> =
+            [&books, &overlap(total, seed), &many].into_iter().flat_map(|it| it.plan.divergences.clone()).collect();
+        let dealt: BTreeSet<Kind> = all.iter().map(|it| it.kind).collect();
         let missing: Vec<Kind> = divergence::RULES.iter().map(|it| it.kind).filter(|it| !dealt.contains(it)).collect();
         let expected = if total == 200 { vec![Kind::SettlementCount, Kind::SettlementTax] } else { Vec::new() };
         assert_eq!(missing, expected, "{total} requests, seed {seed}");
-        let subjects: Vec<_> = books.plan.divergences.iter().filter_map(|it| it.reference.clone()).collect();
+        let subjects: Vec<_> = all.iter().filter_map(|it| it.reference.clone()).collect();
         assert_eq!(subjects.iter().collect::<BTreeSet<_>>().len(), subjects.len(), "two divergences of one opening");
         for (file, rows) in &books.plan.rows {
             let weight = |it: &&Expected| it.file == *file;
             let cases: usize = books.plan.divergences.iter().filter(weight).map(|it| it.kind.rule().weight).sum();
             assert!(cases <= 20.max(rows / 20), "{cases} of {rows} rows of {file:?} are cases");
         }
-        let classes: BTreeSet<&str> = books.plan.divergences.iter().map(|it| it.class).collect();
-        assert_eq!(classes.len(), 22, "{classes:?}");
+        let classes: BTreeSet<&str> = all.iter().map(|it| it.class).collect();
+        assert_eq!(classes.len(), 26, "{classes:?}");
     }
 }
 
@@ -204,17 +213,48 @@ fn a_revised_file_has_the_same_divergences_but_for_amounts_and_time() {
     let later = first.as_of + TimeDelta::hours(1);
     let revised = Ask { as_of: later, until: later, revised: true, ..first.clone() };
     let (first, revised) = (write(&entries(total), 1, &first).plan, write(&entries(total), 1, &revised).plan);
+    // An account whose only charges were in a wrong currency is gone, with its rent.
     let keys = |plan: Plan, which: &dyn Fn(&Expected) -> bool| -> Vec<(Kind, String)> {
-        plan.divergences.into_iter().filter(which).map(|it| (it.kind, it.key)).collect()
+        let lasting = plan.divergences.into_iter().filter(|it| it.kind != Kind::Unrelated);
+        lasting.filter(which).map(|it| (it.kind, it.key)).collect()
     };
     assert_eq!(keys(first, &|it| !it.kind.is_corrected()), keys(revised, &|_| true));
 }
 
 #[test]
-fn a_file_with_many_divergences_has_more_than_a_wrong_file_may() {
-    let total = 200;
-    let plan = write(&entries(total), 1, &ask(Divergences::Many, total)).plan;
-    assert!(plan.divergences.iter().filter(|it| it.class == "IBAN_MISMATCH").count() > total / 2);
+fn a_file_with_many_divergences_expects_that_it_is_held_unless_it_is_small() {
+    let many = |total| write(&entries(total), 1, &ask(Divergences::Many, total));
+    let different = |total: usize, books: &Books| {
+        let right = write(&entries(total), 1, &ask(Divergences::None, total)).register;
+        books.register.lines().zip(right.lines()).filter(|(other, right)| other != right).count()
+    };
+    let books = many(200);
+    assert!(different(200, &books) > 100);
+    let classes: Vec<&str> = books.plan.divergences.iter().map(|it| it.class).collect();
+    assert_eq!(classes, ["TOO_MANY_DIFFERENCES"]);
+    let (total, books) = (20, many(20));
+    let other_ibans = books.plan.divergences.iter().filter(|it| it.kind == Kind::OtherIban).count();
+    assert_eq!(
+        (other_ibans, books.plan.divergences.iter().any(|it| it.kind == Kind::TooMany)),
+        (different(total, &books), false)
+    );
+}
+
+#[test]
+fn a_second_file_repeats_lines_of_the_first_and_gives_others_another_text() {
+    let (first, second) = (quota(2_000, 1), overlap(2_000, 1));
+    let first: BTreeSet<&str> = first.charges.lines().collect();
+    let lines: Vec<&str> = second.charges.lines().collect();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for expected in &second.plan.divergences {
+        let line = lines[expected.lines[0] - 1];
+        assert_eq!(first.contains(line), expected.class == "REPEATED", "{line}");
+        let id = format!("{},", expected.key);
+        assert!(line.starts_with(&id) && first.iter().any(|it| it.starts_with(&id)), "{line}");
+        *counts.entry(expected.class).or_default() += 1;
+    }
+    assert_eq!(counts, BTreeMap::from([("REPEATED", 4), ("REVISED", 4)]));
+    assert_eq!(second.plan.rows[&File::Charges], second.plan.divergences.len(), "no other row");
 }
 
 #[test]

@@ -85,6 +85,15 @@ fn book(world: &mut World, id: &str, cause: &str, [debit, credit]: [&str; 2], am
     world.insert("fee_ledger", row);
 }
 
+/// Sums the ledger's lines, each by itself.
+fn sum(world: &mut World) {
+    let lines: Vec<Value> = world.find("fee_ledger", |_| true).map(|row| row.clone()).collect();
+    for line in lines {
+        let [debit, credit, amount, currency] = ["debit", "credit", "amount", "currency"].map(|it| &line[it]);
+        world.insert("fee_sums", json!({"debit": debit, "credit": credit, "amount": amount, "currency": currency}));
+    }
+}
+
 /// Tells of each finished report.
 fn tell(world: &mut World) {
     let told = world.rows.len();
@@ -105,6 +114,7 @@ fn tell(world: &mut World) {
 fn judged(change: impl FnOnce(&mut World)) -> Report {
     let mut world = run();
     change(&mut world);
+    sum(&mut world);
     tell(&mut world);
     world.judged(Moment::Drained)
 }
@@ -129,6 +139,7 @@ fn a_run_with_files_is_clean_if_each_divergence_is_one_mismatch() {
 fn p11_a_report_or_case_without_its_event_and_an_event_without_its_report_are_found() {
     let told = |change: fn(&mut World)| {
         let mut world = run();
+        sum(&mut world);
         tell(&mut world);
         change(&mut world);
         world.judged(Moment::Drained)
@@ -214,4 +225,9 @@ fn p31_a_cent_between_the_file_and_the_ledger_is_found() {
     only(&off, Kind::WrongAnswers, "P31");
     let conflict = judged(|world| book(world, "l3", "charge:adj_1", ["suspense", "charged"], "2.00"));
     only(&conflict, Kind::WrongAnswers, "P31");
+    let sums = judged(|world| {
+        let row = json!({"debit": "cost", "credit": "expected", "amount": "0.01", "currency": "EUR"});
+        world.insert("fee_sums", row);
+    });
+    only(&sums, Kind::WrongAnswers, "P31");
 }
