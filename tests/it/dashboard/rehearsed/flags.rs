@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use world::Plan;
 
 use super::{Announced, Visitor, act, changed};
 use crate::support::{TOKEN, TestApp};
@@ -29,6 +30,7 @@ async fn start(app: &TestApp) -> Vec<Value> {
     let mut started = Vec::new();
     for (market, customer_type) in KINDS {
         let opening = app.open().market(market).body(|it| it["customer_type"] = customer_type.into());
+        let opening = opening.plan(Plan::default());
         started.push(app.opening(&opening.start().await).await);
     }
     started
@@ -37,7 +39,8 @@ async fn start(app: &TestApp) -> Vec<Value> {
 /// Whether an opening that names no flow starts on the asynchronous one, by the rules as REST lists them.
 fn is_async(rules: &[Value], opening: &Value) -> bool {
     let narrow = |rule: &Value| ["market", "customer_type"].map(|it| !rule[it].is_null());
-    let fits = |rule: &&Value| ["market", "customer_type"].iter().all(|it| rule[*it].is_null() || rule[*it] == opening[*it]);
+    let fits =
+        |rule: &&Value| ["market", "customer_type"].iter().all(|it| rule[*it].is_null() || rule[*it] == opening[*it]);
     let Some(rule) = rules.iter().filter(fits).max_by_key(|it| narrow(it)) else { return true };
     let id: uuid::Uuid = opening["id"].as_str().unwrap().parse().unwrap();
     let digest = Sha256::new().chain_update("async-account-opening").chain_update(id.as_bytes()).finalize();
