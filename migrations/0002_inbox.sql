@@ -74,8 +74,10 @@ create index inbox_open_by_reference on inbox (provider, provider_ref, id)
 create index inbox_of_opening on inbox (opening_id, id) where opening_id is not null;
 -- Dead letters: their list, and inbox::may_be_late.
 create index inbox_dead on inbox (id) where status = 'dead';
--- inbox::expire_parked, and the list of unmatched facts.
+-- inbox::expire_parked.
 create index inbox_parked on inbox (retry_from) where due_at is not null and outcome = 'parked';
+-- inbox::unmatched: facts without an opening, waiting or dead, in the order of their list.
+create index inbox_unmatched on inbox (id) where outcome in ('parked', 'no_matching_opening');
 -- inbox::about: an erasure looks for its ids in facts that name no opening, such as unreadable ones, and in those that were discarded
 -- before the service knew which opening their tracking id names.
 create index inbox_of_nobody on inbox (id) where opening_id is null and provider_ref is null;

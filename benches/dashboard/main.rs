@@ -81,20 +81,20 @@ struct Options {
     /// Facts on the opening that is shown
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
     facts: u64,
-    /// Requests for each page
+    /// Requests for each page that has a time to keep; of any other a tenth, and no fewer than ten
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..))]
     visits: u64,
     /// Browsers that are open at once
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     browsers: u64,
     /// How long they are open, and how long webhooks are sent beside them
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(5..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(5..))]
     seconds: u64,
     /// How often webhooks are sent without and with browsers
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Webhooks in each load at 64 connections
-    #[arg(long, default_value_t = 40_000)]
+    #[arg(long, default_value_t = 20_000)]
     count: u64,
     /// The pages alone
     #[arg(long)]
@@ -168,7 +168,8 @@ impl Bench<'_> {
         let visitor = Visitor::signed_in(self.setting.services[0].internal).await;
         let mut counter = Counter::start(&mut self.setting.cell.connection).await;
         for page in pages(seed) {
-            let measured = counter.measure(&visitor, &page.path, self.options.visits).await;
+            let visits = if page.p99.is_some() { self.options.visits } else { (self.options.visits / 10).max(10) };
+            let measured = counter.measure(&visitor, &page.path, visits).await;
             let Measured { statements, median, p99, .. } = &measured;
             eprintln!("{}: {statements} statements, {median:.1} ms, p99 {p99:.1} ms", page.name);
             self.results.judge(page.name, &measured.wrong);
@@ -179,8 +180,10 @@ impl Bench<'_> {
     /// Browsers alone.
     async fn quiet(&mut self, seed: &Seed) {
         eprintln!("{} browsers are open, nothing changes", self.options.browsers);
-        let browsers = self.browsers(seed).await;
+        let (service, pages) = (self.setting.services[0].internal, seed.open_pages(self.options.browsers));
+        // What the service runs by itself is counted before a browser is open.
         let mut counter = Counter::start(&mut self.setting.cell.connection).await;
+        let browsers = Browsers::open(service, &pages).await;
         counter.forget().await;
         tokio::time::sleep(Duration::from_secs(self.options.seconds)).await;
         let statements = counter.beyond_idle(self.options.seconds).await;

@@ -29,7 +29,7 @@ const CELL: &str = "cell";
 const ALWAYS: [(&str, &str); 3] =
     [("timezone", "UTC"), ("client_encoding", "UTF8"), ("default_transaction_isolation", "read committed")];
 
-const OF_SERVICE: [(&str, &str); 6] = [
+const OF_SERVICE: [(&str, &str); 7] = [
     // The limit is far above any statement's normal duration; a slow statement must not keep an anchor's lock.
     ("statement_timeout", "10s"),
     ("lock_timeout", "5s"),
@@ -39,6 +39,8 @@ const OF_SERVICE: [(&str, &str); 6] = [
     // is the only plan it is still used, and its inflated cost estimate must not trigger JIT compilation.
     ("enable_seqscan", "off"),
     ("jit", "off"),
+    // Where a limit is a parameter the planner expects to read all rows, and starts workers: 20 ms for a page of 51.
+    ("max_parallel_workers_per_gather", "0"),
     // Postgres would prefer a custom plan for statements with arrays, which are usually shorter than it assumes, and
     // replan each time to the same plan: a tenth of its work when webhooks arrive one by one.
     ("plan_cache_mode", "force_generic_plan"),

@@ -1,6 +1,6 @@
 //! What a list reads does not grow with its table: the oldest row is found among thousands without a walk through them.
 
-use account_opening::db::{Page, cases, mismatches, operator_actions, refused_webhooks, reports, tickets};
+use account_opening::db::{Page, cases, inbox, mismatches, operator_actions, refused_webhooks, reports, tickets};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -37,18 +37,33 @@ select n::uuid, now(), case when n = first then 'rare' else 'usual' end, case wh
        n::uuid, 'x'
   from all_of_them;
 
+insert into account_openings (id, market, customer_type, customer_reference, currency, flow, provider, state, deadline_at,
+                              version, head_hash, created_at, updated_at)
+select n::uuid, 'BE', 'company', n, 'EUR', 'async', 'nexusbank', 'creating_profile', now(), 1, sha256('x'), now(), now()
+  from all_of_them;
+
+-- A third each: facts that wait for their opening, that have waited in vain, and that are dead of another cause.
+insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, provider_ref, received_at, retry_from,
+                   status, outcome, due_at)
+select n::uuid, 'x', n, 'webhook', 'nexusbank', '{}', sha256('{}'), '{}', 'unknown', now(), now(),
+       (array['pending', 'dead', 'dead'])[n::bigint % 3 + 1],
+       (array['parked', 'no_matching_opening', 'unreadable'])[n::bigint % 3 + 1],
+       case when n::bigint % 3 = 0 then now() end
+  from all_of_them;
+
 insert into rejected_requests (id, provider, cause, received_at, source, method, path, headers, bytes)
 select n::uuid, 'nexusbank', 'too_large', now(), case when n = first then 'rare' else 'usual' end, 'POST', '/', '{}', 1
   from all_of_them;
 
 set local session_replication_role = origin;
-analyze reports; analyze mismatches; analyze mismatch_reports; analyze cases; analyze tickets; analyze operator_actions;
+analyze account_openings; analyze inbox; analyze reports; analyze mismatches; analyze mismatch_reports; analyze cases; analyze tickets; analyze operator_actions;
 analyze rejected_requests;
 
 -- As the service's sessions have it.
 set local enable_seqscan = off;
 set local plan_cache_mode = force_generic_plan;
 set local jit = off;
+set local max_parallel_workers_per_gather = 0;
 ";
 
 /// The ids of the rows, as text.
@@ -76,6 +91,8 @@ macro_rules! finds_one {
 }
 
 const FIRST: Uuid = Uuid::from_u128(1);
+/// The id that reads 3000.
+const LAST: Uuid = Uuid::from_u128(0x3000);
 const PAGE: Page<Uuid> = Page { limit: 51, after: None };
 
 fn rare() -> String {
@@ -123,6 +140,23 @@ async fn lists_of_work(connection: &mut PgConnection) {
     finds_one!(connection, filter, refused_webhooks::list(&mut *connection, &filter, PAGE));
 }
 
+/// Lists without a filter, whose page reads its own rows, and a count, which stops.
+async fn lists_of_all(connection: &mut PgConnection) {
+    let page = Page { limit: 51, after: Some(Uuid::from_u128(0x2000)) };
+    let before = read(connection).await;
+    let found = inbox::unmatched(connection, page).await.unwrap();
+    let rows = read(connection).await - before;
+    assert!(found.len() == 51 && found.iter().any(|it| it.status == "dead"), "{found:?}");
+    assert!(rows <= 51 + FEW, "{rows} read");
+    let before = read(connection).await;
+    let of_report = mismatches::Filter { report: Some(LAST), ..Default::default() };
+    let counts = mismatches::count(connection, &of_report).await.unwrap();
+    let rows = read(connection).await - before;
+    assert_eq!(counts.iter().map(|it| it.count).sum::<i64>(), mismatches::MOST + 1);
+    // Of each its link, the row, and once more the link as the filter has it.
+    assert!(rows <= 3 * (mismatches::MOST + 1) + FEW, "{rows} read");
+}
+
 #[tokio::test]
 async fn a_list_reads_what_it_shows_and_not_all_that_came_since() {
     let app = TestApp::start().await;
@@ -132,6 +166,7 @@ async fn a_list_reads_what_it_shows_and_not_all_that_came_since() {
     }
     lists_of_reconciliation(&mut transaction).await;
     lists_of_work(&mut transaction).await;
+    lists_of_all(&mut transaction).await;
     transaction.rollback().await.unwrap();
     app.finish().await;
 }

@@ -22,27 +22,19 @@ pub struct Unmatched {
     pub due_at: Option<Time>,
 }
 
-/// A page of them, newest first. A fact parked until its time although its opening exists is left out. Plan: one
-/// partial index each for waiting and dead facts.
+/// A page of them, newest first. A fact parked until its time although its opening exists is left out. Plan: `offset 0` keeps the
+/// planner from hashing all openings for the facts that it looks at.
 pub async fn unmatched(connection: &mut PgConnection, page: Page<Uuid>) -> sqlx::Result<Vec<Unmatched>> {
     sqlx::query_as!(
         Unmatched,
         r#"-- inbox::unmatched
-        with facts as (
-            select * from inbox i
-             where i.due_at is not null and i.outcome = 'parked'
-               and not exists (select from account_openings o where o.id = i.opening_id)
-               and not exists (select from account_openings o
-                                where o.provider = i.provider and o.provider_ref = i.provider_ref)
-             union all
-            (select * from inbox
-              where status = 'dead' and outcome = 'no_matching_opening' and id < $1
-              order by id desc limit $2)
-        )
-        select id as "id!", source as "source!", provider as "provider!", provider_ref, opening_id,
-               received_at as "received_at!", retry_from as "retry_from!", status as "status!", due_at
-          from facts
-         where id < $1
+        select id, source, provider, provider_ref, opening_id, received_at, retry_from, status, due_at
+          from inbox i
+         where outcome in ('parked', 'no_matching_opening') and id < $1
+           and (outcome = 'no_matching_opening'
+                or not exists (select from account_openings o where o.id = i.opening_id offset 0)
+                   and not exists (select from account_openings o
+                                    where o.provider = i.provider and o.provider_ref = i.provider_ref offset 0))
          order by id desc
          limit $2"#,
         page.after.unwrap_or(Uuid::max()),

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::place::{Filter, Place, in_place};
 
-/// More are not counted.
-pub const MOST: i64 = 10_000;
+/// More are not counted: each is read by its id, as the list reads it.
+pub const MOST: i64 = 1_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {

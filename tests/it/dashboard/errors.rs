@@ -55,6 +55,37 @@ async fn what_is_refused_is_a_page_with_the_status_and_the_headers() {
 }
 
 #[tokio::test]
+async fn a_tampered_cursor_is_a_page_that_says_so_on_every_list() {
+    let app = TestApp::start().await;
+    let (id, _) = app.open().waiting().await;
+    let visitor = Visitor::signed_in(&app, OPERATOR).await;
+    let long = "A".repeat(5_000);
+    let opening = format!("/openings/{id}");
+    for path in [
+        opening.as_str(),
+        "/openings",
+        "/cases",
+        "/tickets",
+        "/dead-letters",
+        "/refused",
+        "/unmatched",
+        "/reports",
+        "/mismatches",
+        "/ledger",
+        "/acts",
+    ] {
+        for cursor in ["~", "%00", "%ff", "..%2f", "-1", "eyJhIjoxfQ", &long] {
+            let answer = visitor.get(&format!("{path}?cursor={cursor}")).await;
+            assert!([400, 422].contains(&answer.status().as_u16()), "{path} {cursor}: {}", answer.status());
+            has_the_headers_of_a_page(answer.headers());
+            assert!(answer.text().await.unwrap().contains("<h1>"), "{path} {cursor}");
+        }
+    }
+    assert_eq!(recorded_acts(&app).await, ["sign_in"]);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_program_that_asks_for_an_unknown_path_gets_rests_answer() {
     let app = TestApp::start().await;
     problem(app.client.get(format!("{}/nothing", app.internal)).send().await.unwrap(), 401, "unauthenticated").await;

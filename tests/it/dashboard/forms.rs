@@ -2,7 +2,8 @@
 
 use futures::future::join_all;
 
-use super::{OPERATOR, Visitor, location, recorded_acts};
+use super::browser::pages::{ACTS, PAGES, Story};
+use super::{OPERATOR, Visitor, form, has_the_headers_of_a_page, location, recorded_acts};
 use crate::support::{TOKEN, TestApp};
 
 async fn letter(app: &TestApp) -> String {
@@ -66,6 +67,42 @@ async fn equal_forms_that_are_sent_at_once_are_answered_alike() {
     }
     let acts = recorded_acts(&app).await;
     assert_eq!(acts.iter().filter(|it| *it != "sign_in").count(), 10, "{acts:?}");
+    app.finish().await;
+}
+
+/// The form of every act, with its own hidden fields and others that are wrong.
+#[tokio::test]
+async fn missing_doubled_extra_and_megabyte_fields_are_refused_by_every_form_and_leave_nothing() {
+    let app = TestApp::start().await;
+    let story = Story::tell(&app).await;
+    let visitor = Visitor::signed_in(&app, TOKEN).await;
+    let megabyte = "x".repeat(1 << 20);
+    // An upload is another kind of form: `uploads.rs`.
+    for (name, path) in PAGES.iter().filter(|it| ACTS.contains(&it.0) && it.0 != "upload") {
+        let page = visitor.page(&story.path(path)).await;
+        let act = page.split("data-act=\"").nth(1).unwrap().split('"').next().unwrap();
+        let action = form(&page, act).action;
+        let before = app.rows().await;
+        let wrong = [
+            (422, vec![]),
+            (422, vec![("reason", "x"), ("reason", "x")]),
+            (400, vec![("reason", "x"), ("another", "x")]),
+            (413, vec![("reason", megabyte.as_str())]),
+        ];
+        for (status, fields) in wrong {
+            let sent: Vec<&str> = fields.iter().map(|it| it.0).collect();
+            let answer = visitor.act(&page, act, &fields).await;
+            assert_eq!(answer.status(), status, "{name} {sent:?}");
+            has_the_headers_of_a_page(answer.headers());
+            assert!(answer.text().await.unwrap().contains("<h1>"), "{name} {sent:?}");
+        }
+        for (status, body) in [(422, "form=%ff&reason=%zz"), (422, "")] {
+            let request = visitor.request(reqwest::Method::POST, &action).header("sec-fetch-site", "same-origin");
+            let typed = request.header("content-type", "application/x-www-form-urlencoded");
+            assert_eq!(typed.body(body).send().await.unwrap().status(), status, "{name} {body:?}");
+        }
+        assert_eq!(app.rows().await, before, "{name}");
+    }
     app.finish().await;
 }
 

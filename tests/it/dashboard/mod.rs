@@ -4,6 +4,7 @@ mod access;
 mod acts;
 pub mod browser;
 mod bulk;
+mod canary;
 mod cases;
 mod dead_letters;
 mod errors;
@@ -72,6 +73,11 @@ impl Visitor {
             self.cookie = set.to_str().unwrap().split(';').next().map(str::to_owned);
         }
         answer
+    }
+
+    /// The value of its session's cookie.
+    pub fn session(&self) -> &str {
+        self.cookie.as_deref().and_then(|it| it.split_once('=')).expect("it is signed in").1
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -15,17 +15,18 @@ const OTHER_SECRET: &str = "whsec_c29tZWJvZHktZWxzZXMtc2VjcmV0LWtleQ==";
 const BODY: &str =
     r#"{"type":"x","name":"Jane Doe","to":"jane@acme.example","iban":"BE68539007547034","at":"<i>here</i>"}"#;
 
-fn other() -> WebhookSecret {
+/// The secret that our settings lacked.
+pub fn other() -> WebhookSecret {
     WebhookSecret::parse(OTHER_SECRET).unwrap()
 }
 
 /// The refused webhooks as REST lists them, newest first.
-async fn refused(app: &TestApp) -> Vec<Value> {
+pub async fn refused(app: &TestApp) -> Vec<Value> {
     app.items("/v1/rejected-requests").await
 }
 
 /// A replica that knows the secret that was missing.
-async fn corrected(app: &TestApp) -> String {
+pub async fn corrected(app: &TestApp) -> String {
     let mut settings = (*app.state.settings).clone();
     settings.adapters = bank(OTHER_SECRET, "5m");
     let parts = Parts::new(settings, app.state.cell.pool.clone(), HistoryKey::new(&KEY), app.clock.clone()).unwrap();

@@ -16,7 +16,7 @@ async fn text(pool: &PgPool, sql: &'static str) -> String {
 }
 
 /// What every session of the service has, as `show` says it.
-const SESSION: [(&str, &str); 9] = [
+const SESSION: [(&str, &str); 10] = [
     ("timezone", "UTC"),
     ("client_encoding", "UTF8"),
     ("statement_timeout", "10s"),
@@ -25,6 +25,7 @@ const SESSION: [(&str, &str); 9] = [
     ("default_transaction_isolation", "read committed"),
     ("enable_seqscan", "off"),
     ("jit", "off"),
+    ("max_parallel_workers_per_gather", "0"),
     ("plan_cache_mode", "force_generic_plan"),
 ];
 

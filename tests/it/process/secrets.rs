@@ -17,6 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use crate::dashboard::{Visitor, location};
 use crate::support::cluster::fresh_schema;
 use crate::support::evidence_key;
 use crate::support::listen;
@@ -236,6 +237,27 @@ async fn dead_letters(service: &Service, at_least: usize) -> Value {
     .await
 }
 
+/// A person signs in, looks at pages, reveals the customer, searches for the IBAN and takes exports: the session.
+async fn looked_at(service: &Service, opening: &str) -> String {
+    let mut visitor = Visitor::at(&service.internal);
+    assert_eq!(visitor.sign_in("canary-token", "").await.status(), 303);
+    let opening = format!("/openings/{opening}");
+    for path in ["/", "/openings", "/cases", "/dead-letters", "/refused", "/acts", "/openings.csv", "/acts.csv"] {
+        visitor.page(path).await;
+    }
+    visitor.page(&format!("{opening}/evidence.json")).await;
+    let form = visitor.page(&format!("{opening}/reveal")).await;
+    let revealed = visitor.act(&form, "reveal_personal_data", &[("reason", "canary asks")]).await;
+    assert_eq!(revealed.status(), 303);
+    assert!(visitor.page(location(&revealed)).await.contains("canary@canary.example"));
+    for text in [IBAN, "canary@canary.example"] {
+        visitor.post("/search", &[("q", text)]).await;
+        visitor.post(&format!("{opening}/check-iban"), &[("iban", text)]).await;
+    }
+    visitor.post("/login", &[("token", "canary-wrong")]).await;
+    visitor.session().to_owned()
+}
+
 async fn a_whole_run(format: &str) {
     let (service, pool) = start(format).await;
     let refused = open(&service, "canary-refused").await;
@@ -265,6 +287,7 @@ async fn a_whole_run(format: &str) {
     for id in [&completed, &refused] {
         clean("the history", &service.get(&format!("/v1/account-openings/{id}/history")).await.to_string());
     }
+    let session = looked_at(&service, &completed).await;
     let (_, metrics) = service.status(Method::GET, &format!("{}/metrics", service.internal)).await;
     clean("the metrics", &metrics);
     pool.close().await;
@@ -272,6 +295,7 @@ async fn a_whole_run(format: &str) {
     let ended = service.stop().await;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     clean("standard output", &ended.stdout);
+    assert!(!ended.stderr.contains(&session) && !metrics.contains(&session), "a session is in the log or in a metric");
     clean("the log", &ended.stderr);
     assert!(ended.stderr.contains("DEBUG") && ended.stderr.contains("webhook refused"), "nothing was logged");
     let chatty = ended.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| {

@@ -3,6 +3,7 @@
 mod accessible;
 mod driver;
 mod live;
+mod opening;
 pub mod pages;
 mod reports;
 mod work;
@@ -47,7 +48,7 @@ async fn pictures_of_the_pages_are_written() {
     let story = Story::tell(&app).await;
     for (name, path) in [("login", "/login")].iter().chain(PAGES) {
         let path = story.path(path);
-        for (width, theme) in [(1440, "light"), (1440, "dark"), (390, "light"), (320, "dark")] {
+        for (width, theme) in [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")] {
             browser.show_as(width, theme).await;
             browser.open(&format!("{}{path}", app.internal)).await;
             let wide = browser.run("return document.documentElement.scrollWidth").await;

@@ -11,6 +11,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("openings", "/openings"),
     ("opening-waiting", "/openings/{waiting}"),
     ("opening-differs", "/openings/{differs}"),
+    ("fact", "/openings/{differs}/facts/{fact}"),
     ("resolve", "/openings/{waiting}/resolve"),
     ("reveal", "/openings/{waiting}/reveal"),
     ("erase", "/openings/{differs}/erase"),
@@ -22,6 +23,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("dead-letters", "/dead-letters"),
     ("dead-letter", "/dead-letters/{letter}"),
     ("redrive", "/dead-letters/{letter}/redrive"),
+    ("discard", "/dead-letters/{letter}/discard"),
     ("refused", "/refused"),
     ("refused-webhook", "/refused/{refused}"),
     ("reverify", "/refused/{refused}/reverify"),
@@ -37,6 +39,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("report", "/reports/{report}"),
     ("held", "/reports/{held}"),
     ("release", "/reports/{held}/release"),
+    ("discard-report", "/reports/{held}/discard"),
     ("upload", "/reports/upload"),
     ("pull", "/reports/pull"),
     ("mismatches", "/mismatches"),
@@ -53,11 +56,13 @@ pub const ACTS: &[&str] = &[
     "erase",
     "resolve-case",
     "redrive",
+    "discard",
     "reverify",
     "force-breaker",
     "backfill",
     "set-flag",
     "release",
+    "discard-report",
     "upload",
     "pull",
 ];
@@ -66,6 +71,7 @@ pub const ACTS: &[&str] = &[
 pub struct Story {
     waiting: String,
     differs: String,
+    fact: String,
     case: String,
     letter: String,
     refused: String,
@@ -93,14 +99,18 @@ impl Story {
         app.settle().await;
         let (case, letter) = (first(app, "/v1/cases").await, first(app, "/v1/dead-letters").await);
         let refused = first(app, "/v1/rejected-requests").await;
+        let fact =
+            "select id::text from inbox where opening_id = $1::uuid and source = 'webhook' order by id desc limit 1";
+        let fact = sqlx::query_scalar(fact).bind(&differs).fetch_one(&app.pool).await.unwrap();
         let Found { report, held, mismatch } = found(app).await;
-        Self { waiting, differs, case, letter, refused, report, held, mismatch }
+        Self { waiting, differs, fact, case, letter, refused, report, held, mismatch }
     }
 
     /// The path of a page.
     pub fn path(&self, path: &str) -> String {
         path.replace("{waiting}", &self.waiting)
             .replace("{differs}", &self.differs)
+            .replace("{fact}", &self.fact)
             .replace("{case}", &self.case)
             .replace("{letter}", &self.letter)
             .replace("{refused}", &self.refused)

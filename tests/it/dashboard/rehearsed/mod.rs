@@ -3,12 +3,14 @@
 //! A row of a table is a state; each act is rehearsed and done on a thing of its own in that state.
 
 mod bulk;
+mod flags;
 mod letters;
 mod openings;
 mod providers;
+mod refused;
 mod reports;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -36,9 +38,9 @@ const ACTS: [(&str, &str, &str); 25] = [
     ("resolve", "openings.rs", ""),
     ("resolve_case", "letters.rs", ""),
     ("reveal", "openings.rs", ""),
-    ("reverify", "../refused.rs", ""),
+    ("reverify", "refused.rs", ""),
     ("reverify_all", "", "it is an act of REST alone"),
-    ("set_flag", "../flags.rs", ""),
+    ("set_flag", "flags.rs", ""),
     ("sign_in", "", "it needs no confirmation"),
     ("sign_out", "", "it needs no confirmation"),
     ("upload_report", "reports.rs", ""),
@@ -118,6 +120,11 @@ async fn act(app: &TestApp, visitor: &Visitor, path: &str, name: &str, fields: &
         assert_eq!(app.rows().await, before, "{what}: what is refused leaves nothing");
     }
     announced
+}
+
+/// The tables whose rows are others than before.
+async fn changed(app: &TestApp, before: &BTreeMap<String, (i64, i64)>) -> Vec<String> {
+    app.rows().await.into_iter().filter(|(table, rows)| before[table] != *rows).map(|it| it.0).collect()
 }
 
 /// Tries an act that its page does not offer now: it is refused, and leaves nothing.

@@ -75,7 +75,7 @@ async fn confirmation(
     let layout = dashboard.layout(Some(visit)).at(PAGE);
     let request = SetFlagRequest { flag: ASYNC_ACCOUNT_OPENING, rule: rule.clone(), reason: String::new() };
     let rehearsed = set_flag::rehearse(&dashboard.acts, admin, request).await;
-    let fixed = |name, label| Input::new(name, label, Control::Fixed).optional();
+    let fixed = |name, label| Input::new(name, label, Control::Fixed);
     Ok(Confirmation {
         act: "set_flag",
         title: format!("Set {ASYNC_ACCOUNT_OPENING}"),

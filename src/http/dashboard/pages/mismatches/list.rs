@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{SECTION, mark};
 use crate::db::mismatches::{self, Count, Filter, Listed};
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::parts::{Mark, Moment, Privacy};
+use crate::http::dashboard::parts::{Mark, Moment, Privacy, at_least};
 use crate::http::dashboard::query::{Filters, Query};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::mismatches::filter;
@@ -84,12 +84,9 @@ fn filters<'a>(dashboard: &Dashboard, layout: &Layout, params: &'a Params) -> Fi
 
 /// Once the counting has ended early, each count is a lower bound.
 fn by_class(counts: &[Count]) -> Vec<(String, String)> {
-    let is_capped = counts.iter().map(|it| it.count).sum::<i64>() > mismatches::MOST;
-    let count = |some: &[Count]| match some.iter().map(|it| it.count).sum::<i64>() {
-        count if is_capped && count > mismatches::MOST => "10 000+".to_owned(),
-        count if is_capped => format!("{count}+"),
-        count => count.to_string(),
-    };
+    let sum = |some: &[Count]| some.iter().map(|it| it.count).sum::<i64>();
+    let is_capped = sum(counts) > mismatches::MOST;
+    let count = |some: &[Count]| at_least(sum(some).min(mismatches::MOST), is_capped);
     counts.chunk_by(|a, b| a.class == b.class).map(|some| (some[0].class.clone(), count(some))).collect()
 }
 
@@ -116,7 +113,8 @@ mod tests {
         let count = |class: &str, count| Count { class: class.to_owned(), state: "case".to_owned(), count };
         let texts = |counts: &[Count]| -> Vec<String> { by_class(counts).into_iter().map(|it| it.1).collect() };
         assert_eq!(texts(&[count("A", 3), count("A", 4), count("B", 1)]), ["7", "1"]);
-        assert_eq!(texts(&[count("A", 9_990), count("B", 11)]), ["9990+", "11+"]);
-        assert_eq!(texts(&[count("A", 10_001)]), ["10 000+"]);
+        assert_eq!(texts(&[count("A", 1_000)]), ["1 000"]);
+        assert_eq!(texts(&[count("A", 990), count("B", 11)]), ["990+", "11+"]);
+        assert_eq!(texts(&[count("A", 1_001)]), ["1 000+"]);
     }
 }

@@ -71,6 +71,7 @@ fn lines() -> Vec<String> {
     let lines = [
         "its signature verifies with a secret of today, with its time judged as at receipt",
         "stores it in the inbox like any webhook: if it came before, it counts as a duplicate",
+        "a body that cannot be read, or that came with other content before, becomes a dead letter",
     ];
     lines.map(str::to_owned).to_vec()
 }

@@ -13,7 +13,7 @@ use crate::clock::Time;
 use crate::db::mismatches::{self, Count, Filter};
 use crate::db::reports::{self, BadRow, Report};
 use crate::http::dashboard::error::html;
-use crate::http::dashboard::parts::{Mark, Moment, Privacy};
+use crate::http::dashboard::parts::{Mark, Moment, Privacy, at_least};
 use crate::http::dashboard::{Dashboard, Layout, Visit};
 use crate::http::internal::cursor::Key;
 use crate::http::internal::page::{Params, one_more};
@@ -183,13 +183,13 @@ fn sums(report: &Report) -> Vec<(String, String)> {
 }
 
 fn of_classes(layout: &Layout, report: &Report, counts: &[Count]) -> Vec<OfClass> {
-    let is_capped = counts.iter().map(|it| it.count).sum::<i64>() > mismatches::MOST;
-    let plus = if is_capped { "+" } else { "" };
+    let sum = |some: &[Count]| some.iter().map(|it| it.count).sum::<i64>();
+    let is_capped = sum(counts) > mismatches::MOST;
     let of_class = |counts: &[Count]| OfClass {
         class: counts[0].class.clone(),
         href: layout.url(&format!("/mismatches?report={}&class={}", report.id, counts[0].class)),
         states: counts.iter().map(|it| format!("{} {}", it.count, it.state)).collect::<Vec<_>>().join(", "),
-        count: format!("{}{plus}", counts.iter().map(|it| it.count).sum::<i64>()),
+        count: at_least(sum(counts).min(mismatches::MOST), is_capped),
     };
     counts.chunk_by(|a, b| a.class == b.class).map(of_class).collect()
 }
