@@ -1,7 +1,8 @@
 //! The banks of the simulated world. Each speaks its own language over the one ledger, so that double effects are counted
 //! the same way for all.
 //!
-//! What they share is the life of a request ([`super::life`]) and the faults of its plan. What differs: how they are asked, what they answer, how they word and sign an event, and whether they bear a repeat.
+//! What they share is the life of a request ([`super::life`]) and the faults of its plan. What differs: how they are asked, what
+//! they answer, how they word and sign an event, and whether they bear a repeat.
 
 use std::sync::Arc;
 
