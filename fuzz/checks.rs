@@ -1,15 +1,16 @@
 //! What must hold for any bytes from outside. Each function is a fuzz target, and is run by `cargo test` on the seeds and on
 //! mutations of them (`tests/it/fuzzing.rs`).
 
+use account_opening::config::REPORT_FORMATS;
 use account_opening::domain::bank::{Bic, Iban};
 use account_opening::domain::{Report, Verdict};
 use account_opening::outbound::{Answer, CallError, read_refusal};
 use account_opening::provider::Parsed;
 use account_opening::provider::nexusbank::{self, read_account, read_one, read_page};
 use account_opening::provider::signature::{self, WebhookSecret};
-use account_opening::reconciliation::normalise::number::NumberFormat;
-use account_opening::reconciliation::normalise::profile::Profiles;
-use account_opening::reconciliation::normalise::{Expected, Item, OpenError, date, open};
+use account_opening::report_files::number::NumberFormat;
+use account_opening::report_files::profile::Profiles;
+use account_opening::report_files::{Expected, Item, OpenError, date, open};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -168,7 +169,7 @@ pub fn camt(data: &[u8]) {
 /// no error tells more than a line of it.
 fn report(file: &[u8], format: Option<&str>) {
     let profiles = Profiles::built_in().expect("our own profiles");
-    let expected = Expected { format, profiles: Some(&profiles), ..Expected::default() };
+    let expected = Expected { format, own: REPORT_FORMATS, profiles: Some(&profiles), ..Expected::default() };
     let items = match open(file, &expected) {
         Ok(reading) => reading.map(|it| it.expect("bytes in memory")).collect::<Vec<Item>>(),
         Err(OpenError::Header(error)) => return told(&error.to_string(), 10_000),

@@ -7,6 +7,7 @@ mod dashboard;
 mod parse;
 mod raw;
 mod reconciliation;
+mod simulator;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,8 +19,9 @@ use secrecy::SecretString;
 
 pub use self::dashboard::{DashboardSettings, Mode, REST_PATHS, RawDashboard, SignInLink};
 pub use self::parse::{Role, Token};
-pub use self::raw::{DEVELOPMENT_API_TOKENS, RawDatabase, RawHistory, RawSettings};
-pub use self::reconciliation::{ProfileFile, RawReconciliation, ReconciliationSettings, profile_files};
+pub use self::raw::{DEVELOPMENT_API_TOKENS, REPORT_FORMATS, RawDatabase, RawHistory, RawSettings};
+pub use self::reconciliation::{RawReconciliation, ReconciliationSettings, profile_files};
+pub use self::simulator::{RawSimulator, SimulatorSettings};
 use crate::domain::Policy;
 use crate::domain::chain::HistoryKey;
 use crate::domain::fee::PriceList;
@@ -28,6 +30,8 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::signature::EvidenceKey;
 use crate::domain::text::string_enum;
 use crate::outbound::breaker::Rules;
+/// The secrets that a service and a simulator share unless configured: of the bank that has defaults.
+pub use crate::provider::nexusbank::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET};
 use crate::provider::{Adapter, Limits, Routes, Situation};
 use crate::services::tracker::TrackerSettings;
 use crate::settings::{Checker, SettingError, given};

@@ -18,6 +18,7 @@
 //! | [`driver`] | the loop that runs a worker, and the wakers |
 //! | [`workers`] | poller, backfill, sweeper, periodic tasks |
 //! | [`reconciliation`] | compares what the service holds with a provider's reports |
+//! | [`report_files`] | parses report files: a row each, whatever the format |
 //! | [`provider`] | the port to a bank, signatures, routes, an adapter for each bank |
 //! | [`outbound`] | calls to other systems: client, permits, circuit breaker, errors by meaning |
 //! | [`services`] | profile service, card issuer, ticket tracker |
@@ -44,6 +45,7 @@ pub mod outbox;
 pub mod provider;
 pub mod reconciliation;
 pub mod refused_webhooks;
+pub mod report_files;
 pub mod services;
 pub mod settings;
 pub mod shell;

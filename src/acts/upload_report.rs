@@ -10,8 +10,8 @@ use crate::db::operator_actions::Action;
 use crate::db::reports::NewReport;
 use crate::db::{self, operator_actions, report_profiles};
 use crate::reconciliation::ingest::Received;
-use crate::reconciliation::normalise::profile::Profile;
-use crate::reconciliation::normalise::row::{Header, Kind};
+use crate::report_files::profile::Profile;
+use crate::report_files::row::{Header, Kind};
 
 #[derive(Clone, Debug)]
 pub struct UploadRequest {

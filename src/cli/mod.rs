@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::dot_env::Variables;
 use crate::app::{KeyError, OpenError};
-use crate::reconciliation::normalise::profile::ProfileError;
+use crate::report_files::profile::ProfileError;
 use crate::settings::{SettingError, invalid};
 use crate::telemetry::{self, LogFilter, LogFormat};
 

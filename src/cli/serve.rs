@@ -9,7 +9,7 @@ use super::Misconfigured;
 use crate::app::{App, Database, Parts, evidence_key, history_key};
 use crate::clock::Clock;
 use crate::config::{RawSettings, Settings};
-use crate::reconciliation::normalise::profile::Profiles;
+use crate::report_files::profile::Profiles;
 use crate::settings::SettingError;
 
 /// The part of the grace period reserved for closing the database.

@@ -7,12 +7,16 @@ use super::reconciliation::RawReconciliation;
 use crate::provider::RawAdapter;
 use crate::provider::adyen::RawAdyen;
 use crate::provider::airwallex::RawAirwallex;
-use crate::provider::nexusbank::RawNexusBank;
+use crate::provider::nexusbank::{self, RawNexusBank};
 use crate::provider::solaris::RawSolaris;
+use crate::report_files::Format;
 use crate::services::tracker::RawTracker;
 
 /// The default API token. Refused in production.
 pub const DEVELOPMENT_API_TOKENS: &str = "developer:development-token:admin";
+
+/// The report files of banks whose format no profile describes: where an adapter's own format is registered.
+pub const REPORT_FORMATS: &[&dyn Format] = &[&nexusbank::REPORTS];
 
 #[derive(Args, Clone)]
 #[expect(clippy::doc_markdown, reason = "each has its help, which is plain text")]

@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 
 use super::parse::percent;
 use crate::provider::Adapter;
+use crate::report_files::profile::ProfileFile;
 use crate::settings::{Checker, duration, list_of, to_delta};
 
 #[derive(Args, Clone)]
@@ -54,15 +55,6 @@ pub struct ReconciliationSettings {
     pub report_profiles: Arc<[ProfileFile]>,
     /// How often the service reads a provider's list as a register, by provider.
     pub report_schedule: Arc<[(String, TimeDelta)]>,
-}
-
-/// A profile as it stands in its file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProfileFile {
-    /// The file's name without `.toml`.
-    pub name: String,
-    pub path: String,
-    pub text: String,
 }
 
 impl RawReconciliation {

@@ -29,7 +29,6 @@ pub struct Resource {
     #[schema(example = "EUR")]
     pub currency: String,
     /// The provider's name.
-    #[schema(example = "nexusbank")]
     pub provider: String,
     /// The provider's tracking id.
     #[schema(value_type = Option<super::ProviderRef>)]

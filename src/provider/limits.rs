@@ -1,7 +1,7 @@
 //! How much and how often a provider is asked: its polls, its deadline, its calls at once.
 //!
 //! Banks differ in how long they take and in how many calls they bear, so each may override what holds for all, under its own
-//! prefix (`SOLARIS_POLL_SCHEDULE`).
+//! prefix (`<NAME>_POLL_SCHEDULE`).
 
 use chrono::TimeDelta;
 

@@ -32,7 +32,7 @@ string_enum!(
 impl DayState {
     fn of(report: &Covering) -> Option<Self> {
         // A pull is never complete, and nothing is missing from it.
-        let is_whole = report.complete || report.format == super::normalise::PULL;
+        let is_whole = report.complete || report.format == crate::report_files::PULL;
         Some(match report.state.parse().ok()? {
             ReportState::Held => Self::Held,
             ReportState::Received | ReportState::Reading => Self::Reading,
@@ -116,11 +116,11 @@ mod tests {
         let (from, until) = (time(&format!("{from}T00:00:00Z")), time(&format!("{until}T00:00:00Z")));
         Covering {
             id: Uuid::from_u128(1),
-            provider: "nexusbank".to_owned(),
+            provider: "somebank".to_owned(),
             kind: kind.to_owned(),
             state: state.to_owned(),
             complete: true,
-            format: "nexusbank".to_owned(),
+            format: "somebank".to_owned(),
             from,
             until,
         }

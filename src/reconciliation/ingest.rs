@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::db::reports::{self, CHUNK, NewReport};
-use crate::reconciliation::normalise::SNIFF_BYTES;
+use crate::report_files::SNIFF_BYTES;
 
 /// Decompressed bytes that a compressed one may become, beyond the first MiB: text of this kind stays below fifty.
 const RATIO: u64 = 200;

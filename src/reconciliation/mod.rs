@@ -4,7 +4,7 @@
 //! ```text
 //! ingest     the file is stored as it came, in one commit before the answer
 //! pull       a provider without files: its list becomes a file
-//! normalise  one canonical row per report row, one error per bad row
+//! reading    one canonical row per report row, one error per bad row (`report_files`)
 //! matching   the openings and expected fees that the rows name, in a fixed number of statements per slice
 //! classify   pure: a row and what we hold become a class, differences and a suggestion
 //! resolve    facts, polls and cases; never a write to an opening
@@ -23,7 +23,6 @@ pub mod evidence;
 pub mod ingest;
 pub mod masking;
 mod matching;
-pub mod normalise;
 mod pull;
 mod reading;
 mod resolve;

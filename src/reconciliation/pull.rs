@@ -1,4 +1,4 @@
-//! A provider's list as a register: the items of its pages become rows in NexusBank's form.
+//! A provider's list as a register: the items of its pages become rows of a framed file.
 //!
 //! The provider's adapter reads the items, so a list has the meaning of the provider's webhooks. An item that cannot be read becomes a
 //! row without a tracking id, which is a bad row when the file is read: it is listed, and no other row is lost.
@@ -7,8 +7,8 @@ use crate::clock::Time;
 use crate::csv::quoted;
 use crate::domain::{Report, Verdict};
 use crate::provider::{ListPage, Parsed, Provider};
-use crate::reconciliation::normalise::date::written;
-use crate::reconciliation::normalise::{register_columns, register_verdict};
+use crate::report_files::date::written;
+use crate::report_files::framed::{PULLED, register_columns};
 
 /// The status of an item that cannot be read.
 const UNREADABLE: &str = "UNREADABLE";
@@ -53,9 +53,9 @@ fn row(report: &Report) -> String {
     record([reference, ours, status(report), iban, bic, reason, "", "", "", ""])
 }
 
-/// The provider's own word where NexusBank gives it the same meaning, else NexusBank's word for it.
+/// The provider's own word where the format gives it the same meaning, else the format's word for it.
 fn status(report: &Report) -> &str {
-    if register_verdict(&report.word) == report.verdict {
+    if (PULLED.verdict)(&report.word) == report.verdict {
         return &report.word;
     }
     match report.verdict {

@@ -9,10 +9,11 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use crate::config::REPORT_FORMATS;
 use crate::db::{self, describe, reports};
-use crate::reconciliation::normalise::profile::Profiles;
-use crate::reconciliation::normalise::row::{Kind, Located, Row, Statement};
-use crate::reconciliation::normalise::{self, Ending, Expected, HeaderError, Item, OpenError, ReportError};
+use crate::report_files::profile::Profiles;
+use crate::report_files::row::{Kind, Located, Row, Statement};
+use crate::report_files::{self, Ending, Expected, HeaderError, Item, OpenError, ReportError};
 
 /// The most rows in a slice.
 pub const SLICE: usize = 10_000;
@@ -120,10 +121,11 @@ fn parse(source: &Source, pieces: Pieces, slices: &mpsc::Sender<Result<Slice, Re
         kind: Some(source.kind),
         provider: Some(&source.provider),
         format: Some(&source.format),
+        own: REPORT_FORMATS,
         profiles: Some(&source.profiles),
     };
     let mut slice = Slice::default();
-    let reading = match normalise::open(pieces, &expected) {
+    let reading = match report_files::open(pieces, &expected) {
         Ok(reading) => reading,
         Err(OpenError::Io(error)) => return drop(slices.blocking_send(Err(error.into()))),
         Err(OpenError::Header(error)) => return drop(slices.blocking_send(Err(ReadingError::Header(error)))),

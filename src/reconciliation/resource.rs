@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::masking::masked;
-use super::normalise::row::Kind;
 use crate::db::{cases, reports};
 use crate::domain::text::{self, form, string_enum};
+use crate::report_files::row::Kind;
 
 string_enum!(
     /// How far a report is.
@@ -40,7 +40,7 @@ pub struct Report {
     provider: String,
     #[schema(value_type = ReportKind)]
     kind: String,
-    /// `nexusbank`, `camt`, `pull`, or the name of a profile.
+    /// A bank's own (its name), `camt`, `pull`, or the name of a profile.
     format: String,
     file_name: Option<String>,
     /// Of the decoded file.

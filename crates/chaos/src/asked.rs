@@ -43,7 +43,7 @@ impl Asked {
 
     pub fn plan(&self) -> Plan {
         let mut faults = strikes::must_show(self.seconds);
-        if self.bank != Bank::NexusBank {
+        if !self.bank.may_repeat_its_header() {
             // A proxy can rewrite its header alone.
             faults.remove(&Fault::FoldedSignature);
         }

@@ -75,7 +75,7 @@ struct Arguments {
     #[arg(long, conflicts_with_all = ["controls", "control", "keep"])]
     judge: Option<PathBuf>,
     /// The bank that the services open accounts at
-    #[arg(long, value_enum, default_value = "nexusbank", conflicts_with_all = ["controls", "control", "judge"])]
+    #[arg(long, value_enum, default_value_t, conflicts_with_all = ["controls", "control", "judge"])]
     provider: provider::Bank,
     /// Run the positive controls: builds with one defence removed, each of which must be caught
     #[arg(long, conflicts_with = "control")]

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::provider::Bank;
+
 /// A line of the load's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
@@ -107,7 +109,7 @@ pub struct Divergence {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The bank that is played.
-    #[serde(default = "nexusbank")]
+    #[serde(default = "first_bank")]
     pub provider: String,
     pub seed: u64,
     pub seconds: u64,
@@ -126,8 +128,8 @@ pub struct Plan {
 }
 
 /// The bank of plans that name none.
-fn nexusbank() -> String {
-    "nexusbank".to_owned()
+fn first_bank() -> String {
+    Bank::default().name().to_owned()
 }
 
 /// A kind of fault.

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::files::{Recorder, now};
 use crate::load::{Call, Listener, Net};
-use crate::provider::{Provider, rng};
+use crate::provider::{Bank, Provider, rng};
 use crate::record::{BankFile, Divergence, Seen};
 use crate::world::{CHARGE_WINDOW, RECON_WINDOW, REPLICAS, TOKEN, World};
 
@@ -158,7 +158,8 @@ impl Player {
     /// Uploads a file until a replica takes it; returns the report's id.
     async fn upload(&mut self, file: &BankFile) -> Option<String> {
         let headers = vec![("authorization", format!("Bearer {TOKEN}")), ("content-type", "text/csv".to_owned())];
-        let path = format!("/v1/reports?provider=nexusbank&kind={}&file_name={}.csv", file.kind, file.number);
+        let bank = Bank::REPORTING.name();
+        let path = format!("/v1/reports?provider={bank}&kind={}&file_name={}.csv", file.kind, file.number);
         let body = Bytes::from(file.text.clone());
         let call = Call { listener: Listener::Internal, method: Method::POST, path, headers, body };
         let started = Instant::now();

@@ -80,7 +80,7 @@ pub async fn dump(url: &str, path: &Path) -> anyhow::Result<()> {
 /// The remaining work: waiting facts, commands and deliveries, and openings that are neither terminal nor escalated.
 pub async fn backlog(connection: &mut PgConnection) -> sqlx::Result<(i64, i64, i64)> {
     sqlx::query_as(
-        // A fact about a missing opening may wait for it: whether it may is for the judge. Solaris' events name the tracking id alone.
+        // A fact about a missing opening may wait for it: whether it may is for the judge. The events of some banks name the tracking id alone.
         "select (select count(*) from inbox i where status = 'pending'
                     and (i.outcome is distinct from 'parked'
                          or exists (select 1 from account_openings o

@@ -116,7 +116,7 @@ async fn webhook(State(world): State<Arc<World>>, Json(webhook): Json<RawWebhook
     }
 }
 
-/// `{"url":"http://127.0.0.1:8080/webhooks/nexusbank"}`
+/// `{"url":"http://127.0.0.1:8080/webhooks/…"}`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeliverTo {

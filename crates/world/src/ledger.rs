@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::bank::Submission;
 use super::banks::Order;
 use super::dealer::Dealer;
 use super::endpoint::{Api, Endpoint};
@@ -131,21 +130,6 @@ impl Ledger {
         self.counts.cards += 1;
         self.counts.double_effects += u64::from(opening.cards.len() > 1);
         Some(card_id)
-    }
-
-    /// Records a new account request of `NexusBank`; returns its index.
-    pub(super) fn make_request(&mut self, submission: &Submission, blocking: bool, now: Time) -> Option<usize> {
-        let Submission { reference, market, customer_type, currency, profile_id, .. } = submission;
-        let order = Order {
-            reference: reference.clone(),
-            market: market.clone(),
-            currency: currency.clone(),
-            customer_type: customer_type.clone(),
-            profile_id: profile_id.clone(),
-            blocking,
-            ..Order::default()
-        };
-        self.make_order(order, now)
     }
 
     /// Records a new account request; returns its index.

@@ -1,4 +1,4 @@
-//! The simulated outside systems: the APIs of NexusBank, Solaris, Airwallex and Adyen, profile service, card issuer and ticket tracker, on one listener.
+//! The simulated outside systems: the APIs of the banks, profile service, card issuer and ticket tracker, on one listener.
 //!
 //! It judges the service: its [ledger](LedgerSnapshot) counts double effects and records when the bank decided. So it
 //! shares only the clock with the service. Faults are scripted ([`Plan`]): by quota from a seed for the demo, by test
@@ -13,9 +13,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-mod accounts;
 mod acts;
-mod bank;
 mod banks;
 mod calls;
 mod cards;
@@ -211,10 +209,7 @@ impl Drop for Simulator {
 }
 
 fn router(world: &Arc<world::World>) -> Router {
-    bank::router(Arc::clone(world))
-        .merge(banks::solaris::router())
-        .merge(banks::airwallex::router())
-        .merge(banks::adyen::router())
+    banks::router(world)
         .merge(profiles::router())
         .merge(cards::router())
         .merge(tracker::router(Arc::clone(world)))

@@ -6,12 +6,10 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::banks::{Bank, News};
-use super::calls::written;
+use super::banks::News;
 use super::mint;
 use super::plan::{Decision, Fold, Plan, Verdict, Webhooks};
 use super::snapshot::{AccountRequest, Status};
@@ -221,28 +219,8 @@ fn news(world: &World, request: &AccountRequest, status: Status, since: Time, th
         let ledger = world.ledger();
         ledger.by_id(&request.account_opening_request_id).and_then(|at| ledger.order(at).cloned()).unwrap_or_default()
     };
-    if order.bank == Bank::NexusBank {
-        return Some(RawWebhook { body: body(request, status, since, thin), ..RawWebhook::default() });
-    }
     let bare = AccountRequest { iban: None, bic: None, ..request.clone() };
     let shown = if thin || status != Status::Completed { &bare } else { request };
-    let News { body, headers } = order.bank.news(shown, &order, status)?;
+    let News { body, headers } = order.bank.news(shown, &order, (status, since))?;
     Some(RawWebhook { bank: order.bank, body, headers, ..RawWebhook::default() })
-}
-
-/// The webhook's body for a status and its time. Only the final one contains the decision.
-fn body(request: &AccountRequest, status: Status, since: Time, thin: bool) -> String {
-    let account = !thin && status == Status::Completed;
-    written(&json!({
-        "type": "account_opening_request.status_changed",
-        "timestamp": since,
-        "data": {
-            "account_opening_request_id": request.account_opening_request_id,
-            "reference": request.reference,
-            "status": status,
-            "iban": request.iban.as_ref().filter(|_| account),
-            "bic": request.bic.as_ref().filter(|_| account),
-            "rejection_reason": request.rejection_reason.as_ref().filter(|_| status == Status::Rejected),
-        }
-    }))
 }

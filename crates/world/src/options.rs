@@ -14,12 +14,12 @@ use super::webhooks::SendError;
 pub struct Options {
     /// The listen address; port 0 picks a free port.
     pub addr: SocketAddr,
-    /// The bank's API key, `NEXUSBANK_API_KEY`.
+    /// The API key of the bank that has defaults.
     pub api_key: String,
     /// The service's webhook URL. None: set later by [`super::Simulator::deliver_to`]; webhooks before that are
     /// retried, then lost.
     pub webhook_url: Option<String>,
-    /// `whsec_…`, one of `NEXUSBANK_WEBHOOK_SECRETS`.
+    /// `whsec_…`: signs the events of that bank.
     pub webhook_secret: String,
     /// Delays before resending an unacknowledged webhook; their number is the number of retries.
     pub webhook_retries: Vec<Duration>,

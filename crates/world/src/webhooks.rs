@@ -103,7 +103,7 @@ impl Sender {
         let url = url_of(&url, webhook.bank);
         let id = webhook.id.as_deref().unwrap_or(id);
         let headers = match webhook.bank {
-            Bank::NexusBank => self.standard_headers(id, webhook)?,
+            bank if bank.signs_by_standard() => self.standard_headers(id, webhook)?,
             bank => {
                 let millis = webhook.timestamp.map_or_else(|| self.clock.now().timestamp_millis(), |it| it * 1_000);
                 let secret = webhook.secret.as_deref().unwrap_or(bank.secret());
@@ -125,9 +125,9 @@ impl Sender {
         headers(id, timestamp, &folded(webhook.fold, signature), &webhook.headers)
     }
 
-    /// Asks a receiver whether it listens, as a subscription begins: an empty request without a signature.
-    pub(super) async fn handshake(&self, url: &str) -> bool {
-        let request = self.client.post(url).header("solaris-webhook-event-type", "WEBHOOK-SUBSCRIPTION");
+    /// Asks a receiver whether it listens, as a subscription begins: an empty request with one header and no signature.
+    pub(super) async fn handshake(&self, url: &str, (name, value): (&str, &str)) -> bool {
+        let request = self.client.post(url).header(name, value);
         request.send().await.is_ok_and(|answer| answer.status().is_success())
     }
 }
@@ -135,7 +135,7 @@ impl Sender {
 /// The path of another bank's webhooks stands beside that of the first.
 fn url_of(url: &str, bank: Bank) -> String {
     match url.rsplit_once('/') {
-        Some((before, _)) if bank != Bank::NexusBank => format!("{before}/{}", bank.name()),
+        Some((before, _)) if bank != Bank::default() => format!("{before}/{}", bank.name()),
         _ => url.to_owned(),
     }
 }

@@ -69,7 +69,8 @@ impl Caller {
 
     /// Uploads a report of the bank; returns it as the service received it.
     pub async fn upload(&self, kind: &str, name: &str, file: Vec<u8>, gzip: bool) -> anyhow::Result<Value> {
-        let url = format!("{}/v1/reports?provider=nexusbank&kind={kind}&file_name={name}", self.base_url);
+        let (base, bank) = (&self.base_url, self.bank.name());
+        let url = format!("{base}/v1/reports?provider={bank}&kind={kind}&file_name={name}");
         let request = self.client.post(url).bearer_auth(TOKEN).header(CONTENT_TYPE, "application/octet-stream");
         let request = if gzip {
             let mut writer = GzEncoder::new(Vec::new(), Compression::default());

@@ -9,6 +9,7 @@ mod reconcile;
 mod report;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use self::reconcile::Reconciled;
 use self::report::Summary;
 use crate::app::{App, Database, Parts, evidence_key, made_history_key};
 use crate::clock::{Clock, Ids, Time};
-use crate::config::{RawSettings, Settings, SignInLink};
+use crate::config::{DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET, RawSettings, Settings, SignInLink};
 use crate::telemetry::LogFormat;
 use private_postgres::Cluster;
 use world::{Bank, Endpoint, Fault, Options, Planner, Simulator, Timing, TrackerOptions};
@@ -46,8 +47,8 @@ pub(super) struct Arguments {
     /// Seed of the faults: the same seed injects the same faults
     #[arg(long, env, default_value_t = 1)]
     seed: u64,
-    /// The bank that opens the accounts; the bank's files are reconciled only for nexusbank
-    #[arg(long, default_value = "nexusbank", value_parser = Bank::ALL.map(Bank::name))]
+    /// The bank that opens the accounts; its report files, where it writes any, are reconciled
+    #[arg(long, default_value = Bank::default().name(), value_parser = Bank::ALL.map(Bank::name))]
     provider: String,
     /// Exit when every opening is decided or escalated, instead of staying up
     #[arg(long, env, value_parser = crate::cli::switch)]
@@ -123,7 +124,7 @@ impl Demo {
         settings.evidence_key = Some(evidence_key(None, &settings.database.data_dir)?);
         let database = Database::on(cluster, &settings.database).await?;
         let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run().await?;
-        world.deliver_to(format!("http://{}/webhooks/nexusbank", app.public_addr));
+        world.deliver_to(format!("http://{}/webhooks/{}", app.public_addr, Bank::default().name()));
         let caller = Caller::new(app.internal_addr, bank)?;
         Ok(Self { world, app, database, caller, link, from })
     }
@@ -145,7 +146,7 @@ impl Demo {
         )?;
         watch::until_tracked(&self.caller, TRACKED_WITHIN).await?;
         let reconciled =
-            if self.caller.bank == Bank::NexusBank { self.reconcile().await? } else { Reconciled::default() };
+            if self.caller.bank.writes_reports() { self.reconcile().await? } else { Reconciled::default() };
         Summary::take(&self.caller, &self.world, reconciled, started.elapsed()).await
     }
 
@@ -182,8 +183,7 @@ impl Demo {
 
 fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     let total = usize::try_from(arguments.openings)?;
-    let defaults = RawSettings::defaults()?;
-    let mut options = Options::local(defaults.nexusbank.api_key, defaults.nexusbank.webhook_secrets);
+    let mut options = Options::local(DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET);
     options.planner = Planner::Quota { total, timing: Timing::compressed() };
     options.tracker.lag = TRACKER_LAG;
     options.seed = arguments.seed;
@@ -198,7 +198,9 @@ fn free_address() -> std::io::Result<SocketAddr> {
 /// The service's settings in compressed time: 30 minutes become one second, 12 hours eight seconds.
 fn settings(of: Bank, bank: &str, data_dir: &std::path::Path, internal: SocketAddr) -> anyhow::Result<Settings> {
     let timing = Timing::compressed();
-    let mut raw = RawSettings::defaults_but(of.settings(bank))?;
+    // The bank with defaults is configured in any case: it is asked too.
+    let banks = BTreeSet::from([Bank::default(), of]);
+    let mut raw = RawSettings::defaults_but(banks.into_iter().flat_map(|it| it.settings(bank)))?;
     raw.provider_routes = format!("*={}", of.name());
     raw.environment = "sandbox".to_owned();
     raw.public_addr = "127.0.0.1:0".to_owned();
@@ -207,7 +209,6 @@ fn settings(of: Bank, bank: &str, data_dir: &std::path::Path, internal: SocketAd
     raw.dashboard_url = format!("http://{internal}");
     raw.api_tokens = format!("demo:{TOKEN}:admin");
     raw.database.data_dir = Some(data_dir.display().to_string());
-    raw.nexusbank.base_url = bank.to_owned();
     raw.profile_service_url = bank.to_owned();
     raw.card_service_url = bank.to_owned();
     let theirs = TrackerOptions::default();

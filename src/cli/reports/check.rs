@@ -14,11 +14,11 @@ use serde_json::json;
 
 use crate::cli::{Misconfigured, refused_profiles};
 use crate::clock::Time;
-use crate::config::profile_files;
+use crate::config::{REPORT_FORMATS, profile_files};
 use crate::reconciliation::ingest::{Bounded, Bounds};
-use crate::reconciliation::normalise::profile::Profiles;
-use crate::reconciliation::normalise::row::{Header, Kind, Statement};
-use crate::reconciliation::normalise::{Code, Ending, Expected, HeaderError, Item, OpenError, ReportError, open};
+use crate::report_files::profile::Profiles;
+use crate::report_files::row::{Header, Kind, Statement};
+use crate::report_files::{Code, Ending, Expected, HeaderError, Item, OpenError, ReportError, open};
 use crate::settings::{SettingError, invalid};
 
 #[derive(Args)]
@@ -26,7 +26,7 @@ use crate::settings::{SettingError, invalid};
 pub(super) struct Arguments {
     /// The report file; gzip is decompressed
     file: PathBuf,
-    /// The format, where the file does not show it: nexusbank, camt or a profile
+    /// The format, where the file does not show it: a bank's own (its name), camt or a profile
     #[arg(long)]
     format: Option<String>,
     /// The kind: register, charges or bank. A file that says another kind is refused
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let name = arguments.file.display().to_string();
     let profiles = profiles(arguments.report_profiles.as_deref())?;
     let (provider, format) = (arguments.provider.as_deref(), arguments.format.as_deref());
-    let expected = Expected { kind: arguments.kind, provider, format, profiles: Some(&profiles) };
+    let expected = Expected { kind: arguments.kind, provider, format, own: REPORT_FORMATS, profiles: Some(&profiles) };
     must_know_the_format(&expected)?;
     let bar = ProgressBar::new(0);
     let read = contents(arguments, &bar).with_context(|| format!("cannot read {name}"))?;

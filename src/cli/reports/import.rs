@@ -22,7 +22,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::cli::{Misconfigured, asked_to_stop};
-use crate::reconciliation::normalise::row::Kind;
+use crate::report_files::row::Kind;
 use crate::settings::invalid;
 
 /// Bytes that are sent at once.
@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     /// The kind: register, charges or bank
     #[arg(long)]
     kind: Kind,
-    /// The format, where the file does not show it: nexusbank, camt or a profile
+    /// The format, where the file does not show it: a bank's own (its name), camt or a profile
     #[arg(long)]
     format: Option<String>,
     /// Have it read and listed, without any effect

@@ -41,7 +41,7 @@ impl Arrival {
 #[derive(Clone, Debug)]
 pub struct NewFact {
     pub id: Uuid,
-    /// Source and provider, such as `webhook:nexusbank`.
+    /// Source and provider, `webhook:` and the provider's name.
     pub group: String,
     /// The key that is unique in its group.
     pub event_id: String,

@@ -7,7 +7,7 @@ use super::super::fee::{Fee, On, PriceList, Scope, minor_unit, round_half_up};
 use super::*;
 
 const TABLES: &str = include_str!("fee.md");
-const PROVIDERS: [&str; 2] = ["nexusbank", "otherbank"];
+const PROVIDERS: [&str; 2] = ["somebank", "otherbank"];
 const COLUMNS: &str = "provider,market,customer_type,on,code,amount,currency,tax_percent,valid_from,valid_until";
 
 fn list() -> PriceList {
@@ -33,7 +33,7 @@ fn a_step_owes_what_the_table_says() {
     let (list, rows) = (list(), rows("Owed"));
     assert!(rows.len() > 15, "{rows:?}");
     for row in rows {
-        let scope = Scope { provider: "nexusbank", market: row[1], customer_type: row[2].parse().unwrap() };
+        let scope = Scope { provider: "somebank", market: row[1], customer_type: row[2].parse().unwrap() };
         let owed = list.owed(scope, row[0].parse().unwrap(), row[3].parse().unwrap());
         assert_eq!(shown(&owed), row[4], "{row:?}");
     }
@@ -80,7 +80,7 @@ fn row() -> impl Strategy<Value = String> {
     let days = (0_u32..6, 1_u32..6);
     (scope, amount(), 0_u32..=100, days).prop_map(|((market, kind, on, code), amount, tax, (from, days))| {
         let (from, until) = (from + 1, from + 1 + days);
-        format!("nexusbank,{market},{kind},{on},{code},{amount},EUR,{tax},2026-01-{from:02},2026-01-{until:02}")
+        format!("somebank,{market},{kind},{on},{code},{amount},EUR,{tax},2026-01-{from:02},2026-01-{until:02}")
     })
 }
 
@@ -118,7 +118,7 @@ proptest! {
         let today = format!("2026-01-{day:02}");
         let at = format!("{today}T12:00:00Z").parse().unwrap();
         for kind in CustomerType::ALL {
-            let scope = Scope { provider: "nexusbank", market: &market, customer_type: *kind };
+            let scope = Scope { provider: "somebank", market: &market, customer_type: *kind };
             let owed = list.owed(scope, StateName::IssuingCard, at);
             let mut expected = Vec::new();
             for code in ["a", "b"] {

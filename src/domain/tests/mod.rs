@@ -75,7 +75,7 @@ fn request() -> Request {
         customer_type: CustomerType::Company,
         currency: "EUR".into(),
         flow: Flow::Async,
-        provider: "nexusbank".into(),
+        provider: "somebank".into(),
         customer_reference: "cus_1".into(),
     }
 }

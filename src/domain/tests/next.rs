@@ -79,10 +79,10 @@ fn nothing_comes_for_three_reasons() {
 fn each_state_has_a_sentence_for_the_customer_and_one_for_a_colleague_that_name_whose_turn_it_is() {
     for (state, work, customer, colleague) in [
         (StateName::CreatingProfile, Work::default(), "passing it on", "profile service's turn"),
-        (StateName::RequestingAccount, Work::default(), "passing it on", "We are asking nexusbank"),
+        (StateName::RequestingAccount, Work::default(), "passing it on", "We are asking somebank"),
         (StateName::RequestingAccount, given_up(), "passing it on", "our turn"),
         (StateName::RequestingAccount, call(Topic::SubmitRequest, true), "passing it on", "breaker is open"),
-        (StateName::AwaitingProvider, Work::default(), "not decided yet", "nexusbank's turn, and inside its time"),
+        (StateName::AwaitingProvider, Work::default(), "not decided yet", "somebank's turn, and inside its time"),
         (StateName::Escalated, Work::default(), "longer than it should", "a late answer still counts"),
         (StateName::IssuingCard, Work::default(), "account is open", "card issuer's turn"),
         (StateName::Completed, Work::default(), "card has been issued", "ended"),
@@ -93,6 +93,6 @@ fn each_state_has_a_sentence_for_the_customer_and_one_for_a_colleague_that_name_
         let (to_customer, to_colleague) = (to_customer(&opening), to_colleague(&opening, &next(&opening, &work)));
         assert!(to_customer.contains(customer) && to_colleague.contains(colleague), "{state}: {to_colleague}");
         // The customer is told of no system and no name.
-        assert!(!to_customer.contains("nexusbank") && !to_customer.contains("IBAN"), "{to_customer}");
+        assert!(!to_customer.contains("somebank") && !to_customer.contains("IBAN"), "{to_customer}");
     }
 }

@@ -28,10 +28,10 @@ use crate::outbound::breaker::{Forced, Phase};
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Breaker {
     /// The provider, another system, or the name of an event sink.
-    #[schema(example = "nexusbank")]
+    #[schema(example = "cards")]
     provider: String,
     /// The operation of that system.
-    #[schema(example = "submit")]
+    #[schema(example = "issue")]
     operation: &'static str,
     /// The breaker's state on the answering replica.
     state: Phase,
@@ -116,8 +116,8 @@ pub async fn list(State(state): State<Arc<AppState>>, params: Params) -> Result<
     operation_id = "force_breaker",
     tag = "Operations",
     params(
-        ("provider" = String, Path, description = "The breaker's provider, as listed", example = "nexusbank"),
-        ("operation" = String, Path, description = "The breaker's operation, as listed", example = "submit"),
+        ("provider" = String, Path, description = "The breaker's provider, as listed", example = "cards"),
+        ("operation" = String, Path, description = "The breaker's operation, as listed", example = "issue"),
     ),
     request_body = Force,
     responses(

@@ -1,5 +1,6 @@
 //! The API description at `/openapi.json` and a page to read it at `/docs`, served completely by this program.
 
+mod examples;
 mod refusals;
 
 use axum::Router;
@@ -53,8 +54,11 @@ pub fn base() -> openapi::OpenApi {
     Description::openapi()
 }
 
-/// Adds the common refusals to every operation, and closes bodies to undescribed fields.
-pub fn complete(mut api: openapi::OpenApi) -> openapi::OpenApi {
+/// Adds the common refusals to every operation, closes bodies to undescribed fields, and names a provider as an example.
+pub fn complete(mut api: openapi::OpenApi, provider: Option<&str>) -> openapi::OpenApi {
+    if let Some(name) = provider {
+        examples::name_provider(&mut api, name);
+    }
     let mut components = api.components.take().unwrap_or_default();
     for refusal in REFUSALS {
         components.responses.insert(refusal.name.to_owned(), refusal.response().into());
@@ -113,10 +117,10 @@ fn close(schema: &mut RefOr<Schema>, components: &mut Components) {
     }
 }
 
-/// The description and its page; neither needs a token.
-pub fn router(api: openapi::OpenApi) -> Router {
+/// The description and its page; neither needs a token. `provider`: one that the service knows.
+pub fn router(api: openapi::OpenApi, provider: Option<&str>) -> Router {
     let config = Config::default().validator_url("none").persist_authorization(false);
-    let page = SwaggerUi::new("/docs").url("/openapi.json", complete(api)).config(config);
+    let page = SwaggerUi::new("/docs").url("/openapi.json", complete(api, provider)).config(config);
     Router::from(page).layer(map_response(with_policy))
 }
 

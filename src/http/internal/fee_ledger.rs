@@ -43,7 +43,6 @@ pub struct FeeLine {
     #[schema(example = "EUR")]
     currency: String,
     /// The provider that the fee is owed to.
-    #[schema(example = "nexusbank")]
     provider: String,
     /// The opening that the fee is for. Null: a charge that names none of ours, or one for several.
     opening_id: Option<Uuid>,
@@ -86,7 +85,6 @@ impl From<Line> for FeeLine {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FeeBalance {
     /// The provider.
-    #[schema(example = "nexusbank")]
     provider: String,
     /// The account.
     #[schema(value_type = Account)]

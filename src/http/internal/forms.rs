@@ -117,7 +117,7 @@ pub fn name(text: &str) -> Result<String, Takes> {
 
 /// The schema of [`name`].
 pub enum Name {}
-form!(Name, text::line(MAX_NAME).examples(["nexusbank"]));
+form!(Name, text::line(MAX_NAME));
 text_form!(Name => String, name);
 
 /// A caller's text of one line.

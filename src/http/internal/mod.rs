@@ -66,6 +66,9 @@ impl Accepted {
 
 /// All routes of the internal listener.
 pub fn router(state: AppState) -> Router {
+    // One with a list can be backfilled too.
+    let providers = &state.outside.providers;
+    let provider = providers.names_with_list().chain(providers.names()).next();
     let (keyring, ids) = (Keyring::new(&state.settings.api_tokens), state.shell.ids.clone());
     let health = health::router(state.clone());
     let dashboard = Dashboard::new(state.clone(), keyring.clone());
@@ -76,7 +79,7 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(keyring, auth::authenticate));
-    let open = docs::router(description).merge(health).method_not_allowed_fallback(method_not_allowed);
+    let open = docs::router(description, provider).merge(health).method_not_allowed_fallback(method_not_allowed);
     with_request_id(dashboard.beside(api.merge(open)).layer(from_fn(own_task)), ids)
 }
 
@@ -111,7 +114,7 @@ mod tests {
     fn the_description_has_every_route_with_its_answers_and_production_has_no_sandbox() {
         let paths = |environment| {
             let (_, description) = api(environment).split_for_parts();
-            serde_json::to_value(docs::complete(description)).unwrap()["paths"].clone()
+            serde_json::to_value(docs::complete(description, None)).unwrap()["paths"].clone()
         };
         let all = paths(Environment::Sandbox);
         let operations: Vec<_> = all.as_object().unwrap().values().flat_map(|path| path.as_object().unwrap()).collect();
@@ -121,5 +124,23 @@ mod tests {
         }
         assert!(all.get("/company/account-opening/set-status-sandbox").is_some());
         assert!(paths(Environment::Production).get("/company/account-opening/set-status-sandbox").is_none());
+    }
+
+    #[test]
+    fn the_examples_of_a_provider_are_one_that_the_service_knows() {
+        let (_, description) = api(Environment::Sandbox).split_for_parts();
+        let description = serde_json::to_value(docs::complete(description, Some("somebank"))).unwrap();
+        let parameter = |path: &str, method: &str| {
+            let parameters = description["paths"][path][method]["parameters"].as_array().unwrap();
+            parameters.iter().find(|it| it["name"] == "provider").unwrap()["example"].clone()
+        };
+        assert_eq!(parameter("/v1/providers/{provider}/backfill", "post"), "somebank");
+        assert_eq!(parameter("/v1/reports", "post"), "somebank");
+        assert_eq!(parameter("/v1/breakers/{provider}/{operation}", "put"), "cards", "it has one of its own");
+        let field = |schema: &str| &description["components"]["schemas"][schema]["properties"]["provider"]["example"];
+        assert_eq!(
+            (field("AccountOpening"), field("FeeBalance"), field("Breaker")),
+            (&"somebank".into(), &"somebank".into(), &"cards".into())
+        );
     }
 }

@@ -24,7 +24,6 @@ pub struct UnmatchedFact {
     #[schema(example = "webhook")]
     source: String,
     /// The provider's name.
-    #[schema(example = "nexusbank")]
     provider: String,
     /// The tracking id in the fact.
     #[schema(example = "aor_1")]

@@ -20,7 +20,6 @@ use crate::provider::Providers;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct WebhookSecretUse {
     /// The provider's name.
-    #[schema(example = "nexusbank")]
     provider: String,
     /// The first 12 hex digits of the SHA-256 of the secret as configured.
     #[schema(example = "0f1e2d3c4b5a")]

@@ -44,14 +44,14 @@ fn deferred(error: &CallError) -> Option<(&'static str, i64)> {
 #[test]
 fn no_more_calls_run_at_once_than_may_and_one_that_ends_makes_room() {
     let (gates, _) = gates(5, 2);
-    let gate = gates.gate("nexusbank", "submit");
+    let gate = gates.gate("somebank", "submit");
     let first = begun(&gate).unwrap_or_else(|_| unreachable!());
     assert_eq!((gate.capacity(), gate.under_way()), (1, 1));
     let second = begun(&gate).unwrap_or_else(|_| unreachable!());
     let crowded = ended(&gate, Ok(())).unwrap_err();
     assert_eq!(deferred(&crowded), Some(("crowded", 1)));
     assert_eq!((gate.capacity(), gate.refused_for()), (0, None), "a crowd is not the breaker's");
-    assert_eq!(gates.gate("nexusbank", "lookup").capacity(), 2, "another operation has its own");
+    assert_eq!(gates.gate("somebank", "lookup").capacity(), 2, "another operation has its own");
     drop(first);
     assert_eq!((gate.capacity(), gate.under_way()), (1, 1));
     drop(second);
@@ -62,7 +62,7 @@ fn no_more_calls_run_at_once_than_may_and_one_that_ends_makes_room() {
 #[test]
 fn calls_that_are_given_up_are_failures_and_free_their_place() {
     let (gates, clock) = gates(3, 10);
-    let gate = gates.gate("nexusbank", "submit");
+    let gate = gates.gate("somebank", "submit");
     for _ in 0..3 {
         assert_eq!(gate.phase(), Phase::Closed);
         drop(begun(&gate));
@@ -88,7 +88,7 @@ fn calls_that_are_given_up_are_failures_and_free_their_place() {
 #[test]
 fn a_call_that_was_not_made_says_nothing_about_the_other_side() {
     let (gates, _) = gates(1, 1);
-    let gate = gates.gate("nexusbank", "submit");
+    let gate = gates.gate("somebank", "submit");
     let under_way = begun(&gate).unwrap_or_else(|_| unreachable!());
     for _ in 0..10 {
         assert!(ended(&gate, Err(CallError::timeout())).is_err_and(|error| deferred(&error).is_some()));
@@ -110,13 +110,13 @@ fn only_what_shows_that_nobody_is_there_opens_it() {
     ];
     for error in alive {
         let (gates, _) = gates(1, 1);
-        let gate = gates.gate("nexusbank", "submit");
+        let gate = gates.gate("somebank", "submit");
         assert_eq!(ended(&gate, Err(error.clone())), Err(error.clone()));
         assert_eq!((gate.phase(), gate.capacity()), (Phase::Closed, 1), "{error:?}");
     }
     for error in [CallError::timeout(), outage("transport", None), outage("server_error", None)] {
         let (gates, _) = gates(1, 1);
-        let gate = gates.gate("nexusbank", "submit");
+        let gate = gates.gate("somebank", "submit");
         assert!(ended(&gate, Err(error.clone())).is_err());
         assert_eq!(gate.phase(), Phase::Open, "{error:?}");
     }
@@ -126,7 +126,7 @@ fn only_what_shows_that_nobody_is_there_opens_it() {
 fn a_pause_that_one_answer_asks_for_holds_every_call() {
     for (class, pauses) in [("throttled", true), ("server_error", true), ("busy", false), ("misconfigured", false)] {
         let (gates, clock) = gates(5, 4);
-        let gate = gates.gate("nexusbank", "submit");
+        let gate = gates.gate("somebank", "submit");
         assert!(ended(&gate, Err(outage(class, Some(TimeDelta::seconds(90))))).is_err());
         let refused = ended(&gate, Ok(())).err().and_then(|error| deferred(&error));
         assert_eq!(refused, pauses.then_some(("throttled", 90)), "{class}");
@@ -140,7 +140,7 @@ fn a_pause_that_one_answer_asks_for_holds_every_call() {
 #[test]
 fn a_closing_is_kept_until_it_is_taken_and_again_when_it_is_put_back() {
     let (gates, clock) = gates(1, 1);
-    let (submit, lookup) = (gates.gate("nexusbank", "submit"), gates.gate("nexusbank", "lookup"));
+    let (submit, lookup) = (gates.gate("somebank", "submit"), gates.gate("somebank", "lookup"));
     for gate in [&submit, &lookup] {
         gate.decide(Some(Forced::Open));
         assert_eq!(gate.take_reopened(), None);
@@ -161,7 +161,7 @@ fn a_closing_is_kept_until_it_is_taken_and_again_when_it_is_put_back() {
 #[test]
 fn a_read_that_is_older_than_a_decision_made_here_does_not_undo_it() {
     let (gates, _) = gates(1, 1);
-    let gate = gates.gate("nexusbank", "submit");
+    let gate = gates.gate("somebank", "submit");
     let decisions = gate.decisions();
     gate.decide(Some(Forced::Open));
     assert_eq!((gate.follow(None, decisions), gate.forced()), (false, Some(Forced::Open)));

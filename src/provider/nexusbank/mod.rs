@@ -6,6 +6,7 @@
 
 mod account;
 mod message;
+mod reports;
 mod settings;
 
 use std::collections::HashSet;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 pub use self::account::read_account;
 use self::message::Words;
 pub use self::message::{list_page, parse, parse_item, simulate, verdict};
+pub use self::reports::REPORTS;
 pub use self::settings::{
     DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET, NexusBankSettings, RawNexusBank, RawNexusBankLimits,
     WEBHOOK_SECRETS,

@@ -13,7 +13,7 @@ use crate::db::settlements::{self, Settlement as Held};
 use crate::domain::fee::Account;
 use crate::reconciliation::charges::sync::{About, Desired, Findings};
 use crate::reconciliation::classify::bank::{Judged, JudgedEntry, Payment, Settlement, judge};
-use crate::reconciliation::normalise::row::Kind;
+use crate::report_files::row::Kind;
 
 /// How many settlements one transaction judges.
 const BATCH: i64 = 500;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use crate::reconciliation::normalise::row::BankRow;
+use crate::report_files::row::BankRow;
 
 /// A shorter word is no tracking id: an erasure does not search for it either.
 const SHORTEST: usize = 6;

@@ -30,10 +30,10 @@ pub use self::preview::{Incoming, Previewed, shown};
 use super::classify::bank::Rules;
 use super::classify::bank::chain::Outcome;
 use super::classify::bank::names;
-use super::normalise::row::BankRow;
 use crate::clock::{Ids, Time};
 use crate::db::settlements::{self, Named};
 use crate::db::{bank_statements, charge_lines};
+use crate::report_files::row::BankRow;
 
 /// Brings the payments and mismatches of a provider to what its bank statements say.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use crate::db::report_rows::{self, RowOfReport};
 use crate::db::{bank_words, settlements};
 use crate::reconciliation::classify::bank::{Basis, JudgedEntry, chain, judge, names};
 use crate::reconciliation::classify::{Act, Class};
-use crate::reconciliation::normalise::row::BankRow;
+use crate::report_files::row::BankRow;
 
 /// The rule of rows that the whole file judges.
 pub const NAMES: &str = "names_a_settlement";

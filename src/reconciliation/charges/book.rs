@@ -13,7 +13,7 @@ use crate::db::charge_lines::{self, ChargeLine, Fees};
 use crate::db::fee_ledger::{self, Accrual, NewLine};
 use crate::domain::OpeningId;
 use crate::reconciliation::classify::charges::{Booking, Expected, Judged, TOGETHER, judge};
-use crate::reconciliation::normalise::row::ChargeRow;
+use crate::report_files::row::ChargeRow;
 
 impl Charges {
     /// Judges the fees of these lines, as they are and as they were, and books what follows. The other lines of the fees are read here.

@@ -9,7 +9,7 @@ use super::{Charges, File, Incoming, incoming};
 use crate::db::report_rows::{self, ChargeOfReport};
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::charges::conflicting;
-use crate::reconciliation::normalise::row::ChargeRow;
+use crate::report_files::row::ChargeRow;
 
 /// How many of the rows are shown; all are named.
 const SHOWN: usize = 10;

@@ -35,10 +35,10 @@ pub use self::preview::{Again, Previewed, incoming};
 use self::sync::Findings;
 use super::bank;
 use super::classify::charges::Rules;
-use super::normalise::row::{ChargeRow, ChargeType};
 use crate::clock::{Ids, Time};
 use crate::db::charge_lines::{self, ChargeLine, Key};
 use crate::domain::fee::PriceList;
+use crate::report_files::row::{ChargeRow, ChargeType};
 
 /// Brings ledger and mismatches of a provider to what its charges say.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use crate::domain::fee::{On, PriceList, Scope};
 use crate::domain::{CustomerType, OpeningId, StateName};
 use crate::reconciliation::classify::charges::{Charge, Ours};
 use crate::reconciliation::classify::register::OurOpening;
-use crate::reconciliation::normalise::row::ChargeRow;
+use crate::report_files::row::ChargeRow;
 
 /// The openings that a set of rows names.
 pub(super) struct Named {

@@ -16,7 +16,7 @@ use crate::db::fee_ledger;
 use crate::db::report_rows::{self, ChargeOfReport, Place, Shared};
 use crate::reconciliation::classify::charges::{Basis, Charge, Judged, TOGETHER, judge};
 use crate::reconciliation::classify::{Act, Class};
-use crate::reconciliation::normalise::row::{ChargeRow, ChargeType};
+use crate::report_files::row::{ChargeRow, ChargeType};
 
 /// Rows of one report that are judged again at once.
 const PAGE: i64 = 5_000;

@@ -16,8 +16,8 @@ use crate::db::mismatches::{self, Link, Mismatch, NewStep};
 use crate::reconciliation::classify::charges::Judged;
 use crate::reconciliation::classify::{Act, Finding, MismatchState};
 use crate::reconciliation::events;
-use crate::reconciliation::normalise::row::{ChargeRow, ChargeType, Kind};
 use crate::reconciliation::resolve::{RECONCILIATION, SELDOM, step};
+use crate::report_files::row::{ChargeRow, ChargeType, Kind};
 
 /// What must be said about a subject and aspect.
 #[derive(Clone, Debug, Default)]

@@ -18,7 +18,7 @@ use crate::reconciliation::classify::charges::{
 };
 use crate::reconciliation::classify::{Class, Finding};
 
-const PROVIDER: &str = "nexusbank";
+const PROVIDER: &str = "somebank";
 
 /// What is wrong with an opening's rows, the class of each row, and that of its finding without a row.
 type Divergence = (&'static str, &'static [Class], Option<Class>);
@@ -228,11 +228,11 @@ impl World {
 
     fn prices(&self) -> PriceList {
         let mut text = "provider,market,customer_type,on,code,amount,currency,tax_percent,valid_from,valid_until\n\
-                        nexusbank,*,*,opened,account_opened,5.00,EUR,21,,\n\
-                        nexusbank,*,*,opened,card_order,1.25,EUR,21,,\n"
+                        somebank,*,*,opened,account_opened,5.00,EUR,21,,\n\
+                        somebank,*,*,opened,card_order,1.25,EUR,21,,\n"
             .to_owned();
         for code in &self.group_codes {
-            writeln!(text, "nexusbank,*,*,rejected,{code},1.50,EUR,0,,").unwrap();
+            writeln!(text, "somebank,*,*,rejected,{code},1.50,EUR,0,,").unwrap();
         }
         PriceList::read(&text, &[PROVIDER]).unwrap()
     }

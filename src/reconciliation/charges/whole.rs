@@ -15,7 +15,7 @@ use crate::reconciliation::classify::Finding;
 use crate::reconciliation::classify::charges::{
     Charge, Judged, Lines, OpenFees, judge_group, judge_settlement, unlisted,
 };
-use crate::reconciliation::normalise::row::{ChargeRow, ChargeType};
+use crate::report_files::row::{ChargeRow, ChargeType};
 
 /// How many stale lines one transaction judges.
 const BATCH: i64 = 500;

@@ -10,7 +10,7 @@ pub use self::basis::{Basis, OurOpening, Ours, TimeDeltaSeconds, Times};
 use super::{Act, Class, Classified, Difference, Finding, Suggestion};
 use crate::domain::bank::{Bic, compact};
 use crate::domain::{StateName, Status, Verdict};
-use crate::reconciliation::normalise::row::RegisterRow;
+use crate::report_files::row::RegisterRow;
 
 /// How long an unknown word may become known before a person decides.
 const UNKNOWN_WORD: TimeDelta = TimeDelta::days(7);

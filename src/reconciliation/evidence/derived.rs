@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::lines::{BalanceLine, LedgerLine};
 use crate::csv::record;
-use crate::reconciliation::normalise::row::Kind;
+use crate::report_files::row::Kind;
 
 /// A column: its title, and where its value stands in a line of `rows.jsonl`. The first place that has one counts.
 type Column = (&'static str, &'static [&'static str]);

@@ -8,8 +8,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::reconciliation::normalise::Sum;
-use crate::reconciliation::normalise::row::Kind;
+use crate::report_files::Sum;
+use crate::report_files::row::Kind;
 
 pub const README: &str = "data/README.txt";
 pub const REPORT: &str = "data/report.json";

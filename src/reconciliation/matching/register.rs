@@ -11,7 +11,7 @@ use crate::db::report_rows::{self, Earlier};
 use crate::domain::{StateName, Status};
 use crate::reconciliation::classify::register::{OurOpening, Ours, Times, classify};
 use crate::reconciliation::classify::{Class, Classified};
-use crate::reconciliation::normalise::row::RegisterRow;
+use crate::report_files::row::RegisterRow;
 
 /// The file that rows are from.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use crate::domain::{Fact, Source};
 use crate::inbox::fact;
 use crate::reconciliation::classify::{Act, Class, Finding, MismatchState};
 use crate::reconciliation::events;
-use crate::reconciliation::normalise::row::{Kind, RegisterRow};
+use crate::report_files::row::{Kind, RegisterRow};
 
 /// A finding, and where it is from.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use crate::reconciliation::classify::register::{Ours, Times, absent, classify, o
 use crate::reconciliation::classify::{Act, Class, Finding, MismatchState};
 use crate::reconciliation::events;
 use crate::reconciliation::matching::register::{Ends, Openings, openings_named};
-use crate::reconciliation::normalise::row::RegisterRow;
+use crate::report_files::row::RegisterRow;
 
 /// How many mismatches a look takes.
 const BATCH: i64 = 500;

@@ -17,8 +17,8 @@ use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::register::{absent, conflicting};
 use crate::reconciliation::events;
 use crate::reconciliation::matching::register::{Asked, Ends, File, compare};
-use crate::reconciliation::normalise::row::{Kind, RegisterRow};
 use crate::reconciliation::resolve::{Found, RECONCILIATION, Writer};
+use crate::report_files::row::{Kind, RegisterRow};
 
 /// The most rows that are applied in one commit.
 const BATCH: i64 = 1_000;

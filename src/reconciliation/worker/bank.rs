@@ -19,7 +19,7 @@ use crate::faults::Step;
 use crate::reconciliation::bank::{Bank, Incoming, Mentioned, Previewed, Seen, shown};
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::bank::names;
-use crate::reconciliation::normalise::row::{BankRow, Kind, Located, Row, Statement};
+use crate::report_files::row::{BankRow, Kind, Located, Row, Statement};
 
 /// The most rows that are judged, or marked, in one commit.
 const BATCH: i64 = 2_500;

@@ -16,8 +16,8 @@ use crate::faults::Step;
 use crate::reconciliation::charges::{Again, Charges, File, Incoming, Previewed, incoming, rules};
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::charges::is_a_case;
-use crate::reconciliation::normalise::row::{ChargeRow, Kind, Located, Row};
 use crate::reconciliation::resolve::SELDOM;
+use crate::report_files::row::{ChargeRow, Kind, Located, Row};
 
 /// The most lines that are booked in one commit after a try without progress: a large batch may take too long.
 const FEW: i64 = 1_000;

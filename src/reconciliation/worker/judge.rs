@@ -13,8 +13,8 @@ use crate::db::{WITHIN, conclude, report_rows};
 use crate::domain::{StateName, Status};
 use crate::driver::TickError;
 use crate::reconciliation::classify::{Act, Class, Finding, Suggestion};
-use crate::reconciliation::normalise::row::Kind;
 use crate::reconciliation::resolve::{Found, Writer};
+use crate::report_files::row::Kind;
 
 /// So many rows may differ in any report.
 const ALLOWED: i64 = 20;

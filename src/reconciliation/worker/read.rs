@@ -23,10 +23,10 @@ use crate::faults::Step;
 use crate::reconciliation::classify::register::{Basis, Times};
 use crate::reconciliation::classify::{Class, Classified, Finding};
 use crate::reconciliation::matching::register::{self, Asked, Compared, Ends};
-use crate::reconciliation::normalise::profile::Profiles;
-use crate::reconciliation::normalise::row::{Kind, Located, Row, Statement};
-use crate::reconciliation::normalise::{Ending, ReportError};
 use crate::reconciliation::reading::{ReadingError, Slice, Source, slices};
+use crate::report_files::profile::Profiles;
+use crate::report_files::row::{Kind, Located, Row, Statement};
+use crate::report_files::{Ending, ReportError};
 use crate::telemetry::metrics;
 
 /// A stored slice: its rows, and earlier rows that conflict with them.

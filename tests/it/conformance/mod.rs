@@ -7,6 +7,7 @@ pub mod banks;
 mod cases;
 mod events;
 mod hanging;
+mod on_behalf;
 mod pages;
 mod particular;
 mod routes;

@@ -136,40 +136,21 @@ async fn the_list_of_another_bank_is_pulled_as_a_register() {
     app.finish().await;
 }
 
-/// What the service says of NexusBank outside its adapter is configuration, documentation, or the format of its files.
-#[test]
-fn nothing_outside_its_folder_names_the_default_bank_but_configuration_and_documentation() {
-    let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    let mut folders = vec![src.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            let name = entry.strip_prefix(&src).unwrap().display().to_string();
-            match () {
-                () if ALLOWED.iter().any(|it| name.starts_with(it)) || name.contains("/tests") => {}
-                () if entry.is_dir() => folders.push(entry),
-                () => {
-                    let text = std::fs::read_to_string(&entry).unwrap();
-                    let text = text.split("#[cfg(test)]").next().unwrap();
-                    let names = |line: &&str| line.to_lowercase().contains("nexusbank") && !is_documentation(line);
-                    // Unit tests may name a bank.
-                    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-                    found.extend(code.lines().filter(names).map(|line| format!("{name}: {}", line.trim())));
-                }
-            }
-        }
-    }
-    // The port declares the folder.
-    found.retain(|it| it != "provider/mod.rs: pub mod nexusbank;");
-    assert!(found.is_empty(), "{}", found.join("\n"));
-}
-
-/// The adapter; configuration; the format of report files that has this name; the demo and the simulator, which configure.
-const ALLOWED: [&str; 6] =
-    ["provider/nexusbank", "config", "cli/simulator", "cli/demo", "reconciliation/normalise", "cli/reports"];
-
-/// Comments, and examples of the API description.
-fn is_documentation(line: &str) -> bool {
-    let line = line.trim();
-    line.starts_with("//") || line.contains("example") || line.contains("description =")
+/// P13: a bank that lists is read again by its own list, whose items become facts; a bank without a list has nothing to read.
+#[tokio::test]
+async fn the_list_of_another_bank_is_backfilled() {
+    let routes = "GB=airwallex,DE=solaris,BE=nexusbank";
+    let app = TestApp::with().bank(Bank::Solaris, routes).bank(Bank::Airwallex, routes).start().await;
+    let silent = Plan { webhooks: Webhooks { dropped: true, ..Webhooks::default() }, ..Plan::by_hand() };
+    let (id, _) = app.open().market("GB").plan(silent).waiting().await;
+    app.world.decide(&id, &Verdict::complete()).unwrap();
+    let wanted = json!({"reason": "its webhooks were lost", "since": "2025-12-31T23:00:00Z"});
+    assert_eq!(app.post("/v1/providers/solaris/backfill", &wanted).await.0, 409);
+    assert_eq!(app.post("/v1/providers/airwallex/backfill", &wanted).await.0, 202);
+    app.settle().await;
+    let history = app.history(&id).await;
+    assert!(history.iter().any(|it| it.ends_with(", list)")), "{history:?}");
+    assert_eq!(app.opening(&id).await["state"], "completed");
+    assert_eq!(app.world.opening(&id).unwrap().calls(world::Endpoint::Lookup), 0);
+    app.finish().await;
 }

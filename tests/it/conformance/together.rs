@@ -42,10 +42,16 @@ async fn discard_the_rest(app: &TestApp) {
 /// P16: a token endpoint that is away opens a breaker of its own, and costs the other bank nothing.
 #[tokio::test]
 async fn a_token_endpoint_that_is_away_delays_only_its_own_bank() {
+    for away in [Fault::HangBefore, Fault::ErrorBefore { status: 503 }] {
+        delays_only_its_own_bank(away).await;
+    }
+}
+
+async fn delays_only_its_own_bank(away: Fault) {
     let routes = "DE=solaris,BE=nexusbank";
     let builder = TestApp::with().bank(Bank::Solaris, routes).settings(|it| it.provider_timeout = "300ms".to_owned());
     let app = builder.start().await;
-    app.world.outage(Api::Tokens, Some(Fault::HangBefore));
+    app.world.outage(Api::Tokens, Some(away));
     let mut waiting = Vec::new();
     for _ in 0..8 {
         waiting.push(app.open().market("DE").plan(Plan::by_hand()).start().await);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use account_opening::clock::Time;
 use account_opening::db::fee_ledger;
 use account_opening::reconciliation::charges::{Charges, File, Incoming, rules};
-use account_opening::reconciliation::normalise::row::{ChargeRow, ChargeType};
+use account_opening::report_files::row::{ChargeRow, ChargeType};
 use chrono::TimeDelta;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};

@@ -1,6 +1,7 @@
 //! The real program as people and machines meet it: commands, settings, signals, what it leaves behind.
 
 mod arguments;
+mod bank_secrets;
 mod dotenv;
 pub mod external;
 mod file_limit;

@@ -47,6 +47,7 @@ use self::dump::Dump;
 use self::ledger::Ledger;
 pub use self::report::{Kind, Report};
 use self::seen::Seen;
+use crate::provider::Bank;
 
 pub struct Inputs<'a> {
     pub history: &'a Path,
@@ -84,7 +85,7 @@ struct Run {
 impl Run {
     /// The name of the bank.
     fn bank(&self) -> &str {
-        self.seen.plan.as_ref().map_or("nexusbank", |plan| plan.provider.as_str())
+        self.seen.plan.as_ref().map_or(Bank::default().name(), |plan| plan.provider.as_str())
     }
 
     /// Whether a fact came as a message of the bank.

@@ -9,6 +9,7 @@ use super::Run;
 use super::csv::records;
 use super::dump::{LedgerLine, Mismatch};
 use super::report::{Kind, Report, Violation};
+use crate::provider::Bank;
 use crate::record::{BankFile, Divergence};
 
 /// A step that owes a fee, and the fee's code.
@@ -38,8 +39,7 @@ pub fn check(run: &Run, report: &mut Report) {
     }
     without_effect(run, report);
     told(run, report);
-    // The world writes report files for its first bank alone.
-    let has_files = plan.is_none_or(|it| it.provider == "nexusbank");
+    let has_files = plan.is_none_or(|it| Bank::named(&it.provider).is_some_and(Bank::has_files));
     if has_files && run.drained && !run.restored {
         report.invalid.extend(not_taken(run));
         charged(run, report);

@@ -70,8 +70,7 @@ impl Messages {
         self.made += 1;
         let fate = self.fates.deal().unwrap_or_default();
         let letter = Letter::new(self.run.config.bank, format!("msg-{seed}-{number}"), word, self.bank.clone());
-        // Only NexusBank's header may stand several times.
-        let fold = if self.run.config.bank == Bank::NexusBank { fate.fold } else { Fold::None };
+        let fold = if self.run.config.bank.may_repeat_its_header() { fate.fold } else { Fold::None };
         let letter = Letter { fold, ..letter };
         self.run.history.record(&Seen::Message {
             at: now(),

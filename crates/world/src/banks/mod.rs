@@ -1,10 +1,14 @@
-//! The other banks of the simulated world. Each speaks its own language over the one ledger, so that double effects are counted
+//! The banks of the simulated world. Each speaks its own language over the one ledger, so that double effects are counted
 //! the same way for all.
 //!
-//! What they share with NexusBank is the life of a request ([`super::life`]) and the faults of its plan. What differs: how they are
-//! asked, what they answer, how they word and sign an event, and whether they bear a repeat.
+//! What they share is the life of a request ([`super::life`]) and the faults of its plan. What differs: how they are asked, what
+//! they answer, how they word and sign an event, and whether they bear a repeat.
 
+use std::sync::Arc;
+
+use axum::Router;
 use axum::http::StatusCode;
+use clock::Time;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,9 +21,10 @@ use super::plan::Fault;
 use super::snapshot::{AccountRequest, Call, Status};
 use super::world::World;
 
-pub(super) mod adyen;
-pub(super) mod airwallex;
-pub(super) mod solaris;
+mod adyen;
+mod airwallex;
+mod nexusbank;
+mod solaris;
 pub(super) mod tokens;
 
 /// A simulated bank.
@@ -67,7 +72,18 @@ pub(super) struct News {
     pub(super) headers: Vec<(String, String)>,
 }
 
+/// The calls of all banks: where a new one is registered.
+pub(super) fn router(world: &Arc<World>) -> Router<Arc<World>> {
+    nexusbank::router(Arc::clone(world)).merge(solaris::router()).merge(airwallex::router()).merge(adyen::router())
+}
+
+/// The prices of [`Bank::REPORTING`].
+pub(super) const PRICE_LIST: &str = include_str!("nexusbank/prices.csv");
+
 impl Bank {
+    /// The bank whose report files the world writes.
+    pub const REPORTING: Self = Self::NexusBank;
+
     pub const ALL: [Self; 4] = [Self::NexusBank, Self::Solaris, Self::Airwallex, Self::Adyen];
 
     /// The bank of this name.
@@ -101,6 +117,17 @@ impl Bank {
         }
     }
 
+    /// Whether it writes report files.
+    #[must_use]
+    pub const fn writes_reports(self) -> bool {
+        matches!(self, Self::REPORTING)
+    }
+
+    /// Whether it signs by Standard Webhooks, with the secret of the world's options.
+    pub(super) const fn signs_by_standard(self) -> bool {
+        matches!(self, Self::NexusBank)
+    }
+
     /// Its name in webhook paths.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -123,10 +150,10 @@ impl Bank {
         }
     }
 
-    /// The event about a request that came into a status. None: the bank sends none.
-    pub(super) fn news(self, request: &AccountRequest, order: &Order, status: Status) -> Option<News> {
+    /// The event about a request that came into a status at a time. None: the bank sends none.
+    pub(super) fn news(self, request: &AccountRequest, order: &Order, (status, since): (Status, Time)) -> Option<News> {
         match self {
-            Self::NexusBank => None,
+            Self::NexusBank => Some(nexusbank::news(request, status, since)),
             Self::Solaris => Some(solaris::news(request, order, status)),
             Self::Airwallex => airwallex::news(request, order, status),
             Self::Adyen => Some(adyen::news(request, order, status)),

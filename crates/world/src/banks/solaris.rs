@@ -175,12 +175,15 @@ async fn list(State(world): State<Arc<World>>, headers: HeaderMap, Query(pages):
     reply(&world, Ok(taken)).await
 }
 
+/// The header with the type of an event.
+const EVENT_TYPE: &str = "solaris-webhook-event-type";
+
 /// A subscription: the receiver must first answer an empty request, before there is a secret.
 async fn subscribe(State(world): State<Arc<World>>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
     if !tokens::is_authorized(&world, BANK, &headers) {
         return reply(&world, Err(unauthorized())).await;
     }
-    let accepted = world.sender.handshake(text(&asked, "url")).await;
+    let accepted = world.sender.handshake(text(&asked, "url"), (EVENT_TYPE, "WEBHOOK-SUBSCRIPTION")).await;
     let (status, body) = if accepted {
         let answer = json!({"id": "world-subscription", "event_type": asked["event_type"], "url": asked["url"],
                             "secret": super::WEBHOOK_SECRET});
@@ -202,6 +205,6 @@ pub(crate) fn news(request: &AccountRequest, order: &Order, status: Status) -> N
         "updated_at": written(request.updated_at),
         "error": error.map(|code| json!({"code": code, "detail": "for people"})),
     });
-    let kind = ("solaris-webhook-event-type".to_owned(), "ACCOUNT_OPENING_REQUEST".to_owned());
+    let kind = (EVENT_TYPE.to_owned(), "ACCOUNT_OPENING_REQUEST".to_owned());
     News { body: crate::calls::written(&body), headers: vec![kind] }
 }

@@ -18,14 +18,14 @@ impl Ledger {
         self.openings.get(reference).is_some_and(|opening| opening.plan.silent)
     }
 
-    /// All requests for `NexusBank`'s files, oldest first.
+    /// All requests for the report files, oldest first.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let entry = |at: usize| {
             let request = self.requests.get(at)?;
             let opening = self.openings.get(&request.reference)?;
             Some(Entry::new(request.clone(), &opening.plan, opening.requests.len() == 1))
         };
-        self.orders_of(Bank::NexusBank).filter_map(entry).collect()
+        self.orders_of(Bank::REPORTING).filter_map(entry).collect()
     }
 
     /// What the bank of a request was asked for.
@@ -62,10 +62,14 @@ impl Ledger {
         self.openings.contains_key(reference)
     }
 
-    /// `NexusBank`'s requests changed at or after a position in the order of their last change.
-    pub(crate) fn changed_since(&self, from: (Time, usize)) -> impl Iterator<Item = (Time, usize, &AccountRequest)> {
+    /// The requests of one bank changed at or after a position in the order of their last change.
+    pub(crate) fn changed_since(
+        &self,
+        bank: Bank,
+        from: (Time, usize),
+    ) -> impl Iterator<Item = (Time, usize, &AccountRequest)> {
         let changed = self.by_update.range(from..);
-        let changed = changed.filter(|(_, at)| self.orders.get(*at).is_some_and(|it| it.bank == Bank::NexusBank));
+        let changed = changed.filter(move |(_, at)| self.orders.get(*at).is_some_and(|it| it.bank == bank));
         changed.filter_map(|(time, at)| Some((*time, *at, self.requests.get(*at)?)))
     }
 

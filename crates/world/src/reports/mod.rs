@@ -25,6 +25,8 @@ use clock::Time;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::banks::Bank;
+
 pub use divergence::{File, Kind};
 pub use entry::Entry;
 pub use prices::PRICE_LIST;
@@ -86,7 +88,7 @@ impl Ask {
 
     fn header(&self, kind: &str) -> [String; 7] {
         let [from, until, as_of] = [self.from, self.until, self.as_of].map(stamp);
-        ["HEADER".to_owned(), kind.to_owned(), "nexusbank".to_owned(), "1".to_owned(), from, until, as_of]
+        ["HEADER".to_owned(), kind.to_owned(), Bank::REPORTING.name().to_owned(), "1".to_owned(), from, until, as_of]
     }
 
     /// How many of its rows a file has.

@@ -10,7 +10,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use crate::snapshot::AccountRequest;
 
 /// The price list as the bank gives it to its customers.
-pub const PRICE_LIST: &str = include_str!("prices.csv");
+pub const PRICE_LIST: &str = crate::banks::PRICE_LIST;
 
 /// The currency of the bills of a market that does not pay in euros, and the rate from the euro.
 const BILLED_IN: [(&str, &str, Decimal); 1] = [("SE", "SEK", Decimal::from_parts(112_345, 0, 0, false, 4))];

@@ -147,7 +147,7 @@ impl<'a> Statement<'a> {
             (None, _) => "<RmtInf><Ustrd>Rent of the office &amp; garage</Ustrd></RmtInf>".to_owned(),
             (Some(id), 0) => format!("<Refs><EndToEndId>{id}</EndToEndId></Refs>"),
             (Some(id), 1) => format!("<RmtInf><Strd><CdtrRefInf><Ref>{id}</Ref></CdtrRefInf></Strd></RmtInf>"),
-            (Some(id), _) => format!("<RmtInf><Ustrd>NexusBank fees, settlement {id}</Ustrd></RmtInf>"),
+            (Some(id), _) => format!("<RmtInf><Ustrd>Fees of the bank, settlement {id}</Ustrd></RmtInf>"),
         };
         // A reader knows an entry by the line of its details.
         xml.line(&format!("<NtryDtls><TxDtls>{details}</TxDtls></NtryDtls></Ntry>"))

@@ -111,9 +111,10 @@ pub(super) async fn receiver(refusals: usize) -> (String, mpsc::UnboundedReceive
         if refused { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/webhooks/nexusbank", listener.local_addr().unwrap());
+    let path = format!("/webhooks/{}", Bank::default().name());
+    let url = format!("http://{}{path}", listener.local_addr().unwrap());
     tokio::spawn(async move {
-        axum::serve(listener, Router::new().route("/webhooks/nexusbank", post(take))).await.unwrap();
+        axum::serve(listener, Router::new().route(&path, post(take))).await.unwrap();
     });
     (url, shown)
 }

@@ -43,7 +43,7 @@ pub struct Started {
     path = "/v1/providers/{provider}/backfill",
     operation_id = "start_backfill",
     tag = "People",
-    params(("provider" = String, Path, description = "The provider's name", example = "nexusbank")),
+    params(("provider" = String, Path, description = "The provider's name")),
     request_body = Wanted,
     responses(
         (status = 202, description = "The list will be read", body = Started),

@@ -19,7 +19,7 @@ use crate::http::problem::ApiError;
     path = "/v1/providers/{provider}/backfills",
     operation_id = "list_backfills",
     tag = "People",
-    params(("provider" = String, Path, description = "The provider's name", example = "nexusbank"), PageQuery<Uuid>),
+    params(("provider" = String, Path, description = "The provider's name"), PageQuery<Uuid>),
     responses(
         (status = 200, description = "A page", body = Listing<Backfill>),
     ),

@@ -25,7 +25,6 @@ pub struct Backfill {
     /// The backfill's id.
     id: Uuid,
     /// The provider's name.
-    #[schema(example = "nexusbank")]
     provider: String,
     /// Changes at or after this time are read.
     since: DateTime<Utc>,

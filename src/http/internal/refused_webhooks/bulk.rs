@@ -91,7 +91,7 @@ mod tests {
     fn what_is_asked_for_needs_a_reason_and_may_be_narrowed() {
         let ask = |body: Value| fields::read::<WhichToVerify>(&body).map_err(|error| error.kind());
         let WhichToVerify { reason, cause, since, until, .. } =
-            ask(json!({"reason": "x", "provider": "nexusbank", "cause": "signature_wrong",
+            ask(json!({"reason": "x", "provider": "somebank", "cause": "signature_wrong",
             "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T01:00:00+01:00"}))
             .unwrap();
         assert_eq!((reason.as_str(), cause), ("x", Some(Cause::SignatureWrong)));

@@ -29,7 +29,6 @@ pub struct RefusedWebhook {
     /// The request's id.
     id: Uuid,
     /// The name in its path, which may be unknown.
-    #[schema(example = "nexusbank")]
     provider: String,
     /// The cause of the refusal.
     #[schema(value_type = Cause)]
@@ -43,7 +42,7 @@ pub struct RefusedWebhook {
     #[schema(example = "POST")]
     method: String,
     /// The request's path.
-    #[schema(example = "/webhooks/nexusbank")]
+    #[schema(example = "/webhooks/unknown")]
     path: String,
     /// The body's size, as received or announced, if known.
     body_bytes: Option<i64>,
@@ -81,7 +80,7 @@ impl From<Row> for RefusedWebhook {
 /// The name of a provider, as a path gave it.
 pub enum ProviderName {}
 text_form!(ProviderName => String, provider);
-form!(ProviderName, text::line(MAX_NAME).examples(["nexusbank"]));
+form!(ProviderName, text::line(MAX_NAME));
 
 fn provider(text: &str) -> Result<String, Takes> {
     text::check_line(text, MAX_NAME)

@@ -25,7 +25,7 @@ use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more}
 use crate::http::internal::path::Id;
 use crate::http::problem::{ApiError, Kind};
 use crate::reconciliation::classify::Class;
-use crate::reconciliation::normalise::row;
+use crate::report_files::row;
 
 /// Lists reports, newest first.
 #[utoipa::path(

@@ -18,6 +18,7 @@ use super::{Report, ReportKind, answer};
 use crate::acts::Operator;
 use crate::acts::reason::{ReasonText, reason};
 use crate::acts::upload_report::{self, UploadRequest};
+use crate::config::REPORT_FORMATS;
 use crate::db::reports;
 use crate::http::AppState;
 use crate::http::body;
@@ -26,9 +27,9 @@ use crate::http::internal::page::Params;
 use crate::http::internal::path::uuid;
 use crate::http::problem::{ApiError, FieldError, Kind};
 use crate::reconciliation::ingest::{Bounds, ReceiveError, Received, WAITING, receive};
-use crate::reconciliation::normalise::profile::Profiles;
-use crate::reconciliation::normalise::row;
-use crate::reconciliation::normalise::{Expected, HeaderError, PULL, sniff};
+use crate::report_files::profile::Profiles;
+use crate::report_files::row;
+use crate::report_files::{Expected, HeaderError, PULL, sniff};
 
 /// A sender that sends nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -44,7 +45,7 @@ const TOO_LARGE: &str = "the file is larger than REPORT_MAX_BYTES, or unpacks to
     params(
         ("provider" = forms::Name, Query, description = "The provider whose report it is"),
         ("kind" = ReportKind, Query, description = "What it is compared with"),
-        ("format" = Option<forms::Name>, Query, description = "`nexusbank`, `camt` or a profile, where it cannot be seen"),
+        ("format" = Option<forms::Name>, Query, description = "A bank's own (its name), `camt` or a profile, where it cannot be seen"),
         ("file_name" = Option<forms::Name>, Query, description = "Its name, for people"),
         ("dry_run" = Option<bool>, Query, description = "Read and list it, without any effect"),
         ("supersedes" = Option<Uuid>, Query, description = "The report of the same provider and kind that it is sent in place of"),
@@ -96,6 +97,7 @@ pub async fn receive_as<E: Error + 'static>(
         kind: Some(asked.kind),
         provider: Some(&asked.provider),
         format: asked.format.as_deref(),
+        own: REPORT_FORMATS,
         profiles: Some(&profiles),
     };
     let (format, header) = sniff(&received.head, &expected).map_err(|error| wrong(&error))?;

@@ -1,6 +1,9 @@
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 
+use super::super::SIGNATURE;
 use super::*;
+use crate::provider::VerifyError;
+use crate::provider::signature::RawKey;
 
 const EVENT: &str = r#"{"account_opening_request_id":"f8d7fbbd587047a0aa449ce69d2d6c08aorq","customer_id":"b109ee6f66d2a061e006bd31c6455df2cper","status":"COMPLETED","account_id":"c5a0e32369e9372e0fdf490294cecd8dcacc","updated_at":"2021-12-22T15:05:33.634+00:00","error":{"code":"green_person_vetting","detail":"CustomerVettingStatus for person has to be 'green' to open an account."}}"#;
 
@@ -8,6 +11,22 @@ fn report(kind: Option<&str>, body: &str) -> Report {
     match parse(kind, body.as_bytes()) {
         Parsed::Reports(mut reports) if reports.len() == 1 => reports.remove(0),
         other => panic!("{other:?}"),
+    }
+}
+
+/// By OpenSSL, by the scheme that third parties document: Solaris publishes no known answer.
+#[test]
+fn the_signature_covers_every_byte_of_the_body_and_nothing_else() {
+    let keys = ["another-secret", "solaris-webhook-secret"].map(|it| RawKey::of_text(it).unwrap());
+    let mut headers = HeaderMap::new();
+    let signature = "sha256=595700273a974aa1e6ab3bb1a65d10046f3de20640179b77c1acacd99cec938c";
+    headers.insert("Solaris-Webhook-Signature", signature.parse().unwrap());
+    let verify = |body: &[u8]| SIGNATURE.verify(&keys, &headers, &[body]);
+    assert_eq!(verify(EVENT.as_bytes()), Ok(1));
+    for at in 0..EVENT.len() {
+        let mut changed = EVENT.as_bytes().to_vec();
+        changed[at] ^= 1;
+        assert_eq!(verify(&changed), Err(VerifyError::Wrong), "byte {at}");
     }
 }
 

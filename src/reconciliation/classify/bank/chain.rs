@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Time;
 use crate::domain::text::string_enum;
 use crate::reconciliation::classify::{Act, Class, Difference, Finding, Suggestion};
-use crate::reconciliation::normalise::row::{Aspect, Balance, Flaw, Statement};
+use crate::report_files::row::{Aspect, Balance, Flaw, Statement};
 
 string_enum!(
     /// What a statement came to.

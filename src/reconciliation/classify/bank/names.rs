@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// Words of one entry that are looked up.
 const MAX_WORDS: usize = 1_000;
-/// How the ids of settlements begin in `NexusBank`'s files, known or not.
+/// How the ids of settlements begin where they have a form of their own, known or not.
 pub const FORM: &str = "stl_";
 
 const fn is_word(c: char) -> bool {
@@ -108,7 +108,7 @@ mod tests {
             ("stl_9a", false),
             ("stl_9_1", false),
             ("stl_9-2", false),
-            ("NexusBank-stl_9", false),
+            ("Bank-stl_9", false),
             ("stl_9é", false),
             ("STL_9", false),
             ("", false),

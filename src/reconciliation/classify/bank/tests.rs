@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use super::chain::{Outcome, Version};
 use super::*;
 use crate::reconciliation::classify::Act;
-use crate::reconciliation::normalise::row::{Aspect, Balance, Flaw, Statement};
+use crate::report_files::row::{Aspect, Balance, Flaw, Statement};
 
 fn time(text: &str) -> Time {
     text.parse().unwrap()

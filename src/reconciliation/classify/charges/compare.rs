@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::{Booking, Charge, Expected, Judged, Ours, Rules, finding};
 use crate::domain::fee::{Account, minor_unit, round_half_up};
-use crate::reconciliation::normalise::row::ChargeRow;
+use crate::report_files::row::ChargeRow;
 
 /// The rule of a conversion that differs by one minor unit, which is settled without a person.
 pub(super) const OFF_BY_A_UNIT: &str = "converted_is_off_by_a_unit";

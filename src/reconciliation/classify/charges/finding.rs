@@ -9,7 +9,7 @@ use super::{Charge, Expected, Hint, Lines, OpenFees, Ours, Rules};
 use crate::clock::Time;
 use crate::reconciliation::classify::register::OurOpening;
 use crate::reconciliation::classify::{Act, Class, Difference, Finding, Suggestion};
-use crate::reconciliation::normalise::row::ChargeRow;
+use crate::report_files::row::ChargeRow;
 
 /// How long an unknown word may become known before a person decides.
 const UNKNOWN_WORD: TimeDelta = TimeDelta::days(7);

@@ -25,7 +25,7 @@ use super::register::OurOpening;
 use super::{Act, Class, Finding};
 use crate::clock::Time;
 use crate::domain::fee::{Account, Fee};
-use crate::reconciliation::normalise::row::{ChargeRow, ChargeType};
+use crate::report_files::row::{ChargeRow, ChargeType};
 
 /// The settings that a judgement depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::{Booking, Charge, Judged, Ours, finding};
 use crate::domain::fee::Account;
-use crate::reconciliation::normalise::row::{ChargeRow, ChargeType};
+use crate::report_files::row::{ChargeRow, ChargeType};
 
 /// A charge and what of it was not given back.
 struct Refundable {

@@ -8,7 +8,7 @@ use super::classify;
 use crate::clock::Time;
 use crate::domain::StateName;
 use crate::reconciliation::classify::Classified;
-use crate::reconciliation::normalise::row::RegisterRow;
+use crate::report_files::row::RegisterRow;
 
 /// An opening as it is compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,12 +11,13 @@ use super::contents::{Contents, Lines};
 use super::keys::Keys;
 use super::statements::Statements;
 use super::{Findings, kinds};
+use crate::config::REPORT_FORMATS;
 use crate::domain::StateName;
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::evidence::lines::{self, ErrorLine, Redaction, ReportFacts, RowLine};
-use crate::reconciliation::normalise::profile::Profiles;
-use crate::reconciliation::normalise::row::{Kind, Located, Row};
-use crate::reconciliation::normalise::{Ending, Expected, Item, OpenError, ReportError, open};
+use crate::report_files::profile::Profiles;
+use crate::report_files::row::{Kind, Located, Row};
+use crate::report_files::{Ending, Expected, Item, OpenError, ReportError, open};
 
 /// The rule of rows that contradict each other.
 const CONFLICT: &str = "same_key_other_content";
@@ -105,6 +106,7 @@ impl Walk<'_> {
             kind: Some(self.report.kind),
             provider: Some(&self.report.provider),
             format: Some(&self.report.format),
+            own: REPORT_FORMATS,
             profiles: Some(&profiles),
         };
         let reading = match open(part, &expected) {
@@ -337,7 +339,7 @@ impl Walk<'_> {
                 compare(what, ours.to_string(), found.to_string());
             }
         }
-        let sums = |it: &[crate::reconciliation::normalise::Sum]| {
+        let sums = |it: &[crate::report_files::Sum]| {
             it.iter().map(|it| format!("{} {}", it.amount, it.currency)).collect::<Vec<_>>().join(", ")
         };
         if self.lost + hidden == 0 {

@@ -12,7 +12,7 @@ use crate::domain::fee::Account;
 use crate::reconciliation::classify::charges::Booking;
 use crate::reconciliation::evidence::lines::{self, ChargeLineLine, LedgerLine, ReportFacts, RowLine};
 use crate::reconciliation::evidence::{bag, derived};
-use crate::reconciliation::normalise::row::Kind;
+use crate::report_files::row::Kind;
 
 /// A movement of the ledger, as far as bookings speak of it.
 struct Moved {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::StateName;
 use crate::reconciliation::classify::{self, Class, bank, charges, register};
 use crate::reconciliation::evidence::lines::ReportFacts;
-use crate::reconciliation::normalise::row::{BankRow, ChargeRow, Kind, RegisterRow, Row};
+use crate::report_files::row::{BankRow, ChargeRow, Kind, RegisterRow, Row};
 
 /// Class and rule.
 pub type Judgement = (Class, &'static str);

@@ -8,7 +8,7 @@ use super::Findings;
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::bank::{chain, names};
 use crate::reconciliation::evidence::lines::{self, Earlier, RowLine};
-use crate::reconciliation::normalise::row::{BankRow, Statement};
+use crate::report_files::row::{BankRow, Statement};
 
 /// Rows and statements of a bank file, in its order.
 #[derive(Default)]

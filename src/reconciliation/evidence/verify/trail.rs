@@ -8,7 +8,7 @@ use super::contents::{Contents, Lines};
 use crate::domain::StateName;
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::evidence::lines::{self, HistoryLine, MismatchLine, OpeningLine, ReportFacts};
-use crate::reconciliation::normalise::row::Kind;
+use crate::report_files::row::Kind;
 
 pub fn check(contents: &Contents, report: &ReportFacts, rows: &Rows, findings: &mut Findings<'_>) -> io::Result<()> {
     let mut mismatches: Lines<'_, MismatchLine> = contents.lines(lines::MISMATCHES, findings);

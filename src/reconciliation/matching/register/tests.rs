@@ -8,9 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::domain::bank::made_up_iban;
-use crate::provider::nexusbank::verdict;
+use crate::report_files::framed::PULLED;
 
-const PROVIDER: &str = "nexusbank";
+const PROVIDER: &str = "somebank";
 
 fn time(text: &str) -> Time {
     text.parse().unwrap()
@@ -79,7 +79,7 @@ fn held(n: u128, state: &str) -> Held {
 }
 
 fn row(n: u128, status: &str) -> RegisterRow {
-    let (is_completed, verdict) = (status == "COMPLETED", verdict(status));
+    let (is_completed, verdict) = (status == "COMPLETED", (PULLED.verdict)(status));
     RegisterRow {
         provider_reference: tracking_id(n),
         reference: Some(Uuid::from_u128(n).to_string()),

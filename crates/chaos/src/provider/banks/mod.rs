@@ -1,6 +1,6 @@
 //! The banks that a run can play, each in its own language over the one state and ledger.
 //!
-//! `bank.rs` beside this folder is NexusBank. What the others differ in: how they are asked, what makes a repeat harmless, how
+//! `bank.rs` beside this folder has the calls of NexusBank. What the others differ in: how they are asked, what makes a repeat harmless, how
 //! they word and sign a message, and which settings the services need. Nothing here is the service's code.
 
 mod adyen;
@@ -54,6 +54,9 @@ pub enum SubmissionKey {
 }
 
 impl Bank {
+    /// The bank whose report files the run writes.
+    pub const REPORTING: Self = Self::NexusBank;
+
     /// The bank of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::value_variants().iter().copied().find(|it| it.name() == name)
@@ -93,6 +96,11 @@ impl Bank {
 
     /// Whether it writes the files that reconciliation reads.
     pub const fn has_files(self) -> bool {
+        matches!(self, Self::REPORTING)
+    }
+
+    /// Whether its signature's header may stand several times, as a proxy makes it.
+    pub const fn may_repeat_its_header(self) -> bool {
         matches!(self, Self::NexusBank)
     }
 

@@ -147,7 +147,7 @@ mod tests {
     fn mismatch(ours: Value, theirs: Value, differences: Value, because: &str) -> Listed {
         Listed {
             id: uuid::Uuid::nil(),
-            provider: "nexusbank".to_owned(),
+            provider: "somebank".to_owned(),
             kind: "charges".to_owned(),
             class: "AMOUNT_MISMATCH".to_owned(),
             state: "case".to_owned(),

@@ -14,7 +14,7 @@ use crate::http::dashboard::Dashboard;
 use crate::http::internal::page::one_more;
 use crate::http::problem::{ApiError, Kind};
 use crate::inbox::timeline::{self, Learnt};
-use crate::reconciliation::normalise::row::RegisterRow;
+use crate::report_files::row::RegisterRow;
 
 /// The key of the timeline's pages.
 pub type Place = (Time, i32, String);

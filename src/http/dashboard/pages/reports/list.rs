@@ -19,8 +19,8 @@ use crate::http::internal::page::{Params, one_more, paged};
 use crate::http::internal::reports::read::filter;
 use crate::http::problem::ApiError;
 use crate::reconciliation::calendar::{Calendar, Cell};
-use crate::reconciliation::normalise::row::Kind;
 use crate::reconciliation::resource::ReportState;
+use crate::report_files::row::Kind;
 
 /// The days of the calendar.
 const DAYS: u64 = 14;

@@ -9,14 +9,14 @@ use iso_currency::Currency;
 use rust_decimal::Decimal;
 
 use super::{Column, Footer, Profile};
-use crate::reconciliation::normalise::body::Body;
-use crate::reconciliation::normalise::csv::{MAX_RECORD, Next, Record, Scanner};
-use crate::reconciliation::normalise::error::{Code, HeaderError, Problem};
-use crate::reconciliation::normalise::fields::{Columns, Style as _, minor_digits};
-use crate::reconciliation::normalise::number::{Refusal, canonical, quantity};
-use crate::reconciliation::normalise::row::Header;
-use crate::reconciliation::normalise::source::Source;
-use crate::reconciliation::normalise::{Ending, Expected, Item, Items, OpenError, Stated, Sum};
+use crate::report_files::body::Body;
+use crate::report_files::csv::{MAX_RECORD, Next, Record, Scanner};
+use crate::report_files::error::{Code, HeaderError, Problem};
+use crate::report_files::fields::{Columns, Style as _, minor_digits};
+use crate::report_files::number::{Refusal, canonical, quantity};
+use crate::report_files::row::Header;
+use crate::report_files::source::Source;
+use crate::report_files::{Ending, Expected, Item, Items, OpenError, Stated, Sum};
 
 /// A file that is being read.
 pub struct Table<R> {

@@ -1,4 +1,5 @@
-//! `NexusBank`'s register and charges: `HEADER`, the column names, the rows, `TRAILER`.
+//! Files of rows in a frame: `HEADER`, the column names, the rows, `TRAILER`. A bank whose files have this form describes them by a
+//! [`Framed`]; the service writes the lists that it pulls in it.
 //!
 //! The file is complete if a right `TRAILER` ends it and no row is bad. A row after the `TRAILER` belongs to no count, so it is
 //! named and not used.
@@ -16,15 +17,48 @@ use super::csv::{Dialect, Next, Record, Scanner};
 use super::error::{Code, Problem};
 use super::fields::Style;
 use super::number::{NumberFormat, Refusal};
-use super::row::{ChargeType, Header, Kind};
+use super::row::{ChargeType, Kind};
 use super::source::Source;
-use super::{Ending, Expected, Item, Items, OpenError, date};
+use super::{Ending, Expected, File, Format, Input, Item, Items, OpenError, date};
 use crate::clock::Time;
 use crate::domain::Verdict;
-pub use crate::provider::nexusbank::verdict;
+
+/// A format in a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Framed {
+    /// Its name.
+    pub name: &'static str,
+    /// What a refusal calls such a file: the HEADER of …
+    pub title: &'static str,
+    /// What a status word means.
+    pub verdict: fn(&str) -> Verdict,
+    /// Why no file of this format is complete, whatever its frame says.
+    pub incomplete: Option<&'static str>,
+}
+
+/// The lists that the service pulls. One is never complete: the list shows what changed, and what is absent from it may be at the
+/// provider all the same.
+pub static PULLED: Framed = Framed {
+    name: super::PULL,
+    title: "a pulled list",
+    verdict,
+    incomplete: Some("it was pulled from a list of changes, which says nothing about what is absent"),
+};
+
+/// What a status word of a pulled list means. Stored files hold these words.
+fn verdict(word: &str) -> Verdict {
+    match word {
+        "INITIATED" => Verdict::Started,
+        "IN_PROGRESS" => Verdict::Pending,
+        "COMPLETED" | "SUCCEEDED" => Verdict::Completed,
+        "REJECTED" => Verdict::Rejected,
+        _ => Verdict::Unknown,
+    }
+}
 
 /// A file that is being read.
-pub struct NexusBank<R> {
+struct Framing<R> {
+    style: Words,
     source: Source<R>,
     scanner: Scanner,
     record: Record,
@@ -35,7 +69,8 @@ pub struct NexusBank<R> {
     is_over: bool,
 }
 
-struct Words;
+/// How the values between the frame's records are written, with the status words of the format.
+struct Words(fn(&str) -> Verdict);
 
 impl Style for Words {
     fn number(&self) -> NumberFormat {
@@ -51,7 +86,7 @@ impl Style for Words {
     }
 
     fn verdict(&self, word: &str) -> Verdict {
-        verdict(word)
+        (self.0)(word)
     }
 
     fn charge_type(&self, word: &str) -> ChargeType {
@@ -62,28 +97,30 @@ impl Style for Words {
     }
 }
 
-impl<R: Read> NexusBank<R> {
+impl Format for Framed {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Reads the `HEADER` and the column names.
-    pub fn open(mut source: Source<R>, expected: &Expected<'_>) -> Result<(Header, Self), OpenError> {
+    fn open<'r>(&self, mut source: Input<'r>, expected: &Expected<'_>) -> Result<File<'r>, OpenError> {
         let (mut scanner, mut record) = (Scanner::new(Dialect::RFC_4180), Record::default());
         scanner.next(&mut source, &mut record)?;
-        let header = frame::header(&record)?;
+        let header = frame::header(&record, self.title)?;
         expected.agrees_with(&header, record.line)?;
         scanner.next(&mut source, &mut record)?;
         let columns = frame::columns(&record, header.kind)?;
-        let body = Body::new(header.kind, columns);
-        let file = Self { source, scanner, record, body, trailer: None, is_at_end: false, is_over: false };
-        Ok((header, file))
+        let mut body = Body::new(header.kind, columns);
+        if let Some(why) = self.incomplete {
+            body.incomplete(why);
+        }
+        let style = Words(self.verdict);
+        let file = Framing { style, source, scanner, record, body, trailer: None, is_at_end: false, is_over: false };
+        Ok((header, Box::new(file)))
     }
+}
 
-    /// Reads the beginning of a register that was made of a provider's list. It is never complete: the list shows what changed, and
-    /// what is absent from it may be at the provider all the same.
-    pub fn open_list(source: Source<R>, expected: &Expected<'_>) -> Result<(Header, Self), OpenError> {
-        let (header, mut file) = Self::open(source, expected)?;
-        file.body.incomplete("it was pulled from a list of changes, which says nothing about what is absent");
-        Ok((header, file))
-    }
-
+impl<R: Read> Framing<R> {
     fn item(&mut self) -> io::Result<Option<Item>> {
         loop {
             if self.is_at_end {
@@ -125,7 +162,7 @@ impl<R: Read> NexusBank<R> {
                 let detail = "found a second HEADER; expected rows, and one file per report";
                 Some(body.bad(record, Problem::of_record(Code::SecondHeader, detail)))
             }
-            _ => Some(body.row(record, &Words)),
+            _ => Some(body.row(record, &self.style)),
         }
     }
 
@@ -166,7 +203,7 @@ impl<R: Read> NexusBank<R> {
     }
 }
 
-impl<R: Read> Iterator for NexusBank<R> {
+impl<R: Read> Iterator for Framing<R> {
     type Item = io::Result<Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -177,11 +214,8 @@ impl<R: Read> Iterator for NexusBank<R> {
     }
 }
 
-impl<R: Read + Send> Items for NexusBank<R> {
+impl<R: Read + Send> Items for Framing<R> {
     fn so_far(&self) -> Ending {
         self.body.ending()
     }
 }
-
-#[cfg(test)]
-mod tests;

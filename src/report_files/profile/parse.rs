@@ -9,12 +9,12 @@ use toml::{Table, Value};
 
 use super::{Column, Footer, Profile, ProfileError};
 use crate::domain::Verdict;
-use crate::reconciliation::normalise::csv::{Dialect, MAX_FIELDS};
-use crate::reconciliation::normalise::error::shown;
-use crate::reconciliation::normalise::fields::{Field, currency};
-use crate::reconciliation::normalise::number::NumberFormat;
-use crate::reconciliation::normalise::row::{ChargeType, Kind};
-use crate::reconciliation::normalise::source::Encoding;
+use crate::report_files::csv::{Dialect, MAX_FIELDS};
+use crate::report_files::error::shown;
+use crate::report_files::fields::{Field, currency};
+use crate::report_files::number::NumberFormat;
+use crate::report_files::row::{ChargeType, Kind};
+use crate::report_files::source::Encoding;
 
 /// Keys of a table that are taken out one by one; what is left at the end is unknown.
 struct Keys<'a> {

@@ -1,31 +1,33 @@
-//! Parses a report file into canonical rows, one error per bad row, and an [`Ending`] that says whether the file is complete.
+//! Report files: parses a file into canonical rows, one error per bad row, and an [`Ending`] that says whether the file is complete.
+//!
+//! A bank's own format is a [`Format`] in its adapter's folder; [`profile`]s describe others as data.
 //!
 //! The caller pulls items: [`open`] reads the header from any [`Read`] of decoded bytes, and each [`Item`] after it reads as much as it
 //! needs, in bounded memory. The same bytes give the same items, so a reader that starts again skips what it has stored.
 
-mod body;
+pub(crate) mod body;
 mod camt;
-mod csv;
+pub(crate) mod csv;
 pub mod date;
 pub mod error;
-mod fields;
-mod nexusbank;
+pub(crate) mod fields;
+pub mod framed;
 pub mod number;
 pub mod profile;
 mod records;
 pub mod row;
-mod source;
+pub mod source;
 mod tally;
 
+use std::fmt::Debug;
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::camt::Camt;
+use self::camt::CAMT;
 pub use self::error::{Code, HeaderError, Problem, ReportError};
-use self::nexusbank::NexusBank;
-pub use self::nexusbank::{register_columns, verdict as register_verdict};
+use self::framed::PULLED;
 use self::profile::{Profile, Profiles, Table};
 use self::row::{Header, Kind, Located, Row, Statement};
 use self::source::Source;
@@ -34,19 +36,39 @@ pub use self::tally::Sum;
 /// The bytes of a file that suffice for [`sniff`].
 pub const SNIFF_BYTES: usize = 64 * 1024;
 
-/// The formats beside profiles.
-const NEXUSBANK: &str = "nexusbank";
-const CAMT: &str = "camt";
-/// A register in `NexusBank`'s form that the service has made of a provider's list.
+/// The name of the format in which the service writes the lists that it pulls.
 pub const PULL: &str = "pull";
+
+/// A format that code reads.
+pub trait Format: Send + Sync + Debug {
+    /// Its name in requests and rows: of a bank's own format, the provider's name.
+    fn name(&self) -> &'static str;
+
+    /// Whether a file that begins like this is one of this format. Asked where a request names no format; a bank whose files do not
+    /// show it answers no, and is found by the provider's name.
+    fn begins(&self, _head: &[u8]) -> bool {
+        false
+    }
+
+    /// Reads up to the first row. A header that contradicts the request is refused ([`Expected::agrees_with`]).
+    fn open<'r>(&self, source: Input<'r>, expected: &Expected<'_>) -> Result<File<'r>, OpenError>;
+}
+
+/// The decoded bytes of a file.
+pub type Input<'r> = Source<Box<dyn Read + Send + 'r>>;
+
+/// The header of a file, and what follows.
+pub type File<'r> = (Header, Box<dyn Items + 'r>);
 
 /// What the request, or the command line, says about a file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Expected<'a> {
     pub kind: Option<Kind>,
     pub provider: Option<&'a str>,
-    /// `nexusbank`, `camt`, `pull` or a profile, where it cannot be seen.
+    /// A bank's own (its name), `camt`, `pull` or a profile, where it cannot be seen.
     pub format: Option<&'a str>,
+    /// The formats of the banks.
+    pub own: &'a [&'static dyn Format],
     pub profiles: Option<&'a Profiles>,
 }
 
@@ -122,7 +144,7 @@ pub struct Reading<'r> {
 }
 
 /// The items of a file in one format.
-trait Items: Iterator<Item = io::Result<Item>> + Send {
+pub trait Items: Iterator<Item = io::Result<Item>> + Send {
     /// What was counted before the bytes could not be read any more.
     fn so_far(&self) -> Ending;
 }
@@ -139,7 +161,7 @@ impl Reading<'_> {
         self.profile.as_deref()
     }
 
-    /// `nexusbank`, `camt`, `pull`, or a profile's name.
+    /// A bank's own (its name), `camt`, `pull`, or a profile's name.
     #[must_use]
     pub fn format(&self) -> &str {
         &self.format
@@ -165,21 +187,25 @@ impl Iterator for Reading<'_> {
 
 /// Reads the header of a file. `read` gives the file's own bytes: a compressed transfer is decompressed before.
 pub fn open<'r>(read: impl Read + Send + 'r, expected: &Expected<'_>) -> Result<Reading<'r>, OpenError> {
-    let source = Source::new(read)?;
+    let source = Source::new(Box::new(read) as Box<dyn Read + Send + 'r>)?;
     refuse_archives(source.head())?;
-    let format = expected.format.unwrap_or_else(|| if camt::is_xml(source.head()) { CAMT } else { NEXUSBANK });
-    let profile = expected.profile(format)?;
-    let (header, items): (Header, Box<dyn Items + 'r>) = match (&profile, format) {
-        (Some(profile), _) => boxed(Table::open(source, Arc::clone(profile), expected)?),
-        (None, CAMT) => boxed(Camt::open(source, expected)?),
-        (None, PULL) => boxed(NexusBank::open_list(source, expected)?),
-        (None, _) => boxed(NexusBank::open(source, expected)?),
-    };
-    Ok(Reading { header, format: format.to_owned(), profile, items, is_over: false })
+    match expected.reader(source.head())? {
+        Reader::Code(format) => {
+            let (header, items) = format.open(source, expected)?;
+            Ok(Reading { header, format: format.name().to_owned(), profile: None, items, is_over: false })
+        }
+        Reader::Profile(profile) => {
+            let (header, items) = Table::open(source, Arc::clone(&profile), expected)?;
+            let (format, items) = (profile.name.clone(), Box::new(items));
+            Ok(Reading { header, format, profile: Some(profile), items, is_over: false })
+        }
+    }
 }
 
-fn boxed<'r>((header, items): (Header, impl Items + 'r)) -> (Header, Box<dyn Items + 'r>) {
-    (header, Box::new(items))
+/// What reads a file.
+enum Reader {
+    Code(&'static dyn Format),
+    Profile(Arc<Profile>),
 }
 
 /// Reads format and header from the first [`SNIFF_BYTES`] of a file, to refuse it before the rest has come.
@@ -203,25 +229,42 @@ fn refuse_archives(head: &[u8]) -> Result<(), HeaderError> {
 }
 
 impl Expected<'_> {
-    /// The profile of a format. None: the format is a program.
-    fn profile(&self, format: &str) -> Result<Option<Arc<Profile>>, HeaderError> {
-        if matches!(format, CAMT | NEXUSBANK | PULL) {
-            return Ok(None);
+    /// The formats that code reads.
+    fn coded(&self) -> impl Iterator<Item = &'static dyn Format> {
+        self.own.iter().copied().chain([&CAMT as &dyn Format, &PULLED])
+    }
+
+    /// What reads a file that begins like this.
+    fn reader(&self, head: &[u8]) -> Result<Reader, HeaderError> {
+        let unknown = |found: &str| {
+            let detail = format!("found {found}; expected one of {}", self.formats().join(", "));
+            HeaderError::new(1, Code::UnknownFormat, detail)
+        };
+        let Some(format) = self.format else {
+            return self.seen(head).map(Reader::Code).ok_or_else(|| unknown("a file whose format cannot be seen"));
+        };
+        if let Some(coded) = self.coded().find(|it| it.name() == format) {
+            return Ok(Reader::Code(coded));
         }
-        let profile = self.profiles.and_then(|it| it.get(format));
-        let known = self.formats().join(", ");
-        let unknown = || format!("found the format {}; expected one of {known}", error::shown(format));
-        profile.map(Some).ok_or_else(|| HeaderError::new(1, Code::UnknownFormat, unknown()))
+        let profile = self.profiles.and_then(|it| it.get(format)).map(Reader::Profile);
+        profile.ok_or_else(|| unknown(&format!("the format {}", error::shown(format))))
+    }
+
+    /// The format that the file shows, else the provider's own. Else the first one: its refusal says what was found and expected.
+    fn seen(&self, head: &[u8]) -> Option<&'static dyn Format> {
+        let own = || self.own.iter().copied().find(|it| Some(it.name()) == self.provider);
+        self.coded().find(|it| it.begins(head)).or_else(own).or_else(|| self.own.first().copied())
     }
 
     /// The names of all formats.
     #[must_use]
     pub fn formats(&self) -> Vec<&str> {
-        [NEXUSBANK, CAMT, PULL].into_iter().chain(self.profiles.into_iter().flat_map(Profiles::names)).collect()
+        let coded = self.coded().map(|it| -> &str { it.name() });
+        coded.chain(self.profiles.into_iter().flat_map(Profiles::names)).collect()
     }
 
     /// Refuses a header that contradicts the request.
-    fn agrees_with(&self, header: &Header, line: u64) -> Result<(), HeaderError> {
+    pub fn agrees_with(&self, header: &Header, line: u64) -> Result<(), HeaderError> {
         let contradicts = |what: &str, found: &str, expected: &str| {
             let detail = format!("the file is for {what} {}; the request says {expected}", error::shown(found));
             Err(HeaderError::new(line, Code::ContradictsRequest, detail))
@@ -233,3 +276,6 @@ impl Expected<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

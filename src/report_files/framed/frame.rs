@@ -1,12 +1,12 @@
-//! The records around the rows of a `NexusBank` file: `HEADER`, column names, `TRAILER`.
+//! The records around the rows: `HEADER`, column names, `TRAILER`.
 
-use crate::reconciliation::normalise::csv::Record;
-use crate::reconciliation::normalise::error::{Code, HeaderError, shown};
-use crate::reconciliation::normalise::fields::{Columns, currency, id};
-use crate::reconciliation::normalise::number::{NumberFormat, quantity};
-use crate::reconciliation::normalise::row::{Header, Kind};
-use crate::reconciliation::normalise::tally::Sums;
-use crate::reconciliation::normalise::{Stated, date};
+use crate::report_files::csv::Record;
+use crate::report_files::error::{Code, HeaderError, shown};
+use crate::report_files::fields::{Columns, currency, id};
+use crate::report_files::number::{NumberFormat, quantity};
+use crate::report_files::row::{Header, Kind};
+use crate::report_files::tally::Sums;
+use crate::report_files::{Stated, date};
 
 const HEADER: [&str; 7] = ["HEADER", "kind", "provider", "version", "period from", "period until", "as of"];
 
@@ -63,7 +63,8 @@ impl Trailer {
     }
 }
 
-pub fn header(record: &Record) -> Result<Header, HeaderError> {
+/// The first record. `title`: what a refusal calls such a file.
+pub fn header(record: &Record, title: &str) -> Result<Header, HeaderError> {
     let refused = |detail: String| {
         HeaderError::new(record.line, Code::HeaderNotUnderstood, detail).columns(record.fields(), &HEADER)
     };
@@ -71,7 +72,7 @@ pub fn header(record: &Record) -> Result<Header, HeaderError> {
         return Err(HeaderError { code: flaw.code, ..refused(flaw.detail.clone()) });
     }
     if record.field(0) != "HEADER" || width(record) != HEADER.len() {
-        return Err(refused("the first record is not the HEADER of a NexusBank file".to_owned()));
+        return Err(refused(format!("the first record is not the HEADER of {title}")));
     }
     if record.field(3) != "1" {
         return Err(refused(format!("found version {}; expected 1", shown(record.field(3)))));

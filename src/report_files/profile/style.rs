@@ -8,11 +8,11 @@ use rust_decimal::Decimal;
 use super::Profile;
 use crate::clock::Time;
 use crate::domain::Verdict;
-use crate::reconciliation::normalise::date;
-use crate::reconciliation::normalise::error::{Code, shown};
-use crate::reconciliation::normalise::fields::{Field, Style};
-use crate::reconciliation::normalise::number::{NumberFormat, Refusal, negated};
-use crate::reconciliation::normalise::row::ChargeType;
+use crate::report_files::date;
+use crate::report_files::error::{Code, shown};
+use crate::report_files::fields::{Field, Style};
+use crate::report_files::number::{NumberFormat, Refusal, negated};
+use crate::report_files::row::ChargeType;
 
 impl Style for Profile {
     fn number(&self) -> NumberFormat {

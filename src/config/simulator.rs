@@ -1,4 +1,4 @@
-//! Settings of the `simulator` command.
+//! Settings of the `simulator` command: those of the service that it answers, from the other side.
 
 use std::net::SocketAddr;
 

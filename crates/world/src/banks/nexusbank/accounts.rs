@@ -11,13 +11,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::bank::Submission;
-use super::calls::{self, Asking, Taken, refusal};
-use super::endpoint::Endpoint;
-use super::ledger::Answer;
-use super::life;
-use super::snapshot::{AccountRequest, Status};
-use super::world::World;
+use super::Submission;
+use crate::calls::{self, Asking, Taken, refusal};
+use crate::endpoint::Endpoint;
+use crate::ledger::Answer;
+use crate::life;
+use crate::snapshot::{AccountRequest, Status};
+use crate::world::World;
 
 pub(super) async fn open(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes) -> Response {
     let mut made = None;
@@ -31,7 +31,7 @@ pub(super) async fn open(State(world): State<Arc<World>>, headers: HeaderMap, bo
             body: &body,
         };
         calls::take(&world, &asking, |ledger| {
-            made = ledger.make_request(&submission, true, world.clock.now());
+            made = ledger.make_order(submission.order(true), world.clock.now());
             // Kept under the key: the request that the answer will be about.
             (StatusCode::OK, json!(made))
         })

@@ -10,11 +10,11 @@ use sha2::{Digest as _, Sha256};
 use super::entry::{Money, Place, direction, money, signed};
 use crate::domain::bank::{compact, mask};
 use crate::outbound::json::sanitize;
-use crate::reconciliation::normalise::date;
-use crate::reconciliation::normalise::error::{Code, Problem};
-use crate::reconciliation::normalise::number::quantity;
-use crate::reconciliation::normalise::row::{Aspect, Balance, Flaw, Statement};
-use crate::reconciliation::normalise::tally::Sums;
+use crate::report_files::date;
+use crate::report_files::error::{Code, Problem};
+use crate::report_files::number::quantity;
+use crate::report_files::row::{Aspect, Balance, Flaw, Statement};
+use crate::report_files::tally::Sums;
 
 /// Flaws that are listed of one statement.
 const MAX_FLAWS: usize = 100;

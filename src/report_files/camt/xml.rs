@@ -8,8 +8,8 @@ use quick_xml::Reader;
 use quick_xml::errors::Error;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use crate::reconciliation::normalise::error::{Code, shown};
-use crate::reconciliation::normalise::source::{BeyondAllowance, Source};
+use crate::report_files::error::{Code, shown};
+use crate::report_files::source::{BeyondAllowance, Source};
 
 const MAX_DEPTH: usize = 64;
 /// Bytes of the names of all open elements. The path is copied at each element, so long names would cost time.

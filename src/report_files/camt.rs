@@ -18,14 +18,37 @@ use super::number::negated;
 use super::row::{Aspect, BankRow, Header, Kind, Located, Row};
 use super::source::{Encoding, Source};
 use super::tally::{Occurrences, Sums};
-use super::{Ending, Expected, Item, Items, OpenError, date};
+use super::{Ending, Expected, File, Format, Input, Item, Items, OpenError, date};
 
 /// Root element, message and what the path of a statement is called in it.
 const MESSAGES: [(&str, &str, &str); 2] =
     [("camt.053", "BkToCstmrStmt", "Stmt"), ("camt.054", "BkToCstmrDbtCdtNtfctn", "Ntfctn")];
 
+/// The format of all these messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Camt;
+
+/// See [`Camt`].
+pub static CAMT: Camt = Camt;
+
+impl Format for Camt {
+    fn name(&self) -> &'static str {
+        "camt"
+    }
+
+    /// Whether it is XML, in any encoding.
+    fn begins(&self, head: &[u8]) -> bool {
+        head.iter().find(|it| !it.is_ascii_whitespace() && **it != 0) == Some(&b'<')
+    }
+
+    fn open<'r>(&self, source: Input<'r>, expected: &Expected<'_>) -> Result<File<'r>, OpenError> {
+        let (header, messages) = Messages::open(source, expected)?;
+        Ok((header, Box::new(messages)))
+    }
+}
+
 /// A file that is being read.
-pub struct Camt<R> {
+struct Messages<R> {
     xml: Xml<R>,
     /// The path of the element at hand: a copy that is used again.
     path: String,
@@ -42,9 +65,9 @@ pub struct Camt<R> {
     is_over: bool,
 }
 
-impl<R: Read> Camt<R> {
+impl<R: Read> Messages<R> {
     /// Reads up to the group header or the first statement.
-    pub fn open(mut source: Source<R>, expected: &Expected<'_>) -> Result<(Header, Self), OpenError> {
+    fn open(mut source: Source<R>, expected: &Expected<'_>) -> Result<(Header, Self), OpenError> {
         decode_as_declared(&mut source)?;
         let mut xml = Xml::new(source);
         let root = message(&mut xml)?;
@@ -263,7 +286,7 @@ impl<R: Read> Camt<R> {
     }
 }
 
-impl<R: Read> Iterator for Camt<R> {
+impl<R: Read> Iterator for Messages<R> {
     type Item = io::Result<Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -277,7 +300,7 @@ impl<R: Read> Iterator for Camt<R> {
     }
 }
 
-impl<R: Read + Send> Items for Camt<R> {
+impl<R: Read + Send> Items for Messages<R> {
     fn so_far(&self) -> Ending {
         Ending { sums: self.sums.list(), ..self.ending.clone() }
     }
@@ -298,11 +321,6 @@ fn identity(row: &BankRow, statement: &Builder) -> Vec<String> {
         _ => parts.extend(row.references.iter().cloned()),
     }
     parts
-}
-
-/// Whether a file is XML, in any encoding.
-pub fn is_xml(head: &[u8]) -> bool {
-    head.iter().find(|it| !it.is_ascii_whitespace() && **it != 0) == Some(&b'<')
 }
 
 /// Follows `<?xml … encoding="…"?>` where no byte order mark has said the encoding.

@@ -1,12 +1,10 @@
 //! `simulator`: runs only the simulated outside systems.
 
-mod settings;
-
 use clap::Args;
 
-use self::settings::RawSimulator;
 use super::Misconfigured;
 use crate::clock::Clock;
+use crate::config::RawSimulator;
 use crate::telemetry::LogFormat;
 use world::{Options, Planner, Simulator, StartError, Timing};
 

@@ -1,4 +1,6 @@
-//! NexusBank's API: submissions, lookups and the list. The legacy call is in `accounts`.
+//! NexusBank: submissions, lookups, the list, and its events. The legacy call is in `accounts`.
+
+mod accounts;
 
 use std::sync::Arc;
 
@@ -14,13 +16,13 @@ use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::accounts;
-use super::calls::{self, Asking, Taken, refusal};
-use super::endpoint::{Api, Endpoint};
-use super::ledger::{Answer, Ledger};
-use super::life;
-use super::snapshot::{AccountRequest, Call};
-use super::world::World;
+use super::{Bank, News, Order};
+use crate::calls::{self, Asking, Taken, refusal, written};
+use crate::endpoint::{Api, Endpoint};
+use crate::ledger::{Answer, Ledger};
+use crate::life;
+use crate::snapshot::{AccountRequest, Call, Status};
+use crate::world::World;
 use clock::Time;
 
 /// The default and maximum number of items per page.
@@ -45,22 +47,22 @@ async fn with_api_key(State(world): State<Arc<World>>, request: Request, next: N
 
 /// The body of both calls that ask for an account.
 #[derive(Deserialize)]
-pub(super) struct Submission {
-    pub(super) reference: String,
-    pub(super) market: String,
-    pub(super) customer_type: String,
-    pub(super) currency: String,
-    pub(super) profile_id: String,
-    pub(super) customer: Customer,
+struct Submission {
+    reference: String,
+    market: String,
+    customer_type: String,
+    currency: String,
+    profile_id: String,
+    customer: Customer,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Customer {
-    pub(super) reference: Option<String>,
+struct Customer {
+    reference: Option<String>,
 }
 
 impl Submission {
-    pub(super) fn check(&self, world: &World) -> Result<(), Answer> {
+    fn check(&self, world: &World) -> Result<(), Answer> {
         let capitals = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_uppercase());
         let named = !self.reference.is_empty() && !self.profile_id.is_empty();
         let typed = ["company", "freelancer", "individual"].contains(&&*self.customer_type);
@@ -70,6 +72,19 @@ impl Submission {
         world.ledger().counts.calls_refused += 1;
         let message = "reference, profile_id, customer_type, market (two capitals) and currency (three) are required";
         Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", message))
+    }
+
+    fn order(&self, blocking: bool) -> Order {
+        Order {
+            bank: Bank::NexusBank,
+            reference: self.reference.clone(),
+            market: self.market.clone(),
+            currency: self.currency.clone(),
+            customer_type: self.customer_type.clone(),
+            profile_id: self.profile_id.clone(),
+            blocking,
+            ..Order::default()
+        }
     }
 }
 
@@ -85,7 +100,7 @@ async fn submit(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes
             body: &body,
         };
         calls::take(&world, &asking, |ledger| {
-            made = ledger.make_request(&submission, false, world.clock.now());
+            made = ledger.make_order(submission.order(false), world.clock.now());
             accepted(ledger, made)
         })
     });
@@ -93,7 +108,7 @@ async fn submit(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes
     let early = made.and_then(|at| life::begin(&world, at));
     if let Some(early) = early.filter(|_| world.sender.has_url()) {
         // After the time-out or a stop, the answer is sent without waiting for the webhook.
-        let _ = tokio::time::timeout(super::EARLY_HOLD, early.told()).await;
+        let _ = tokio::time::timeout(crate::EARLY_HOLD, early.told()).await;
     }
     calls::reply(&world, taken).await
 }
@@ -178,7 +193,7 @@ fn page(ledger: &Ledger, filter: &Filter) -> Result<Answer, Answer> {
     let message = "give reference, updated_since, or a cursor of mine";
     let from = from.ok_or_else(|| refusal(StatusCode::BAD_REQUEST, "invalid_query", message))?;
     let limit = filter.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let mut rest = ledger.changed_since(from).filter(|(_, _, request)| !request.blocking);
+    let mut rest = ledger.changed_since(Bank::NexusBank, from).filter(|(_, _, request)| !request.blocking);
     let items: Vec<Value> = rest.by_ref().take(limit).map(|(_, _, request)| report(ledger, request)).collect();
     let next = rest.next().map(|(time, at, _)| format!("{}-{at}", time.timestamp_micros()));
     Ok((StatusCode::OK, json!({ "items": items, "next_cursor": next })))
@@ -203,4 +218,21 @@ fn report(ledger: &Ledger, request: &AccountRequest) -> Value {
         "rejection_reason": request.rejection_reason,
         "updated_at": request.updated_at,
     })
+}
+
+/// The event about a status since a time. Only the final one contains the decision.
+pub(super) fn news(request: &AccountRequest, status: Status, since: Time) -> News {
+    let body = written(&json!({
+        "type": "account_opening_request.status_changed",
+        "timestamp": since,
+        "data": {
+            "account_opening_request_id": request.account_opening_request_id,
+            "reference": request.reference,
+            "status": status,
+            "iban": request.iban,
+            "bic": request.bic,
+            "rejection_reason": request.rejection_reason.as_ref().filter(|_| status == Status::Rejected),
+        }
+    }));
+    News { body, headers: Vec::new() }
 }

@@ -1,6 +1,6 @@
 //! The fields of one record by their canonical names, each checked as its type.
 //!
-//! NexusBank's files and every profile are read by this one code; a format says only where a field stands and how it is written.
+//! Framed files and those of every profile are read by this one code; a format says only where a field stands and how it is written.
 
 use chrono::NaiveDate;
 use iso_currency::Currency;
@@ -17,7 +17,7 @@ use crate::domain::text::string_enum;
 use crate::outbound::json::sanitize;
 
 string_enum!(
-    /// The canonical names of fields, as NexusBank calls them.
+    /// The canonical names of fields: the columns of framed files, and the keys of profiles.
     Field {
         ProviderReference = "account_opening_request_id",
         Reference = "reference",

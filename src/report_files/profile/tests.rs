@@ -1,8 +1,7 @@
-use super::{ProfileError, Profiles};
-use crate::config::ProfileFile;
+use super::{ProfileError, ProfileFile, Profiles};
 use crate::domain::Verdict;
-use crate::reconciliation::normalise::row::{ChargeType, Located, Row};
-use crate::reconciliation::normalise::{Code, Ending, Expected, Item, OpenError, open};
+use crate::report_files::row::{ChargeType, Located, Row};
+use crate::report_files::{Code, Ending, Expected, Item, OpenError, open};
 
 const FEES: &str = "Rheinbank AG;;;;;;;;;;;;;
 Entgeltaufstellung Januar 2026;;;;;;;;;;;;;
@@ -250,10 +249,7 @@ fn a_wrong_header_lists_the_columns_found_and_expected() {
     assert!(told.contains("the column Soll") && told.contains(",Debit,") && told.contains("expected: "), "{told}");
     let unknown = Expected { format: Some("none"), ..expected };
     let Err(OpenError::Header(error)) = open(&b""[..], &unknown) else { panic!() };
-    assert_eq!(
-        error.detail,
-        "found the format \"none\"; expected one of nexusbank, camt, pull, fjord-register, rhine-fees"
-    );
+    assert_eq!(error.detail, "found the format \"none\"; expected one of camt, pull, fjord-register, rhine-fees");
 }
 
 /// Checks the one error of a profile.

@@ -17,15 +17,23 @@ use super::fields::Field;
 use super::number::NumberFormat;
 use super::row::{ChargeType, Kind};
 use super::source::Encoding;
-use crate::config::ProfileFile;
 use crate::domain::Verdict;
 
 pub use self::table::Table;
 
 const BUILT_IN: [(&str, &str); 2] = [
-    ("fjord-register", include_str!("../profiles/fjord-register.toml")),
-    ("rhine-fees", include_str!("../profiles/rhine-fees.toml")),
+    ("fjord-register", include_str!("profiles/fjord-register.toml")),
+    ("rhine-fees", include_str!("profiles/rhine-fees.toml")),
 ];
+
+/// A profile as it stands in its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileFile {
+    /// The file's name without `.toml`.
+    pub name: String,
+    pub path: String,
+    pub text: String,
+}
 
 /// A checked profile.
 #[derive(Debug)]

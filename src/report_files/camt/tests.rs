@@ -1,9 +1,7 @@
 use proptest::prelude::*;
 
-use crate::reconciliation::normalise::row::{Aspect, BankRow, Row, Statement};
-use crate::reconciliation::normalise::{
-    Code, Ending, Expected, HeaderError, Item, OpenError, ReportError, open, sniff,
-};
+use crate::report_files::row::{Aspect, BankRow, Row, Statement};
+use crate::report_files::{Code, Ending, Expected, HeaderError, Item, OpenError, ReportError, open, sniff};
 
 const GERMANY: &[u8] = include_bytes!("samples/de_053_02.xml");
 const SWITZERLAND: &[u8] = include_bytes!("samples/ch_053_08.xml");
@@ -339,7 +337,7 @@ proptest! {
     #[test]
     fn any_bytes_end_with_one_ending_however_they_come(bytes in any_file(), at in any::<prop::sample::Index>()) {
         let (first, second) = bytes.split_at(at.index(bytes.len()));
-        let items = |reading: Result<crate::reconciliation::normalise::Reading<'_>, OpenError>| -> Vec<Item> {
+        let items = |reading: Result<crate::report_files::Reading<'_>, OpenError>| -> Vec<Item> {
             reading.map_or_else(|_| Vec::new(), |it| it.map(Result::unwrap).collect())
         };
         let whole = items(open(&bytes[..], &Expected::default()));

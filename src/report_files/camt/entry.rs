@@ -7,10 +7,10 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 
 use crate::outbound::json::sanitize;
-use crate::reconciliation::normalise::date;
-use crate::reconciliation::normalise::error::{Code, Problem, shown};
-use crate::reconciliation::normalise::fields::{currency, minor_digits};
-use crate::reconciliation::normalise::number::{NumberFormat, canonical, negated};
+use crate::report_files::date;
+use crate::report_files::error::{Code, Problem, shown};
+use crate::report_files::fields::{currency, minor_digits};
+use crate::report_files::number::{NumberFormat, canonical, negated};
 
 /// References that are kept of transactions without an amount of their own, which become one row.
 const MAX_REFERENCES: usize = 1_000;

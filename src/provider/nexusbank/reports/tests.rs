@@ -2,8 +2,8 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 
 use crate::domain::Verdict;
-use crate::reconciliation::normalise::row::{ChargeRow, ChargeType, Kind, RegisterRow, Row};
-use crate::reconciliation::normalise::{Code, Ending, Expected, Item, OpenError, open, sniff};
+use crate::report_files::row::{ChargeRow, ChargeType, Kind, RegisterRow, Row};
+use crate::report_files::{Code, Ending, Expected, Item, OpenError, open, sniff};
 
 const REGISTER: &str = "HEADER,register,nexusbank,1,2026-01-01T00:00:00Z,2026-01-02T00:00:00Z,2026-01-02T03:00:00Z
 account_opening_request_id,reference,status,iban,bic,rejection_reason,market,currency,created_at,decided_at
@@ -12,11 +12,13 @@ const CHARGES: &str = "HEADER,charges,nexusbank,1,2026-01-01T00:00:00Z,2026-02-0
 line_id,type,code,quantity,account_opening_request_id,reference,amount,tax,currency,original_amount,original_currency,fx_rate,settlement_id,occurred_at,booked_on,description
 ";
 const ROW: &str = "aor_1,ref_1,COMPLETED,BE68539007547034,NEXUBEBB,,BE,EUR,2026-01-01T08:00:00Z,2026-01-01T09:30:00Z";
+const EXPECTED: Expected<'_> =
+    Expected { kind: None, provider: None, format: None, own: &[&super::REPORTS], profiles: None };
 const CHARGE: &str =
     "chg_1,charge,account_opened,1,aor_1,ref_1,6.05,1.05,EUR,,,,stl_9,2026-01-01T09:30:00Z,2026-01-02,Opening";
 
 fn items(bytes: &[u8]) -> Vec<Item> {
-    let reading = open(bytes, &Expected::default()).unwrap();
+    let reading = open(bytes, &EXPECTED).unwrap();
     reading.map(Result::unwrap).collect()
 }
 
@@ -289,19 +291,19 @@ fn a_header_that_is_not_understood_lists_what_was_found_and_expected() {
         ("\0".repeat(100_000), Code::RecordTooLong, "64 KiB"),
         (",".repeat(100_000), Code::TooManyColumns, "200"),
     ] {
-        let error = sniff(file.as_bytes(), &Expected::default()).unwrap_err();
+        let error = sniff(file.as_bytes(), &EXPECTED).unwrap_err();
         assert_eq!(error.code, code, "{error}");
         assert!(error.to_string().contains(says) && error.to_string().len() < 1_000, "{error}");
     }
-    assert_eq!(sniff(b"\x1f\x8b\x08", &Expected::default()).unwrap_err().code, Code::Gzip);
-    let error = sniff(with("provider", "x").replace("reference,status", "x,status").as_bytes(), &Expected::default());
+    assert_eq!(sniff(b"\x1f\x8b\x08", &EXPECTED).unwrap_err().code, Code::Gzip);
+    let error = sniff(with("provider", "x").replace("reference,status", "x,status").as_bytes(), &EXPECTED);
     assert_eq!(error.unwrap_err().line, 2);
 }
 
 #[test]
 fn a_header_must_not_contradict_the_request() {
     let file = register(&[ROW]);
-    let sniffed = |kind, provider| sniff(file.as_bytes(), &Expected { kind, provider, ..Expected::default() });
+    let sniffed = |kind, provider| sniff(file.as_bytes(), &Expected { kind, provider, ..EXPECTED });
     assert!(sniffed(Some(Kind::Register), Some("nexusbank")).is_ok());
     for (kind, provider) in [(Some(Kind::Charges), None), (Some(Kind::Bank), None), (None, Some("other"))] {
         assert_eq!(sniffed(kind, provider).unwrap_err().code, Code::ContradictsRequest);
@@ -338,7 +340,7 @@ proptest! {
     #[test]
     fn a_file_that_comes_in_two_pieces_is_the_same_file(bytes in any_file(), at in any::<prop::sample::Index>()) {
         let (first, second) = bytes.split_at(at.index(bytes.len()));
-        let split: Vec<Item> = open(Split(first, second), &Expected::default()).unwrap().map(Result::unwrap).collect();
+        let split: Vec<Item> = open(Split(first, second), &EXPECTED).unwrap().map(Result::unwrap).collect();
         prop_assert_eq!(split, items(&bytes));
     }
 
@@ -360,7 +362,7 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        match open(&bytes[..], &Expected::default()) {
+        match open(&bytes[..], &EXPECTED) {
             Ok(reading) => { reading.map(Result::unwrap).for_each(drop); }
             Err(OpenError::Header(error)) => prop_assert!(!error.detail.is_empty()),
             Err(OpenError::Io(error)) => panic!("{error}"),
