@@ -16,7 +16,7 @@ pub mod number;
 pub mod profile;
 mod records;
 pub mod row;
-pub mod source;
+pub(crate) mod source;
 mod tally;
 
 use std::fmt::Debug;
