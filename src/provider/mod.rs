@@ -51,7 +51,7 @@ pub enum Idempotency {
 pub enum BicSource {
     /// The provider reports it.
     Reported,
-    /// The provider has one BIC, which the adapter adds.
+    /// The provider names none: the adapter adds the one of its settings.
     Fixed,
 }
 
@@ -164,7 +164,7 @@ pub enum Parsed {
     Reports(Vec<Report>),
     /// A handshake, which only needs its acknowledgement.
     Handshake,
-    /// An irrelevant or unknown kind of message: stored, never guessed at.
+    /// An irrelevant or unknown kind of message, or an account that the service did not ask for: stored, never guessed at.
     Ignored(&'static str),
     /// Violates the provider's documentation: stored as a dead letter.
     Unreadable(String),
@@ -219,7 +219,8 @@ pub trait Provider: Send + Sync {
     async fn lookup(&self, reference: &ProviderRef) -> Result<Report, CallError>;
 
     /// Finds the requests that a submission with unknown outcome made. Several reports: the provider accepted it more than
-    /// once; the first is the one to go on with.
+    /// once; the first is the one to go on with. The relay asks before every repeat of a submission, so the call passes the gate of
+    /// [`SUBMIT`]; the relay takes its errors as without effect.
     ///
     /// # Errors
     /// By meaning: see [`CallError`].
@@ -292,7 +293,8 @@ pub trait Provider: Send + Sync {
         Ack::default()
     }
 
-    /// The body of a simulated event in the provider's format; [`Provider::parse`] reads it.
+    /// The body of a simulated event in the provider's format; [`Provider::parse`] reads it as the same report, except for a BIC
+    /// that the adapter adds itself.
     fn simulate(&self, report: &Report) -> Vec<u8>;
 }
 

@@ -42,7 +42,7 @@ pub struct List {
     #[serde(rename = "paymentInstruments")]
     pub instruments: Vec<Box<RawValue>>,
     /// Whether there is another page.
-    #[serde(rename = "hasNext", default)]
+    #[serde(rename = "hasNext")]
     pub has_next: bool,
 }
 
@@ -147,8 +147,10 @@ pub fn parse(body: &[u8], mode: Mode, bics: &BicsByMarket) -> Parsed {
     if !EVENTS.contains(&r#type.as_str()) {
         return Parsed::Ignored("unknown_type");
     }
-    if environment.is_some_and(|it| it != mode.as_str()) {
-        return Parsed::Ignored(if mode == Mode::Live { "test" } else { "live" });
+    match environment {
+        None => return Parsed::Unreadable("no environment".to_owned()),
+        Some(it) if it != mode.as_str() => return Parsed::Ignored(if mode == Mode::Live { "test" } else { "live" }),
+        Some(_) => {}
     }
     match json::read::<Event>(body) {
         Err(error) => unreadable(&error),

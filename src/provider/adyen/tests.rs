@@ -90,7 +90,8 @@ fn what_is_of_no_concern_is_ignored_and_what_is_no_event_is_unreadable() {
         "{}",
         r#"{"type":7}"#,
         r#"{"type":"balancePlatform.paymentInstrument.created"}"#,
-        r#"{"type":"balancePlatform.paymentInstrument.created","data":{"paymentInstrument":{"status":"active"}}}"#,
+        r#"{"type":"balancePlatform.paymentInstrument.created","environment":"test","data":{"paymentInstrument":{"status":"active"}}}"#,
+        &OURS.replace(r#""environment":"test","#, ""),
     ] {
         assert!(matches!(parsed(wrong), Parsed::Unreadable(_)), "{wrong}");
     }
@@ -114,6 +115,15 @@ fn a_status_decides_and_one_that_is_missing_is_not_guessed() {
     let it: Instrument = answer(200, uk).json().unwrap();
     let it = it.into_report(&bics()).unwrap();
     assert_eq!((it.verdict, it.iban.as_deref(), it.bic), (Verdict::Completed, Some("GB68ADYX04295720010731"), None));
+}
+
+/// A page that does not say whether there is another is no end of the list: the account may be on the next.
+#[test]
+fn a_page_says_whether_there_is_another() {
+    let page = |body: &str| answer(200, body).json::<List>().map(|it| it.has_next).map_err(|error| error.class());
+    assert_eq!(page(r#"{"hasNext":true,"hasPrevious":false,"paymentInstruments":[]}"#), Ok(true));
+    assert_eq!(page(r#"{"hasNext":false,"hasPrevious":false,"paymentInstruments":[]}"#), Ok(false));
+    assert_eq!(page(r#"{"paymentInstruments":[]}"#), Err("unusable"));
 }
 
 /// P36

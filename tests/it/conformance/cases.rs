@@ -7,10 +7,6 @@ use world::{Api, Decision, Endpoint, Fault, Plan, Verdict, Webhooks};
 use super::banks::Described;
 use crate::support::{TestApp, problem};
 
-async fn state(app: &TestApp, id: &str) -> String {
-    app.opening(id).await["state"].as_str().unwrap().to_owned()
-}
-
 /// Decides an opening, and lets the workers take in what the bank sends.
 pub async fn decide(app: &TestApp, id: &str, verdict: &Verdict) {
     app.world.decide(id, verdict).unwrap().told().await;
@@ -22,8 +18,7 @@ pub async fn decide(app: &TestApp, id: &str, verdict: &Verdict) {
 
 /// The account of an opening is that of the bank's ledger, once.
 async fn completed_once(app: &TestApp, id: &str) {
-    let opening = app.opening(id).await;
-    assert_eq!(opening["state"], "completed", "{opening}");
+    let opening = app.in_state(id, "completed").await;
     let record = app.world.opening(id).unwrap();
     assert_eq!(opening["iban"].as_str(), record.iban());
     assert!(opening["bic"].is_string(), "{opening}");
@@ -72,12 +67,8 @@ pub async fn a_status_that_says_no_rejects_with_its_reason(it: &Described) {
     let app = it.app().start().await;
     let (id, _) = app.open().market(it.market).waiting().await;
     decide(&app, &id, &Verdict::reject("documents_expired")).await;
-    let opening = app.opening(&id).await;
-    assert_eq!(
-        (&opening["status"], &opening["reason"]),
-        (&"rejected".into(), &"documents_expired".into()),
-        "{opening}"
-    );
+    let opening = app.in_state(&id, "rejected").await;
+    assert_eq!(opening["reason"], "documents_expired", "{opening}");
     assert_eq!(opening["provider_status"], it.words[2]);
     assert_eq!((&opening["iban"], &opening["next_poll_at"]), (&Value::Null, &Value::Null));
     assert_eq!(app.world.counts().cards, 0);
@@ -113,11 +104,10 @@ async fn lost(it: &Described, fault: Fault) {
     let app = it.app().settings(|it| it.provider_timeout = "500ms".to_owned()).start().await;
     let id = app.open().market(it.market).plan(Plan { submit: vec![fault], ..Plan::by_hand() }).start().await;
     app.settle().await;
-    let opening = app.opening(&id).await;
-    assert_eq!(opening["state"], "requesting_account", "{opening}");
+    let opening = app.in_state(&id, "requesting_account").await;
     assert!(opening["outcome_unknown_since"].is_string(), "{opening}");
     app.pass_settling(TimeDelta::minutes(1), TimeDelta::seconds(10)).await;
-    assert_eq!(state(&app, &id).await, "awaiting_provider", "{fault:?}");
+    app.in_state(&id, "awaiting_provider").await;
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Submit), 1, "{fault:?}");
     decide(&app, &id, &Verdict::complete()).await;
     completed_once(&app, &id).await;
@@ -136,7 +126,7 @@ pub async fn an_error_answer_although_the_account_exists_tells_nobody_no(it: &De
     app.settle().await;
     app.pass_settling(TimeDelta::minutes(1), TimeDelta::seconds(10)).await;
     for (status, id) in &ids {
-        assert_eq!(state(&app, id).await, "awaiting_provider", "{status}");
+        app.in_state(id, "awaiting_provider").await;
         assert_eq!(app.world.opening(id).unwrap().requests.len(), 1, "{status}");
         app.world.decide(id, &Verdict::complete()).unwrap().told().await;
     }
@@ -165,7 +155,7 @@ pub async fn a_list_that_hangs_is_asked_again_and_nothing_is_made_twice(it: &Des
     // It ended within PROVIDER_TIMEOUT: the relay's own limit would not know that nothing was sent.
     assert_eq!([of(0), of(1)], [("server_error", true), ("timeout", false)], "{attempts}");
     app.pass_settling(TimeDelta::minutes(1), TimeDelta::seconds(10)).await;
-    assert_eq!(state(&app, &id).await, "awaiting_provider");
+    app.in_state(&id, "awaiting_provider").await;
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Submit), 1);
     decide(&app, &id, &Verdict::complete()).await;
     completed_once(&app, &id).await;
@@ -179,10 +169,10 @@ pub async fn a_bank_that_was_away_is_asked_again_and_nothing_is_made_twice(it: &
     let id = app.open().market(it.market).start().await;
     app.settle().await;
     app.pass_settling(TimeDelta::minutes(5), TimeDelta::seconds(30)).await;
-    assert_eq!(state(&app, &id).await, "requesting_account");
+    app.in_state(&id, "requesting_account").await;
     app.world.outage(Api::Bank, None);
     app.pass_settling(TimeDelta::minutes(20), TimeDelta::minutes(1)).await;
-    assert_eq!(state(&app, &id).await, "awaiting_provider");
+    app.in_state(&id, "awaiting_provider").await;
     decide(&app, &id, &Verdict::complete()).await;
     completed_once(&app, &id).await;
     app.finish().await;
@@ -229,7 +219,7 @@ pub async fn a_forged_event_is_refused_and_changes_nothing(it: &Described) {
     app.settle().await;
     let counts = app.world.counts();
     assert_eq!((counts.forged_sent, counts.forged_accepted), (1, 0));
-    assert_eq!(state(&app, &id).await, "awaiting_provider");
+    app.in_state(&id, "awaiting_provider").await;
     app.pass(TimeDelta::minutes(30));
     app.settle().await;
     completed_once(&app, &id).await;
@@ -241,8 +231,7 @@ pub async fn a_word_that_is_not_known_is_recorded_and_not_guessed_at(it: &Descri
     let plan = Plan { progress: true, on_hold: true, decision: Decision::Never, ..Plan::default() };
     let (id, _) = app.open().market(it.market).plan(plan).waiting().await;
     app.pass_settling(TimeDelta::minutes(61), TimeDelta::minutes(30)).await;
-    let opening = app.opening(&id).await;
-    assert_eq!(opening["state"], "awaiting_provider", "{opening}");
+    let opening = app.in_state(&id, "awaiting_provider").await;
     assert!(!it.words.contains(&opening["provider_status"].as_str().unwrap()), "{opening}");
     app.world.decide(&id, &Verdict::complete()).unwrap();
     app.pass(TimeDelta::minutes(30));
@@ -261,7 +250,7 @@ pub async fn a_completion_that_the_status_hides_is_asked_for_again_and_again(it:
     app.pass_settling(TimeDelta::minutes(10), TimeDelta::seconds(10)).await;
     let looks = app.world.opening(&id).unwrap().calls(Endpoint::Lookup);
     assert!((4..20).contains(&looks), "{looks} look-ups within ten minutes");
-    assert_eq!(state(&app, &id).await, "awaiting_provider");
+    app.in_state(&id, "awaiting_provider").await;
     app.world.set_plan("cus_hidden", Plan { silent: false, ..plan });
     app.pass_settling(TimeDelta::minutes(12), TimeDelta::minutes(1)).await;
     completed_once(&app, &id).await;
@@ -281,8 +270,7 @@ pub async fn a_completion_after_the_deadline_is_asked_for_again_and_again(it: &D
     let opening = app.opening(&id).await;
     assert_eq!((&opening["state"], &opening["next_poll_at"]), (&"escalated".into(), &Value::Null), "{opening}");
     decide(&app, &id, &Verdict::complete()).await;
-    let opening = app.opening(&id).await;
-    assert_eq!(opening["state"], "escalated", "{opening}");
+    let opening = app.in_state(&id, "escalated").await;
     assert!(opening["next_poll_at"].is_string(), "{opening}");
     app.pass_settling(TimeDelta::seconds(10), TimeDelta::seconds(1)).await;
     completed_once(&app, &id).await;

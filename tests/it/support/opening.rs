@@ -1,5 +1,7 @@
 //! Starting openings, as a caller does.
 
+use std::panic::Location;
+
 use serde_json::{Value, json};
 use world::Plan;
 
@@ -84,8 +86,32 @@ impl<'a> OpeningBuilder<'a> {
         let app = self.app;
         let id = self.start().await;
         app.settle().await;
-        let opening = app.opening(&id).await;
-        assert_eq!(opening["state"], "awaiting_provider", "{opening}");
+        let opening = app.in_state(&id, "awaiting_provider").await;
         (id, opening["provider_reference"].as_str().unwrap().to_owned())
+    }
+}
+
+impl TestApp {
+    /// An opening, which must be in this state. If it is in another, the failure shows how its calls ended, what became of the facts
+    /// about it, which webhooks were refused and which work is dead.
+    #[track_caller]
+    pub fn in_state(&self, id: &str, state: &str) -> impl Future<Output = Value> {
+        let place = Location::caller();
+        async move {
+            let opening = self.opening(id).await;
+            if opening["state"] != state {
+                let about = self.all_about(id).await;
+                panic!("{place}: not {state}: {opening}\n{about}");
+            }
+            opening
+        }
+    }
+
+    async fn all_about(&self, id: &str) -> String {
+        let timeline = self.items(&format!("/v1/account-openings/{id}/timeline")).await;
+        let timeline = timeline.iter().map(|it| format!("{} {}\n", it["kind"], it["detail"])).collect::<String>();
+        let refused = self.items("/v1/rejected-requests").await;
+        let dead = self.items("/v1/dead-letters").await;
+        format!("{timeline}refused webhooks: {refused:?}\ndead letters: {dead:?}")
     }
 }
