@@ -6,6 +6,7 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::{Adyen, NAME};
+use crate::domain::bank::has_ibans;
 use crate::domain::text::string_enum;
 use crate::provider::adapter::{Needed, check_host};
 use crate::provider::signature::RawKey;
@@ -14,12 +15,10 @@ use crate::settings::{Checker, given, header_text, list_of};
 
 /// A part of the test platform's hosts.
 const SANDBOX: &[&str] = &["-test.adyen"];
-/// The countries in which Adyen issues account numbers with IBANs.
-const MARKETS: [&str; 4] = ["DE", "FR", "GB", "NL"];
 const URL: &str = "an http:// or https:// URL with /bcl/v2";
 const CREDENTIAL: &str = "an API key: visible ASCII characters";
 const KEYS: &str = "the HMAC keys of the webhooks in hexadecimal, comma-separated";
-const BICS: &str = "the BIC of each market that is opened, of NL, DE, FR and GB, such as NL=ADYBNL2A";
+const BICS: &str = "the BIC of each market that is opened, such as NL=ADYBNL2A";
 const ENVIRONMENT: &str = "test or live";
 
 string_enum!(
@@ -44,7 +43,7 @@ pub struct RawAdyen {
     /// HMAC keys that verify Adyen's webhooks, in hexadecimal, comma-separated
     #[arg(id = "ADYEN_HMAC_KEYS", long = "adyen-hmac-keys", env = "ADYEN_HMAC_KEYS", hide_env_values = true)]
     pub hmac_keys: Option<String>,
-    /// BIC of each market at Adyen: NL, DE, FR, GB
+    /// BIC of each market at Adyen
     #[arg(id = "ADYEN_BICS", long = "adyen-bics", env = "ADYEN_BICS")]
     pub bics: Option<String>,
     /// Adyen's platform: test or live; events of the other one are ignored
@@ -102,7 +101,7 @@ impl RawAdapter for RawAdyen {
             base_url: check.url("ADYEN_BASE_URL", base_url),
             api_key: check.secret("ADYEN_API_KEY", api_key, CREDENTIAL, header_text).into(),
             hmac_keys: check.secret("ADYEN_HMAC_KEYS", hmac_keys, KEYS, |it| list_of(it, RawKey::of_hex)),
-            bics: BicsByMarket::check(check, "ADYEN_BICS", bics, |it| MARKETS.contains(&it)),
+            bics: BicsByMarket::check(check, "ADYEN_BICS", bics, has_ibans),
             mode,
             limits: self.limits.raw().check(check, situation.defaults),
         }))

@@ -109,9 +109,10 @@ impl TestApp {
 
     async fn all_about(&self, id: &str) -> String {
         let timeline = self.items(&format!("/v1/account-openings/{id}/timeline")).await;
-        let timeline = timeline.iter().map(|it| format!("{} {}\n", it["kind"], it["detail"])).collect::<String>();
+        let timeline: Vec<_> = timeline.iter().map(|it| format!("{} {}", it["kind"], it["detail"])).collect();
+        let timeline = timeline.join("\n");
         let refused = self.items("/v1/rejected-requests").await;
         let dead = self.items("/v1/dead-letters").await;
-        format!("{timeline}refused webhooks: {refused:?}\ndead letters: {dead:?}")
+        format!("{timeline}\nrefused webhooks: {refused:?}\ndead letters: {dead:?}")
     }
 }

@@ -78,12 +78,12 @@ async fn every_rule_of_the_flag_in_every_state_moves_what_was_announced() {
         assert_eq!(changed(&app, &rows).await, ["feature_flag_changes", "operator_actions"], "{rule:?}");
         let then = rules().await;
         let count = |is: &dyn Fn(&Value) -> bool| openings.iter().filter(|it| is(it)).count();
-        let (all, moved) = (openings.len(), count(&|it| is_async(&before, it) != is_async(&then, it)));
+        let (all, others) = (openings.len(), count(&|it| is_async(&before, it) != is_async(&then, it)));
         let (was, will) = (count(&|it| is_async(&before, it)), count(&|it| is_async(&then, it)));
         for line in [
             format!("looks at the newest {all} openings, as if their callers had named no flow"),
             format!("starts {will} of them on the asynchronous flow; the rules of now start {was}"),
-            format!("starts {moved} of them on another flow than now"),
+            format!("starts {others} of them on another flow than now"),
         ] {
             assert!(announced.lines.contains(&line), "{rule:?}: no {line:?} in {announced:?}");
         }
@@ -92,7 +92,7 @@ async fn every_rule_of_the_flag_in_every_state_moves_what_was_announced() {
             assert_eq!(it["flow"] == "async", is_async(&then, it), "{rule:?}: {it}");
         }
         openings.extend(later);
-        moves.push(moved > 0);
+        moves.push(others > 0);
     }
     assert!(moves[0] && !moves[1] && moves[2], "off, again off, on again: {moves:?}");
     app.finish().await;

@@ -10,7 +10,9 @@ use crate::dashboard::refused::{corrected, other, refused};
 use crate::support::{TestApp, exchange};
 
 /// What becomes of a refused webhook: what the inbox does with it, and how its fact is judged in the end; or why it is still refused.
-const STATES: [(&str, Result<(&str, &str), &str>); 12] = [
+type Fate = Result<(&'static str, &'static str), &'static str>;
+
+const STATES: [(&str, Fate); 12] = [
     ("signed with our new secret", Ok(("stored", "applied"))),
     ("sent to another path", Ok(("stored", "applied"))),
     ("about no opening", Ok(("stored", "parked"))),
