@@ -130,9 +130,17 @@ async fn without_the_database_a_page_says_so_within_five_seconds_and_is_back_by_
     let proxy = app.proxy.as_ref().unwrap();
     proxy.lead_to(Link::Port("127.0.0.1:9".parse().unwrap()));
     proxy.cut(Cut::Both);
-    for path in [page.as_str(), "/login"] {
+    let act = format!("{page}/poll");
+    for (method, path) in [
+        (Method::GET, page.as_str()),
+        (Method::GET, "/"),
+        (Method::GET, "/openings.csv"),
+        (Method::GET, "/login"),
+        (Method::POST, &act),
+    ] {
         let started = Instant::now();
-        let answer = visitor.get(path).await;
+        let request = visitor.request(method, path).header("sec-fetch-site", "same-origin").form(&[("version", "1")]);
+        let answer = request.send().await.unwrap();
         assert!(started.elapsed() < Duration::from_secs(5));
         assert_eq!(answer.status(), 503, "{path}");
         assert!(answer.headers().contains_key("retry-after"));
@@ -141,5 +149,6 @@ async fn without_the_database_a_page_says_so_within_five_seconds_and_is_back_by_
     }
     proxy.lead_to(cluster::link_of(&app.pool.connect_options()));
     eventually("the page is back", async || (visitor.get(&page).await.status() == 200).then_some(())).await;
+    assert_eq!(recorded_acts(&app).await, [] as [&str; 0]);
     app.finish().await;
 }

@@ -1,7 +1,7 @@
 //! Hostile texts in every field that people or providers fill, on every page and export: text, never markup.
 //!
-//! The kinds are those of the well-known list of naughty strings: markup, attributes, templates' own syntax, controls of the writing
-//! direction, formulas, escapes, and texts without end.
+//! Twice: a few texts of each kind (markup, attributes, templates' own syntax, controls of the writing direction, formulas, escapes, texts
+//! without end) through every field and on every page; and the well-known list of naughty strings, whole.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -38,9 +38,31 @@ const HOSTILE: &[&str] = &[
     "ＡＣＭＥ 田中 😀 a\u{301}\u{302}\u{303}\u{304}",
 ];
 
+/// The well-known list, packed into texts of at most `most` characters, without what a field refuses: control characters.
+fn naughty(most: usize) -> Vec<String> {
+    let list: serde_json::Value = serde_json::from_str(include_str!("naughty.json")).unwrap();
+    let mut texts = vec![String::new()];
+    for string in list["strings"].as_array().unwrap() {
+        let string = string.as_str().unwrap().replace(char::is_control, " ");
+        let string = string.chars().take(most).collect::<String>();
+        if texts.last().is_some_and(|it| it.chars().count() + string.chars().count() >= most) {
+            texts.push(String::new());
+        }
+        let last = texts.last_mut().unwrap();
+        *last = [last.as_str(), string.trim()].join(" ").trim().to_owned();
+    }
+    texts
+}
+
 /// Controls of the writing direction.
 const BIDI: [char; 8] =
     ['\u{202a}', '\u{202b}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{200e}', '\u{200f}'];
+
+/// The elements of our own pages.
+const TAGS: &str = "a article aside bdi blockquote body br button code dd defs details dl div dt em figcaption \
+                    figure form g h1 h2 h3 h4 head header hr html input label li link main marker meta nav ol option \
+                    p path pre progress rect script section select span strong summary svg table tbody td text \
+                    textarea th thead time title tr ul use";
 
 /// Fills what can be filled: by callers, the provider, its files, and people. Returns an opening that waits.
 async fn filled(app: &TestApp) -> String {
@@ -135,6 +157,9 @@ fn flaws(page: &str) -> Vec<String> {
             flaws.push(mark.to_owned());
         }
     }
+    let tags = page.split('<').skip(1).map(|it| it.trim_start_matches('/'));
+    let names = tags.map(|it| it.chars().take_while(char::is_ascii_alphanumeric).collect::<String>());
+    flaws.extend(names.filter(|it| !it.is_empty() && !TAGS.split(' ').any(|tag| tag == it)).map(|it| format!("<{it}")));
     if page.matches("<script").count() != 1 {
         flaws.push("a script that is not ours".to_owned());
     }
@@ -200,6 +225,50 @@ async fn hostile_texts_are_texts_on_every_page_and_in_every_export() {
         }
     }
     assert!(looked_at > 200, "{looked_at}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_well_known_naughty_strings_are_texts_wherever_they_are_shown() {
+    let app = TestApp::start().await;
+    let texts = naughty(180);
+    assert!(texts.len() > 80, "{} texts", texts.len());
+    let mut ids = Vec::new();
+    for (n, text) in texts.iter().enumerate() {
+        let named = |body: &mut serde_json::Value| {
+            body["customer"]["name"] = text.as_str().into();
+            body["customer"]["reference"] = format!("{n} {text}").into();
+        };
+        ids.push(app.open().body(named).start().await);
+    }
+    app.settle().await;
+    for (n, (id, text)) in ids.iter().zip(&texts).enumerate() {
+        let reference = app.opening(id).await["provider_reference"].as_str().unwrap().to_owned();
+        app.webhook().id(&format!("msg_{n}")).status(&reference, text).acknowledged().await;
+        let unmatched =
+            json!({"account_opening_request_id": format!("aor_{n}"), "status": text, "rejection_reason": text});
+        app.webhook().data(unmatched).acknowledged().await;
+        app.webhook().body(text).answered().await;
+        app.webhook().data(json!({"x": text})).without("webhook-signature").answered().await;
+        let resolution = json!({"outcome": "failed", "reason": text, "evidence": text});
+        assert_eq!(app.post(&format!("/v1/account-openings/{id}/resolve"), &resolution).await.0, 202, "{text}");
+    }
+    app.settle().await;
+    let visitor = Visitor::signed_in(&app, OPERATOR).await;
+    let lists = shown().into_iter().filter(|(route, kind)| *kind == Kind::Page && !route.contains('{'));
+    let pages = ids.iter().map(|id| format!("/openings/{id}")).chain(lists.map(|(route, _)| route.to_owned()));
+    for path in pages {
+        assert_eq!(flaws(&visitor.page(&path).await), [] as [&str; 0], "{path}");
+    }
+    for path in ["/openings.csv", "/acts.csv"] {
+        no_formula(&visitor.page(path).await, path);
+    }
+    for text in &texts {
+        let mut url = reqwest::Url::parse("http://x/").unwrap();
+        url.query_pairs_mut().append_pair("customer_reference", text);
+        let page = visitor.page(&format!("/openings?{}", url.query().unwrap())).await;
+        assert_eq!(flaws(&page), [] as [&str; 0], "filter {text}");
+    }
     app.finish().await;
 }
 
