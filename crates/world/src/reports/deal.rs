@@ -68,7 +68,12 @@ fn many(entries: &[Entry], ask: &Ask) -> Dealt {
 fn by_quota(entries: &[Entry], seed: u64, ask: &Ask) -> Dealt {
     let mut hand = Hand::new(entries, seed, ask);
     for rule in RULES {
-        let count = if rule.subject == Subject::Nothing { hand.quota.min(1) } else { hand.quota };
+        let count = match (rule.kind, rule.subject) {
+            // The rent is paid however few requests there are.
+            (Kind::Unrelated, _) => 1,
+            (_, Subject::Nothing) => hand.quota.min(1),
+            _ => hand.quota,
+        };
         for _ in 0..count {
             hand.deal(rule);
         }

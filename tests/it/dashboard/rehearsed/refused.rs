@@ -9,7 +9,8 @@ use crate::dashboard::OPERATOR;
 use crate::dashboard::refused::{corrected, other, refused};
 use crate::support::{TestApp, exchange};
 
-/// What becomes of a refused webhook: what the inbox does with it, and how its fact is judged in the end; or why it is still refused.
+/// What becomes of a refused webhook: what the inbox does with it, and how its fact is judged in the end; or why it is still refused, as
+/// the page's markup has it.
 type Fate = Result<(&'static str, &'static str), &'static str>;
 
 const STATES: [(&str, Fate); 12] = [
@@ -23,7 +24,7 @@ const STATES: [(&str, Fate); 12] = [
     ("without a signature", Err("still refused: the signature is missing")),
     ("too old at receipt", Err("still refused: the signed time was out of tolerance at receipt")),
     ("verified already", Err("the request was verified already")),
-    ("without its body", Err("the request's body was not kept")),
+    ("without its body", Err("the request&#39;s body was not kept")),
     ("of an unknown provider", Err("no provider has this name")),
 ];
 
