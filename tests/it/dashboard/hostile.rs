@@ -248,7 +248,7 @@ async fn the_well_known_naughty_strings_are_texts_wherever_they_are_shown() {
         let unmatched =
             json!({"account_opening_request_id": format!("aor_{n}"), "status": text, "rejection_reason": text});
         app.webhook().data(unmatched).acknowledged().await;
-        app.webhook().body(text).answered().await;
+        app.webhook().body(text.as_str()).answered().await;
         app.webhook().data(json!({"x": text})).without("webhook-signature").answered().await;
         let resolution = json!({"outcome": "failed", "reason": text, "evidence": text});
         assert_eq!(app.post(&format!("/v1/account-openings/{id}/resolve"), &resolution).await.0, 202, "{text}");
