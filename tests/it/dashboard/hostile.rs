@@ -294,6 +294,14 @@ fn cells(csv: &str) -> Vec<String> {
 }
 
 #[test]
+fn an_element_that_is_not_ours_is_seen() {
+    let page = |name: &str| format!("<!doctype html><html><script src=\"/x.js\"></script><p>{name}</p></html>");
+    assert_eq!(flaws(&page("&lt;b>")), [] as [&str; 0]);
+    assert_eq!(flaws(&page("<iframe src=x>")), ["<iframe"]);
+    assert_eq!(flaws(&page("<b onload=x>y</b>")), ["<b", "<b", "b onload=x"]);
+}
+
+#[test]
 fn a_formula_is_seen_in_a_quoted_cell_and_in_a_bare_one() {
     assert_eq!(cells("a,\"=1,\n\"\"x\",=2\r\nb\r\n"), ["a", "=1,\nx", "=2", "b", ""]);
 }
