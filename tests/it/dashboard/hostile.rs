@@ -48,8 +48,8 @@ fn naughty(most: usize) -> Vec<String> {
         if texts.last().is_some_and(|it| it.chars().count() + string.chars().count() >= most) {
             texts.push(String::new());
         }
-        let last = texts.last_mut().unwrap();
-        *last = [last.as_str(), string.trim()].join(" ").trim().to_owned();
+        let open = texts.last_mut().unwrap();
+        *open = [open.as_str(), string.trim()].join(" ").trim().to_owned();
     }
     texts
 }
