@@ -18,7 +18,7 @@
 //! | [`driver`] | the loop that runs a worker, and the wakers |
 //! | [`workers`] | poller, backfill, sweeper, periodic tasks |
 //! | [`reconciliation`] | compares what the service holds with a provider's reports |
-//! | [`report_files`] | parses report files: a row each, whatever the format |
+//! | [`report_files`] | parses report files of every format into canonical rows |
 //! | [`provider`] | the port to a bank, signatures, routes, an adapter for each bank |
 //! | [`outbound`] | calls to other systems: client, permits, circuit breaker, errors by meaning |
 //! | [`services`] | profile service, card issuer, ticket tracker |

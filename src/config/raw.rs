@@ -15,7 +15,7 @@ use crate::services::tracker::RawTracker;
 /// The default API token. Refused in production.
 pub const DEVELOPMENT_API_TOKENS: &str = "developer:development-token:admin";
 
-/// The report files of banks whose format no profile describes: where an adapter's own format is registered.
+/// The formats that adapters bring for report files of their banks, where no profile describes these. A new one is registered here.
 pub const REPORT_FORMATS: &[&dyn Format] = &[&nexusbank::REPORTS];
 
 #[derive(Args, Clone)]

@@ -1,5 +1,5 @@
-//! Files of rows in a frame: `HEADER`, the column names, the rows, `TRAILER`. A bank whose files have this form describes them by a
-//! [`Framed`]; the service writes the lists that it pulls in it.
+//! Files of rows in a frame: `HEADER`, the column names, the rows, `TRAILER`. An adapter describes such files of its bank by a
+//! [`Framed`], and the service writes the lists that it pulls as such files.
 //!
 //! The file is complete if a right `TRAILER` ends it and no row is bad. A row after the `TRAILER` belongs to no count, so it is
 //! named and not used.
@@ -32,7 +32,7 @@ pub struct Framed {
     pub title: &'static str,
     /// What a status word means.
     pub verdict: fn(&str) -> Verdict,
-    /// Why no file of this format is complete, whatever its frame says.
+    /// Why the service takes no file of this format for complete, even if its trailer is right. None: a right trailer decides.
     pub incomplete: Option<&'static str>,
 }
 

@@ -44,8 +44,8 @@ pub trait Format: Send + Sync + Debug {
     /// Its name in requests and rows: of a bank's own format, the provider's name.
     fn name(&self) -> &'static str;
 
-    /// Whether a file that begins like this is one of this format. Asked where a request names no format; a bank whose files do not
-    /// show it answers no, and is found by the provider's name.
+    /// Whether a file that begins like this is one of this format. The service asks where a request names no format. A format that
+    /// its files do not show answers no; the service then goes by the provider's name.
     fn begins(&self, _head: &[u8]) -> bool {
         false
     }
@@ -65,7 +65,7 @@ pub type File<'r> = (Header, Box<dyn Items + 'r>);
 pub struct Expected<'a> {
     pub kind: Option<Kind>,
     pub provider: Option<&'a str>,
-    /// A bank's own (its name), `camt`, `pull` or a profile, where it cannot be seen.
+    /// A bank's own (its name), `camt`, `pull` or a profile, where the file does not show its format.
     pub format: Option<&'a str>,
     /// The formats of the banks.
     pub own: &'a [&'static dyn Format],
@@ -241,7 +241,7 @@ impl Expected<'_> {
             HeaderError::new(1, Code::UnknownFormat, detail)
         };
         let Some(format) = self.format else {
-            return self.seen(head).map(Reader::Code).ok_or_else(|| unknown("a file whose format cannot be seen"));
+            return self.seen(head).map(Reader::Code).ok_or_else(|| unknown("a file that does not show its format"));
         };
         if let Some(coded) = self.coded().find(|it| it.name() == format) {
             return Ok(Reader::Code(coded));

@@ -5,7 +5,7 @@ use super::row::RegisterRow;
 use super::*;
 use crate::domain::Verdict;
 
-/// A bank whose files are framed, with words of its own.
+/// The framed format of a bank with status words of its own.
 static FRAMED: Framed = Framed {
     name: "framedbank",
     title: "a file of the bank",
@@ -13,7 +13,7 @@ static FRAMED: Framed = Framed {
     incomplete: None,
 };
 
-/// A bank whose files are like no other's: each line is a tracking id.
+/// A format that no other bank has: each line is a tracking id.
 #[derive(Debug)]
 struct Lines;
 
@@ -107,7 +107,7 @@ fn a_bank_brings_a_format_of_its_own_with_words_of_its_own() {
     assert_eq!(format, "framedbank");
     assert_eq!(rows, [("aor_1".to_owned(), Verdict::Completed), ("aor_2".to_owned(), Verdict::Unknown)]);
     let (format, rows) = read("ids:\na\nb\n", &expected(OWN, None, None));
-    assert_eq!((format.as_str(), rows.len()), ("linesbank", 2), "the file shows whose it is");
+    assert_eq!((format.as_str(), rows.len()), ("linesbank", 2), "the file shows its format");
 }
 
 #[test]

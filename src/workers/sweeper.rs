@@ -1,7 +1,8 @@
 //! The sweeper deletes expired idempotency keys, makes facts that matched no opening for too long dead letters, empties dead
-//! letters about openings that were erased before they came, adds up changes of the opening counts and sums of the fee ledger, gives events their positions,
-//! notices a new start of the database server, cancels work for a tracker that is no longer configured, deletes sessions that have
-//! ended and lists of bulk runs that were never started, and moves finished work to the archives.
+//! letters about openings that were erased before they came, adds up changes of the opening counts and sums of the fee
+//! ledger, gives events their positions, notices a new start of the database server, cancels work for a tracker that is no
+//! longer configured, deletes sessions that have ended and lists of bulk runs that were never started, and moves finished
+//! work to the archives.
 //!
 //! Invariant: each sweep has a connection and commits of its own, so that a failing sweep holds up none of the others. A crash
 //! leaves whole sweeps undone; the next tick does them.

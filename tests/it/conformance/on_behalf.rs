@@ -11,7 +11,7 @@ use world::Bank;
 
 use crate::support::{TestApp, listen};
 
-/// Each call, and on whose behalf it came.
+/// Each call, with the account that it was made for.
 type Seen = Arc<Mutex<Vec<(String, Option<String>)>>>;
 
 async fn bank(State(seen): State<Seen>, request: Request) -> Response {

@@ -136,7 +136,7 @@ async fn the_list_of_another_bank_is_pulled_as_a_register() {
     app.finish().await;
 }
 
-/// P13: a bank that lists is read again by its own list, whose items become facts; a bank without a list has nothing to read.
+/// P13: the backfill reads a bank's list again and stores each item as a fact; at a bank without a list it has nothing to read.
 #[tokio::test]
 async fn the_list_of_another_bank_is_backfilled() {
     let routes = "GB=airwallex,DE=solaris,BE=nexusbank";

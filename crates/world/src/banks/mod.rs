@@ -81,7 +81,7 @@ pub(super) fn router(world: &Arc<World>) -> Router<Arc<World>> {
 pub(super) const PRICE_LIST: &str = include_str!("nexusbank/prices.csv");
 
 impl Bank {
-    /// The bank whose report files the world writes.
+    /// The world writes report files of this bank.
     pub const REPORTING: Self = Self::NexusBank;
 
     pub const ALL: [Self; 4] = [Self::NexusBank, Self::Solaris, Self::Airwallex, Self::Adyen];

@@ -213,7 +213,7 @@ fn a_revised_file_has_the_same_divergences_but_for_amounts_and_time() {
     let later = first.as_of + TimeDelta::hours(1);
     let revised = Ask { as_of: later, until: later, revised: true, ..first.clone() };
     let (first, revised) = (write(&entries(total), 1, &first).plan, write(&entries(total), 1, &revised).plan);
-    // An account whose only charges were in a wrong currency is gone, with its rent.
+    // The statement has an account for each currency of the charges. Revised charges have fewer currencies, so fewer rents too.
     let keys = |plan: Plan, which: &dyn Fn(&Expected) -> bool| -> Vec<(Kind, String)> {
         let lasting = plan.divergences.into_iter().filter(|it| it.kind != Kind::Unrelated);
         lasting.filter(which).map(|it| (it.kind, it.key)).collect()

@@ -45,7 +45,7 @@ const TOO_LARGE: &str = "the file is larger than REPORT_MAX_BYTES, or unpacks to
     params(
         ("provider" = forms::Name, Query, description = "The provider whose report it is"),
         ("kind" = ReportKind, Query, description = "What it is compared with"),
-        ("format" = Option<forms::Name>, Query, description = "A bank's own (its name), `camt` or a profile, where it cannot be seen"),
+        ("format" = Option<forms::Name>, Query, description = "A bank's own (its name), `camt` or a profile, where the file does not show its format"),
         ("file_name" = Option<forms::Name>, Query, description = "Its name, for people"),
         ("dry_run" = Option<bool>, Query, description = "Read and list it, without any effect"),
         ("supersedes" = Option<Uuid>, Query, description = "The report of the same provider and kind that it is sent in place of"),

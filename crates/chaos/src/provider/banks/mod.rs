@@ -54,7 +54,7 @@ pub enum SubmissionKey {
 }
 
 impl Bank {
-    /// The bank whose report files the run writes.
+    /// The run writes report files of this bank.
     pub const REPORTING: Self = Self::NexusBank;
 
     /// The bank of this name.
