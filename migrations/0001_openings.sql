@@ -2,9 +2,10 @@
 --
 -- These tables defend their invariants without the service, against SQL written by hand too:
 --   * CHECKs refuse an anchor whose data does not belong to its state;
---   * `legal_steps` refuses a history row that is no legal step from the one before;
---   * `append_only` refuses every change of the history, to the owner of the table as well;
---   * at commit, the deferred triggers refuse an anchor that disagrees with its last history row. One commit may hold several steps.
+--   * `legal_steps` refuses a history row that is no legal step from the one before, and one that its anchor does not know;
+--   * `agrees_with_history_…` refuse an anchor that disagrees with its last history row;
+--   * `append_only` and `never_deleted` refuse every change of the history and the deletion of an opening, to the owner as well.
+-- They look once per statement, when it ends: a statement that moves anchors therefore writes their steps too (`openings::update`).
 -- States are text, so that neighbouring versions of the service can share a database.
 --
 -- In all migrations: SQL names no schema, because one schema is one cell and a server may hold several. Ids are UUIDv7 that the service
@@ -55,7 +56,6 @@ create table account_openings (
     -- When its personal data was erased. The constraints below tell an erased value from a missing one by it.
     erased_at             timestamptz,
 
-    constraint iban_belongs_to_one_opening unique (iban),
     constraint reference_belongs_to_one_opening unique (provider, provider_ref),
     constraint iban_exactly_when_succeeded check
         ((iban is not null) = (state in ('issuing_card', 'completed') and erased_at is null)),
@@ -78,11 +78,11 @@ create table account_openings (
     constraint erased_only_when_ended check (erased_at is null or state in ('completed', 'rejected', 'failed')),
     constraint erased_holds_nothing check (erased_at is null
         or (customer is null and customer_reference = '' and coalesce(reason, 'erased') = 'erased'))
-    -- Room on the page for the updates of one opening's life. No index covers a column that changes at every step, so updates stay
-    -- heap-only until the IBAN comes.
+    -- Room on the page for a second version of each row. No index covers a column that changes at a step, apart from the tracking id and
+    -- from reasons, so most updates stay heap-only (Postgres writes to no index), even where one commit moves all rows of a page.
     --
     -- Large, and only the newest rows change: most of what is dead goes without a vacuum.
-) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02,
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02,
     autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_limit = 1000);
 
 -- openings::list_of_customer, and the dashboard's search.
@@ -93,8 +93,17 @@ create index openings_escalated on account_openings (id) where escalated_at is n
 -- inbox::may_be_late asks at every sweep whether any opening was erased.
 create index erased_openings on account_openings (id) where erased_at is not null;
 
+-- The IBANs that openings hold now. Narrow, and beside the anchors, so that an IBAN costs its opening one entry of an index and not a new
+-- entry in each index of `account_openings`. Triggers alone write here.
+create table opening_ibans (
+    iban       text not null,
+    opening_id uuid not null,
+    constraint iban_belongs_to_one_opening primary key (iban)
+) with (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+
 create table opening_history (
-    opening_id uuid        not null references account_openings (id),
+    -- No foreign key, here and in the outbox and events: `legal_steps` looks for the anchor, and `never_deleted` keeps it.
+    opening_id uuid        not null,
     version    bigint      not null check (version >= 1),
     -- Null: the first step.
     from_state text,
@@ -131,29 +140,31 @@ language sql immutable as $$
     end
 $$;
 
+-- Reads the row before each new row, and its anchor. `offset 0` keeps the planner at one index lookup per row.
 create function opening_history_takes_legal_steps() returns trigger language plpgsql set search_path from current as $$
 declare
-    previous text;
+    refused record;
 begin
-    if new.version > 1 then
-        select to_state into previous from opening_history
-         where opening_id = new.opening_id and version = new.version - 1;
-        if not found then
-            raise exception 'history of % has no version %', new.opening_id, new.version - 1
-                using errcode = 'integrity_constraint_violation';
-        end if;
-    end if;
-    if new.from_state is distinct from previous or not opening_step_is_legal(new.from_state, new.to_state) then
-        raise exception 'illegal step of %: % -> % after %', new.opening_id,
-            coalesce(new.from_state, '(start)'), new.to_state, coalesce(previous, '(start)')
+    select s.*, p.to_state as previous, a.version as anchored into refused
+      from steps s
+      left join lateral (select h.to_state from opening_history h
+                          where h.opening_id = s.opening_id and h.version = s.version - 1 offset 0) as p on true
+      left join lateral (select o.state, o.version, o.head_hash from account_openings o where o.id = s.opening_id offset 0) as a on true
+     where s.from_state is distinct from p.to_state or not opening_step_is_legal(s.from_state, s.to_state)
+        or (a.version > s.version or (a.version, a.state, a.head_hash) = (s.version, s.to_state, s.hash)) is not true
+     limit 1;
+    if found then
+        raise exception 'step % of opening % is refused: % -> % after %; the anchor is at version %', refused.version, refused.opening_id,
+            coalesce(refused.from_state, '(start)'), refused.to_state, coalesce(refused.previous, '(start)'),
+            coalesce(refused.anchored::text, '(none)')
             using errcode = 'integrity_constraint_violation';
     end if;
-    return new;
+    return null;
 end
 $$;
 
-create trigger legal_steps before insert on opening_history
-    for each row execute function opening_history_takes_legal_steps();
+create trigger legal_steps after insert on opening_history
+    referencing new table as steps for each statement execute function opening_history_takes_legal_steps();
 
 create function opening_history_is_append_only() returns trigger language plpgsql set search_path from current as $$
 begin
@@ -168,39 +179,55 @@ create trigger append_only before update or delete on opening_history
 create trigger append_only_truncate before truncate on opening_history
     for each statement execute function opening_history_is_append_only();
 
--- Runs at commit and reads what stands then, however many steps the commit took.
-create function opening_agrees_with_history() returns trigger language plpgsql set search_path from current as $$
-declare
-    opening uuid;
-    anchor  record;
-    last    record;
+create function opening_is_never_deleted() returns trigger language plpgsql as $$
 begin
-    if tg_table_name = 'opening_history' then
-        opening := new.opening_id;
-    else
-        opening := new.id;
-    end if;
-    select state, version, head_hash into anchor from account_openings where id = opening;
-    if not found then
-        return null;
-    end if;
-    select to_state, version, hash into last from opening_history
-     where opening_id = opening order by version desc limit 1;
-    if not found or anchor.state <> last.to_state or anchor.version <> last.version or anchor.head_hash <> last.hash then
-        raise exception 'opening % is % at version %, its history says % at version %', opening,
-            anchor.state, anchor.version, coalesce(last.to_state, 'nothing'), coalesce(last.version, 0)
+    raise exception 'openings are never deleted: % refused', tg_op using errcode = 'insufficient_privilege';
+end
+$$;
+
+create trigger never_deleted before delete on account_openings
+    for each row execute function opening_is_never_deleted();
+create trigger never_deleted_truncate before truncate on account_openings
+    for each statement execute function opening_is_never_deleted();
+
+-- Notes the IBANs too, in the owner's name, because the service has no right to. `anchors` are the rows as the statement left them.
+create function opening_agrees_with_history() returns trigger language plpgsql security definer set search_path from current as $$
+declare
+    refused record;
+begin
+    select a.id, a.state, a.version, last.to_state, last.version as steps into refused
+      from anchors a
+      left join lateral (select h.to_state, h.version, h.hash from opening_history h
+                          where h.opening_id = a.id order by h.version desc limit 1) as last on true
+     where (a.state, a.version, a.head_hash) is distinct from (last.to_state, last.version, last.hash)
+     limit 1;
+    if found then
+        raise exception 'opening % is % at version %, its history says % at version %', refused.id, refused.state, refused.version,
+            coalesce(refused.to_state, 'nothing'), coalesce(refused.steps, 0)
             using errcode = 'integrity_constraint_violation';
     end if;
+    insert into opening_ibans (iban, opening_id)
+    select a.iban, a.id
+      from anchors a
+      left join lateral (select i.opening_id from opening_ibans i where i.iban = a.iban offset 0) as held on true
+     where a.iban is not null and held.opening_id is distinct from a.id;
     return null;
 end
 $$;
 
-create constraint trigger agrees_with_history_when_made after insert on account_openings
-    deferrable initially deferred for each row execute function opening_agrees_with_history();
-create constraint trigger agrees_with_history_when_moved after update on account_openings
-    deferrable initially deferred for each row
-    when (old.state is distinct from new.state or old.version is distinct from new.version
-          or old.head_hash is distinct from new.head_hash)
-    execute function opening_agrees_with_history();
-create constraint trigger agrees_with_anchor after insert on opening_history
-    deferrable initially deferred for each row execute function opening_agrees_with_history();
+create trigger agrees_with_history_when_made after insert on account_openings
+    referencing new table as anchors for each statement execute function opening_agrees_with_history();
+create trigger agrees_with_history_when_moved after update on account_openings
+    referencing new table as anchors for each statement execute function opening_agrees_with_history();
+
+-- An erasure takes the IBAN away.
+create function opening_gives_up_its_iban() returns trigger language plpgsql security definer set search_path from current as $$
+begin
+    delete from opening_ibans where iban = old.iban;
+    return null;
+end
+$$;
+
+create trigger gives_up_its_iban after update on account_openings
+    for each row when (old.iban is distinct from new.iban and old.iban is not null)
+    execute function opening_gives_up_its_iban();

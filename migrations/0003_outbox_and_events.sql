@@ -10,7 +10,7 @@
 create table outbox (
     -- The Idempotency-Key of a call, or the origin of a delivery's webhook id: the same on every repeat.
     id           uuid        primary key,
-    opening_id   uuid        references account_openings (id),
+    opening_id   uuid,
     topic        text        not null check (topic in
         ('create_profile', 'submit_request', 'open_account', 'issue_card', 'deliver_event', 'open_ticket', 'close_ticket')),
     -- The part of the queue that it waits in: the market of a command's opening, or the subscriber of a delivery, so that claims can
@@ -56,7 +56,7 @@ create index outbox_dead on outbox (id) where status = 'dead';
 create table events (
     id         uuid        primary key,
     -- Null: the event is about `subject`.
-    opening_id uuid        references account_openings (id),
+    opening_id uuid,
     type       text        not null,
     -- Of the opening, or of the report or case.
     version    bigint      not null,

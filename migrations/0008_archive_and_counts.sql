@@ -116,12 +116,13 @@ create table opening_count_changes (
 create function opening_history_counts() returns trigger language plpgsql security definer set search_path from current as $$
 begin
     insert into opening_count_changes (state, market, change)
-    select moved.state, moved.market, sum(moved.change)
-      from (select s.state, s.change, (select o.market from account_openings o where o.id = steps.opening_id) as market
-              from steps cross join lateral (values (steps.to_state, 1), (steps.from_state, -1)) as s(state, change)
-             where s.state is not null) as moved
-     group by moved.state, moved.market
-    having sum(moved.change) <> 0;
+    select s.state, o.market, sum(s.change)
+      from steps
+     cross join lateral (select market from account_openings where id = steps.opening_id offset 0) as o
+     cross join lateral (values (steps.to_state, 1), (steps.from_state, -1)) as s(state, change)
+     where s.state is not null
+     group by s.state, o.market
+    having sum(s.change) <> 0;
     return null;
 end
 $$;

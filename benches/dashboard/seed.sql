@@ -23,6 +23,8 @@ select id, market, 'company', 'day_' || n, '{"reference": "day", "name": "Acme",
        at + interval '12 hours', case when state = 'escalated' then at + interval '12 hours' end, 4, sha256(int8send(n)), at, at
   from bench_day;
 
+insert into opening_ibans (iban, opening_id) select 'XX' || n, id from bench_day where state = 'completed';
+
 insert into opening_history (opening_id, version, from_state, to_state, event, source, at, hash)
 select id, 4, 'awaiting_provider', case state when 'completed' then 'issuing_card' else state end, 'provider_reported',
        (array['webhook', 'webhook', 'poll', 'list'])[n % 4 + 1], at, sha256(int8send(n))

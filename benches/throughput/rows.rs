@@ -28,6 +28,7 @@ const OPENINGS: &str = "account_openings (id, market, customer_type, customer_re
                         provider, state, profile_id, provider_ref, provider_status, iban, bic, card_id, deadline_at, \
                         version, head_hash, created_at, updated_at)";
 const HISTORY: &str = "opening_history (opening_id, version, from_state, to_state, event, source, inbox_id, at, hash)";
+const IBANS: &str = "opening_ibans (iban, opening_id)";
 const TIMERS: &str = "timers (opening_id, due_at, asks, urgent_from)";
 const INBOX: &str = "inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, opening_id, \
                      provider_ref, received_at, retry_from, status, outcome, settled_at)";
@@ -46,6 +47,7 @@ pub enum Life {
 pub struct Rows {
     openings: String,
     history: String,
+    ibans: String,
     timers: String,
     inbox: String,
 }
@@ -81,7 +83,10 @@ impl Rows {
         )?;
         match life {
             Life::Waiting { due, .. } => writeln!(self.timers, "{id}\t{due}\tnexusbank\t{deadline}"),
-            Life::Completed => self.fact(n, id, &reference, created),
+            Life::Completed => {
+                writeln!(self.ibans, "{}\t{id}", numbers::iban(n))?;
+                self.fact(n, id, &reference, created)
+            }
         }
     }
 
@@ -124,8 +129,9 @@ impl Rows {
 
     /// Writes them.
     pub async fn copy(self, connection: &mut PgConnection) {
-        let tables = [(OPENINGS, self.openings), (HISTORY, self.history), (TIMERS, self.timers), (INBOX, self.inbox)];
-        for (table, rows) in tables {
+        let ours = [(OPENINGS, self.openings), (HISTORY, self.history), (TIMERS, self.timers), (INBOX, self.inbox)];
+        let tables = ours.into_iter().chain([(IBANS, self.ibans)]);
+        for (table, rows) in tables.filter(|(_, rows)| !rows.is_empty()) {
             let copying = connection.copy_in_raw(&format!("copy {table} from stdin")).await;
             let mut copying = copying.expect("COPY is taken");
             copying.send(rows.into_bytes()).await.expect("rows are taken");

@@ -100,14 +100,15 @@ pub async fn start(
     started: &[(Advance, Value)],
     now: Time,
 ) -> sqlx::Result<()> {
-    let hashes: Vec<Vec<Hash>> = started.iter().map(|(advance, _)| advance.hashes(&context.key)).collect();
+    let advances: Vec<&Advance> = started.iter().map(|(advance, _)| advance).collect();
+    let hashes: Vec<Vec<Hash>> = advances.iter().map(|it| it.hashes(&context.key)).collect();
     let anchors = started.iter().zip(&hashes).map(|((Advance { opening, .. }, customer), hashes)| {
         let head = hashes.last().ok_or(sqlx::Error::RowNotFound)?;
         Ok(openings::New { opening, customer, head })
     });
-    openings::insert(connection, &anchors.collect::<sqlx::Result<Vec<_>>>()?).await?;
-    let advances: Vec<&Advance> = started.iter().map(|(advance, _)| advance).collect();
-    write(connection, context, &advances, &hashes, now).await
+    let anchors = anchors.collect::<sqlx::Result<Vec<_>>>()?;
+    openings::insert(connection, &anchors, &steps_of(&advances, &hashes)).await?;
+    write_effects(connection, context, &advances, now).await
 }
 
 /// Writes the decisions about openings that the caller has locked. After an error the caller must roll back.
@@ -127,23 +128,24 @@ pub async fn advance(
             Some((&it.opening, head))
         })
         .collect();
-    openings::update(connection, &changed).await?;
-    write(connection, context, advances, &hashes, now).await
+    openings::update(connection, &changed, &steps_of(advances, &hashes)).await?;
+    write_effects(connection, context, advances, now).await
 }
 
-async fn write(
+/// All steps with their hashes, oldest first per opening.
+fn steps_of<'a>(advances: &[&'a Advance], hashes: &[Vec<Hash>]) -> Vec<(OpeningId, &'a Step, Hash)> {
+    let steps = advances.iter().zip(hashes);
+    steps
+        .flat_map(|(it, hashes)| it.steps.iter().zip(hashes).map(|(step, hash)| (it.opening.id, step, *hash)))
+        .collect()
+}
+
+async fn write_effects(
     connection: &mut PgConnection,
     context: &EffectContext,
     advances: &[&Advance],
-    hashes: &[Vec<Hash>],
     now: Time,
 ) -> sqlx::Result<()> {
-    let steps: Vec<(OpeningId, &Step, Hash)> = advances
-        .iter()
-        .zip(hashes)
-        .flat_map(|(it, hashes)| it.steps.iter().zip(hashes).map(|(step, hash)| (it.opening.id, step, *hash)))
-        .collect();
-    history::insert(connection, &steps).await?;
     let timers: Vec<&Opening> = advances.iter().filter(|it| it.timer_changed()).map(|it| &it.opening).collect();
     timers::set(connection, &timers).await?;
     accrue(connection, context, advances).await?;

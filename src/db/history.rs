@@ -73,47 +73,35 @@ pub fn links(key: &HistoryKey, opening: OpeningId, head: Option<Hash>, steps: &[
     steps.iter().map(link).collect()
 }
 
-/// Appends steps with their hashes, in the given order: oldest first per opening.
-///
-/// # Errors
-/// If a step is illegal (a trigger checks the table of transitions).
-pub async fn insert(connection: &mut PgConnection, steps: &[(OpeningId, &Step, Hash)]) -> sqlx::Result<()> {
-    if steps.is_empty() {
-        return Ok(());
+/// Steps with their hashes as columns, for the statement that writes them with their anchors ([`super::openings::update`]).
+pub(super) struct Columns {
+    pub openings: Vec<Uuid>,
+    pub versions: Vec<i64>,
+    pub from: Vec<Option<&'static str>>,
+    pub to: Vec<&'static str>,
+    pub events: Vec<&'static str>,
+    pub sources: Vec<&'static str>,
+    pub facts: Vec<Option<Uuid>>,
+    pub times: Vec<Time>,
+    pub details: Vec<Option<String>>,
+    pub hashes: Vec<Vec<u8>>,
+}
+
+impl Columns {
+    pub fn of(steps: &[(OpeningId, &Step, Hash)]) -> Self {
+        Self {
+            openings: steps.iter().map(|(id, ..)| id.0).collect(),
+            versions: steps.iter().map(|(_, step, _)| step.version).collect(),
+            from: steps.iter().map(|(_, step, _)| step.from.map(|it| it.as_str())).collect(),
+            to: steps.iter().map(|(_, step, _)| step.to.as_str()).collect(),
+            events: steps.iter().map(|(_, step, _)| step.event).collect(),
+            sources: steps.iter().map(|(_, step, _)| step.source.as_str()).collect(),
+            facts: steps.iter().map(|(_, step, _)| step.inbox_id.map(|it| it.0)).collect(),
+            times: steps.iter().map(|(_, step, _)| step.at).collect(),
+            details: steps.iter().map(|(_, step, _)| step.detail.clone()).collect(),
+            hashes: steps.iter().map(|(.., hash)| hash.to_vec()).collect(),
+        }
     }
-    let ids: Vec<Uuid> = steps.iter().map(|(id, ..)| id.0).collect();
-    let versions: Vec<i64> = steps.iter().map(|(_, step, _)| step.version).collect();
-    let from: Vec<Option<String>> = steps.iter().map(|(_, step, _)| step.from.map(|it| it.to_string())).collect();
-    let to: Vec<String> = steps.iter().map(|(_, step, _)| step.to.to_string()).collect();
-    let events: Vec<String> = steps.iter().map(|(_, step, _)| step.event.to_owned()).collect();
-    let sources: Vec<String> = steps.iter().map(|(_, step, _)| step.source.to_string()).collect();
-    let facts: Vec<Option<Uuid>> = steps.iter().map(|(_, step, _)| step.inbox_id.map(|it| it.0)).collect();
-    let times: Vec<Time> = steps.iter().map(|(_, step, _)| step.at).collect();
-    let details: Vec<Option<String>> = steps.iter().map(|(_, step, _)| step.detail.clone()).collect();
-    let hashes: Vec<Vec<u8>> = steps.iter().map(|(.., hash)| hash.to_vec()).collect();
-    sqlx::query!(
-        r#"-- history::insert
-        insert into opening_history (opening_id, version, from_state, to_state, event, source, inbox_id, at, detail, hash)
-        select opening_id, version, from_state, to_state, event, source, inbox_id, at, detail, hash
-          from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[],
-                      $8::timestamptz[], $9::text[], $10::bytea[])
-               with ordinality
-            as n(opening_id, version, from_state, to_state, event, source, inbox_id, at, detail, hash, position)
-         order by position"#,
-        &ids,
-        &versions,
-        &from as &[Option<String>],
-        &to,
-        &events,
-        &sources,
-        &facts as &[Option<Uuid>],
-        &times,
-        &details as &[Option<String>],
-        &hashes,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 pub async fn list(connection: &mut PgConnection, opening: OpeningId, page: Page<i64>) -> sqlx::Result<Vec<Transition>> {

@@ -13,10 +13,11 @@ pub use self::reported::{Absent, Held, Period, absent, decided, erased, reported
 use self::row::Row;
 pub use self::row::{Anchor, Unreadable};
 use super::describe;
+use super::history::Columns;
 use crate::clock::Time;
 use crate::domain::chain::Hash;
 use crate::domain::opening::ERASED;
-use crate::domain::{Opening, OpeningId, State};
+use crate::domain::{Opening, OpeningId, State, Step};
 
 #[derive(Clone, Copy, Debug)]
 pub struct New<'a> {
@@ -28,7 +29,12 @@ pub struct New<'a> {
     pub head: &'a Hash,
 }
 
-pub async fn insert(connection: &mut PgConnection, new: &[New<'_>]) -> sqlx::Result<()> {
+/// Inserts openings with their first steps.
+pub async fn insert(
+    connection: &mut PgConnection,
+    new: &[New<'_>],
+    steps: &[(OpeningId, &Step, Hash)],
+) -> sqlx::Result<()> {
     let text = |get: fn(&Opening) -> &str| -> Vec<&str> { new.iter().map(|it| get(it.opening)).collect() };
     let ids: Vec<Uuid> = new.iter().map(|it| it.opening.id.0).collect();
     let customers: Vec<Value> = new.iter().map(|it| it.customer.clone()).collect();
@@ -37,12 +43,18 @@ pub async fn insert(connection: &mut PgConnection, new: &[New<'_>]) -> sqlx::Res
     let heads: Vec<&[u8]> = new.iter().map(|it| it.head.as_slice()).collect();
     let created: Vec<Time> = new.iter().map(|it| it.opening.created_at).collect();
     let updated: Vec<Time> = new.iter().map(|it| it.opening.updated_at).collect();
+    let steps = Columns::of(steps);
     sqlx::query!(
         r#"-- openings::insert
-        insert into account_openings (id, market, customer_type, customer_reference, customer, currency, flow, provider,
-            state, deadline_at, version, head_hash, created_at, updated_at)
-        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::text[],
-            $8::text[], $9::text[], $10::timestamptz[], $11::bigint[], $12::bytea[], $13::timestamptz[], $14::timestamptz[])"#,
+        with made as (
+            insert into account_openings (id, market, customer_type, customer_reference, customer, currency, flow, provider,
+                state, deadline_at, version, head_hash, created_at, updated_at)
+            select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::text[],
+                $8::text[], $9::text[], $10::timestamptz[], $11::bigint[], $12::bytea[], $13::timestamptz[], $14::timestamptz[])
+        )
+        insert into opening_history (opening_id, version, from_state, to_state, event, source, inbox_id, at, detail, hash)
+        select * from unnest($15::uuid[], $16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[], $21::uuid[],
+            $22::timestamptz[], $23::text[], $24::bytea[])"#,
         &ids,
         &text(|it| &it.request.market) as &[&str],
         &text(|it| it.request.customer_type.as_str()) as &[&str],
@@ -57,6 +69,16 @@ pub async fn insert(connection: &mut PgConnection, new: &[New<'_>]) -> sqlx::Res
         &heads as &[&[u8]],
         &created,
         &updated,
+        &steps.openings,
+        &steps.versions,
+        &steps.from as &[Option<&str>],
+        &steps.to as &[&str],
+        &steps.events as &[&str],
+        &steps.sources as &[&str],
+        &steps.facts as &[Option<Uuid>],
+        &steps.times,
+        &steps.details as &[Option<String>],
+        &steps.hashes,
     )
     .execute(connection)
     .await?;
@@ -83,11 +105,17 @@ pub async fn erase(connection: &mut PgConnection, id: OpeningId, now: Time) -> s
     Ok(())
 }
 
-/// Writes the changes of decisions. The caller holds the rows' locks ([`lock`]).
+/// Writes the changes of decisions with their steps, in one statement: the triggers compare both when it ends. The caller holds
+/// the rows' locks ([`lock`]).
 ///
 /// # Errors
-/// A unique violation if another opening took the same IBAN or tracking id meanwhile.
-pub async fn update(connection: &mut PgConnection, openings: &[(&Opening, &Hash)]) -> sqlx::Result<()> {
+/// * If a step is illegal: a trigger checks the table of transitions.
+/// * A unique violation if another opening took the same IBAN or tracking id meanwhile.
+pub async fn update(
+    connection: &mut PgConnection,
+    openings: &[(&Opening, &Hash)],
+    steps: &[(OpeningId, &Step, Hash)],
+) -> sqlx::Result<()> {
     if openings.is_empty() {
         return Ok(());
     }
@@ -95,7 +123,7 @@ pub async fn update(connection: &mut PgConnection, openings: &[(&Opening, &Hash)
         openings.iter().map(|(opening, _)| get(&opening.state)).collect()
     };
     let ids: Vec<Uuid> = openings.iter().map(|(it, _)| it.id.0).collect();
-    let states: Vec<String> = openings.iter().map(|(it, _)| it.state_name().to_string()).collect();
+    let states: Vec<&str> = openings.iter().map(|(it, _)| it.state_name().as_str()).collect();
     let profiles = column(|state| state.profile().map(ToString::to_string));
     let references = column(|state| state.reference().map(ToString::to_string));
     let ibans = column(|state| state.account().map(|it| it.iban.as_str().to_owned()));
@@ -109,21 +137,30 @@ pub async fn update(connection: &mut PgConnection, openings: &[(&Opening, &Hash)
     let versions: Vec<i64> = openings.iter().map(|(it, _)| it.version).collect();
     let heads: Vec<Vec<u8>> = openings.iter().map(|(_, head)| head.to_vec()).collect();
     let updated: Vec<Time> = openings.iter().map(|(it, _)| it.updated_at).collect();
-    let done = sqlx::query!(
+    let steps = Columns::of(steps);
+    let moved = sqlx::query_scalar!(
         r#"-- openings::update
-        update account_openings as o
-           set state = n.state, profile_id = n.profile_id, provider_ref = n.provider_ref,
-               provider_status = n.provider_status, iban = n.iban, bic = n.bic, card_id = n.card_id, reason = n.reason,
-               outcome_unknown_since = n.unknown_since, deadline_at = n.deadline_at, escalated_at = n.escalated_at,
-               version = n.version, head_hash = n.head_hash, updated_at = n.updated_at
-          from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                      $9::text[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::bigint[],
-                      $14::bytea[], $15::timestamptz[])
-            as n(id, state, profile_id, provider_ref, provider_status, iban, bic, card_id, reason, unknown_since,
-                 deadline_at, escalated_at, version, head_hash, updated_at)
-         where o.id = n.id"#,
+        with moved as (
+            update account_openings as o
+               set state = n.state, profile_id = n.profile_id, provider_ref = n.provider_ref,
+                   provider_status = n.provider_status, iban = n.iban, bic = n.bic, card_id = n.card_id, reason = n.reason,
+                   outcome_unknown_since = n.unknown_since, deadline_at = n.deadline_at, escalated_at = n.escalated_at,
+                   version = n.version, head_hash = n.head_hash, updated_at = n.updated_at
+              from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                          $9::text[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::bigint[],
+                          $14::bytea[], $15::timestamptz[])
+                as n(id, state, profile_id, provider_ref, provider_status, iban, bic, card_id, reason, unknown_since,
+                     deadline_at, escalated_at, version, head_hash, updated_at)
+             where o.id = n.id
+            returning o.id
+        ), stepped as (
+            insert into opening_history (opening_id, version, from_state, to_state, event, source, inbox_id, at, detail, hash)
+            select * from unnest($16::uuid[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::uuid[],
+                $23::timestamptz[], $24::text[], $25::bytea[])
+        )
+        select count(*) as "moved!" from moved"#,
         &ids,
-        &states,
+        &states as &[&str],
         &profiles as &[Option<String>],
         &references as &[Option<String>],
         &statuses as &[Option<String>],
@@ -137,10 +174,20 @@ pub async fn update(connection: &mut PgConnection, openings: &[(&Opening, &Hash)
         &versions,
         &heads,
         &updated,
+        &steps.openings,
+        &steps.versions,
+        &steps.from as &[Option<&str>],
+        &steps.to as &[&str],
+        &steps.events as &[&str],
+        &steps.sources as &[&str],
+        &steps.facts as &[Option<Uuid>],
+        &steps.times,
+        &steps.details as &[Option<String>],
+        &steps.hashes,
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    if done.rows_affected() == ids.len() as u64 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
+    if moved.unsigned_abs() == ids.len() as u64 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
 /// Locks anchors in the order of their ids until the end of the transaction. Ids without an anchor are left out.
@@ -168,11 +215,10 @@ async fn rows(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<R
         select o.id, o.market, o.customer_type, o.customer_reference, o.currency, o.flow, o.provider, o.state,
                o.profile_id, o.provider_ref, o.provider_status, o.iban, o.bic, o.card_id, o.reason,
                o.outcome_unknown_since, o.deadline_at, o.escalated_at, o.version, o.head_hash, o.created_at,
-               o.updated_at, o.erased_at, (select due_at from timers where opening_id = o.id) as due_at,
-               (select claims from timers where opening_id = o.id) as claims,
-               (select claims_before_wait from timers where opening_id = o.id) as claims_before_wait,
-               (select account_due_since from timers where opening_id = o.id) as account_due_since
+               o.updated_at, o.erased_at, t.due_at as "due_at?", t.claims as "claims?",
+               t.claims_before_wait as "claims_before_wait?", t.account_due_since as "account_due_since?"
           from account_openings o
+          left join lateral (select * from timers where opening_id = o.id offset 0) as t on true
          where o.id = any($1)"#,
         ids,
     )
@@ -226,12 +272,12 @@ pub async fn by_iban(connection: &mut PgConnection, ibans: &[String]) -> sqlx::R
     }
     let rows = sqlx::query!(
         r#"-- openings::by_iban
-        select iban as "iban!", id from account_openings where iban = any($1)"#,
+        select iban, opening_id from opening_ibans where iban = any($1)"#,
         ibans,
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.iban, row.id)).collect())
+    Ok(rows.into_iter().map(|row| (row.iban, row.opening_id)).collect())
 }
 
 /// The customer's name, by which texts about the opening are masked. None: erased.

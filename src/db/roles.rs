@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// The service's rights per table. Of write-once tables only the columns that operators or erasures change may be
 /// updated. A newer version may add rights; it may only revoke rights that the version before, running beside it during
 /// an upgrade, did not use.
-const RIGHTS: [(&str, &str); 53] = [
+const RIGHTS: [(&str, &str); 54] = [
     ("_sqlx_migrations", "select"),
     ("account_openings", "select, insert, update"),
     ("answered_forms", "select, insert"),
@@ -40,6 +40,7 @@ const RIGHTS: [(&str, &str); 53] = [
     ("opening_count_changes", "select, delete"),
     ("opening_counts", "select, insert, update"),
     ("opening_history", "select, insert"),
+    ("opening_ibans", "select"),
     ("operator_actions", "select, insert, update (reason, detail)"),
     ("outbox", "select, insert, update, delete"),
     ("outbox_archive", "select, insert, update (payload, attempt_log)"),

@@ -37,7 +37,7 @@ pub async fn find(connection: &mut PgConnection, sought: &Sought) -> sqlx::Resul
         select kind as "kind!", id as "id!", opening_id
           from ((select 'opening' as kind, id, id as opening_id from account_openings where id = $2)
                  union
-                (select 'opening', id, id from account_openings where iban = $3)
+                (select 'opening', opening_id, opening_id from opening_ibans where iban = $3)
                  union
                 (select 'opening', id, id from account_openings where provider = any($4) and provider_ref = $1 limit $6)
                  union

@@ -77,9 +77,31 @@ async fn history_can_be_neither_edited_nor_deleted_nor_truncated() {
         "delete from opening_history",
         "truncate opening_history",
         "truncate account_openings cascade",
+        "delete from account_openings",
     ] {
         assert_eq!(refused(&mut connection, statement).await.as_deref(), Some("42501"), "{statement}");
     }
+    drop(connection);
+    app.finish().await;
+}
+
+/// P9: the table of IBANs follows the openings, whoever writes them.
+#[tokio::test]
+async fn an_iban_belongs_to_one_opening() {
+    let app = TestApp::start().await;
+    let (first, _) = app.open().completed().await;
+    let (second, _) = app.open().completed().await;
+    let mut connection = app.pool.acquire().await.unwrap();
+    let of = |from: &str, to: &str| {
+        format!("update account_openings set iban = (select iban from account_openings where id = '{from}') where id = '{to}'")
+    };
+    assert_eq!(refused(&mut connection, &of(&first, &second)).await.as_deref(), Some("23505"));
+    // An IBAN that an opening gave up is free.
+    let swap = format!(
+        "update account_openings a set iban = b.iban from account_openings b where b.id <> a.id and a.iban is not null;
+         update account_openings set iban = 'BE68539007547034' where id = '{first}'"
+    );
+    assert_eq!(refused(&mut connection, &swap).await, None);
     drop(connection);
     app.finish().await;
 }

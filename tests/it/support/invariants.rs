@@ -19,6 +19,7 @@ pub async fn check(app: &TestApp) {
     every_opening_is_looked_after(app).await;
     every_timer_stands_in_its_lines(app).await;
     openings_are_counted(app).await;
+    ibans_are_noted(app).await;
     fees_are_summed(app).await;
     every_priced_step_has_its_fees(app).await;
     charged_is_what_the_rows_say(app).await;
@@ -71,6 +72,19 @@ async fn histories_replay_and_verify(app: &TestApp) {
     });
     assert_eq!(totals.await.unwrap().openings, u64::try_from(openings).unwrap());
     assert!(findings.is_empty(), "{findings:?}");
+}
+
+/// P9: the IBANs that are unique are those of the openings.
+async fn ibans_are_noted(app: &TestApp) {
+    let wrong: Vec<uuid::Uuid> = sqlx::query_scalar(
+        "select coalesce(i.opening_id, o.id)
+           from opening_ibans i full join (select iban, id from account_openings where iban is not null) o using (iban)
+          where i.opening_id is distinct from o.id",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert!(wrong.is_empty(), "the IBANs of {wrong:?} are not noted, or others are");
 }
 
 /// P21: an opening that is not at its end has a timer, or people know of it; one that is has none.
