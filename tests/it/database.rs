@@ -89,11 +89,15 @@ async fn history_can_be_neither_edited_nor_deleted_nor_truncated() {
 #[tokio::test]
 async fn an_iban_belongs_to_one_opening() {
     let app = TestApp::start().await;
-    let (first, _) = app.open().completed().await;
-    let (second, _) = app.open().completed().await;
+    let ((first, its), (second, others)) = (app.open().waiting().await, app.open().waiting().await);
+    app.webhook().completed(&its, "BE71096123456769").acknowledged().await;
+    app.webhook().completed(&others, "BE62510007547061").acknowledged().await;
+    app.settle().await;
     let mut connection = app.pool.acquire().await.unwrap();
     let of = |from: &str, to: &str| {
-        format!("update account_openings set iban = (select iban from account_openings where id = '{from}') where id = '{to}'")
+        format!(
+            "update account_openings set iban = (select iban from account_openings where id = '{from}') where id = '{to}'"
+        )
     };
     assert_eq!(refused(&mut connection, &of(&first, &second)).await.as_deref(), Some("23505"));
     // An IBAN that an opening gave up is free.
