@@ -167,12 +167,12 @@ impl Live {
             }
         }
         let marks = seen.into_iter().filter(|it| it.session.is_none());
-        let marks = marks.flat_map(|it| match it.opening {
-            Some(id) => vec![(Watch::Opening(OpeningId(id)), it.mark)],
-            None => {
-                let all = it.mark + &phases(gates);
-                vec![(Watch::Acts, format!("{all}-{}", it.newest_act)), (Watch::All, all)]
+        let marks = marks.flat_map(|it| {
+            if let Some(id) = it.opening {
+                return vec![(Watch::Opening(OpeningId(id)), it.mark)];
             }
+            let all = it.mark + &phases(gates);
+            vec![(Watch::Acts, format!("{all}-{}", it.newest_act)), (Watch::All, all)]
         });
         let mut changed = 0;
         for (watch, mark) in marks {
