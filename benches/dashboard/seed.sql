@@ -43,11 +43,11 @@ select bench_id_at('0a3', at, n), id, case n when 1 then 'reference_held_elsewhe
        case when n % 3 = 0 then 'resolved' else 'open' end, case when n % 3 = 0 then 'seen' end, at
   from bench_day;
 
--- Facts that no machine can finish, and some that wait for their opening.
+-- Facts that no machine can finish, and some that wait for their opening; of those none expires while pages are measured.
 insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, provider_ref, received_at, retry_from,
                    status, outcome, attempts, due_at, attempt_log)
 select bench_id_at('0a4', at, n), 'webhook:nexusbank', 'dead_' || n, 'webhook', 'nexusbank', '{"type": 1}', sha256('{"type": 1}'), '{}',
-       'aor_nothing_' || n, at, at, case when n % 10 = 0 then 'pending' else 'dead' end,
+       'aor_nothing_' || n, at, case when n % 10 = 0 then now() else at end, case when n % 10 = 0 then 'pending' else 'dead' end,
        case when n % 10 = 0 then 'parked' else (array['unreadable', 'no_matching_opening'])[n % 2 + 1] end, 1,
        case when n % 10 = 0 then now() + interval '1 hour' end,
        '[{"at": "2026-01-01T00:00:00Z", "class": "unreadable", "cause": "no such type"}]'

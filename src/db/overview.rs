@@ -22,7 +22,7 @@ pub struct Overview {
     pub cases: Json<Vec<OpenCase>>,
     pub letters: Json<Vec<DeadLetter>>,
     pub calls: Json<Vec<Call>>,
-    /// The classes of its open mismatches.
+    /// The classes of its open mismatches with registers; those about charges and payments say nothing about its answer.
     pub mismatches: Json<Vec<String>>,
     /// The last row about it in a register.
     pub register_row: Option<Json<RegisterRow>>,
@@ -128,7 +128,8 @@ pub async fn of(connection: &mut PgConnection, opening: &Opening) -> sqlx::Resul
                   from (select * from outbox where opening_id = $1 and status = 'pending' order by id limit $4) as calls)
                    as "calls!: Json<Vec<Call>>",
                (select coalesce(jsonb_agg(class), '[]')
-                  from (select class from mismatches where opening_id = $1 and look_at is not null limit $4) as open)
+                  from (select class from mismatches
+                     where opening_id = $1 and kind = 'register' and look_at is not null limit $4) as open)
                    as "mismatches!: Json<Vec<String>>",
                (select jsonb_build_object('as_of', coalesce(r.as_of, r.received_at), 'row', w.theirs)
                   from report_rows w join reports r on r.id = w.report_id

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Layout;
 use super::error::html;
 use super::form::Fields;
+use super::parts::timed;
 use crate::acts::ActError;
 use crate::http::problem::{ApiError, FieldError, Kind};
 

@@ -42,6 +42,8 @@ const MAX_WATCHED: usize = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Watch {
     All,
+    /// All, and what people did that no other page shows: sign-ins, exports.
+    Acts,
     Opening(OpeningId),
 }
 
@@ -49,13 +51,16 @@ impl Watch {
     /// What the page at this path below the prefix shows.
     #[must_use]
     pub fn of_page(path: &str) -> Self {
-        let id = path.strip_prefix("/openings/").and_then(uuid);
-        id.map_or(Self::All, |id| Self::Opening(OpeningId(id)))
+        match path {
+            "/acts" | "/account" => Self::Acts,
+            _ => path.strip_prefix("/openings/").and_then(uuid).map_or(Self::All, |id| Self::Opening(OpeningId(id))),
+        }
     }
 
     fn parse(text: &str) -> Option<Self> {
         match text.split_once(':') {
             None if text == "all" => Some(Self::All),
+            None if text == "acts" => Some(Self::Acts),
             Some(("opening", id)) => uuid(id).map(|it| Self::Opening(OpeningId(it))),
             _ => None,
         }
@@ -66,6 +71,7 @@ impl fmt::Display for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all"),
+            Self::Acts => f.write_str("acts"),
             Self::Opening(id) => write!(f, "opening:{id}"),
         }
     }
@@ -98,7 +104,7 @@ impl Live {
     /// Whether what a page shows has another mark than `seen`. From now on its mark is read.
     fn has_changed(&self, watch: Watch, seen: &str, now: Time) -> bool {
         let mut inner = self.inner();
-        let is_new = watch != Watch::All && !inner.watched.contains_key(&watch);
+        let is_new = matches!(watch, Watch::Opening(_)) && !inner.watched.contains_key(&watch);
         if is_new && inner.watched.len() >= MAX_WATCHED {
             return false;
         }
@@ -144,7 +150,7 @@ impl Live {
         }
         let opening = |watch: &Watch| if let Watch::Opening(id) = watch { Some(id.0) } else { None };
         Watched {
-            all: inner.watched.contains_key(&Watch::All),
+            all: [Watch::All, Watch::Acts].iter().any(|it| inner.watched.contains_key(it)),
             openings: inner.watched.keys().filter_map(opening).collect(),
             sessions: inner.sessions.keys().map(|it| it.to_vec()).collect(),
         }
@@ -161,9 +167,12 @@ impl Live {
             }
         }
         let marks = seen.into_iter().filter(|it| it.session.is_none());
-        let marks = marks.map(|it| match it.opening {
-            Some(id) => (Watch::Opening(OpeningId(id)), it.mark),
-            None => (Watch::All, it.mark + &phases(gates)),
+        let marks = marks.flat_map(|it| {
+            if let Some(id) = it.opening {
+                return vec![(Watch::Opening(OpeningId(id)), it.mark)];
+            }
+            let all = it.mark + &phases(gates);
+            vec![(Watch::Acts, format!("{all}-{}", it.newest_act)), (Watch::All, all)]
         });
         let mut changed = 0;
         for (watch, mark) in marks {
@@ -221,7 +230,7 @@ mod tests {
     }
 
     fn seen(mark: &str) -> Vec<live::Seen> {
-        vec![live::Seen { opening: None, session: None, mark: mark.to_owned() }]
+        vec![live::Seen { opening: None, session: None, mark: mark.to_owned(), newest_act: String::new() }]
     }
 
     fn gates() -> Gates {
@@ -265,7 +274,8 @@ mod tests {
         live.found([1; 32], at(0));
         assert!(live.is_live(&[1; 32], at(1)) && !live.is_live(&[1; 32], at(2)) && !live.is_live(&[2; 32], at(0)));
         let watched = live.watched(at(1));
-        let session = live::Seen { opening: None, session: Some(vec![1; 32]), mark: String::new() };
+        let session =
+            live::Seen { opening: None, session: Some(vec![1; 32]), mark: String::new(), newest_act: String::new() };
         live.learn(&watched, vec![session], &gates(), at(2));
         assert!(live.is_live(&[1; 32], at(3)));
         live.learn(&watched, Vec::new(), &gates(), at(3));
@@ -274,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_watch_is_read_as_it_is_written() {
-        for watch in [Watch::All, Watch::Opening(OpeningId(Uuid::from_u128(7)))] {
+        for watch in [Watch::All, Watch::Acts, Watch::Opening(OpeningId(Uuid::from_u128(7)))] {
             assert_eq!(Watch::parse(&watch.to_string()), Some(watch));
         }
         for wrong in ["", "All", "opening", "opening:", "opening:x", "case:1", "all:all"] {

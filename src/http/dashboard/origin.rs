@@ -2,7 +2,7 @@
 
 use axum::extract::Request;
 use axum::http::header::ORIGIN;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
@@ -21,10 +21,13 @@ pub fn layer(own: &str) -> CsrfLayer<Refusal> {
     layer.with_rejection_response(|_| refused())
 }
 
-/// Refuses a POST that says neither: no browser sends such a form.
+/// Refuses a POST that says neither, or says it in an empty header: no browser sends such a form.
 pub async fn required(request: Request, next: Next) -> Response {
     let is_read = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    let says = |headers: &HeaderMap| headers.contains_key(SITE) || headers.contains_key(ORIGIN);
+    let says = |headers: &HeaderMap| {
+        let is_said = |value: Option<&HeaderValue>| value.is_some_and(|it| !it.is_empty());
+        is_said(headers.get(SITE)) || is_said(headers.get(ORIGIN))
+    };
     if is_read || says(request.headers()) { next.run(request).await } else { refused() }
 }
 

@@ -1,10 +1,13 @@
 //! Live updates over HTTP: what is asked, what is answered, and what it costs.
 
+use account_opening::driver::tick;
+use account_opening::workers::sweeper::Sweeper;
 use chrono::TimeDelta;
 use reqwest::Method;
 
+use super::browser::pages::Story;
 use super::{READER, Visitor, location};
-use crate::support::TestApp;
+use crate::support::{TOKEN, TestApp};
 
 const IBAN: &str = "BE68539007547034";
 
@@ -118,6 +121,73 @@ async fn what_no_browser_asks_about_is_not_read() {
     app.open().start().await;
     app.pass(TimeDelta::seconds(16));
     assert_eq!(app.state.live.look(&app.context).await.unwrap(), 0, "the browsers have gone");
+    app.settle().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn while_nothing_changes_time_and_the_workers_change_no_mark() {
+    let app = TestApp::start().await;
+    Story::tell(&app).await;
+    app.open().waiting().await;
+    // The sweeper has not been round since: it adds counts up and gives events their positions while browsers look.
+    let id = app.open().market("FR").start().await;
+    while app.round().await {}
+    let visitor = Visitor::signed_in(&app, READER).await;
+    let watches = ["all".to_owned(), "acts".to_owned(), format!("opening:{id}")];
+    for watch in &watches {
+        has_changed(&visitor, watch, "").await;
+    }
+    assert_eq!(app.state.live.look(&app.context).await.unwrap(), 3, "their first marks");
+    for second in 1..=60 {
+        app.pass(TimeDelta::seconds(1));
+        app.try_round().await;
+        if second % 10 == 0 {
+            tick(&Sweeper(app.context.clone())).await.unwrap();
+        }
+        assert_eq!(app.state.live.look(&app.context).await.unwrap(), 0, "after {second} s");
+        for watch in &watches {
+            has_changed(&visitor, watch, "").await;
+        }
+    }
+    app.settle().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_sign_in_an_export_and_a_sign_out_are_news_for_the_list_of_acts_alone() {
+    let app = TestApp::start().await;
+    app.open().waiting().await;
+    let visitor = Visitor::signed_in(&app, READER).await;
+    for path in ["/acts", "/account"] {
+        assert_eq!(attribute(&visitor.page(path).await, "data-watch"), "acts", "{path}");
+    }
+    let changed = async || {
+        app.state.live.look(&app.context).await.unwrap();
+        let seen =
+            (attribute(&visitor.page("/").await, "data-seen"), attribute(&visitor.page("/acts").await, "data-seen"));
+        has_changed(&visitor, "all", "").await;
+        has_changed(&visitor, "acts", "").await;
+        seen
+    };
+    changed().await;
+    let (mut all, mut acts) = changed().await;
+    let other = Visitor::signed_in(&app, TOKEN).await;
+    for what in ["signed in", "exported", "refused", "signed out"] {
+        match what {
+            "exported" => assert_eq!(other.get("/openings.csv").await.status(), 200),
+            "refused" => assert_eq!(Visitor::new(&app).sign_in("wrong", "").await.status(), 401),
+            "signed out" => assert_eq!(other.post("/logout", &[]).await.status(), 303),
+            _ => {}
+        }
+        let seen = changed().await;
+        assert_eq!(seen.0, all, "{what}");
+        assert_ne!(seen.1, acts, "{what}");
+        (all, acts) = seen;
+    }
+    app.open().start().await;
+    let seen = changed().await;
+    assert!(seen.0 != all && seen.1 != acts, "an opening is news for both");
     app.settle().await;
     app.finish().await;
 }

@@ -39,6 +39,9 @@ async fn the_sign_in_leads_to_pages_of_the_dashboard_alone() {
         "/login?next=/",
         "/logout",
         "/..//evil.example",
+        "/v1/account-openings",
+        "/metrics",
+        "/live?watch=all",
         "evil",
     ] {
         let answer = Visitor::new(&app).sign_in(TOKEN, next).await;

@@ -45,6 +45,31 @@ async fn read_only_shows_every_page_and_offers_and_takes_no_act() {
     app.finish().await;
 }
 
+/// Each time of ours is an element of its own, with its zone, so that the switch turns it.
+#[tokio::test]
+async fn every_time_on_every_page_is_an_element() {
+    let app = TestApp::start().await;
+    let story = Story::tell(&app).await;
+    let visitor = Visitor::signed_in(&app, TOKEN).await;
+    let mut times = 0;
+    for (_, path) in PAGES.iter().filter(|it| it.0 != "not-found") {
+        let page = visitor.page(&story.path(path)).await;
+        let (mut parts, elements) = (page.split("<time datetime=\""), page.matches("<time ").count());
+        let bare =
+            parts.next().unwrap().to_owned() + &parts.map(|it| it.split_once("</time>").unwrap().1).collect::<String>();
+        let is_bare = |it: &str| it.ends_with(|last: char| last.is_ascii_digit());
+        let zones: Vec<&str> = bare.split(" UTC").collect();
+        let left = zones[..zones.len() - 1]
+            .iter()
+            .find(|it| is_bare(it))
+            .map(|it| it.chars().rev().take(60).collect::<String>());
+        assert_eq!(left, None, "{path}: backwards, a time that is no element");
+        times += elements;
+    }
+    assert!(times > 100, "{times}");
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn off_answers_no_page_and_signed_out_every_page_leads_to_the_sign_in() {
     let off = TestApp::with().settings(mode("off")).start().await;

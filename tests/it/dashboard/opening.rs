@@ -115,6 +115,33 @@ async fn ours_stands_beside_theirs_and_what_contradicts_is_marked() {
     app.finish().await;
 }
 
+/// What a file of charges lacks says nothing about the account.
+#[tokio::test]
+async fn a_charge_that_is_missing_at_the_provider_is_no_missing_opening() {
+    let app = TestApp::start().await;
+    let (id, reference) = app.open().waiting().await;
+    app.webhook().completed(&reference, IBAN).acknowledged().await;
+    app.settle().await;
+    let visitor = Visitor::signed_in(&app, READER).await;
+    let is_missing = async || visitor.page(&page_of(&id)).await.contains(r#"data-class="missing_at_provider""#);
+    for (kind, expected) in [("charges", false), ("register", true)] {
+        sqlx::query(
+            "insert into mismatches (id, provider, kind, subject, aspect, class, state, opening_id, ours, theirs,
+                                     differences, suggested, look_at, created_at, updated_at)
+             values (gen_random_uuid(), 'nexusbank', $2, 'x', 'x', 'MISSING_EXTERNAL', 'case', $1::uuid, '{}', '{}', '[]', '{}',
+                     $3 + interval '30 days', $3, $3)",
+        )
+        .bind(&id)
+        .bind(kind)
+        .bind(app.now())
+        .execute(&app.pool)
+        .await
+        .unwrap();
+        assert_eq!(is_missing().await, expected, "{kind}");
+    }
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn a_reader_sees_neither_name_nor_address_nor_iban_and_no_act() {
     let app = TestApp::start().await;

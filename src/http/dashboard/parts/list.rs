@@ -38,6 +38,7 @@ pub fn at_least(count: i64, is_cut: bool) -> String {
 pub fn span(span: TimeDelta) -> String {
     let minutes = span.num_minutes().max(0);
     match (minutes / 1_440, minutes / 60 % 24, minutes % 60) {
+        (0, 0, 0) => format!("{} s", span.num_seconds().max(0)),
         (0, 0, minutes) => format!("{minutes} min"),
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
         (days, hours, _) => format!("{days} d {hours} h"),
@@ -50,10 +51,16 @@ mod tests {
 
     #[test]
     fn a_span_has_its_two_largest_units() {
-        for (minutes, text) in
-            [(-1, "0 min"), (59, "59 min"), (60, "1 h 0 min"), (1_441, "1 d 0 h"), (3_000, "2 d 2 h")]
-        {
-            assert_eq!(span(TimeDelta::minutes(minutes)), text);
+        for (seconds, text) in [
+            (-1, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_599, "59 min"),
+            (3_600, "1 h 0 min"),
+            (86_460, "1 d 0 h"),
+            (180_000, "2 d 2 h"),
+        ] {
+            assert_eq!(span(TimeDelta::seconds(seconds)), text);
         }
     }
 

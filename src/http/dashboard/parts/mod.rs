@@ -7,7 +7,7 @@ mod privacy;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use chrono::SecondsFormat;
+use chrono::{NaiveDateTime, SecondsFormat};
 
 pub use self::list::{MAX_COUNTED, at_least, filtered, span};
 pub use self::payload::{Payload, shown};
@@ -30,6 +30,29 @@ impl From<Time> for Moment {
         let iso = time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
         Self { iso, text: time.format("%Y-%m-%d %H:%M:%S UTC").to_string() }
     }
+}
+
+/// A sentence of ours, cut behind each time in it, so that the zone switch turns these too: text, and the time after it.
+#[must_use]
+pub fn timed(sentence: &str) -> Vec<(String, Option<Moment>)> {
+    let (mut pieces, mut rest) = (Vec::new(), sentence);
+    while let Some((start, end, time)) = first_time(rest) {
+        pieces.push((rest[..start].to_owned(), Some(time.into())));
+        rest = &rest[end..];
+    }
+    pieces.push((rest.to_owned(), None));
+    pieces
+}
+
+/// The first time that is written as [`Moment`] writes it: from where to where it stands.
+fn first_time(text: &str) -> Option<(usize, usize, Time)> {
+    const ZONE: &str = " UTC";
+    let at = |zone: usize| {
+        let start = zone.checked_sub("2026-01-31 12:00:00".len())?;
+        let time = NaiveDateTime::parse_from_str(text.get(start..zone)?, "%Y-%m-%d %H:%M:%S").ok()?;
+        Some((start, zone + ZONE.len(), time.and_utc()))
+    };
+    text.match_indices(ZONE).find_map(|(zone, _)| at(zone))
 }
 
 /// How something stands: icon, words and colour together.
@@ -158,5 +181,23 @@ mod tests {
         let moment = Moment::from("2026-01-01T00:30:00.5Z".parse::<Time>().unwrap());
         let html = r#"<time datetime="2026-01-01T00:30:00.500Z">2026-01-01 00:30:00 UTC</time>"#;
         assert_eq!(moment.render().unwrap(), html);
+    }
+
+    #[test]
+    fn a_sentence_is_cut_behind_its_times_and_whole_without_one() {
+        let cut =
+            |text: &str| timed(text).into_iter().map(|(text, at)| (text, at.map(|it| it.iso))).collect::<Vec<_>>();
+        let piece = |text: &str, at: Option<&str>| (text.to_owned(), at.map(str::to_owned));
+        assert_eq!(
+            cut("from 2026-01-01 00:30:00 UTC until 2026-01-02 00:30:00 UTC, é"),
+            [
+                piece("from ", Some("2026-01-01T00:30:00Z")),
+                piece(" until ", Some("2026-01-02T00:30:00Z")),
+                piece(", é", None)
+            ]
+        );
+        for whole in ["", " UTC", "at 12:00:00 UTC", "éééééééééé UTC", "2026-13-01 00:30:00 UTC"] {
+            assert_eq!(cut(whole), [piece(whole, None)]);
+        }
     }
 }

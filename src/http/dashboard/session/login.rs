@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{SessionCookie, find};
 use crate::acts::Principal;
 use crate::acts::sign_in::{self, NewSession};
+use crate::config::REST_PATHS;
 use crate::http::dashboard::error::html;
 use crate::http::dashboard::form::Fields;
 use crate::http::dashboard::{Dashboard, Layout};
@@ -108,13 +109,20 @@ fn onward(dashboard: &Dashboard, next: &str) -> Redirect {
     if next.is_empty() { Redirect::to(&dashboard.site.url("/")) } else { Redirect::to(next) }
 }
 
-/// Whether a page of the dashboard is at this path: no other site, and not the sign-in itself.
+/// The first segments of paths below the prefix that lead to no page.
+const NO_PAGES: [&str; 4] = ["login", "logout", "live", "assets"];
+
+/// Whether a page of the dashboard is at this path: no other site, no path of REST, and not the sign-in itself.
 fn is_own(dashboard: &Dashboard, next: &str) -> bool {
     let prefix = &dashboard.site.prefix;
     let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let below = next.strip_prefix(prefix.as_str()).filter(|it| it.starts_with('/') && !it.starts_with("//"));
     let page = below.map(|it| it.split(['?', '#']).next().unwrap_or_default());
-    plain && page.is_some_and(|it| !["/login", "/logout"].contains(&it) && !it.contains("//") && !has_dots(it))
+    let is_page = |path: &str| {
+        let first = path.split('/').nth(1).unwrap_or_default();
+        !NO_PAGES.contains(&first) && (!prefix.is_empty() || !REST_PATHS.contains(&first))
+    };
+    plain && page.is_some_and(|it| is_page(it) && !it.contains("//") && !has_dots(it))
 }
 
 /// Whether a browser would go up the path: it reads `%2e` as a dot.

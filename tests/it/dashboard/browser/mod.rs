@@ -2,14 +2,17 @@
 
 mod accessible;
 mod driver;
+mod keyboard;
 mod live;
 mod opening;
 pub mod pages;
 mod reports;
 mod work;
 
+use std::path::{Path, PathBuf};
+
 use self::driver::{Browser, browser};
-use self::pages::{PAGES, Story};
+use self::pages::{ANSWERS, PAGES, Story};
 use super::{OPERATOR, recorded_acts};
 use crate::support::{TOKEN, TestApp};
 
@@ -43,22 +46,32 @@ async fn a_tickets_link_leads_by_the_sign_in_to_the_opening_and_one_click_asks_t
 #[ignore = "for people: it writes pictures"]
 async fn pictures_of_the_pages_are_written() {
     let Some(browser) = browser().await else { return };
-    let folder = std::path::PathBuf::from(std::env::var("PICTURES").expect("PICTURES names a folder"));
+    let folder = PathBuf::from(std::env::var("PICTURES").expect("PICTURES names a folder"));
     let app = TestApp::start().await;
     let story = Story::tell(&app).await;
-    for (name, path) in [("login", "/login")].iter().chain(PAGES) {
-        let path = story.path(path);
-        for (width, theme) in [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")] {
-            browser.show_as(width, theme).await;
-            browser.open(&format!("{}{path}", app.internal)).await;
-            let wide = browser.run("return document.documentElement.scrollWidth").await;
-            println!("{name} {width} {theme}: {wide} px wide, {:?}", browser.complaints().await);
-            std::fs::write(folder.join(format!("{name}-{width}-{theme}.png")), browser.picture().await).unwrap();
-        }
-        if *name == "login" {
-            sign_in(&browser, TOKEN).await;
-        }
+    browser.open(&format!("{}/login", app.internal)).await;
+    drawn(&browser, &folder, "login").await;
+    sign_in(&browser, TOKEN).await;
+    browser.element("h1").await;
+    for (name, path) in PAGES {
+        browser.open(&format!("{}{}", app.internal, story.path(path))).await;
+        drawn(&browser, &folder, name).await;
+    }
+    for name in ANSWERS {
+        story.reach(&browser, &app.internal, name).await;
+        drawn(&browser, &folder, name).await;
     }
     browser.close().await;
+    app.settle().await;
     app.finish().await;
+}
+
+/// Writes pictures of the page that is shown.
+async fn drawn(browser: &Browser, folder: &Path, name: &str) {
+    for (width, theme) in [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")] {
+        browser.show_as(width, theme).await;
+        let wide = browser.run("return document.documentElement.scrollWidth").await;
+        println!("{name} {width} {theme}: {wide} px wide, {:?}", browser.complaints().await);
+        std::fs::write(folder.join(format!("{name}-{width}-{theme}.png")), browser.picture().await).unwrap();
+    }
 }

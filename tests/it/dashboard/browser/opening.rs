@@ -1,6 +1,7 @@
 //! An opening in a real browser: found by a search, revealed, and ended; a form of a page that is out of date.
 
 use super::driver::{Browser, browser};
+use super::pages::Story;
 use super::sign_in;
 use crate::dashboard::{OPERATOR, recorded_acts};
 use crate::support::TestApp;
@@ -8,13 +9,13 @@ use crate::support::TestApp;
 const IBAN: &str = "BE68539007547034";
 
 /// Types into the search box and sends it.
-async fn search(browser: &Browser, text: &str) {
+pub async fn search(browser: &Browser, text: &str) {
     browser.write("form.search input", text).await;
     browser.click("form.search button").await;
 }
 
 /// Fills the form that ends an opening as failed, and sends it.
-async fn end(browser: &Browser) {
+pub async fn end(browser: &Browser) {
     browser.write("#outcome", "failed").await;
     browser.write("#reason", "the customer gave up").await;
     browser.write("#evidence", "their letter").await;
@@ -63,6 +64,27 @@ async fn an_opening_is_found_revealed_and_ended_with_a_browser_and_a_form_that_i
     app.settle().await;
     assert_eq!(app.opening(&other).await["state"], "failed");
     assert_eq!(recorded_acts(&app).await, ["sign_in", "reveal_personal_data", "resolve"]);
+    browser.close().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn head_sentences_next_comparison_and_acts_are_seen_without_scrolling() {
+    let Some(browser) = browser().await else { return };
+    let app = TestApp::start().await;
+    let story = Story::tell(&app).await;
+    browser.open(&app.internal).await;
+    sign_in(&browser, OPERATOR).await;
+    browser.element("h1").await;
+    browser.show_as(1280, "light").await;
+    for path in ["/openings/{waiting}", "/openings/{differs}"] {
+        browser.open(&format!("{}{}", app.internal, story.path(path))).await;
+        for part in ["#head", "#say", "#next", "#comparison", "aside.acts > :last-child"] {
+            let bottom = format!("return document.querySelector('{part}').getBoundingClientRect().bottom");
+            let bottom = browser.run(&bottom).await.as_f64().unwrap();
+            assert!(bottom <= 800.0, "{path}: {part} ends at {bottom}");
+        }
+    }
     browser.close().await;
     app.finish().await;
 }

@@ -2,6 +2,8 @@
 
 use account_opening::provider::signature::WebhookSecret;
 
+use super::driver::Browser;
+use super::opening::{end, search};
 use super::reports::{Found, found};
 use crate::support::TestApp;
 
@@ -67,6 +69,12 @@ pub const ACTS: &[&str] = &[
     "pull",
 ];
 
+/// Pages that a browser reaches by a form alone.
+pub const ANSWERS: &[&str] = &["found", "nothing-found", "revealed", "form-refused", "moved", "bulk", "bulk-started"];
+
+/// Of two openings, which a search therefore lists.
+const CUSTOMER: &str = "cus_with_two_openings";
+
 /// What the pages are about.
 pub struct Story {
     waiting: String,
@@ -84,10 +92,10 @@ impl Story {
     /// An opening that waits, one about which the bank gave two answers, webhooks that were refused, unreadable and about nothing, and
     /// what reconciliation found.
     pub async fn tell(app: &TestApp) -> Self {
-        let (waiting, reference) = app.open().waiting().await;
+        let (waiting, reference) = app.open().customer(CUSTOMER).waiting().await;
         app.webhook().status(&reference, "IN_PROGRESS").acknowledged().await;
         app.settle().await;
-        let (differs, reference) = app.open().market("NL").waiting().await;
+        let (differs, reference) = app.open().market("NL").customer(CUSTOMER).waiting().await;
         for iban in ["BE78731000011186", "BE21731000022203"] {
             app.webhook().completed(&reference, iban).acknowledged().await;
             app.settle().await;
@@ -117,6 +125,48 @@ impl Story {
             .replace("{report}", &self.report)
             .replace("{held}", &self.held)
             .replace("{mismatch}", &self.mismatch)
+    }
+
+    /// Goes to a page of [`ANSWERS`] of the service at `base`.
+    pub async fn reach(&self, browser: &Browser, base: &str, answer: &str) {
+        let open = async |path: &str| browser.open(&format!("{base}{}", self.path(path))).await;
+        match answer {
+            "found" | "nothing-found" => {
+                open("/search").await;
+                search(browser, if answer == "found" { CUSTOMER } else { "cus_without_any" }).await;
+                browser.element("main [role=\"status\"]").await;
+            }
+            "revealed" => {
+                open("/openings/{waiting}/reveal").await;
+                browser.write("#reason", "the customer is on the phone").await;
+                browser.click("form[data-act=\"reveal_personal_data\"] button").await;
+                browser.element("[data-revealed]").await;
+            }
+            "form-refused" => {
+                open("/openings/{waiting}/resolve").await;
+                browser.run("document.querySelector('form[data-act]').noValidate = true").await;
+                browser.click("form[data-act=\"resolve\"] button").await;
+                browser.element("[aria-invalid=\"true\"]").await;
+            }
+            "moved" => {
+                open("/openings/{waiting}/resolve").await;
+                browser.run("document.querySelector('[name=expected_version]').value = 1").await;
+                end(browser).await;
+                browser.element("main a.button").await;
+            }
+            _ => {
+                open("/dead-letters").await;
+                browser.click("[data-act=\"bulk\"] button").await;
+                browser.element("form[data-act=\"bulk\"] #confirm").await;
+                if answer == "bulk-started" {
+                    let count = browser.run("return document.querySelector('[data-items]').dataset.items").await;
+                    browser.write("#reason", "not ours").await;
+                    browser.write("#confirm", count.as_str().unwrap()).await;
+                    browser.click("form[data-act=\"bulk\"] button").await;
+                    browser.element("#done-bulk:target").await;
+                }
+            }
+        }
     }
 }
 

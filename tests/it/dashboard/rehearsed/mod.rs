@@ -84,7 +84,7 @@ impl Announced {
         };
         let part = part.split("<h3>").next().unwrap();
         let refused = part.split("Not possible: ").nth(1).map(|it| it.split(".</p>").next().unwrap().to_owned());
-        let lines = part.split("<li><bdi>").skip(1).map(|it| it.split("</bdi>").next().unwrap().to_owned());
+        let lines = part.split("<li><bdi>").skip(1).map(|it| text(it.split("</bdi>").next().unwrap()));
         let announced = Self { refused, lines: lines.collect() };
         assert_ne!(
             announced.refused.is_some(),
@@ -102,6 +102,11 @@ impl Announced {
     fn last(&self, words: &str) -> Option<&str> {
         self.lines.iter().rev().find_map(|it| it.strip_prefix(words))
     }
+}
+
+/// A line without the elements of its times.
+fn text(line: &str) -> String {
+    line.split('<').map(|it| it.split_once('>').map_or(it, |(_, text)| text)).collect()
 }
 
 /// Rehearses an act and does it. Nothing is written before; and nothing at all, if the page said that it cannot be done.

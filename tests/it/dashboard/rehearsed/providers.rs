@@ -1,7 +1,7 @@
 //! Acts on a provider: its breakers and its list.
 
 use account_opening::clock::Time;
-use chrono::TimeDelta;
+use chrono::{NaiveDateTime, TimeDelta};
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{Api, Fault, Plan, Verdict, Webhooks};
@@ -111,7 +111,7 @@ async fn backfills(app: &TestApp) -> Vec<Value> {
 /// The time from which the page announces that the list is read.
 fn announced_since(announced: &Announced) -> Time {
     let since = announced.last("reads the list page by page, with all changes since ").unwrap();
-    since.split(',').next().unwrap().parse().unwrap()
+    since.split(" UTC").next().unwrap().replace(' ', "T").parse::<NaiveDateTime>().unwrap().and_utc()
 }
 
 /// Has the list read again, from a time or from where the page says; how many backfills there are then.

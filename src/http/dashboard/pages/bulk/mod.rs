@@ -32,5 +32,6 @@ pub fn page_of(id: Uuid) -> String {
 pub fn title(run: &Run) -> String {
     let cause = run.cause.as_deref().map_or_else(|| "every cause".to_owned(), |it| format!("cause {}", words(it)));
     let queue = run.queue.as_deref().unwrap_or("both queues");
-    format!("{} {} dead letters, {cause}, {queue}", run.act, run.items)
+    let letters = if run.items == 1 { "dead letter" } else { "dead letters" };
+    format!("{} {} {letters}, {cause}, {queue}", run.act, run.items)
 }

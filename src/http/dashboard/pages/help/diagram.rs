@@ -9,9 +9,9 @@ use crate::domain::{StateName, Status};
 use crate::http::dashboard::parts::words;
 
 /// The size of a box, and the distance from one to the next, in the units of the view box.
-const WIDTH: i32 = 124;
+const WIDTH: i32 = 140;
 const HEIGHT: i32 = 36;
-const COLUMN: i32 = 160;
+const COLUMN: i32 = 176;
 const ROW: i32 = 130;
 /// The room above the first row, for arrows that pass over a state.
 const ABOVE: i32 = 60;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use chrono::SecondsFormat;
 
 use super::PAGE;
 use crate::acts::Operator;
@@ -82,7 +81,7 @@ async fn confirmation(
 }
 
 fn lines(Preview { since, served_by }: &Preview) -> Vec<String> {
-    let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let since = since.format("%Y-%m-%d %H:%M:%S UTC");
     let mut lines = vec![
         format!("reads the list page by page, with all changes since {since}, or since the time that you type below"),
         "each item enters the inbox like a webhook; a duplicate changes nothing".to_owned(),
