@@ -287,7 +287,7 @@ create table settlements (
     primary key (provider, settlement_id)
 );
 
--- settlements::of_words and bank_words::entries.
+-- bank_words::insert, bank_words::entries and settlements::mark_named.
 create index settlements_by_word on settlements (provider, word);
 -- settlements::mark_open.
 create index settlements_open on settlements (provider) where is_open;

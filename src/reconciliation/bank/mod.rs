@@ -60,7 +60,8 @@ pub struct Seen {
 }
 
 impl Bank {
-    async fn rules(&self, connection: &mut PgConnection, seen: &Seen) -> sqlx::Result<Rules> {
+    /// What judgements depend on beside settlements and entries.
+    pub async fn rules(&self, connection: &mut PgConnection, seen: &Seen) -> sqlx::Result<Rules> {
         let has_statements = bank_statements::has_complete(connection, &self.provider, seen.report).await?;
         Ok(Rules { window: self.window.num_seconds(), now: self.now, has_statements })
     }
@@ -68,9 +69,7 @@ impl Bank {
     /// Marks the settlements that rows of a report name, and adds those that only their form tells.
     pub async fn mark(&self, connection: &mut PgConnection, report: Uuid, rows: (i64, i64)) -> sqlx::Result<()> {
         charge_lines::lock(connection, &self.provider).await?;
-        let formed = settlements::formed(connection, report, rows, names::FORM).await?;
-        mark(connection, &self.provider, formed.iter().map(|it| (it.as_str(), true))).await?;
-        settlements::mark_named(connection, &self.provider, report, rows).await
+        settlements::mark_named(connection, &self.provider, report, rows, names::FORM).await
     }
 }
 

@@ -7,10 +7,8 @@ use super::charges::{CHARGES, Charges};
 use super::{REGISTER, Register, upload};
 use crate::support::TestApp;
 
-/// Of a slice of 10,000 rows.
+/// Of 10,000 rows, for each time that they are gone through: to read them, to judge them beside the whole file, to book them.
 const MOST: u64 = 12;
-/// With the judgement of the rows that name settlements, 2,500 at a time.
-const MOST_OF_BANK: u64 = 16;
 
 /// The statements that a file of so many rows took, by name.
 async fn statements(query: &str, text: String, rows: usize) -> BTreeMap<String, u64> {
@@ -49,11 +47,19 @@ fn register(rows: usize) -> String {
 
 /// Every tenth entry names a settlement, and every hundredth the same one.
 fn statement(rows: usize) -> String {
-    let text = |n: usize| match n {
+    message(rows, |n| match n {
         n if n.is_multiple_of(100) => "stl_1".to_owned(),
         n if n.is_multiple_of(10) => format!("Fees stl_{n}"),
         n => format!("Invoice {n}"),
-    };
+    })
+}
+
+/// Every entry pays a settlement of its own.
+fn payments(rows: usize) -> String {
+    message(rows, |n| format!("stl_{n}"))
+}
+
+fn message(rows: usize, text: fn(usize) -> String) -> String {
     let entries: Vec<String> = (0..rows).map(|n| entry(&format!("b{n}"), "1.00", &text(n))).collect();
     let moved = -100 * i64::try_from(rows).unwrap();
     Message::statements(&[Statement::numbered(1, (0, moved), &entries)]).text()
@@ -64,6 +70,11 @@ fn charges(rows: usize) -> String {
     let row =
         |file: Charges, n| file.row(&format!("chg_{n},charge,account_opened,1,aor_{n},,6.05,1.05,EUR,,,,stl_{n}"));
     (0..rows).fold(Charges::default(), row).text()
+}
+
+/// What is more in one than in the other.
+fn beyond(all: &BTreeMap<String, u64>, some: &BTreeMap<String, u64>) -> u64 {
+    all.values().sum::<u64>() - some.values().sum::<u64>()
 }
 
 #[tokio::test]
@@ -78,12 +89,19 @@ async fn a_slice_of_charges_takes_a_constant_number_of_statements() {
     let read = per_slice(&format!("{CHARGES}&dry_run=true"), charges).await;
     assert!((3..=MOST).contains(&read.values().sum()), "{read:?}");
     let all = per_slice(CHARGES, charges).await;
-    let booked = all.values().sum::<u64>() - read.values().sum::<u64>();
-    assert!((3..=MOST).contains(&booked), "{all:?} but for {read:?}");
+    let booked = beyond(&all, &read);
+    assert!((3..=MOST).contains(&booked), "{booked}: {all:?} but for {read:?}");
 }
 
+/// To read a slice of a bank statement, the rows that name settlements once more, and then to book it.
 #[tokio::test]
 async fn a_slice_of_a_bank_statement_takes_a_constant_number_of_statements() {
-    let of_slice = per_slice(&format!("{BANK}&dry_run=true"), statement).await;
-    assert!((3..=MOST_OF_BANK).contains(&of_slice.values().sum()), "{of_slice:?}");
+    for file in [statement, payments] {
+        let read = per_slice(&format!("{BANK}&dry_run=true"), file).await;
+        assert!((3..=MOST).contains(&read.values().sum()), "{read:?}");
+        let all = per_slice(BANK, file).await;
+        // The settlements that are named are marked, then judged.
+        let booked = beyond(&all, &read);
+        assert!((3..=2 * MOST).contains(&booked), "{booked}: {all:?} but for {read:?}");
+    }
 }
