@@ -29,33 +29,6 @@ pub struct Named<'a> {
     pub has_changed: bool,
 }
 
-/// Marks settlements that have changed to be judged again, and adds new ones. A new settlement that only a charge names is marked only
-/// if a bank row has its word: without a bank row no entry can pay it. Plan: as of `bank_words::entries`.
-pub async fn mark(connection: &mut PgConnection, provider: &str, settlements: &[Named<'_>]) -> sqlx::Result<()> {
-    if settlements.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<&str> = settlements.iter().map(|it| it.id).collect();
-    let words: Vec<Option<&str>> = settlements.iter().map(|it| it.word).collect();
-    let changed: Vec<bool> = settlements.iter().map(|it| it.has_changed).collect();
-    sqlx::query!(
-        r#"-- settlements::mark
-        insert into settlements as s (provider, settlement_id, word, is_stale)
-        select $1, n.id, n.word,
-               n.has_changed or exists (select from bank_words w where w.provider = $1 and w.word = n.word offset 0)
-          from unnest($2::text[], $3::text[], $4::boolean[]) as n(id, word, has_changed)
-         order by n.id
-        on conflict (provider, settlement_id) do update set is_stale = true where excluded.is_stale and not s.is_stale"#,
-        provider,
-        &ids as &[&str],
-        &words as &[Option<&str>],
-        &changed,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// Marks the settlements that some rows of a bank report may name, and adds those that only the form of their id tells: a word that begins
 /// with `form`.
 pub async fn mark_named(

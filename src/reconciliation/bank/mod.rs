@@ -73,14 +73,10 @@ impl Bank {
     }
 }
 
-/// Adds settlements that rows name, each with whether it must be judged again: its charges or its entries have changed.
-pub async fn mark<'a>(
-    connection: &mut PgConnection,
-    provider: &str,
-    named: impl Iterator<Item = (&'a str, bool)>,
-) -> sqlx::Result<()> {
-    let named = named.map(|(id, has_changed)| Named { id, word: names::word_of(id), has_changed });
-    settlements::mark(connection, provider, &named.collect::<Vec<_>>()).await
+/// A settlement that a charge names; whether it must be judged again, since what it asks for has changed.
+#[must_use]
+pub fn named(id: &str, has_changed: bool) -> Named<'_> {
+    Named { id, word: names::word_of(id), has_changed }
 }
 
 /// The row as it was stored.
