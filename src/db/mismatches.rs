@@ -112,13 +112,14 @@ pub async fn known(
 pub type Link = (Uuid, Uuid, i64);
 
 /// Writes mismatches, new ones and what changed in those that the caller has locked, and adds the rows that say them.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn write(connection: &mut PgConnection, all: &[Mismatch], links: &[Link]) -> sqlx::Result<()> {
     if all.is_empty() && links.is_empty() {
         return Ok(());
     }
     let said: Vec<Uuid> = links.iter().map(|it| it.0).collect();
     let reports: Vec<Uuid> = links.iter().map(|it| it.1).collect();
-    let lines: Vec<i64> = links.iter().map(|it| it.2).collect();
+    let places: Vec<i64> = links.iter().map(|it| it.2).collect();
     let text = |get: fn(&Mismatch) -> &str| -> Vec<&str> { all.iter().map(get).collect() };
     let time = |get: fn(&Mismatch) -> Option<Time>| -> Vec<Option<Time>> { all.iter().map(get).collect() };
     let id = |get: fn(&Mismatch) -> Option<Uuid>| -> Vec<Option<Uuid>> { all.iter().map(get).collect() };
@@ -174,7 +175,7 @@ pub async fn write(connection: &mut PgConnection, all: &[Mismatch], links: &[Lin
         &updated,
         &said,
         &reports,
-        &lines,
+        &places,
     )
     .execute(connection)
     .await?;

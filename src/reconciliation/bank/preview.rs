@@ -54,7 +54,8 @@ impl Bank {
         for id in known {
             by_word.entry(names::word_of(id).unwrap_or_default()).or_default().push(id);
         }
-        let (mut held, mut seen): (HashMap<&str, Vec<&[u8]>>, HashMap<&str, Vec<&[u8]>>) = Default::default();
+        let mut held: HashMap<&str, Vec<&[u8]>> = HashMap::new();
+        let mut seen: HashMap<&str, Vec<&[u8]>> = HashMap::new();
         for it in &alike {
             let of = if it.is_here { &mut seen } else { &mut held };
             of.entry(&it.row_key).or_default().push(&it.digest);

@@ -77,16 +77,16 @@ impl Reconciler {
     /// Judges the rows that name settlements. The numbers of the statements that do not count and whose rows say so; none: another
     /// replica has the report.
     async fn judge_named(&self, job: &mut Job, by: (&Seen, Rules)) -> Result<Option<HashSet<i64>>, TickError> {
-        let (mut place, mut told, mut pace) = (0, HashSet::new(), self.pace());
+        let (mut after, mut told, mut pace) = (0, HashSet::new(), self.pace());
         loop {
-            let page = (place, limit(pace.rows()));
+            let next = (after, limit(pace.rows()));
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_named(&mut connection, job, by, page, &mut told);
+            let write = self.write_named(&mut connection, job, by, next, &mut told);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(None),
                 Some(None) => return Ok(Some(told)),
-                Some(Some(last)) => place = last,
+                Some(Some(last)) => after = last,
             }
             self.give_way(&mut pace).await?;
         }
@@ -126,15 +126,15 @@ impl Reconciler {
 
     /// Decides the statements, marks the settlements that the rows name, and judges all that are marked.
     pub(super) async fn apply_bank(&self, job: &mut Job) -> Result<Went, TickError> {
-        let mut place = String::new();
+        let mut after = String::new();
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_statements(&mut connection, job, &place);
+            let write = self.write_statements(&mut connection, job, &after);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(Went::Later),
                 Some(None) => break,
-                Some(Some(next)) => place = next,
+                Some(Some(next)) => after = next,
             }
         }
         let mut pace = self.pace();
