@@ -286,5 +286,5 @@ create table bank_words (
     primary key (report_id, n, word)
 );
 
--- bank_words::entries and settlements::formed.
+-- bank_words::entries.
 create index bank_words_by_word on bank_words (provider, word);

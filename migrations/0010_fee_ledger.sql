@@ -157,16 +157,21 @@ create trigger summed after insert on expected_fees
 create trigger summed after insert on fee_bookings
     referencing new table as lines for each statement execute function fee_lines_are_summed();
 
--- Corrects the sums by what the lines differ from them. One statement, for one snapshot: a line and its sum are both in it, or neither is.
--- An owner calls it after lines were put in with triggers switched off.
-create function sum_fees() returns void language sql set search_path from current as $$
+-- Corrects the sums by what the lines differ from them. An owner calls it after lines were put in with triggers switched off.
+create function sum_fees() returns void language plpgsql set search_path from current as $$
+begin
+    -- Two calls at once would both add what is missing. The second waits for the commit of the first; its next statement, with a snapshot of its
+    -- own, finds nothing to correct. The table is not locked: that would hold up every step that owes a fee.
+    perform pg_advisory_xact_lock(hashtextextended(current_schema() || '.fee_sums', 0));
+    -- One statement, for one snapshot: a line and its sum are both in it, or neither is.
     insert into fee_sums (provider, debit, credit, currency, amount)
     select provider, debit, credit, currency, sum(amount)
       from (select provider, debit, credit, currency, amount from fee_ledger
              union all
             select provider, debit, credit, currency, -amount from fee_sums) as differences
      group by provider, debit, credit, currency
-    having sum(amount) <> 0
+    having sum(amount) <> 0;
+end
 $$;
 
 revoke execute on function sum_fees() from public;
@@ -287,7 +292,7 @@ create table settlements (
     primary key (provider, settlement_id)
 );
 
--- settlements::of_words and bank_words::entries.
+-- bank_words::insert, bank_words::entries and settlements::mark_named.
 create index settlements_by_word on settlements (provider, word);
 -- settlements::mark_open.
 create index settlements_open on settlements (provider) where is_open;

@@ -1,26 +1,31 @@
-//! Measures how fast the service reads registers, and how webhooks fare beside them.
+//! Measures how fast the service reads report files, and how webhooks fare beside them.
 //!
-//! `cargo bench --bench reconciliation` runs the release build as a process on a private Postgres with a million openings. It
-//! uploads registers of 50,000 rows and one of a million, tells the time from the 202 to `finished`, the memory beyond idle and
-//! the statements per slice; then it sends signed webhooks with and without a million rows being read beside them. It ends with 1
-//! unless every report finished with the counts that its making implies, and every acknowledged webhook was applied exactly once.
+//! `cargo bench --bench reconciliation` runs the release build as a process on a private Postgres with a million openings. Its parts:
 //!
 //! ```text
-//! register.rs   a register as bytes            reports.rs   uploads it, waits for its end
-//! statements.rs counts statements              the rest     is shared with the bench `throughput`
+//! register   registers of 50,000 rows, and one of all openings
+//! beside     signed webhooks alone, and while a register of all openings is read
+//! hostile    signed webhooks alone, and while files that are made to hurt are posted
+//! charges    charges of 50,000 rows with a price list, then the bank statement of 50,000 entries that pays them
 //! ```
+//!
+//! Of each file it tells the time from the 202 to `finished`, the memory beyond idle and the statements per 10,000 rows. It ends with 1
+//! unless every report finished with the counts that its making implies, and every acknowledged webhook was applied exactly once.
 
 #![expect(clippy::expect_used, reason = "a measurement that cannot be made ends by saying why")]
 #![allow(dead_code, reason = "the modules of `throughput` do more than is needed here")]
 
 #[path = "../throughput/cell.rs"]
 mod cell;
+mod charges;
 #[path = "../throughput/check.rs"]
 mod check;
 #[path = "../throughput/connection.rs"]
 mod connection;
+mod file;
 #[path = "../throughput/fill.rs"]
 mod fill;
+mod hostile;
 #[path = "../throughput/limit.rs"]
 mod limit;
 #[path = "../throughput/load.rs"]
@@ -53,18 +58,22 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use self::cell::Cell;
+use self::charges::{Charges, PRICES};
+use self::file::File;
+use self::hostile::Hostile;
 use self::register::Register;
 use self::report::{Results, aligned};
 use self::reports::{Read, Reports};
 use self::rows::Life;
+use self::service::{Build, this_build};
 use self::setting::{Setting, Way};
 use self::stats::{Figure, Spread};
 use self::world::World;
 
-/// Measures how fast the service reads registers, and how webhooks fare beside them
+/// Measures how fast the service reads report files, and how webhooks fare beside them
 #[derive(Clone, Debug, Parser)]
 #[command(name = "reconciliation", bin_name = "cargo bench --bench reconciliation --")]
 struct Options {
@@ -77,9 +86,20 @@ struct Options {
     /// Webhooks in each of the two loads at 64 connections
     #[arg(long, default_value_t = 40_000)]
     count: u64,
+    /// Only these parts
+    #[arg(long, value_delimiter = ',', default_value = "register,beside,hostile,charges")]
+    only: Vec<Part>,
 }
 
-/// Rows of the short register; one in a hundred is about an opening that still waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Register,
+    Beside,
+    Hostile,
+    Charges,
+}
+
+/// Rows of the short files; in a register one in a hundred is about an opening that still waits.
 const ROWS: u64 = 50_000;
 const MISSED: u64 = ROWS / 100;
 const AT_ONCE: Way = Way { connections: 64, beat: None, watched: 64 };
@@ -110,17 +130,29 @@ async fn run(options: &Options) -> Result<bool, String> {
     cell.fill_many(Life::Completed, options.openings).await;
     cell.settle().await;
     let counted = statements::install(&mut cell.connection).await;
-    let mut bench = Bench {
-        setting: Setting::start(&world, cell, 1).await,
-        options: options.clone(),
-        results: Results::default(),
-        registers: Vec::new(),
-        made: 0,
-    };
+    let has = |part| options.only.contains(&part);
+    let mut bench = Bench::of(&world, cell, this_build(), options, counted).await;
     bench.setting.warm_up(&mut bench.results).await;
-    bench.short().await;
-    bench.long(counted).await;
-    bench.beside().await;
+    if has(Part::Register) {
+        bench.short().await;
+        bench.long().await;
+    }
+    if has(Part::Beside) {
+        bench.beside().await;
+    }
+    if has(Part::Hostile) {
+        bench.hostile().await;
+    }
+    if has(Part::Charges) {
+        let prices = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(prices.path(), PRICES).expect("a temporary file");
+        let settings = [("PRICE_LIST".to_owned(), prices.path().display().to_string())];
+        let Bench { setting, results, files, made, .. } = bench;
+        let cell = setting.stop().await;
+        bench = Bench::of(&world, cell, Build { settings: &settings, ..this_build() }, options, counted).await;
+        bench = Bench { results, files, made, ..bench };
+        bench.charges().await;
+    }
     let right = bench.print();
     bench.setting.stop().await;
     world.stop().await;
@@ -131,29 +163,51 @@ struct Bench<'a> {
     setting: Setting<'a>,
     options: Options,
     results: Results,
+    /// Whether statements can be counted.
+    counted: bool,
     /// Name, seconds until finished, megabytes beyond idle.
-    registers: Vec<(String, Read)>,
+    files: Vec<(String, Read)>,
     /// Registers that were made: no two have the same bytes.
     made: u64,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    async fn of(world: &'a World, cell: Cell, build: Build<'_>, options: &Options, counted: bool) -> Self {
+        let setting = Setting::of(world, cell, build, 1).await;
+        Self { setting, options: options.clone(), results: Results::default(), counted, files: Vec::new(), made: 0 }
+    }
+
     fn reports(&self) -> Reports {
         Reports::of(&self.setting.services[0])
     }
 
     /// Of completed openings, and of others that wait although the bank has answered.
-    fn register(&mut self, rows: Range<u64>, waiting: Range<u64>) -> Register {
+    fn register(&mut self, rows: Range<u64>, waiting: Range<u64>) -> File {
         self.made += 1;
-        Register { rows, waiting, as_of_second: self.made }
+        Register { rows, waiting, as_of_second: self.made }.file()
     }
 
-    async fn read(&mut self, name: &str, register: &Register) {
-        let read = self.reports().read(register).await;
+    async fn read(&mut self, name: &str, file: File) {
+        let expected = File { text: String::new(), classes: file.classes.clone(), ..file };
+        let read = self.reports().read(file).await;
         eprintln!("{name}: {:.2} s, {:.0} MB beyond idle", read.took.as_secs_f64(), read.memory);
-        let wrong = read.wrong(register);
-        self.results.judge(name, &wrong);
-        self.registers.push((name.to_owned(), read));
+        self.results.judge(name, &expected.wrong(&read.report));
+        self.files.push((name.to_owned(), read));
+    }
+
+    /// The same; prints the statements that it took.
+    async fn read_counted(&mut self, name: &str, file: File) {
+        let slices = file.rows.div_ceil(statements::SLICE);
+        if self.counted {
+            statements::forget(&mut self.setting.cell.connection).await;
+        }
+        self.read(name, file).await;
+        if self.counted {
+            let told = statements::per_slice(&mut self.setting.cell.connection, slices).await;
+            println!("{name}\n\n{told}");
+        } else {
+            println!("statements: not counted, this Postgres has no pg_stat_statements\n");
+        }
     }
 
     async fn short(&mut self) {
@@ -161,25 +215,24 @@ impl Bench<'_> {
             let first = 1 + round * ROWS % (self.options.openings - ROWS);
             let waiting = self.setting.fresh(MISSED).await;
             let register = self.register(first..first + ROWS - MISSED, waiting..waiting + MISSED);
-            self.read("50,000 rows", &register).await;
+            self.read("register, 50,000 rows", register).await;
             self.setting.cell.drained().await;
         }
     }
 
-    /// A million rows; the statements that it took per slice of 10,000.
-    async fn long(&mut self, counted: bool) {
+    async fn long(&mut self) {
         let register = self.register(1..self.options.openings + 1, 0..0);
-        let connection = &mut self.setting.cell.connection;
-        if counted {
-            statements::forget(connection).await;
-        }
-        self.read("all openings", &register).await;
-        if counted {
-            let slices = self.options.openings.div_ceil(statements::SLICE);
-            let told = statements::per_slice(&mut self.setting.cell.connection, slices).await;
-            println!("{told}");
-        } else {
-            println!("statements: not counted, this Postgres has no pg_stat_statements\n");
+        self.read_counted("register, all openings", register).await;
+    }
+
+    /// Charges of openings that no round before charged, then the bank statement that pays them.
+    async fn charges(&mut self) {
+        for round in 0..u64::from(self.options.rounds) {
+            let charges = Charges { first: 1 + round * ROWS % (self.options.openings - ROWS), rows: ROWS };
+            charges.expect(&mut self.setting.cell.connection).await;
+            self.setting.cell.settle().await;
+            self.read_counted("charges, 50,000 rows", charges.file()).await;
+            self.read_counted("bank statement, 50,000 entries", charges.statement()).await;
         }
     }
 
@@ -191,9 +244,10 @@ impl Bench<'_> {
                 let outcome = self.setting.ours(&way, count).await;
                 self.results.add(round, &format!("{name}, alone"), outcome);
                 let register = self.register(1..self.options.openings + 1, 0..0);
+                let expected = File { text: String::new(), classes: register.classes.clone(), ..register };
                 let first = self.setting.fresh(count).await;
                 let reports = self.reports();
-                let id = reports.upload(&register).await;
+                let id = reports.upload(register).await;
                 let outcome = self.setting.send(&way, first, count).await;
                 let was_read = reports.state(&id).await;
                 self.results.add(round, &format!("{name}, beside a register"), outcome);
@@ -201,19 +255,55 @@ impl Bench<'_> {
                     eprintln!("the register was {was_read} before the webhooks were through");
                 }
                 let read = reports.until_finished(&id).await;
-                self.results.judge(name, &read.wrong(&register));
+                self.results.judge(name, &expected.wrong(&read.report));
             }
+        }
+    }
+
+    /// Webhooks alone, and beside files that are made to hurt, one after the other.
+    async fn hostile(&mut self) {
+        let (hostile, name) = (Hostile::make(), "200/s, beside hostile files");
+        for round in 1..=self.options.rounds {
+            let outcome = self.setting.ours(&STEADY, STEADY_COUNT).await;
+            self.results.add(round, "200/s, before hostile files", outcome);
+            let first = self.setting.fresh(STEADY_COUNT).await;
+            let reports = self.reports();
+            let idle = reports.idle();
+            let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+            let sending = async {
+                let (mut turns, mut wrong) = (0, Vec::new());
+                while stopped.try_recv().is_err() {
+                    turns += 1;
+                    wrong.extend(hostile.send(&reports, self.made + turns).await);
+                }
+                (turns, wrong)
+            };
+            let loading = async {
+                let outcome = self.setting.send(&STEADY, first, STEADY_COUNT).await;
+                // They are sent until now.
+                let _ = stop.send(());
+                outcome
+            };
+            let (outcome, (turns, wrong)) = tokio::join!(loading, sending);
+            self.made += turns;
+            eprintln!("{turns} times all hostile files, {:.0} MB beyond idle", reports.beyond(idle));
+            self.results.add(round, name, outcome);
+            self.results.judge(name, &wrong);
         }
     }
 
     fn print(&self) -> bool {
         let mut lines =
-            vec![["register", "seconds from the 202 to finished", "MB beyond idle"].map(str::to_owned).to_vec()];
-        for name in ["50,000 rows", "all openings"] {
-            let of_name = || self.registers.iter().filter(|it| it.0 == name);
+            vec![["file", "seconds from the 202 to finished", "MB beyond idle"].map(str::to_owned).to_vec()];
+        let mut names: Vec<&String> = self.files.iter().map(|it| &it.0).collect();
+        names.dedup();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let of_name = || self.files.iter().filter(|it| it.0 == *name);
             let show = |spread: Option<Spread>| spread.map_or_else(|| "-".to_owned(), |it| it.to_string());
             let seconds = Spread::of(of_name().map(|it| it.1.took.as_secs_f64()));
-            lines.push(vec![name.to_owned(), show(seconds), show(Spread::of(of_name().map(|it| it.1.memory)))]);
+            lines.push(vec![name.clone(), show(seconds), show(Spread::of(of_name().map(|it| it.1.memory)))]);
         }
         println!("{}\n{}", aligned(&lines), self.results.table());
         let acknowledged = |row: &str| self.results.spread(row, Figure::Acknowledged).map(|it| it.median);

@@ -6,6 +6,7 @@ use std::ops::Range;
 use account_opening::clock::Time;
 use chrono::TimeDelta;
 
+use crate::file::File;
 use crate::numbers::{self, Kind};
 
 const COLUMNS: &str =
@@ -21,11 +22,11 @@ pub struct Register {
 }
 
 impl Register {
-    pub fn len(&self) -> u64 {
+    fn len(&self) -> u64 {
         self.rows.clone().count() as u64 + self.missed()
     }
 
-    pub fn missed(&self) -> u64 {
+    fn missed(&self) -> u64 {
         self.waiting.clone().count() as u64
     }
 
@@ -33,8 +34,15 @@ impl Register {
         self.rows.clone().chain(self.waiting.clone())
     }
 
+    pub fn file(&self) -> File {
+        let others = self.len() - self.missed();
+        let classes: Vec<(&'static [&'static str], u64)> =
+            vec![(&["MISSED_ANSWER"], self.missed()), (&["MATCHED", "REPEATED"], others)];
+        File { kind: "register", text: self.text(), rows: self.len(), classes }
+    }
+
     /// It covers the whole time in which its openings were started, and lacks none of those.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let show = |it: Time| it.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
         let from = numbers::created(self.rows.start);
         let until = numbers::created(self.rows.end) + TimeDelta::seconds(2);

@@ -1,4 +1,4 @@
-//! Uploads registers, and waits until they are finished.
+//! Uploads reports, and waits for their ends.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use reqwest::Client;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::register::Register;
+use crate::file::File;
 use crate::service::{Service, TOKEN};
 use crate::usage;
 
@@ -25,28 +25,7 @@ pub struct Read {
     pub took: Duration,
     /// Megabytes beyond what the service held before the upload, at most.
     pub memory: f64,
-    report: Value,
-}
-
-impl Read {
-    /// Where it is not as its making implies.
-    pub fn wrong(&self, register: &Register) -> Vec<String> {
-        let count = |class: &str| self.report["counts"][class].as_u64().unwrap_or_default();
-        let expected = [
-            ("rows", self.report["rows"].as_u64().unwrap_or_default(), register.len()),
-            ("missed answers", count("MISSED_ANSWER"), register.missed()),
-            ("others", count("MATCHED") + count("REPEATED"), register.len() - register.missed()),
-        ];
-        let mut wrong: Vec<String> = expected
-            .iter()
-            .filter(|it| it.1 != it.2)
-            .map(|it| format!("{}: {}, {} are right", it.0, it.1, it.2))
-            .collect();
-        if self.report["state"] != "finished" || self.report["complete"] != true {
-            wrong.push(self.report.to_string());
-        }
-        wrong
-    }
+    pub report: Value,
 }
 
 impl Reports {
@@ -55,21 +34,38 @@ impl Reports {
         Self { client, service: service.internal, pid: service.pid() }
     }
 
-    pub async fn read(&self, register: &Register) -> Read {
-        let idle = usage::memory(self.pid, "VmRSS:").unwrap_or_default();
-        usage::forget_peak(self.pid);
-        let id = self.upload(register).await;
+    pub async fn read(&self, file: File) -> Read {
+        let idle = self.idle();
+        let id = self.upload(file).await;
         let read = self.until_finished(&id).await;
-        Read { memory: usage::memory(self.pid, "VmHWM:").unwrap_or_default() - idle, ..read }
+        Read { memory: self.beyond(idle), ..read }
     }
 
-    pub async fn upload(&self, register: &Register) -> String {
-        let url = format!("http://{}/v1/reports?provider=nexusbank&kind=register", self.service);
-        let upload = self.client.post(url).bearer_auth(TOKEN).body(register.text());
-        let answer = upload.send().await.expect("an answer");
-        assert_eq!(answer.status(), 202, "the register is taken");
-        let report: Value = answer.json().await.expect("a report");
+    /// Megabytes that the service holds; its peak is counted from now on.
+    pub fn idle(&self) -> f64 {
+        usage::forget_peak(self.pid);
+        usage::memory(self.pid, "VmRSS:").unwrap_or_default()
+    }
+
+    pub fn beyond(&self, idle: f64) -> f64 {
+        usage::memory(self.pid, "VmHWM:").unwrap_or_default() - idle
+    }
+
+    pub async fn upload(&self, file: File) -> String {
+        let (status, report) = self.send(file.kind, file.text.into_bytes(), None).await;
+        assert_eq!(status, 202, "the file is taken: {report}");
         report["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The status of the answer, and its body.
+    pub async fn send(&self, kind: &str, body: Vec<u8>, encoding: Option<&'static str>) -> (u16, Value) {
+        let url = format!("http://{}/v1/reports?provider=nexusbank&kind={kind}", self.service);
+        let mut upload = self.client.post(url).bearer_auth(TOKEN).body(body);
+        if let Some(encoding) = encoding {
+            upload = upload.header("content-encoding", encoding);
+        }
+        let answer = upload.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
 
     pub async fn until_finished(&self, id: &str) -> Read {

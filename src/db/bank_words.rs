@@ -10,30 +10,37 @@ use crate::clock::Time;
 /// The most rows that one look takes; a settlement is named by few.
 const MAX_ROWS: i64 = 50_000;
 
-/// Stores the words of a slice of rows.
+/// Stores the words of a slice of rows; the known settlements that have one of them. Plan: as of [`entries`].
 pub async fn insert(
     connection: &mut PgConnection,
     report: Uuid,
     provider: &str,
     words: &[(i64, &str)],
-) -> sqlx::Result<()> {
+) -> sqlx::Result<Vec<String>> {
     if words.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let numbers: Vec<i64> = words.iter().map(|it| it.0).collect();
     let words: Vec<&str> = words.iter().map(|it| it.1).collect();
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"-- bank_words::insert
-        insert into bank_words (report_id, provider, n, word)
-        select $1, $2, * from unnest($3::bigint[], $4::text[])"#,
+        with stored as (
+            insert into bank_words (report_id, provider, n, word)
+            select $1, $2, * from unnest($3::bigint[], $4::text[])
+            returning word
+        )
+        select s.settlement_id as "settlement_id!"
+          from (select distinct word from stored) as named
+         cross join lateral (select * from settlements s
+                              where s.provider = $2 and s.word = named.word
+                             offset 0) as s"#,
         report,
         provider,
         &numbers,
         &words as &[&str],
     )
-    .execute(connection)
-    .await?;
-    Ok(())
+    .fetch_all(connection)
+    .await
 }
 
 /// A bank row that counts, or that is previewed.
@@ -49,6 +56,8 @@ pub struct BankEntry {
     /// What its statement came to.
     pub outcome: Option<String>,
     pub received_at: Time,
+    /// The known settlements that have one of the row's words.
+    pub settlements: Vec<String>,
 }
 
 /// The rows that have these words, in reports that count and in `report`, and every other row with their keys. Plan: the lateral query
@@ -74,7 +83,13 @@ pub async fn entries(
              limit $4
         )
         select r.report_id as "report_id!", r.n as "n!", r.line as "line!", r.row_key as "row_key!", r.amount as "amount!",
-               r.currency as "currency!", r.theirs as "theirs!", s.outcome as "outcome?", p.received_at as "received_at!"
+               r.currency as "currency!", r.theirs as "theirs!", s.outcome as "outcome?", p.received_at as "received_at!",
+               array(select k.settlement_id
+                       from bank_words w
+                      cross join lateral (select * from settlements k
+                                           where k.provider = $1 and k.word = w.word
+                                          offset 0) as k
+                      where w.report_id = r.report_id and w.n = r.n) as "settlements!"
           from keys
          cross join lateral (select * from report_rows r
                               where r.provider = $1 and r.row_key = keys.row_key and r.kind <> 'register'
@@ -94,32 +109,37 @@ pub async fn entries(
     .await
 }
 
-/// A row of another report with the same key, of a statement that adds up.
+/// A row with the same key.
 #[derive(Clone, Debug)]
-pub struct Earlier {
+pub struct Alike {
     pub row_key: String,
     pub digest: Vec<u8>,
+    /// It is of the same report.
+    pub is_here: bool,
 }
 
-/// The rows that came before in reports that count. Plan: as of [`entries`].
-pub async fn earlier(
+/// The rows with these keys: those of `report`, and those that came before in statements that add up, of reports that count. Plan: as
+/// of [`entries`].
+pub async fn alike(
     connection: &mut PgConnection,
     provider: &str,
     keys: &[String],
     report: Uuid,
-) -> sqlx::Result<Vec<Earlier>> {
+) -> sqlx::Result<Vec<Alike>> {
     sqlx::query_as!(
-        Earlier,
-        r#"-- bank_words::earlier
-        select r.row_key as "row_key!", r.digest as "digest!"
-          from unnest($2::text[]) as asked(row_key)
+        Alike,
+        r#"-- bank_words::alike
+        select r.row_key as "row_key!", r.digest as "digest!", r.report_id = $3 as "is_here!"
+          from (select distinct row_key from unnest($2::text[]) as keys(row_key)) as asked
          cross join lateral (select * from report_rows r
                               where r.provider = $1 and r.row_key = asked.row_key and r.kind <> 'register'
                              offset 0) as r
           join reports p on p.id = r.report_id
-          join bank_statements s on s.report_id = r.report_id and s.n = (r.theirs ->> 'statement')::bigint
-         where r.kind = 'bank' and r.report_id <> $3 and s.outcome = 'sound'
-           and not p.dry_run and p.state in ('reading', 'finished') and p.stage in ('apply', 'done')"#,
+          left join bank_statements s on s.report_id = r.report_id and s.n = (r.theirs ->> 'statement')::bigint
+         where r.kind = 'bank'
+           and (p.id = $3
+                or (s.outcome = 'sound' and not p.dry_run and p.state in ('reading', 'finished')
+                    and p.stage in ('apply', 'done')))"#,
         provider,
         keys,
         report,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 pub use self::settlements::{Payment, Place, SettledLine, Settlement, settlements};
 use crate::clock::Time;
+use crate::db::settlements::Named;
 
 /// Subject and aspect of a mismatch about charges.
 pub type Key = (String, String);
@@ -170,14 +171,29 @@ pub async fn stale(connection: &mut PgConnection, provider: &str, limit: i64) ->
 
 /// Marks the settlements with these ids, and the groups of these codes, to be judged again. Plan: by two partial indexes; that of all
 /// lines would read a whole month for one settlement.
+///
+/// Also adds what bank entries may pay: `named`, and marks those of them that have changed. A new one that only a charge names is marked
+/// only if a bank row has its word: without a bank row no entry can pay it. Plan: as of `bank_words::entries`.
 pub async fn mark_stale(
     connection: &mut PgConnection,
     provider: &str,
     settlements: &[String],
     codes: &[String],
+    named: &[Named<'_>],
 ) -> sqlx::Result<()> {
+    let ids: Vec<&str> = named.iter().map(|it| it.id).collect();
+    let words: Vec<Option<&str>> = named.iter().map(|it| it.word).collect();
+    let changed: Vec<bool> = named.iter().map(|it| it.has_changed).collect();
     sqlx::query!(
         r#"-- charge_lines::mark_stale
+        with named as (
+            insert into settlements as s (provider, settlement_id, word, is_stale)
+            select $1, n.id, n.word,
+                   n.has_changed or exists (select from bank_words w where w.provider = $1 and w.word = n.word offset 0)
+              from unnest($4::text[], $5::text[], $6::boolean[]) as n(id, word, has_changed)
+             order by n.id
+            on conflict (provider, settlement_id) do update set is_stale = true where excluded.is_stale and not s.is_stale
+        )
         update charge_lines set is_stale = true
          where provider = $1 and not is_stale
            and line_id in (select l.line_id
@@ -194,6 +210,9 @@ pub async fn mark_stale(
         provider,
         settlements,
         codes,
+        &ids as &[&str],
+        &words as &[Option<&str>],
+        &changed,
     )
     .execute(connection)
     .await?;

@@ -51,7 +51,8 @@ pub struct Mismatch {
     pub updated_at: Time,
 }
 
-/// The mismatches about these subjects and aspects, locked in the order of their keys.
+/// The mismatches about these subjects and aspects, locked in the order of their keys. Plan: each by the unique index, one after the other; a
+/// join may read all mismatches of the provider once per key.
 pub async fn lock(
     connection: &mut PgConnection,
     provider: &str,
@@ -66,11 +67,10 @@ pub async fn lock(
         select m.id, m.provider, m.kind, m.subject, m.aspect, m.class, m.state, m.due_at, m.opening_id, m.market,
                m.provider_reference, m.ours, m.theirs, m.differences, m.suggested, m.evidence, m.as_of, m.fact_id,
                m.case_id, m.look_at, m.created_at, m.updated_at
-          from unnest($3::text[], $4::text[]) as asked(subject, aspect)
-          join mismatches m on m.provider = $1 and m.kind = $2 and m.subject = asked.subject
-                           and m.aspect = asked.aspect
-         order by m.subject, m.aspect
-           for update of m"#,
+          from (select * from unnest($3::text[], $4::text[]) as keys(subject, aspect) order by subject, aspect) as asked
+         cross join lateral (select * from mismatches m
+                              where m.provider = $1 and m.kind = $2 and m.subject = asked.subject and m.aspect = asked.aspect
+                                for update) as m"#,
         provider,
         kind,
         &subjects as &[&str],
@@ -80,7 +80,8 @@ pub async fn lock(
     .await
 }
 
-/// The classes of the mismatches about these subjects and aspects that are open or were resolved by a person, without a lock.
+/// The classes of the mismatches about these subjects and aspects that are open or were resolved by a person, without a lock. Plan: as of
+/// [`lock`].
 pub async fn known(
     connection: &mut PgConnection,
     provider: &str,
@@ -93,8 +94,9 @@ pub async fn known(
         r#"-- mismatches::known
         select m.subject, m.aspect, m.class
           from unnest($3::text[], $4::text[]) as asked(subject, aspect)
-          join mismatches m on m.provider = $1 and m.kind = $2 and m.subject = asked.subject
-                           and m.aspect = asked.aspect
+         cross join lateral (select * from mismatches m
+                              where m.provider = $1 and m.kind = $2 and m.subject = asked.subject and m.aspect = asked.aspect
+                             offset 0) as m
          where m.look_at is not null or m.state = 'resolved'"#,
         provider,
         kind,
@@ -106,11 +108,18 @@ pub async fn known(
     Ok(rows.into_iter().map(|it| (it.subject, it.aspect, it.class)).collect())
 }
 
-/// Writes mismatches: new ones, and what changed in those that the caller has locked.
-pub async fn write(connection: &mut PgConnection, all: &[Mismatch]) -> sqlx::Result<()> {
-    if all.is_empty() {
+/// A row of a report that says a mismatch; line 0 where a row is missing.
+pub type Link = (Uuid, Uuid, i64);
+
+/// Writes mismatches, new ones and what changed in those that the caller has locked, and adds the rows that say them.
+#[expect(clippy::too_many_lines, reason = "one statement")]
+pub async fn write(connection: &mut PgConnection, all: &[Mismatch], links: &[Link]) -> sqlx::Result<()> {
+    if all.is_empty() && links.is_empty() {
         return Ok(());
     }
+    let said: Vec<Uuid> = links.iter().map(|it| it.0).collect();
+    let reports: Vec<Uuid> = links.iter().map(|it| it.1).collect();
+    let places: Vec<i64> = links.iter().map(|it| it.2).collect();
     let text = |get: fn(&Mismatch) -> &str| -> Vec<&str> { all.iter().map(get).collect() };
     let time = |get: fn(&Mismatch) -> Option<Time>| -> Vec<Option<Time>> { all.iter().map(get).collect() };
     let id = |get: fn(&Mismatch) -> Option<Uuid>| -> Vec<Option<Uuid>> { all.iter().map(get).collect() };
@@ -123,6 +132,11 @@ pub async fn write(connection: &mut PgConnection, all: &[Mismatch]) -> sqlx::Res
     let updated: Vec<Time> = all.iter().map(|it| it.updated_at).collect();
     sqlx::query!(
         r#"-- mismatches::write
+        with said as (
+            insert into mismatch_reports (mismatch_id, report_id, line)
+            select * from unnest($23::uuid[], $24::uuid[], $25::bigint[])
+            on conflict do nothing
+        )
         insert into mismatches (id, provider, kind, subject, aspect, class, state, due_at, opening_id, market,
             provider_reference, ours, theirs, differences, suggested, evidence, as_of, fact_id, case_id, look_at,
             created_at, updated_at)
@@ -159,28 +173,7 @@ pub async fn write(connection: &mut PgConnection, all: &[Mismatch]) -> sqlx::Res
         &time(|it| it.look_at) as &[Option<Time>],
         &created,
         &updated,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// A row of a report that says a mismatch; line 0 where a row is missing.
-pub type Link = (Uuid, Uuid, i64);
-
-pub async fn link(connection: &mut PgConnection, links: &[Link]) -> sqlx::Result<()> {
-    if links.is_empty() {
-        return Ok(());
-    }
-    let mismatches: Vec<Uuid> = links.iter().map(|it| it.0).collect();
-    let reports: Vec<Uuid> = links.iter().map(|it| it.1).collect();
-    let places: Vec<i64> = links.iter().map(|it| it.2).collect();
-    sqlx::query!(
-        r#"-- mismatches::link
-        insert into mismatch_reports (mismatch_id, report_id, line)
-        select * from unnest($1::uuid[], $2::uuid[], $3::bigint[])
-        on conflict do nothing"#,
-        &mismatches,
+        &said,
         &reports,
         &places,
     )

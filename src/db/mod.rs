@@ -62,7 +62,9 @@ pub mod webhook_secrets;
 
 pub use error::{Fault, classify, describe};
 pub use pool::{PoolOptions, WITHIN, acquire, conclude, connect, connect_alone, connect_for_migrations, refusal};
-pub use retries::{PATIENCE, WorkError, begin_slice, in_one_commit, in_one_long_commit, once, with_retries};
+pub use retries::{
+    PATIENCE, WorkError, begin_repeatable_slice, begin_slice, in_one_commit, in_one_long_commit, once, with_retries,
+};
 pub use session::Unfit;
 pub use url::{WrongUrl, read_url};
 

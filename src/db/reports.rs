@@ -25,8 +25,8 @@ pub use self::pull::{
     insert_pull, last_scheduled, page, pending_pull, postpone_page,
 };
 pub use self::work::{
-    Claimed, Decided, Progress, Stage, checkpoint, claim, commit_without_wait, discard, fail, finish, hold, release,
-    release_lease, renew, replacing,
+    Claimed, Decided, Progress, Stage, checkpoint, claim, discard, fail, finish, hold, release, release_lease, renew,
+    replacing,
 };
 
 /// The size of the pieces in which a file is stored, in bytes.

@@ -108,6 +108,15 @@ pub async fn begin_slice(connection: &mut PgConnection) -> sqlx::Result<Transact
     connection.begin_with("begin; discard plans").await
 }
 
+/// The same for a slice that can be read again: its commit does not wait for the disk. A crash of Postgres may lose it, and any commit
+/// after it that does not wait.
+///
+/// # Errors
+/// The database's.
+pub async fn begin_repeatable_slice(connection: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
+    connection.begin_with("begin; discard plans; set local synchronous_commit = off").await
+}
+
 /// The longest that the commit of a large body may take.
 const LONG: Duration = Duration::from_mins(5);
 

@@ -29,49 +29,32 @@ pub struct Named<'a> {
     pub has_changed: bool,
 }
 
-/// Marks settlements that have changed to be judged again, and adds new ones. A new settlement that only a charge names is marked only
-/// if a bank row has its word: without a bank row no entry can pay it. Plan: as of `bank_words::entries`.
-pub async fn mark(connection: &mut PgConnection, provider: &str, settlements: &[Named<'_>]) -> sqlx::Result<()> {
-    if settlements.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<&str> = settlements.iter().map(|it| it.id).collect();
-    let words: Vec<Option<&str>> = settlements.iter().map(|it| it.word).collect();
-    let changed: Vec<bool> = settlements.iter().map(|it| it.has_changed).collect();
-    sqlx::query!(
-        r#"-- settlements::mark
-        insert into settlements as s (provider, settlement_id, word, is_stale)
-        select $1, n.id, n.word,
-               n.has_changed or exists (select from bank_words w where w.provider = $1 and w.word = n.word offset 0)
-          from unnest($2::text[], $3::text[], $4::boolean[]) as n(id, word, has_changed)
-         order by n.id
-        on conflict (provider, settlement_id) do update set is_stale = true where excluded.is_stale and not s.is_stale"#,
-        provider,
-        &ids as &[&str],
-        &words as &[Option<&str>],
-        &changed,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Marks the settlements that some rows of a bank report may name.
+/// Marks the settlements that some rows of a bank report may name, and adds those that only the form of their id tells: a word that begins
+/// with `form`.
 pub async fn mark_named(
     connection: &mut PgConnection,
     provider: &str,
     report: Uuid,
     (after, until): (i64, i64),
+    form: &str,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- settlements::mark_named
+        with named as (
+            select distinct word from bank_words where report_id = $2 and n > $3 and n <= $4
+        ), added as (
+            insert into settlements (provider, settlement_id, word)
+            select $1, word, word from named where starts_with(word, $5) order by word
+            on conflict do nothing
+        )
         update settlements s set is_stale = true
-          from (select distinct word from bank_words where report_id = $2 and n > $3 and n <= $4) as named
+          from named
          where s.provider = $1 and s.word = named.word and not s.is_stale"#,
         provider,
         report,
         after,
         until,
+        form,
     )
     .execute(connection)
     .await?;
@@ -90,46 +73,17 @@ pub async fn mark_open(connection: &mut PgConnection, provider: &str) -> sqlx::R
     Ok(())
 }
 
-/// The words of some rows of a bank report in the form of a settlement's id, each once.
-pub async fn formed(
-    connection: &mut PgConnection,
-    report: Uuid,
-    (after, until): (i64, i64),
-    form: &str,
-) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
-        r#"-- settlements::formed
-        select distinct word from bank_words where report_id = $1 and n > $2 and n <= $3 and starts_with(word, $4)"#,
-        report,
-        after,
-        until,
-        form,
-    )
-    .fetch_all(connection)
-    .await
-}
-
-/// The known settlements that have these words. Plan: as of `bank_words::entries`.
-pub async fn of_words(connection: &mut PgConnection, provider: &str, words: &[String]) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
-        r#"-- settlements::of_words
-        select s.settlement_id
-          from unnest($2::text[]) as asked(word)
-         cross join lateral (select * from settlements s
-                              where s.provider = $1 and s.word = asked.word
-                             offset 0) as s"#,
-        provider,
-        words,
-    )
-    .fetch_all(connection)
-    .await
-}
-
 /// The next settlements to be judged.
-pub async fn due(connection: &mut PgConnection, provider: &str, now: Time, limit: i64) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
+pub async fn due(
+    connection: &mut PgConnection,
+    provider: &str,
+    now: Time,
+    limit: i64,
+) -> sqlx::Result<Vec<Settlement>> {
+    sqlx::query_as!(
+        Settlement,
         r#"-- settlements::due
-        select settlement_id from settlements
+        select settlement_id, payments, ledger, is_open, look_at from settlements
          where provider = $1 and (is_stale or look_at <= $2)
          order by settlement_id
          limit $3"#,
@@ -152,7 +106,11 @@ pub async fn providers_due(connection: &mut PgConnection, now: Time) -> sqlx::Re
     .await
 }
 
+/// The settlements with these ids. Without ids it runs no query.
 pub async fn get(connection: &mut PgConnection, provider: &str, ids: &[String]) -> sqlx::Result<Vec<Settlement>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     sqlx::query_as!(
         Settlement,
         r#"-- settlements::get

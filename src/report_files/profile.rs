@@ -22,8 +22,8 @@ use crate::domain::Verdict;
 pub use self::table::Table;
 
 const BUILT_IN: [(&str, &str); 2] = [
-    ("fjord-register", include_str!("profiles/fjord-register.toml")),
-    ("rhine-fees", include_str!("profiles/rhine-fees.toml")),
+    ("fjord-register", include_str!("../reconciliation/profiles/fjord-register.toml")),
+    ("rhine-fees", include_str!("../reconciliation/profiles/rhine-fees.toml")),
 ];
 
 /// A profile as it stands in its file.

@@ -1,6 +1,7 @@
 //! What the database itself refuses, to SQL written by hand.
 
 use account_opening::db::migrations::{self, Version};
+use account_opening::db::{begin_repeatable_slice, begin_slice};
 use account_opening::domain::StateName;
 use sqlx::{Executor, PgConnection};
 
@@ -171,5 +172,44 @@ async fn the_schema_is_compared_by_its_migrations() {
     let version = migrations::version(&mut connection).await.unwrap();
     assert_eq!(version, Version::Older { has, needs });
     drop(connection);
+    app.finish().await;
+}
+
+/// How many rows the session's plan of a prepared statement expects.
+async fn expected_rows(connection: &mut PgConnection) -> u64 {
+    let plan: serde_json::Value =
+        sqlx::query_scalar("explain (format json) execute everything").fetch_one(connection).await.unwrap();
+    plan[0]["Plan"]["Plan Rows"].as_u64().unwrap()
+}
+
+/// Sessions keep their plans. One that was made while a table was nearly empty may read that table once per row of a slice.
+#[tokio::test]
+async fn a_slice_is_planned_by_the_tables_as_they_are_and_not_by_an_earlier_plan() {
+    let app = TestApp::start().await;
+    for is_repeatable in [false, true] {
+        let mut connection = app.pool.acquire().await.unwrap();
+        // Each in a transaction of its own: a plan does not outlive the one that makes its table.
+        for statement in [
+            "create temporary table filled (n int)",
+            "prepare everything as select n from filled",
+            "execute everything",
+            "insert into filled select generate_series(1, 100000)",
+        ] {
+            connection.execute(sqlx::raw_sql(statement)).await.unwrap();
+        }
+        let kept = expected_rows(&mut connection).await;
+        assert!(kept < 10_000, "the session keeps the plan of an empty table: {kept}");
+        let mut slice = if is_repeatable {
+            begin_repeatable_slice(&mut connection).await.unwrap()
+        } else {
+            begin_slice(&mut connection).await.unwrap()
+        };
+        let planned = expected_rows(&mut slice).await;
+        assert!(planned > 50_000, "{planned}");
+        let waits: String = sqlx::query_scalar("show synchronous_commit").fetch_one(&mut *slice).await.unwrap();
+        assert_eq!(waits == "off", is_repeatable, "{waits}");
+        slice.rollback().await.unwrap();
+        connection.execute(sqlx::raw_sql("deallocate everything; drop table filled")).await.unwrap();
+    }
     app.finish().await;
 }

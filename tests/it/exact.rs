@@ -25,7 +25,7 @@ fn names_a_float(line: &str) -> bool {
 
 /// The files of the tables that hold reports and money.
 fn tables(db: &Path) -> Vec<PathBuf> {
-    let words = ["report", "charge", "mismatch", "ledger", "price"];
+    let words = ["report", "charge", "mismatch", "ledger", "price", "settlement", "bank_"];
     let below = |path: &PathBuf| path.strip_prefix(db).unwrap().display().to_string();
     sources(db).into_iter().filter(|path| words.iter().any(|it| below(path).contains(it))).collect()
 }
@@ -36,9 +36,19 @@ fn fees_and_reconciliation_name_no_float() {
     let domain = sources(&src.join("domain"));
     let fees: Vec<PathBuf> = domain.into_iter().filter(|it| it.display().to_string().contains("/domain/fee")).collect();
     let tables = tables(&src.join("db"));
-    let files = [sources(&src.join("reconciliation")), fees.clone(), tables.clone()].concat();
+    let parsers = sources(&src.join("report_files"));
+    let files = [sources(&src.join("reconciliation")), parsers, fees.clone(), tables.clone()].concat();
     assert!(!fees.is_empty() && files.len() > 20, "{} files were looked at", files.len());
-    for table in ["reports", "report_rows", "charge_lines", "mismatches", "fee_ledger", "price_lists"] {
+    for table in [
+        "reports",
+        "report_rows",
+        "charge_lines",
+        "settlements",
+        "bank_words",
+        "mismatches",
+        "fee_ledger",
+        "price_lists",
+    ] {
         assert!(tables.iter().any(|it| it.display().to_string().contains(&format!("/db/{table}"))), "{table}");
     }
     let mut found = Vec::new();

@@ -130,7 +130,8 @@ pub async fn without_single_charge(
                               and not exists (select from report_rows r
                                                where r.provider = c.provider and r.row_key = c.line_id and r.kind <> 'register'
                                                  and r.report_id is not distinct from $8 and r.class <> 'CONFLICTING_ROWS'
-                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0))
+                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
+                           offset 0)
            and not exists (select from report_rows r
                             where r.report_id is not distinct from $8 and r.opening_id = f.opening_id and r.kind = 'charges'
                               and r.status = 'charge' and r.theirs ->> 'code' = f.code and r.class <> 'CONFLICTING_ROWS'
@@ -149,19 +150,36 @@ pub async fn without_single_charge(
     .await
 }
 
-/// The next expected fees of a period that no line charges: no single line, and no group of their code, currency and time, which
-/// stands for them all whether it agrees or not. With a report that is not applied yet, its rows count as lines.
+/// Of the next `most` expected fees of a period those that no line charges: no single line, and no group of their code, currency and time,
+/// which stands for them all whether it agrees or not. With a report that is not applied yet, its rows count as lines. Also returns where to
+/// go on. Plan: what a fee is compared with is looked up for each by an index, but for the groups of the report, which are read one time.
 pub async fn uncharged(
     connection: &mut PgConnection,
     steps: Steps<'_>,
     report: Option<Uuid>,
     after: Option<Uuid>,
-    limit: i64,
-) -> sqlx::Result<Vec<Accrual>> {
+    most: i64,
+) -> sqlx::Result<(Vec<Accrual>, Option<Uuid>)> {
     let (first, last) = steps.ids();
-    sqlx::query_as!(
+    let first = after.map_or(first, |after| after.max(first));
+    let next = sqlx::query_scalar!(
+        r#"-- fee_ledger::uncharged_until
+        select id from expected_fees where id > $1 and id <= $2 order by id offset $3 limit 1"#,
+        first,
+        last,
+        most - 1,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let fees = sqlx::query_as!(
         Accrual,
         r#"-- fee_ledger::uncharged
+        with groups as materialized (
+            select distinct r.theirs ->> 'code' as code, r.currency
+              from report_rows r
+             where r.report_id = $6 and r.kind = 'charges' and r.status = 'group' and r.class <> 'CONFLICTING_ROWS'
+               and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts')
+        )
         select f.id, f.at, f.opening_id, f.code, f.amount, f.tax, f.currency
           from expected_fees f
          where f.id > $1 and f.id <= $2 and f.at >= $3 and f.at < $4 and f.provider = $5
@@ -170,34 +188,32 @@ pub async fn uncharged(
                               and c.line_type = 'charge'
                               and not exists (select from report_rows r
                                                where r.provider = c.provider and r.row_key = c.line_id and r.kind <> 'register'
-                                                 and r.report_id is not distinct from $7 and r.class <> 'CONFLICTING_ROWS'
-                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0))
+                                                 and r.report_id is not distinct from $6 and r.class <> 'CONFLICTING_ROWS'
+                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
+                           offset 0)
            and not exists (select from charge_lines g
                             where g.provider = f.provider and g.code = f.code and g.currency = f.currency
                               and g.line_type = 'group' and (g.period_from is null or g.period_from <= f.at)
                               and coalesce(g.period_until, g.as_of) > f.at
                               and not exists (select from report_rows r
                                                where r.provider = g.provider and r.row_key = g.line_id and r.kind <> 'register'
-                                                 and r.report_id is not distinct from $7 and r.class <> 'CONFLICTING_ROWS'
-                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0))
+                                                 and r.report_id is not distinct from $6 and r.class <> 'CONFLICTING_ROWS'
+                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
+                           offset 0)
            and not exists (select from report_rows r
-                            where r.report_id is not distinct from $7 and r.opening_id = f.opening_id and r.kind = 'charges'
+                            where r.report_id is not distinct from $6 and r.opening_id = f.opening_id and r.kind = 'charges'
                               and r.status = 'charge' and r.theirs ->> 'code' = f.code and r.class <> 'CONFLICTING_ROWS'
                               and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
-           and not exists (select from report_rows r
-                            where r.report_id = $7 and r.kind = 'charges' and r.status = 'group'
-                              and r.theirs ->> 'code' = f.code and r.currency = f.currency and r.class <> 'CONFLICTING_ROWS'
-                              and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
-         order by f.id
-         limit $6"#,
-        after.map_or(first, |after| after.max(first)),
-        last,
+           and not exists (select from groups g where g.code = f.code and g.currency = f.currency offset 0)
+         order by f.id"#,
+        first,
+        next.unwrap_or(last),
         steps.from,
         steps.until,
         steps.provider,
-        limit,
         report,
     )
     .fetch_all(connection)
-    .await
+    .await?;
+    Ok((fees, next))
 }

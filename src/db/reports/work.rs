@@ -101,17 +101,6 @@ pub struct Progress<'a> {
     pub after: Option<i64>,
 }
 
-/// The transaction's commit does not wait for the disk: a crash of Postgres may lose it, and any commit after it that does not wait.
-pub async fn commit_without_wait(connection: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"-- reports::commit_without_wait
-        select set_config('synchronous_commit', 'off', true)"#,
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(())
-}
-
 /// Writes the progress and renews the lease. False: another replica has taken the report, or the commit before this one is lost, and
 /// the caller rolls back.
 pub async fn checkpoint(

@@ -1,6 +1,6 @@
 //! Settlements are judged, and ledger, mismatches and cases are brought to what the judgement says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -12,26 +12,22 @@ use crate::db::fee_ledger::{self, NewLine};
 use crate::db::settlements::{self, Settlement as Held};
 use crate::domain::fee::Account;
 use crate::reconciliation::charges::sync::{About, Desired, Findings};
-use crate::reconciliation::classify::bank::{Judged, JudgedEntry, Payment, Settlement, judge};
+use crate::reconciliation::classify::bank::{Judged, JudgedEntry, Payment, Rules, Settlement, judge};
 use crate::report_files::row::Kind;
 
-/// How many settlements one transaction judges.
-const BATCH: i64 = 500;
-
 impl Bank {
-    /// Judges the next settlements that have changed or have outlived their window; false where there are none.
-    pub async fn judge_due(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
+    /// Judges the next `most` settlements that have changed or have outlived their window; false where there are none.
+    pub async fn judge_due(&self, connection: &mut PgConnection, rules: Rules, most: i64) -> sqlx::Result<bool> {
         charge_lines::lock(connection, &self.provider).await?;
-        let due = settlements::due(connection, &self.provider, self.now, BATCH).await?;
+        let due = settlements::due(connection, &self.provider, rules.now, most).await?;
         if due.is_empty() {
             return Ok(false);
         }
-        let seen = Seen::default();
-        let rules = self.rules(connection, &seen).await?;
-        let gathered = self.gather(connection, &due, &seen).await?;
+        let ids: Vec<String> = due.iter().map(|it| it.settlement_id.clone()).collect();
+        let gathered = self.gather(connection, &ids, &Seen::default()).await?;
         let judged: Vec<(&Settlement, Judged)> =
             gathered.settlements.iter().map(|it| (it, judge(it, &gathered.entries_of(&it.id), &rules))).collect();
-        self.book(connection, &judged, &gathered).await?;
+        self.book(connection, due, &judged, &gathered).await?;
         self.say(connection, &judged, &gathered).await?;
         Ok(true)
     }
@@ -40,12 +36,14 @@ impl Bank {
     async fn book(
         &self,
         connection: &mut PgConnection,
+        due: Vec<Held>,
         judged: &[(&Settlement, Judged)],
         gathered: &Gathered,
     ) -> sqlx::Result<()> {
         let ids: Vec<String> = judged.iter().map(|(it, _)| it.id.clone()).collect();
-        let mut held: HashMap<String, Held> = HashMap::new();
-        for it in settlements::get(connection, &self.provider, &ids).await? {
+        let mut held: HashMap<String, Held> = due.into_iter().map(|it| (it.settlement_id.clone(), it)).collect();
+        let others: Vec<String> = ids.iter().filter(|id| !held.contains_key(*id)).cloned().collect();
+        for it in settlements::get(connection, &self.provider, &others).await? {
             held.insert(it.settlement_id.clone(), it);
         }
         let before = fee_ledger::paid_before(connection, &self.provider, &ids).await?;
@@ -117,7 +115,8 @@ impl Bank {
         let mut findings = self.findings();
         // The mismatch of an entry ends where the entry names no settlement, or no statement that adds up has it. An entry of a settlement
         // that this batch does not judge keeps its mismatch.
-        let is_judged = |name: &String| gathered.settlements.iter().any(|it| it.id == *name);
+        let of_batch: HashSet<&str> = gathered.settlements.iter().map(|it| it.id.as_str()).collect();
+        let is_judged = |name: &String| of_batch.contains(name.as_str());
         let known = gathered.entries.values().filter(|it| it.entry.names.iter().all(is_judged));
         findings.add(known.map(|it| of_entry(it, None, gathered)).collect());
         for (settlement, judged) in judged {
@@ -170,8 +169,7 @@ fn of_entry(known: &Known, judged: Option<&JudgedEntry>, gathered: &Gathered) ->
 
 fn of_settlement(settlement: &Settlement, judged: &Judged, gathered: &Gathered) -> (Key, Desired) {
     let rows = gathered.rows.get(&settlement.id).into_iter().flatten();
-    let names = |it: &&Known| it.entry.names.contains(&settlement.id);
-    let entries = gathered.entries.values().filter(names).flat_map(|it| &it.places);
+    let entries = gathered.naming(&settlement.id).flat_map(|it| &it.places);
     let said = match &judged.unpaid {
         Some(_) => rows.max().copied(),
         None => entries.chain(rows).max().copied(),

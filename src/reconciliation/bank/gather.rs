@@ -17,6 +17,8 @@ pub(super) struct Gathered {
     pub settlements: Vec<Settlement>,
     /// By key.
     pub entries: BTreeMap<String, Known>,
+    /// The keys of the entries that name a settlement.
+    naming: HashMap<String, Vec<String>>,
     /// The rows of settlements among the charges.
     pub rows: HashMap<String, Vec<(Uuid, i64)>>,
 }
@@ -26,14 +28,20 @@ pub(super) struct Gathered {
 pub(super) struct Known {
     pub entry: Entry,
     texts: Vec<String>,
+    /// The settlements that have one of its words.
+    settlements: BTreeSet<String>,
     pub places: Vec<(Uuid, i64)>,
 }
 
 impl Gathered {
     /// The entries that name a settlement.
+    pub fn naming(&self, id: &str) -> impl Iterator<Item = &Known> {
+        let keys = self.naming.get(id).map(Vec::as_slice).unwrap_or_default();
+        keys.iter().filter_map(|key| self.entries.get(key))
+    }
+
     pub fn entries_of(&self, id: &str) -> Vec<Entry> {
-        let names = |it: &&Known| it.entry.names.iter().any(|name| name == id);
-        self.entries.values().filter(names).map(|it| it.entry.clone()).collect()
+        self.naming(id).map(|it| it.entry.clone()).collect()
     }
 }
 
@@ -51,6 +59,11 @@ impl Bank {
         let all: Vec<String> = all.into_iter().collect();
         let entries = if all.len() == ids.len() { near } else { self.entries(connection, &all, seen).await? };
         let mut gathered = Gathered { entries, ..Gathered::default() };
+        for (key, known) in &gathered.entries {
+            for name in &known.entry.names {
+                gathered.naming.entry(name.clone()).or_default().push(key.clone());
+            }
+        }
         let mut dues: HashMap<String, BTreeMap<String, Due>> = HashMap::new();
         for it in settlements::dues(connection, &self.provider, &all).await? {
             gathered.rows.entry(it.settlement_id.clone()).or_default().push((it.report_id, it.line));
@@ -83,15 +96,8 @@ impl Bank {
         for it in rows {
             join(&mut entries, it, seen);
         }
-        let words = distinct(entries.values().flat_map(|it| names::words(&it.texts)));
-        let known = settlements::of_words(connection, &self.provider, &words).await?;
-        let mut by_word: HashMap<&str, Vec<&str>> = HashMap::new();
-        for id in &known {
-            by_word.entry(names::word_of(id).unwrap_or_default()).or_default().push(id);
-        }
         for it in entries.values_mut() {
-            let words = names::words(&it.texts);
-            let known = words.iter().filter_map(|word| by_word.get(word)).flatten().copied();
+            let known = it.settlements.iter().map(String::as_str);
             let candidates: BTreeSet<&str> = known.chain(names::formed(&it.texts)).collect();
             it.entry.names = names::named(&it.texts, &candidates);
         }
@@ -128,10 +134,12 @@ fn join(entries: &mut BTreeMap<String, Known>, it: BankEntry, seen: &Seen) {
             servicer_reference: row.servicer_reference,
         },
         texts: Vec::new(),
+        settlements: BTreeSet::new(),
         places: Vec::new(),
     });
     known.entry.is_sound |= is_sound;
     known.entry.received_at = known.entry.received_at.min(it.received_at);
     known.places.push(place);
+    known.settlements.extend(it.settlements);
     known.texts.extend(row.references.into_iter().filter(|text| !known.texts.contains(text)).collect::<Vec<_>>());
 }

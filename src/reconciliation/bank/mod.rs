@@ -60,7 +60,8 @@ pub struct Seen {
 }
 
 impl Bank {
-    async fn rules(&self, connection: &mut PgConnection, seen: &Seen) -> sqlx::Result<Rules> {
+    /// What judgements depend on beside settlements and entries.
+    pub async fn rules(&self, connection: &mut PgConnection, seen: &Seen) -> sqlx::Result<Rules> {
         let has_statements = bank_statements::has_complete(connection, &self.provider, seen.report).await?;
         Ok(Rules { window: self.window.num_seconds(), now: self.now, has_statements })
     }
@@ -68,20 +69,14 @@ impl Bank {
     /// Marks the settlements that rows of a report name, and adds those that only their form tells.
     pub async fn mark(&self, connection: &mut PgConnection, report: Uuid, rows: (i64, i64)) -> sqlx::Result<()> {
         charge_lines::lock(connection, &self.provider).await?;
-        let formed = settlements::formed(connection, report, rows, names::FORM).await?;
-        mark(connection, &self.provider, formed.iter().map(|it| (it.as_str(), true))).await?;
-        settlements::mark_named(connection, &self.provider, report, rows).await
+        settlements::mark_named(connection, &self.provider, report, rows, names::FORM).await
     }
 }
 
-/// Adds settlements that rows name, each with whether it must be judged again: its charges or its entries have changed.
-pub async fn mark<'a>(
-    connection: &mut PgConnection,
-    provider: &str,
-    named: impl Iterator<Item = (&'a str, bool)>,
-) -> sqlx::Result<()> {
-    let named = named.map(|(id, has_changed)| Named { id, word: names::word_of(id), has_changed });
-    settlements::mark(connection, provider, &named.collect::<Vec<_>>()).await
+/// A settlement that a charge names; whether it must be judged again, since what it asks for has changed.
+#[must_use]
+pub fn named(id: &str, has_changed: bool) -> Named<'_> {
+    Named { id, word: names::word_of(id), has_changed }
 }
 
 /// The row as it was stored.

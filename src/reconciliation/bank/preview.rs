@@ -6,9 +6,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Bank, Seen, row};
-use crate::db::report_rows::{self, RowOfReport};
-use crate::db::{bank_words, settlements};
-use crate::reconciliation::classify::bank::{Basis, JudgedEntry, chain, judge, names};
+use crate::db::bank_words;
+use crate::db::report_rows::RowOfReport;
+use crate::reconciliation::classify::bank::{Basis, JudgedEntry, Rules, chain, judge, names};
 use crate::reconciliation::classify::{Act, Class};
 use crate::report_files::row::BankRow;
 
@@ -40,30 +40,25 @@ pub struct Previewed {
 }
 
 impl Bank {
-    /// Previews a slice of a file, in a fixed number of statements.
+    /// Previews a slice of a file, in one statement. `known`: the settlements that have words of these rows.
     pub async fn preview(
         &self,
         connection: &mut PgConnection,
         report: Uuid,
         rows: &[Incoming],
+        known: &[String],
     ) -> sqlx::Result<Vec<Previewed>> {
         let keys: Vec<String> = rows.iter().map(|it| it.key.clone()).collect();
-        let here = report_rows::of_keys(connection, report, &self.provider, &keys).await?;
-        let earlier = bank_words::earlier(connection, &self.provider, &keys, report).await?;
-        let words: BTreeSet<&str> = rows.iter().flat_map(|it| names::words(&it.row.references)).collect();
-        let words: Vec<String> = words.into_iter().map(ToOwned::to_owned).collect();
-        let known = settlements::of_words(connection, &self.provider, &words).await?;
+        let alike = bank_words::alike(connection, &self.provider, &keys, report).await?;
         let mut by_word: HashMap<&str, Vec<&str>> = HashMap::new();
-        for id in &known {
+        for id in known {
             by_word.entry(names::word_of(id).unwrap_or_default()).or_default().push(id);
         }
         let mut held: HashMap<&str, Vec<&[u8]>> = HashMap::new();
-        for it in &earlier {
-            held.entry(&it.row_key).or_default().push(&it.digest);
-        }
         let mut seen: HashMap<&str, Vec<&[u8]>> = HashMap::new();
-        for it in &here {
-            seen.entry(&it.row_key).or_default().push(&it.digest);
+        for it in &alike {
+            let of = if it.is_here { &mut seen } else { &mut held };
+            of.entry(&it.row_key).or_default().push(&it.digest);
         }
         let mut previewed = Vec::new();
         for it in rows {
@@ -81,11 +76,10 @@ impl Bank {
     pub async fn preview_named(
         &self,
         connection: &mut PgConnection,
-        seen: &Seen,
+        (seen, rules): (&Seen, Rules),
         rows: &[RowOfReport],
     ) -> sqlx::Result<Vec<Previewed>> {
         let ids: BTreeSet<String> = rows.iter().filter_map(|it| it.reference.clone()).collect();
-        let rules = self.rules(connection, seen).await?;
         let gathered = self.gather(connection, &ids.into_iter().collect::<Vec<_>>(), seen).await?;
         let mut judged: HashMap<String, (JudgedEntry, Basis)> = HashMap::new();
         for settlement in &gathered.settlements {

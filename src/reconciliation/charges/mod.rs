@@ -105,9 +105,8 @@ impl Charges {
         let (settlements, codes) = wholes_of(versions.lines.iter().chain(&versions.before));
         let asking = asking(versions.lines.iter().chain(&versions.before));
         self.book(connection, versions, named, &mut sync).await?;
-        charge_lines::mark_stale(connection, &self.provider, &settlements, &codes).await?;
-        let named = settlements.iter().map(|it| (it.as_str(), asking.contains(it)));
-        bank::mark(connection, &self.provider, named).await?;
+        let named: Vec<_> = settlements.iter().map(|it| bank::named(it, asking.contains(it))).collect();
+        charge_lines::mark_stale(connection, &self.provider, &settlements, &codes, &named).await?;
         sync.write(connection).await
     }
 
@@ -126,7 +125,7 @@ impl Charges {
         // First: a line that is judged now may charge such a fee.
         self.review_fees(connection, &of("fee"), &mut sync).await?;
         self.book(connection, Versions { lines, before: Vec::new() }, named, &mut sync).await?;
-        charge_lines::mark_stale(connection, &self.provider, &of("settlement"), &codes).await?;
+        charge_lines::mark_stale(connection, &self.provider, &of("settlement"), &codes, &[]).await?;
         sync.write(connection).await
     }
 

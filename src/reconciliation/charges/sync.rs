@@ -168,8 +168,7 @@ impl<'a> Findings<'a> {
             cases::close(connection, ids, RECONCILIATION, why, now).await?;
         }
         cases::insert_of_reports(connection, &changed.opened, now).await?;
-        mismatches::write(connection, &changed.mismatches).await?;
-        mismatches::link(connection, &changed.links).await?;
+        mismatches::write(connection, &changed.mismatches, &changed.links).await?;
         mismatches::append_steps(connection, &changed.steps, now).await?;
         events::cases_opened(connection, self.about.sinks, &changed.opened, now).await
     }

@@ -133,21 +133,19 @@ impl Charges {
         Ok(all)
     }
 
-    /// The next expected fees of a complete file's period that no line charges, each with its finding; and where to go on. With a
-    /// report, its rows count as lines.
+    /// Of the next `most` expected fees of a complete file's period those that no line charges, each with its finding; and where to go on. With
+    /// a report, its rows count as lines.
     pub async fn absences(
         &self,
         connection: &mut PgConnection,
         file: File,
         report: Option<Uuid>,
         after: Option<Uuid>,
-        limit: i64,
+        most: i64,
     ) -> sqlx::Result<(Vec<(Accrual, Finding)>, Option<Uuid>)> {
         let Some((from, until)) = file.period else { return Ok((Vec::new(), None)) };
         let steps = Steps { provider: &self.provider, from, until };
-        let fees = fee_ledger::uncharged(connection, steps, report, after, limit).await?;
-        let is_full = i64::try_from(fees.len()).is_ok_and(|it| it >= limit);
-        let next = fees.last().map(|it| it.id).filter(|_| is_full);
+        let (fees, next) = fee_ledger::uncharged(connection, steps, report, after, most).await?;
         let found = |it: Accrual| {
             let finding = unlisted(it.opening_id, &it.code, &expected(&it), &self.rules);
             (it, finding)

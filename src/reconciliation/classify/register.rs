@@ -1,6 +1,8 @@
 //! A row of a register beside our openings.
 
 mod basis;
+#[cfg(test)]
+mod tests;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

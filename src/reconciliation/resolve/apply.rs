@@ -100,8 +100,7 @@ impl<'a> Writer<'a> {
         let reason = format!("report {}", self.report);
         cases::close(connection, &batch.closed, RECONCILIATION, &reason, self.now).await?;
         cases::insert_of_reports(connection, &batch.opened, self.now).await?;
-        mismatches::write(connection, &batch.mismatches).await?;
-        mismatches::link(connection, &batch.links).await?;
+        mismatches::write(connection, &batch.mismatches, &batch.links).await?;
         mismatches::append_steps(connection, &batch.steps, self.now).await?;
         events::cases_opened(connection, self.sinks, &batch.opened, self.now).await?;
         Ok(new.len())

@@ -296,7 +296,7 @@ impl Changed {
             cases::close(connection, &[*case], RECONCILIATION, why, now).await?;
         }
         cases::insert_of_reports(connection, &self.opened, now).await?;
-        mismatches::write(connection, &self.mismatches).await?;
+        mismatches::write(connection, &self.mismatches, &[]).await?;
         mismatches::append_steps(connection, &self.steps, now).await?;
         events::cases_opened(connection, sinks, &self.opened, now).await
     }

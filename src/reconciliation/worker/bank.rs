@@ -1,6 +1,6 @@
 //! The worker's steps for bank statements: a slice is stored by what it names, the whole file judged, and its payments are booked.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -18,12 +18,11 @@ use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::bank::{Bank, Incoming, Mentioned, Previewed, Seen, shown};
 use crate::reconciliation::classify::Class;
-use crate::reconciliation::classify::bank::names;
+use crate::reconciliation::classify::bank::{Rules, names};
 use crate::report_files::row::{BankRow, Kind, Located, Row, Statement};
 
-/// The most rows that are judged, or marked, in one commit.
-const BATCH: i64 = 2_500;
-const MARKED: i64 = 10_000;
+/// The most settlements that are judged in one commit where no file is applied, or after a try without progress.
+const FEW: i64 = 500;
 
 impl Job {
     pub(super) fn is_of_bank(&self) -> bool {
@@ -52,19 +51,14 @@ impl Reconciler {
         }
         let bank = self.bank(&job.claimed.provider, Some(job.claimed.id));
         let mut connection = self.context.cell.pool.acquire().await?;
-        let result = timeout(WITHIN, bank.foresee(&mut connection, job.claimed.id)).await;
-        let (seen, flawed) = conclude(connection, result)?;
-        let (mut place, mut told) = (0, HashSet::new());
-        loop {
-            let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_named(&mut connection, job, &seen, place, &mut told);
-            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-            match conclude(connection, result)? {
-                None => return Ok(None),
-                Some(None) => break,
-                Some(Some(last)) => place = last,
-            }
-        }
+        let look = async {
+            let (seen, flawed) = bank.foresee(&mut connection, job.claimed.id).await?;
+            let rules = bank.rules(&mut connection, &seen).await?;
+            Ok::<_, sqlx::Error>((seen, flawed, rules))
+        };
+        let result = timeout(WITHIN, look).await;
+        let (seen, flawed, rules) = conclude(connection, result)?;
+        let Some(told) = self.judge_named(job, (&seen, rules)).await? else { return Ok(None) };
         for class in [Class::BalanceMismatch, Class::StatementGap] {
             let of_class = flawed.iter().filter(|(_, judged)| judged.outcome.class() == Some(class));
             let untold = of_class.filter(|(held, _)| !told.contains(&held.n)).count();
@@ -80,23 +74,41 @@ impl Reconciler {
         Ok(Some(i64::try_from(flawed.len()).unwrap_or_default()))
     }
 
+    /// Judges the rows that name settlements. The numbers of the statements that do not count and whose rows say so; none: another
+    /// replica has the report.
+    async fn judge_named(&self, job: &mut Job, by: (&Seen, Rules)) -> Result<Option<HashSet<i64>>, TickError> {
+        let (mut after, mut told, mut pace) = (0, HashSet::new(), self.pace());
+        loop {
+            let next = (after, limit(pace.rows()));
+            let mut connection = self.context.cell.pool.acquire().await?;
+            let write = self.write_named(&mut connection, job, by, next, &mut told);
+            let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
+            match conclude(connection, result)? {
+                None => return Ok(None),
+                Some(None) => return Ok(Some(told)),
+                Some(Some(last)) => after = last,
+            }
+            self.give_way(&mut pace).await?;
+        }
+    }
+
     /// The number of the last row, if there was one. None: another replica has the report.
     async fn write_named(
         &self,
         connection: &mut PgConnection,
         job: &mut Job,
-        seen: &Seen,
-        place: i64,
+        (seen, rules): (&Seen, Rules),
+        (after, most): (i64, i64),
         told: &mut HashSet<i64>,
     ) -> sqlx::Result<Option<Option<i64>>> {
         let mut transaction = begin_slice(connection).await?;
-        let rows = report_rows::naming(&mut transaction, job.claimed.id, place, BATCH).await?;
+        let rows = report_rows::naming(&mut transaction, job.claimed.id, after, most).await?;
         let Some(last) = rows.last().map(|it| it.n) else {
             transaction.rollback().await?;
             return Ok(Some(None));
         };
-        let previewed =
-            self.bank(&job.claimed.provider, Some(job.claimed.id)).preview_named(&mut transaction, seen, &rows).await?;
+        let bank = self.bank(&job.claimed.provider, Some(job.claimed.id));
+        let previewed = bank.preview_named(&mut transaction, (seen, rules), &rows).await?;
         told.extend(shown(&rows, &previewed));
         job.recount(&rows, &previewed);
         let judged = |it: &Previewed| report_rows::Judged {
@@ -114,28 +126,29 @@ impl Reconciler {
 
     /// Decides the statements, marks the settlements that the rows name, and judges all that are marked.
     pub(super) async fn apply_bank(&self, job: &mut Job) -> Result<Went, TickError> {
-        let mut place = String::new();
+        let mut after = String::new();
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_statements(&mut connection, job, &place);
+            let write = self.write_statements(&mut connection, job, &after);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(Went::Later),
                 Some(None) => break,
-                Some(Some(next)) => place = next,
+                Some(Some(next)) => after = next,
             }
         }
+        let mut pace = self.pace();
         loop {
             if self.stop.is_cancelled() {
                 return Ok(Went::Later);
             }
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_marks(&mut connection, job);
+            let write = self.write_marks(&mut connection, job, limit(pace.rows()));
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(Went::Later),
                 Some(false) => break,
-                Some(true) => {}
+                Some(true) => self.give_way(&mut pace).await?,
             }
         }
         if !self.judge_settlements(job).await? {
@@ -159,9 +172,9 @@ impl Reconciler {
     }
 
     /// Whether there were rows. None: another replica has the report.
-    async fn write_marks(&self, connection: &mut PgConnection, job: &mut Job) -> sqlx::Result<Option<bool>> {
+    async fn write_marks(&self, connection: &mut PgConnection, job: &mut Job, most: i64) -> sqlx::Result<Option<bool>> {
         let (after, last) = (job.claimed.position, job.claimed.rows - job.claimed.bad_rows);
-        let until = last.min(after + MARKED);
+        let until = last.min(after + most);
         let mut transaction = begin_slice(connection).await?;
         if after >= last {
             if job.claimed.complete {
@@ -181,21 +194,37 @@ impl Reconciler {
 
     /// Judges the settlements that are marked, those that charges have changed too. False: another replica has the report.
     pub(super) async fn judge_settlements(&self, job: &Job) -> Result<bool, TickError> {
+        let (rules, mut pace) = (self.rules(&job.claimed.provider).await?, self.pace());
         loop {
+            let most = if job.claimed.claims > 1 { FEW } else { limit(pace.rows()) };
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_settlements(&mut connection, job);
+            let write = self.write_settlements(&mut connection, job, (rules, most));
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(false),
                 Some(false) => return Ok(true),
-                Some(true) => {}
+                Some(true) => self.give_way(&mut pace).await?,
             }
         }
     }
 
-    async fn write_settlements(&self, connection: &mut PgConnection, job: &Job) -> sqlx::Result<Option<bool>> {
+    /// The rules by the reports that count now.
+    async fn rules(&self, provider: &str) -> sqlx::Result<Rules> {
+        let mut connection = self.context.cell.pool.acquire().await?;
+        let bank = self.bank(provider, None);
+        let result = timeout(WITHIN, bank.rules(&mut connection, &Seen::default())).await;
+        conclude(connection, result)
+    }
+
+    async fn write_settlements(
+        &self,
+        connection: &mut PgConnection,
+        job: &Job,
+        (rules, most): (Rules, i64),
+    ) -> sqlx::Result<Option<bool>> {
         let mut transaction = begin_slice(connection).await?;
-        let found = self.bank(&job.claimed.provider, Some(job.claimed.id)).judge_due(&mut transaction).await?;
+        let bank = self.bank(&job.claimed.provider, Some(job.claimed.id));
+        let found = bank.judge_due(&mut transaction, rules, most).await?;
         Ok(self.commit_applied(job, transaction, job.claimed.position).await?.then_some(found))
     }
 
@@ -215,17 +244,18 @@ impl Reconciler {
         let result = timeout(WITHIN, settlements::providers_due(&mut connection, self.now())).await;
         let mut seen = 0;
         for provider in conclude(connection, result)? {
+            let rules = self.rules(&provider).await?;
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_review_of(&mut connection, &provider);
+            let write = self.write_review_of(&mut connection, &provider, rules);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             seen += usize::from(conclude(connection, result)?);
         }
         Ok(seen)
     }
 
-    async fn write_review_of(&self, connection: &mut PgConnection, provider: &str) -> sqlx::Result<bool> {
+    async fn write_review_of(&self, connection: &mut PgConnection, provider: &str, rules: Rules) -> sqlx::Result<bool> {
         let mut transaction = connection.begin().await?;
-        let found = self.bank(provider, None).judge_due(&mut transaction).await?;
+        let found = self.bank(provider, None).judge_due(&mut transaction, rules, FEW).await?;
         transaction.commit().await?;
         Ok(found)
     }
@@ -234,8 +264,9 @@ impl Reconciler {
 impl Job {
     /// Counts rows under their new classes.
     fn recount(&mut self, rows: &[RowOfReport], previewed: &[Previewed]) {
+        let by_number: HashMap<i64, &RowOfReport> = rows.iter().map(|row| (row.n, row)).collect();
         for it in previewed {
-            let Some(was) = rows.iter().find(|row| row.n == it.n) else { continue };
+            let Some(was) = by_number.get(&it.n) else { continue };
             *self.counts.entry(was.class.clone()).or_default() -= 1;
             self.count(it.class, 1);
             let was_case = was.class == Class::BankMismatch.as_str();
@@ -262,8 +293,8 @@ pub(super) async fn classified(
     let incoming: Vec<Incoming> = rows.iter().filter_map(incoming).collect();
     let words: Vec<(i64, &str)> =
         incoming.iter().flat_map(|it| names::words(&it.row.references).into_iter().map(|word| (it.n, word))).collect();
-    bank_words::insert(connection, report, &bank.provider, &words).await?;
-    let previewed = bank.preview(connection, report, &incoming).await?;
+    let known = bank_words::insert(connection, report, &bank.provider, &words).await?;
+    let previewed = bank.preview(connection, report, &incoming, &known).await?;
     let located = rows.iter().filter(|(_, it)| matches!(it.row, Row::Bank(_)));
     let rows =
         located.zip(incoming).zip(previewed).map(|(((_, located), it), previewed)| new_row(located, it, previewed));
@@ -288,6 +319,10 @@ pub(super) async fn erase_late<'a>(
     }
     let erased = openings::read(connection, &erased).await?;
     reports::erase_read_late(connection, report, &erased).await
+}
+
+fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(FEW)
 }
 
 fn digest(row: &BankRow) -> [u8; 32] {

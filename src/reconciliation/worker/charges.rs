@@ -21,10 +21,10 @@ use crate::report_files::row::{ChargeRow, Kind, Located, Row};
 
 /// The most lines that are booked in one commit after a try without progress: a large batch may take too long.
 const FEW: i64 = 1_000;
-/// The most absent fees that are written in one commit.
+/// The expected fees that are looked at for absences in one commit that writes them.
 const ABSENT: i64 = 2_500;
-/// The most expected fees that one look takes.
-const LOOK: i64 = 5_000;
+/// The same where nothing is written.
+const LOOK: i64 = 20_000;
 /// The most open mismatches that one look takes.
 const LOOK_AGAIN: i64 = 1_000;
 

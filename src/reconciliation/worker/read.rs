@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{COMMIT_WITHIN, Job, NAME, Reconciled, Reconciler, Went, bank, charges, end};
 use crate::db::report_rows::{self, NewRow};
 use crate::db::reports::{self, BadRow, Progress, Stage};
-use crate::db::{WITHIN, begin_slice, conclude, mismatches};
+use crate::db::{WITHIN, begin_repeatable_slice, begin_slice, conclude, mismatches};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::classify::register::{Basis, Times};
@@ -150,10 +150,8 @@ impl Reconciler {
     /// report.
     async fn write(&self, connection: &mut PgConnection, job: &mut Job, part: Part<'_>) -> sqlx::Result<Option<u64>> {
         let Part { new, bad, statements, position, sums, is_end } = part;
-        let mut transaction = begin_slice(connection).await?;
-        if !is_end {
-            reports::commit_without_wait(&mut transaction).await?;
-        }
+        let mut transaction =
+            if is_end { begin_slice(connection).await? } else { begin_repeatable_slice(connection).await? };
         let outcome = if job.is_of_charges() {
             let charges = self.charges(&job.claimed.provider, Some(job.claimed.id));
             charges::classified(&mut transaction, &charges, job.charges_file(), new).await?

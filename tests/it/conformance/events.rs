@@ -1,5 +1,6 @@
 //! Events of no concern, and headers with secrets.
 
+use reqwest::Method;
 use serde_json::json;
 use world::{Bank, RawWebhook, WebhookAnswer};
 
@@ -10,6 +11,13 @@ async fn send(app: &TestApp, bank: Bank, body: &serde_json::Value, headers: &[(&
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let webhook = RawWebhook { bank, body: body.to_string(), headers, ..RawWebhook::default() };
     app.world.send_webhook(&webhook).await.unwrap()
+}
+
+/// How many events of no concern this test's process counted; other tests count too.
+async fn ignored(app: &TestApp, provider: &str) -> u64 {
+    let text = app.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    let series = format!("account_opening_webhooks_total{{provider=\"{provider}\",outcome=\"ignored\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&series)).map_or(0, |it| it.parse().unwrap())
 }
 
 #[tokio::test]
@@ -35,7 +43,9 @@ async fn what_others_did_is_acknowledged_and_becomes_no_dead_letter() {
     ] {
         let app = it.app().start().await;
         for body in &bodies {
+            let before = ignored(&app, it.name()).await;
             assert_eq!(send(&app, it.bank, body, &[]).await.status, 200, "{body}");
+            assert!(ignored(&app, it.name()).await > before, "{body}");
         }
         app.settle().await;
         let statuses = "select status from inbox where source = 'webhook' group by 1";

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::order::Dice;
 use crate::counts::read;
-use crate::support::TestApp;
+use crate::support::{TestApp, eventually};
 
 const CURRENCIES: [&str; 2] = ["EUR", "SEK"];
 const PROVIDERS: [&str; 2] = ["nexusbank", "solaris"];
@@ -129,6 +129,38 @@ async fn balances_are_those_of_the_lines_while_lines_are_written_undone_and_adde
     connection.execute(sqlx::raw_sql(gone)).await.unwrap();
     assert!(fee_ledger::balances(&mut connection).await.unwrap().iter().all(|it| it.balance.is_zero()));
     drop(connection);
+    app.finish().await;
+}
+
+/// The second call waits for the commit of the first, and finds nothing to correct.
+#[tokio::test]
+async fn two_owners_who_correct_the_sums_at_once_correct_them_one_time() {
+    let app = TestApp::start().await;
+    let mut first = app.pool.begin().await.unwrap();
+    let unsummed = "set local session_replication_role = replica;
+                    insert into expected_fees (id, at, opening_id, code, amount, currency, provider, price_list)
+                    values (gen_random_uuid(), now(), gen_random_uuid(), 'x', 5.00, 'EUR', 'nexusbank', '');";
+    first.execute(sqlx::raw_sql(unsummed)).await.unwrap();
+    first.commit().await.unwrap();
+
+    let mut first = app.pool.begin().await.unwrap();
+    first.execute("select sum_fees()").await.unwrap();
+    let mut second = app.pool.acquire().await.unwrap();
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *second).await.unwrap();
+    let correcting = tokio::spawn(async move { second.execute("select sum_fees()").await.map(drop) });
+    eventually("the second call waits", async || {
+        let waits = "select exists (select from pg_locks where pid = $1 and not granted)";
+        let waits: bool = sqlx::query_scalar(waits).bind(backend).fetch_one(&app.pool).await.unwrap();
+        (waits || correcting.is_finished()).then_some(())
+    })
+    .await;
+    first.commit().await.unwrap();
+    correcting.await.unwrap().unwrap();
+    let balances = compared(&app).await;
+    assert_eq!(balances.len(), 2, "{balances:?}");
+    // No step owes it.
+    let gone = "set session_replication_role = replica; delete from expected_fees; select sum_fees()";
+    app.pool.acquire().await.unwrap().detach().execute(sqlx::raw_sql(gone)).await.unwrap();
     app.finish().await;
 }
 

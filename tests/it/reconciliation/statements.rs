@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use account_opening::db::fee_ledger::{Steps, uncharged};
+use sqlx::Executor;
+use uuid::Uuid;
+
 use super::bank::{BANK, Message, Statement, entry};
 use super::charges::{CHARGES, Charges};
 use super::{REGISTER, Register, upload};
+use crate::counts::read;
 use crate::support::TestApp;
 
-/// Of a slice of 10,000 rows.
+/// Of 10,000 rows, for each time that they are gone through: to read them, to judge them beside the whole file, to book them.
 const MOST: u64 = 12;
-/// With the judgement of the rows that name settlements, 2,500 at a time.
-const MOST_OF_BANK: u64 = 16;
 
 /// The statements that a file of so many rows took, by name.
 async fn statements(query: &str, text: String, rows: usize) -> BTreeMap<String, u64> {
@@ -47,14 +50,9 @@ fn register(rows: usize) -> String {
     register.text()
 }
 
-/// Every tenth entry names a settlement, and every hundredth the same one.
-fn statement(rows: usize) -> String {
-    let text = |n: usize| match n {
-        n if n.is_multiple_of(100) => "stl_1".to_owned(),
-        n if n.is_multiple_of(10) => format!("Fees stl_{n}"),
-        n => format!("Invoice {n}"),
-    };
-    let entries: Vec<String> = (0..rows).map(|n| entry(&format!("b{n}"), "1.00", &text(n))).collect();
+/// Every entry pays a settlement of its own.
+fn payments(rows: usize) -> String {
+    let entries: Vec<String> = (0..rows).map(|n| entry(&format!("b{n}"), "1.00", &format!("stl_{n}"))).collect();
     let moved = -100 * i64::try_from(rows).unwrap();
     Message::statements(&[Statement::numbered(1, (0, moved), &entries)]).text()
 }
@@ -64,6 +62,11 @@ fn charges(rows: usize) -> String {
     let row =
         |file: Charges, n| file.row(&format!("chg_{n},charge,account_opened,1,aor_{n},,6.05,1.05,EUR,,,,stl_{n}"));
     (0..rows).fold(Charges::default(), row).text()
+}
+
+/// What is more in one than in the other.
+fn beyond(all: &BTreeMap<String, u64>, some: &BTreeMap<String, u64>) -> u64 {
+    all.values().sum::<u64>() - some.values().sum::<u64>()
 }
 
 #[tokio::test]
@@ -78,12 +81,57 @@ async fn a_slice_of_charges_takes_a_constant_number_of_statements() {
     let read = per_slice(&format!("{CHARGES}&dry_run=true"), charges).await;
     assert!((3..=MOST).contains(&read.values().sum()), "{read:?}");
     let all = per_slice(CHARGES, charges).await;
-    let booked = all.values().sum::<u64>() - read.values().sum::<u64>();
-    assert!((3..=MOST).contains(&booked), "{all:?} but for {read:?}");
+    let booked = beyond(&all, &read);
+    assert!((3..=MOST).contains(&booked), "{booked}: {all:?} but for {read:?}");
 }
 
+/// To read a slice of a bank statement, the rows that name settlements once more, and then to book it.
 #[tokio::test]
 async fn a_slice_of_a_bank_statement_takes_a_constant_number_of_statements() {
-    let of_slice = per_slice(&format!("{BANK}&dry_run=true"), statement).await;
-    assert!((3..=MOST_OF_BANK).contains(&of_slice.values().sum()), "{of_slice:?}");
+    let read = per_slice(&format!("{BANK}&dry_run=true"), payments).await;
+    assert!((3..=MOST).contains(&read.values().sum()), "{read:?}");
+    let all = per_slice(BANK, payments).await;
+    // The settlements that are named are marked, then judged.
+    let booked = beyond(&all, &read);
+    assert!((3..=2 * MOST).contains(&booked), "{booked}: {all:?} but for {read:?}");
+}
+
+/// A file has many settlements beside its charges; the groups among them are read one time, and not once per expected fee.
+#[tokio::test]
+async fn a_look_for_absent_charges_reads_a_few_rows_per_expected_fee() {
+    let app = TestApp::start().await;
+    let mut transaction = app.pool.begin().await.unwrap();
+    let filled = "set local session_replication_role = replica;
+                  set local enable_seqscan = off;
+                  insert into expected_fees (id, at, opening_id, code, amount, currency, provider, price_list)
+                  select (lpad(to_hex(1768003200000 + n), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+                         to_timestamp(1768003200), gen_random_uuid(), 'x', 1, 'EUR', 'nexusbank', ''
+                    from generate_series(1, 2000) as n;
+                  insert into report_rows (report_id, n, line, byte, length, provider, kind, row_key, digest, status, class, rule, theirs,
+                                           found)
+                  select '00000000-0000-7000-8000-000000000001', n, n, n, 1, 'nexusbank', 'charges', 'stl_' || n, sha256(''), 'settlement',
+                         'MATCHED', '', '{}', false
+                    from generate_series(1, 500) as n";
+    transaction.execute(sqlx::raw_sql(filled)).await.unwrap();
+    let steps = Steps {
+        provider: "nexusbank",
+        from: "2026-01-01T00:00:00Z".parse().unwrap(),
+        until: "2026-02-01T00:00:00Z".parse().unwrap(),
+    };
+    let (mut found, mut after) = (0, None);
+    let before = read(&mut transaction, "report_rows").await;
+    loop {
+        let report = Some(Uuid::from_u128(0x7000_8000_0000_0000_0001));
+        let (fees, next) = uncharged(&mut transaction, steps, report, after, 1_000).await.unwrap();
+        found += fees.len();
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, 2_000);
+    let rows = read(&mut transaction, "report_rows").await - before;
+    assert!(rows < 2 * 2_000 + 3 * 2 * 500, "{rows} for 2,000 fees beside 500 settlements");
+    transaction.rollback().await.unwrap();
+    app.finish().await;
 }
