@@ -55,12 +55,28 @@ impl Parts {
     /// # Errors
     /// If an address is unavailable, or the limit of open files is too low (a [`crate::settings::SettingError`]).
     pub async fn run(self) -> anyhow::Result<App> {
+        self.start(None).await
+    }
+
+    /// The same with an internal listener that is bound already, whatever `INTERNAL_ADDR` says.
+    ///
+    /// # Errors
+    /// As [`Parts::run`].
+    pub async fn run_on(self, internal: TcpListener) -> anyhow::Result<App> {
+        self.start(Some(internal)).await
+    }
+
+    async fn start(self, internal: Option<TcpListener>) -> anyhow::Result<App> {
         let Self { state, context, ingest, refused_webhooks } = self;
         let settings = Arc::clone(&state.settings);
         let most = file_limit::share(settings.database.pool)?;
         keep_price_list(&context).await.context("PRICE_LIST: cannot be stored")?;
-        let (public, public_addr) = listen("PUBLIC_ADDR", settings.public_addr).await?;
-        let (internal, internal_addr) = listen("INTERNAL_ADDR", settings.internal_addr).await?;
+        let public = listen("PUBLIC_ADDR", settings.public_addr).await?;
+        let internal = match internal {
+            Some(internal) => internal,
+            None => listen("INTERNAL_ADDR", settings.internal_addr).await?,
+        };
+        let (public_addr, internal_addr) = (public.local_addr()?, internal.local_addr()?);
         let (stop_listening, stop_working) = (state.stopping.clone(), CancellationToken::new());
         let abort_calls = context.abort_calls.clone();
         // Before the first call, so that a breaker forced open stays open after a restart. If this fails, a task
@@ -141,8 +157,6 @@ fn abort_calls_at(now: Instant, deadline: Instant) -> Instant {
     deadline - ABORT_CALLS.min(deadline.saturating_duration_since(now) / 2)
 }
 
-async fn listen(setting: &str, addr: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(addr).await.with_context(|| format!("{setting}: cannot listen on {addr}"))?;
-    let addr = listener.local_addr()?;
-    Ok((listener, addr))
+async fn listen(setting: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.with_context(|| format!("{setting}: cannot listen on {addr}"))
 }

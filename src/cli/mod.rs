@@ -114,7 +114,7 @@ fn run() -> anyhow::Result<()> {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Serve(arguments) => Box::pin(serve::run(&arguments)).await,
-            Command::Demo(arguments) => demo::run(&arguments).await,
+            Command::Demo(arguments) => Box::pin(demo::run(&arguments)).await,
             Command::Migrate(arguments) => migrate::run(&arguments).await,
             Command::VerifyHistory(arguments) => verify_history::run(&arguments).await,
             Command::Reports(arguments) => reports::run(&arguments).await,

@@ -85,7 +85,7 @@ pub async fn read(connection: &mut PgConnection, table: &str) -> i64 {
 /// A scrape of a long queue costs no more than of one that is long enough; what is settled costs nothing.
 #[tokio::test]
 async fn a_scrape_reads_no_opening_and_no_more_of_a_queue_than_a_bound() {
-    let app = TestApp::start().await;
+    let app = TestApp::with().unused_cell().start().await;
     app.open().waiting().await;
     let filled =
         "insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, received_at,
@@ -118,7 +118,7 @@ async fn a_scrape_reads_no_opening_and_no_more_of_a_queue_than_a_bound() {
 /// Of many openings a page looks at so many, says from where to go on, and what is rare stands apart.
 #[tokio::test]
 async fn a_list_of_what_is_rare_reads_no_more_than_a_bound() {
-    let app = TestApp::start().await;
+    let app = TestApp::with().unused_cell().start().await;
     let mut ids = Vec::new();
     for verdict in [Verdict::complete(), Verdict::reject("no")] {
         let (id, _) = app.open().market("LU").waiting().await;

@@ -86,7 +86,7 @@ async fn pages(connection: &mut PgConnection) -> i64 {
 /// P14. Two looks a second, however many wait, and however many of another provider are due. The same for a scrape.
 #[tokio::test]
 async fn a_look_does_not_read_over_those_that_are_not_due_nor_over_other_providers() {
-    let app = TestApp::start().await;
+    let app = TestApp::with().unused_cell().start().await;
     let (herd, now) = (Herd(&app), app.now());
     let (earlier, later) = (now - TimeDelta::hours(1), now + TimeDelta::hours(1));
     herd.waits(5_000, "nexusbank", later, later + TimeDelta::hours(1)).await;
@@ -120,7 +120,7 @@ async fn a_look_does_not_read_over_those_that_are_not_due_nor_over_other_provide
 /// that nothing is vacuumed between them: what the earlier ones took is dead to the later ones and stands before them.
 #[tokio::test]
 async fn a_look_reads_what_it_takes_and_no_more() {
-    let app = TestApp::start().await;
+    let app = TestApp::with().unused_cell().start().await;
     let (herd, now) = (Herd(&app), app.now());
     let due = now - TimeDelta::minutes(5);
     herd.waits(4_000, "nexusbank", due, now + TimeDelta::hours(5)).await;

@@ -159,7 +159,7 @@ async fn lists_of_all(connection: &mut PgConnection) {
 
 #[tokio::test]
 async fn a_list_reads_what_it_shows_and_not_all_that_came_since() {
-    let app = TestApp::start().await;
+    let app = TestApp::with().unused_cell().start().await;
     let mut transaction = app.pool.begin().await.unwrap();
     for sql in [ALL_OF_THEM, SEED] {
         sqlx::raw_sql(sql).execute(&mut *transaction).await.unwrap();

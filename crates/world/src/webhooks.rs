@@ -86,6 +86,8 @@ impl Sender {
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            // The service is reached by HTTP: reading the machine's certificates would be a tenth of a start.
+            .tls_certs_only([])
             .build()?;
         Ok(Self { client, url: Mutex::new(url), key: key(secret)?, clock, at_once: Semaphore::new(AT_ONCE) })
     }

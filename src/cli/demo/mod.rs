@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use chrono::TimeDelta;
 use clap::Args;
+use tokio::net::TcpListener;
 
 use self::caller::Caller;
 use self::reconcile::Reconciled;
@@ -116,14 +117,15 @@ impl Demo {
         world.fail_next(Endpoint::CreateIssue, [Fault::ErrorAfter { status: 502 }]);
         let directory = tempfile::tempdir().context("creating a temporary directory")?;
         let bank = Bank::named(&arguments.provider).unwrap_or_default();
-        let internal = free_address().context("looking for a free port")?;
-        let mut settings = settings(bank, &world.base_url(), directory.path(), internal)?;
+        // Its port stands in the settings, so it is bound first: another process cannot take it meanwhile.
+        let internal = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("looking for a free port")?;
+        let mut settings = settings(bank, &world.base_url(), directory.path(), internal.local_addr()?)?;
         let link = hex::encode(Ids::new(Clock::system()).secret());
         settings.dashboard.sign_in_link = Some(SignInLink { secret: link.clone().into(), token: TOKEN.into() });
         let key = made_history_key(&settings.database.data_dir)?;
         settings.evidence_key = Some(evidence_key(None, &settings.database.data_dir)?);
         let database = Database::on(cluster, &settings.database).await?;
-        let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run().await?;
+        let app = Parts::new(settings, database.pool.clone(), key, Clock::system())?.run_on(internal).await?;
         world.deliver_to(format!("http://{}/webhooks/{}", app.public_addr, Bank::default().name()));
         let caller = Caller::new(app.internal_addr, bank)?;
         Ok(Self { world, app, database, caller, link, from })
@@ -188,11 +190,6 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     options.tracker.lag = TRACKER_LAG;
     options.seed = arguments.seed;
     Ok(options)
-}
-
-/// An address that is free now.
-fn free_address() -> std::io::Result<SocketAddr> {
-    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 /// The service's settings in compressed time: 30 minutes become one second, 12 hours eight seconds.

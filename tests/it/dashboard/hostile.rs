@@ -3,6 +3,8 @@
 //! Twice: a few texts of each kind (markup, attributes, templates' own syntax, controls of the writing direction, formulas, escapes, texts
 //! without end) through every field and on every page; and the well-known list of naughty strings, whole.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use uuid::Uuid;
 use world::{Fault, Plan};
@@ -159,7 +161,8 @@ fn flaws(page: &str) -> Vec<String> {
     }
     let tags = page.split('<').skip(1).map(|it| it.trim_start_matches('/'));
     let names = tags.map(|it| it.chars().take_while(char::is_ascii_alphanumeric).collect::<String>());
-    flaws.extend(names.filter(|it| !it.is_empty() && !TAGS.split(' ').any(|tag| tag == it)).map(|it| format!("<{it}")));
+    let known: BTreeSet<&str> = TAGS.split_whitespace().collect();
+    flaws.extend(names.filter(|it| !it.is_empty() && !known.contains(it.as_str())).map(|it| format!("<{it}")));
     if page.matches("<script").count() != 1 {
         flaws.push("a script that is not ours".to_owned());
     }
@@ -170,7 +173,7 @@ fn flaws(page: &str) -> Vec<String> {
             flaws.push(tag);
         }
     }
-    for (at, _) in page.match_indices(BIDI) {
+    for (at, _) in page.match_indices(|it: char| !it.is_ascii() && BIDI.contains(&it)) {
         let before = &page[..at];
         let in_bdi = before.rfind("<bdi").is_some_and(|open| before.rfind("</bdi>").is_none_or(|close| close < open));
         // A value of a form's field, or the title: neither stands within a line of other text.

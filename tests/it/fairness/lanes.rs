@@ -129,7 +129,7 @@ async fn two_workers_at_once_hold_what_they_return_and_nothing_else() {
 /// A plan by id must not scan the queue. The statistics that mislead the planner are of an empty queue, which then fills.
 #[tokio::test(flavor = "multi_thread")]
 async fn facts_that_are_claimed_by_id_are_found_without_the_queues_index() {
-    let app = TestApp::start().await;
+    let app = TestApp::with().unused_cell().start().await;
     let settled =
         "insert into inbox (id, consumer_group, event_id, source, provider, body, body_digest, headers, received_at, retry_from,
                             status, outcome, settled_at)

@@ -17,10 +17,9 @@ use chrono::TimeDelta;
 use sqlx::PgPool;
 use world::{Bank, Options, Plan, Planner, Simulator, TrackerOptions};
 
+use super::cells::Cell;
 use super::{KEY, PRICE_COLUMNS, PRICES, TOKEN, TestApp, bank, cluster, evidence_key, listen_as};
 
-/// Each connection prepares each statement for itself: with two the suite takes a fifth less processor time than with four.
-const SERVICE_CONNECTIONS: u32 = 2;
 /// The settings by default. Building the command that reads them costs more than a start can spare.
 pub(super) static DEFAULTS: LazyLock<RawSettings> = LazyLock::new(|| RawSettings::defaults().unwrap());
 
@@ -28,6 +27,7 @@ pub(super) static DEFAULTS: LazyLock<RawSettings> = LazyLock::new(|| RawSettings
 pub struct TestAppBuilder {
     raw: Box<RawSettings>,
     through_proxy: bool,
+    unused_cell: bool,
     tracker: Option<TrackerOptions>,
     /// The banks of the world that the service knows beside the first.
     banks: Vec<Bank>,
@@ -47,7 +47,7 @@ impl TestAppBuilder {
         raw.evidence_key = Some(evidence_key());
         // Tests say to the minute when polls come.
         raw.poll_jitter = "0%".to_owned();
-        Self { raw, through_proxy: false, tracker: None, banks: Vec::new(), price_list: None }
+        Self { raw, through_proxy: false, unused_cell: false, tracker: None, banks: Vec::new(), price_list: None }
     }
 
     /// Changes settings.
@@ -59,6 +59,13 @@ impl TestAppBuilder {
     /// With a proxy before the database.
     pub fn through_proxy(mut self) -> Self {
         self.through_proxy = true;
+        self
+    }
+
+    /// In a database that no test has used: for a test that counts pages or rows that are read, since those of an earlier test's
+    /// dead rows would be among them.
+    pub fn unused_cell(mut self) -> Self {
+        self.unused_cell = true;
         self
     }
 
@@ -121,16 +128,13 @@ impl TestAppBuilder {
             tracker.jira_api_token.get_or_insert(theirs.api_token);
             tracker.jira_project_key = Some("OPS".to_owned());
         }
-        let (url, schema) = cluster::fresh_cell().await;
+        let cell = if self.unused_cell { Cell::new().await } else { Cell::borrow().await };
         // Production wants a database and secrets that are set; the harness sets the first.
-        self.raw.database.database_url = Some(url.clone());
-        self.raw.database.database_schema = schema.clone();
+        self.raw.database.database_url = Some(cell.url.clone());
+        self.raw.database.database_schema = cluster::CELL.to_owned();
         let settings = self.raw.checked().unwrap_or_else(|errors| panic!("{errors:?}"));
-        let proxy = if self.through_proxy { Some(cluster::proxy(&url).await) } else { None };
-        let as_service = cluster::url_as(&url, cluster::SERVICE);
-        let service = proxy.as_ref().map_or_else(|| as_service.clone(), |it| cluster::url_through(&as_service, it));
-        let service = pool(&service, &schema, SERVICE_CONNECTIONS);
-        let pool = pool(&url, &schema, 4);
+        let proxy = if self.through_proxy { Some(cluster::proxy(&cell.url).await) } else { None };
+        let service = proxy.as_ref().map_or_else(|| cell.service.clone(), |it| cell.service_through(it));
         let key = settings.history_key.clone().unwrap_or_else(|| HistoryKey::new(&KEY));
         let parts = Parts::new(settings, service, key, clock.clone()).unwrap();
         keep_price_list(&parts.context).await.unwrap();
@@ -141,7 +145,7 @@ impl TestAppBuilder {
         // A start asks for what was missed before it. Here that is nothing, and no opening of the test's is waited for.
         tick(&Backfill(parts.context.clone())).await.unwrap();
         TestApp {
-            pool,
+            pool: cell.pool.clone(),
             clock,
             context: parts.context,
             state: parts.state,
@@ -151,6 +155,7 @@ impl TestAppBuilder {
             // Everything here speaks HTTP: reading the machine's certificates would be a tenth of a start.
             client: reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap(),
             proxy,
+            cell: Some(cell),
             finished: false,
         }
     }

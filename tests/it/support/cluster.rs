@@ -1,5 +1,5 @@
-//! One Postgres for all tests of the run. A test that wants a migrated cell gets a database of its own, copied from a
-//! template: a copy takes a seventh of the time of the migrations. A test that migrates by itself gets the name of a schema.
+//! One Postgres for all tests of the run. A migrated cell is a database of its own, copied from a template: a copy takes a seventh of
+//! the time of the migrations. Most tests borrow a copy (`cells.rs`). A test that migrates by itself gets the name of a schema.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ pub const SERVICE: &str = "service";
 /// The database that every cell is copied from.
 const TEMPLATE: &str = "template_cell";
 /// The schema of a copied cell.
-const CELL: &str = "cell";
+pub(super) const CELL: &str = "cell";
 /// The folder of a file system in memory, on Linux.
 const IN_MEMORY: &str = "/dev/shm";
 /// The databases of a run come to about 5 GB.
@@ -38,12 +38,17 @@ pub async fn fresh_schema() -> (String, String) {
 /// The URL of a database of the test's own as its superuser, and the schema in it that is migrated and granted to [`SERVICE`].
 pub async fn fresh_cell() -> (String, String) {
     super::run::measure_test();
+    (copy_template().await, CELL.to_owned())
+}
+
+/// The URL of a new copy of the template as its superuser.
+pub(super) async fn copy_template() -> String {
     let cluster = CLUSTER.get_or_init(start).await;
     let started = Instant::now();
     let name = format!("cell_{}", next_number());
     execute(cluster.url(), format!("create database {name} template {TEMPLATE}")).await;
     super::run::record("cells copied", started.elapsed());
-    (cluster.url_for(&name), CELL.to_owned())
+    cluster.url_for(&name)
 }
 
 /// The URL of an empty database of the test's own as its superuser, and its name.

@@ -3,18 +3,22 @@
 use super::TestApp;
 
 impl TestApp {
-    /// Keeps every table as it is now. The dump before is dropped.
+    /// Keeps the rows of every table as they are now. The dump before is dropped.
     pub async fn dump(&self) {
         self.by_hand(
             r"do $$
             declare
                 dump name := current_schema() || '_dump';
                 kept name;
+                has_rows bool;
             begin
                 execute format('drop schema if exists %I cascade', dump);
                 execute format('create schema %I', dump);
                 for kept in select tablename from pg_tables where schemaname = current_schema() loop
-                    execute format('create unlogged table %I.%I as table %I', dump, kept, kept);
+                    execute format('select exists (select from %I)', kept) into has_rows;
+                    if has_rows then
+                        execute format('create unlogged table %I.%I as table %I', dump, kept, kept);
+                    end if;
                 end loop;
             end $$",
         )
@@ -31,8 +35,10 @@ impl TestApp {
             begin
                 -- As pg_restore has it: without triggers.
                 set local session_replication_role = replica;
-                for kept in select tablename from pg_tables where schemaname = dump loop
+                for kept in select tablename from pg_tables where schemaname = current_schema() loop
                     execute format('delete from %I', kept);
+                end loop;
+                for kept in select tablename from pg_tables where schemaname = dump loop
                     execute format('insert into %I overriding system value select * from %I.%I', kept, dump, kept);
                 end loop;
                 delete from database_starts;

@@ -7,6 +7,7 @@
 
 mod bank;
 mod builder;
+mod cells;
 pub mod cluster;
 mod dump;
 pub mod eventually;
@@ -54,6 +55,7 @@ use tokio_util::sync::CancellationToken;
 use world::Simulator;
 
 pub use self::builder::TestAppBuilder;
+use self::cells::Cell;
 pub use self::eventually::{eventually, meanwhile};
 pub use self::opening::OpeningBuilder;
 pub use self::problem::{keys, problem};
@@ -94,6 +96,8 @@ pub struct TestApp {
     pub client: reqwest::Client,
     /// What stands before the database, where a test wanted it: the service goes through it.
     pub proxy: Option<Proxy>,
+    /// Given back when the test has kept the invariants.
+    cell: Option<Cell>,
     finished: bool,
 }
 
@@ -307,6 +311,9 @@ impl TestApp {
         self.settle().await;
         invariants::check(&self).await;
         self.world.stop().await;
+        if let Some(cell) = self.cell.take() {
+            cells::give_back(cell).await;
+        }
     }
 }
 

@@ -27,27 +27,22 @@ const SECRET: &str = "whsec_YSBzZWNyZXQgb2Ygb3VyIG93biE=";
 /// The columns of the whole schema that contain a text: `table.column`, of any type.
 async fn places(app: &TestApp, text: &str) -> BTreeSet<String> {
     let columns: Vec<(String, String, String)> = sqlx::query_as(
-        "select c.table_name::text, c.column_name::text, c.data_type::text from information_schema.columns c
-           join information_schema.tables t using (table_schema, table_name)
-          where c.table_schema = current_schema() and t.table_type = 'BASE TABLE'",
+        "select c.relname::text, a.attname::text, a.atttypid::regtype::text from pg_class c
+           join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+          where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')",
     )
     .fetch_all(&app.pool)
     .await
     .unwrap();
     assert!(columns.len() > 100, "the schema was looked at: {}", columns.len());
-    let mut found = BTreeSet::new();
-    for (table, column, kind) in columns {
-        let readable = match kind.as_str() {
-            "bytea" => format!("encode({column}, 'escape')"),
-            _ => format!("{column}::text"),
-        };
-        let sql = format!("select exists (select from {table} where position(lower($1) in lower({readable})) > 0)");
-        let stands: bool = sqlx::query_scalar(AssertSqlSafe(sql)).bind(text).fetch_one(&app.pool).await.unwrap();
-        if stands {
-            found.insert(format!("{table}.{column}"));
-        }
-    }
-    found
+    let looks = columns.iter().map(|(table, column, kind)| {
+        let readable = if kind == "bytea" { format!("encode({column}, 'escape')") } else { format!("{column}::text") };
+        let look = format!("from {table} where position(lower($1) in lower({readable})) > 0");
+        format!("select '{table}.{column}' where exists (select {look})")
+    });
+    let sql = looks.collect::<Vec<_>>().join(" union all ");
+    let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).bind(text).fetch_all(&app.pool).await.unwrap();
+    found.into_iter().collect()
 }
 
 async fn assert_gone(app: &TestApp) {
