@@ -7,7 +7,7 @@ use super::Page;
 use crate::clock::Time;
 use crate::domain::chain::{Hash, HistoryKey, Row};
 use crate::domain::verify::{Head, Link};
-use crate::domain::{OpeningId, Step};
+use crate::domain::{OpeningId, StateName, Step};
 
 #[derive(Clone, Debug)]
 pub struct Transition {
@@ -92,7 +92,7 @@ impl Columns {
         Self {
             openings: steps.iter().map(|(id, ..)| id.0).collect(),
             versions: steps.iter().map(|(_, step, _)| step.version).collect(),
-            from: steps.iter().map(|(_, step, _)| step.from.map(|it| it.as_str())).collect(),
+            from: steps.iter().map(|(_, step, _)| step.from.map(StateName::as_str)).collect(),
             to: steps.iter().map(|(_, step, _)| step.to.as_str()).collect(),
             events: steps.iter().map(|(_, step, _)| step.event).collect(),
             sources: steps.iter().map(|(_, step, _)| step.source.as_str()).collect(),

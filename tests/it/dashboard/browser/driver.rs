@@ -172,7 +172,7 @@ impl Browser {
         self.done(&format!("/element/{element}/value"), &json!({"text": text})).await;
     }
 
-    /// Presses a key, by its sign or by WebDriver's code, wherever the focus is.
+    /// Presses a key, by its sign or by its code in the driver's protocol, wherever the focus is.
     pub async fn press(&self, key: &str) {
         let steps = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
         self.done("/actions", &json!({"actions": [{"type": "key", "id": "keys", "actions": steps}]})).await;
