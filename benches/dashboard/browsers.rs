@@ -11,8 +11,9 @@ use crate::visitor::Visitor;
 
 /// Between an answer and the next question: `EVERY` of `live.js`.
 const EVERY: Duration = Duration::from_secs(5);
-/// The browsers ask at times that are spread over this long before anything is counted.
-const SETTLING: Duration = Duration::from_secs(7);
+/// Before anything is counted each browser has asked two times: the page of an opening that no browser watched is fetched once more when its
+/// mark is known.
+const SETTLING: Duration = Duration::from_secs(12);
 
 /// Browsers that are open.
 pub struct Browsers {
@@ -43,14 +44,18 @@ pub struct Cost {
 }
 
 impl Browsers {
-    /// Opens a browser for each page, and waits until each has asked once.
+    /// Opens a browser for each page, and waits until each has asked two times.
     pub async fn open(service: SocketAddr, pages: &[String]) -> Self {
-        let (stop, mut open) = (CancellationToken::new(), JoinSet::new());
-        let counts_from = Instant::now() + SETTLING;
-        let mut pause = Duration::ZERO;
+        let mut visitors = Vec::new();
         for page in pages {
-            let visitor = Visitor::signed_in(service).await;
-            open.spawn(browse(visitor, page.clone(), pause, counts_from, stop.clone()));
+            visitors.push((Visitor::signed_in(service).await, page.clone()));
+        }
+        // From here on, so that no browser fetches its page for the first time while others are looked at.
+        let counts_from = Instant::now() + SETTLING;
+        let (stop, mut open) = (CancellationToken::new(), JoinSet::new());
+        let mut pause = Duration::ZERO;
+        for (visitor, page) in visitors {
+            open.spawn(browse(visitor, page, pause, counts_from, stop.clone()));
             pause += EVERY / u32::try_from(pages.len()).expect("a small number");
         }
         tokio::time::sleep_until(counts_from.into()).await;

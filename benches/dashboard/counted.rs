@@ -10,8 +10,6 @@ use crate::pages::Measured;
 use crate::stats::{millis, percentile};
 use crate::visitor::Visitor;
 
-/// How long the service is looked at while no page is asked for.
-const IDLE: Duration = Duration::from_secs(10);
 /// Requests for a page before it is measured.
 const WARM_UP: u64 = 3;
 
@@ -28,11 +26,12 @@ pub struct Counter<'a> {
 }
 
 impl<'a> Counter<'a> {
-    pub async fn start(connection: &'a mut PgConnection) -> Self {
+    /// Looks at the service for so long while no page is asked for.
+    pub async fn start(connection: &'a mut PgConnection, idle: Duration) -> Self {
         let mut counter = Self { connection, idle: Calls::new() };
         counter.forget().await;
         let began = Instant::now();
-        tokio::time::sleep(IDLE).await;
+        tokio::time::sleep(idle).await;
         let took = began.elapsed().as_secs_f64();
         counter.idle =
             counter.calls().await.into_iter().map(|(name, (calls, each))| (name, (calls / took, each))).collect();
@@ -101,8 +100,12 @@ impl<'a> Counter<'a> {
         let calls = self.calls().await;
         let beyond = calls.iter().map(|(name, (calls, _))| {
             let own = self.idle.get(name).copied().unwrap_or_default().0;
-            (calls / seconds - own).max(0.0)
+            (name, (calls / seconds - own).max(0.0))
         });
-        beyond.filter(|it| *it >= 0.1).sum()
+        let beyond = beyond.filter(|it| it.1 >= 0.1);
+        beyond
+            .inspect(|(name, each)| eprintln!("beside an idle service: {each:.2} {name} a second"))
+            .map(|it| it.1)
+            .sum()
     }
 }

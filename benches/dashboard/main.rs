@@ -152,6 +152,9 @@ async fn run(options: &Options) -> Result<bool, String> {
     Ok(right)
 }
 
+/// How long the service is looked at before pages are asked for.
+const IDLE: Duration = Duration::from_secs(10);
+
 struct Bench<'a> {
     setting: Setting<'a>,
     options: Options,
@@ -166,7 +169,7 @@ struct Bench<'a> {
 impl Bench<'_> {
     async fn pages(&mut self, seed: &Seed) {
         let visitor = Visitor::signed_in(self.setting.services[0].internal).await;
-        let mut counter = Counter::start(&mut self.setting.cell.connection).await;
+        let mut counter = Counter::start(&mut self.setting.cell.connection, IDLE).await;
         for page in pages(seed) {
             let visits = if page.p99.is_some() { self.options.visits } else { (self.options.visits / 10).max(10) };
             let measured = counter.measure(&visitor, &page.path, visits).await;
@@ -182,10 +185,11 @@ impl Bench<'_> {
         eprintln!("{} browsers are open, nothing changes", self.options.browsers);
         let (service, pages) = (self.setting.services[0].internal, seed.open_pages(self.options.browsers));
         // What the service runs by itself is counted before a browser is open.
-        let mut counter = Counter::start(&mut self.setting.cell.connection).await;
+        let looked = Duration::from_secs(self.options.seconds);
+        let mut counter = Counter::start(&mut self.setting.cell.connection, looked).await;
         let browsers = Browsers::open(service, &pages).await;
         counter.forget().await;
-        tokio::time::sleep(Duration::from_secs(self.options.seconds)).await;
+        tokio::time::sleep(looked).await;
         let statements = counter.beyond_idle(self.options.seconds).await;
         let cost = browsers.close().await;
         self.results.judge("browsers", &cost.wrong);
