@@ -5,7 +5,7 @@
 --   * `legal_steps` refuses a history row that is no legal step from the one before, and one that its anchor does not know;
 --   * `agrees_with_history_…` refuse an anchor that disagrees with its last history row;
 --   * `append_only` and `never_deleted` refuse every change of the history and the deletion of an opening, to the owner as well.
--- They look once per statement, when it ends: a statement that moves anchors therefore writes their steps too (`openings::update`).
+-- The first two triggers look once per statement, when it ends. So a statement that moves anchors writes their steps too (`openings::update`).
 -- States are text, so that neighbouring versions of the service can share a database.
 --
 -- In all migrations: SQL names no schema, because one schema is one cell and a server may hold several. Ids are UUIDv7 that the service
@@ -140,7 +140,7 @@ language sql immutable as $$
     end
 $$;
 
--- Reads the row before each new row, and its anchor. `offset 0` keeps the planner at one index lookup per row.
+-- The trigger reads the row before each new row, and its anchor. `offset 0` keeps the planner at one index lookup per row.
 create function opening_history_takes_legal_steps() returns trigger language plpgsql set search_path from current as $$
 declare
     refused record;
@@ -190,7 +190,7 @@ create trigger never_deleted before delete on account_openings
 create trigger never_deleted_truncate before truncate on account_openings
     for each statement execute function opening_is_never_deleted();
 
--- Notes the IBANs too, in the owner's name, because the service has no right to. `anchors` are the rows as the statement left them.
+-- The trigger notes the IBANs too, as the tables' owner: the service has no right to. `anchors` are the rows as the statement left them.
 create function opening_agrees_with_history() returns trigger language plpgsql security definer set search_path from current as $$
 declare
     refused record;

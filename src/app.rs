@@ -58,7 +58,7 @@ impl Parts {
         self.start(None).await
     }
 
-    /// The same with an internal listener that is bound already, whatever `INTERNAL_ADDR` says.
+    /// As [`Parts::run`], with an internal listener that the caller has bound; the service does not bind `INTERNAL_ADDR`.
     ///
     /// # Errors
     /// As [`Parts::run`].

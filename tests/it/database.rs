@@ -50,6 +50,9 @@ async fn sql_by_hand_cannot_move_an_opening_past_its_history() {
              null, sha256('x'))"
         )
     };
+    let no_opening =
+        "insert into opening_history values (gen_random_uuid(), 1, null, 'creating_profile', 'x', 'api', null, now(),
+                      null, sha256('x'))";
     let integrity = Some("23000".to_owned());
     let cases = [
         ("the anchor alone", anchor.clone()),
@@ -57,6 +60,7 @@ async fn sql_by_hand_cannot_move_an_opening_past_its_history() {
         ("a step that is not in the table", history(4, "awaiting_provider", "completed")),
         ("a step from a state that it is not in", history(4, "requesting_account", "awaiting_provider")),
         ("a gap in the versions", history(5, "awaiting_provider", "failed")),
+        ("a step of an opening that is not there", no_opening.to_owned()),
         ("both, with another head", format!("{anchor}; {}", history(4, "awaiting_provider", "failed"))),
         ("a head without a step", format!("update account_openings set head_hash = sha256('y') where id = '{id}'")),
     ];
@@ -86,7 +90,7 @@ async fn history_can_be_neither_edited_nor_deleted_nor_truncated() {
     app.finish().await;
 }
 
-/// P9: the table of IBANs follows the openings, whoever writes them.
+/// P9: triggers keep the table of IBANs equal to those of the openings, also under SQL written by hand.
 #[tokio::test]
 async fn an_iban_belongs_to_one_opening() {
     let app = TestApp::start().await;

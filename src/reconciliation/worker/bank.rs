@@ -74,8 +74,8 @@ impl Reconciler {
         Ok(Some(i64::try_from(flawed.len()).unwrap_or_default()))
     }
 
-    /// Judges the rows that name settlements. The numbers of the statements that do not count and whose rows say so; none: another
-    /// replica has the report.
+    /// Judges the rows that name settlements. Returns the numbers of the statements that do not count and whose rows say so. None:
+    /// another replica has the report.
     async fn judge_named(&self, job: &mut Job, by: (&Seen, Rules)) -> Result<Option<HashSet<i64>>, TickError> {
         let (mut after, mut told, mut pace) = (0, HashSet::new(), self.pace());
         loop {

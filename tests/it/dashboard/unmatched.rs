@@ -21,19 +21,19 @@ async fn facts_without_an_opening_say_until_when_they_wait() {
         let page = visitor.page("/").await;
         page.split("data-count=\"unmatched\">").nth(1).unwrap().split('<').next().unwrap().to_owned()
     };
-    assert!(page.contains("None has waited longer than that") && page.contains("waits"), "{page}");
+    assert!(page.contains("No fact has waited longer than that") && page.contains("waits"), "{page}");
     assert_eq!(count(&visitor).await, "0", "waiting inside its time is no problem");
     // Their time is over, and no worker has looked at them since.
     app.pass(TimeDelta::hours(24));
     let visitor = Visitor::signed_in(&app, READER).await;
     let page = visitor.page("/unmatched").await;
-    assert!(page.contains("<strong>2</strong> have waited longer"), "{page}");
+    assert!(page.contains("for a person to decide: <strong>2</strong>"), "{page}");
     assert_eq!((page.matches("its time is over").count(), count(&visitor).await.as_str()), (2, "2"));
     app.pass_settling(TimeDelta::hours(25), TimeDelta::hours(1)).await;
     let visitor = Visitor::signed_in(&app, READER).await;
     let page = visitor.page("/unmatched").await;
     assert!(
-        page.contains("<strong>2</strong> have waited longer") && page.matches("dead letter").count() > 2,
+        page.contains("for a person to decide: <strong>2</strong>") && page.matches("dead letter").count() > 2,
         "{page}"
     );
     assert_eq!(count(&visitor).await, "2", "they are dead letters");

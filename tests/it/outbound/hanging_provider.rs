@@ -41,7 +41,8 @@ async fn only_probes_reach_a_bank_that_hangs_and_all_work_is_done_when_it_is_bac
         let untried: Vec<_> = tried.iter().filter(|it| it["attempt_log"] == serde_json::json!([])).collect();
         let untouched = |it: &serde_json::Value| it["claims"] == 0 && it["outcome"].is_null();
         assert!(untried.iter().all(|it| untouched(it)), "what would not be let through is not claimed");
-        // A probe may take work that was tried before: work that a full window put off is due after it.
+        // A probe may take work that was tried before: the relay puts off what it claimed while the breaker opened, and that is due
+        // later.
         let traces: usize = tried.iter().map(|it| it["attempt_log"].as_array().unwrap().len()).sum();
         assert_eq!(traces, usize::try_from(bank_calls(&app)).unwrap(), "each call has left its trace");
 

@@ -38,8 +38,8 @@ static IDLE: Mutex<Vec<Cell>> = Mutex::new(Vec::new());
 static TEMPLATE: OnceCell<Template> = OnceCell::const_new();
 
 thread_local! {
-    /// Cells whose tests have kept the invariants. The thread of a test ends after the runtime of the test, and so after all
-    /// that its service did.
+    /// Cells whose tests have kept the invariants. A test's thread ends after its runtime, so the test's service has stopped when
+    /// they are lent again.
     static GIVEN_BACK: RefCell<GivenBack> = const { RefCell::new(GivenBack(Vec::new())) };
 }
 
