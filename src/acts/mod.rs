@@ -115,7 +115,7 @@ impl Acts {
     fn fact(&self, opening: &Opening, kind: &str, action: &Action, fact: &Fact) -> NewFact {
         let (provider, event_id) = (&opening.request.provider, format!("{kind}:{}", action.id));
         let new = fact::ours(&self.shell.ids, Source::Operator, provider, event_id, opening.id.0, fact, action.at);
-        NewFact { headers: json!({"by": action.who}), ..new }
+        NewFact { headers: json!({"by": action.who}).to_string(), ..new }
     }
 }
 

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use super::{ActError, Acts, Operator, about_opening, as_expected, locked, seen};
 use crate::db::{self, inbox, openings, operator_actions};
 use crate::domain::ids::{ActId, InboxId};
-use crate::domain::{Decision, Event, Fact, Knowledge, Opening, OpeningId, Resolution, Source, decide};
+use crate::domain::{Decision, Event, Fact, Knowledge, Opening, OpeningId, ProviderRef, Resolution, Source, decide};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolveRequest {
@@ -93,10 +93,9 @@ impl ResolveRequest {
             return Ok(Knowledge::default());
         };
         let other = |holder: Option<uuid::Uuid>| holder.filter(|it| *it != opening.id.0).map(OpeningId);
-        let ibans = openings::by_iban(connection, std::slice::from_ref(iban)).await?;
-        let references: Vec<String> = provider_reference.iter().map(ToString::to_string).collect();
-        let provider = std::slice::from_ref(&opening.request.provider);
-        let held = openings::by_reference(connection, provider, &references).await?;
+        let ibans = openings::by_iban(connection, &[iban.as_str()]).await?;
+        let references: Vec<&str> = provider_reference.iter().map(ProviderRef::as_str).collect();
+        let held = openings::by_reference(connection, &[&opening.request.provider], &references).await?;
         Ok(Knowledge {
             iban_holder: other(ibans.first().map(|(_, id)| *id)),
             reference_holder: other(held.first().map(|(.., id)| *id)),

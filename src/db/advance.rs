@@ -81,11 +81,7 @@ impl Advance {
     }
 
     fn anchor_changed(&self) -> bool {
-        let Some(before) = &self.before else { return false };
-        // The timer has its own table; its columns do not change the anchor.
-        let Opening { due_at, polls, polls_before_wait, account_due_since, .. } = before.opening;
-        let now = Opening { due_at, polls, polls_before_wait, account_due_since, ..self.opening.clone() };
-        now != before.opening
+        self.before.as_ref().is_some_and(|before| !before.opening.is_anchored_like(&self.opening))
     }
 
     fn timer_changed(&self) -> bool {

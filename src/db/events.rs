@@ -70,9 +70,9 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewEvent], now: Tim
     let ids: Vec<Uuid> = events.iter().map(|it| it.id).collect();
     let openings: Vec<Option<Uuid>> = events.iter().map(|it| it.opening_id.map(|id| id.0)).collect();
     let subjects: Vec<Uuid> = events.iter().map(|it| it.subject).collect();
-    let kinds: Vec<String> = events.iter().map(|it| it.kind.to_string()).collect();
+    let kinds: Vec<&str> = events.iter().map(|it| it.kind.as_str()).collect();
     let versions: Vec<i64> = events.iter().map(|it| it.version).collect();
-    let data: Vec<Value> = events.iter().map(|it| it.data.clone()).collect();
+    let data: Vec<&Value> = events.iter().map(|it| &it.data).collect();
     sqlx::query!(
         r#"-- events::insert
         with new as (
@@ -85,9 +85,9 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewEvent], now: Tim
         insert into events_without_position (event_id, at, version) select id, at, version from new"#,
         &ids,
         &openings as &[Option<Uuid>],
-        &kinds,
+        &kinds as &[&str],
         &versions,
-        &data,
+        &data as &[&Value],
         now,
         &subjects,
     )

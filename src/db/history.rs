@@ -74,7 +74,7 @@ pub fn links(key: &HistoryKey, opening: OpeningId, head: Option<Hash>, steps: &[
 }
 
 /// Steps with their hashes as columns, for the statement that writes them with their anchors ([`super::openings::update`]).
-pub(super) struct Columns {
+pub(super) struct Columns<'a> {
     pub openings: Vec<Uuid>,
     pub versions: Vec<i64>,
     pub from: Vec<Option<&'static str>>,
@@ -83,12 +83,12 @@ pub(super) struct Columns {
     pub sources: Vec<&'static str>,
     pub facts: Vec<Option<Uuid>>,
     pub times: Vec<Time>,
-    pub details: Vec<Option<String>>,
-    pub hashes: Vec<Vec<u8>>,
+    pub details: Vec<Option<&'a str>>,
+    pub hashes: Vec<&'a [u8]>,
 }
 
-impl Columns {
-    pub fn of(steps: &[(OpeningId, &Step, Hash)]) -> Self {
+impl<'a> Columns<'a> {
+    pub fn of(steps: &'a [(OpeningId, &'a Step, Hash)]) -> Self {
         Self {
             openings: steps.iter().map(|(id, ..)| id.0).collect(),
             versions: steps.iter().map(|(_, step, _)| step.version).collect(),
@@ -98,8 +98,8 @@ impl Columns {
             sources: steps.iter().map(|(_, step, _)| step.source.as_str()).collect(),
             facts: steps.iter().map(|(_, step, _)| step.inbox_id.map(|it| it.0)).collect(),
             times: steps.iter().map(|(_, step, _)| step.at).collect(),
-            details: steps.iter().map(|(_, step, _)| step.detail.clone()).collect(),
-            hashes: steps.iter().map(|(.., hash)| hash.to_vec()).collect(),
+            details: steps.iter().map(|(_, step, _)| step.detail.as_deref()).collect(),
+            hashes: steps.iter().map(|(.., hash)| hash.as_slice()).collect(),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::history::Columns;
 use crate::clock::Time;
 use crate::domain::chain::Hash;
 use crate::domain::opening::ERASED;
-use crate::domain::{Opening, OpeningId, State, Step};
+use crate::domain::{CardId, Opening, OpeningId, ProfileId, ProviderRef, State, Step};
 
 #[derive(Clone, Copy, Debug)]
 pub struct New<'a> {
@@ -37,7 +37,7 @@ pub async fn insert(
 ) -> sqlx::Result<()> {
     let text = |get: fn(&Opening) -> &str| -> Vec<&str> { new.iter().map(|it| get(it.opening)).collect() };
     let ids: Vec<Uuid> = new.iter().map(|it| it.opening.id.0).collect();
-    let customers: Vec<Value> = new.iter().map(|it| it.customer.clone()).collect();
+    let customers: Vec<&Value> = new.iter().map(|it| it.customer).collect();
     let deadlines: Vec<Time> = new.iter().map(|it| it.opening.deadline_at).collect();
     let versions: Vec<i64> = new.iter().map(|it| it.opening.version).collect();
     let heads: Vec<&[u8]> = new.iter().map(|it| it.head.as_slice()).collect();
@@ -59,7 +59,7 @@ pub async fn insert(
         &text(|it| &it.request.market) as &[&str],
         &text(|it| it.request.customer_type.as_str()) as &[&str],
         &text(|it| &it.request.customer_reference) as &[&str],
-        &customers,
+        &customers as &[&Value],
         &text(|it| &it.request.currency) as &[&str],
         &text(|it| it.request.flow.as_str()) as &[&str],
         &text(|it| &it.request.provider) as &[&str],
@@ -77,8 +77,8 @@ pub async fn insert(
         &steps.sources as &[&str],
         &steps.facts as &[Option<Uuid>],
         &steps.times,
-        &steps.details as &[Option<String>],
-        &steps.hashes,
+        &steps.details as &[Option<&str>],
+        &steps.hashes as &[&[u8]],
     )
     .execute(connection)
     .await?;
@@ -120,23 +120,23 @@ pub async fn update(
     if openings.is_empty() {
         return Ok(());
     }
-    let column = |get: fn(&State) -> Option<String>| -> Vec<Option<String>> {
+    let column = |get: fn(&State) -> Option<&str>| -> Vec<Option<&str>> {
         openings.iter().map(|(opening, _)| get(&opening.state)).collect()
     };
     let ids: Vec<Uuid> = openings.iter().map(|(it, _)| it.id.0).collect();
     let states: Vec<&str> = openings.iter().map(|(it, _)| it.state_name().as_str()).collect();
-    let profiles = column(|state| state.profile().map(ToString::to_string));
-    let references = column(|state| state.reference().map(ToString::to_string));
-    let ibans = column(|state| state.account().map(|it| it.iban.as_str().to_owned()));
-    let bics = column(|state| state.account().map(|it| it.bic.as_str().to_owned()));
-    let cards = column(|state| state.card().map(ToString::to_string));
-    let reasons = column(|state| state.reason().map(ToOwned::to_owned));
-    let statuses: Vec<Option<String>> = openings.iter().map(|(it, _)| it.provider_status.clone()).collect();
+    let profiles = column(|state| state.profile().map(ProfileId::as_str));
+    let references = column(|state| state.reference().map(ProviderRef::as_str));
+    let ibans = column(|state| state.account().map(|it| it.iban.as_str()));
+    let bics = column(|state| state.account().map(|it| it.bic.as_str()));
+    let cards = column(|state| state.card().map(CardId::as_str));
+    let reasons = column(State::reason);
+    let statuses: Vec<Option<&str>> = openings.iter().map(|(it, _)| it.provider_status.as_deref()).collect();
     let unknown: Vec<Option<Time>> = openings.iter().map(|(it, _)| it.state.unknown_since()).collect();
     let deadlines: Vec<Time> = openings.iter().map(|(it, _)| it.deadline_at).collect();
     let escalated: Vec<Option<Time>> = openings.iter().map(|(it, _)| it.escalated_at).collect();
     let versions: Vec<i64> = openings.iter().map(|(it, _)| it.version).collect();
-    let heads: Vec<Vec<u8>> = openings.iter().map(|(_, head)| head.to_vec()).collect();
+    let heads: Vec<&[u8]> = openings.iter().map(|(_, head)| head.as_slice()).collect();
     let updated: Vec<Time> = openings.iter().map(|(it, _)| it.updated_at).collect();
     let steps = Columns::of(steps);
     let moved = sqlx::query_scalar!(
@@ -162,18 +162,18 @@ pub async fn update(
         select count(*) as "moved!" from moved"#,
         &ids,
         &states as &[&str],
-        &profiles as &[Option<String>],
-        &references as &[Option<String>],
-        &statuses as &[Option<String>],
-        &ibans as &[Option<String>],
-        &bics as &[Option<String>],
-        &cards as &[Option<String>],
-        &reasons as &[Option<String>],
+        &profiles as &[Option<&str>],
+        &references as &[Option<&str>],
+        &statuses as &[Option<&str>],
+        &ibans as &[Option<&str>],
+        &bics as &[Option<&str>],
+        &cards as &[Option<&str>],
+        &reasons as &[Option<&str>],
         &unknown as &[Option<Time>],
         &deadlines,
         &escalated as &[Option<Time>],
         &versions,
-        &heads,
+        &heads as &[&[u8]],
         &updated,
         &steps.openings,
         &steps.versions,
@@ -183,8 +183,8 @@ pub async fn update(
         &steps.sources as &[&str],
         &steps.facts as &[Option<Uuid>],
         &steps.times,
-        &steps.details as &[Option<String>],
-        &steps.hashes,
+        &steps.details as &[Option<&str>],
+        &steps.hashes as &[&[u8]],
     )
     .fetch_one(connection)
     .await?;
@@ -247,8 +247,8 @@ pub async fn get(connection: &mut PgConnection, id: OpeningId) -> sqlx::Result<O
 /// The openings that hold these tracking ids: `(provider, tracking id, opening)`.
 pub async fn by_reference(
     connection: &mut PgConnection,
-    providers: &[String],
-    references: &[String],
+    providers: &[&str],
+    references: &[&str],
 ) -> sqlx::Result<Vec<(String, String, Uuid)>> {
     if references.is_empty() {
         return Ok(Vec::new());
@@ -258,8 +258,8 @@ pub async fn by_reference(
         select o.provider, o.provider_ref as "provider_ref!", o.id
           from unnest($1::text[], $2::text[]) as asked(provider, reference)
           join account_openings o on o.provider = asked.provider and o.provider_ref = asked.reference"#,
-        providers,
-        references,
+        providers as &[&str],
+        references as &[&str],
     )
     .fetch_all(connection)
     .await?;
@@ -267,14 +267,14 @@ pub async fn by_reference(
 }
 
 /// The openings that hold these IBANs: `(IBAN, opening)`.
-pub async fn by_iban(connection: &mut PgConnection, ibans: &[String]) -> sqlx::Result<Vec<(String, Uuid)>> {
+pub async fn by_iban(connection: &mut PgConnection, ibans: &[&str]) -> sqlx::Result<Vec<(String, Uuid)>> {
     if ibans.is_empty() {
         return Ok(Vec::new());
     }
     let rows = sqlx::query!(
         r#"-- openings::by_iban
         select iban, opening_id from opening_ibans where iban = any($1)"#,
-        ibans,
+        ibans as &[&str],
     )
     .fetch_all(connection)
     .await?;

@@ -36,9 +36,9 @@ pub async fn insert(connection: &mut PgConnection, work: &[NewWork], now: Time) 
     }
     let ids: Vec<Uuid> = work.iter().map(|it| it.id).collect();
     let openings: Vec<Option<Uuid>> = work.iter().map(|it| it.opening_id.map(|id| id.0)).collect();
-    let topics: Vec<String> = work.iter().map(|it| it.topic.to_string()).collect();
+    let topics: Vec<&str> = work.iter().map(|it| it.topic.as_str()).collect();
     let lanes: Vec<&str> = work.iter().map(|it| it.lane.as_str()).collect();
-    let payloads: Vec<Value> = work.iter().map(|it| it.payload.clone()).collect();
+    let payloads: Vec<&Value> = work.iter().map(|it| &it.payload).collect();
     sqlx::query!(
         r#"-- outbox::insert
         insert into outbox (id, opening_id, topic, payload, status, due_at, created_at, retry_from, lane)
@@ -47,8 +47,8 @@ pub async fn insert(connection: &mut PgConnection, work: &[NewWork], now: Time) 
             as n(id, opening_id, topic, payload, lane)"#,
         &ids,
         &openings as &[Option<Uuid>],
-        &topics,
-        &payloads,
+        &topics as &[&str],
+        &payloads as &[&Value],
         now,
         &lanes as &[&str],
     )

@@ -273,6 +273,19 @@ impl Opening {
         self.state.name()
     }
 
+    /// Whether the anchors of both are the same. The timer has a table of its own: its columns do not count.
+    #[must_use]
+    pub fn is_anchored_like(&self, other: &Self) -> bool {
+        #[rustfmt::skip]
+        let Self {
+            id, request, state, provider_status, deadline_at, escalated_at, version, created_at, updated_at,
+            due_at: _, polls: _, polls_before_wait: _, account_due_since: _,
+        } = self;
+        (id, request, state, provider_status) == (&other.id, &other.request, &other.state, &other.provider_status)
+            && (deadline_at, escalated_at) == (&other.deadline_at, &other.escalated_at)
+            && (version, created_at, updated_at) == (&other.version, &other.created_at, &other.updated_at)
+    }
+
     /// The time of the next poll, if one is scheduled.
     #[must_use]
     pub fn next_poll_at(&self) -> Option<Time> {

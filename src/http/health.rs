@@ -42,7 +42,7 @@ pub fn router(state: AppState) -> Router {
         .route("/metrics", get(metrics))
         .layer(Extension(Seen::default()))
         .layer(Extension(Heart::default()))
-        .with_state(state)
+        .with_state(Arc::new(state))
 }
 
 pub async fn live() -> &'static str {
@@ -50,7 +50,7 @@ pub async fn live() -> &'static str {
 }
 
 /// Whether requests can be served durably: the database answers and accepts writes, and its clock agrees.
-async fn ready(State(state): State<AppState>, Extension(heart): Extension<Heart>) -> Response {
+async fn ready(State(state): State<Arc<AppState>>, Extension(heart): Extension<Heart>) -> Response {
     let problems = problems(&state, &heart).await;
     if problems.is_empty() {
         return Json(json!({"ready": true})).into_response();
@@ -110,7 +110,7 @@ async fn look(connection: &mut PgConnection, state: &AppState, heart: &Heart) ->
 
 /// Metrics in Prometheus' text format. While the database is down, gauges read from it keep their values.
 async fn metrics(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     Extension(seen): Extension<Seen>,
     Extension(heart): Extension<Heart>,
 ) -> Response {

@@ -4,6 +4,7 @@
 //! signature of the raw bytes is verified, and the answer follows the commit. Business logic runs after the answer.
 //! Refused requests are stored ([`crate::refused_webhooks`]), which changes neither order nor answers.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -40,7 +41,7 @@ pub fn router(state: AppState) -> Router {
         .route("/webhooks/{provider}", any(receive))
         .route("/livez", get(health::live).post(unknown_provider))
         .fallback(unknown_provider)
-        .with_state(state)
+        .with_state(Arc::new(state))
         // Without it a panic would close the connection without an answer. Providers retry after a 500.
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
 }
@@ -77,7 +78,7 @@ struct Refused {
 }
 
 async fn receive(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
@@ -105,7 +106,7 @@ async fn receive(
 
 /// Answers a request to an unknown provider. A misconfigured provider sends real webhooks there, so a POST is stored;
 /// other methods are no webhooks.
-async fn unknown_provider(State(state): State<AppState>, request: Request) -> Response {
+async fn unknown_provider(State(state): State<Arc<AppState>>, request: Request) -> Response {
     let (provider, outcome) = ("unknown", Cause::UnknownProvider.as_str());
     metrics::webhook(provider, outcome);
     tracing::debug!(provider, outcome, http.status = StatusCode::NOT_FOUND.as_u16(), "webhook");
@@ -175,13 +176,21 @@ async fn handle(state: &AppState, provider: &dyn Provider, request: Request) -> 
 async fn take(state: &AppState, provider: &dyn Provider, incoming: &Incoming<'_>, verified: Verified) -> Answer {
     state.secret_uses.count(provider, verified.secret, incoming.received_at);
     let message = Message::read(provider, incoming, verified);
-    let parsed = message.parsed.clone();
-    if let Parsed::Unreadable(cause) = &parsed {
-        tracing::warn!(provider = provider.name(), cause, "a signed webhook is unreadable; stored as a dead letter");
-    }
+    let if_new = match &message.parsed {
+        Parsed::Unreadable(cause) => {
+            tracing::warn!(
+                provider = provider.name(),
+                cause,
+                "a signed webhook is unreadable; stored as a dead letter"
+            );
+            "unreadable"
+        }
+        Parsed::Ignored(_) => "ignored",
+        Parsed::Reports(_) | Parsed::Handshake => "accepted",
+    };
     let ack = provider.ack(incoming);
     match state.ingest.receive(message).await {
-        Ok(receipt) => (outcome(receipt, &parsed), answer_with(ack)),
+        Ok(receipt) => (outcome(receipt, if_new), answer_with(ack)),
         Err(error) => {
             tracing::warn!(provider = provider.name(), %error, "webhook not stored; answered 503");
             ("unavailable", unavailable())
@@ -221,15 +230,13 @@ const fn cause(error: VerifyError) -> Cause {
     }
 }
 
-fn outcome(receipt: Receipt, parsed: &Parsed) -> &'static str {
-    match (receipt, parsed) {
-        (Receipt::BurstDuplicate, _) => "burst_duplicate",
-        (Receipt::Nothing, _) => "handshake",
-        (Receipt::Stored(Stored::Duplicate | Stored::Repeat), _) => "duplicate",
-        (Receipt::Stored(Stored::Conflict), _) => "conflict",
-        (Receipt::Stored(Stored::New), Parsed::Unreadable(_)) => "unreadable",
-        (Receipt::Stored(Stored::New), Parsed::Ignored(_)) => "ignored",
-        (Receipt::Stored(Stored::New), _) => "accepted",
+const fn outcome(receipt: Receipt, if_new: &'static str) -> &'static str {
+    match receipt {
+        Receipt::BurstDuplicate => "burst_duplicate",
+        Receipt::Nothing => "handshake",
+        Receipt::Stored(Stored::Duplicate | Stored::Repeat) => "duplicate",
+        Receipt::Stored(Stored::Conflict) => "conflict",
+        Receipt::Stored(Stored::New) => if_new,
     }
 }
 

@@ -56,8 +56,9 @@ impl Readable {
         matches!(self.source, Source::Command | Source::Poll | Source::Timer | Source::Operator)
     }
 
-    fn key(&self) -> Option<(String, String)> {
-        self.reference.clone().map(|reference| (self.provider.clone(), reference))
+    /// Provider and tracking id.
+    fn key(&self) -> Option<(&str, &str)> {
+        Some((&self.provider, self.reference.as_deref()?))
     }
 }
 
@@ -71,7 +72,8 @@ pub(super) struct Correlated {
 
 /// The openings that hold tracking ids and IBANs, updated while the batch is decided.
 pub(super) struct Holders {
-    references: HashMap<(String, String), Uuid>,
+    /// By provider and tracking id.
+    references: HashMap<String, HashMap<String, Uuid>>,
     ibans: HashMap<String, Uuid>,
     locked: HashSet<Uuid>,
     older_unread: HashSet<Uuid>,
@@ -82,7 +84,7 @@ pub(super) async fn correlate(
     facts: Vec<Readable>,
     now: Time,
 ) -> sqlx::Result<Correlated> {
-    let (providers, references): (Vec<String>, Vec<String>) = facts.iter().filter_map(Readable::key).unzip();
+    let (providers, references): (Vec<&str>, Vec<&str>) = facts.iter().filter_map(Readable::key).unzip();
     let found = openings::by_reference(connection, &providers, &references).await?;
     let mut ids: Vec<Uuid> = facts.iter().filter_map(|it| it.opening_id).collect();
     ids.extend(found.iter().map(|(.., id)| *id));
@@ -92,13 +94,16 @@ pub(super) async fn correlate(
     let anchors: BTreeMap<Uuid, Advance> =
         locked.into_iter().map(|anchor| (anchor.opening.id.0, Advance::of(anchor))).collect();
 
-    let ibans: Vec<String> = facts.iter().filter_map(|it| it.iban.clone()).collect();
+    let ibans: Vec<&str> = facts.iter().filter_map(|it| it.iban.as_deref()).collect();
     let mut holders = Holders {
-        references: found.into_iter().map(|(provider, reference, id)| ((provider, reference), id)).collect(),
+        references: HashMap::new(),
         ibans: openings::by_iban(connection, &ibans).await?.into_iter().collect(),
         locked: anchors.keys().copied().collect(),
         older_unread: HashSet::new(),
     };
+    for (provider, reference, id) in found {
+        holders.references.entry(provider).or_default().insert(reference, id);
+    }
     // Under the lock, another commit's changes since the first lookup count.
     for advance in anchors.values() {
         holders.learn(&advance.opening);
@@ -133,10 +138,16 @@ async fn older_unread(
 }
 
 impl Holders {
+    /// The opening that holds the fact's tracking id.
+    fn by_reference(&self, fact: &Readable) -> Option<Uuid> {
+        let (provider, reference) = fact.key()?;
+        self.references.get(provider)?.get(reference).copied()
+    }
+
     /// The opening of a fact, if it is known.
     pub fn opening_of(&self, fact: &Readable) -> Option<Uuid> {
         let named = fact.opening_id.filter(|id| self.locked.contains(id));
-        let by_reference = fact.key().and_then(|key| self.references.get(&key).copied());
+        let by_reference = self.by_reference(fact);
         let found = if fact.is_ours() { named.or(by_reference) } else { by_reference.or(named) };
         // Stored by another commit just now and not locked by this one: the next try finds it.
         found.filter(|id| self.locked.contains(id))
@@ -144,10 +155,10 @@ impl Holders {
 
     /// The fact with the knowledge around it.
     pub fn event(&self, fact: Readable, about: &Opening) -> Event {
-        let other = |holder: Option<&Uuid>| holder.copied().filter(|id| *id != about.id.0).map(OpeningId);
+        let other = |holder: Option<Uuid>| holder.filter(|id| *id != about.id.0).map(OpeningId);
         let knowledge = Knowledge {
-            reference_holder: other(fact.key().and_then(|key| self.references.get(&key))),
-            iban_holder: other(fact.iban.as_ref().and_then(|iban| self.ibans.get(iban))),
+            reference_holder: other(self.by_reference(&fact)),
+            iban_holder: other(fact.iban.as_ref().and_then(|iban| self.ibans.get(iban)).copied()),
             older_unread: self.older_unread.contains(&fact.id),
         };
         Event { inbox_id: InboxId(fact.id), source: fact.source, fact: fact.fact, knowledge }
@@ -156,11 +167,21 @@ impl Holders {
     /// Records what an opening holds now.
     pub fn learn(&mut self, opening: &Opening) {
         if let Some(reference) = opening.state.reference() {
-            let key = (opening.request.provider.clone(), reference.to_string());
-            self.references.insert(key, opening.id.0);
+            let provider = &opening.request.provider;
+            match self.references.get_mut(provider) {
+                Some(held) => hold(held, reference.as_str(), opening.id.0),
+                None => hold(self.references.entry(provider.clone()).or_default(), reference.as_str(), opening.id.0),
+            }
         }
         if let Some(account) = opening.state.account() {
-            self.ibans.insert(account.iban.as_str().to_owned(), opening.id.0);
+            hold(&mut self.ibans, account.iban.as_str(), opening.id.0);
         }
+    }
+}
+
+fn hold(held: &mut HashMap<String, Uuid>, value: &str, opening: Uuid) {
+    match held.get_mut(value) {
+        Some(holder) => *holder = opening,
+        None => _ = held.insert(value.to_owned(), opening),
     }
 }

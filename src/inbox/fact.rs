@@ -3,7 +3,6 @@
 //! A row's key is what makes a fact stored once: the provider's event id where there is one, else a hash of the body; for our own
 //! facts the work that they come from.
 
-use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -15,6 +14,8 @@ use crate::provider::{ListItem, ListPage, Parsed, Provider};
 
 /// The longest event id that is stored as it is; the unique index would refuse a longer one after its sender was answered.
 const MAX_EVENT_ID: usize = 200;
+/// The headers of a fact that did not come by a request.
+const NO_HEADERS: &str = "{}";
 
 /// A fact of our own about an opening, under the key `event_id`: what a call or a timer came to, or what a person decided.
 #[must_use]
@@ -29,33 +30,38 @@ pub fn ours(
 ) -> NewFact {
     // Our own types always serialise.
     let body = serde_json::to_vec(fact).unwrap_or_default();
-    let raw = Raw { source, provider, body: &body, digest: digest(&body), headers: json!({}), received_at: now, now };
+    let digest = digest(&body);
+    let raw = Raw { source, provider, body, digest, headers: NO_HEADERS.to_owned(), received_at: now, now };
     raw.row(ids, 0, event_id, Content::Ours(opening_id))
 }
 
 /// The rows of a verified message: one for each event in it, each with the whole body.
 #[must_use]
-pub fn of_message(ids: &Ids, message: &Message, digest: Digest, now: Time) -> Vec<NewFact> {
+pub fn of_message(ids: &Ids, message: Message, digest: Digest, now: Time) -> Vec<NewFact> {
     let key = message.key_with(&digest);
+    let Message { source, provider, body, headers, received_at, parsed, .. } = message;
     let raw = Raw {
-        source: message.source,
-        provider: &message.provider,
-        body: &message.body,
+        source,
+        provider: &provider,
+        body,
         digest,
-        headers: serde_json::to_value(&message.headers).unwrap_or_default(),
-        received_at: message.received_at,
+        // Our own types always serialise.
+        headers: serde_json::to_string(&headers).unwrap_or_else(|_| NO_HEADERS.to_owned()),
+        received_at,
         // A message that was refused at first and verified later waits its full time from now on.
-        now: now.max(message.received_at),
+        now: now.max(received_at),
     };
-    match &message.parsed {
+    match &parsed {
         Parsed::Handshake => Vec::new(),
         Parsed::Ignored(why) => vec![raw.row(ids, 0, key, Content::Ignored(why))],
         Parsed::Unreadable(_) => vec![raw.row(ids, 0, key, Content::Unreadable)],
-        Parsed::Reports(reports) => {
-            let key = |part| if reports.len() == 1 { key.clone() } else { format!("{key}#{part}") };
-            let rows = reports.iter().enumerate();
-            rows.map(|(part, report)| raw.row(ids, part, key(part), Content::Report(report))).collect()
-        }
+        Parsed::Reports(reports) => match reports.as_slice() {
+            [report] => vec![raw.row(ids, 0, key, Content::Report(report))],
+            reports => {
+                let row = |(part, report)| raw.clone().row(ids, part, format!("{key}#{part}"), Content::Report(report));
+                reports.iter().enumerate().map(row).collect()
+            }
+        },
     }
 }
 
@@ -79,9 +85,9 @@ fn of_item(ids: &Ids, provider: &dyn Provider, item: &ListItem, now: Time) -> Ne
     let raw = Raw {
         source: Source::List,
         provider: provider.name(),
-        body: &item.body,
+        body: item.body.clone(),
         digest,
-        headers: json!({}),
+        headers: NO_HEADERS.to_owned(),
         received_at: now,
         now,
     };
@@ -134,18 +140,19 @@ impl<'a> Content<'a> {
 }
 
 /// A body as it came.
+#[derive(Clone)]
 struct Raw<'a> {
     source: Source,
     provider: &'a str,
-    body: &'a [u8],
+    body: Vec<u8>,
     digest: Digest,
-    headers: Value,
+    headers: String,
     received_at: Time,
     now: Time,
 }
 
 impl Raw<'_> {
-    fn row(&self, ids: &Ids, part: usize, event_id: String, content: Content<'_>) -> NewFact {
+    fn row(self, ids: &Ids, part: usize, event_id: String, content: Content<'_>) -> NewFact {
         let report = content.report();
         NewFact {
             id: ids.next(),
@@ -154,10 +161,10 @@ impl Raw<'_> {
             source: self.source,
             provider: self.provider.to_owned(),
             part: i32::try_from(part).unwrap_or(i32::MAX),
-            body: self.body.to_vec(),
+            body: self.body,
             digest: self.digest,
             meaning: report.map(meaning),
-            headers: self.headers.clone(),
+            headers: self.headers,
             opening_id: match content {
                 Content::Ours(opening) => Some(opening),
                 _ => report.and_then(Report::opening).map(|it| it.0),

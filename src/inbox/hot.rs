@@ -85,7 +85,6 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
-    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
@@ -103,7 +102,7 @@ mod tests {
             body: Vec::new(),
             digest: [0; 32],
             meaning: None,
-            headers: json!({}),
+            headers: "{}".to_owned(),
             opening_id: None,
             provider_ref: Some(reference.to_owned()),
             received_at: Time::UNIX_EPOCH,

@@ -118,11 +118,12 @@ impl Ingest {
     /// If it could not be stored. After a lost connection during COMMIT it may be stored all the same.
     pub async fn receive(&self, message: Message) -> Result<Receipt, Unavailable> {
         let digest = fact::digest(&message.body);
-        let facts = fact::of_message(&self.ids, &message, digest, self.clock.now());
+        let key = burst_key(&message.parsed);
+        let facts = fact::of_message(&self.ids, message, digest, self.clock.now());
         if facts.is_empty() {
             return Ok(Receipt::Nothing);
         }
-        let Some(key) = burst_key(&message.parsed) else {
+        let Some(key) = key else {
             return self.store(facts, None).await;
         };
         match self.burst.enter(key, digest, self.clock.now()) {
@@ -198,10 +199,10 @@ async fn store_unguarded(facts: &[NewFact]) -> Result<Stored, Unavailable> {
         let open: bool = sqlx::query_scalar("select now() < statement_timestamp() - interval '20 ms'")
             .fetch_one(&mut *connection)
             .await?;
+        let known = crate::db::inbox::insert(&mut connection, facts).await?;
         if open {
             broken::mattered(broken::Defence::PoolGuard);
         }
-        let known = crate::db::inbox::insert(&mut connection, facts).await?;
         Ok::<_, sqlx::Error>(known.first().copied().unwrap_or(Stored::New))
     };
     storing.await.map_err(|_| Unavailable("the database is away"))

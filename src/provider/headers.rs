@@ -52,7 +52,11 @@ impl Headers {
         let kept = headers.iter().filter(|(name, _)| !is_secret(name.as_str())).take(MAX_HEADERS);
         let mut all = Self::default();
         for (name, value) in kept {
-            all.push(name.as_str(), text(value).chars().take(MAX_HEADER).collect());
+            let mut line = text(value).into_owned();
+            if let Some((end, _)) = line.char_indices().nth(MAX_HEADER) {
+                line.truncate(end);
+            }
+            all.push(name.as_str(), line);
         }
         all
     }

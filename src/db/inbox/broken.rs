@@ -40,7 +40,7 @@ async fn insert_one(connection: &mut PgConnection, fact: &NewFact) -> sqlx::Resu
     sqlx::query(
         "insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
                             provider_ref, received_at, retry_from, status, outcome, due_at, settled_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, case when $13 = 'pending' then $12 end,
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11, $12, $12, $13, $14, case when $13 = 'pending' then $12 end,
                  case when $13 = 'ignored' then $12 end)",
     )
     .bind(fact.id)

@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -53,8 +52,8 @@ pub struct NewFact {
     pub digest: Digest,
     /// The digest of its content, if readable.
     pub meaning: Option<Digest>,
-    /// The received headers without credentials.
-    pub headers: Value,
+    /// The received headers without credentials, as JSON.
+    pub headers: String,
     /// The opening that our id in it names.
     pub opening_id: Option<Uuid>,
     /// The tracking id in it.
@@ -237,7 +236,7 @@ async fn insert_rows(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx:
     let bodies: Vec<&[u8]> = facts.iter().map(|it| it.body.as_slice()).collect();
     let digests: Vec<&[u8]> = facts.iter().map(|it| it.digest.as_slice()).collect();
     let meanings: Vec<Option<&[u8]>> = facts.iter().map(|it| it.meaning.as_ref().map(Digest::as_slice)).collect();
-    let headers: Vec<&Value> = facts.iter().map(|it| &it.headers).collect();
+    let headers: Vec<&str> = facts.iter().map(|it| it.headers.as_str()).collect();
     let openings: Vec<Option<Uuid>> = facts.iter().map(|it| it.opening_id).collect();
     let references: Vec<Option<&str>> = facts.iter().map(|it| it.provider_ref.as_deref()).collect();
     let received: Vec<Time> = facts.iter().map(|it| it.received_at).collect();
@@ -247,14 +246,14 @@ async fn insert_rows(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx:
         r#"-- inbox::insert
         insert into inbox (id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
                            provider_ref, received_at, retry_from, status, outcome, due_at, settled_at, lane, meaning)
-        select id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
+        select id, consumer_group, event_id, source, provider, part, body, body_digest, headers::jsonb, opening_id,
                provider_ref, received_at, retry_from, status, outcome, case when status = 'pending' then received_at end,
                case when status = 'ignored' then received_at end,
                coalesce(lane, (select market from account_openings o where (o.provider, o.provider_ref)
                                                                         = (n.provider, n.provider_ref)),
                         (select market from account_openings o where o.id = n.opening_id), ''), meaning
           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::bytea[],
-                      $9::jsonb[], $10::uuid[], $11::text[], $12::timestamptz[], $13::text[], $14::text[],
+                      $9::text[], $10::uuid[], $11::text[], $12::timestamptz[], $13::text[], $14::text[],
                       $15::timestamptz[], $16::text[], $17::bytea[])
             as n(id, consumer_group, event_id, source, provider, part, body, body_digest, headers, opening_id,
                  provider_ref, received_at, status, outcome, retry_from, lane, meaning)
@@ -268,7 +267,7 @@ async fn insert_rows(connection: &mut PgConnection, facts: &[&NewFact]) -> sqlx:
         &parts,
         &bodies as &[&[u8]],
         &digests as &[&[u8]],
-        &headers as &[&Value],
+        &headers as &[&str],
         &openings as &[Option<Uuid>],
         &references as &[Option<&str>],
         &received,

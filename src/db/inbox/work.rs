@@ -41,13 +41,13 @@ pub async fn settle(connection: &mut PgConnection, settled: &[Settlement], now: 
         return Ok(());
     }
     let ids: Vec<Uuid> = settled.iter().map(|it| it.id).collect();
-    let outcomes: Vec<String> = settled.iter().map(|it| it.outcome.to_string()).collect();
+    let outcomes: Vec<&str> = settled.iter().map(|it| it.outcome.as_str()).collect();
     let openings: Vec<Uuid> = settled.iter().map(|it| it.opening_id).collect();
     let status = |outcome| match outcome {
         Outcome::Applied | Outcome::Recorded | Outcome::Conflict => "applied",
         Outcome::Duplicate | Outcome::Superseded | Outcome::Unknown | Outcome::Parked => "ignored",
     };
-    let statuses: Vec<String> = settled.iter().map(|it| status(it.outcome).to_owned()).collect();
+    let statuses: Vec<&str> = settled.iter().map(|it| status(it.outcome)).collect();
     let done = sqlx::query!(
         r#"-- inbox::settle
         update inbox i
@@ -55,8 +55,8 @@ pub async fn settle(connection: &mut PgConnection, settled: &[Settlement], now: 
           from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) as n(id, status, outcome, opening_id)
          where i.id = n.id and i.status = 'pending'"#,
         &ids,
-        &statuses,
-        &outcomes,
+        &statuses as &[&str],
+        &outcomes as &[&str],
         &openings,
         now,
     )

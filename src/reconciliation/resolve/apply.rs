@@ -211,7 +211,7 @@ impl<'a> Writer<'a> {
     fn fact(&self, opening: Uuid, key: &str, fact: &Fact, line: i64, provider_ref: Option<String>) -> NewFact {
         let key = fact::event_key(key);
         let new = fact::ours(self.ids, Source::Report, self.provider, key, opening, fact, self.now);
-        NewFact { headers: json!({"report": self.report, "line": line}), provider_ref, ..new }
+        NewFact { headers: json!({"report": self.report, "line": line}).to_string(), provider_ref, ..new }
     }
 
     fn case(&self, mismatch: &Mismatch, found: &Found) -> NewCase {

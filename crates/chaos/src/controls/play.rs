@@ -1,7 +1,7 @@
 //! One run of a control: the normal load and faults, plus the faults that make the missing defence matter, until a sign
 //! shows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,8 +28,10 @@ const LOOK: Duration = Duration::from_secs(5);
 const BREATH: Duration = Duration::from_millis(500);
 /// How long a table is locked.
 const LOCKED: Duration = Duration::from_secs(1);
-/// How long the way to the database is slow, and how slow.
+/// How long the way to the database is slow at most, and how slow.
 const SLOW: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(30));
+/// The interval of looks at a log: much shorter than a transaction on the slow way.
+const GLANCE: Duration = Duration::from_millis(5);
 /// The statement of a transaction that starts an opening, and of no other.
 const START: &str = "idempotency::insert";
 /// What a broken service logs when its missing defence mattered.
@@ -50,7 +52,7 @@ pub async fn play(world: &World, asked: &Asked, control: &Control) -> anyhow::Re
     let _strikes = run::strike_all(world, strikes::draw(asked.seed, bound, REPLICAS));
     let met = Arc::new(AtomicU64::new(0));
     let mut dealing = tokio::task::JoinSet::new();
-    dealing.spawn(deal_on(Arc::clone(&world.targets), control.deal, Arc::clone(&met)));
+    dealing.spawn(deal_on(Arc::clone(&world.targets), control.deal, world.folder.clone(), Arc::clone(&met)));
     let (began, mut looks) = (Instant::now(), 0);
     loop {
         sleep(LOOK).await;
@@ -68,13 +70,26 @@ pub async fn play(world: &World, asked: &Asked, control: &Control) -> anyhow::Re
 
 /// How often the services logged that the missing defence mattered.
 fn told(folder: &Path) -> u64 {
-    let logs = (0..REPLICAS).filter_map(|it| std::fs::read_to_string(folder.join(format!("service-{it}.log"))).ok());
-    logs.map(|log| u64::try_from(log.matches(MATTERED).count()).unwrap_or_default()).sum()
+    (0..REPLICAS).map(|replica| told_by(folder, replica)).sum()
 }
 
-async fn deal_on(targets: Arc<Targets>, deal: Deal, met: Arc<AtomicU64>) {
+/// How often this replica logged it.
+fn told_by(folder: &Path, replica: usize) -> u64 {
+    let log = std::fs::read_to_string(folder.join(format!("service-{replica}.log"))).unwrap_or_default();
+    u64::try_from(log.matches(MATTERED).count()).unwrap_or_default()
+}
+
+/// Returns once this replica logged it again, or after `at_most`.
+async fn until_told(folder: &Path, replica: usize, at_most: Duration) {
+    let (began, before) = (Instant::now(), told_by(folder, replica));
+    while began.elapsed() < at_most && told_by(folder, replica) == before {
+        sleep(GLANCE).await;
+    }
+}
+
+async fn deal_on(targets: Arc<Targets>, deal: Deal, folder: PathBuf, met: Arc<AtomicU64>) {
     for round in 0.. {
-        if targets.deal(deal, round).await {
+        if targets.deal(deal, round, &folder).await {
             met.fetch_add(1, Ordering::SeqCst);
         }
         sleep(BREATH).await;
@@ -83,7 +98,7 @@ async fn deal_on(targets: Arc<Targets>, deal: Deal, met: Arc<AtomicU64>) {
 
 impl Targets {
     /// Deals once. Returns whether the missing defence mattered, if visible from outside.
-    async fn deal(&self, deal: Deal, round: usize) -> bool {
+    async fn deal(&self, deal: Deal, round: usize, folder: &Path) -> bool {
         let number = self.one_that_runs(round % REPLICAS).await;
         let (replica, proxy) = (&self.replicas[number], &self.proxies[number]);
         match deal {
@@ -111,8 +126,9 @@ impl Targets {
             }
             Deal::HangUp => {
                 proxy.delay(SLOW.1);
-                sleep(SLOW.0).await;
-                // Otherwise the next transaction on a connection commits statements written while one was left open.
+                // The next transaction on the connection commits what was written while one was left open. So the replica dies as soon
+                // as it has acknowledged such a message.
+                until_told(folder, number, SLOW.0).await;
                 replica.kill(BREATH).await;
                 proxy.delay(Duration::ZERO);
             }

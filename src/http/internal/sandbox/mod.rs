@@ -77,7 +77,8 @@ async fn find(state: &AppState, reference: ProviderRef) -> Result<Option<Opening
         let reference = reference.to_string();
         let ours = uuid(&reference);
         // One pair of provider and tracking id for each provider.
-        let references = vec![reference; providers.len()];
+        let providers: Vec<&str> = providers.iter().map(String::as_str).collect();
+        let references = vec![reference.as_str(); providers.len()];
         let held = openings::by_reference(connection, &providers, &references).await?;
         match held.first().map(|(.., id)| *id).or(ours) {
             Some(id) => openings::get(connection, OpeningId(id)).await,
