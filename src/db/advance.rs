@@ -227,7 +227,8 @@ impl<'a> Effects<'a> {
     }
 
     fn emit(&mut self, context: &EffectContext, kind: EventType, opening: &Opening, id: Uuid) {
-        let data = serde_json::to_value(Resource::from(opening)).unwrap_or_default();
+        // Our own types always serialise.
+        let data = serde_json::to_string(&Resource::from(opening)).unwrap_or_default();
         let (opening_id, subject, version) = (Some(opening.id), opening.id.0, opening.version);
         let event = events::NewEvent { id, opening_id, subject, kind, version, data };
         self.work.extend(event.deliveries(&context.sinks));

@@ -28,8 +28,8 @@ pub struct NewEvent {
     pub kind: EventType,
     /// The opening's version, which orders its events; 0 of events about a report or a case.
     pub version: i64,
-    /// The subject as of then.
-    pub data: Value,
+    /// The subject as of then, as JSON.
+    pub data: String,
 }
 
 impl NewEvent {
@@ -72,13 +72,13 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewEvent], now: Tim
     let subjects: Vec<Uuid> = events.iter().map(|it| it.subject).collect();
     let kinds: Vec<&str> = events.iter().map(|it| it.kind.as_str()).collect();
     let versions: Vec<i64> = events.iter().map(|it| it.version).collect();
-    let data: Vec<&Value> = events.iter().map(|it| &it.data).collect();
+    let data: Vec<&str> = events.iter().map(|it| it.data.as_str()).collect();
     sqlx::query!(
         r#"-- events::insert
         with new as (
             insert into events (id, opening_id, subject, type, version, data, at)
-            select id, opening_id, nullif(subject, opening_id), type, version, data, $6
-              from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::jsonb[], $7::uuid[])
+            select id, opening_id, nullif(subject, opening_id), type, version, data::jsonb, $6
+              from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $7::uuid[])
                 as n(id, opening_id, type, version, data, subject)
             returning id, at, version
         )
@@ -87,7 +87,7 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewEvent], now: Tim
         &openings as &[Option<Uuid>],
         &kinds as &[&str],
         &versions,
-        &data as &[&Value],
+        &data as &[&str],
         now,
         &subjects,
     )

@@ -1,7 +1,5 @@
 //! Reads a row of the inbox: a provider's words by its adapter, our own facts as they were written.
 
-use serde::Deserialize as _;
-
 use crate::db::inbox::Pending;
 use crate::domain::{Fact, Source};
 use crate::outbound::json::place;
@@ -17,7 +15,7 @@ pub fn fact(providers: &Providers, row: &Pending) -> Result<(Source, Fact), Stri
         return Ok((source, fact));
     }
     let provider = providers.get(&row.provider).ok_or("unknown_provider")?;
-    let headers = Headers::deserialize(&row.headers).unwrap_or_default();
+    let headers = Headers::stored(&row.headers);
     let part = usize::try_from(row.part).unwrap_or(usize::MAX);
     let parsed = match source {
         Source::List => provider.parse_item(&row.body),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 /// Maximum header lines kept.
 const MAX_HEADERS: usize = 64;
@@ -16,12 +17,12 @@ const MAX_SIGNATURE: usize = 8 * 1_024;
 const MAX_OTHER_HEADERS: usize = 16 * 1_024;
 
 /// Headers as stored in the inbox, by lower-case name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Headers(BTreeMap<String, Lines>);
 
 /// The lines of one header; in JSON a string if there is one line, else a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 enum Lines {
     One(String),
@@ -84,6 +85,20 @@ impl Headers {
             }
         }
         all
+    }
+
+    /// Stored headers. What is no text is left out.
+    #[must_use]
+    pub fn stored(json: &Value) -> Self {
+        let lines = |value: &Value| match value {
+            Value::String(line) => Some(Lines::One(line.clone())),
+            Value::Array(lines) => {
+                Some(Lines::Several(lines.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()))
+            }
+            _ => None,
+        };
+        let all = json.as_object().into_iter().flatten();
+        Self(all.filter_map(|(name, value)| Some((name.clone(), lines(value)?))).collect())
     }
 
     fn push(&mut self, name: &str, line: String) {

@@ -51,7 +51,7 @@ pub async fn cases_opened(
 }
 
 fn event(kind: EventType, subject: Uuid, opening_id: Option<OpeningId>, data: Value) -> NewEvent {
-    NewEvent { id: effect_of(subject, kind.as_str()), opening_id, subject, kind, version: 0, data }
+    NewEvent { id: effect_of(subject, kind.as_str()), opening_id, subject, kind, version: 0, data: data.to_string() }
 }
 
 async fn emit(connection: &mut PgConnection, sinks: &[String], told: &[NewEvent], now: Time) -> sqlx::Result<()> {

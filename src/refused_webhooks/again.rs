@@ -46,8 +46,7 @@ fn check(provider: &dyn Provider) -> String {
 #[must_use]
 pub fn look_again(candidate: Candidate, providers: &Providers) -> Again<'_> {
     let Some(provider) = providers.get(&candidate.provider).map(AsRef::as_ref) else { return Again::UnknownProvider };
-    let headers: Headers = serde_json::from_value(candidate.headers).unwrap_or_default();
-    let headers = headers.to_map();
+    let headers = Headers::stored(&candidate.headers).to_map();
     let incoming = Incoming {
         method: &Method::from_bytes(candidate.method.as_bytes()).unwrap_or_default(),
         path: &candidate.path,

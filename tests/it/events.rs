@@ -233,7 +233,7 @@ async fn a_reader_misses_none_while_many_write() {
             let mut transaction = app.pool.begin().await.unwrap();
             let (id, kind) = (app.state.shell.ids.next(), EventType::Contradiction);
             let (opening_id, subject) = (Some(opening), opening.0);
-            let event = NewEvent { id, opening_id, subject, kind, version: 1, data: json!({}) };
+            let event = NewEvent { id, opening_id, subject, kind, version: 1, data: "{}".to_owned() };
             events::insert(&mut transaction, &[event], app.now()).await.unwrap();
             eventually("twenty profiles", async || (app.world.counts().profiles >= 20).then_some(())).await;
             transaction.commit().await.unwrap();

@@ -126,7 +126,7 @@ fn verified(providers: &Providers, whole: &Whole) -> String {
 fn by_secret(providers: &Providers, whole: &Whole) -> Option<String> {
     let row = &whole.row;
     let provider = providers.get(&row.provider)?;
-    let headers: Headers = serde_json::from_value(row.headers.clone()).unwrap_or_default();
+    let headers = Headers::stored(&row.headers);
     let incoming = Incoming {
         method: &Method::POST,
         path: &format!("/webhooks/{}", row.provider),
