@@ -38,8 +38,8 @@ pub async fn per_slice(connection: &mut PgConnection, slices: u64) -> String {
     let counted = "select substring(query from '^-- ([a-z_:]+)') as name, sum(calls)::int8, sum(total_exec_time)
                      from pg_stat_statements
                     where query ~ '^-- (reports|report_rows|mismatches|openings|fee_ledger|charge_lines|bank_words|bank_statements|settlements)::'
-                      -- The bench asks for the report all the while.
-                      and query !~ '^-- reports::list_by_id'
+                      -- The upload, and questions that are asked all the while.
+                      and query !~ '^-- reports::(insert_chunks|list_by_id|claim)'
                     group by name having sum(calls) * 2 >= $1 order by name";
     let slices = i64::try_from(slices).expect("a small number");
     let counted: Vec<(String, i64, f64)> =

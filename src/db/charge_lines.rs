@@ -5,8 +5,9 @@
 mod settlements;
 
 use rust_decimal::Decimal;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 pub use self::settlements::{Payment, Place, SettledLine, Settlement, settlements};
@@ -17,7 +18,7 @@ use crate::db::settlements::Named;
 pub type Key = (String, String);
 
 /// A line, what it came to, and what is booked for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ChargeLine {
     pub line_id: String,
     pub report_id: Uuid,
@@ -36,10 +37,11 @@ pub struct ChargeLine {
     pub currency: String,
     pub amount: Decimal,
     pub tax: Decimal,
-    pub content: Value,
+    /// As text, like the bookings: a tree of JSON takes five times its memory.
+    pub content: Json<Box<RawValue>>,
     pub class: String,
     pub rule: String,
-    pub bookings: Value,
+    pub bookings: Json<Box<RawValue>>,
     pub ledger: Vec<Uuid>,
     pub generation: i32,
     pub is_stale: bool,
@@ -66,7 +68,8 @@ pub async fn get(connection: &mut PgConnection, provider: &str, ids: &[String]) 
         r#"-- charge_lines::get
         select c.line_id, c.report_id, c.line, c.as_of, c.digest, c.received_at, c.period_from, c.period_until,
                c.is_complete, c.line_type, c.subject, c.opening_id, c.code, c.settlement_id, c.currency, c.amount, c.tax,
-               c.content, c.class, c.rule, c.bookings, c.ledger, c.generation, c.is_stale, c.is_crowded
+               c.content as "content: Json<Box<RawValue>>", c.class, c.rule,
+               c.bookings as "bookings: Json<Box<RawValue>>", c.ledger, c.generation, c.is_stale, c.is_crowded
           from (select distinct id from unnest($2::text[]) as ids(id)) as asked
          cross join lateral (select * from charge_lines l where l.provider = $1 and l.line_id = asked.id offset 0) as c"#,
         provider,
@@ -98,7 +101,8 @@ pub async fn of_fees(connection: &mut PgConnection, provider: &str, fees: Fees<'
                c.digest as "digest!", c.received_at as "received_at!", c.period_from, c.period_until,
                c.is_complete as "is_complete!", c.line_type as "line_type!", c.subject as "subject!", c.opening_id,
                c.code as "code!", c.settlement_id, c.currency as "currency!", c.amount as "amount!", c.tax as "tax!",
-               c.content as "content!", c.class as "class!", c.rule as "rule!", c.bookings as "bookings!",
+               c.content as "content!: Json<Box<RawValue>>", c.class as "class!", c.rule as "rule!",
+               c.bookings as "bookings!: Json<Box<RawValue>>",
                c.ledger as "ledger!", c.generation as "generation!", c.is_stale as "is_stale!", c.is_crowded as "is_crowded!"
           from unnest($2::text[], $3::text[], $4::bigint[]) as asked(subject, code, most)
          cross join lateral (
@@ -136,7 +140,8 @@ pub async fn groups(
         r#"-- charge_lines::groups
         select c.line_id, c.report_id, c.line, c.as_of, c.digest, c.received_at, c.period_from, c.period_until,
                c.is_complete, c.line_type, c.subject, c.opening_id, c.code, c.settlement_id, c.currency, c.amount, c.tax,
-               c.content, c.class, c.rule, c.bookings, c.ledger, c.generation, c.is_stale, c.is_crowded
+               c.content as "content: Json<Box<RawValue>>", c.class, c.rule,
+               c.bookings as "bookings: Json<Box<RawValue>>", c.ledger, c.generation, c.is_stale, c.is_crowded
           from unnest($2::text[], $3::text[]) as asked(code, currency)
           join charge_lines c on c.provider = $1 and c.code = asked.code and c.currency = asked.currency
          where c.line_type = 'group'
@@ -159,8 +164,8 @@ pub async fn stale(connection: &mut PgConnection, provider: &str, limit: i64) ->
         ChargeLine,
         r#"-- charge_lines::stale
         select line_id, report_id, line, as_of, digest, received_at, period_from, period_until, is_complete, line_type,
-               subject, opening_id, code, settlement_id, currency, amount, tax, content, class, rule, bookings, ledger, generation, is_stale,
-               is_crowded
+               subject, opening_id, code, settlement_id, currency, amount, tax, content as "content: Json<Box<RawValue>>", class,
+               rule, bookings as "bookings: Json<Box<RawValue>>", ledger, generation, is_stale, is_crowded
           from charge_lines where provider = $1 and is_stale order by line_id limit $2"#,
         provider,
         limit,
@@ -257,7 +262,8 @@ pub async fn write(connection: &mut PgConnection, provider: &str, lines: &[Charg
     let time = |get: fn(&ChargeLine) -> Time| -> Vec<Time> { lines.iter().map(get).collect() };
     let maybe = |get: fn(&ChargeLine) -> Option<Time>| -> Vec<Option<Time>> { lines.iter().map(get).collect() };
     let number = |get: fn(&ChargeLine) -> Decimal| -> Vec<Decimal> { lines.iter().map(get).collect() };
-    let json = |get: fn(&ChargeLine) -> &Value| -> Vec<&Value> { lines.iter().map(get).collect() };
+    let json =
+        |get: fn(&ChargeLine) -> &Json<Box<RawValue>>| -> Vec<&Json<Box<RawValue>>> { lines.iter().map(get).collect() };
     let reports: Vec<Uuid> = lines.iter().map(|it| it.report_id).collect();
     let numbers: Vec<i64> = lines.iter().map(|it| it.line).collect();
     let digests: Vec<&[u8]> = lines.iter().map(|it| it.digest.as_slice()).collect();
@@ -311,10 +317,10 @@ pub async fn write(connection: &mut PgConnection, provider: &str, lines: &[Charg
         &text(|it| &it.currency) as &[&str],
         &number(|it| it.amount),
         &number(|it| it.tax),
-        &json(|it| &it.content) as &[&Value],
+        &json(|it| &it.content) as &[&Json<Box<RawValue>>],
         &text(|it| &it.class) as &[&str],
         &text(|it| &it.rule) as &[&str],
-        &json(|it| &it.bookings) as &[&Value],
+        &json(|it| &it.bookings) as &[&Json<Box<RawValue>>],
         &ledgers,
         &generations,
         &stale,

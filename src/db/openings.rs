@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::list::{Filter, Listed, list};
-pub use self::reported::{Absent, Held, Period, absent, decided, erased, reported};
+pub use self::reported::{Absent, Held, Period, absent, decided, erased, reported, reported_with_fees};
 use self::row::Row;
 pub use self::row::{Anchor, Unreadable};
 use super::describe;

@@ -120,16 +120,22 @@ pub async fn insert_chunks(
     Ok(())
 }
 
+/// The pieces of a file from number `first` on, at most `most`; fewer at its end.
+pub async fn chunks(connection: &mut PgConnection, report: Uuid, first: i32, most: i32) -> sqlx::Result<Vec<Vec<u8>>> {
+    sqlx::query_scalar!(
+        r#"-- reports::chunks
+        select bytes from report_chunks where report_id = $1 and n >= $2 and n < $2 + $3 order by n"#,
+        report,
+        first,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// One piece of a file; none after the last.
 pub async fn chunk(connection: &mut PgConnection, report: Uuid, n: i32) -> sqlx::Result<Option<Vec<u8>>> {
-    sqlx::query_scalar!(
-        r#"-- reports::chunk
-        select bytes from report_chunks where report_id = $1 and n = $2"#,
-        report,
-        n,
-    )
-    .fetch_optional(connection)
-    .await
+    Ok(chunks(connection, report, n, 1).await?.pop())
 }
 
 /// A row that could not be read.

@@ -19,8 +19,6 @@ use crate::report_files::SNIFF_BYTES;
 
 /// Decompressed bytes that a compressed one may become, beyond the first MiB: text of this kind stays below fifty.
 const RATIO: u64 = 200;
-/// Pieces that one statement stores.
-const AT_ONCE: usize = 8;
 /// Parts of the body that wait to be written.
 pub const WAITING: usize = 8;
 
@@ -231,31 +229,23 @@ impl Received {
     /// # Errors
     /// As [`Received::store`].
     pub async fn store_chunks(&self, connection: &mut PgConnection, report: Uuid) -> sqlx::Result<()> {
-        let mut first = 0;
-        loop {
-            let chunks = self.chunks(first).map_err(sqlx::Error::Io)?;
-            if chunks.is_empty() {
-                return Ok(());
-            }
-            reports::insert_chunks(connection, report, first, &chunks).await?;
-            first += i32::try_from(chunks.len()).unwrap_or(i32::MAX);
-        }
-    }
-
-    /// The next pieces of the file, from piece `first` on.
-    fn chunks(&self, first: i32) -> io::Result<Vec<Vec<u8>>> {
-        let mut file = &self.file;
-        let place = u64::try_from(first).unwrap_or_default() * CHUNK as u64;
-        file.seek(SeekFrom::Start(place))?;
-        let mut chunks = Vec::with_capacity(AT_ONCE);
-        while chunks.len() < AT_ONCE {
-            let mut chunk = Vec::with_capacity(CHUNK);
-            file.take(CHUNK as u64).read_to_end(&mut chunk)?;
+        for n in 0.. {
+            let chunk = self.chunk(n).map_err(sqlx::Error::Io)?;
             if chunk.is_empty() {
                 break;
             }
-            chunks.push(chunk);
+            reports::insert_chunks(connection, report, n, &[chunk]).await?;
         }
-        Ok(chunks)
+        Ok(())
+    }
+
+    /// One piece of the file, empty after the last. Copying more of them in one go would hold up the requests that share the thread.
+    fn chunk(&self, n: i32) -> io::Result<Vec<u8>> {
+        let mut file = &self.file;
+        let place = u64::try_from(n).unwrap_or_default() * CHUNK as u64;
+        file.seek(SeekFrom::Start(place))?;
+        let mut chunk = Vec::with_capacity(CHUNK);
+        file.take(CHUNK as u64).read_to_end(&mut chunk)?;
+        Ok(chunk)
     }
 }

@@ -29,4 +29,12 @@ mod resolve;
 pub mod resource;
 mod worker;
 
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
 pub use self::worker::{Reconciled, Reconciler};
+
+/// A value as JSON.
+fn text(it: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(it).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}

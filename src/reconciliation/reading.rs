@@ -17,9 +17,13 @@ use crate::report_files::{self, Ending, Expected, HeaderError, Item, OpenError, 
 
 /// The most rows in a slice.
 pub const SLICE: usize = 10_000;
-/// Pieces of 1 MiB that wait to be parsed, and slices that wait to be stored.
-const PIECES: usize = 2;
-const SLICES: usize = 1;
+/// The rows that the parser hands over at once: while slices are small, it takes no processor for more than the next one.
+const PART: usize = 500;
+/// Pieces of 1 MiB that one statement reads.
+const AT_ONCE: i32 = 4;
+/// Pieces that wait to be parsed, and parts of slices that wait to be stored.
+const PIECES: usize = 1;
+const PARTS: usize = SLICE / PART;
 
 /// The next rows of a file, in its order.
 #[derive(Debug, Default)]
@@ -33,14 +37,15 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// Takes its first rows; with the last of them goes the rest. None: nothing is left.
-    pub fn take(&mut self, rows: usize) -> Option<Self> {
-        if self.rows.len() > rows {
-            let rest = self.rows.split_off(rows);
-            return Some(Self { rows: std::mem::replace(&mut self.rows, rest), ..Self::default() });
-        }
-        let is_empty = self.rows.is_empty() && self.errors.is_empty() && self.statements.is_empty();
-        (!is_empty || self.ending.is_some()).then(|| std::mem::take(self))
+    fn len(&self) -> usize {
+        self.rows.len() + self.errors.len() + self.statements.len()
+    }
+
+    fn append(&mut self, next: Self) {
+        self.rows.extend(next.rows);
+        self.errors.extend(next.errors);
+        self.statements.extend(next.statements);
+        self.ending = next.ending;
     }
 }
 
@@ -65,27 +70,56 @@ pub struct Source {
     pub profiles: Profiles,
 }
 
-/// The slices of a stored report. Dropping the receiver ends the reading.
-pub fn slices(pool: PgPool, source: Source) -> mpsc::Receiver<Result<Slice, ReadingError>> {
-    let (pieces, parsed) = (mpsc::channel(PIECES), mpsc::channel(SLICES));
-    tokio::spawn(feed(pool, source.report, pieces.0));
-    tokio::task::spawn_blocking(move || parse(&source, Pieces::new(pieces.1), &parsed.0));
-    parsed.1
+/// A stored report that is read. Dropping it ends the reading.
+pub struct Reading {
+    parts: mpsc::Receiver<Result<Slice, ReadingError>>,
+}
+
+impl Reading {
+    pub fn of(pool: PgPool, source: Source) -> Self {
+        let (pieces, parts) = (mpsc::channel(PIECES), mpsc::channel(PARTS));
+        tokio::spawn(feed(pool, source.report, pieces.0));
+        tokio::task::spawn_blocking(move || parse(&source, Pieces::new(pieces.1), &parts.0));
+        Self { parts: parts.1 }
+    }
+
+    /// The next slice of about so many rows. None: the reading has ended.
+    ///
+    /// # Errors
+    /// Why it ended early.
+    pub async fn next(&mut self, rows: usize) -> Result<Option<Slice>, ReadingError> {
+        let Some(first) = self.parts.recv().await else { return Ok(None) };
+        let mut slice = first?;
+        while slice.len() + PART <= rows && slice.ending.is_none() {
+            let Some(next) = self.parts.recv().await else { return Ok(None) };
+            slice.append(next?);
+        }
+        Ok(Some(slice))
+    }
 }
 
 async fn feed(pool: PgPool, report: Uuid, pieces: mpsc::Sender<io::Result<Vec<u8>>>) {
-    for n in 0.. {
-        let read =
-            db::once(&pool, async move |connection: &mut PgConnection| reports::chunk(connection, report, n).await);
-        let piece = match read.await {
-            Ok(Some(piece)) => Ok(piece),
-            Ok(None) => Ok(Vec::new()),
-            Err(error) => Err(io::Error::other(describe(&error))),
+    let mut first = 0;
+    loop {
+        let read = db::once(&pool, async move |connection: &mut PgConnection| {
+            reports::chunks(connection, report, first, AT_ONCE).await
+        });
+        let (all, is_last): (Vec<_>, bool) = match read.await {
+            Ok(read) => {
+                let is_last = i32::try_from(read.len()).is_ok_and(|it| it < AT_ONCE);
+                (read.into_iter().chain(is_last.then(Vec::new)).map(Ok).collect(), is_last)
+            }
+            Err(error) => (vec![Err(io::Error::other(describe(&error)))], true),
         };
-        let is_last = !matches!(&piece, Ok(bytes) if !bytes.is_empty());
-        if pieces.send(piece).await.is_err() || is_last {
+        for piece in all {
+            if pieces.send(piece).await.is_err() {
+                return;
+            }
+        }
+        if is_last {
             return;
         }
+        first += AT_ONCE;
     }
 }
 
@@ -116,7 +150,7 @@ impl Read for Pieces {
     }
 }
 
-fn parse(source: &Source, pieces: Pieces, slices: &mpsc::Sender<Result<Slice, ReadingError>>) {
+fn parse(source: &Source, pieces: Pieces, parts: &mpsc::Sender<Result<Slice, ReadingError>>) {
     let expected = Expected {
         kind: Some(source.kind),
         provider: Some(&source.provider),
@@ -124,23 +158,30 @@ fn parse(source: &Source, pieces: Pieces, slices: &mpsc::Sender<Result<Slice, Re
         own: REPORT_FORMATS,
         profiles: Some(&source.profiles),
     };
-    let mut slice = Slice::default();
+    let mut part = Slice::default();
     let reading = match report_files::open(pieces, &expected) {
         Ok(reading) => reading,
-        Err(OpenError::Io(error)) => return drop(slices.blocking_send(Err(error.into()))),
-        Err(OpenError::Header(error)) => return drop(slices.blocking_send(Err(ReadingError::Header(error)))),
+        Err(OpenError::Io(error)) => return drop(parts.blocking_send(Err(error.into()))),
+        Err(OpenError::Header(error)) => return drop(parts.blocking_send(Err(ReadingError::Header(error)))),
     };
     for item in reading {
-        match item {
-            Ok(Item::Row(row)) => slice.rows.push(*row),
-            Ok(Item::Error(error)) => slice.errors.push(error),
-            Ok(Item::Statement(statement)) => slice.statements.push(*statement),
-            Ok(Item::End(ending)) => slice.ending = Some(ending),
-            Err(error) => return drop(slices.blocking_send(Err(error.into()))),
-        }
-        let is_full = slice.rows.len() + slice.errors.len() + slice.statements.len() >= SLICE;
-        if (is_full || slice.ending.is_some()) && slices.blocking_send(Ok(std::mem::take(&mut slice))).is_err() {
+        let item = match item {
+            Ok(item) => item,
+            Err(error) => return drop(parts.blocking_send(Err(error.into()))),
+        };
+        // The end of the file comes with its last rows.
+        let is_full = part.len() >= PART && !matches!(item, Item::End(_));
+        if is_full && parts.blocking_send(Ok(std::mem::take(&mut part))).is_err() {
             return;
+        }
+        match item {
+            Item::Row(row) => part.rows.push(*row),
+            Item::Error(error) => part.errors.push(error),
+            Item::Statement(statement) => part.statements.push(*statement),
+            Item::End(ending) => {
+                part.ending = Some(ending);
+                return drop(parts.blocking_send(Ok(part)));
+            }
         }
     }
 }

@@ -87,6 +87,9 @@ pub(super) struct Job {
     pub claimed: Claimed,
     pub token: Uuid,
     pub counts: BTreeMap<String, i64>,
+    /// The judgement of this claim found a charge for every expected fee of the period, which is over: it gets no more fees, and they need
+    /// not be looked at again.
+    pub is_all_charged: bool,
 }
 
 /// How a stage ended.
@@ -185,6 +188,7 @@ impl Reconciler {
             counts: serde_json::from_value(claimed.counts.clone()).unwrap_or_default(),
             claimed,
             token,
+            is_all_charged: false,
         }))
     }
 

@@ -1,7 +1,8 @@
 //! Expected fees: booking them, which there are, and which of them no charge settles.
 //!
 //! Plans: `offset 0` keeps the planner from joining report rows as a set. While its statistics say that they are none, it would read
-//! them all for each line.
+//! them all for each line. `kind is not distinct from 'charges'` keeps it from the index of their keys: `=` implies that index's condition, and
+//! while the statistics know no rows but those of registers, reading that index whole seems cheaper than looking up an opening.
 
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -133,9 +134,9 @@ pub async fn without_single_charge(
                                                  and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
                            offset 0)
            and not exists (select from report_rows r
-                            where r.report_id is not distinct from $8 and r.opening_id = f.opening_id and r.kind = 'charges'
-                              and r.status = 'charge' and r.theirs ->> 'code' = f.code and r.class <> 'CONFLICTING_ROWS'
-                              and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
+                            where r.report_id is not distinct from $8 and r.opening_id = f.opening_id
+                              and r.kind is not distinct from 'charges' and r.status = 'charge' and r.theirs ->> 'code' = f.code
+                              and r.class <> 'CONFLICTING_ROWS' and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
          order by f.id"#,
         first,
         last,
@@ -150,29 +151,30 @@ pub async fn without_single_charge(
     .await
 }
 
-/// Of the next `most` expected fees of a period those that no line charges: no single line, and no group of their code, currency and time,
-/// which stands for them all whether it agrees or not. With a report that is not applied yet, its rows count as lines. Also returns where to
-/// go on. Plan: what a fee is compared with is looked up for each by an index, but for the groups of the report, which are read one time.
+/// How far one look for fees without a charge goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// The last fee of the look before.
+    pub after: Option<Uuid>,
+    /// The most fees that it compares.
+    pub most: i64,
+    /// The most fees that it finds.
+    pub found: i64,
+}
+
+/// The next expected fees of a period that no line charges: no single line, and no group of their code, currency and time, which stands for
+/// them all whether it agrees or not. With a report that is not applied yet, its rows count as lines. Also returns where to go on. Plan: what a
+/// fee is compared with is looked up for each by an index, but for the groups of the report, which are read one time.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn uncharged(
     connection: &mut PgConnection,
     steps: Steps<'_>,
     report: Option<Uuid>,
-    after: Option<Uuid>,
-    most: i64,
+    look: Look,
 ) -> sqlx::Result<(Vec<Accrual>, Option<Uuid>)> {
     let (first, last) = steps.ids();
-    let first = after.map_or(first, |after| after.max(first));
-    let next = sqlx::query_scalar!(
-        r#"-- fee_ledger::uncharged_until
-        select id from expected_fees where id > $1 and id <= $2 order by id offset $3 limit 1"#,
-        first,
-        last,
-        most - 1,
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    let fees = sqlx::query_as!(
-        Accrual,
+    let first = look.after.map_or(first, |after| after.max(first));
+    let rows = sqlx::query!(
         r#"-- fee_ledger::uncharged
         with groups as materialized (
             select distinct r.theirs ->> 'code' as code, r.currency
@@ -180,40 +182,70 @@ pub async fn uncharged(
              where r.report_id = $6 and r.kind = 'charges' and r.status = 'group' and r.class <> 'CONFLICTING_ROWS'
                and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts')
         )
-        select f.id, f.at, f.opening_id, f.code, f.amount, f.tax, f.currency
-          from expected_fees f
-         where f.id > $1 and f.id <= $2 and f.at >= $3 and f.at < $4 and f.provider = $5
-           and not exists (select from charge_lines c
-                            where c.provider = f.provider and c.subject = f.opening_id::text and c.code = f.code
-                              and c.line_type = 'charge'
-                              and not exists (select from report_rows r
-                                               where r.provider = c.provider and r.row_key = c.line_id and r.kind <> 'register'
-                                                 and r.report_id is not distinct from $6 and r.class <> 'CONFLICTING_ROWS'
-                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
-                           offset 0)
-           and not exists (select from charge_lines g
-                            where g.provider = f.provider and g.code = f.code and g.currency = f.currency
-                              and g.line_type = 'group' and (g.period_from is null or g.period_from <= f.at)
-                              and coalesce(g.period_until, g.as_of) > f.at
-                              and not exists (select from report_rows r
-                                               where r.provider = g.provider and r.row_key = g.line_id and r.kind <> 'register'
-                                                 and r.report_id is not distinct from $6 and r.class <> 'CONFLICTING_ROWS'
-                                                 and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
-                           offset 0)
-           and not exists (select from report_rows r
-                            where r.report_id is not distinct from $6 and r.opening_id = f.opening_id and r.kind = 'charges'
-                              and r.status = 'charge' and r.theirs ->> 'code' = f.code and r.class <> 'CONFLICTING_ROWS'
-                              and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts') offset 0)
-           and not exists (select from groups g where g.code = f.code and g.currency = f.currency offset 0)
-         order by f.id"#,
+        select compared.until as "until?", fee.id as "id?", fee.at as "at?", fee.opening_id as "opening_id?", fee.code as "code?",
+               fee.amount as "amount?", fee.tax as "tax?", fee.currency as "currency?"
+          from (select (select id from expected_fees where id > $1 and id <= $2 order by id offset $7::bigint - 1 limit 1) as until) as compared
+          left join lateral (
+                select f.id, f.at, f.opening_id, f.code, f.amount, f.tax, f.currency
+                  from expected_fees f
+                 where f.id > $1 and f.id <= coalesce(compared.until, $2) and f.at >= $3 and f.at < $4 and f.provider = $5
+                   and not exists (select from charge_lines c
+                                    where c.provider = f.provider and c.subject = f.opening_id::text and c.code = f.code
+                                      and c.line_type = 'charge'
+                                      and not exists (select from report_rows r
+                                                       where r.provider = c.provider and r.row_key = c.line_id
+                                                         and r.kind <> 'register' and r.report_id is not distinct from $6
+                                                         and r.class <> 'CONFLICTING_ROWS'
+                                                         and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts')
+                                                      offset 0)
+                                   offset 0)
+                   and not exists (select from charge_lines g
+                                    where g.provider = f.provider and g.code = f.code and g.currency = f.currency
+                                      and g.line_type = 'group' and (g.period_from is null or g.period_from <= f.at)
+                                      and coalesce(g.period_until, g.as_of) > f.at
+                                      and not exists (select from report_rows r
+                                                       where r.provider = g.provider and r.row_key = g.line_id
+                                                         and r.kind <> 'register' and r.report_id is not distinct from $6
+                                                         and r.class <> 'CONFLICTING_ROWS'
+                                                         and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts')
+                                                      offset 0)
+                                   offset 0)
+                   and not exists (select from report_rows r
+                                    where r.report_id is not distinct from $6 and r.opening_id = f.opening_id
+                                      and r.kind is not distinct from 'charges' and r.status = 'charge' and r.theirs ->> 'code' = f.code
+                                      and r.class <> 'CONFLICTING_ROWS'
+                                      and r.rule not in ('same_row_of_this_file', 'a_newer_version_counts')
+                                   offset 0)
+                   and not exists (select from groups g where g.code = f.code and g.currency = f.currency offset 0)
+                 order by f.id
+                 limit $8) as fee on true"#,
         first,
-        next.unwrap_or(last),
+        last,
         steps.from,
         steps.until,
         steps.provider,
         report,
+        look.most,
+        look.found,
     )
     .fetch_all(connection)
     .await?;
+    let until = rows.first().and_then(|it| it.until);
+    let fees: Vec<Accrual> = rows
+        .into_iter()
+        .filter_map(|it| {
+            Some(Accrual {
+                id: it.id?,
+                at: it.at?,
+                opening_id: it.opening_id?,
+                code: it.code?,
+                amount: it.amount?,
+                tax: it.tax?,
+                currency: it.currency?,
+            })
+        })
+        .collect();
+    let is_full = i64::try_from(fees.len()).is_ok_and(|it| it >= look.found);
+    let next = if is_full { fees.last().map(|it| it.id) } else { until };
     Ok((fees, next))
 }

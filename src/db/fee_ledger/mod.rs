@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use self::expected::{Accrual, NewAccrual, Steps, accruals, accrue, uncharged, without_single_charge};
+pub use self::expected::{Accrual, Look, NewAccrual, Steps, accruals, accrue, uncharged, without_single_charge};
 pub use self::sums::{Balance, add_up, balances};
 use super::Page;
 use crate::clock::Time;

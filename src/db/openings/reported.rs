@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::clock::Time;
+use crate::db::fee_ledger::Accrual;
 
 /// The columns of an opening that a register speaks of.
 #[derive(Clone, Debug)]
@@ -61,6 +62,81 @@ async fn of_ids(connection: &mut PgConnection, provider: &str, ids: &[Uuid]) -> 
     )
     .fetch_all(connection)
     .await
+}
+
+/// As [`reported`], with the expected fees of each opening.
+pub async fn reported_with_fees(
+    connection: &mut PgConnection,
+    provider: &str,
+    references: &[String],
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<(Held, Vec<Accrual>)>> {
+    let mut held = of_ids_with_fees(connection, provider, ids).await?;
+    let found: HashSet<&str> = held.iter().filter_map(|it| it.0.provider_ref.as_deref()).collect();
+    let left: Vec<&str> = references.iter().map(String::as_str).filter(|it| !found.contains(it)).collect();
+    if left.is_empty() {
+        return Ok(held);
+    }
+    let left = ids_of_references(connection, provider, &left).await?;
+    held.extend(of_ids_with_fees(connection, provider, &left).await?);
+    Ok(held)
+}
+
+/// Plan: as of [`of_ids`]; the fees by their own unique index.
+async fn of_ids_with_fees(
+    connection: &mut PgConnection,
+    provider: &str,
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<(Held, Vec<Accrual>)>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"-- openings::reported::of_ids_with_fees
+        select o.id, o.state, o.provider_ref, o.market, o.customer_type, o.currency, o.version, o.erased_at is not null as "erased!",
+               f.id as "fee?", f.at as "at?", f.code as "code?", f.amount as "amount?", f.tax as "tax?", f.currency as "fee_currency?"
+          from unnest($2::uuid[]) as asked(id)
+         cross join lateral (select * from account_openings o
+                              where o.id = asked.id and o.provider = $1
+                             offset 0) as o
+          left join lateral (select * from expected_fees e where e.opening_id = o.id offset 0) as f on true
+         order by o.id"#,
+        provider,
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut held: Vec<(Held, Vec<Accrual>)> = Vec::new();
+    for it in rows {
+        let fee = || {
+            let (id, at, code, amount, tax, currency) =
+                (it.fee?, it.at?, it.code?, it.amount?, it.tax?, it.fee_currency?);
+            Some(Accrual { id, at, opening_id: it.id, code, amount, tax, currency })
+        };
+        let fee = fee();
+        if held.last().is_none_or(|(last, _)| last.id != it.id) {
+            let (id, state, provider_ref, market) = (it.id, it.state, it.provider_ref, it.market);
+            let (customer_type, currency, version, erased) = (it.customer_type, it.currency, it.version, it.erased);
+            // A charge compares no account.
+            let opening = Held {
+                id,
+                state,
+                provider_ref,
+                market,
+                customer_type,
+                currency,
+                iban: None,
+                bic: None,
+                version,
+                erased,
+            };
+            held.push((opening, Vec::new()));
+        }
+        if let Some((_, fees)) = held.last_mut() {
+            fees.extend(fee);
+        }
+    }
+    Ok(held)
 }
 
 /// Those of a provider's openings with one of these ids or tracking ids that are erased.

@@ -17,7 +17,7 @@ pub struct RowOfReport {
     pub theirs: Value,
 }
 
-/// The next rows of a report that name settlements and are no repetition, in the order of the file.
+/// The next rows of a report that name settlements and are no repetition, in the order of the file. Plan: as of `fee_ledger::expected`.
 pub async fn naming(
     connection: &mut PgConnection,
     report: Uuid,
@@ -29,7 +29,7 @@ pub async fn naming(
         r#"-- report_rows::naming
         select n, row_key, reference, class, theirs
           from report_rows
-         where report_id = $1 and kind = 'bank' and n > $2 and reference is not null and class <> 'REPEATED'
+         where report_id = $1 and kind is not distinct from 'bank' and n > $2 and reference is not null and class <> 'REPEATED'
          order by n
          limit $3"#,
         report,

@@ -16,12 +16,13 @@ use crate::reconciliation::classify::bank::{Judged, JudgedEntry, Payment, Rules,
 use crate::report_files::row::Kind;
 
 impl Bank {
-    /// Judges the next `most` settlements that have changed or have outlived their window; false where there are none.
-    pub async fn judge_due(&self, connection: &mut PgConnection, rules: Rules, most: i64) -> sqlx::Result<bool> {
+    /// Judges the next `most` settlements that have changed or have outlived their window; returns how many there were.
+    pub async fn judge_due(&self, connection: &mut PgConnection, rules: Rules, most: i64) -> sqlx::Result<i64> {
         charge_lines::lock(connection, &self.provider).await?;
         let due = settlements::due(connection, &self.provider, rules.now, most).await?;
+        let count = i64::try_from(due.len()).unwrap_or(i64::MAX);
         if due.is_empty() {
-            return Ok(false);
+            return Ok(0);
         }
         let ids: Vec<String> = due.iter().map(|it| it.settlement_id.clone()).collect();
         let gathered = self.gather(connection, &ids, &Seen::default()).await?;
@@ -29,7 +30,7 @@ impl Bank {
             gathered.settlements.iter().map(|it| (it, judge(it, &gathered.entries_of(&it.id), &rules))).collect();
         self.book(connection, due, &judged, &gathered).await?;
         self.say(connection, &judged, &gathered).await?;
-        Ok(true)
+        Ok(count)
     }
 
     /// Reverses payments that the judgement contradicts, and books the payments that it found.

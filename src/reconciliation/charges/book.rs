@@ -1,9 +1,9 @@
 //! Judges all lines of a fee together, and brings the ledger to what the judgement says.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use serde_json::Value;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::naming::{self, Named};
@@ -13,6 +13,7 @@ use crate::db::charge_lines::{self, ChargeLine, Fees};
 use crate::db::fee_ledger::{self, Accrual, NewLine};
 use crate::domain::OpeningId;
 use crate::reconciliation::classify::charges::{Booking, Expected, Judged, TOGETHER, judge};
+use crate::reconciliation::text;
 use crate::report_files::row::ChargeRow;
 
 impl Charges {
@@ -42,7 +43,8 @@ impl Charges {
             named = named.and(connection, &self.provider, rows(&others).iter()).await?;
             lines.extend(others);
         }
-        let judged = self.judge(connection, &named, lines).await?;
+        let judged = self.judge(&named, lines);
+        drop(named);
         self.settle(connection, judged, whole, sync).await
     }
 
@@ -79,37 +81,26 @@ impl Charges {
         Ok(found.into_iter().filter(|it| !ids.contains(it.line_id.as_str())).collect())
     }
 
-    async fn judge(
-        &self,
-        connection: &mut PgConnection,
-        named: &Named,
-        lines: Vec<ChargeLine>,
-    ) -> sqlx::Result<Vec<(ChargeLine, Judged)>> {
-        let expected = self.expected(connection, &lines).await?;
-        let mut judged = Vec::new();
-        for ((_, code), lines) in by_fee(lines) {
-            let opening = lines.first().and_then(|it| it.opening_id);
+    fn judge(&self, named: &Named, mut lines: Vec<ChargeLine>) -> Vec<(ChargeLine, Judged)> {
+        let mut judged = Vec::with_capacity(lines.len());
+        lines.sort_by(|a, b| (&a.subject, &a.code).cmp(&(&b.subject, &b.code)));
+        let mut lines = lines.into_iter().peekable();
+        while let Some(first) = lines.next() {
+            let (opening, subject, code) = (first.opening_id, first.subject.clone(), first.code.clone());
+            let mut of_fee = vec![first];
+            while let Some(next) = lines.next_if(|it| (&it.subject, &it.code) == (&subject, &code)) {
+                of_fee.push(next);
+            }
             let mut ours = named.ours(&self.provider, opening, &code, self.prices.as_deref());
-            ours.expected = opening.and_then(|id| expected.get(&(id, code.clone())).cloned());
-            ours.is_crowded = lines.len() > TOGETHER;
-            let parsed = lines.into_iter().filter_map(|it| Some((row(&it)?, it)));
+            ours.is_crowded = of_fee.len() > TOGETHER;
+            let parsed = of_fee.into_iter().filter_map(|it| Some((row(&it)?, it)));
             let (charges, lines): (Vec<_>, Vec<ChargeLine>) =
                 parsed.map(|(row, it)| (named.charge(row, it.received_at), it)).unzip();
-            let of_fee = judge(&charges, &ours, &self.rules);
+            let results = judge(&charges, &ours, &self.rules);
             let placed = lines.into_iter().map(|it| in_crowd(it, ours.is_crowded));
-            judged.extend(placed.zip(of_fee));
+            judged.extend(placed.zip(results));
         }
-        Ok(judged)
-    }
-
-    async fn expected(
-        &self,
-        connection: &mut PgConnection,
-        lines: &[ChargeLine],
-    ) -> sqlx::Result<HashMap<(Uuid, String), Expected>> {
-        let fees: Vec<(Uuid, String)> = lines.iter().filter_map(|it| Some((it.opening_id?, it.code.clone()))).collect();
-        let accruals = fee_ledger::accruals(connection, &fees).await?;
-        Ok(accruals.into_iter().map(|it| ((it.opening_id, it.code.clone()), expected(&it))).collect())
+        judged
     }
 
     /// Books what each line came to where that is not booked yet, and adds what must be said about it. Lines of `whole` are written as
@@ -153,7 +144,7 @@ impl Charges {
                 let booked = judged.bookings.iter().enumerate().filter(|(_, it)| !it.amount.is_zero());
                 let booked: Vec<NewLine> = booked.map(|(n, it)| self.line(&line, n, it)).collect();
                 line.ledger = booked.iter().map(|it| it.id).collect();
-                line.bookings = to_json(&judged.bookings);
+                line.bookings = Json(text(&judged.bookings));
                 new.extend(booked);
             }
             (line.class, line.rule, line.is_stale) = (judged.class.to_string(), judged.rule.to_owned(), false);
@@ -190,11 +181,7 @@ impl Charges {
 
 /// Whether the ledger says already what the line came to. A newer version of a line that is worth the same needs no new booking.
 fn is_booked(line: &ChargeLine, judged: &Judged) -> bool {
-    line.bookings == to_json(&judged.bookings)
-}
-
-fn to_json(bookings: &[Booking]) -> Value {
-    serde_json::to_value(bookings).unwrap_or_default()
+    serde_json::from_str::<Vec<Booking>>(line.bookings.get()).is_ok_and(|it| it == judged.bookings)
 }
 
 /// Moves lines to the openings that they name by now; the lines that moved, as they were.
@@ -227,14 +214,6 @@ fn unsettle(line: &mut ChargeLine) {
 
 fn rows(lines: &[ChargeLine]) -> Vec<ChargeRow> {
     lines.iter().filter_map(row).collect()
-}
-
-fn by_fee(lines: Vec<ChargeLine>) -> BTreeMap<Fee, Vec<ChargeLine>> {
-    let mut by_fee: BTreeMap<Fee, Vec<ChargeLine>> = BTreeMap::new();
-    for line in lines {
-        by_fee.entry((line.subject.clone(), line.code.clone())).or_default().push(line);
-    }
-    by_fee
 }
 
 pub(super) fn expected(it: &Accrual) -> Expected {

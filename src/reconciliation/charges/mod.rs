@@ -26,15 +26,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
-use serde_json::Value;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use self::naming::Named;
 pub use self::preview::{Again, Previewed, incoming};
 use self::sync::Findings;
-use super::bank;
 use super::classify::charges::Rules;
+use super::{bank, text};
 use crate::clock::{Ids, Time};
 use crate::db::charge_lines::{self, ChargeLine, Key};
 use crate::domain::fee::PriceList;
@@ -90,17 +90,19 @@ impl Charges {
         &self,
         connection: &mut PgConnection,
         file: File,
-        rows: &[Incoming],
+        rows: Vec<Incoming>,
         conflicting: &[Incoming],
     ) -> sqlx::Result<()> {
         charge_lines::lock(connection, &self.provider).await?;
         let mut sync = Findings::new(self);
-        for it in rows {
+        for it in &rows {
             sync.say(sync::key_of(&it.row), file.report, it.line);
         }
         self.conflict(connection, file, conflicting, &mut sync).await?;
         let named = Named::by(connection, &self.provider, rows.iter().map(|it| &it.row)).await?;
-        let versions = self.versions(connection, file, rows, &named).await?;
+        let versions = self.versions(connection, file, &rows, &named).await?;
+        // Ten thousand rows are several megabytes: they are not kept beside the lines that they became.
+        drop(rows);
         sync.leave(&versions);
         let (settlements, codes) = wholes_of(versions.lines.iter().chain(&versions.before));
         let asking = asking(versions.lines.iter().chain(&versions.before));
@@ -224,10 +226,10 @@ fn line(file: File, it: &Incoming, named: &naming::Named) -> ChargeLine {
         amount: row.amount,
         tax: row.tax,
         // The description is free text, which an erasure would have to look for.
-        content: serde_json::to_value(ChargeRow { description: None, ..row.clone() }).unwrap_or_default(),
+        content: Json(text(&ChargeRow { description: None, ..row.clone() })),
         class: String::new(),
         rule: String::new(),
-        bookings: Value::Array(Vec::new()),
+        bookings: Json(text(&[(); 0])),
         ledger: Vec::new(),
         generation: 0,
         is_stale: is_whole(row.line_type.as_str()),
@@ -237,7 +239,7 @@ fn line(file: File, it: &Incoming, named: &naming::Named) -> ChargeLine {
 
 /// The canonical row of a stored line.
 fn row(line: &ChargeLine) -> Option<ChargeRow> {
-    serde_json::from_value(line.content.clone()).ok()
+    serde_json::from_str(line.content.get()).ok()
 }
 
 /// The settings of the judgement, from durations.

@@ -5,18 +5,22 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::book::expected;
 use crate::clock::Time;
+use crate::db::fee_ledger::Accrual;
 use crate::db::openings::{self, Held};
 use crate::domain::fee::{On, PriceList, Scope};
 use crate::domain::{CustomerType, OpeningId, StateName};
-use crate::reconciliation::classify::charges::{Charge, Ours};
+use crate::reconciliation::classify::charges::{Charge, Expected, Ours};
 use crate::reconciliation::classify::register::OurOpening;
 use crate::report_files::row::ChargeRow;
 
-/// The openings that a set of rows names.
+/// The openings that a set of rows names, and their expected fees.
 pub(super) struct Named {
     by_id: HashMap<Uuid, (OurOpening, CustomerType)>,
     by_reference: HashMap<String, Uuid>,
+    /// By opening and code.
+    expected: HashMap<Uuid, Vec<(String, Expected)>>,
 }
 
 impl Named {
@@ -32,7 +36,7 @@ impl Named {
         references.dedup();
         ids.sort_unstable();
         ids.dedup();
-        Ok(Self::of(openings::reported(connection, provider, &references, &ids).await?))
+        Ok(Self::of(openings::reported_with_fees(connection, provider, &references, &ids).await?))
     }
 
     /// Adds the openings that further rows name. Without such rows it runs no query.
@@ -46,19 +50,22 @@ impl Named {
             let more = Self::by(connection, provider, rows).await?;
             self.by_id.extend(more.by_id);
             self.by_reference.extend(more.by_reference);
+            self.expected.extend(more.expected);
         }
         Ok(self)
     }
 
-    pub fn of(held: Vec<Held>) -> Self {
-        let by_reference = held.iter().filter_map(|it| Some((it.provider_ref.clone()?, it.id))).collect();
+    pub fn of(held: Vec<(Held, Vec<Accrual>)>) -> Self {
+        let by_reference = held.iter().filter_map(|(it, _)| Some((it.provider_ref.clone()?, it.id))).collect();
+        let fee = |it: &Accrual| (it.code.clone(), expected(it));
+        let expected = held.iter().map(|(it, fees)| (it.id, fees.iter().map(fee).collect())).collect();
         let known = |it: Held| {
             let customer_type = it.customer_type.parse().ok()?;
             // A charge compares no account, and what is stored beside it is never erased.
             let opening = OurOpening { iban: None, bic: None, ..OurOpening::of(it)? };
             Some((opening.id, (opening, customer_type)))
         };
-        Self { by_id: held.into_iter().filter_map(known).collect(), by_reference }
+        Self { by_id: held.into_iter().filter_map(|it| known(it.0)).collect(), by_reference, expected }
     }
 
     /// The opening that a row is about: by its tracking id, else by its reference.
@@ -75,9 +82,11 @@ impl Named {
         Charge { row, received_at, by_tracking_id, by_reference }
     }
 
-    /// What we hold about a fee, but for the expected fee itself.
+    /// What we hold about a fee.
     pub fn ours(&self, provider: &str, opening: Option<Uuid>, code: &str, list: Option<&PriceList>) -> Ours {
-        let mut ours = Ours { is_priced: list.is_some(), ..Ours::default() };
+        let fees = opening.and_then(|id| self.expected.get(&id));
+        let expected = fees.and_then(|fees| fees.iter().find(|it| it.0 == code)).map(|it| it.1.clone());
+        let mut ours = Ours { is_priced: list.is_some(), expected, ..Ours::default() };
         let held = opening.and_then(|id| self.by_id.get(&id));
         if let (Some((opening, customer_type)), Some(list)) = (held, list) {
             let scope = Scope { provider, market: &opening.market, customer_type: *customer_type };

@@ -3,26 +3,26 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::book::expected;
 use super::naming::{Named, subject};
-use super::whole::{Group, alone, lines_of};
+use super::whole::{Group, alone, by_settlement, lines_of};
 use super::{Charges, Fee, File, Incoming, is_whole, row};
 use crate::clock::Time;
 use crate::db::charge_lines::{self, ChargeLine};
-use crate::db::fee_ledger;
 use crate::db::report_rows::{self, ChargeOfReport, Place, Shared};
 use crate::reconciliation::classify::charges::{Basis, Charge, Judged, TOGETHER, judge};
 use crate::reconciliation::classify::{Act, Class};
+use crate::reconciliation::text;
 use crate::report_files::row::{ChargeRow, ChargeType};
 
 /// Rows of one report that are judged again at once.
 const PAGE: i64 = 5_000;
 
 /// What a row will come to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Previewed {
     pub n: i64,
     pub class: Class,
@@ -30,14 +30,13 @@ pub struct Previewed {
     /// Whether a person will decide.
     pub is_case: bool,
     pub opening_id: Option<Uuid>,
-    /// What it was judged by.
-    pub basis: Option<Basis>,
+    /// What it was judged by, as JSON.
+    pub basis: Option<Box<RawValue>>,
 }
 
 impl Previewed {
-    fn of(n: i64, (judged, basis): (&Judged, Basis), opening_id: Option<Uuid>) -> Self {
-        let is_case = judged.finding.as_ref().is_some_and(|it| it.act == Act::Case);
-        Self { n, class: judged.class, rule: judged.rule, is_case, opening_id, basis: Some(basis) }
+    fn of(n: i64, it: Outcome, opening_id: Option<Uuid>) -> Self {
+        Self { n, class: it.class, rule: it.rule, is_case: it.is_case, opening_id, basis: Some(it.basis) }
     }
 
     const fn plain(n: i64, class: Class, rule: &'static str, opening_id: Option<Uuid>) -> Self {
@@ -45,8 +44,23 @@ impl Previewed {
     }
 }
 
-/// The judgements of rows by their numbers, each with its basis.
-type ByRow = HashMap<i64, (Judged, Basis)>;
+/// What a row's judgement means for its class, and its basis as JSON: ten thousand judgements with all their values are many megabytes.
+struct Outcome {
+    class: Class,
+    rule: &'static str,
+    is_case: bool,
+    basis: Box<RawValue>,
+}
+
+impl Outcome {
+    fn of(judged: &Judged, basis: &Basis) -> Self {
+        let is_case = judged.finding.as_ref().is_some_and(|it| it.act == Act::Case);
+        Self { class: judged.class, rule: judged.rule, is_case, basis: text(basis) }
+    }
+}
+
+/// What rows came to, by their numbers.
+type ByRow = HashMap<i64, Outcome>;
 
 /// A row of a report as it is stored, and what the whole file makes of it.
 pub type Again = (ChargeOfReport, Previewed);
@@ -117,11 +131,6 @@ impl Charges {
         let known = self.beside(connection, &fees, &here.collect::<Vec<_>>(), Some(file.report)).await?;
         let others: Vec<ChargeRow> = known.iter().filter_map(row).collect();
         let named = named.and(connection, &self.provider, others.iter()).await?;
-        let owed: Vec<(Uuid, String)> =
-            by_fee.keys().filter_map(|it| Some((Uuid::parse_str(&it.0).ok()?, it.1.clone()))).collect();
-        let accruals = fee_ledger::accruals(connection, &owed).await?;
-        let accruals: HashMap<Fee, _> =
-            accruals.iter().map(|it| ((it.opening_id.to_string(), it.code.clone()), expected(it))).collect();
         let mut by_known: HashMap<Fee, Vec<ChargeLine>> = HashMap::new();
         for it in known {
             by_known.entry((it.subject.clone(), it.code.clone())).or_default().push(it);
@@ -131,7 +140,6 @@ impl Charges {
             let known = by_known.remove(&fee).unwrap_or_default();
             let opening = rows.first().and_then(|it| named.opening(&it.row));
             let mut ours = named.ours(&self.provider, opening, &fee.1, self.prices.as_deref());
-            ours.expected = accruals.get(&fee).cloned();
             let count = of_report.get(&fee).copied().unwrap_or_default().max(rows.len());
             ours.is_crowded = count + known.len() > TOGETHER;
             let charge = |it: &&Incoming| named.charge(it.row.clone(), first_received(file, it, held));
@@ -142,7 +150,7 @@ impl Charges {
             for (place, of_row) in judge(&charges, &ours, &self.rules).into_iter().take(rows.len()).enumerate() {
                 let charges = beside(&charges, place, ours.is_crowded);
                 let basis = Basis::Fee { charges, ours: ours.clone(), rules: self.rules };
-                judged.insert(rows[place].n, (of_row, basis));
+                judged.insert(rows[place].n, Outcome::of(&of_row, &basis));
             }
         }
         Ok(judged)
@@ -162,6 +170,9 @@ impl Charges {
         }
         let fee = |it: &Shared| (it.subject.clone(), it.code.clone());
         let next = page.last().map(|it| (it.subject.clone(), it.code.clone(), it.n)).filter(|_| is_full);
+        if page.is_empty() {
+            return Ok((Vec::new(), next));
+        }
         let count = |it: &Shared| usize::try_from(it.rows).unwrap_or(usize::MAX);
         let of_report: HashMap<Fee, usize> = page.iter().map(|it| (fee(it), count(it))).collect();
         let page: Vec<ChargeOfReport> = page.into_iter().map(Into::into).collect();
@@ -181,6 +192,9 @@ impl Charges {
     /// The groups and settlements of a report beside all lines, those of the report and earlier ones, where their class is another now.
     pub async fn preview_sums(&self, connection: &mut PgConnection, file: File) -> sqlx::Result<Vec<Again>> {
         let stored = report_rows::groups_and_settlements(connection, file.report).await?;
+        if stored.is_empty() {
+            return Ok(Vec::new());
+        }
         let rows: Vec<Incoming> = stored.iter().filter_map(incoming).collect();
         let held = self.held(connection, &rows).await?;
         let mut judged = self.settlements_of_report(connection, file, &rows, &held).await?;
@@ -201,12 +215,15 @@ impl Charges {
         held: &HashMap<String, ChargeLine>,
     ) -> sqlx::Result<ByRow> {
         let settlements: Vec<&Incoming> = rows.iter().filter(|it| it.row.line_type == ChargeType::Settlement).collect();
+        if settlements.is_empty() {
+            return Ok(ByRow::new());
+        }
         let ids: Vec<String> = settlements.iter().filter_map(|it| it.row.settlement_id.clone()).collect();
-        let sums = report_rows::sums(connection, file.report, &self.provider, &ids).await?;
+        let sums = by_settlement(report_rows::sums(connection, file.report, &self.provider, &ids).await?);
         let judged = |it: &Incoming| {
             let charge = alone(it.row.clone(), first_received(file, it, held));
             let basis = Basis::Settlement { lines: lines_of(&it.row, &sums), charge, rules: self.rules };
-            Some((it.n, (basis.judge()?, basis)))
+            Some((it.n, Outcome::of(&basis.judge()?, &basis)))
         };
         Ok(settlements.into_iter().filter_map(judged).collect())
     }
@@ -220,6 +237,9 @@ impl Charges {
         held: &HashMap<String, ChargeLine>,
     ) -> sqlx::Result<ByRow> {
         let here: Vec<&Incoming> = rows.iter().filter(|it| it.row.line_type == ChargeType::Group).collect();
+        if here.is_empty() {
+            return Ok(ByRow::new());
+        }
         let mut groups: Vec<Group> = here.iter().map(|it| group(file, it, held)).collect();
         let mut kinds: Vec<(String, String)> = groups.iter().map(Group::kind).collect();
         kinds.sort_unstable();
@@ -231,7 +251,7 @@ impl Charges {
         for (group, open, _) in self.with_fees(connection, groups, Some(file.report)).await? {
             let Some(n) = numbers.remove(group.line_id()) else { continue };
             let basis = Basis::Group { charge: group.charge, open, rules: self.rules };
-            judged.extend(basis.judge().map(|it| (n, (it, basis))));
+            judged.extend(basis.judge().map(|it| (n, Outcome::of(&it, &basis))));
         }
         Ok(judged)
     }
@@ -326,7 +346,7 @@ fn first_received(file: File, it: &Incoming, held: &HashMap<String, ChargeLine>)
 #[must_use]
 pub fn incoming(row: &ChargeOfReport) -> Option<Incoming> {
     let digest = row.digest.as_slice().try_into().ok()?;
-    Some(Incoming { n: row.n, line: row.line, digest, row: serde_json::from_value(row.theirs.clone()).ok()? })
+    Some(Incoming { n: row.n, line: row.line, digest, row: serde_json::from_str(row.theirs.get()).ok()? })
 }
 
 /// A group of a file, as the line will be when the file is applied.
@@ -350,14 +370,9 @@ fn again(stored: ChargeOfReport, previewed: Previewed) -> Option<Again> {
 }
 
 /// A row beside the version of its line that is known.
-fn versioned(
-    it: &Incoming,
-    held: Option<&ChargeLine>,
-    judged: Option<(Judged, Basis)>,
-    opening: Option<Uuid>,
-) -> Previewed {
+fn versioned(it: &Incoming, held: Option<&ChargeLine>, judged: Option<Outcome>, opening: Option<Uuid>) -> Previewed {
     let now = match judged {
-        Some((judged, basis)) => Previewed::of(it.n, (&judged, basis), opening),
+        Some(judged) => Previewed::of(it.n, judged, opening),
         None => Previewed::plain(it.n, Class::Matched, "judged_with_the_file", opening),
     };
     let Some(held) = held else { return now };

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Charges, Versions};
+use super::{Charges, Versions, row};
 use crate::clock::{Ids, Time};
 use crate::db::cases::{self, NewCase};
 use crate::db::charge_lines::{ChargeLine, Key};
@@ -38,7 +38,7 @@ impl Desired {
         let of_line = Self {
             finding: judged.finding.clone(),
             opening_id: line.opening_id,
-            provider_reference: line.content["provider_reference"].as_str().map(ToOwned::to_owned),
+            provider_reference: judged.finding.as_ref().and_then(|_| row(line)?.provider_reference),
             said: Some((line.report_id, line.line)),
             as_of: Some(line.as_of),
             reason: judged.rule,

@@ -239,7 +239,7 @@ impl World {
 
     /// The judgement of each row, in their order, and the findings about fees without a row.
     fn judged(&self, rows: &[&ChargeRow]) -> (Vec<Judged>, Vec<Finding>) {
-        let (named, list) = (Named::of(self.held.clone()), self.prices());
+        let (named, list) = (Named::of(self.held.iter().map(|it| (it.clone(), Vec::new())).collect()), self.prices());
         let mut by_fee: HashMap<Fee, Vec<usize>> = HashMap::new();
         for (n, row) in rows.iter().enumerate().filter(|(_, it)| !is_whole(it.line_type.as_str())) {
             by_fee.entry(fee_of(row, named.opening(row))).or_default().push(n);

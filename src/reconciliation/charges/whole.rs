@@ -10,15 +10,12 @@ use super::sync::{Desired, Findings};
 use super::{Charges, File, row};
 use crate::clock::Time;
 use crate::db::charge_lines::{self, ChargeLine, Key, Sum};
-use crate::db::fee_ledger::{self, Accrual, Steps};
+use crate::db::fee_ledger::{self, Accrual, Look, Steps};
 use crate::reconciliation::classify::Finding;
 use crate::reconciliation::classify::charges::{
     Charge, Judged, Lines, OpenFees, judge_group, judge_settlement, unlisted,
 };
 use crate::report_files::row::{ChargeRow, ChargeType};
-
-/// How many stale lines one transaction judges.
-const BATCH: i64 = 500;
 
 /// A group line, and the time of the fees that it stands for.
 pub(super) struct Group {
@@ -44,12 +41,13 @@ impl Group {
 }
 
 impl Charges {
-    /// Judges stale groups and settlements; false where there are none.
-    pub async fn judge_stale(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
+    /// Judges the next `most` stale groups and settlements; returns how many there were.
+    pub async fn judge_stale(&self, connection: &mut PgConnection, most: i64) -> sqlx::Result<i64> {
         charge_lines::lock(connection, &self.provider).await?;
-        let stale = charge_lines::stale(connection, &self.provider, BATCH).await?;
+        let stale = charge_lines::stale(connection, &self.provider, most).await?;
+        let count = i64::try_from(stale.len()).unwrap_or(i64::MAX);
         if stale.is_empty() {
-            return Ok(false);
+            return Ok(0);
         }
         let of_group = |it: &ChargeLine| it.line_type == ChargeType::Group.as_str();
         let (groups, settlements): (Vec<_>, Vec<_>) = stale.into_iter().partition(of_group);
@@ -61,7 +59,7 @@ impl Charges {
         judged.extend(self.groups(connection, &kinds, &mut sync).await?);
         self.settle(connection, judged, Vec::new(), &mut sync).await?;
         sync.write(connection).await?;
-        Ok(true)
+        Ok(count)
     }
 
     async fn settlements(
@@ -69,8 +67,11 @@ impl Charges {
         connection: &mut PgConnection,
         lines: Vec<ChargeLine>,
     ) -> sqlx::Result<Vec<(ChargeLine, Judged)>> {
+        if lines.is_empty() {
+            return Ok(Vec::new());
+        }
         let ids: Vec<String> = lines.iter().filter_map(|it| it.settlement_id.clone()).collect();
-        let sums = charge_lines::sums(connection, &self.provider, &ids).await?;
+        let sums = by_settlement(charge_lines::sums(connection, &self.provider, &ids).await?);
         let judged = |line: ChargeLine| {
             let charge = alone(row(&line)?, line.received_at);
             let judged = judge_settlement(&charge, &lines_of(&charge.row, &sums), &self.rules);
@@ -86,6 +87,9 @@ impl Charges {
         kinds: &[(String, String)],
         sync: &mut Findings<'_>,
     ) -> sqlx::Result<Vec<(ChargeLine, Judged)>> {
+        if kinds.is_empty() {
+            return Ok(Vec::new());
+        }
         let lines = charge_lines::groups(connection, &self.provider, kinds, None).await?;
         let groups = lines.iter().filter_map(Group::of).collect();
         let mut lines: HashMap<String, ChargeLine> = lines.into_iter().map(|it| (it.line_id.clone(), it)).collect();
@@ -133,19 +137,18 @@ impl Charges {
         Ok(all)
     }
 
-    /// Of the next `most` expected fees of a complete file's period those that no line charges, each with its finding; and where to go on. With
-    /// a report, its rows count as lines.
+    /// The next expected fees of a complete file's period that no line charges, each with its finding; and where to go on. With a report, its
+    /// rows count as lines.
     pub async fn absences(
         &self,
         connection: &mut PgConnection,
         file: File,
         report: Option<Uuid>,
-        after: Option<Uuid>,
-        most: i64,
+        look: Look,
     ) -> sqlx::Result<(Vec<(Accrual, Finding)>, Option<Uuid>)> {
         let Some((from, until)) = file.period else { return Ok((Vec::new(), None)) };
         let steps = Steps { provider: &self.provider, from, until };
-        let (fees, next) = fee_ledger::uncharged(connection, steps, report, after, most).await?;
+        let (fees, next) = fee_ledger::uncharged(connection, steps, report, look).await?;
         let found = |it: Accrual| {
             let finding = unlisted(it.opening_id, &it.code, &expected(&it), &self.rules);
             (it, finding)
@@ -209,9 +212,18 @@ pub(super) fn alone(row: ChargeRow, received_at: Time) -> Charge {
     Charge { row, received_at, by_tracking_id: None, by_reference: None }
 }
 
+/// By the settlement's id: a file may have as many settlements as rows.
+pub(super) fn by_settlement(sums: Vec<Sum>) -> HashMap<String, Vec<Sum>> {
+    let mut by_settlement: HashMap<String, Vec<Sum>> = HashMap::new();
+    for it in sums {
+        by_settlement.entry(it.settlement_id.clone()).or_default().push(it);
+    }
+    by_settlement
+}
+
 /// The lines of a settlement, of all currencies.
-pub(super) fn lines_of(row: &ChargeRow, sums: &[Sum]) -> Lines {
-    let of_settlement = || sums.iter().filter(|it| Some(&it.settlement_id) == row.settlement_id.as_ref());
+pub(super) fn lines_of(row: &ChargeRow, sums: &HashMap<String, Vec<Sum>>) -> Lines {
+    let of_settlement = || row.settlement_id.as_ref().and_then(|id| sums.get(id)).into_iter().flatten();
     let count = |it: i64| u64::try_from(it).unwrap_or_default();
     let same = of_settlement().find(|it| it.currency == row.currency);
     Lines {

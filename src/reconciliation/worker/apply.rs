@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::judge::LOOK;
 use super::{COMMIT_WITHIN, Job, NAME, Reconciled, Reconciler, Went, end};
 use crate::db::openings::Absent;
 use crate::db::report_rows::{self, Row as Stored};
@@ -25,17 +26,17 @@ const BATCH: i64 = 1_000;
 
 impl Reconciler {
     pub(super) async fn apply(&self, job: &mut Job, done: &mut Reconciled) -> Result<Went, TickError> {
-        let mut pace = self.pace();
+        let mut pace = self.pace().await?;
         loop {
             if self.stop.is_cancelled() || self.inbox_is_full().await? {
                 return Ok(Went::Later);
             }
-            match self.apply_batch(job).await? {
-                None => return Ok(Went::Later),
-                Some((0, _)) => break,
-                Some((_, facts)) => done.facts += facts,
-            }
+            let Some((rows, facts)) = self.apply_batch(job).await? else { return Ok(Went::Later) };
+            done.facts += facts;
             self.context.cell.wakers.inbox.notify_one();
+            if rows < BATCH {
+                break;
+            }
             self.give_way(&mut pace).await?;
         }
         if !self.apply_absences(job, done).await? {
@@ -52,14 +53,14 @@ impl Reconciler {
     }
 
     /// How many rows were looked at, and how many facts were new. None: another replica has the report.
-    async fn apply_batch(&self, job: &mut Job) -> sqlx::Result<Option<(usize, usize)>> {
+    async fn apply_batch(&self, job: &mut Job) -> sqlx::Result<Option<(i64, usize)>> {
         let mut connection = self.context.cell.pool.acquire().await?;
         let write = self.context.shell.faults.around(NAME, Step::Settle, self.write_batch(&mut connection, job));
         let result = timeout(WITHIN, write).await;
         conclude(connection, result)
     }
 
-    async fn write_batch(&self, connection: &mut PgConnection, job: &mut Job) -> sqlx::Result<Option<(usize, usize)>> {
+    async fn write_batch(&self, connection: &mut PgConnection, job: &mut Job) -> sqlx::Result<Option<(i64, usize)>> {
         let now = self.now();
         let mut transaction = begin_slice(connection).await?;
         let rows = report_rows::to_apply(&mut transaction, job.claimed.id, job.claimed.position, BATCH).await?;
@@ -75,7 +76,7 @@ impl Reconciler {
             return Ok(None);
         }
         job.claimed.position = position;
-        Ok(Some((rows.len(), facts)))
+        Ok(Some((i64::try_from(rows.len()).unwrap_or(i64::MAX), facts)))
     }
 
     /// The judgement that found no absence is not repeated: a period that is over gets no more openings.
@@ -84,7 +85,7 @@ impl Reconciler {
             return Ok(true);
         }
         let mut place = None;
-        while let Some((found, next)) = self.absences(job, place).await? {
+        while let Some((found, next)) = self.absences(job, place, LOOK).await? {
             for batch in found.chunks(usize::try_from(BATCH).unwrap_or(1)) {
                 let mut connection = self.context.cell.pool.acquire().await?;
                 let write = self.write_absences(&mut connection, job, batch);

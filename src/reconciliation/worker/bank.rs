@@ -8,7 +8,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::read::{CASES, Stored, text};
+use super::read::{CASES, Stored};
 use super::{COMMIT_WITHIN, Job, NAME, Reconciler, Went};
 use crate::db::bank_statements::{self, NewStatement};
 use crate::db::report_rows::{self, NewRow, RowOfReport};
@@ -19,10 +19,13 @@ use crate::faults::Step;
 use crate::reconciliation::bank::{Bank, Incoming, Mentioned, Previewed, Seen, shown};
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::bank::{Rules, names};
+use crate::reconciliation::text;
 use crate::report_files::row::{BankRow, Kind, Located, Row, Statement};
 
 /// The most settlements that are judged in one commit where no file is applied, or after a try without progress.
 const FEW: i64 = 500;
+/// Rows whose settlements one commit marks, in slices: it reads only their words.
+const MARKED: i64 = 5;
 
 impl Job {
     pub(super) fn is_of_bank(&self) -> bool {
@@ -77,22 +80,22 @@ impl Reconciler {
     /// Judges the rows that name settlements. Returns the numbers of the statements that do not count and whose rows say so. None:
     /// another replica has the report.
     async fn judge_named(&self, job: &mut Job, by: (&Seen, Rules)) -> Result<Option<HashSet<i64>>, TickError> {
-        let (mut after, mut told, mut pace) = (0, HashSet::new(), self.pace());
+        let (mut after, mut told, mut pace) = (0, HashSet::new(), self.pace().await?);
         loop {
-            let next = (after, limit(pace.rows()));
+            let most = limit(pace.rows());
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_named(&mut connection, job, by, next, &mut told);
+            let write = self.write_named(&mut connection, job, by, (after, most), &mut told);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(None),
-                Some(None) => return Ok(Some(told)),
-                Some(Some(last)) => after = last,
+                Some((rows, _)) if rows < most => return Ok(Some(told)),
+                Some((_, last)) => after = last,
             }
             self.give_way(&mut pace).await?;
         }
     }
 
-    /// The number of the last row, if there was one. None: another replica has the report.
+    /// How many rows there were, and the number of the last. None: another replica has the report.
     async fn write_named(
         &self,
         connection: &mut PgConnection,
@@ -100,12 +103,12 @@ impl Reconciler {
         (seen, rules): (&Seen, Rules),
         (after, most): (i64, i64),
         told: &mut HashSet<i64>,
-    ) -> sqlx::Result<Option<Option<i64>>> {
+    ) -> sqlx::Result<Option<(i64, i64)>> {
         let mut transaction = begin_slice(connection).await?;
         let rows = report_rows::naming(&mut transaction, job.claimed.id, after, most).await?;
         let Some(last) = rows.last().map(|it| it.n) else {
             transaction.rollback().await?;
-            return Ok(Some(None));
+            return Ok(Some((0, after)));
         };
         let bank = self.bank(&job.claimed.provider, Some(job.claimed.id));
         let previewed = bank.preview_named(&mut transaction, (seen, rules), &rows).await?;
@@ -115,13 +118,13 @@ impl Reconciler {
             n: it.n,
             class: it.class.as_str(),
             rule: it.rule,
-            ours: json!(it.basis),
+            ours: text(&it.basis),
         };
         let judged: Vec<report_rows::Judged> = previewed.iter().map(judged).collect();
         report_rows::judge(&mut transaction, job.claimed.id, &judged).await?;
         let counts = json!(job.counts);
         let progress = job.progress(Stage::Judge, job.claimed.position, &counts);
-        Ok(job.commit(transaction, &progress, self.now()).await?.then_some(Some(last)))
+        Ok(job.commit(transaction, &progress, self.now()).await?.then_some((limit(rows.len()), last)))
     }
 
     /// Decides the statements, marks the settlements that the rows name, and judges all that are marked.
@@ -137,13 +140,13 @@ impl Reconciler {
                 Some(Some(next)) => after = next,
             }
         }
-        let mut pace = self.pace();
+        let mut pace = self.pace().await?;
         loop {
             if self.stop.is_cancelled() {
                 return Ok(Went::Later);
             }
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_marks(&mut connection, job, limit(pace.rows()));
+            let write = self.write_marks(&mut connection, job, MARKED * limit(pace.rows()));
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(Went::Later),
@@ -171,30 +174,28 @@ impl Reconciler {
         Ok(self.commit_applied(job, transaction, job.claimed.position).await?.then_some(next))
     }
 
-    /// Whether there were rows. None: another replica has the report.
+    /// Whether there are more rows. None: another replica has the report.
     async fn write_marks(&self, connection: &mut PgConnection, job: &mut Job, most: i64) -> sqlx::Result<Option<bool>> {
         let (after, last) = (job.claimed.position, job.claimed.rows - job.claimed.bad_rows);
         let until = last.min(after + most);
         let mut transaction = begin_slice(connection).await?;
-        if after >= last {
-            if job.claimed.complete {
-                settlements::mark_open(&mut transaction, &job.claimed.provider).await?;
-            }
-            return Ok(self.commit_applied(job, transaction, after).await?.then_some(false));
+        if until > after {
+            let bank = self.bank(&job.claimed.provider, Some(job.claimed.id));
+            bank.mark(&mut transaction, job.claimed.id, (after, until)).await?;
         }
-        self.bank(&job.claimed.provider, Some(job.claimed.id))
-            .mark(&mut transaction, job.claimed.id, (after, until))
-            .await?;
-        if !self.commit_applied(job, transaction, until).await? {
+        if until >= last && job.claimed.complete {
+            settlements::mark_open(&mut transaction, &job.claimed.provider).await?;
+        }
+        if !self.commit_applied(job, transaction, until.max(after)).await? {
             return Ok(None);
         }
-        job.claimed.position = until;
-        Ok(Some(true))
+        job.claimed.position = until.max(after);
+        Ok(Some(until < last))
     }
 
     /// Judges the settlements that are marked, those that charges have changed too. False: another replica has the report.
     pub(super) async fn judge_settlements(&self, job: &Job) -> Result<bool, TickError> {
-        let (rules, mut pace) = (self.rules(&job.claimed.provider).await?, self.pace());
+        let (rules, mut pace) = (self.rules(&job.claimed.provider).await?, self.pace().await?);
         loop {
             let most = if job.claimed.claims > 1 { FEW } else { limit(pace.rows()) };
             let mut connection = self.context.cell.pool.acquire().await?;
@@ -202,8 +203,8 @@ impl Reconciler {
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(false),
-                Some(false) => return Ok(true),
-                Some(true) => self.give_way(&mut pace).await?,
+                Some(judged) if judged < most => return Ok(true),
+                Some(_) => self.give_way(&mut pace).await?,
             }
         }
     }
@@ -221,11 +222,11 @@ impl Reconciler {
         connection: &mut PgConnection,
         job: &Job,
         (rules, most): (Rules, i64),
-    ) -> sqlx::Result<Option<bool>> {
+    ) -> sqlx::Result<Option<i64>> {
         let mut transaction = begin_slice(connection).await?;
         let bank = self.bank(&job.claimed.provider, Some(job.claimed.id));
-        let found = bank.judge_due(&mut transaction, rules, most).await?;
-        Ok(self.commit_applied(job, transaction, job.claimed.position).await?.then_some(found))
+        let judged = bank.judge_due(&mut transaction, rules, most).await?;
+        Ok(self.commit_applied(job, transaction, job.claimed.position).await?.then_some(judged))
     }
 
     async fn commit_applied(
@@ -255,9 +256,9 @@ impl Reconciler {
 
     async fn write_review_of(&self, connection: &mut PgConnection, provider: &str, rules: Rules) -> sqlx::Result<bool> {
         let mut transaction = connection.begin().await?;
-        let found = self.bank(provider, None).judge_due(&mut transaction, rules, FEW).await?;
+        let judged = self.bank(provider, None).judge_due(&mut transaction, rules, FEW).await?;
         transaction.commit().await?;
-        Ok(found)
+        Ok(judged > 0)
     }
 }
 

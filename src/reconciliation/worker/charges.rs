@@ -1,13 +1,16 @@
 //! The worker's steps for charges: a slice is previewed and stored, the whole file judged, and its lines are booked.
 
+use std::time::Duration;
+
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::read::{CASES, Stored, text};
+use super::read::{CASES, Stored};
 use super::{COMMIT_WITHIN, Job, NAME, Reconciler, Went};
+use crate::db::fee_ledger::Look;
 use crate::db::report_rows::{self, ChargeOfReport, NewRow, Place};
 use crate::db::reports::Stage;
 use crate::db::{WITHIN, begin_slice, charge_lines, conclude, mismatches};
@@ -17,14 +20,20 @@ use crate::reconciliation::charges::{Again, Charges, File, Incoming, Previewed, 
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::charges::is_a_case;
 use crate::reconciliation::resolve::SELDOM;
+use crate::reconciliation::text;
 use crate::report_files::row::{ChargeRow, Kind, Located, Row};
 
 /// The most lines that are booked in one commit after a try without progress: a large batch may take too long.
 const FEW: i64 = 1_000;
-/// The expected fees that are looked at for absences in one commit that writes them.
-const ABSENT: i64 = 2_500;
-/// The same where nothing is written.
+/// The expected fees that one statement looks at for absences.
 const LOOK: i64 = 20_000;
+/// The longest that looks go on without renewing the lease, which outlasts it by more than a look.
+const RENEWED_EACH: Duration = Duration::from_secs(15);
+/// The absences that one commit writes.
+const ABSENT: i64 = 2_500;
+/// The groups and settlements that are judged in one commit, and after a try without progress.
+const STALE: i64 = 2_500;
+const FEW_STALE: i64 = 500;
 /// The most open mismatches that one look takes.
 const LOOK_AGAIN: i64 = 1_000;
 
@@ -85,7 +94,7 @@ impl Reconciler {
         Ok(Some(self.count_absences(job).await?))
     }
 
-    /// None: another replica has the report.
+    /// Where to go on. None: another replica has the report.
     async fn write_shared(
         &self,
         connection: &mut PgConnection,
@@ -116,7 +125,7 @@ impl Reconciler {
             n: was.n,
             class: is.class.as_str(),
             rule: is.rule,
-            ours: json!(is.basis),
+            ours: text(&is.basis),
         };
         let rows: Vec<report_rows::Judged> = again.iter().map(judged).collect();
         let counts = json!(job.counts);
@@ -131,19 +140,28 @@ impl Reconciler {
         }
         let (charges, file, report) =
             (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file(), job.claimed.id);
-        let (mut missing, mut place) = (0, None);
+        let (mut absent, mut missing, mut after, mut pace) = (0, 0, None, self.pace().await?);
+        let mut renewed = Instant::now();
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
-            let look = charges.absences(&mut connection, file, Some(report), place, LOOK);
-            let result = timeout(WITHIN, look).await;
+            let look = Look { after, most: pace.share_of(LOOK), found: LOOK };
+            let result = timeout(WITHIN, charges.absences(&mut connection, file, Some(report), look)).await;
             let (found, next) = conclude(connection, result)?;
             let late = found.iter().filter(|(_, it)| it.class == Class::MissingExternal).count();
             missing += i64::try_from(late).unwrap_or_default();
-            place = next;
-            if place.is_none() {
+            absent += found.len();
+            after = next;
+            if after.is_none() {
                 break;
             }
+            if renewed.elapsed() > RENEWED_EACH {
+                self.renew(job).await?;
+                renewed = Instant::now();
+            }
+            self.give_way(&mut pace).await?;
         }
+        let is_over = file.period.is_some_and(|(_, until)| until <= self.now());
+        job.is_all_charged = absent == 0 && is_over;
         if missing > 0 {
             job.count(Class::MissingExternal, missing);
         }
@@ -152,7 +170,7 @@ impl Reconciler {
 
     /// Books the lines of a report, then judges groups and settlements, then misses the fees that no line charges.
     pub(super) async fn apply_charges(&self, job: &mut Job) -> Result<Went, TickError> {
-        let mut pace = self.pace();
+        let mut pace = self.pace().await?;
         loop {
             if self.stop.is_cancelled() {
                 return Ok(Went::Later);
@@ -164,8 +182,8 @@ impl Reconciler {
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(Went::Later),
-                Some(false) => break,
-                Some(true) => self.give_way(&mut pace).await?,
+                Some(lines) if lines < most => break,
+                Some(_) => self.give_way(&mut pace).await?,
             }
         }
         if !self.judge_stale_charges(job).await?
@@ -177,49 +195,54 @@ impl Reconciler {
         self.finish(job).await
     }
 
-    /// Whether there were lines. None: another replica has the report.
-    async fn write_lines(&self, connection: &mut PgConnection, job: &mut Job, most: i64) -> sqlx::Result<Option<bool>> {
+    /// How many lines there were. None: another replica has the report.
+    async fn write_lines(&self, connection: &mut PgConnection, job: &mut Job, most: i64) -> sqlx::Result<Option<i64>> {
         let (charges, file) = (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file());
         let mut transaction = begin_slice(connection).await?;
         let rows = report_rows::charges(&mut transaction, job.claimed.id, job.claimed.position, most).await?;
         let Some(position) = rows.last().map(|it| it.n) else {
             transaction.rollback().await?;
-            return Ok(Some(false));
+            return Ok(Some(0));
         };
-        let is_conflicting = |it: &&ChargeOfReport| it.class == Class::ConflictingRows.as_str();
-        let usable: Vec<Incoming> = rows.iter().filter(|it| !is_conflicting(it)).filter_map(incoming).collect();
-        let conflicting: Vec<Incoming> = rows.iter().filter(is_conflicting).filter_map(incoming).collect();
-        charges.take(&mut transaction, file, &usable, &conflicting).await?;
+        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let is_conflicting = |it: &ChargeOfReport| it.class == Class::ConflictingRows.as_str();
+        let (conflicting, usable): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_conflicting);
+        let parsed = |rows: Vec<ChargeOfReport>| -> Vec<Incoming> { rows.iter().filter_map(incoming).collect() };
+        let (conflicting, usable) = (parsed(conflicting), parsed(usable));
+        charges.take(&mut transaction, file, usable, &conflicting).await?;
         let counts = json!(job.counts);
         if !job.commit(transaction, &job.progress(Stage::Apply, position, &counts), self.now()).await? {
             return Ok(None);
         }
         job.claimed.position = position;
-        Ok(Some(true))
+        Ok(Some(count))
     }
 
     async fn judge_stale_charges(&self, job: &Job) -> Result<bool, TickError> {
+        let most = if job.claimed.claims > 1 { FEW_STALE } else { STALE };
         loop {
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_stale(&mut connection, job);
+            let write = self.write_stale(&mut connection, job, most);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
             match conclude(connection, result)? {
                 None => return Ok(false),
-                Some(false) => return Ok(true),
-                Some(true) => {}
+                Some(judged) if judged < most => return Ok(true),
+                Some(_) => {}
             }
         }
     }
 
-    async fn write_stale(&self, connection: &mut PgConnection, job: &Job) -> sqlx::Result<Option<bool>> {
+    /// How many lines were judged. None: another replica has the report.
+    async fn write_stale(&self, connection: &mut PgConnection, job: &Job, most: i64) -> sqlx::Result<Option<i64>> {
         let mut transaction = begin_slice(connection).await?;
-        let found = self.charges(&job.claimed.provider, Some(job.claimed.id)).judge_stale(&mut transaction).await?;
-        Ok(self.commit_charges(job, transaction).await?.then_some(found))
+        let charges = self.charges(&job.claimed.provider, Some(job.claimed.id));
+        let judged = charges.judge_stale(&mut transaction, most).await?;
+        Ok(self.commit_charges(job, transaction).await?.then_some(judged))
     }
 
     async fn miss_charges(&self, job: &Job) -> Result<bool, TickError> {
         let mut place = None;
-        if !job.claimed.complete {
+        if !job.claimed.complete || job.is_all_charged {
             return Ok(true);
         }
         loop {
@@ -244,7 +267,8 @@ impl Reconciler {
         let (charges, file) = (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file());
         let mut transaction = begin_slice(connection).await?;
         charge_lines::lock(&mut transaction, &job.claimed.provider).await?;
-        let (found, next) = charges.absences(&mut transaction, file, None, place, ABSENT).await?;
+        let look = Look { after: place, most: LOOK, found: ABSENT };
+        let (found, next) = charges.absences(&mut transaction, file, None, look).await?;
         charges.miss(&mut transaction, file, found).await?;
         Ok(self.commit_charges(job, transaction).await?.then_some(next))
     }
@@ -300,9 +324,9 @@ async fn write_review(connection: &mut PgConnection, charges: &Charges) -> sqlx:
 /// Whether there were stale groups or settlements.
 async fn write_due(connection: &mut PgConnection, charges: &Charges) -> sqlx::Result<bool> {
     let mut transaction = begin_slice(connection).await?;
-    let found = charges.judge_stale(&mut transaction).await?;
+    let judged = charges.judge_stale(&mut transaction, FEW_STALE).await?;
     transaction.commit().await?;
-    Ok(found)
+    Ok(judged > 0)
 }
 
 /// A slice of a charges file, with the classes of its rows.
@@ -321,7 +345,7 @@ pub(super) async fn classified(
     let slice = charges.preview(connection, file, &asked).await?;
     let cases = slice.rows.iter().filter(|it| it.is_case).count();
     let located = rows.iter().filter(|(_, it)| matches!(it.row, Row::Charge(_)));
-    let rows = located.zip(&asked).zip(&slice.rows).map(|(((_, located), asked), it)| new_row(located, asked, it));
+    let rows = located.zip(&asked).zip(slice.rows).map(|(((_, located), asked), it)| new_row(located, asked, it));
     Ok(Stored { rows: rows.collect(), reclassified: slice.conflicts, cases: i64::try_from(cases).unwrap_or_default() })
 }
 
@@ -329,7 +353,7 @@ fn digest(row: &ChargeRow) -> [u8; 32] {
     Sha256::digest(serde_json::to_vec(row).unwrap_or_default()).into()
 }
 
-fn new_row(located: &Located<Row>, asked: &Incoming, it: &Previewed) -> NewRow {
+fn new_row(located: &Located<Row>, asked: &Incoming, it: Previewed) -> NewRow {
     let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     let row = &asked.row;
     NewRow {
@@ -349,7 +373,7 @@ fn new_row(located: &Located<Row>, asked: &Incoming, it: &Previewed) -> NewRow {
         rule: it.rule,
         opening_id: it.opening_id,
         theirs: text(row),
-        ours: it.basis.as_ref().map(text),
+        ours: it.basis,
         found: false,
         redacted: false,
     }

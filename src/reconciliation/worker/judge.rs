@@ -21,15 +21,15 @@ const ALLOWED: i64 = 20;
 /// From so many rows on, half of them must name something of ours.
 const ENOUGH: i64 = 20;
 /// The openings that one statement looks at for absences.
-const LOOK: i64 = 20_000;
+pub(super) const LOOK: i64 = 20_000;
 
 impl Reconciler {
     pub(super) async fn judge(&self, job: &mut Job) -> Result<Went, TickError> {
         job.counts.remove(Class::MissingExternal.as_str());
         let mut absent = 0;
         let mut missing = 0;
-        let (mut after, mut pace) = (None, self.pace());
-        while let Some((found, next)) = self.absences(job, after).await? {
+        let (mut after, mut pace) = (None, self.pace().await?);
+        while let Some((found, next)) = self.absences(job, after, pace.share_of(LOOK)).await? {
             self.give_way(&mut pace).await?;
             absent += i64::try_from(found.len()).unwrap_or_default();
             missing += i64::try_from(found.iter().filter(|it| is_a_case(it)).count()).unwrap_or_default();
@@ -51,11 +51,12 @@ impl Reconciler {
         }
     }
 
-    /// A look at the openings that the report should name. None: it says nothing about absences.
+    /// A look at the next `most` openings that the report should name. None: it says nothing about absences.
     pub(super) async fn absences(
         &self,
         job: &Job,
         after: Option<uuid::Uuid>,
+        most: i64,
     ) -> sqlx::Result<Option<(Vec<Absent>, Option<uuid::Uuid>)>> {
         let it = &job.claimed;
         let (Some(from), Some(until)) = (it.period_from, it.period_until) else { return Ok(None) };
@@ -67,7 +68,7 @@ impl Reconciler {
         let made_before = self.context.policies.retry.retry_for + chrono::TimeDelta::days(1);
         let period = Period { from, until, made_before };
         let mut connection = self.context.cell.pool.acquire().await?;
-        let look = openings::absent(&mut connection, &it.provider, it.id, period, after, LOOK);
+        let look = openings::absent(&mut connection, &it.provider, it.id, period, after, most);
         let result = timeout(WITHIN, look).await;
         let found = conclude(connection, result)?;
         self.renew(job).await?;

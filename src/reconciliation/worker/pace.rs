@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::Reconciler;
+use crate::clock::last_id_of;
 use crate::db::{WITHIN, conclude, inbox};
 use crate::reconciliation::reading::SLICE;
 
@@ -18,6 +19,10 @@ const BUSY: u128 = 20;
 const COUNTED: i64 = 1_000;
 /// Rows in a commit while webhooks arrive.
 const FEW: usize = 1_000;
+/// The time before its work of which a new pace counts the webhooks.
+const RECENTLY: Duration = Duration::from_secs(1);
+/// The same as a part of other work: one in so many.
+const SHARE: i64 = 10;
 /// A rest, in times of the work before it, and the longest: the lease of the report outlasts it.
 const TIMES: u32 = 4;
 const LONGEST: Duration = Duration::from_secs(5);
@@ -31,18 +36,23 @@ pub(super) struct Pace {
 }
 
 impl Reconciler {
-    pub(super) fn pace(&self) -> Pace {
-        Pace { since: self.context.shell.ids.next(), began: Instant::now(), is_busy: false }
+    /// A new pace. The first commit is a small one already where webhooks came in the last second: a large one would hold them up.
+    pub(super) async fn pace(&self) -> sqlx::Result<Pace> {
+        let before = chrono::TimeDelta::from_std(RECENTLY).unwrap_or_default();
+        let came = self.webhooks_after(last_id_of(self.now() - before)).await?;
+        Ok(Pace { since: self.context.shell.ids.next(), began: Instant::now(), is_busy: is_busy(came, RECENTLY) })
+    }
+
+    async fn webhooks_after(&self, id: Uuid) -> sqlx::Result<i64> {
+        let mut connection = self.context.cell.pool.acquire().await?;
+        let result = timeout(WITHIN, inbox::webhooks_after(&mut connection, id, COUNTED)).await;
+        conclude(connection, result)
     }
 
     /// Counts the webhooks that came during a piece of work, to this replica or another, and rests if there were many.
     pub(super) async fn give_way(&self, pace: &mut Pace) -> sqlx::Result<()> {
         let took = pace.began.elapsed();
-        let mut connection = self.context.cell.pool.acquire().await?;
-        let count = inbox::webhooks_after(&mut connection, pace.since, COUNTED);
-        let result = timeout(WITHIN, count).await;
-        let came = conclude(connection, result)?;
-        pace.is_busy = is_busy(came, took);
+        pace.is_busy = is_busy(self.webhooks_after(pace.since).await?, took);
         if pace.is_busy {
             tokio::select! {
                 () = sleep((took * TIMES).min(LONGEST)) => {}
@@ -56,6 +66,11 @@ impl Reconciler {
 }
 
 impl Pace {
+    /// So much of the work of a large statement as fits a small commit while webhooks arrive.
+    pub(super) const fn share_of(&self, most: i64) -> i64 {
+        if self.is_busy { most / SHARE } else { most }
+    }
+
     /// The rows of the next commit.
     pub(super) const fn rows(&self) -> usize {
         if self.is_busy { FEW } else { SLICE }

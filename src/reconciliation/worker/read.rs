@@ -6,8 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
@@ -23,7 +22,8 @@ use crate::faults::Step;
 use crate::reconciliation::classify::register::{Basis, Times};
 use crate::reconciliation::classify::{Class, Classified, Finding};
 use crate::reconciliation::matching::register::{self, Asked, Compared, Ends};
-use crate::reconciliation::reading::{ReadingError, Slice, Source, slices};
+use crate::reconciliation::reading::{Reading, ReadingError, Slice, Source};
+use crate::reconciliation::text;
 use crate::report_files::profile::Profiles;
 use crate::report_files::row::{Kind, Located, Row, Statement};
 use crate::report_files::{Ending, ReportError};
@@ -48,14 +48,15 @@ impl Reconciler {
             // They were checked at the start.
             profiles: Profiles::of(&self.settings.report_profiles).unwrap_or_default(),
         };
-        let mut slices = slices(self.context.cell.pool.clone(), source);
-        let (mut read, mut pace) = (self.resumed(job).await?, self.pace());
-        while let Some(slice) = slices.recv().await {
+        let mut reading = Reading::of(self.context.cell.pool.clone(), source);
+        let (mut read, mut pace) = (self.resumed(job).await?, self.pace().await?);
+        loop {
             if self.stop.is_cancelled() {
                 return Ok(Went::Later);
             }
-            let mut slice = match slice {
-                Ok(slice) => slice,
+            let slice = match reading.next(pace.rows()).await {
+                Ok(Some(slice)) => slice,
+                Ok(None) => return Ok(Went::Later),
                 Err(ReadingError::Header(error)) => return self.fail(job, &error.to_string()).await,
                 Err(ReadingError::Io(error)) => {
                     tracing::warn!(report.id = %job.claimed.id, %error, "a report cannot be read yet");
@@ -73,17 +74,14 @@ impl Reconciler {
                 );
                 return self.fail(job, &why).await;
             }
-            while let Some(part) = slice.take(pace.rows()) {
-                if self.stop.is_cancelled() || !self.store(job, &mut read, part, done).await? {
-                    return Ok(Went::Later);
-                }
-                self.give_way(&mut pace).await?;
+            if !self.store(job, &mut read, slice, done).await? {
+                return Ok(Went::Later);
             }
             if read.ended {
                 return Ok(Went::On);
             }
+            self.give_way(&mut pace).await?;
         }
-        Ok(Went::Later)
     }
 
     /// Where the reading of a report goes on.
@@ -307,11 +305,6 @@ fn asked(n: i64, located: &Located<Row>) -> Option<(Asked<'_>, Text)> {
     let theirs = text(row);
     let digest = Sha256::digest(theirs.get()).into();
     Some((Asked { n, digest, key, row }, Text { line: *line, byte: *byte, len: *len, theirs }))
-}
-
-/// A value as JSON.
-pub(super) fn text(it: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(it).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// The findings that are mismatches already.

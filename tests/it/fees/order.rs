@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use account_opening::clock::Time;
-use account_opening::db::fee_ledger;
+use account_opening::db::fee_ledger::{self, Look};
 use account_opening::reconciliation::charges::{Charges, File, Incoming, rules};
 use account_opening::report_files::row::{ChargeRow, ChargeType};
 use chrono::TimeDelta;
@@ -177,10 +177,11 @@ async fn take(connection: &mut PgConnection, charges: &Charges, files: &[(File, 
     for (n, (file, rows)) in files.iter().enumerate() {
         insert_report(connection, *file).await;
         for batch in incoming(rows).chunks(3) {
-            charges.take(connection, *file, batch, &[]).await.unwrap();
+            charges.take(connection, *file, batch.to_vec(), &[]).await.unwrap();
         }
-        while charges.judge_stale(connection).await.unwrap() {}
-        let (absent, _) = charges.absences(connection, *file, None, None, 1_000).await.unwrap();
+        while charges.judge_stale(connection, 500).await.unwrap() > 0 {}
+        let look = Look { after: None, most: 1_000, found: 1_000 };
+        let (absent, _) = charges.absences(connection, *file, None, look).await.unwrap();
         charges.miss(connection, *file, absent).await.unwrap();
         charged_is_the_sum_of_the_rows(connection, &files[..=n]).await;
     }
