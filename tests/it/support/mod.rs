@@ -24,28 +24,19 @@ pub mod process;
 mod rows;
 pub mod run;
 pub mod service;
+mod settle;
 mod single;
 mod subscriber;
 mod webhook;
 pub mod wire;
 
-use account_opening::acts::bulk::worker::BulkRuns;
 use account_opening::app::Parts;
 use account_opening::clock::{Clock, Time};
 use account_opening::context::Context;
-use account_opening::domain::Topic;
 use account_opening::domain::chain::HistoryKey;
 use account_opening::domain::signature::EvidenceKey;
-use account_opening::driver::{Counts, TickError, Worker, tick};
 use account_opening::http::listener::{Limits, serve};
 use account_opening::http::{AppState, public};
-use account_opening::inbox::InboxWorker;
-use account_opening::outbox::Relay;
-use account_opening::reconciliation::Reconciler;
-use account_opening::workers::backfill::Backfill;
-use account_opening::workers::poller::Poller;
-use account_opening::workers::sweeper::Sweeper;
-use account_opening::workers::{secret_uses, webhook_marks};
 use chaos::Proxy;
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -78,8 +69,6 @@ nexusbank,SE,*,opened,account_opened,60,SEK,25,,
 nexusbank,*,*,opened,card_order,1.25,EUR,21,,
 nexusbank,*,*,rejected,application_rejected,1.50,EUR,0,,
 ";
-/// Ticks in which [`TestApp::settle`] must come to rest; more means that something spins.
-const MAX_ROUNDS: usize = 200;
 
 /// A running service in a world of its own.
 pub struct TestApp {
@@ -126,109 +115,6 @@ impl TestApp {
     /// Lets time pass, and nothing else: work that becomes due is done by the next [`TestApp::settle`].
     pub fn pass(&self, by: TimeDelta) {
         self.clock.advance(by);
-    }
-
-    /// Ticks every worker until none finds work. The sweeper goes last: its tick costs more than those of all others together,
-    /// and what it does makes work for them, not the reverse.
-    pub async fn settle(&self) {
-        for _ in 0..MAX_ROUNDS {
-            if self.round().await && self.is_work_due().await {
-                continue;
-            }
-            if !self.tick(&Sweeper(self.context.clone())).await {
-                return;
-            }
-        }
-        panic!("the workers found work for {MAX_ROUNDS} rounds");
-    }
-
-    /// Whether a worker but the sweeper would find work: one statement in place of the thirty that their ticks take.
-    async fn is_work_due(&self) -> bool {
-        // When the next pull is due stands in no row.
-        if !self.context.policies.reconciliation.report_schedule.is_empty() {
-            return true;
-        }
-        sqlx::query_scalar(
-            "select exists (select from inbox where due_at <= $1)
-                 or exists (select from outbox where due_at <= $1)
-                 or exists (select from timers where due_at <= $1)
-                 or exists (select from backfills where status = 'pending' and next_attempt_at <= $1)
-                 or exists (select from bulk_runs
-                             where started_at is not null and stopped_at is null and finished_at is null)
-                 or exists (select from reports where due_at <= $1)
-                 or exists (select from mismatches where look_at <= $1)
-                 or exists (select from settlements where is_stale or look_at <= $1)
-                 or exists (select from charge_lines where is_stale)",
-        )
-        .bind(self.now())
-        .fetch_one(&self.pool)
-        .await
-        .unwrap()
-    }
-
-    /// Ticks every worker but the sweeper once; whether one found work.
-    pub async fn round(&self) -> bool {
-        let mut found = self.tick(&InboxWorker::new(self.context.clone())).await;
-        for topic in Topic::ALL.iter().copied() {
-            found |= self.tick(&Relay::of(self.context.clone(), topic)).await;
-        }
-        found |= self.tick(&Poller(self.context.clone())).await;
-        self.context.breaker_overrides().read().await.unwrap();
-        found |= self.tick(&self.context.recovery()).await;
-        found |= self.tick(&Backfill(self.context.clone())).await;
-        found |= self.tick(&BulkRuns(self.context.clone())).await;
-        found |= self.tick(&self.reconciler()).await;
-        self.try_upkeep().await.unwrap();
-        found
-    }
-
-    /// Ticks every worker once; a tick that fails is one that the driver would begin anew.
-    pub async fn try_round(&self) {
-        let _ = tick(&InboxWorker::new(self.context.clone())).await;
-        for topic in Topic::ALL.iter().copied() {
-            let _ = tick(&Relay::of(self.context.clone(), topic)).await;
-        }
-        let _ = tick(&Poller(self.context.clone())).await;
-        let _ = self.context.breaker_overrides().read().await;
-        let _ = tick(&self.context.recovery()).await;
-        let _ = tick(&Backfill(self.context.clone())).await;
-        let _ = tick(&BulkRuns(self.context.clone())).await;
-        let _ = tick(&self.reconciler()).await;
-        let _ = self.try_upkeep().await;
-    }
-
-    /// The worker of reconciliation.
-    pub fn reconciler(&self) -> Reconciler {
-        let settings = self.context.policies.reconciliation.clone();
-        Reconciler::new(self.context.clone(), settings, CancellationToken::new())
-    }
-
-    /// Exchanges webhook marks with the database and writes secret uses, as the periodic tasks do.
-    async fn try_upkeep(&self) -> Result<(), TickError> {
-        let faults = &self.context.shell.faults;
-        let pool = &self.context.cell.pool;
-        let secret_uses = &self.context.secret_uses;
-        webhook_marks::exchange(&self.context).await?;
-        secret_uses::write(pool, secret_uses, faults).await?;
-        self.state.live.look(&self.context).await?;
-        Ok(())
-    }
-
-    async fn tick<W: Worker>(&self, worker: &W) -> bool {
-        let counts = tick(worker).await.unwrap_or_else(|error| panic!("{}: {error}", worker.name()));
-        counts.record();
-        counts.found_work()
-    }
-
-    /// Time passes in steps. The workers run in the first, in each in which work is due, and in the last.
-    pub async fn pass_settling(&self, total: TimeDelta, step: TimeDelta) {
-        let (start, end) = (self.now(), self.now() + total);
-        while self.now() < end {
-            self.pass(step.min(end - self.now()));
-            if self.now() - step <= start || self.now() >= end || self.is_work_due().await {
-                self.settle().await;
-            }
-        }
     }
 
     /// A request to the internal listener with the admin's token.
