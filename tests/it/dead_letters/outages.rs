@@ -27,36 +27,43 @@ async fn claims(app: &TestApp) -> i32 {
 }
 
 /// P15
+async fn retried_a_hundred_times_and_given_up_after_a_day(profile_service: Option<&str>, class: &str) {
+    let app = eager(profile_service).await;
+    app.world.outage(Api::Profiles, Some(Fault::ErrorBefore { status: 500 }));
+    let id = app.open().start().await;
+    app.pass_settling(TimeDelta::minutes(110), TimeDelta::minutes(1)).await;
+    assert!(claims(&app).await > 100, "{class}");
+    assert!(app.items("/v1/dead-letters").await.is_empty() && app.items("/v1/tickets").await.is_empty());
+    app.pass(TimeDelta::hours(24) - TimeDelta::minutes(111));
+    app.settle().await;
+    assert!(app.items("/v1/dead-letters").await.is_empty(), "{class}: not before the day is over");
+    app.pass(TimeDelta::minutes(2));
+    app.settle().await;
+    let (letter, whole) = only_letter(&app).await;
+    assert_eq!((&whole["cause"], &whole["kind"]), (&json!(class), &json!("create_profile")));
+    let log = classes(&whole);
+    assert!(log.len() > 100 && log.iter().all(|it| *it == class), "{log:?}");
+    assert_eq!(whole["attempts_count"], log.len());
+    assert_eq!(app.items("/v1/tickets").await.len(), 1);
+    // A redriven command has a whole day again.
+    accepted(&app, &letter, "redrive", "they are back").await;
+    app.pass_settling(TimeDelta::hours(1), TimeDelta::minutes(1)).await;
+    assert!(app.items("/v1/dead-letters").await.is_empty());
+    app.world.outage(Api::Profiles, None);
+    app.pass_settling(TimeDelta::minutes(1), TimeDelta::minutes(1)).await;
+    let expected = if profile_service.is_none() { "awaiting_provider" } else { "creating_profile" };
+    assert_eq!(app.opening(&id).await["state"], expected);
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn an_outage_is_retried_a_hundred_times_and_given_up_after_a_day() {
-    for (profile_service, class) in [(None, "server_error"), (Some("http://127.0.0.1:1"), "transport")] {
-        let app = eager(profile_service).await;
-        app.world.outage(Api::Profiles, Some(Fault::ErrorBefore { status: 500 }));
-        let id = app.open().start().await;
-        app.pass_settling(TimeDelta::minutes(110), TimeDelta::minutes(1)).await;
-        assert!(claims(&app).await > 100, "{class}");
-        assert!(app.items("/v1/dead-letters").await.is_empty() && app.items("/v1/tickets").await.is_empty());
-        app.pass(TimeDelta::hours(24) - TimeDelta::minutes(111));
-        app.settle().await;
-        assert!(app.items("/v1/dead-letters").await.is_empty(), "{class}: not before the day is over");
-        app.pass(TimeDelta::minutes(2));
-        app.settle().await;
-        let (letter, whole) = only_letter(&app).await;
-        assert_eq!((&whole["cause"], &whole["kind"]), (&json!(class), &json!("create_profile")));
-        let log = classes(&whole);
-        assert!(log.len() > 100 && log.iter().all(|it| *it == class), "{log:?}");
-        assert_eq!(whole["attempts_count"], log.len());
-        assert_eq!(app.items("/v1/tickets").await.len(), 1);
-        // A redriven command has a whole day again.
-        accepted(&app, &letter, "redrive", "they are back").await;
-        app.pass_settling(TimeDelta::hours(1), TimeDelta::minutes(1)).await;
-        assert!(app.items("/v1/dead-letters").await.is_empty());
-        app.world.outage(Api::Profiles, None);
-        app.pass_settling(TimeDelta::minutes(1), TimeDelta::minutes(1)).await;
-        let expected = if profile_service.is_none() { "awaiting_provider" } else { "creating_profile" };
-        assert_eq!(app.opening(&id).await["state"], expected);
-        app.finish().await;
-    }
+    retried_a_hundred_times_and_given_up_after_a_day(None, "server_error").await;
+}
+
+#[tokio::test]
+async fn a_system_that_is_not_there_is_tried_a_hundred_times_and_given_up_after_a_day() {
+    retried_a_hundred_times_and_given_up_after_a_day(Some("http://127.0.0.1:1"), "transport").await;
 }
 
 /// P15: an outage of the bank while an opening waits to be submitted.

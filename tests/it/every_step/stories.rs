@@ -12,7 +12,6 @@ use account_opening::workers::poller::Poller;
 use account_opening::workers::sweeper::Sweeper;
 use account_opening::workers::webhook_marks;
 use chrono::TimeDelta;
-use futures::future::join;
 use serde_json::{Value, json};
 use world::{IssueStatus, Verdict};
 
@@ -262,27 +261,39 @@ async fn an_error_of_our_own_at_any_step_of_an_opening_breaks_no_promise() {
 }
 
 /// P14: one escalation and one ticket, wherever the deadline's work failed.
+async fn a_silence_with_every_step_failing(failure: Failure) {
+    let stage = Stage::new(failure).await;
+    stage.tell(async |stage, telling| stage.a_silence(telling).await).await;
+    stage.everything_was_told().await;
+    stage.app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_at_any_step_towards_the_deadline_leaves_one_escalation_and_one_ticket() {
-    let tell = async |failure| {
-        let stage = Stage::new(failure).await;
-        stage.tell(async |stage, telling| stage.a_silence(telling).await).await;
-        stage.everything_was_told().await;
-        stage.app.finish().await;
-    };
-    Box::pin(join(tell(Failure::ConnectionLost), tell(Failure::Permanent))).await;
+async fn a_connection_lost_at_any_step_towards_the_deadline_leaves_one_escalation_and_one_ticket() {
+    Box::pin(a_silence_with_every_step_failing(Failure::ConnectionLost)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_our_own_at_any_step_towards_the_deadline_leaves_one_escalation_and_one_ticket() {
+    Box::pin(a_silence_with_every_step_failing(Failure::Permanent)).await;
 }
 
 /// P9, P14: one ticket at the tracker, closed by the late answer, wherever its work failed.
+async fn a_late_answer_with_every_step_failing(failure: Failure) {
+    let stage = Stage::new(failure).await;
+    stage.tell(async |stage, telling| stage.a_late_answer(telling).await).await;
+    let seen = stage.fault.seen();
+    assert_eq!(seen.difference(&everywhere()).copied().collect::<BTreeSet<_>>(), at_the_tracker());
+    stage.everything_was_told().await;
+    stage.app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_at_any_step_of_a_ticket_leaves_one_at_the_tracker_and_it_is_closed() {
-    let tell = async |failure| {
-        let stage = Stage::new(failure).await;
-        stage.tell(async |stage, telling| stage.a_late_answer(telling).await).await;
-        let seen = stage.fault.seen();
-        assert_eq!(seen.difference(&everywhere()).copied().collect::<BTreeSet<_>>(), at_the_tracker());
-        stage.everything_was_told().await;
-        stage.app.finish().await;
-    };
-    Box::pin(join(tell(Failure::ConnectionLost), tell(Failure::Permanent))).await;
+async fn a_connection_lost_at_any_step_of_a_ticket_leaves_one_at_the_tracker_and_it_is_closed() {
+    Box::pin(a_late_answer_with_every_step_failing(Failure::ConnectionLost)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_our_own_at_any_step_of_a_ticket_leaves_one_at_the_tracker_and_it_is_closed() {
+    Box::pin(a_late_answer_with_every_step_failing(Failure::Permanent)).await;
 }
