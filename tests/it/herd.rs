@@ -178,9 +178,9 @@ async fn a_poll_is_claimed_in_the_next_tick_whoever_else_is_due() {
     let (herd, now) = (Herd(&app), app.now());
     let due = now - TimeDelta::hours(1);
     let later = now + TimeDelta::hours(5);
+    let (id, _) = app.open().waiting().await;
     herd.waits(2_000, "otherbank", due, later).await;
     herd.waits(2_000, "nexusbank", due, due).await;
-    let (id, _) = app.open().waiting().await;
     app.pass(TimeDelta::minutes(30));
     let mut connection = app.pool.acquire().await.unwrap();
     let claimed = claim(&mut connection, &ClaimCursor::default(), app.now(), OPEN).await;
