@@ -110,7 +110,7 @@ async fn start() -> Cluster {
 }
 
 /// A file system in memory where it has room: Postgres flushes as ever, and a flush costs nothing.
-fn data_dir() -> PathBuf {
+pub(super) fn data_dir() -> PathBuf {
     let free = statvfs(IN_MEMORY).map_or(0, |it| it.blocks_available() * it.fragment_size());
     let place = Path::new(IN_MEMORY).to_owned();
     if free >= ROOM_IN_MEMORY { place } else { std::env::temp_dir() }

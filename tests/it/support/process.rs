@@ -35,7 +35,7 @@ pub struct Folder(TempDir);
 impl Folder {
     pub fn new() -> Arc<Self> {
         let open = std::fs::Permissions::from_mode(0o755);
-        let made = tempfile::Builder::new().prefix("process-").permissions(open).tempdir();
+        let made = tempfile::Builder::new().prefix("process-").permissions(open).tempdir_in(super::cluster::data_dir());
         Arc::new(Self(made.unwrap()))
     }
 
