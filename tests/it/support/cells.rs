@@ -58,13 +58,13 @@ pub struct Cell {
 impl Cell {
     /// One that no test has used.
     pub async fn new() -> Self {
-        super::run::measure_test();
+        super::run::begin_test();
         KEEPER.spawn(Self::copy()).await.unwrap()
     }
 
     /// One that is as if no test had used it.
     pub async fn borrow() -> Self {
-        super::run::measure_test();
+        super::run::begin_test();
         let idle = IDLE.lock().unwrap().pop();
         match idle {
             Some(cell) => cell,

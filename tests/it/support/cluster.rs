@@ -30,14 +30,14 @@ static NUMBERS: AtomicU32 = AtomicU32::new(0);
 
 /// The URL of a database as its superuser, and the name of a schema that does not exist yet and belongs to the test.
 pub async fn fresh_schema() -> (String, String) {
-    super::run::measure_test();
+    super::run::begin_test();
     let cluster = CLUSTER.get_or_init(start).await;
     (cluster.url().to_owned(), format!("cell_{}", next_number()))
 }
 
 /// The URL of a database of the test's own as its superuser, and the schema in it that is migrated and granted to [`SERVICE`].
 pub async fn fresh_cell() -> (String, String) {
-    super::run::measure_test();
+    super::run::begin_test();
     (copy_template().await, CELL.to_owned())
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn copy_template() -> String {
 
 /// The URL of an empty database of the test's own as its superuser, and its name.
 pub async fn fresh_database() -> (String, String) {
-    super::run::measure_test();
+    super::run::begin_test();
     let cluster = CLUSTER.get_or_init(start).await;
     let name = format!("empty_{}", next_number());
     execute(cluster.url(), format!("create database {name}")).await;

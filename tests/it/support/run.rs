@@ -1,9 +1,9 @@
-//! What the tests of one run share beside the Postgres: the turn that a test with real processes waits for, and the report at
-//! the end that says where the time went.
+//! What the tests of one run share beside the Postgres: the turns that they wait for, and the report at the end that says where the
+//! time went.
 //!
-//! The test runner starts more tests at once than there are cores, since most of them wait. The time-outs of a real process pass
-//! in real time, so [`take_process_turn`] lets only a few such tests run at once. Both marks live in the thread of the test, which the runner
-//! makes for it and ends with it.
+//! The test runner starts more tests than may run at once: some wait for the one browser, others for a turn with real processes, and a
+//! thread that waits should keep no other test from running. The time-outs of a real process pass in real time, so [`take_process_turn`]
+//! lets only a few such tests run at once. All marks live in the thread of the test, which the runner makes for it and ends with it.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -11,34 +11,58 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Tests that run processes of the service at the same time.
+/// Tests that run at the same time. Most wait for Postgres or for each other's messages, so they are more than cores.
+const TURNS: usize = 8;
+/// Tests among them that run processes of the service.
 const PROCESS_TURNS: usize = 4;
+/// The name of the threads of a test's own runtime, which run parts of the test under its turn.
+const WORKER: &str = "tokio-rt-worker";
 
-static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(PROCESS_TURNS), Condvar::new());
+static TAKEN: (Mutex<Taken>, Condvar) = (Mutex::new(Taken { all: 0, with_processes: 0 }), Condvar::new());
+
+/// Turns that are taken.
+struct Taken {
+    all: usize,
+    with_processes: usize,
+}
 
 thread_local! {
     static TEST: RefCell<Option<Stopwatch>> = const { RefCell::new(None) };
-    static TURN: RefCell<Option<ProcessTurn>> = const { RefCell::new(None) };
+    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
 }
 
-/// Measures the test of this thread from now to its end, for the report.
-pub fn measure_test() {
-    TEST.with_borrow_mut(|test| {
-        test.get_or_insert_with(|| Stopwatch { started: Instant::now(), waited: Duration::ZERO });
-    });
+/// Waits for a turn, unless the test of this thread has one, and measures the test from then to its end, for the report.
+pub fn begin_test() {
+    take_turn(false);
 }
 
 /// Waits until fewer than [`PROCESS_TURNS`] other tests have processes; the turn ends with the test. A test takes one turn
 /// for all its processes, so that two tests never wait for each other.
 pub fn take_process_turn() {
-    measure_test();
+    take_turn(true);
+}
+
+fn take_turn(has_processes: bool) {
+    if std::thread::current().name() == Some(WORKER) {
+        return;
+    }
     TURN.with_borrow_mut(|turn| {
-        turn.get_or_insert_with(|| {
-            let asked = Instant::now();
-            let free = TURNS.1.wait_while(TURNS.0.lock().unwrap(), |free| *free == 0);
-            *free.unwrap() -= 1;
-            TEST.with_borrow_mut(|test| test.iter_mut().for_each(|it| it.waited += asked.elapsed()));
-            ProcessTurn
+        if turn.as_ref().is_some_and(|it| it.has_processes >= has_processes) {
+            return;
+        }
+        // A test that waits for a turn with processes has none, so that no test waits for it.
+        *turn = None;
+        let asked = Instant::now();
+        let mut taken = TAKEN.0.lock().unwrap();
+        while taken.all == TURNS || (has_processes && taken.with_processes == PROCESS_TURNS) {
+            taken = TAKEN.1.wait(taken).unwrap();
+        }
+        taken.all += 1;
+        taken.with_processes += usize::from(has_processes);
+        *turn = Some(Turn { has_processes });
+        TEST.with_borrow_mut(|test| match test {
+            Some(test) => test.waited += asked.elapsed(),
+            None => *test = Some(Stopwatch { started: Instant::now(), waited: Duration::ZERO }),
         });
     });
 }
@@ -48,12 +72,16 @@ pub fn record(kind: &str, took: Duration) {
     write(&format!("{kind}\t{:.3}\t-", took.as_secs_f64()));
 }
 
-struct ProcessTurn;
+struct Turn {
+    has_processes: bool,
+}
 
-impl Drop for ProcessTurn {
+impl Drop for Turn {
     fn drop(&mut self) {
-        *TURNS.0.lock().unwrap() += 1;
-        TURNS.1.notify_one();
+        let mut taken = TAKEN.0.lock().unwrap();
+        taken.all -= 1;
+        taken.with_processes -= usize::from(self.has_processes);
+        TAKEN.1.notify_all();
     }
 }
 
