@@ -45,7 +45,7 @@ pub async fn rehearse(acts: &Acts, _: &Operator, id: Uuid) -> Result<(), ActErro
 async fn look(acts: &Acts, id: Uuid) -> Result<Believable<'_>, ActError> {
     let get = async move |connection: &mut PgConnection| refused_webhooks::get(connection, id).await;
     let whole = db::with_retries(&acts.cell.pool, get).await?.ok_or(ActError::NotFound)?;
-    match look_again(candidate(whole)?, &acts.outside.providers) {
+    match look_again(&candidate(whole)?, &acts.outside.providers) {
         Again::Believed(believable) => Ok(believable),
         Again::UnknownProvider => Err(ActError::WrongState("no provider has this name")),
         Again::Refused(error, _) => Err(ActError::WrongState(still_refused(error))),

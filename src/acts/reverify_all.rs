@@ -98,7 +98,7 @@ impl Run<'_> {
         let Acts { outside, ingest, secret_uses, .. } = self.acts;
         let (mut believable, mut still) = (Vec::new(), Vec::new());
         for candidate in page {
-            match look_again(candidate, &outside.providers) {
+            match look_again(&candidate, &outside.providers) {
                 Again::Believed(it) => believable.push(it),
                 Again::Refused(_, it) => still.push(it),
                 Again::UnknownProvider => {}

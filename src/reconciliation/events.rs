@@ -25,7 +25,7 @@ pub async fn report_finished(
 ) -> sqlx::Result<()> {
     let Some(row) = reports::get(connection, report).await? else { return Ok(()) };
     let data = serde_json::to_value(Report::from(row)).unwrap_or_default();
-    emit(connection, sinks, &[event(EventType::ReportFinished, report, None, data)], now).await
+    emit(connection, sinks, &[event(EventType::ReportFinished, report, None, &data)], now).await
 }
 
 /// Tells which cases were opened, with the class of each one's mismatch. Call it once the mismatches are written and linked to
@@ -45,12 +45,12 @@ pub async fn cases_opened(
         let (id, opening) = (row.id, row.opening_id.map(OpeningId));
         let mut data = serde_json::to_value(Case::of(row, false)).unwrap_or_default();
         data["class"] = json!(class);
-        event(EventType::CaseOpened, id, opening, data)
+        event(EventType::CaseOpened, id, opening, &data)
     });
     emit(connection, sinks, &told.collect::<Vec<_>>(), now).await
 }
 
-fn event(kind: EventType, subject: Uuid, opening_id: Option<OpeningId>, data: Value) -> NewEvent {
+fn event(kind: EventType, subject: Uuid, opening_id: Option<OpeningId>, data: &Value) -> NewEvent {
     NewEvent { id: effect_of(subject, kind.as_str()), opening_id, subject, kind, version: 0, data: data.to_string() }
 }
 

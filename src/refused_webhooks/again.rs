@@ -44,7 +44,7 @@ fn check(provider: &dyn Provider) -> String {
 
 /// Verifies a refused webhook again without changing anything.
 #[must_use]
-pub fn look_again(candidate: Candidate, providers: &Providers) -> Again<'_> {
+pub fn look_again<'a>(candidate: &Candidate, providers: &'a Providers) -> Again<'a> {
     let Some(provider) = providers.get(&candidate.provider).map(AsRef::as_ref) else { return Again::UnknownProvider };
     let headers = Headers::stored(&candidate.headers).to_map();
     let incoming = Incoming {

@@ -22,6 +22,7 @@ use super::TestApp;
 const MAX_ROUNDS: usize = 400;
 
 /// What the workers but the sweeper have to do.
+#[expect(clippy::struct_excessive_bools, reason = "each worker has work or not, whatever the others have")]
 #[derive(sqlx::FromRow)]
 struct Due {
     inbox: bool,
