@@ -102,6 +102,7 @@ async fn a_mismatch_leads_from_its_report_to_its_case_with_a_browser() {
     browser.click(r#"[data-act="resolve_case"]"#).await;
     browser.write("#reason", "ours holds").await;
     browser.click(r#"form[data-act="resolve_case"] button"#).await;
+    browser.element("#done-resolve_case:target").await;
     open(&browser, &app, &format!("/mismatches/{}", found.mismatch)).await;
     assert_eq!(browser.text(r#"h1 [data-state="resolved"]"#).await.trim(), "resolved");
     open(&browser, &app, "/ledger").await;
