@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use sqlx::PgConnection;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
@@ -23,7 +24,7 @@ pub use self::database::{Database, OpenError, unfit};
 pub use self::key::{KeyError, evidence_key, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
 use crate::context::Context;
-use crate::db::{acquire, price_lists};
+use crate::db::{price_lists, with_retries};
 use crate::http::listener::{Limits, serve};
 use crate::http::{internal, public};
 use crate::workers::secret_uses;
@@ -146,10 +147,17 @@ impl App {
     }
 }
 
-/// Stores the price list before the first fee is booked with it.
+/// Stores the price list before the first fee is booked with it, with tries: a connection may be lost at the start too.
+///
+/// # Errors
+/// The database's when it is away, does not answer in time or refuses the list.
 pub async fn keep_price_list(context: &Context) -> sqlx::Result<()> {
     let Some(list) = &context.cell.effect_context.price_list else { return Ok(()) };
-    price_lists::insert(&mut *acquire(&context.cell.pool).await?, list, context.shell.clock.now()).await
+    let now = context.shell.clock.now();
+    with_retries(&context.cell.pool, async |connection: &mut PgConnection| {
+        price_lists::insert(connection, list, now).await
+    })
+    .await
 }
 
 /// When to abort calls: [`ABORT_CALLS`] before the deadline, or halfway if the time is short.

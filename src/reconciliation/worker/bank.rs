@@ -24,7 +24,7 @@ use crate::report_files::row::{BankRow, Kind, Located, Row, Statement};
 
 /// The most settlements that are judged in one commit where no file is applied, or after a try without progress.
 const FEW: i64 = 500;
-/// Rows whose settlements one commit marks, in slices: it reads only their words.
+/// How many slices of rows one commit marks the settlements of: the commit reads only the words of these rows.
 const MARKED: i64 = 5;
 
 impl Job {
@@ -77,8 +77,8 @@ impl Reconciler {
         Ok(Some(i64::try_from(flawed.len()).unwrap_or_default()))
     }
 
-    /// Judges the rows that name settlements. Returns the numbers of the statements that do not count and whose rows say so. None:
-    /// another replica has the report.
+    /// Judges the rows that name settlements. Returns the numbers of the statements that do not count, as far as their rows show it.
+    /// None: another replica has the report.
     async fn judge_named(&self, job: &mut Job, by: (&Seen, Rules)) -> Result<Option<HashSet<i64>>, TickError> {
         let (mut after, mut told, mut pace) = (0, HashSet::new(), self.pace().await?);
         loop {

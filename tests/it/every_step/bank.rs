@@ -1,8 +1,6 @@
 //! A bank statement, with an error at every step of the worker in turn.
 
-use account_opening::driver::tick;
-
-use super::{A_WHILE, Failure, MANY, Stage};
+use super::{Failure, MANY, Stage};
 use crate::reconciliation::bank::{BANK, Message, Statement, charges, entry, send};
 use crate::reconciliation::charges::CHARGES;
 use crate::reconciliation::upload;
@@ -20,17 +18,7 @@ async fn a_statement_with_every_step_failing(failure: Failure) {
         let statement = Statement::numbered(u32::try_from(telling).unwrap() + 1, (before, before - 2_000), &entries);
         let uploaded = upload(&stage.app, BANK, Message::statements(&[statement]).text()).await;
         assert_eq!(uploaded.status, 202, "{}", uploaded.body);
-        stage.fault.arm(telling);
-        for _ in 0..3 {
-            if let Err(error) = tick(&stage.app.reconciler()).await {
-                assert!(stage.fault.has_struck(), "{error}");
-            }
-        }
-        let struck = stage.fault.disarm();
-        stage.app.pass(A_WHILE);
-        stage.app.settle().await;
-        let report = stage.app.get(&format!("/v1/reports/{}", uploaded.id())).await;
-        assert_eq!(report["state"], "finished", "{struck:?}: {report}");
+        let (struck, report) = stage.reconcile(telling, &uploaded.id()).await;
         assert_eq!(report["counts"], serde_json::json!({"MATCHED": 1, "BANK_MISMATCH": 1}), "{struck:?}: {report}");
         let lines = stage.app.items("/v1/fee-ledger?account=paid").await;
         let paid = lines.iter().filter(|it| it["settles"] == settlement.as_str()).count();

@@ -1,8 +1,6 @@
 //! A charges file, with an error at every step of the worker in turn.
 
-use account_opening::driver::tick;
-
-use super::{A_WHILE, Failure, MANY, Stage};
+use super::{Failure, MANY, Stage};
 use crate::reconciliation::upload;
 
 /// A charge that fits, the same again, and a settlement of both.
@@ -33,17 +31,7 @@ async fn a_file_with_every_step_failing(failure: Failure) {
         let reference = stage.app.opening(&id).await["provider_reference"].as_str().unwrap().to_owned();
         let uploaded = upload(&stage.app, "provider=nexusbank&kind=charges", file(telling, &reference)).await;
         assert_eq!(uploaded.status, 202, "{}", uploaded.body);
-        stage.fault.arm(telling);
-        for _ in 0..3 {
-            if let Err(error) = tick(&stage.app.reconciler()).await {
-                assert!(stage.fault.has_struck(), "{error}");
-            }
-        }
-        let struck = stage.fault.disarm();
-        stage.app.pass(A_WHILE);
-        stage.app.settle().await;
-        let report = stage.app.get(&format!("/v1/reports/{}", uploaded.id())).await;
-        assert_eq!(report["state"], "finished", "{struck:?}: {report}");
+        let (struck, _) = stage.reconcile(telling, &uploaded.id()).await;
         let lines = stage.app.items(&format!("/v1/fee-ledger?opening_id={id}&account=charged")).await;
         assert_eq!(lines.len(), 2, "{struck:?}: {lines:?}");
         let cases = stage.app.items(&format!("/v1/mismatches?opening_id={id}&state=case")).await;

@@ -15,10 +15,12 @@ mod stories;
 
 use std::collections::BTreeSet;
 
+use account_opening::driver::tick;
 use account_opening::faults::{Place, Step, When};
 use account_opening::http::{internal, public};
 use account_opening::inbox::{Bounds, Ingest};
 use chrono::TimeDelta;
+use serde_json::Value;
 
 use self::fault::{Failure, Fault};
 use crate::conformance::banks::{Described, nexusbank};
@@ -82,6 +84,23 @@ impl Stage {
             }
         }
         panic!("a story with {MANY} steps");
+    }
+
+    /// Has the worker read a report while the step of this number fails, and what is left afterwards. Returns the place that failed, and
+    /// the report, which has finished.
+    async fn reconcile(&self, telling: usize, report: &str) -> (Option<Place>, Value) {
+        self.fault.arm(telling);
+        for _ in 0..3 {
+            if let Err(error) = tick(&self.app.reconciler()).await {
+                assert!(self.fault.has_struck(), "{error}");
+            }
+        }
+        let struck = self.fault.disarm();
+        self.app.pass(A_WHILE);
+        self.app.settle().await;
+        let report = self.app.get(&format!("/v1/reports/{report}")).await;
+        assert_eq!(report["state"], "finished", "{struck:?}: {report}");
+        (struck, report)
     }
 
     /// A number from SQL.

@@ -38,8 +38,8 @@ static IDLE: Mutex<Vec<Cell>> = Mutex::new(Vec::new());
 static TEMPLATE: OnceCell<Template> = OnceCell::const_new();
 
 thread_local! {
-    /// Cells whose tests have kept the invariants. A test's thread ends after its runtime, so the test's service has stopped when
-    /// they are lent again.
+    /// Cells whose tests have kept the invariants. The test runner ends a test's thread after the test's runtime, so the test's service
+    /// has stopped when they are lent again.
     static GIVEN_BACK: RefCell<GivenBack> = const { RefCell::new(GivenBack(Vec::new())) };
 }
 

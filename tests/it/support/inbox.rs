@@ -1,6 +1,6 @@
 //! The inbox as it is in the database, and a way to have its inserts wait or fail.
 
-use sqlx::{Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use super::{TestApp, eventually};
 
@@ -34,18 +34,29 @@ impl TestApp {
 
     /// Has every insert into the inbox wait until the transaction ends.
     pub async fn lock_inbox(&self) -> Transaction<'static, Postgres> {
+        self.lock_table("inbox").await
+    }
+
+    /// Has every statement about the table wait until the transaction ends.
+    pub async fn lock_table(&self, table: &str) -> Transaction<'static, Postgres> {
         let mut transaction = self.pool.begin().await.unwrap();
-        sqlx::query("lock table inbox in access exclusive mode").execute(&mut *transaction).await.unwrap();
+        let lock = AssertSqlSafe(format!("lock table {table} in access exclusive mode"));
+        sqlx::query(lock).execute(&mut *transaction).await.unwrap();
         transaction
     }
 
-    /// Returns when an insert waits for the lock. Databases of tests are copies of one template, so a table has the same oid
-    /// in all of them: only locks of this one count.
+    /// Returns when an insert waits for the lock.
     pub async fn an_insert_waits(&self) {
+        self.a_statement_waits("inbox").await;
+    }
+
+    /// Returns when a statement waits for the table. Databases of tests are copies of one template, so a table has the same oid
+    /// in all of them: only locks of this one count.
+    pub async fn a_statement_waits(&self, table: &str) {
         let waits = "select exists (select 1 from pg_locks join pg_database d on d.oid = database and d.datname = current_database()
-             where relation = 'inbox'::regclass and not granted)";
-        eventually("an insert that waits", async || {
-            let waits: bool = sqlx::query_scalar(waits).fetch_one(&self.pool).await.unwrap();
+             where relation = $1::text::regclass and not granted)";
+        eventually("a statement that waits", async || {
+            let waits: bool = sqlx::query_scalar(waits).bind(table).fetch_one(&self.pool).await.unwrap();
             waits.then_some(())
         })
         .await;
@@ -53,10 +64,16 @@ impl TestApp {
 
     /// Cuts the connections with inserts that wait for the lock.
     pub async fn cut_waiting_inserts(&self) {
+        self.cut_waiting("inbox").await;
+    }
+
+    /// Cuts the connections whose statements wait for the table.
+    pub async fn cut_waiting(&self, table: &str) {
         sqlx::query(
             "select pg_terminate_backend(pid) from pg_locks join pg_database d on d.oid = database and d.datname = current_database()
-             where relation = 'inbox'::regclass and not granted",
+             where relation = $1::text::regclass and not granted",
         )
+        .bind(table)
         .execute(&self.pool)
         .await
         .unwrap();
