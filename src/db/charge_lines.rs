@@ -37,7 +37,7 @@ pub struct ChargeLine {
     pub currency: String,
     pub amount: Decimal,
     pub tax: Decimal,
-    /// As text, like the bookings: a tree of JSON takes five times its memory.
+    /// As text, like the bookings: a tree of JSON takes several times its memory.
     pub content: Json<Box<RawValue>>,
     pub class: String,
     pub rule: String,

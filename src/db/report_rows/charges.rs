@@ -18,7 +18,7 @@ pub struct ChargeOfReport {
     pub code: Option<String>,
     pub class: String,
     pub rule: String,
-    /// As text: a tree of JSON takes five times its memory.
+    /// As text: a tree of JSON takes several times its memory.
     pub theirs: Json<Box<RawValue>>,
 }
 
@@ -72,7 +72,7 @@ pub struct Shared {
     pub code: String,
     pub class: String,
     pub rule: String,
-    /// As text: a tree of JSON takes five times its memory.
+    /// As text: a tree of JSON takes several times its memory.
     pub theirs: Json<Box<RawValue>>,
     /// How many rows of the report that fee has.
     pub rows: i64,
