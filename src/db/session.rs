@@ -14,12 +14,15 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Ro
 use tokio::time::timeout;
 
 use super::roles::quoted;
+use super::{Fault, classify};
 
 /// The time limit for opening and preparing a connection.
 const WITHIN: Duration = Duration::from_secs(5);
 /// How often two sessions are compared. A pooler that lends sessions per transaction is detected at the first round if
 /// it is idle; under load it may return the same session by chance.
 const ROUNDS: usize = 8;
+/// How often a session is prepared at most.
+const TRIES: usize = 4;
 
 const ENCODING: (&str, &str) = ("server_encoding", "UTF8");
 /// The name under which the schema is read back.
@@ -191,8 +194,14 @@ impl Session {
     pub async fn open(&self, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
         let opening = async {
             let mut connection = options.connect().await?;
-            self.prepare(&mut connection).await?;
-            Ok(connection)
+            let mut tries = 1;
+            // The first statement still runs under the time-outs of the role. On a busy machine a short one may end it.
+            loop {
+                match self.prepare(&mut connection).await {
+                    Err(error) if tries < TRIES && classify(&error) == Fault::Contention => tries += 1,
+                    prepared => return prepared.map(|()| connection),
+                }
+            }
         };
         timeout(WITHIN, opening).await.unwrap_or_else(|_| Err(late()))
     }
