@@ -72,7 +72,8 @@ pub async fn get(connection: &mut PgConnection, key: Key<'_>, now: Time) -> sqlx
         Answer,
         r#"-- idempotency::get
         select digest, status, body, opening_id, waits_until from idempotency_keys
-         where token_name = $1 and key in ($2, 'erased:' || encode(sha256(convert_to($2, 'UTF8')), 'hex')) and expires_at > $3"#,
+         where token_name = $1 and key in ($2, 'erased:' || encode(sha256(convert_to($2, 'UTF8')), 'hex'))
+           and (expires_at > $3) is true"#,
         token_name,
         key,
         now,
@@ -105,7 +106,7 @@ pub async fn look(connection: &mut PgConnection, keys: &[Key<'_>], waits: bool, 
           from unnest($1::text[], $2::text[]) with ordinality as asked(token_name, key, place)
           left join lateral (
               select * from idempotency_keys k
-               where k.token_name = asked.token_name and k.expires_at > $3
+               where k.token_name = asked.token_name and (k.expires_at > $3) is true
                  and k.key in (asked.key, 'erased:' || encode(sha256(convert_to(asked.key, 'UTF8')), 'hex'))
                limit 1
           ) as k on true
