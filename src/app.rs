@@ -24,7 +24,7 @@ pub use self::database::{Database, OpenError, unfit};
 pub use self::key::{KeyError, evidence_key, history_key, known_history_key, made_history_key};
 pub use self::parts::Parts;
 use crate::context::Context;
-use crate::db::{price_lists, with_retries};
+use crate::db::{once, price_lists};
 use crate::http::listener::{Limits, serve};
 use crate::http::{internal, public};
 use crate::workers::secret_uses;
@@ -147,15 +147,16 @@ impl App {
     }
 }
 
-/// Stores the price list before the first fee is booked with it, with tries: a connection may be lost at the start too.
+/// Stores the price list before the first fee is booked with it. Waits for a database that restarts at this moment.
 ///
 /// # Errors
-/// The database's when it is away, does not answer in time or refuses the list.
-pub async fn keep_price_list(context: &Context) -> sqlx::Result<()> {
+/// If the database stays away or refuses the list.
+pub async fn keep_price_list(context: &Context) -> Result<(), OpenError> {
     let Some(list) = &context.cell.effect_context.price_list else { return Ok(()) };
     let now = context.shell.clock.now();
-    with_retries(&context.cell.pool, async |connection: &mut PgConnection| {
-        price_lists::insert(connection, list, now).await
+    database::patiently(async || {
+        let insert = async |connection: &mut PgConnection| price_lists::insert(connection, list, now).await;
+        Ok(once(&context.cell.pool, insert).await?)
     })
     .await
 }

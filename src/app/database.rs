@@ -176,8 +176,12 @@ async fn check(url: &str, schema: &str) -> Result<(), OpenError> {
     }
 }
 
-/// Retries while the database is unavailable, since it may be starting beside the service. Does not retry an unfit one.
-async fn patiently<T>(ask: impl AsyncFn() -> Result<T, OpenError>) -> Result<T, OpenError> {
+/// Asks the database at the start: again while it is unavailable, for at most [`WAIT`], since it may start beside the service or restart
+/// at this moment.
+///
+/// # Errors
+/// If the database is unfit, or still unavailable when the time is over.
+pub(super) async fn patiently<T>(ask: impl AsyncFn() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let started = Instant::now();
     loop {
         match ask().await {

@@ -6,14 +6,14 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use nix::unistd::Uid;
 use sqlx::PgPool;
 
+use super::database::patiently;
 use super::verify;
-use crate::db::describe;
 use crate::domain::chain::HistoryKey;
 use crate::domain::signature::EvidenceKey;
 use crate::settings::SettingError;
@@ -41,7 +41,7 @@ pub async fn history_key(pool: &PgPool, set: Option<&HistoryKey>, data_dir: &Pat
     let known = known_history_key(set, data_dir)?;
     // A key generated now verifies no existing history, like any wrong key.
     let (key, is_known) = known.map_or_else(|| (HistoryKey::new(&draw()), false), |key| (key, true));
-    let fits = verify::fits_the_newest(pool, &key).await.map_err(|error| anyhow!(describe(&error)));
+    let fits = patiently(async || Ok(verify::fits_the_newest(pool, &key).await?)).await;
     let fits = fits.context("reading the newest histories")?;
     if !fits {
         let problem = if is_known {

@@ -45,6 +45,7 @@ mod replicas;
 mod rest;
 mod retention;
 mod said;
+mod starts;
 mod subscribers;
 mod support;
 mod sweeps;

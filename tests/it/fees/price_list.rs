@@ -1,7 +1,5 @@
 //! The setting `PRICE_LIST`: refused with every flaw, and kept with what it booked.
 
-use account_opening::app::keep_price_list;
-
 use crate::support::service::ServiceBuilder;
 use crate::support::{PRICE_COLUMNS, TestApp};
 
@@ -48,20 +46,5 @@ async fn the_list_that_booked_a_fee_is_kept() {
             .unwrap();
     let list = app.state.settings.price_list.clone().unwrap();
     assert_eq!(kept, [(list.sha256().to_owned(), list.text().to_owned())]);
-    app.finish().await;
-}
-
-/// P1: a connection that is lost while the service starts is replaced, as in any other work.
-#[tokio::test]
-async fn a_start_whose_connection_is_cut_while_it_stores_the_list_stores_it() {
-    let app = TestApp::with().prices().start().await;
-    let lock = app.lock_table("price_lists").await;
-    let cut_while_it_waits = async {
-        app.a_statement_waits("price_lists").await;
-        app.cut_waiting("price_lists").await;
-        lock.rollback().await.unwrap();
-    };
-    let (kept, ()) = tokio::join!(keep_price_list(&app.context), cut_while_it_waits);
-    kept.unwrap();
     app.finish().await;
 }

@@ -67,10 +67,10 @@ impl TestApp {
         self.cut_waiting("inbox").await;
     }
 
-    /// Cuts the connections whose statements wait for the table.
+    /// Cuts the connections whose statements wait for the table. Returns when none of them waits any more.
     pub async fn cut_waiting(&self, table: &str) {
         sqlx::query(
-            "select pg_terminate_backend(pid) from pg_locks join pg_database d on d.oid = database and d.datname = current_database()
+            "select pg_terminate_backend(pid, 10000) from pg_locks join pg_database d on d.oid = database and d.datname = current_database()
              where relation = $1::text::regclass and not granted",
         )
         .bind(table)
