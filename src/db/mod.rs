@@ -61,7 +61,9 @@ pub mod webhook_marks;
 pub mod webhook_secrets;
 
 pub use error::{Fault, classify, describe};
-pub use pool::{PoolOptions, WITHIN, acquire, conclude, connect, connect_alone, connect_for_migrations, refusal};
+pub use pool::{
+    PoolOptions, WITHIN, acquire, conclude, conclude_slice, connect, connect_alone, connect_for_migrations, refusal,
+};
 pub use retries::{
     PATIENCE, WorkError, begin_repeatable_slice, begin_slice, in_one_commit, in_one_long_commit, once, with_retries,
 };

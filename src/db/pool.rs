@@ -45,6 +45,19 @@ pub fn conclude<T, E: From<sqlx::Error>>(
     })
 }
 
+/// As [`conclude`], after a slice. Its statements of many megabytes leave a buffer of their size with the connection, and the pool would
+/// keep it: one for each connection that ever wrote a slice.
+///
+/// # Errors
+/// As [`conclude`].
+pub fn conclude_slice<T, E: From<sqlx::Error>>(
+    mut connection: PoolConnection<Postgres>,
+    result: Result<Result<T, E>, Elapsed>,
+) -> Result<T, E> {
+    connection.shrink_buffers();
+    conclude(connection, result)
+}
+
 /// A connection of the pool. On a time-out the error is the reason why no new connection can be opened; the pool itself
 /// retries refused connections silently and reports only a time-out.
 pub async fn acquire(pool: &PgPool) -> sqlx::Result<PoolConnection<Postgres>> {

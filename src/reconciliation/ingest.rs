@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::db::reports::{self, CHUNK, NewReport};
-use crate::report_files::SNIFF_BYTES;
+use crate::report_files::{HeaderError, SNIFF_BYTES};
 
 /// Decompressed bytes that a compressed one may become, beyond the first MiB: text of this kind stays below fifty.
 const RATIO: u64 = 200;
@@ -44,6 +44,9 @@ pub enum ReceiveError {
     /// The sender went away.
     #[error("the upload broke off")]
     BrokeOff,
+    /// Its beginning shows that it cannot be read.
+    #[error("{0}")]
+    Header(HeaderError),
     #[error("the report cannot be kept in a temporary file: {0}")]
     Disk(io::Error),
 }
@@ -117,12 +120,13 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+/// A look at the beginning of a file, once there are [`SNIFF_BYTES`] of it.
+pub type Look = Box<dyn Fn(&[u8]) -> Result<(), HeaderError> + Send>;
+
 /// Writes the parts of a body to a temporary file. Blocking: run it on a thread of its own. An empty part is the end of the body;
 /// a channel that closes before it is an upload that broke off.
-pub fn receive(mut parts: mpsc::Receiver<Vec<u8>>, bounds: Bounds) -> Result<Received, ReceiveError> {
-    let file = tempfile::tempfile().map_err(ReceiveError::Disk)?;
-    let mut spool =
-        Spool { file, hash: Sha256::new(), head: Vec::new(), bytes: 0, limit: bounds.max_bytes, over: None };
+pub fn receive(mut parts: mpsc::Receiver<Vec<u8>>, bounds: Bounds, look: Look) -> Result<Received, ReceiveError> {
+    let mut spool = Spool::new(bounds.max_bytes, look).map_err(ReceiveError::Disk)?;
     if bounds.is_gzip {
         let mut decoder = MultiGzDecoder::new(spool);
         let mut compressed = 0_u64;
@@ -158,6 +162,10 @@ struct Spool {
     file: File,
     hash: Sha256,
     head: Vec<u8>,
+    look: Look,
+    /// The beginning is no report. The rest is neither kept nor hashed, only counted: a gigabyte of zeros would take seconds of a processor,
+    /// and the disk from all other work.
+    refused: Option<HeaderError>,
     bytes: u64,
     limit: u64,
     over: Option<u64>,
@@ -170,10 +178,16 @@ impl Write for Spool {
             self.over = Some(self.limit);
             return Err(io::Error::other("over the limit"));
         }
+        if self.refused.is_some() {
+            return Ok(part.len());
+        }
         self.file.write_all(part)?;
         self.hash.update(part);
         let missing = SNIFF_BYTES.saturating_sub(self.head.len());
         self.head.extend_from_slice(&part[..part.len().min(missing)]);
+        if (1..=part.len()).contains(&missing) {
+            self.refused = (self.look)(&self.head).err();
+        }
         Ok(part.len())
     }
 
@@ -183,6 +197,11 @@ impl Write for Spool {
 }
 
 impl Spool {
+    fn new(limit: u64, look: Look) -> io::Result<Self> {
+        let file = tempfile::tempfile()?;
+        Ok(Self { file, hash: Sha256::new(), head: Vec::new(), look, refused: None, bytes: 0, limit, over: None })
+    }
+
     fn refusal(&self, error: io::Error, bounds: Bounds, otherwise: ReceiveError) -> ReceiveError {
         match self.over {
             Some(limit) => ReceiveError::TooLarge(bounds.told(limit)),
@@ -192,6 +211,9 @@ impl Spool {
     }
 
     fn received(mut self) -> Result<Received, ReceiveError> {
+        if let Some(error) = self.refused {
+            return Err(ReceiveError::Header(error));
+        }
         self.file.seek(SeekFrom::Start(0)).map_err(ReceiveError::Disk)?;
         Ok(Received { file: self.file, bytes: self.bytes, sha256: self.hash.finalize().into(), head: self.head })
     }
@@ -203,9 +225,7 @@ impl Received {
     /// # Errors
     /// If there is no room for a temporary file.
     pub fn of(bytes: &[u8]) -> Result<Self, ReceiveError> {
-        let file = tempfile::tempfile().map_err(ReceiveError::Disk)?;
-        let limit = u64::MAX;
-        let mut spool = Spool { file, hash: Sha256::new(), head: Vec::new(), bytes: 0, limit, over: None };
+        let mut spool = Spool::new(u64::MAX, Box::new(|_| Ok(()))).map_err(ReceiveError::Disk)?;
         spool.write_all(bytes).map_err(ReceiveError::Disk)?;
         spool.received()
     }
@@ -247,5 +267,26 @@ impl Received {
         let mut chunk = Vec::with_capacity(CHUNK);
         file.take(CHUNK as u64).read_to_end(&mut chunk)?;
         Ok(chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report_files::Code;
+
+    #[test]
+    fn the_rest_of_a_file_whose_beginning_is_no_report_is_counted_and_not_kept() {
+        let part = [0; SNIFF_BYTES];
+        let look: Look = Box::new(|_| Err(HeaderError::new(1, Code::HeaderNotUnderstood, "")));
+        let mut spool = Spool::new(3 * SNIFF_BYTES as u64, look).unwrap();
+        spool.write_all(&part[1..]).unwrap();
+        assert_eq!(spool.refused, None, "a byte is missing to the look");
+        for _ in 0..2 {
+            spool.write_all(&part).unwrap();
+        }
+        assert_eq!(spool.file.metadata().unwrap().len(), 2 * SNIFF_BYTES as u64 - 1);
+        assert!(spool.write_all(&[0; 2]).is_err(), "it is over the limit all the same");
+        assert!(matches!(spool.received(), Err(ReceiveError::Header(_))));
     }
 }

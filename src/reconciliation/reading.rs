@@ -90,6 +90,7 @@ impl Reading {
     pub async fn next(&mut self, rows: usize) -> Result<Option<Slice>, ReadingError> {
         let Some(first) = self.parts.recv().await else { return Ok(None) };
         let mut slice = first?;
+        slice.rows.reserve_exact(rows.saturating_sub(slice.rows.len()));
         while slice.len() + PART <= rows && slice.ending.is_none() {
             let Some(next) = self.parts.recv().await else { return Ok(None) };
             slice.append(next?);

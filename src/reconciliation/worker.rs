@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pull    a provider's list, one page per commit: the file of a provider without files
-//! read    slices of 10,000 rows: matched, classified and stored, with a checkpoint, in one commit each
+//! read    slices of 10,000 rows, of charges 25,000: matched, classified and stored, with a checkpoint, in one commit each
 //! judge   the whole file: what is absent, and whether it differs too much to be applied
 //! apply   findings in commits of 1,000: facts, polls, mismatches, cases
 //! ```

@@ -102,15 +102,15 @@ pub async fn insert(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::R
     lines.sort_unstable_by(|a, b| a.cause.cmp(&b.cause));
     let ids: Vec<Uuid> = lines.iter().map(|it| it.id).collect();
     let times: Vec<Time> = lines.iter().map(|it| it.at).collect();
-    let causes: Vec<String> = lines.iter().map(|it| it.cause.clone()).collect();
-    let debits: Vec<String> = lines.iter().map(|it| it.debit.to_string()).collect();
-    let credits: Vec<String> = lines.iter().map(|it| it.credit.to_string()).collect();
+    let causes: Vec<&str> = lines.iter().map(|it| it.cause.as_str()).collect();
+    let debits: Vec<&str> = lines.iter().map(|it| it.debit.as_str()).collect();
+    let credits: Vec<&str> = lines.iter().map(|it| it.credit.as_str()).collect();
     let amounts: Vec<Decimal> = lines.iter().map(|it| it.amount).collect();
     let taxes: Vec<Decimal> = lines.iter().map(|it| it.tax).collect();
-    let currencies: Vec<String> = lines.iter().map(|it| it.currency.clone()).collect();
-    let providers: Vec<String> = lines.iter().map(|it| it.provider.clone()).collect();
+    let currencies: Vec<&str> = lines.iter().map(|it| it.currency.as_str()).collect();
+    let providers: Vec<&str> = lines.iter().map(|it| it.provider.as_str()).collect();
     let openings: Vec<Option<Uuid>> = lines.iter().map(|it| it.opening_id.map(|it| it.0)).collect();
-    let codes: Vec<Option<String>> = lines.iter().map(|it| it.code.clone()).collect();
+    let codes: Vec<Option<&str>> = lines.iter().map(|it| it.code.as_deref()).collect();
     let reports: Vec<Option<Uuid>> = lines.iter().map(|it| it.reported.map(|(report, _)| report)).collect();
     let numbers: Vec<Option<i64>> = lines.iter().map(|it| it.reported.map(|(_, line)| line)).collect();
     let settles: Vec<Option<Uuid>> = lines.iter().map(|it| it.settles).collect();
@@ -134,15 +134,15 @@ pub async fn insert(connection: &mut PgConnection, lines: &[NewLine]) -> sqlx::R
         on conflict on constraint one_line_per_cause do nothing"#,
         &ids,
         &times,
-        &causes,
-        &debits,
-        &credits,
+        &causes as &[&str],
+        &debits as &[&str],
+        &credits as &[&str],
         &amounts,
         &taxes,
-        &currencies,
-        &providers,
+        &currencies as &[&str],
+        &providers as &[&str],
         &openings as &[Option<Uuid>],
-        &codes as &[Option<String>],
+        &codes as &[Option<&str>],
         &reports as &[Option<Uuid>],
         &numbers as &[Option<i64>],
         &settles as &[Option<Uuid>],

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::TimeDelta;
+use futures::TryStreamExt as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -91,7 +92,8 @@ async fn of_ids_with_fees(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query!(
+    // Row by row: all of them at once would be many megabytes beside what they become.
+    let mut rows = sqlx::query!(
         r#"-- openings::reported::of_ids_with_fees
         select o.id, o.state, o.provider_ref, o.market, o.customer_type, o.currency, o.version, o.erased_at is not null as "erased!",
                f.id as "fee?", f.at as "at?", f.code as "code?", f.amount as "amount?", f.tax as "tax?", f.currency as "fee_currency?"
@@ -104,10 +106,9 @@ async fn of_ids_with_fees(
         provider,
         ids,
     )
-    .fetch_all(connection)
-    .await?;
-    let mut held: Vec<(Held, Vec<Accrual>)> = Vec::new();
-    for it in rows {
+    .fetch(connection);
+    let mut held: Vec<(Held, Vec<Accrual>)> = Vec::with_capacity(ids.len());
+    while let Some(it) = rows.try_next().await? {
         let fee = || {
             let (id, at, code, amount, tax, currency) =
                 (it.fee?, it.at?, it.code?, it.amount?, it.tax?, it.fee_currency?);

@@ -164,7 +164,7 @@ fn of_entry(known: &Known, judged: Option<&JudgedEntry>, gathered: &Gathered) ->
         None => known.places.iter().chain(charged).max().copied(),
     };
     let reason = judged.map_or("the entry does not count any more", |it| it.rule);
-    let desired = Desired { finding, said, reason, ..Desired::default() };
+    let desired = Desired { finding: finding.map(Box::new), said, reason, ..Desired::default() };
     ((known.entry.key.clone(), "entry".to_owned()), desired)
 }
 
@@ -175,7 +175,11 @@ fn of_settlement(settlement: &Settlement, judged: &Judged, gathered: &Gathered) 
         Some(_) => rows.max().copied(),
         None => entries.chain(rows).max().copied(),
     };
-    let desired =
-        Desired { finding: judged.unpaid.clone(), said, reason: "a bank entry names it", ..Desired::default() };
+    let desired = Desired {
+        finding: judged.unpaid.clone().map(Box::new),
+        said,
+        reason: "a bank entry names it",
+        ..Desired::default()
+    };
     ((settlement.id.clone(), "payment".to_owned()), desired)
 }

@@ -62,7 +62,8 @@ impl Bank {
             let said = if judged.finding.is_some() { own } else { last };
             let finding = judged.finding.clone();
             let reason = "the statement adds up and follows on";
-            let desired = Desired { finding, said, as_of: Some(held.as_of), reason, ..Desired::default() };
+            let desired =
+                Desired { finding: finding.map(Box::new), said, as_of: Some(held.as_of), reason, ..Desired::default() };
             findings.add(vec![((judged.subject.clone(), "statement".to_owned()), desired)]);
         }
         findings.write(connection).await?;

@@ -16,6 +16,9 @@ use crate::reconciliation::classify::charges::{Booking, Expected, Judged, TOGETH
 use crate::reconciliation::text;
 use crate::report_files::row::ChargeRow;
 
+/// The most lines that one statement writes: until they are sent, its parameters are two more copies of them.
+const WRITTEN: usize = 12_500;
+
 impl Charges {
     /// Judges the fees of these lines, as they are and as they were, and books what follows. The other lines of the fees are read here.
     /// Once its opening is known, a line moves to the fee first.
@@ -26,13 +29,14 @@ impl Charges {
         named: Named,
         sync: &mut Findings<'_>,
     ) -> sqlx::Result<()> {
-        let Versions { lines, mut before } = versions;
+        let Versions { mut lines, mut before } = versions;
         let fees = fees_of(lines.iter().chain(&before));
-        let (whole, mut lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|it| is_whole(&it.line_type));
+        let whole: Vec<ChargeLine> = lines.extract_if(.., |it| is_whole(&it.line_type)).collect();
         if fees.is_empty() {
             return charge_lines::write(connection, &self.provider, &whole).await;
         }
         let others = self.others(connection, &fees, &lines, &before).await?;
+        drop(fees);
         let mut named = named.and(connection, &self.provider, rows(&others).iter()).await?;
         lines.extend(others);
         let moved = move_named(&named, &mut lines);
@@ -121,7 +125,10 @@ impl Charges {
         let changed: Vec<(ChargeLine, Judged)> = judged.into_iter().filter(is_changed).collect();
         let mut lines = self.rebook(connection, changed).await?;
         lines.extend(whole);
-        charge_lines::write(connection, &self.provider, &lines).await
+        for lines in lines.chunks(WRITTEN) {
+            charge_lines::write(connection, &self.provider, lines).await?;
+        }
+        Ok(())
     }
 
     /// Reverses ledger lines that the judgement contradicts, and books the new ones.
@@ -137,7 +144,7 @@ impl Charges {
             let reversal = NewLine::reversal(self.ids.next(), self.rules.now, &line);
             new.push(reversal.map_err(|error| sqlx::Error::Decode(error.into()))?);
         }
-        let mut lines = Vec::new();
+        let mut lines = Vec::with_capacity(changed.len());
         for (mut line, judged) in changed {
             if !is_booked(&line, &judged) {
                 line.generation += 1;

@@ -48,7 +48,7 @@ impl Charges {
 fn desired(file: File, rows: &[ChargeOfReport]) -> Desired {
     let shown: Vec<ChargeRow> = rows.iter().take(SHOWN).filter_map(|it| Some(incoming(it)?.row)).collect();
     Desired {
-        finding: conflicting(&shown),
+        finding: conflicting(&shown).map(Box::new),
         opening_id: rows.iter().find_map(|it| it.opening_id),
         provider_reference: shown.first().and_then(|it| it.provider_reference.clone()),
         as_of: Some(file.as_of),

@@ -101,7 +101,7 @@ impl Charges {
         self.conflict(connection, file, conflicting, &mut sync).await?;
         let named = Named::by(connection, &self.provider, rows.iter().map(|it| &it.row)).await?;
         let versions = self.versions(connection, file, &rows, &named).await?;
-        // Ten thousand rows are several megabytes: they are not kept beside the lines that they became.
+        // A slice of rows is many megabytes: they are not kept beside the lines that they became.
         drop(rows);
         sync.leave(&versions);
         let (settlements, codes) = wholes_of(versions.lines.iter().chain(&versions.before));
@@ -144,7 +144,7 @@ impl Charges {
         let mut held: HashMap<String, ChargeLine> = held.into_iter().map(|it| (it.line_id.clone(), it)).collect();
         // A row that stands twice in a file is the same: it would contradict itself otherwise.
         let rows: HashMap<&str, &Incoming> = rows.iter().map(|it| (it.row.line_id.as_str(), it)).collect();
-        let mut versions = Versions::default();
+        let mut versions = Versions { lines: Vec::with_capacity(rows.len()), before: Vec::new() };
         for it in rows.into_values() {
             let before = held.remove(&it.row.line_id);
             let now = before.as_ref().map_or_else(|| Some(line(file, it, named)), |held| newer(held, file, it, named));

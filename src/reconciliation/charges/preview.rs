@@ -129,6 +129,7 @@ impl Charges {
         let fees: Vec<Fee> = by_fee.keys().cloned().collect();
         let here = by_fee.iter().flat_map(|(fee, rows)| rows.iter().map(|it| (it.row.line_id.as_str(), fee.clone())));
         let known = self.beside(connection, &fees, &here.collect::<Vec<_>>(), Some(file.report)).await?;
+        drop(fees);
         let others: Vec<ChargeRow> = known.iter().filter_map(row).collect();
         let named = named.and(connection, &self.provider, others.iter()).await?;
         let mut by_known: HashMap<Fee, Vec<ChargeLine>> = HashMap::new();

@@ -23,7 +23,8 @@ use crate::report_files::row::{ChargeRow, ChargeType, Kind};
 #[derive(Clone, Debug, Default)]
 pub struct Desired {
     /// None: the two sides agree.
-    pub finding: Option<Finding>,
+    /// In a box: nearly all rows agree, and take no room for one.
+    pub finding: Option<Box<Finding>>,
     pub opening_id: Option<Uuid>,
     pub provider_reference: Option<String>,
     /// The report and the line of the row that is judged.
@@ -36,7 +37,7 @@ impl Desired {
     /// What a line came to. A charge for a fee ends the fee's absence too.
     pub fn of(line: &ChargeLine, judged: &Judged) -> Vec<(Key, Self)> {
         let of_line = Self {
-            finding: judged.finding.clone(),
+            finding: judged.finding.clone().map(Box::new),
             opening_id: line.opening_id,
             provider_reference: judged.finding.as_ref().and_then(|_| row(line)?.provider_reference),
             said: Some((line.report_id, line.line)),

@@ -169,7 +169,7 @@ impl Charges {
                 opening_id: Some(accrual.opening_id),
                 said: Some((file.report, 0)),
                 as_of: Some(file.as_of),
-                finding: Some(finding),
+                finding: Some(Box::new(finding)),
                 ..Desired::default()
             };
             (fee_key(&accrual), desired)
@@ -193,7 +193,10 @@ impl Charges {
         for it in fee_ledger::accruals(connection, &fees).await? {
             let finding = unlisted(it.opening_id, &it.code, &expected(&it), &self.rules);
             let opening_id = Some(it.opening_id);
-            sync.add(vec![(fee_key(&it), Desired { finding: Some(finding), opening_id, ..Desired::default() })]);
+            sync.add(vec![(
+                fee_key(&it),
+                Desired { finding: Some(Box::new(finding)), opening_id, ..Desired::default() },
+            )]);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::{COMMIT_WITHIN, Job, NAME, Reconciled, Reconciler, Went, end};
 use crate::db::openings::Absent;
 use crate::db::report_rows::{self, Row as Stored};
 use crate::db::reports::{self, Stage};
-use crate::db::{WITHIN, begin_slice, conclude, inbox, mismatches};
+use crate::db::{WITHIN, begin_slice, conclude, conclude_slice, inbox, mismatches};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::classify::Class;
@@ -90,7 +90,7 @@ impl Reconciler {
                 let mut connection = self.context.cell.pool.acquire().await?;
                 let write = self.write_absences(&mut connection, job, batch);
                 let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-                let Some(facts) = conclude(connection, result)? else { return Ok(false) };
+                let Some(facts) = conclude_slice(connection, result)? else { return Ok(false) };
                 done.facts += facts;
                 self.context.cell.wakers.inbox.notify_one();
             }

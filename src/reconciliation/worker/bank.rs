@@ -13,12 +13,13 @@ use super::{COMMIT_WITHIN, Job, NAME, Reconciler, Went};
 use crate::db::bank_statements::{self, NewStatement};
 use crate::db::report_rows::{self, NewRow, RowOfReport};
 use crate::db::reports::Stage;
-use crate::db::{WITHIN, bank_words, begin_slice, conclude, openings, reports, settlements};
+use crate::db::{WITHIN, bank_words, begin_slice, conclude, conclude_slice, openings, reports, settlements};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::bank::{Bank, Incoming, Mentioned, Previewed, Seen, shown};
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::bank::{Rules, names};
+use crate::reconciliation::reading::SLICE;
 use crate::reconciliation::text;
 use crate::report_files::row::{BankRow, Kind, Located, Row, Statement};
 
@@ -82,11 +83,11 @@ impl Reconciler {
     async fn judge_named(&self, job: &mut Job, by: (&Seen, Rules)) -> Result<Option<HashSet<i64>>, TickError> {
         let (mut after, mut told, mut pace) = (0, HashSet::new(), self.pace().await?);
         loop {
-            let most = limit(pace.rows());
+            let most = limit(pace.rows(SLICE));
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_named(&mut connection, job, by, (after, most), &mut told);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-            match conclude(connection, result)? {
+            match conclude_slice(connection, result)? {
                 None => return Ok(None),
                 Some((rows, _)) if rows < most => return Ok(Some(told)),
                 Some((_, last)) => after = last,
@@ -134,7 +135,7 @@ impl Reconciler {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_statements(&mut connection, job, &after);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-            match conclude(connection, result)? {
+            match conclude_slice(connection, result)? {
                 None => return Ok(Went::Later),
                 Some(None) => break,
                 Some(Some(next)) => after = next,
@@ -146,9 +147,9 @@ impl Reconciler {
                 return Ok(Went::Later);
             }
             let mut connection = self.context.cell.pool.acquire().await?;
-            let write = self.write_marks(&mut connection, job, MARKED * limit(pace.rows()));
+            let write = self.write_marks(&mut connection, job, MARKED * limit(pace.rows(SLICE)));
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-            match conclude(connection, result)? {
+            match conclude_slice(connection, result)? {
                 None => return Ok(Went::Later),
                 Some(false) => break,
                 Some(true) => self.give_way(&mut pace).await?,
@@ -197,11 +198,11 @@ impl Reconciler {
     pub(super) async fn judge_settlements(&self, job: &Job) -> Result<bool, TickError> {
         let (rules, mut pace) = (self.rules(&job.claimed.provider).await?, self.pace().await?);
         loop {
-            let most = if job.claimed.claims > 1 { FEW } else { limit(pace.rows()) };
+            let most = if job.claimed.claims > 1 { FEW } else { limit(pace.rows(SLICE)) };
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_settlements(&mut connection, job, (rules, most));
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-            match conclude(connection, result)? {
+            match conclude_slice(connection, result)? {
                 None => return Ok(false),
                 Some(judged) if judged < most => return Ok(true),
                 Some(_) => self.give_way(&mut pace).await?,
@@ -249,7 +250,7 @@ impl Reconciler {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_review_of(&mut connection, &provider, rules);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-            seen += usize::from(conclude(connection, result)?);
+            seen += usize::from(conclude_slice(connection, result)?);
         }
         Ok(seen)
     }

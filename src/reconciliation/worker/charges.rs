@@ -11,18 +11,21 @@ use uuid::Uuid;
 use super::read::{CASES, Stored};
 use super::{COMMIT_WITHIN, Job, NAME, Reconciler, Went};
 use crate::db::fee_ledger::Look;
-use crate::db::report_rows::{self, ChargeOfReport, NewRow, Place};
+use crate::db::report_rows::{self, ChargeOfReport, NewRow};
 use crate::db::reports::Stage;
-use crate::db::{WITHIN, begin_slice, charge_lines, conclude, mismatches};
+use crate::db::{WITHIN, begin_slice, charge_lines, conclude, conclude_slice, mismatches};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::charges::{Again, Charges, File, Incoming, Previewed, incoming, rules};
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::classify::charges::is_a_case;
 use crate::reconciliation::resolve::SELDOM;
-use crate::reconciliation::text;
+use crate::reconciliation::{reading, text};
 use crate::report_files::row::{ChargeRow, Kind, Located, Row};
 
+/// The rows of a commit while no webhooks arrive. A charge is read and then booked, by more statements than other rows; they cost less per row
+/// the more rows they have.
+const SLICE: usize = 25_000;
 /// The most lines that are booked in one commit after a try without progress: a large batch may take too long.
 const FEW: i64 = 1_000;
 /// The expected fees that one statement looks at for absences.
@@ -79,7 +82,7 @@ impl Reconciler {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_shared(&mut connection, job, place.as_ref());
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-            let Some(next) = conclude(connection, result)? else { return Ok(None) };
+            let Some(next) = conclude_slice(connection, result)? else { return Ok(None) };
             place = next;
             if place.is_none() {
                 break;
@@ -88,7 +91,7 @@ impl Reconciler {
         let mut connection = self.context.cell.pool.acquire().await?;
         let write = self.write_sums(&mut connection, job);
         let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-        if !conclude(connection, result)? {
+        if !conclude_slice(connection, result)? {
             return Ok(None);
         }
         Ok(Some(self.count_absences(job).await?))
@@ -99,8 +102,8 @@ impl Reconciler {
         &self,
         connection: &mut PgConnection,
         job: &mut Job,
-        place: Option<&Place>,
-    ) -> sqlx::Result<Option<Option<Place>>> {
+        place: Option<&report_rows::Place>,
+    ) -> sqlx::Result<Option<Option<report_rows::Place>>> {
         let (charges, file) = (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file());
         let (again, next) = charges.preview_shared(connection, file, place).await?;
         Ok(self.reclassify(connection, job, again).await?.then_some(next))
@@ -176,11 +179,11 @@ impl Reconciler {
                 return Ok(Went::Later);
             }
             let mut connection = self.context.cell.pool.acquire().await?;
-            let all = i64::try_from(pace.rows()).unwrap_or(FEW);
+            let all = i64::try_from(pace.rows(SLICE)).unwrap_or(FEW);
             let most = if job.claimed.claims > 1 { FEW } else { all };
             let write = self.write_lines(&mut connection, job, most);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-            match conclude(connection, result)? {
+            match conclude_slice(connection, result)? {
                 None => return Ok(Went::Later),
                 Some(lines) if lines < most => break,
                 Some(_) => self.give_way(&mut pace).await?,
@@ -199,16 +202,18 @@ impl Reconciler {
     async fn write_lines(&self, connection: &mut PgConnection, job: &mut Job, most: i64) -> sqlx::Result<Option<i64>> {
         let (charges, file) = (self.charges(&job.claimed.provider, Some(job.claimed.id)), job.charges_file());
         let mut transaction = begin_slice(connection).await?;
-        let rows = report_rows::charges(&mut transaction, job.claimed.id, job.claimed.position, most).await?;
+        let mut rows = report_rows::charges(&mut transaction, job.claimed.id, job.claimed.position, most).await?;
         let Some(position) = rows.last().map(|it| it.n) else {
             transaction.rollback().await?;
             return Ok(Some(0));
         };
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let is_conflicting = |it: &ChargeOfReport| it.class == Class::ConflictingRows.as_str();
-        let (conflicting, usable): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_conflicting);
-        let parsed = |rows: Vec<ChargeOfReport>| -> Vec<Incoming> { rows.iter().filter_map(incoming).collect() };
-        let (conflicting, usable) = (parsed(conflicting), parsed(usable));
+        let is_conflicting = |it: &mut ChargeOfReport| it.class == Class::ConflictingRows.as_str();
+        let conflicting: Vec<ChargeOfReport> = rows.extract_if(.., is_conflicting).collect();
+        // Each row is freed as soon as it is parsed.
+        let parsed =
+            |rows: Vec<ChargeOfReport>| -> Vec<Incoming> { rows.into_iter().filter_map(|it| incoming(&it)).collect() };
+        let (conflicting, usable) = (parsed(conflicting), parsed(rows));
         charges.take(&mut transaction, file, usable, &conflicting).await?;
         let counts = json!(job.counts);
         if !job.commit(transaction, &job.progress(Stage::Apply, position, &counts), self.now()).await? {
@@ -224,7 +229,7 @@ impl Reconciler {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_stale(&mut connection, job, most);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-            match conclude(connection, result)? {
+            match conclude_slice(connection, result)? {
                 None => return Ok(false),
                 Some(judged) if judged < most => return Ok(true),
                 Some(_) => {}
@@ -249,7 +254,7 @@ impl Reconciler {
             let mut connection = self.context.cell.pool.acquire().await?;
             let write = self.write_missed(&mut connection, job, place);
             let result = timeout(COMMIT_WITHIN, self.context.shell.faults.around(NAME, Step::Settle, write)).await;
-            match conclude(connection, result)? {
+            match conclude_slice(connection, result)? {
                 None => return Ok(false),
                 Some(None) => break,
                 Some(next) => place = next,
@@ -329,50 +334,64 @@ async fn write_due(connection: &mut PgConnection, charges: &Charges) -> sqlx::Re
     Ok(judged > 0)
 }
 
+/// The rows of the next slice while no webhooks arrive. After a try without progress fewer: a large slice may take too long.
+pub(super) const fn slice(job: &Job) -> usize {
+    if job.claimed.claims > 1 { reading::SLICE } else { SLICE }
+}
+
 /// A slice of a charges file, with the classes of its rows.
 pub(super) async fn classified(
     connection: &mut PgConnection,
     charges: &Charges,
     file: File,
-    rows: &[(i64, Located<Row>)],
+    rows: Vec<(i64, Located<Row>)>,
 ) -> sqlx::Result<Stored> {
-    let asked = |(n, located): &(i64, Located<Row>)| {
-        let Row::Charge(row) = &located.row else { return None };
-        let line = i64::try_from(located.line).unwrap_or(i64::MAX);
-        Some(Incoming { n: *n, line, digest: digest(row), row: row.clone() })
-    };
-    let asked: Vec<Incoming> = rows.iter().filter_map(asked).collect();
-    let slice = charges.preview(connection, file, &asked).await?;
+    let mut both = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    both.extend(rows.into_iter().filter_map(asked));
+    let (places, incoming): (Vec<Place>, Vec<Incoming>) = both;
+    let slice = charges.preview(connection, file, &incoming).await?;
     let cases = slice.rows.iter().filter(|it| it.is_case).count();
-    let located = rows.iter().filter(|(_, it)| matches!(it.row, Row::Charge(_)));
-    let rows = located.zip(&asked).zip(slice.rows).map(|(((_, located), asked), it)| new_row(located, asked, it));
+    let rows = places.into_iter().zip(incoming).zip(slice.rows).map(|((place, asked), it)| new_row(place, asked, it));
     Ok(Stored { rows: rows.collect(), reclassified: slice.conflicts, cases: i64::try_from(cases).unwrap_or_default() })
+}
+
+/// A row's place in its file, and its key.
+struct Place {
+    byte: u64,
+    len: u64,
+    key: String,
+}
+
+fn asked((n, located): (i64, Located<Row>)) -> Option<(Place, Incoming)> {
+    let Located { line, byte, len, key, row: Row::Charge(row) } = located else { return None };
+    let line = i64::try_from(line).unwrap_or(i64::MAX);
+    Some((Place { byte, len, key }, Incoming { n, line, digest: digest(&row), row }))
 }
 
 fn digest(row: &ChargeRow) -> [u8; 32] {
     Sha256::digest(serde_json::to_vec(row).unwrap_or_default()).into()
 }
 
-fn new_row(located: &Located<Row>, asked: &Incoming, it: Previewed) -> NewRow {
+fn new_row(place: Place, asked: Incoming, it: Previewed) -> NewRow {
     let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
-    let row = &asked.row;
+    let Incoming { n, line, digest, row } = asked;
     NewRow {
-        n: asked.n,
-        line: asked.line,
-        byte: number(located.byte),
-        length: number(located.len),
+        n,
+        line,
+        byte: number(place.byte),
+        length: number(place.len),
         kind: Kind::Charges.as_str(),
-        row_key: located.key.clone(),
-        digest: asked.digest,
-        provider_reference: row.provider_reference.clone(),
-        reference: row.reference.clone(),
+        row_key: place.key,
+        digest,
+        theirs: text(&row),
+        provider_reference: row.provider_reference,
+        reference: row.reference,
         status: Some(row.line_type.to_string()),
         amount: Some(row.amount),
-        currency: Some(row.currency.clone()),
+        currency: Some(row.currency),
         class: it.class.as_str(),
         rule: it.rule,
         opening_id: it.opening_id,
-        theirs: text(row),
         ours: it.basis,
         found: false,
         redacted: false,

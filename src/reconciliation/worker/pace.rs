@@ -1,6 +1,6 @@
 //! Webhooks come first: while they keep coming, a report is read in small commits, and the worker rests after each.
 //!
-//! A slice of 10,000 rows occupies a core of Postgres for a part of a second, and its WAL delays every other commit. Without
+//! A slice of 10,000 rows or more occupies a core of Postgres for a part of a second, and its WAL delays every other commit. Without
 //! webhooks nothing waits for it, and large slices cost less per row.
 
 use std::time::Duration;
@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::Reconciler;
 use crate::clock::last_id_of;
 use crate::db::{WITHIN, conclude, inbox};
-use crate::reconciliation::reading::SLICE;
 
 /// Webhooks per second from which on a report gives way.
 const BUSY: u128 = 20;
@@ -71,9 +70,9 @@ impl Pace {
         if self.is_busy { most / SHARE } else { most }
     }
 
-    /// The rows of the next commit.
-    pub(super) const fn rows(&self) -> usize {
-        if self.is_busy { FEW } else { SLICE }
+    /// The rows of the next commit; without webhooks `most`.
+    pub(super) const fn rows(&self, most: usize) -> usize {
+        if self.is_busy { FEW } else { most }
     }
 }
 

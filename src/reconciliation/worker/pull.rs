@@ -243,7 +243,7 @@ impl Reconciler {
         let (from, until) = (from.unwrap_or(job.claimed.received_at), until.unwrap_or(job.claimed.received_at));
         let (parts, queue) = mpsc::channel(WAITING);
         let bounds = Bounds { is_gzip: false, max_bytes: self.settings.report_max_bytes };
-        let writing = spawn_blocking(move || receive(queue, bounds));
+        let writing = spawn_blocking(move || receive(queue, bounds, Box::new(|_| Ok(()))));
         let head = pull::head(&job.claimed.provider, from, until, as_of).into_bytes();
         // The writer's own error is told below.
         let mut is_open = parts.send(head).await.is_ok();

@@ -16,18 +16,23 @@ use uuid::Uuid;
 use super::{COMMIT_WITHIN, Job, NAME, Reconciled, Reconciler, Went, bank, charges, end};
 use crate::db::report_rows::{self, NewRow};
 use crate::db::reports::{self, BadRow, Progress, Stage};
-use crate::db::{WITHIN, begin_repeatable_slice, begin_slice, conclude, mismatches};
+use crate::db::{WITHIN, begin_repeatable_slice, begin_slice, conclude, conclude_slice, mismatches};
 use crate::driver::TickError;
 use crate::faults::Step;
 use crate::reconciliation::classify::register::{Basis, Times};
 use crate::reconciliation::classify::{Class, Classified, Finding};
 use crate::reconciliation::matching::register::{self, Asked, Compared, Ends};
-use crate::reconciliation::reading::{Reading, ReadingError, Slice, Source};
+use crate::reconciliation::reading::{Reading, ReadingError, SLICE, Slice, Source};
 use crate::reconciliation::text;
 use crate::report_files::profile::Profiles;
 use crate::report_files::row::{Kind, Located, Row, Statement};
 use crate::report_files::{Ending, ReportError};
 use crate::telemetry::metrics;
+
+/// The most rows that one statement inserts, so that a slice of charges takes four: until they are sent, a statement's parameters are two more
+/// copies of its rows.
+const INSERTED: usize = SLICE;
+const INSERTED_OF_CHARGES: usize = 6_250;
 
 /// A stored slice: its rows, and earlier rows that conflict with them.
 pub(super) struct Stored {
@@ -54,7 +59,8 @@ impl Reconciler {
             if self.stop.is_cancelled() {
                 return Ok(Went::Later);
             }
-            let slice = match reading.next(pace.rows()).await {
+            let most = if job.is_of_charges() { charges::slice(job) } else { SLICE };
+            let slice = match reading.next(pace.rows(most)).await {
                 Ok(Some(slice)) => slice,
                 Ok(None) => return Ok(Went::Later),
                 Err(ReadingError::Header(error)) => return self.fail(job, &error.to_string()).await,
@@ -129,11 +135,11 @@ impl Reconciler {
         job.claimed.rows = position + read.bad_rows;
         job.claimed.bad_rows = read.bad_rows;
         let (sums, is_end) = (sums.as_ref(), ending.is_some());
-        let part = Part { new: &new, bad: &bad, statements: &statements, position, sums, is_end };
+        let part = Part { new, bad: &bad, statements: &statements, position, sums, is_end };
         let mut connection = self.context.cell.pool.acquire().await?;
         let write = self.context.shell.faults.around(NAME, Step::Settle, self.write(&mut connection, job, part));
         let result = timeout(COMMIT_WITHIN, write).await;
-        let Some(outcome) = conclude(connection, result)? else { return Ok(false) };
+        let Some(outcome) = conclude_slice(connection, result)? else { return Ok(false) };
         let is_end = ending.is_some();
         done.rows += outcome;
         job.claimed.position = position;
@@ -147,17 +153,18 @@ impl Reconciler {
     /// Matches, classifies and stores a part of the file in one transaction. How many rows are new; none: another replica has the
     /// report.
     async fn write(&self, connection: &mut PgConnection, job: &mut Job, part: Part<'_>) -> sqlx::Result<Option<u64>> {
-        let Part { new, bad, statements, position, sums, is_end } = part;
+        let Part { mut new, bad, statements, position, sums, is_end } = part;
         let mut transaction =
             if is_end { begin_slice(connection).await? } else { begin_repeatable_slice(connection).await? };
         let outcome = if job.is_of_charges() {
             let charges = self.charges(&job.claimed.provider, Some(job.claimed.id));
-            charges::classified(&mut transaction, &charges, job.charges_file(), new).await?
+            // They are not kept beside what they become; no charge is erased late.
+            charges::classified(&mut transaction, &charges, job.charges_file(), std::mem::take(&mut new)).await?
         } else if job.is_of_bank() {
             let bank = self.bank(&job.claimed.provider, Some(job.claimed.id));
-            bank::classified(&mut transaction, &bank, job.claimed.id, new, statements).await?
+            bank::classified(&mut transaction, &bank, job.claimed.id, &new, statements).await?
         } else {
-            classified(&mut transaction, &job.file(self.settings.window), new).await?
+            classified(&mut transaction, &job.file(self.settings.window), &new).await?
         };
         let (provider, report) = (job.claimed.provider.clone(), job.claimed.id);
         let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
@@ -173,9 +180,12 @@ impl Reconciler {
         job.counts.retain(|_, count| *count != 0);
         let conflicts = i64::try_from(outcome.reclassified.len()).unwrap_or_default();
         *job.counts.entry(CASES.to_owned()).or_default() += outcome.cases + conflicts;
-        report_rows::insert(&mut transaction, report, &provider, &outcome.rows).await?;
+        let most = if job.is_of_charges() { INSERTED_OF_CHARGES } else { INSERTED };
+        for rows in outcome.rows.chunks(most) {
+            report_rows::insert(&mut transaction, report, &provider, rows).await?;
+        }
         redact(&mut transaction, report, &outcome.rows).await?;
-        bank::erase_late(&mut transaction, report, &provider, new).await?;
+        bank::erase_late(&mut transaction, report, &provider, &new).await?;
         reports::insert_errors(&mut transaction, report, bad).await?;
         let conflicts: Vec<_> =
             outcome.reclassified.iter().map(|(n, _)| (*n, Class::ConflictingRows.as_str(), CONFLICT)).collect();
@@ -205,7 +215,7 @@ async fn redact(connection: &mut PgConnection, report: Uuid, rows: &[NewRow]) ->
 
 /// A part of a file to be stored in one commit.
 struct Part<'a> {
-    new: &'a [(i64, Located<Row>)],
+    new: Vec<(i64, Located<Row>)>,
     bad: &'a [BadRow],
     statements: &'a [Statement],
     position: i64,

@@ -26,7 +26,7 @@ use crate::http::internal::forms;
 use crate::http::internal::page::Params;
 use crate::http::internal::path::uuid;
 use crate::http::problem::{ApiError, FieldError, Kind};
-use crate::reconciliation::ingest::{Bounds, ReceiveError, Received, WAITING, receive};
+use crate::reconciliation::ingest::{Bounds, Look, ReceiveError, Received, WAITING, receive};
 use crate::report_files::profile::Profiles;
 use crate::report_files::row;
 use crate::report_files::{Expected, HeaderError, PULL, sniff};
@@ -91,16 +91,13 @@ pub async fn receive_as<E: Error + 'static>(
     file: impl Stream<Item = Result<Bytes, E>> + Unpin,
 ) -> Result<(UploadRequest, Arc<Received>), ApiError> {
     let bounds = Bounds { is_gzip, max_bytes: state.settings.reconciliation.report_max_bytes };
-    let received = received(file, bounds).await?;
     let profiles = Profiles::of(&state.settings.reconciliation.report_profiles).unwrap_or_default();
-    let expected = Expected {
-        kind: Some(asked.kind),
-        provider: Some(&asked.provider),
-        format: asked.format.as_deref(),
-        own: REPORT_FORMATS,
-        profiles: Some(&profiles),
+    let look = {
+        let (asked, profiles) = (asked.clone(), profiles.clone());
+        Box::new(move |head: &[u8]| sniff(head, &asked.expected(&profiles)).map(|_| ()))
     };
-    let (format, header) = sniff(&received.head, &expected).map_err(|error| wrong(&error))?;
+    let received = received(file, bounds, look).await?;
+    let (format, header) = sniff(&received.head, &asked.expected(&profiles)).map_err(|error| wrong(&error))?;
     let request = UploadRequest {
         provider: asked.provider,
         kind: asked.kind,
@@ -130,7 +127,7 @@ async fn may_be_superseded(state: &AppState, report: Uuid, by: &Asked) -> Result
 }
 
 /// What is asked for with a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Asked {
     provider: String,
     kind: row::Kind,
@@ -160,6 +157,16 @@ impl Asked {
             supersedes: params.read("supersedes", |text| uuid(text).ok_or("must be an id".to_owned()))?,
             reason: params.read("reason", reason)?.unwrap_or_default(),
         })
+    }
+
+    fn expected<'a>(&'a self, profiles: &'a Profiles) -> Expected<'a> {
+        Expected {
+            kind: Some(self.kind),
+            provider: Some(&self.provider),
+            format: self.format.as_deref(),
+            own: REPORT_FORMATS,
+            profiles: Some(profiles),
+        }
     }
 
     /// Refuses what this service does not take, before the file is read.
@@ -194,15 +201,17 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
 async fn received<E: Error + 'static>(
     file: impl Stream<Item = Result<Bytes, E>> + Unpin,
     bounds: Bounds,
+    look: Look,
 ) -> Result<Received, ApiError> {
     let (parts, queue) = mpsc::channel(WAITING);
-    let writing = tokio::task::spawn_blocking(move || receive(queue, bounds));
+    let writing = tokio::task::spawn_blocking(move || receive(queue, bounds, look));
     let sent = send(file, parts).await;
     let received = writing.await.map_err(|_| ApiError::internal("receiving a report panicked"))?;
     sent?;
     received.map_err(|error| match error {
         ReceiveError::TooLarge(_) => ApiError::because(Kind::PayloadTooLarge, TOO_LARGE),
         ReceiveError::NotGzip => ApiError::field("", error.to_string()),
+        ReceiveError::Header(error) => wrong(&error),
         ReceiveError::BrokeOff => ApiError::because(Kind::ValidationFailed, "the upload broke off"),
         ReceiveError::Disk(_) => ApiError::unavailable(error.to_string()),
     })
