@@ -51,7 +51,9 @@ pub async fn newest(
 ) -> sqlx::Result<(Vec<Item>, Vec<Learnt>)> {
     let mut items = timeline::list_newest(connection, opening, page).await?;
     let facts = timeline::facts_and_last(connection, &items, opening, sources).await?;
-    let facts = learnt(providers, &facts);
+    let mut facts = learnt(providers, &facts);
+    // The statement has no order. Of two facts of one time every page takes the same as the provider's last word.
+    facts.sort_by_key(|it| (it.at, it.id));
     add(&facts, &mut items);
     Ok((items, facts))
 }

@@ -4,15 +4,16 @@
 //! longer configured, deletes sessions that have ended and lists of bulk runs that were never started, and moves finished
 //! work to the archives.
 //!
-//! Invariant: each sweep has a connection and commits of its own, so that a failing sweep holds up none of the others. A crash
-//! leaves whole sweeps undone; the next tick does them.
+//! Invariant: each sweep has commits of its own, and after a failing sweep the next takes another connection, so that it holds up
+//! none of the others. A crash leaves whole sweeps undone; the next tick does them.
 
 use std::panic::AssertUnwindSafe;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures::FutureExt as _;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, PgConnection, Postgres};
 
 use crate::clock::Time;
 use crate::context::{Context, Policies};
@@ -132,7 +133,7 @@ impl Worker for Sweeper {
         let clock = &self.0.shell.clock;
         let parked_ttl = &self.0.policies.parked_ttl;
         let now = clock.now();
-        let mut round = Round { sweeper: self, failed: Vec::new() };
+        let mut round = Round { sweeper: self, connection: None, failed: Vec::new() };
         let keys = round.sweep("idempotency_keys", async |it| idempotency::expire(it, now, BATCH).await).await?;
         let since = now - *parked_ttl;
         let parked = round.sweep("parked_facts", async |it| inbox::expire_parked(it, since, now, BATCH).await).await?;
@@ -156,20 +157,24 @@ impl Worker for Sweeper {
 /// A tick in progress.
 struct Round<'a> {
     sweeper: &'a Sweeper,
+    /// The connection of the sweep before, unless that failed.
+    connection: Option<PoolConnection<Postgres>>,
     failed: Vec<&'static str>,
 }
 
 impl Round<'_> {
-    /// Runs one sweep on its own connection. An error is logged and counted, and the next sweep runs; only a database
-    /// without a free connection ends the tick.
+    /// Runs one sweep. An error is logged and counted, and the next sweep runs; only a database without a free connection ends
+    /// the tick.
     async fn sweep<T: Default>(
         &mut self,
         name: &'static str,
         work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> Result<T, TickError> {
         let faults = &self.sweeper.0.shell.faults;
-        let pool = &self.sweeper.0.cell.pool;
-        let mut connection = pool.acquire().await?;
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.sweeper.0.cell.pool.acquire().await?,
+        };
         let work = AssertUnwindSafe(faults.around(self.sweeper.name(), Step::Settle, work(&mut connection)));
         let work = async {
             match work.catch_unwind().await {
@@ -178,6 +183,10 @@ impl Round<'_> {
             }
         };
         let result = tokio::time::timeout(WITHIN, work).await;
+        if let Ok(Ok(done)) = result {
+            self.connection = Some(connection);
+            return Ok(done);
+        }
         Ok(conclude(connection, result).unwrap_or_else(|error: TickError| {
             tracing::warn!(sweep = name, %error, "a sweep failed; it is retried with the next round");
             self.failed.push(name);

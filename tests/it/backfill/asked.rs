@@ -107,7 +107,7 @@ async fn backfills_are_listed_newest_first_and_page_by_page() {
 }
 
 /// One that has not begun and goes back as far does it all; one that has begun may have passed what an operator knows of.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_waiting_backfill_serves_all_that_it_covers() {
     let app = TestApp::start().await;
     let ids = waiting(&app, 120).await;

@@ -61,7 +61,7 @@ async fn newest(app: &TestApp) -> Value {
 
 /// Whichever step of whichever page a crash comes at: the next goes on at the place that was written down, and no item comes
 /// twice.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_backfill_that_crashed_goes_on_where_it_was() {
     for (crash, when) in [
         (Step::Call, When::Before),

@@ -33,12 +33,12 @@ async fn a_statement_with_every_step_failing(failure: Failure) {
     stage.app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_connection_lost_at_any_step_of_a_bank_statement_pays_once() {
     Box::pin(a_statement_with_every_step_failing(Failure::ConnectionLost)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_error_of_our_own_at_any_step_of_a_bank_statement_pays_once() {
     Box::pin(a_statement_with_every_step_failing(Failure::Permanent)).await;
 }

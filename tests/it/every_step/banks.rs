@@ -79,17 +79,17 @@ async fn with_every_step_at_a_bank_failing(it: &Described) {
 }
 
 /// P3, P6, P9, P10, P36: one account for each opening, and no customer is told no.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_error_at_any_step_at_solaris_makes_no_second_account() {
     Box::pin(with_every_step_at_a_bank_failing(&solaris())).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_error_at_any_step_at_airwallex_makes_no_second_account() {
     Box::pin(with_every_step_at_a_bank_failing(&airwallex())).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_error_at_any_step_at_adyen_makes_no_second_account() {
     Box::pin(with_every_step_at_a_bank_failing(&adyen())).await;
 }

@@ -50,12 +50,12 @@ async fn a_run_with_every_step_failing(failure: Failure) {
     stage.app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_connection_lost_at_any_step_of_a_bulk_run_leaves_each_letter_acted_on_once() {
     Box::pin(a_run_with_every_step_failing(Failure::ConnectionLost)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_error_of_our_own_at_any_step_of_a_bulk_run_leaves_each_letter_acted_on_once() {
     Box::pin(a_run_with_every_step_failing(Failure::Permanent)).await;
 }

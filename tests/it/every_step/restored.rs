@@ -152,13 +152,13 @@ async fn losing_commits_at_every_step(story: &[Step], from: usize) {
 }
 
 /// G3, P9, P11: one profile, one account, one card, and the same events, wherever commits were lost.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_opening_whose_commits_are_lost_at_any_step_has_each_effect_once() {
     Box::pin(losing_commits_at_every_step(&LIFE, 0)).await;
 }
 
 /// G3, P9, P14: one ticket at the tracker too.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_late_answer_whose_commits_are_lost_at_any_step_leaves_one_ticket() {
     Box::pin(losing_commits_at_every_step(&LATE_ANSWER, 4)).await;
 }

@@ -249,13 +249,13 @@ async fn a_life_with_every_step_failing(failure: Failure) {
 }
 
 /// P1, P3, P6, P9, P10, P11, P18, P21: the database goes away at each step in turn.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_connection_lost_at_any_step_of_an_opening_breaks_no_promise() {
     Box::pin(a_life_with_every_step_failing(Failure::ConnectionLost)).await;
 }
 
 /// The same for an error that nothing is tried again for at once.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_error_of_our_own_at_any_step_of_an_opening_breaks_no_promise() {
     Box::pin(a_life_with_every_step_failing(Failure::Permanent)).await;
 }
@@ -268,12 +268,12 @@ async fn a_silence_with_every_step_failing(failure: Failure) {
     stage.app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_connection_lost_at_any_step_towards_the_deadline_leaves_one_escalation_and_one_ticket() {
     Box::pin(a_silence_with_every_step_failing(Failure::ConnectionLost)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_error_of_our_own_at_any_step_towards_the_deadline_leaves_one_escalation_and_one_ticket() {
     Box::pin(a_silence_with_every_step_failing(Failure::Permanent)).await;
 }
@@ -288,12 +288,12 @@ async fn a_late_answer_with_every_step_failing(failure: Failure) {
     stage.app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_connection_lost_at_any_step_of_a_ticket_leaves_one_at_the_tracker_and_it_is_closed() {
     Box::pin(a_late_answer_with_every_step_failing(Failure::ConnectionLost)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_error_of_our_own_at_any_step_of_a_ticket_leaves_one_at_the_tracker_and_it_is_closed() {
     Box::pin(a_late_answer_with_every_step_failing(Failure::Permanent)).await;
 }

@@ -55,7 +55,7 @@ async fn pages_kept(app: &TestApp) -> i64 {
 }
 
 /// The page size of the bank's list is 100.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_pull_finds_every_answer_that_no_webhook_and_no_poll_brought() {
     let app = TestApp::start().await;
     missed(&app, 120).await;
@@ -143,7 +143,7 @@ async fn a_pull_that_makes_no_sense_is_refused_by_its_field() {
 }
 
 /// Whichever step a crash comes at, the next process goes on at the page that was written down.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_pull_that_crashed_goes_on_where_it_was() {
     for (crash, when, asked) in [
         (Step::Call, When::Before, 2),
@@ -182,7 +182,7 @@ async fn a_pull_that_crashed_goes_on_where_it_was() {
 }
 
 /// P16: an outage midway is waited for; the pages that were read are kept.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_provider_that_goes_away_midway_is_waited_for() {
     let app = TestApp::with().settings(|it| it.backoff_cap = "1m".to_owned()).start().await;
     missed(&app, 120).await;
@@ -309,7 +309,7 @@ async fn a_shutdown_does_not_wait_for_a_page_and_the_pull_goes_on_later() {
 }
 
 /// An operator ends a pull at any page; nothing of it is kept.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_pull_is_discarded_while_it_is_read() {
     let app = TestApp::start().await;
     missed(&app, 120).await;
