@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_file_whose_beginning_is_no_report_is_counted_and_not_kept() {
-        let part = [0; SNIFF_BYTES];
+        let part = vec![0; SNIFF_BYTES];
         let look: Look = Box::new(|_| Err(HeaderError::new(1, Code::HeaderNotUnderstood, "")));
         let mut spool = Spool::new(3 * SNIFF_BYTES as u64, look).unwrap();
         spool.write_all(&part[1..]).unwrap();
