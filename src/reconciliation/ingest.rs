@@ -6,12 +6,14 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
 
 use flate2::read;
 use flate2::write::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::db::reports::{self, CHUNK, NewReport};
@@ -21,6 +23,10 @@ use crate::report_files::{HeaderError, SNIFF_BYTES};
 const RATIO: u64 = 200;
 /// Parts of the body that wait to be written.
 pub const WAITING: usize = 8;
+/// The rest after each piece that is stored, in times of what storing it took, and the longest: a gigabyte must fit its commit's time limit.
+/// Meanwhile the disk is free for webhooks, whose commits flush the log of the piece too.
+const REST: u32 = 4;
+const LONGEST_REST: Duration = Duration::from_millis(50);
 
 /// A report as it was received, in a temporary file.
 #[derive(Debug)]
@@ -244,7 +250,7 @@ impl Received {
         Ok((id, true))
     }
 
-    /// Stores the bytes of a report that is stored, in the caller's transaction.
+    /// Stores the bytes of a report that is stored, in the caller's transaction, with rests.
     ///
     /// # Errors
     /// As [`Received::store`].
@@ -254,7 +260,11 @@ impl Received {
             if chunk.is_empty() {
                 break;
             }
+            let (began, is_last) = (Instant::now(), chunk.len() < CHUNK);
             reports::insert_chunks(connection, report, n, &[chunk]).await?;
+            if !is_last {
+                sleep((began.elapsed() * REST).min(LONGEST_REST)).await;
+            }
         }
         Ok(())
     }
