@@ -21,7 +21,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 /// How often two sessions are compared. A pooler that lends sessions per transaction is detected at the first round if
 /// it is idle; under load it may return the same session by chance.
 const ROUNDS: usize = 8;
-/// How often a session is prepared at most.
+/// How often [`Session::open`] prepares a session at most.
 const TRIES: usize = 4;
 
 const ENCODING: (&str, &str) = ("server_encoding", "UTF8");

@@ -52,7 +52,7 @@ pub async fn newest(
     let mut items = timeline::list_newest(connection, opening, page).await?;
     let facts = timeline::facts_and_last(connection, &items, opening, sources).await?;
     let mut facts = learnt(providers, &facts);
-    // The statement has no order. Of two facts of one time every page takes the same as the provider's last word.
+    // The statement has no order. Where two facts have one time, each page must take the same one for the provider's last word.
     facts.sort_by_key(|it| (it.at, it.id));
     add(&facts, &mut items);
     Ok((items, facts))

@@ -23,8 +23,9 @@ use crate::report_files::{HeaderError, SNIFF_BYTES};
 const RATIO: u64 = 200;
 /// Parts of the body that wait to be written.
 pub const WAITING: usize = 8;
-/// The rest after each piece that is stored, in times of what storing it took, and the longest: a gigabyte must fit its commit's time limit.
-/// Meanwhile the disk is free for webhooks, whose commits flush the log of the piece too.
+/// An upload rests after each piece that it stored: so many times as long as the statement took, and at most for [`LONGEST_REST`], because
+/// a gigabyte must fit the time limit of its commit. Postgres flushes the log of the piece with the commit of the next webhook, so without
+/// rests a large upload makes each webhook wait for the disk.
 const REST: u32 = 4;
 const LONGEST_REST: Duration = Duration::from_millis(50);
 

@@ -6,7 +6,8 @@ use sqlx::{Postgres, Transaction};
 
 use crate::support::{KEY, TestApp};
 
-/// Cuts the connection whose statement waits for the table, more often than a request is tried; then lets the next one pass.
+/// The test cuts the connection whose statement waits for the table, five times, which is more often than the service tries a request. Then
+/// it ends the lock, and the next statement passes.
 async fn cut_five_times(app: &TestApp, table: &str, lock: Transaction<'static, Postgres>) {
     for _ in 0..5 {
         app.a_statement_waits(table).await;

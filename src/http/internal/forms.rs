@@ -161,7 +161,7 @@ pub fn email(text: &str) -> Result<String, Takes> {
     }
 }
 
-/// The codes are found once: the API description asks for them at each field, and finding them tries 18,000 words.
+/// The service finds the codes once: the API description asks for them at each field, and a search tries 18,000 words.
 static COUNTRIES: LazyLock<Vec<String>> = LazyLock::new(|| text::codes(2, |code| country(code).is_ok()));
 static CURRENCIES: LazyLock<Vec<String>> = LazyLock::new(|| text::codes(3, |code| currency(code).is_ok()));
 

@@ -39,7 +39,7 @@ static TEMPLATE: OnceCell<Template> = OnceCell::const_new();
 
 thread_local! {
     /// Cells whose tests have kept the invariants. The test runner ends a test's thread after the test's runtime, so the test's service
-    /// has stopped when they are lent again.
+    /// has stopped when another test borrows the cell.
     static GIVEN_BACK: RefCell<GivenBack> = const { RefCell::new(GivenBack(Vec::new())) };
 }
 
