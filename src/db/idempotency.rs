@@ -67,19 +67,8 @@ pub async fn insert(
 
 /// The first answer to a key, unless it has expired.
 pub async fn get(connection: &mut PgConnection, key: Key<'_>, now: Time) -> sqlx::Result<Option<Answer>> {
-    let (token_name, key) = key;
-    sqlx::query_as!(
-        Answer,
-        r#"-- idempotency::get
-        select digest, status, body, opening_id, waits_until from idempotency_keys
-         where token_name = $1 and key in ($2, 'erased:' || encode(sha256(convert_to($2, 'UTF8')), 'hex'))
-           and (expires_at > $3) is true"#,
-        token_name,
-        key,
-        now,
-    )
-    .fetch_optional(connection)
-    .await
+    let under = look(connection, &[key], true, now).await?.pop();
+    Ok(under.and_then(|it| if let Under::Answer(answer) = it { Some(answer) } else { None }))
 }
 
 /// The current state of a key.
@@ -105,9 +94,14 @@ pub async fn look(connection: &mut PgConnection, keys: &[Key<'_>], waits: bool, 
                  as "is_free!"
           from unnest($1::text[], $2::text[]) with ordinality as asked(token_name, key, place)
           left join lateral (
+              -- A branch for each form: with `key in (…)`, a plan that Postgres made while the table was empty reads all keys of the
+              -- token.
+              select * from idempotency_keys k
+               where k.token_name = asked.token_name and k.key = asked.key and (k.expires_at > $3) is true
+              union all
               select * from idempotency_keys k
                where k.token_name = asked.token_name and (k.expires_at > $3) is true
-                 and k.key in (asked.key, 'erased:' || encode(sha256(convert_to(asked.key, 'UTF8')), 'hex'))
+                 and k.key = 'erased:' || encode(sha256(convert_to(asked.key, 'UTF8')), 'hex')
                limit 1
           ) as k on true
          order by asked.place"#,

@@ -1,5 +1,6 @@
-//! What a list reads does not grow with its table: the oldest row is found among thousands without a walk through them.
+//! How many rows a list or a look-up reads does not grow with its table.
 
+use account_opening::db::idempotency::{self, Under};
 use account_opening::db::{Page, cases, inbox, mismatches, operator_actions, refused_webhooks, reports, tickets};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -167,6 +168,40 @@ async fn a_list_reads_what_it_shows_and_not_all_that_came_since() {
     lists_of_reconciliation(&mut transaction).await;
     lists_of_work(&mut transaction).await;
     lists_of_all(&mut transaction).await;
+    transaction.rollback().await.unwrap();
+    app.finish().await;
+}
+
+/// The keys of one caller.
+const KEYS: &str = "
+insert into idempotency_keys (token_name, key, digest, status, body, opening_id, expires_at)
+select 'demo', case when n = first then 'erased:' || encode(sha256('erased'), 'hex') else n end, sha256('x'), 202, '{}', n::uuid,
+       now() + interval '1 day'
+  from all_of_them";
+
+/// A session keeps the plan that it made while the table was empty, when each way to read it seemed to cost the same.
+#[tokio::test]
+async fn a_look_for_a_key_reads_no_other_keys_of_the_caller() {
+    let app = TestApp::with().unused_cell().start().await;
+    let mut transaction = app.pool.begin().await.unwrap();
+    let sessions =
+        "analyze idempotency_keys; set local session_replication_role = replica; set local enable_seqscan = off;
+                    set local plan_cache_mode = force_generic_plan";
+    for sql in [ALL_OF_THEM, sessions] {
+        sqlx::raw_sql(sql).execute(&mut *transaction).await.unwrap();
+    }
+    let last = format!("{:0>32}", 3000);
+    let asked = [("demo", last.as_str()), ("demo", "erased"), ("demo", "unknown"), ("other", last.as_str())];
+    let found = async |transaction: &mut PgConnection| {
+        let under = idempotency::look(transaction, &asked, false, app.clock.now()).await.unwrap();
+        under.iter().map(|it| matches!(it, Under::Answer(_))).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&mut transaction).await, [false; 4]);
+    sqlx::raw_sql(KEYS).execute(&mut *transaction).await.unwrap();
+    let before = read(&mut transaction).await;
+    assert_eq!(found(&mut transaction).await, [true, true, false, false]);
+    let rows = read(&mut transaction).await - before;
+    assert!(rows <= FEW, "{rows} read");
     transaction.rollback().await.unwrap();
     app.finish().await;
 }
