@@ -77,16 +77,13 @@ pub struct Schedule {
     /// The most ticks at once on a backlog: the last tick left work, and no wake-up came since the one before ended. While
     /// wake-ups keep coming, the machine is busy with taking work in. Zero: a backlog starts no additional tick.
     pub on_backlog: usize,
-    /// The longest that a wake-up waits after a tick that took all there was. It waits as long as that tick took: work that comes
-    /// meanwhile shares the next tick's fixed costs, and frequent wake-ups take half of the time at most. Zero: no rest.
-    pub rest: Duration,
 }
 
 impl Schedule {
-    /// A schedule without rests.
+    /// A schedule without additional ticks on a backlog.
     #[must_use]
     pub const fn new(wake: Arc<Notify>, idle: Duration, at_once: usize) -> Self {
-        Self { wake, idle, at_once, on_backlog: 0, rest: Duration::ZERO }
+        Self { wake, idle, at_once, on_backlog: 0 }
     }
 
     fn max_ticks(&self, has_backlog: bool) -> usize {
@@ -148,14 +145,14 @@ pub async fn next_completed<T: 'static>(calls: &mut JoinSet<sqlx::Result<T>>) ->
 /// Runs a worker until `stop`.
 pub async fn drive<W: Worker>(worker: W, schedule: Schedule, ids: Ids, stop: CancellationToken) {
     let worker = Arc::new(worker);
-    let mut running: JoinSet<(Duration, Result<W::Counts, TickError>)> = JoinSet::new();
+    let mut running: JoinSet<Result<W::Counts, TickError>> = JoinSet::new();
     let mut failures = 0_u32;
-    let mut look = Look::now(Instant::now());
+    let mut look_at = Instant::now();
     let mut has_backlog = false;
     loop {
         let at_once = schedule.max_ticks(has_backlog);
-        if look.at <= Instant::now() && running.len() < at_once {
-            look.at = Instant::now() + schedule.idle.mul_f64(0.75 + ids.jitter() / 2.0);
+        if look_at <= Instant::now() && running.len() < at_once {
+            look_at = Instant::now() + schedule.idle.mul_f64(0.75 + ids.jitter() / 2.0);
             for _ in 0..schedule.ticks_to_begin(has_backlog, running.len()) {
                 let worker = Arc::clone(&worker);
                 running.spawn(async move { run(worker.as_ref()).await });
@@ -165,48 +162,40 @@ pub async fn drive<W: Worker>(worker: W, schedule: Schedule, ids: Ids, stop: Can
         let may_wake = failures == 0 && running.len() < at_once;
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(done) = running.join_next() => match done.unwrap_or((Duration::ZERO, Err(TickError::Panicked))) {
-                (took, Ok(counts)) => {
+            Some(done) = running.join_next() => match done.unwrap_or(Err(TickError::Panicked)) {
+                Ok(counts) => {
                     failures = 0;
                     let woken = schedule.wake.notified().now_or_never().is_some();
                     has_backlog = counts.may_be_more() && !woken;
-                    if counts.may_be_more() {
-                        look.at = Instant::now();
-                    } else if counts.found_work() {
-                        look.rest(Instant::now(), took, schedule.rest);
-                    }
-                    if woken {
-                        look.wake(Instant::now());
+                    if counts.may_be_more() || woken {
+                        look_at = Instant::now();
                     }
                 }
-                (_, Err(error)) => {
+                Err(error) => {
                     failures = failures.saturating_add(1);
                     has_backlog = false;
                     tracing::warn!(worker = worker.name(), %error, failures, "tick failed; retrying");
-                    look.at = Instant::now() + pause_after(failures, &ids);
+                    look_at = Instant::now() + pause_after(failures, &ids);
                 }
             },
-            () = schedule.wake.notified(), if may_wake => look.wake(Instant::now()),
-            () = tokio::time::sleep_until(look.at), if running.len() < at_once => {}
+            () = schedule.wake.notified(), if may_wake => look_at = Instant::now(),
+            () = tokio::time::sleep_until(look_at), if running.len() < at_once => {}
         }
     }
     while running.join_next().await.is_some() {}
     tracing::debug!(worker = worker.name(), "stopped");
 }
 
-/// One tick, and how long it took.
-async fn run<W: Worker>(worker: &W) -> (Duration, Result<W::Counts, TickError>) {
+/// One tick, with its counts in the metrics.
+async fn run<W: Worker>(worker: &W) -> Result<W::Counts, TickError> {
     let started = Instant::now();
-    let result = tick(worker).await;
-    let took = started.elapsed();
-    if let Ok(counts) = &result
-        && counts.found_work()
-    {
+    let counts = tick(worker).await?;
+    if counts.found_work() {
         counts.record();
-        metrics::tick(worker.name(), took);
+        metrics::tick(worker.name(), started.elapsed());
         tracing::debug!(worker = worker.name(), ?counts, "tick");
     }
-    (took, result)
+    Ok(counts)
 }
 
 /// The rest of a periodic task after a run.
@@ -216,27 +205,4 @@ fn rest_after(took: Duration) -> Duration {
 
 fn pause_after(failures: u32, ids: &Ids) -> Duration {
     MAX_PAUSE.min(Duration::from_millis(100) * failures).mul_f64(0.5 + ids.jitter() / 2.0)
-}
-
-/// The time of a worker's next look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
-    at: Instant,
-    /// A wake-up waits until then.
-    rested_at: Instant,
-}
-
-impl Look {
-    const fn now(now: Instant) -> Self {
-        Self { at: now, rested_at: now }
-    }
-
-    /// A tick took all there was: work that comes while the worker rests is for the next one.
-    fn rest(&mut self, now: Instant, took: Duration, max: Duration) {
-        self.rested_at = now + took.min(max);
-    }
-
-    fn wake(&mut self, now: Instant) {
-        self.at = self.at.min(self.rested_at.max(now));
-    }
 }

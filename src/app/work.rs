@@ -23,10 +23,6 @@ use crate::workers::{backlog, secret_uses, webhook_marks};
 
 /// How often a worker looks for work without being woken.
 const LOOK: Duration = Duration::from_millis(500);
-/// The longest that a fact waits for others to share its batch, where the one before took all there was. A batch costs about the
-/// same for one fact as for four; at 200 a second the rest saves a quarter of Postgres's work, and costs a fact a few
-/// milliseconds.
-const REST: Duration = Duration::from_millis(8);
 /// The most batches of facts at once, however many cores there are.
 const MAX_BATCHES: usize = 4;
 /// How often the sweeper goes round.
@@ -101,7 +97,7 @@ fn spawn_workers(spawn: &mut Spawn<'_>) {
 fn decision_schedule(wake: Arc<Notify>) -> Schedule {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let at_once = |batches: usize| batches.clamp(1, MAX_BATCHES);
-    Schedule { rest: REST, on_backlog: at_once(cores), ..Schedule::new(wake, LOOK, at_once(cores / 2)) }
+    Schedule { on_backlog: at_once(cores), ..Schedule::new(wake, LOOK, at_once(cores / 2)) }
 }
 
 struct Spawn<'a> {

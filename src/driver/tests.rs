@@ -1,4 +1,4 @@
-//! Ticks of a scripted worker under each schedule, and the arithmetic of rests.
+//! Ticks of a scripted worker under each schedule, and the rests of periodic tasks.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
 
 use std::collections::VecDeque;
@@ -126,57 +126,6 @@ async fn a_wake_up_during_a_tick_begins_one_whatever_that_leaves() {
         driven.begins(1).await;
         assert_eq!(driven.stop().await, 0);
     }
-}
-
-const REST: Duration = Duration::from_millis(8);
-
-/// Something comes at each of `times`, in order, and a tick takes all that came and `takes` ms; when each
-/// tick began, in ms, and how much it took.
-fn ticks(takes: u64, rest: Duration, times: &[u64]) -> Vec<(u64, usize)> {
-    let (begin, takes) = (Instant::now(), Duration::from_millis(takes));
-    let mut times = times.iter().map(|it| begin + Duration::from_millis(*it)).peekable();
-    let mut look = Look::now(begin);
-    let mut ticks = Vec::new();
-    while let Some(first) = times.peek().copied() {
-        // It is woken by the first that it has not taken, which may have come during its last tick.
-        look.at = first + Duration::from_hours(1);
-        let free_at = ticks.last().map_or(begin, |(began, _)| *began + takes);
-        look.wake(first.max(free_at));
-        let mut count = 0;
-        while times.next_if(|it| *it <= look.at).is_some() {
-            count += 1;
-        }
-        ticks.push((look.at, count));
-        look.rest(look.at + takes, takes, rest);
-    }
-    let millis = |at: Instant| u64::try_from((at - begin).as_millis()).unwrap();
-    ticks.into_iter().map(|(at, count)| (millis(at), count)).collect()
-}
-
-#[test]
-fn what_comes_one_by_one_shares_a_tick_with_what_comes_while_the_worker_rests() {
-    let one_each_5_ms: Vec<u64> = (0..6).map(|n| n * 5).collect();
-    assert_eq!(ticks(5, Duration::ZERO, &one_each_5_ms), [(0, 1), (5, 1), (10, 1), (15, 1), (20, 1), (25, 1)]);
-    assert_eq!(ticks(5, REST, &one_each_5_ms), [(0, 1), (10, 2), (20, 2), (30, 1)]);
-}
-
-#[test]
-fn what_comes_alone_waits_for_nothing() {
-    assert_eq!(ticks(5, REST, &[0, 10, 50]), [(0, 1), (10, 1), (50, 1)]);
-}
-
-#[test]
-fn a_long_tick_makes_no_long_rest() {
-    assert_eq!(ticks(1_000, REST, &[0, 500, 900]), [(0, 1), (1_008, 2)]);
-}
-
-#[test]
-fn a_rest_puts_off_no_look_that_was_to_be_sooner() {
-    let now = Instant::now();
-    let mut look = Look::now(now);
-    look.rest(now, REST, REST);
-    look.wake(now);
-    assert_eq!(look.at, now);
 }
 
 /// `INBOX_BACKLOG` is kept by a count that is at most five seconds old, so a slow count makes the next no later.
