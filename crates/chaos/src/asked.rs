@@ -56,7 +56,15 @@ impl Asked {
             messages_per_second: self.messages_per_second,
             reads_per_second: self.reads_per_second,
             priced: self.bank.has_files(),
+            clock_offset: clock_offset(self.seed),
             faults,
         }
     }
+}
+
+/// How far the clock of the last replica is ahead or behind, in milliseconds: six to eight seconds, more than a ready service may
+/// deviate.
+pub fn clock_offset(seed: u64) -> i64 {
+    let by = 6_000 + i64::try_from(seed.wrapping_mul(7_919) % 2_000).unwrap_or_default();
+    if seed.is_multiple_of(2) { by } else { -by }
 }

@@ -123,6 +123,9 @@ pub struct Plan {
     /// The services have a price list, so that each priced step owes a fee.
     #[serde(default)]
     pub priced: bool,
+    /// How far the clock of the last replica is ahead, in milliseconds; negative where it is behind.
+    #[serde(default)]
+    pub clock_offset: i64,
     /// Faults that must have evidence, with their minimum number.
     pub faults: BTreeMap<Fault, u64>,
 }
@@ -163,6 +166,22 @@ pub enum Fault {
     UnknownWord,
     /// A signature header split into lines, joined by commas, or with a space after its version.
     FoldedSignature,
+}
+
+impl Fault {
+    /// Whether the call that meets it fails.
+    #[must_use]
+    pub const fn fails_calls(self) -> bool {
+        matches!(
+            self,
+            Self::ProviderError
+                | Self::ProviderHang
+                | Self::ProviderThrottle
+                | Self::ProviderGarbage
+                | Self::ProviderGateway
+                | Self::ProviderGzip
+        )
+    }
 }
 
 /// A line of the outside world's ledger, on disk before the effect is answered.

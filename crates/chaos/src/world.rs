@@ -14,6 +14,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use crate::asked::clock_offset;
 use crate::files::{Recorder, now};
 use crate::load;
 use crate::provider::{self, Bank, Provider};
@@ -105,7 +106,7 @@ impl World {
             let more = making.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             environment.extend(more);
             if number == REPLICAS - 1 {
-                environment.push(("CLOCK_OFFSET".to_owned(), skew(seed)));
+                environment.push(("CLOCK_OFFSET".to_owned(), format!("{}ms", clock_offset(seed))));
             }
             environment.extend(making.control.map(|control| ("BROKEN".to_owned(), control.to_owned())));
             replicas.push(Arc::new(Replica::new(number, making.service, environment, making.folder)?));
@@ -216,12 +217,6 @@ pub fn link(url: &str) -> anyhow::Result<Link> {
         Some(folder) => Link::Socket(folder.join(format!(".s.PGSQL.{}", options.get_port()))),
         None => Link::Port(format!("{}:{}", options.get_host(), options.get_port()).parse()?),
     })
-}
-
-/// Six to eight seconds ahead or behind: more than a ready service may deviate.
-fn skew(seed: u64) -> String {
-    let milliseconds = 6_000 + seed.wrapping_mul(7_919) % 2_000;
-    if seed.is_multiple_of(2) { format!("{milliseconds}ms") } else { format!("-{milliseconds}ms") }
 }
 
 /// Time is compressed: a lease of five seconds, a deadline of thirty.

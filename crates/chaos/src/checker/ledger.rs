@@ -13,7 +13,14 @@ pub struct Ledger {
     pub pages: BTreeMap<String, Page>,
     /// Calls with a fault, by kind.
     pub suffered: HashMap<Fault, u64>,
+    /// When the bank failed a call, in the order of the file.
+    failed_at: Vec<i64>,
 }
+
+/// The endpoint of the subscriber's sink, which is not the bank's.
+const EVENT: &str = "event";
+/// Failed calls at most this far apart are of one outage, in microseconds.
+const OF_ONE_OUTAGE: i64 = 1_000_000;
 
 /// The effects for one opening, oldest first.
 #[derive(Default)]
@@ -77,8 +84,19 @@ impl Ledger {
                 let effect = Effect { at, key, id: card_id, iban: Some(iban), profile_id: Some(profile_id) };
                 self.page(reference).cards.push(effect);
             }
-            Did::Suffered { fault, .. } => *self.suffered.entry(fault).or_default() += 1,
+            Did::Suffered { at, endpoint, fault } => {
+                *self.suffered.entry(fault).or_default() += 1;
+                if fault.fails_calls() && endpoint != EVENT {
+                    self.failed_at.push(at);
+                }
+            }
         }
+    }
+
+    /// For how long the bank was failing calls between two times, in microseconds.
+    pub fn failing(&self, from: i64, until: i64) -> i64 {
+        let failed: Vec<i64> = self.failed_at.iter().copied().filter(|at| (from..until).contains(at)).collect();
+        failed.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| (0..=OF_ONE_OUTAGE).contains(gap)).sum()
     }
 
     fn page(&mut self, reference: String) -> &mut Page {

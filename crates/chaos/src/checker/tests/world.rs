@@ -71,6 +71,7 @@ impl World {
             messages_per_second: rate(2 * OPENINGS),
             reads_per_second: rate(2 * OPENINGS),
             priced: false,
+            clock_offset: 0,
             faults,
         }));
         world.history.push(Seen::Load { at: BEGAN, running: true });

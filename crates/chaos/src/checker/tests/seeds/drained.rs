@@ -53,12 +53,23 @@ pub const SEEDS: &[Seed] = &[
         opening_of(24)
     }),
     ("people who were told of what the bank had long decided", Kind::LostDecisions, |world| {
-        let late = world.ledger.iter_mut().find_map(|it| match it {
-            Did::Decided { at, reference, .. } if *reference == opening(14) => Some(at),
-            _ => None,
-        });
-        *late.unwrap() -= 60 * SECOND;
-        opening_of(14)
+        decided_before(world, 60);
+        opening_of(LATE)
+    }),
+    ("people who were told of what the bank had decided before it failed for a while", Kind::LostDecisions, |world| {
+        decided_before(world, 26);
+        failing(world, "status", Fault::ProviderGarbage);
+        opening_of(LATE)
+    }),
+    ("people who were told of what the bank had decided while a sink failed", Kind::LostDecisions, |world| {
+        decided_before(world, 24);
+        failing(world, "event", Fault::ProviderError);
+        opening_of(LATE)
+    }),
+    ("people who were told of what the bank had decided while it sent long ids", Kind::LostDecisions, |world| {
+        decided_before(world, 24);
+        failing(world, "status", Fault::LongId);
+        opening_of(LATE)
     }),
     ("a delivery that never came", Kind::SkippedEvents, |world| {
         let lost = world.history.iter().rposition(|it| matches!(it, Seen::Delivered { .. })).unwrap();

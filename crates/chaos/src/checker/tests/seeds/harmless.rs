@@ -37,6 +37,15 @@ pub const SEEDS: &[Odd] = &[
         let fact = world.fact_of(&format!("poll:{}:4", opening(21)));
         (fact["status"], fact["outcome"]) = (json!("ignored"), json!("unknown"));
     }),
+    ("people who were told because the bank failed for a while", |world| {
+        decided_before(world, 24);
+        failing(world, "status", Fault::ProviderGarbage);
+    }),
+    ("people who were told by a replica whose clock is ahead", |world| {
+        decided_before(world, 22);
+        let Some(Seen::Plan(plan)) = world.history.first_mut() else { panic!("no plan") };
+        plan.clock_offset = 7_500;
+    }),
     ("an opening whose answer was lost", |world| {
         for line in &mut world.history {
             if let Seen::Opened { key: answered, status, id, .. } = line

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::report::Kind;
 pub use super::opening::{COMPLETED, LATE, REJECTED, SINK, STARTED, at, iban};
 pub use super::world::{BEGAN, FIRST_ESCALATED, FIRST_REJECTED, SECOND, World, body, key, opening, time};
-pub use crate::record::{Did, Seen};
+pub use crate::record::{Did, Fault, Seen};
 
 mod drained;
 mod harmless;
@@ -48,6 +48,30 @@ pub fn twice(world: &mut World, which: fn(&Did) -> bool) -> String {
     }
     world.ledger.push(effect);
     opening(0)
+}
+
+/// When the opening that was escalated reaches its deadline.
+fn deadline() -> i64 {
+    at(LATE, 4) - 1_000
+}
+
+/// The bank decides the opening that was escalated so many seconds before its deadline.
+pub fn decided_before(world: &mut World, seconds: i64) {
+    let decided = world.ledger.iter_mut().find_map(|it| match it {
+        Did::Decided { at, reference, .. } if *reference == opening(LATE) => Some(at),
+        _ => None,
+    });
+    *decided.unwrap() = deadline() - seconds * SECOND;
+}
+
+/// Calls meet a fault during ten of the last fifteen seconds before that deadline.
+pub fn failing(world: &mut World, endpoint: &str, fault: Fault) {
+    let calls = (0..=20).map(|n| Did::Suffered {
+        at: deadline() - 15 * SECOND + n * SECOND / 2,
+        endpoint: endpoint.to_owned(),
+        fault,
+    });
+    world.ledger.extend(calls);
 }
 
 pub fn read(world: &mut World, n: usize, at: i64, version: i64, state: &str) {
