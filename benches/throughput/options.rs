@@ -14,7 +14,7 @@ pub struct Options {
     /// How often each phase is run, in turn with the others
     #[arg(long, default_value_t = 3)]
     pub rounds: u32,
-    /// Webhooks in each of the quickest phases; the others have a half or a sixteenth
+    /// Webhooks in each of the quickest phases; the others have a half, a quarter or a sixteenth
     #[arg(long, default_value_t = 40_000)]
     pub count: u64,
     /// Only these phases, comma-separated: pg8, pg32, batched8, ours1, ours16, ours64, ours256, pgsteady, steady, flood, openings

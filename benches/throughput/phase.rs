@@ -42,7 +42,8 @@ impl Phase {
         let share = match self {
             Self::Limit(_) | Self::Batched(_) | Self::Ours(64 | 256) | Self::Flood => 1,
             Self::Ours(16) => 2,
-            Self::Ours(_) | Self::LimitSteady | Self::Steady | Self::Openings => 16,
+            Self::Openings => 4,
+            Self::Ours(_) | Self::LimitSteady | Self::Steady => 16,
         };
         // Whole batches for each client.
         let whole = count / share / 512 * 512;

@@ -96,7 +96,7 @@ mod tests {
 
     /// G8
     #[test]
-    fn whatever_the_limit_process_database_and_calls_keep_their_part_of_it() {
+    fn process_database_and_calls_keep_their_part_of_any_limit() {
         for pool in [2, 20, 1_000] {
             let least = OWN + u64::from(pool) + 4 * FEWEST;
             assert_eq!(connections(least - 1, pool), None);

@@ -134,7 +134,7 @@ mod tests {
 
     /// G19
     #[test]
-    fn what_cannot_be_read_is_named_by_its_line() {
+    fn an_unreadable_line_is_named_by_its_number() {
         for (text, line) in [
             ("X", 1),
             ("A=1\n=2", 2),

@@ -68,7 +68,7 @@ fn the_example_names_every_setting_with_its_default_and_no_other() {
 }
 
 #[test]
-fn what_the_example_sets_is_a_setting_and_fits_a_developers_machine() {
+fn the_example_names_settings_alone_and_fits_a_developers_machine() {
     let settings = settings();
     let set: Vec<(&str, &str)> = EXAMPLE.lines().filter_map(assignment).collect();
     let unknown: Vec<&str> = set.iter().map(|(name, _)| *name).filter(|name| !settings.contains_key(*name)).collect();

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_to_the_described_form_is_taken() {
+    fn a_value_of_the_described_form_is_taken() {
         let (iban, bic) = (text::form_of::<Iban>(), text::form_of::<Bic>());
         for country in celes::Country::get_countries() {
             assert!(iban(made_up_iban(country.alpha2, 7).as_str()), "{country}");

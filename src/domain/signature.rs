@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_and_not_quoted() {
+    fn text_that_is_no_key_is_refused_and_not_quoted() {
         let public = EvidenceKey::new(&[7; 32]).public().to_pem().unwrap();
         for text in ["", "hush", &public] {
             assert_eq!(EvidenceKey::from_pem(text).unwrap_err(), NoKey::Private);

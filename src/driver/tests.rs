@@ -95,7 +95,7 @@ impl Driven {
 }
 
 #[tokio::test]
-async fn what_has_piled_up_is_worked_off_by_more_ticks_at_once() {
+async fn a_backlog_is_worked_off_by_more_ticks_at_once() {
     for at_once in [1, 3] {
         let mut driven = Driven::start(at_once, 3);
         driven.begins(1).await;
@@ -108,7 +108,7 @@ async fn what_has_piled_up_is_worked_off_by_more_ticks_at_once() {
 }
 
 #[tokio::test]
-async fn who_is_given_no_more_ticks_for_it_follows_one_by_the_other() {
+async fn without_additional_ticks_a_backlog_is_worked_off_by_one_tick_after_the_other() {
     let mut driven = Driven::start(3, 0);
     driven.begins(1).await;
     driven.end(true);

@@ -155,7 +155,7 @@ mod tests {
 
     /// For texts of any length from a provider.
     #[test]
-    fn what_is_remembered_is_bounded_in_bytes() {
+    fn the_cache_is_bounded_in_bytes() {
         let burst = Arc::new(Burst::new(TimeDelta::minutes(15)));
         for n in 0..40_000 {
             let key = format!("{n:01000}");

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_comes_few_are_counted_and_the_hot_one_among_them() {
+    fn of_any_stream_few_openings_are_counted_and_the_hot_one_among_them() {
         let (hot, now) = (Hot::default(), Time::UNIX_EPOCH);
         let mut lanes = Vec::new();
         for n in 0..100_000 {

@@ -135,7 +135,7 @@ mod tests {
 
     /// Even the smallest allowed bound leaves room for each request without its body in its source's half.
     #[test]
-    fn whatever_a_head_holds_what_is_kept_of_it_is_bounded() {
+    fn the_kept_part_of_any_head_is_bounded() {
         let long = "\"".repeat(60_000);
         let names: Vec<String> = (0..200).map(|n| format!("x-{n}")).collect();
         let mut many: Vec<(&str, &str)> = names.iter().map(|it| (it.as_str(), &long[..2_000])).collect();

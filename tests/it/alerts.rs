@@ -148,7 +148,7 @@ async fn seeded() -> (Service, Simulator) {
 /// G5: what a rule names is there before anything happens, so that a first occurrence is an increase; each metric says what it is,
 /// and Prometheus' own check has nothing to say.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_alerts_name_is_in_a_scrape_of_a_service_that_has_just_started() {
+async fn metrics_of_alerts_are_in_a_scrape_of_a_service_that_has_just_started() {
     let (service, world) = seeded().await;
     let text = scrape(&service).await;
     let found = series(&text);

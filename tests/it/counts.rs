@@ -40,7 +40,7 @@ async fn openings_are_counted_as_they_move_whether_or_not_it_is_added_up() {
 
 /// Changes are added up by two replicas at once, while there are more.
 #[tokio::test]
-async fn what_is_added_up_is_added_up_once() {
+async fn a_count_is_added_up_once() {
     let app = TestApp::start().await;
     for _ in 0..10 {
         app.open().market("LU").start().await;

@@ -15,7 +15,7 @@ fn failing(count: usize, status: u16) -> Vec<Fault> {
 async fn a_silent_bank_is_polled_as_was_foretold_and_then_people_are_told() {
     let app = TestApp::start().await;
     let (id, _) = app.open().waiting().await;
-    assert_eq!(app.all_that_is_foretold_happens(&id).await, [Poll, Nothing]);
+    assert_eq!(app.all_foretold_events_happen(&id).await, [Poll, Nothing]);
     assert_eq!(app.opening(&id).await["state"], "escalated");
     assert_eq!(app.items("/v1/tickets").await.len(), 1);
     app.finish().await;
@@ -33,7 +33,7 @@ async fn a_question_of_a_person_is_foretold_too() {
     assert!(matches!(foretold.coming[..], [account_opening::domain::next::Coming::Poll { is_last: false, .. }]));
     app.settle().await;
     foretold.holds(&app).await;
-    assert_eq!(app.what_is_foretold_happens(&id).await, Nothing);
+    assert_eq!(app.the_next_foretold_event_happens(&id).await, Nothing);
     app.finish().await;
 }
 
@@ -53,7 +53,7 @@ async fn a_call_that_fails_for_a_while_is_repeated_as_was_foretold() {
             app.settle().await;
         }
         for _ in 0..2 {
-            assert_eq!(app.what_is_foretold_happens(&id).await, Call);
+            assert_eq!(app.the_next_foretold_event_happens(&id).await, Call);
         }
         let state = app.opening(&id).await["state"].clone();
         assert!(state == "awaiting_provider" || state == "completed", "{state}");
@@ -68,7 +68,7 @@ async fn of_a_call_that_was_given_up_nothing_more_happens_until_it_is_redriven()
     let plan = Plan { profile: failing(1, 422), ..Plan::by_hand() };
     let id = app.open().plan(plan).start().await;
     app.settle().await;
-    assert_eq!(app.what_is_foretold_happens(&id).await, Nothing);
+    assert_eq!(app.the_next_foretold_event_happens(&id).await, Nothing);
     let letter = app.items("/v1/dead-letters").await[0]["id"].as_str().unwrap().to_owned();
     let redrive = format!("/v1/dead-letters/{letter}/redrive");
     assert_eq!(app.post(&redrive, &json!({"reason": "the form was wrong"})).await.0, 202);
@@ -98,7 +98,7 @@ async fn a_deadline_that_passes_while_a_call_is_repeated_is_foretold() {
     assert!(foretold.coming.iter().all(|it| it.kind() == Call), "{foretold:?}");
     let end = json!({"outcome": "failed", "reason": "given up", "evidence": "an outage"});
     assert_eq!(app.post(&format!("/v1/account-openings/{id}/resolve"), &end).await.0, 202);
-    assert_eq!(app.what_is_foretold_happens(&id).await, Nothing);
+    assert_eq!(app.the_next_foretold_event_happens(&id).await, Nothing);
     app.finish().await;
 }
 

@@ -103,7 +103,7 @@ fn every_seed_holds() {
 }
 
 #[test]
-fn what_becomes_of_a_seed_by_a_few_changes_holds_too() {
+fn a_seed_with_a_few_changes_holds_too() {
     for (name, check) in TARGETS {
         let inputs = (select(seeds(name)), prop::collection::vec(change(), 1..6));
         let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };

@@ -202,7 +202,7 @@ async fn a_poll_is_claimed_in_the_next_tick_whoever_else_is_due() {
 
 /// Claims that go on behind each other leave nobody behind for long: here one whose poll is wanted at once comes in before them.
 #[tokio::test]
-async fn who_becomes_due_in_front_of_the_herd_is_found() {
+async fn an_opening_that_becomes_due_in_front_of_the_herd_is_found() {
     let app = TestApp::start().await;
     let (herd, now) = (Herd(&app), app.now());
     let (due, later) = (now - TimeDelta::minutes(5), now + TimeDelta::hours(5));

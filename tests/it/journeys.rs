@@ -53,7 +53,7 @@ async fn a_submission_that_the_bank_refuses_for_good_is_rejected() {
     let opening = app.opening(&id).await;
     assert_eq!(opening["state"], "rejected", "{opening}");
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Submit), 1);
-    app.what_is_foretold_happens(&id).await;
+    app.the_next_foretold_event_happens(&id).await;
     app.finish().await;
 }
 
@@ -71,7 +71,7 @@ async fn an_event_that_comes_before_the_submission_is_answered_counts(it: &Descr
     // Whichever of the two facts was read first: the wait was begun and ended.
     let history = app.history(&id).await;
     assert_eq!(history.len(), 5, "{history:?}");
-    app.what_is_foretold_happens(&id).await;
+    app.the_next_foretold_event_happens(&id).await;
     app.finish().await;
 }
 
@@ -96,7 +96,7 @@ async fn a_correlated_status_proves_that_an_unanswered_submission_was_taken(it: 
     assert_eq!(opening["state"], "awaiting_provider");
     assert_eq!(opening["outcome_unknown_since"], json!(null));
     assert_eq!(app.world.opening(&id).unwrap().calls(Endpoint::Submit), 1);
-    app.what_is_foretold_happens(&id).await;
+    app.the_next_foretold_event_happens(&id).await;
     app.finish().await;
 }
 
@@ -117,7 +117,7 @@ async fn escalated_then_completed_by_a_late_answer(it: &Described) {
         (&"AccountOpeningWebhookNotReceived".into(), &"closed".into())
     );
     assert_eq!(tickets[0]["link"], format!("https://ops.example/openings/{id}"));
-    app.what_is_foretold_happens(&id).await;
+    app.the_next_foretold_event_happens(&id).await;
     app.finish().await;
 }
 
@@ -140,7 +140,7 @@ async fn a_contradiction_leaves_the_state_alone_and_opens_one_case(it: &Describe
     assert_eq!((&cases[0]["ours"]["iban"], &cases[0]["theirs"]["status"]), (&json!(iban), &it.words[2].into()));
     let types: Vec<String> = event_types(&app).await;
     assert_eq!(types.iter().filter(|it| *it == "account_opening.contradiction").count(), 1, "{types:?}");
-    app.what_is_foretold_happens(&id).await;
+    app.the_next_foretold_event_happens(&id).await;
     app.finish().await;
 }
 
@@ -166,7 +166,7 @@ async fn an_iban_with_a_wrong_checksum_is_never_saved_and_opens_one_case(it: &De
     assert_eq!(app.post(SANDBOX, &body).await.0, 202);
     app.settle().await;
     assert_eq!(state(&app, &id).await, "completed");
-    app.what_is_foretold_happens(&id).await;
+    app.the_next_foretold_event_happens(&id).await;
     app.finish().await;
 }
 
@@ -233,7 +233,7 @@ async fn the_sandbox_takes_the_same_way_and_does_not_exist_in_production() {
     assert!(app.history(&id).await[3].ends_with("(provider_reported, sandbox)"));
     let facts = app.items(&format!("/v1/account-openings/{id}/timeline")).await;
     assert_eq!(facts.iter().filter(|it| it["kind"] == "sandbox").count(), 1, "the second was a burst duplicate");
-    app.what_is_foretold_happens(&id).await;
+    app.the_next_foretold_event_happens(&id).await;
     app.finish().await;
 
     let app = TestApp::with()

@@ -121,7 +121,7 @@ async fn a_lease_that_was_taken_over_is_the_others_alone() {
 
 /// P11, P9: a worker that dies after its claim, before or after its call, at every step.
 #[tokio::test]
-async fn what_a_dead_worker_had_claimed_is_done_again_after_its_lease() {
+async fn work_that_a_dead_worker_had_claimed_is_done_again_after_its_lease() {
     let app = TestApp::start().await;
     let id = app.open().start().await;
     for topic in [Topic::CreateProfile, Topic::SubmitRequest, Topic::IssueCard] {
@@ -297,7 +297,7 @@ async fn an_answer_that_comes_while_another_waits_for_the_database_is_in_time() 
 /// While calls of others run, who looked meanwhile may have found no room: whoever's end makes some says so. With nobody else,
 /// the worker knows that it took all there was.
 #[tokio::test]
-async fn who_ends_beside_others_looks_once_more_and_who_ends_alone_does_not() {
+async fn a_tick_that_ends_beside_others_is_followed_by_a_look_and_one_that_ends_alone_is_not() {
     // As many as one look takes.
     let app = TestApp::with().settings(|it| it.provider_concurrency = "16".to_owned()).start().await;
     let abort_calls = CancellationToken::new();

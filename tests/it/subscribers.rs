@@ -108,7 +108,7 @@ async fn queued_deliveries_follow_a_sink_that_moves_and_end_with_a_sink_that_is_
 }
 
 #[tokio::test]
-async fn nobody_subscribed_and_nothing_is_queued() {
+async fn without_subscribers_nothing_is_queued() {
     let app = TestApp::start().await;
     long_life(&app).await;
     let queued: i64 = sqlx::query_scalar("select count(*) from outbox where topic = 'deliver_event'")

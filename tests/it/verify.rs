@@ -228,7 +228,7 @@ async fn an_illegal_step_is_found_although_its_hash_is_right() {
 }
 
 #[tokio::test]
-async fn what_was_removed_whole_or_set_back_is_found_by_the_exported_heads() {
+async fn a_history_removed_whole_or_set_back_is_found_by_the_exported_heads() {
     let (app, id) = opened().await;
     let key = HistoryKey::new(&KEY);
     let (.., heads) = verified(&app, &key, None).await;

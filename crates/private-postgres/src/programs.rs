@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_is_said_in_one_line_with_what_to_do() {
+    async fn a_missing_program_is_told_in_one_line_with_what_to_do() {
         let empty = tempfile::tempdir().unwrap();
         let cluster = Path::new("/nowhere");
         let account = Account::choose(cluster).unwrap();

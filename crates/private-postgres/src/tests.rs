@@ -66,7 +66,7 @@ async fn is_gone(pid: u32) {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_a_stop_and_a_start_and_a_second_service_is_refused() {
+async fn written_rows_are_there_after_a_stop_and_a_start_and_a_second_service_is_refused() {
     let folder = open_folder();
     let data_dir = folder.path().join("some where, \"quoted\"");
     let began = Instant::now();
@@ -158,7 +158,7 @@ async fn more_settings_are_taken_but_none_that_makes_commits_less_durable() {
 }
 
 #[tokio::test]
-async fn what_callers_send_does_not_get_into_the_log() {
+async fn values_of_callers_do_not_get_into_the_log() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     let cluster = Cluster::start(options(&data_dir)).await.unwrap();

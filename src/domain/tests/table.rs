@@ -164,7 +164,7 @@ fn the_table_names_every_state_and_every_kind_of_fact_once() {
 
 /// Rule 2: a webhook, a list row, a report row and a sandbox message with equal content mean the same.
 #[test]
-fn what_a_provider_says_means_the_same_whichever_way_it_comes() {
+fn a_providers_answer_means_the_same_by_webhook_and_by_poll() {
     for (name, _) in rows().iter().filter(|(name, _)| name.starts_with("reported: ")) {
         for state in StateName::ALL {
             let sample = sample(name);

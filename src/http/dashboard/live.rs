@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_page_shows_has_changed_once_its_mark_is_another_and_not_before_it_is_known() {
+    fn a_page_has_changed_once_its_mark_is_another_and_not_before_the_mark_is_known() {
         let live = Live::default();
         assert!(!live.has_changed(Watch::All, "", at(0)), "nothing is known yet");
         let watched = live.watched(at(1));

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_form_is_no_key() {
+    fn text_of_another_form_is_no_key() {
         assert!(["", "-1", "+1", "1~", "1234567890123456789", "٣"].iter().all(|it| i64::read(it).is_none()));
         assert!(["", "~", "1~2~3", "1~x", "x~1"].iter().all(|it| <(i64, i64)>::read(it).is_none()));
         assert!(["a\u{0}", "a~b", "é", &"x".repeat(65)].iter().all(|it| String::read(it).is_none()));

@@ -75,7 +75,7 @@ fn an_event_completes_the_opening_that_it_names_with_the_bic_of_its_country() {
 }
 
 #[test]
-fn what_is_of_no_concern_is_ignored_and_what_is_no_event_is_unreadable() {
+fn other_events_are_ignored_and_other_bodies_are_unreadable() {
     assert_eq!(parsed(EXAMPLE), Parsed::Ignored("not_ours"));
     assert_eq!(
         parsed(&OURS.replace("paymentInstrument.created", "balanceAccount.created")),

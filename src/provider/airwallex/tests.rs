@@ -57,7 +57,7 @@ fn the_documented_event_completes_the_opening_that_it_names() {
 }
 
 #[test]
-fn what_is_of_no_concern_is_ignored_and_what_is_no_event_is_unreadable() {
+fn other_events_are_ignored_and_other_bodies_are_unreadable() {
     let parsed = |body: &str| parse(body.as_bytes(), OnBehalfOf::None);
     for other in ["payment_intent.succeeded", "deposit.settled"] {
         let body = EVENT.replace("global_account.active", other);

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_decision_may_still_have_opened_an_account() {
+    fn an_incomplete_decision_may_still_have_opened_an_account() {
         for body in [
             r#"{"status":"COMPLETED"}"#,
             r#"{"account_id":"acc_1","status":"COMPLETED","bic":"NEXUBEBB"}"#,

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_documented_json_is_unreadable_and_another_type_of_no_concern() {
+    fn undocumented_json_is_unreadable_and_another_type_of_no_concern() {
         let deep = "[".repeat(100_000);
         for body in [
             "",
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_page_is_an_answer_that_cannot_be_used_and_an_empty_cursor_is_the_end() {
+    fn an_answer_without_a_page_is_unusable_and_an_empty_cursor_is_the_end() {
         for body in ["", "[]", r#"{"items":{}}"#, r#"{"items":[],"next_cursor":7}"#, r#"{"next_cursor":"c"}"#] {
             assert!(matches!(page(body), Err(CallError::Unusable { .. })), "{body}");
         }

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_sign_the_reference_implementation_takes_and_the_reverse() {
+    fn the_reference_implementation_takes_our_signatures_and_we_take_its() {
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let oracle = standardwebhooks::Webhook::new(secret).unwrap();
         let body = "{\"a\":\"\u{e9}\"}".as_bytes();

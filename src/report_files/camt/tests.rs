@@ -276,7 +276,7 @@ fn a_bad_entry_is_named_by_its_element_and_the_others_go_on() {
 }
 
 #[test]
-fn what_does_not_add_up_is_told_with_both_amounts() {
+fn a_difference_of_sums_is_told_with_both_amounts() {
     let flaws = |body: &str| -> Vec<(Aspect, String, String)> {
         let statements = read(document(body).as_bytes()).statements;
         statements.into_iter().flat_map(|it| it.flaws).map(|it| (it.aspect, it.expected, it.found)).collect()

@@ -99,7 +99,7 @@ impl Read for Pieces<'_> {
 
 proptest! {
     #[test]
-    fn what_was_quoted_comes_back(rows in prop::collection::vec(prop::collection::vec("[a,\"\n\r é]{0,8}", 2..5), 1..8)) {
+    fn quoted_text_comes_back(rows in prop::collection::vec(prop::collection::vec("[a,\"\n\r é]{0,8}", 2..5), 1..8)) {
         let quoted = |it: &String| format!("\"{}\"", it.replace('"', "\"\""));
         let file: String = rows.iter().map(|row| row.iter().map(quoted).collect::<Vec<_>>().join(",") + "\r\n").collect();
         let trimmed: Vec<Vec<&str>> = rows.iter().map(|row| row.iter().map(|it| it.trim()).collect()).collect();

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read_in_its_order() {
+    fn a_document_is_read_in_the_order_in_which_it_was_written() {
         let document =
             Document::default().paragraph("one").list(["two".to_owned(), String::new()]).link("three", "x:y");
         assert_eq!(text(&document.json()), "one two - three ");

@@ -23,7 +23,7 @@ fn since(backfill: &Value) -> Time {
 
 /// The proof: the bank decides 200 openings, tells a service that is not there until it gives up, and the next start has them.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_bank_decided_while_the_service_was_down_is_caught_up_on_at_its_start_without_a_poll() {
+async fn decisions_of_a_downtime_are_read_from_the_list_at_the_start_without_a_poll() {
     let mut app = TestApp::start().await;
     let mut ids = Vec::new();
     for _ in 0..200 {

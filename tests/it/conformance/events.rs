@@ -21,7 +21,7 @@ async fn ignored(app: &TestApp, provider: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn what_others_did_is_acknowledged_and_becomes_no_dead_letter() {
+async fn an_event_of_another_integration_is_acknowledged_and_becomes_no_dead_letter() {
     let by_hand = json!({"id": "evt_1", "name": "global_account.active", "account_id": "acct_1",
                          "data": {"id": "ga_1", "status": "ACTIVE", "request_id": "made by hand"}});
     let payment = json!({"id": "evt_2", "name": "payment_intent.succeeded", "data": {"amount": 1}});

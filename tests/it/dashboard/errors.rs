@@ -11,7 +11,7 @@ use crate::support::{TOKEN, TestApp, cluster, eventually, problem};
 const NOWHERE: &str = "01993a4e-7c5b-7d0a-8c4f-3f2b1a0c9d8e";
 
 #[tokio::test]
-async fn what_is_refused_is_a_page_with_the_status_and_the_headers() {
+async fn a_refusal_is_a_page_with_the_status_and_the_headers() {
     let app = TestApp::start().await;
     let (id, _) = app.open().waiting().await;
     let visitor = Visitor::signed_in(&app, OPERATOR).await;

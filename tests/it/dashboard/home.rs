@@ -69,7 +69,7 @@ async fn waiting_inside_its_time_is_no_problem_and_silence_of_an_hour_is_one() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_person_is_counted_with_its_oldest_and_led_to() {
+async fn work_for_people_is_counted_with_its_oldest_and_linked() {
     let app = TestApp::with().settings(long).start().await;
     let (_, _) = app.open().waiting().await;
     app.pass_settling(TimeDelta::hours(13), TimeDelta::minutes(30)).await;

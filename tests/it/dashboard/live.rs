@@ -109,7 +109,7 @@ async fn asking_takes_a_session_that_it_does_not_prolong() {
 }
 
 #[tokio::test]
-async fn what_no_browser_asks_about_is_not_read() {
+async fn pages_that_no_browser_shows_are_not_read() {
     let app = TestApp::start().await;
     assert_eq!(app.state.live.look(&app.context).await.unwrap(), 0, "there are no watchers");
     let visitor = Visitor::signed_in(&app, READER).await;

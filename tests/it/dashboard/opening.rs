@@ -58,7 +58,7 @@ async fn the_timeline_has_rests_rows_one_to_one_newest_first_in_pages() {
 
 /// P34
 #[tokio::test]
-async fn what_the_page_says_comes_next_is_what_then_happens() {
+async fn the_next_step_that_the_page_names_then_happens() {
     let long = |raw: &mut account_opening::config::RawSettings| {
         raw.dashboard.session_idle = "1d".to_owned();
         raw.dashboard.session_max = "1d".to_owned();
@@ -264,7 +264,7 @@ async fn the_comparison_is_the_same_beside_every_page_of_the_timeline() {
 
 /// P34
 #[tokio::test]
-async fn what_comes_next_knows_breakers_leases_and_dead_letters_on_the_page_and_in_the_list() {
+async fn the_next_step_knows_breakers_leases_and_dead_letters_on_the_page_and_in_the_list() {
     let app = TestApp::start().await;
     let (waiting, _) = app.open().waiting().await;
     let visitor = Visitor::signed_in(&app, READER).await;

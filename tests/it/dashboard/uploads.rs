@@ -97,7 +97,7 @@ async fn a_dry_run_is_the_rehearsal_with_the_file_itself() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_upload_stands_beside_its_field_and_leaves_nothing() {
+async fn a_mistake_in_an_upload_stands_beside_its_field_and_leaves_nothing() {
     let app = TestApp::start().await;
     let visitor = Visitor::signed_in(&app, OPERATOR).await;
     let page = visitor.page("/reports/upload").await;

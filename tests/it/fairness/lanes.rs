@@ -87,7 +87,7 @@ async fn more_lanes_than_places_take_turns() {
 
 /// What waits for later takes no place, and the lane of nothing else no share.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_due_takes_nothing() {
+async fn a_lane_without_due_facts_takes_nothing() {
     let app = TestApp::start().await;
     fill(&app, &[("BE", 70), ("NL", 30), ("PT", 30)]).await;
     sqlx::query("update inbox set due_at = $1 where lane in ('NL', 'PT')")

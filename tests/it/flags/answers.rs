@@ -69,7 +69,7 @@ async fn a_rejection_is_answered_200_and_again_200() {
 }
 
 #[tokio::test]
-async fn what_is_not_decided_in_time_is_answered_202_for_good() {
+async fn an_opening_that_is_not_decided_in_time_is_answered_202_for_good() {
     let app = TestApp::start().await;
     let opening = sync(&app).key("k").customer("cus_1").plan(Plan::default());
     let begun = app.now();

@@ -68,7 +68,7 @@ async fn a_percentage_is_for_a_part_and_0_is_for_nobody() {
 }
 
 #[tokio::test]
-async fn what_holds_is_listed_with_who_and_why_and_every_change_is_kept() {
+async fn each_flag_is_listed_with_its_author_and_reason_and_every_change_is_kept() {
     let app = TestApp::start().await;
     assert_eq!(app.get("/v1/feature-flags").await, json!({"items": [], "next_cursor": null}));
     let all = set(&app, json!({"enabled": false, "reason": "before the start"})).await;

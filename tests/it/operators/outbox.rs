@@ -88,7 +88,7 @@ async fn work_that_waits_is_discarded_by_an_operator_who_says_why() {
 
 /// G15: readers and callers do not act; what does not wait is no waiting work.
 #[tokio::test]
-async fn what_does_not_wait_is_not_discarded_and_a_reader_discards_nothing() {
+async fn settled_work_is_not_discarded_and_a_reader_discards_nothing() {
     let (app, subscriber) = subscribed().await;
     with_deliveries(&app).await;
     let rows = waiting(&app).await;

@@ -60,7 +60,7 @@ async fn a_decision_and_a_webhook_at_once_end_in_one_state() {
 
 /// An answer that is in the inbox before the decision goes before it.
 #[tokio::test]
-async fn what_was_received_first_counts() {
+async fn the_answer_that_was_received_first_counts() {
     let app = TestApp::start().await;
     let (id, tracking_id) = app.open().waiting().await;
     app.webhook().completed(&tracking_id, IBAN).acknowledged().await;

@@ -99,7 +99,7 @@ async fn the_history_names_the_act_and_the_record_has_reason_and_evidence() {
 
 /// Leaving a state takes its work along: ticket, command, timer; and subscribers are told.
 #[tokio::test]
-async fn what_an_escalated_opening_had_open_is_closed_and_subscribers_are_told() {
+async fn work_of_an_escalated_opening_is_closed_and_subscribers_are_told() {
     let app = TestApp::start().await;
     let id = opening_in(&app, "escalated", OTHER_IBAN).await;
     assert_eq!(app.items("/v1/tickets?status=open").await.len(), 1);

@@ -18,7 +18,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// P16: two replicas, or two ticks, each see room for the one probe.
 #[tokio::test]
-async fn what_is_held_before_a_second_look_is_as_if_it_had_not_been_claimed() {
+async fn work_held_before_a_second_look_is_as_if_it_had_not_been_claimed() {
     let app = impatient(1).await;
     hangs(&app, Api::Bank);
     for _ in 0..6 {
@@ -49,7 +49,7 @@ async fn what_is_held_before_a_second_look_is_as_if_it_had_not_been_claimed() {
 
 /// Each subscriber has its own breaker, and all share a topic: the rows of one that is down are left alone, however many.
 #[tokio::test]
-async fn what_waits_for_one_subscriber_keeps_nothing_from_another_and_is_sent_when_the_first_is_back() {
+async fn events_for_a_subscriber_that_is_away_hold_up_no_other_and_are_sent_when_it_is_back() {
     let (down, sound) = (Subscriber::answering(503, SECRET).await, Subscriber::answering(204, SECRET).await);
     let app =
         TestApp::with().settings(|it| it.event_subscribers = [down.setting(), sound.setting()].join(",")).start().await;

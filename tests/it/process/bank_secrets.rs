@@ -113,7 +113,7 @@ async fn open(service: &Service, market: &str, currency: &str) -> String {
 
 /// P36, trap 2 of the adapters: what opens a bank's door is shown to nobody, whoever quotes it.
 #[tokio::test]
-async fn what_gives_access_to_a_bank_is_in_no_log_metric_list_or_row() {
+async fn secrets_of_a_bank_are_in_no_log_metric_list_or_row() {
     let (url, schema) = fresh_schema().await;
     let ended = Program::new(&["migrate"]).env("DATABASE_URL", &*url).env("DATABASE_SCHEMA", &*schema).run().await;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);

@@ -69,7 +69,7 @@ async fn an_optional_setting_without_a_value_counts_as_not_set() {
 
 /// G19: named by file and line, and never shown.
 #[tokio::test]
-async fn what_is_wrong_in_an_env_file_is_told_with_its_line_and_ends_nothing_by_a_panic() {
+async fn a_mistake_in_an_env_file_is_told_with_its_line_and_without_a_panic() {
     for (dot_env, line) in [
         (&b"ENVIRONMENT=development\nAPI_TOKENS=hush\0hush\n"[..], 2),
         (b"\n\nAPI_TOKENS 'hush\n", 3),

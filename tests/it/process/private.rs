@@ -44,7 +44,7 @@ async fn openings(service: &Service) -> Vec<String> {
 
 /// P1, P15: what was answered is there after kill -9 of the service, and no Postgres outlives it.
 #[tokio::test]
-async fn what_was_answered_survives_kill_9_of_the_service_and_no_postgres_is_left() {
+async fn an_answer_survives_kill_9_of_the_service_and_no_postgres_is_left() {
     let folder = Folder::new();
     let builder = ServiceBuilder::within(&folder);
     let mut service = builder.start().await;

@@ -132,7 +132,7 @@ async fn a_wrong_key_is_told_as_what_it_most_likely_is() {
 }
 
 #[tokio::test]
-async fn what_it_needs_and_lacks_is_wrong_configuration() {
+async fn wrong_keys_and_files_are_wrong_configuration() {
     let opened = opened().await;
     let data = opened.folder.path().join("data").display().to_string();
     let (wrong, torn) = (opened.folder.path().join("wrong.csv"), opened.folder.path().join("torn.csv"));

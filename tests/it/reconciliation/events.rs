@@ -176,7 +176,7 @@ async fn a_replaced_register_that_finishes_last_leaves_nothing_open() {
 }
 
 #[tokio::test]
-async fn what_another_file_says_too_stays_open_when_one_of_them_is_replaced() {
+async fn a_finding_of_two_files_stays_open_when_one_of_them_is_replaced() {
     let app = TestApp::start().await;
     let first = reconcile(&app, &stranger()).await;
     let mut again = stranger();

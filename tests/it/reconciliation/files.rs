@@ -79,7 +79,7 @@ async fn bad_rows_are_named_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn what_is_no_report_is_refused_with_what_was_found_and_expected() {
+async fn a_file_that_is_no_report_is_refused_with_what_was_found_and_expected() {
     let app = TestApp::start().await;
     let refused = async |query: &str, body: Vec<u8>, headers: &[(&'static str, &str)]| {
         let uploaded = upload_as(&app, query, body, headers).await;

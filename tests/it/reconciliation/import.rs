@@ -92,7 +92,7 @@ async fn an_interrupt_ends_the_sending_with_a_line_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_service_refuses_is_said_and_is_a_failure() {
+async fn a_refusal_of_the_service_is_said_and_is_a_failure() {
     let app = TestApp::start().await;
     let refused = import(&app, b"a,b\n1,2\n", &[]).run().await;
     assert_eq!(refused.code(), Some(1));

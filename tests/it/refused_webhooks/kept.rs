@@ -112,7 +112,7 @@ async fn one_for_an_unknown_provider_is_kept_with_its_body_if_it_comes() {
 }
 
 #[tokio::test]
-async fn what_need_not_be_repaired_is_not_kept() {
+async fn a_refused_webhook_that_needs_no_repair_is_not_kept() {
     let app = TestApp::start().await;
     let get = b"GET /webhooks/nexusbank HTTP/1.1\r\nhost: it\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(exchange(&app.public, get).await.status, 405);

@@ -64,7 +64,7 @@ async fn uses_are_counted_for_each_secret_and_those_that_are_gone_are_shown_too(
 
 /// What was verified after all was signed when it came, and says so.
 #[tokio::test]
-async fn what_is_verified_again_counts_for_the_time_at_which_it_came() {
+async fn a_webhook_verified_again_counts_for_the_time_at_which_it_came() {
     let app = with_secrets(BANKS_SECRET).await;
     let webhook = app.webhook().body("{\"type\":\"x\"}").signed_with(&other_secret());
     assert_eq!(webhook.answered().await, 401);

@@ -8,7 +8,7 @@ use crate::support::{TestApp, keys};
 const UNMATCHED: &str = "/v1/unmatched-facts";
 
 #[tokio::test]
-async fn what_matches_no_opening_is_listed_until_it_does() {
+async fn a_fact_without_an_opening_is_listed_until_it_has_one() {
     let app = TestApp::start().await;
     app.open().waiting().await;
     assert_eq!(app.items(UNMATCHED).await, Vec::<Value>::new());

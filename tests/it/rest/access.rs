@@ -64,7 +64,7 @@ fn method(name: &str) -> Method {
 }
 
 #[tokio::test]
-async fn nobody_passes_without_a_token_to_whatever_path() {
+async fn no_path_is_open_without_a_token() {
     let app = TestApp::start().await;
     let id = app.open().start().await;
     for (verb, path, _) in ROUTES {

@@ -93,7 +93,7 @@ async fn a_reader_goes_through_all_pages_while_openings_are_started_and_moved() 
 }
 
 #[tokio::test]
-async fn what_a_query_cannot_mean_is_refused_by_every_list() {
+async fn a_query_without_meaning_is_refused_by_every_list() {
     let app = TestApp::start().await;
     let (id, _) = app.open().waiting().await;
     let (history, timeline) = (format!("{OPENINGS}/{id}/history"), format!("{OPENINGS}/{id}/timeline"));

@@ -105,7 +105,7 @@ async fn the_other_bodies_have_their_rules_too() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found_and_other_methods_are_named() {
+async fn a_missing_resource_is_not_found_and_other_methods_are_named() {
     let app = TestApp::start().await;
     let nil = uuid::Uuid::nil();
     for path in ["", "/history", "/timeline"] {

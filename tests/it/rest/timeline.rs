@@ -53,7 +53,7 @@ async fn eventful(app: &TestApp) -> String {
 }
 
 #[tokio::test]
-async fn everything_that_happened_is_on_the_timeline_in_order() {
+async fn each_event_of_an_opening_is_on_the_timeline_in_order() {
     let app = TestApp::start().await;
     let id = eventful(&app).await;
     let items = app.items(&format!("/v1/account-openings/{id}/timeline")).await;

@@ -157,7 +157,7 @@ async fn the_database_lets_nothing_go_that_is_not_in_its_archive() {
 
 /// A fact that cannot move holds up neither the work nor the keys that can.
 #[tokio::test]
-async fn what_cannot_be_archived_holds_up_nothing_else() {
+async fn a_row_that_cannot_be_archived_holds_up_nothing_else() {
     let app = TestApp::start().await;
     completed(&app, "msg_1", IBAN).await;
     app.pass(MONTH);

@@ -52,7 +52,7 @@ async fn nothing_of_an_opening_with_a_case_leaves_also_when_it_is_resolved() {
 
 /// Nor of one that the case of another names, and no fact that a case rests on, whatever that is about.
 #[tokio::test]
-async fn what_the_cases_of_others_refer_to_stays_too() {
+async fn facts_that_cases_of_other_openings_refer_to_stay_too() {
     let app = TestApp::start().await;
     let (id, _) = completed(&app, "msg_1", IBAN).await;
     let (other, _) = completed(&app, "msg_2", OTHER_IBAN).await;

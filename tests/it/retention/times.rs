@@ -14,7 +14,7 @@ const OF_FACTS: [&str; 5] = ["retry_from", "due_at", "lane", "meaning", "archive
 const OF_WORK: [&str; 5] = ["retry_from", "due_at", "lane", "lease_token", "archived_at"];
 
 #[tokio::test]
-async fn what_is_done_with_leaves_after_its_time_and_not_before_and_all_of_it_is_in_the_archive() {
+async fn settled_rows_leave_after_their_time_and_not_before_and_all_of_each_is_in_the_archive() {
     let app = TestApp::start().await;
     completed(&app, "msg_1", IBAN).await;
     let (facts, work) = (contents(&app, "inbox", &OF_FACTS).await, contents(&app, "outbox", &OF_WORK).await);

@@ -102,7 +102,7 @@ impl TestApp {
     }
 
     /// Lets time pass to the next foretold event. Until then nothing happens, and then the event does. Returns its kind.
-    pub async fn what_is_foretold_happens(&self, id: &str) -> ComingKind {
+    pub async fn the_next_foretold_event_happens(&self, id: &str) -> ComingKind {
         self.settle().await;
         let before = self.foretold(id).await;
         let first = before.coming[0];
@@ -120,10 +120,10 @@ impl TestApp {
     }
 
     /// The same until nothing more is foretold; the kinds of all events, equal ones in a row once.
-    pub async fn all_that_is_foretold_happens(&self, id: &str) -> Vec<ComingKind> {
+    pub async fn all_foretold_events_happen(&self, id: &str) -> Vec<ComingKind> {
         let mut kinds = Vec::new();
         for _ in 0..MANY {
-            let kind = self.what_is_foretold_happens(id).await;
+            let kind = self.the_next_foretold_event_happens(id).await;
             kinds.push(kind);
             if kind == ComingKind::Nothing {
                 kinds.dedup();

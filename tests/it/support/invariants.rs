@@ -23,9 +23,9 @@ pub async fn check(app: &TestApp) {
     fees_are_summed(app).await;
     every_priced_step_has_its_fees(app).await;
     charged_is_what_the_rows_say(app).await;
-    what_reconciliation_did_is_told(app).await;
+    reconciliation_is_told(app).await;
     every_event_has_its_place(app).await;
-    what_is_refused_is_counted(app).await;
+    refused_webhooks_are_counted(app).await;
     let ledger = app.world.ledger();
     assert_eq!(ledger.counts.double_effects, 0, "P9: something was made twice: {ledger:?}");
     assert_eq!(ledger.counts.forged_accepted, 0, "a forged message was taken");
@@ -221,7 +221,7 @@ async fn charged_is_what_the_rows_say(app: &TestApp) {
 }
 
 /// P11: each report that had its effects, and each case of reconciliation, is told once.
-async fn what_reconciliation_did_is_told(app: &TestApp) {
+async fn reconciliation_is_told(app: &TestApp) {
     let wrong: Vec<(Option<uuid::Uuid>, i64)> = sqlx::query_as(
         "select it.id, count(e.id)
            from (select id, 'reconciliation.report_finished' as type from reports where state = 'finished' and not dry_run
@@ -252,7 +252,7 @@ async fn every_event_has_its_place(app: &TestApp) {
 }
 
 /// What is held of refused requests is what the counters say, and within the bound.
-async fn what_is_refused_is_counted(app: &TestApp) {
+async fn refused_webhooks_are_counted(app: &TestApp) {
     let (rows, sources, total): (i64, i64, i64) = sqlx::query_as(
         "select (select coalesce(sum(bytes), 0)::bigint from rejected_requests),
                 (select coalesce(sum(bytes), 0)::bigint from rejected_sources), (select bytes from rejected_total)",

@@ -107,7 +107,7 @@ async fn a_ticket_that_a_person_closed_is_only_commented_on() {
 
 /// A dead letter blocks nothing, and is of no use once what came after it is done.
 #[tokio::test]
-async fn what_is_dead_blocks_nothing_and_is_not_made_up_for_when_it_is_over() {
+async fn a_dead_ticket_command_blocks_nothing_and_is_not_made_up_for_later() {
     let app = tracking().start().await;
     app.world.fail_next(Endpoint::CreateIssue, [Fault::ErrorBefore { status: 400 }]);
     let id = silent(&app).await;

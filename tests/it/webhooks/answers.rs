@@ -121,7 +121,7 @@ async fn the_largest_body_is_taken_and_one_byte_more_is_not() {
 }
 
 #[tokio::test]
-async fn what_says_that_it_is_not_json_is_refused_signed_or_not() {
+async fn a_body_that_says_that_it_is_not_json_is_refused_signed_or_not() {
     let app = TestApp::start().await;
     let types = [
         "text/plain",
@@ -142,7 +142,7 @@ async fn what_says_that_it_is_not_json_is_refused_signed_or_not() {
 }
 
 #[tokio::test]
-async fn what_says_that_it_is_json_or_says_nothing_is_taken() {
+async fn a_body_that_says_that_it_is_json_or_says_nothing_is_taken() {
     let app = TestApp::start().await;
     // F12: the same ones that REST takes.
     let types = [

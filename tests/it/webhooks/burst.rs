@@ -106,7 +106,7 @@ async fn a_copy_asks_nothing_of_the_database_and_another_body_under_its_key_does
 
 /// The cache knows nothing of what was not stored: after an answer 503 the same webhook goes to the database.
 #[tokio::test]
-async fn what_could_not_be_stored_is_no_duplicate_of_anything() {
+async fn a_webhook_that_was_not_stored_is_no_duplicate() {
     let app = TestApp::start().await;
     let (id, tracking_id) = app.open().waiting().await;
     let webhook = || app.webhook().id("msg_1").body(message(&tracking_id, "COMPLETED", Some(IBAN)));

@@ -18,7 +18,7 @@ fn body(n: usize) -> String {
 
 /// P19
 #[tokio::test]
-async fn what_cannot_be_stored_is_told_so_in_time_and_is_taken_when_it_comes_again() {
+async fn a_webhook_that_cannot_be_stored_is_refused_in_time_and_taken_when_it_comes_again() {
     let app = TestApp::with()
         .settings(|it| {
             it.ingest_queue = "1".to_owned();

@@ -16,7 +16,7 @@ fn parsed(text: &str) -> WebhookSecret {
 }
 
 #[tokio::test]
-async fn who_does_not_sign_as_the_bank_does_is_refused_and_leaves_nothing() {
+async fn a_webhook_with_a_wrong_signature_is_refused_and_leaves_nothing() {
     let app = TestApp::start().await;
     let (id, tracking_id) = app.open().waiting().await;
     let body = message(&tracking_id, "COMPLETED", Some(IBAN));

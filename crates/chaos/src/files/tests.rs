@@ -10,7 +10,7 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_was_recorded_durably_stands_in_the_file_with_all_before_it() {
+async fn a_durable_record_stands_in_the_file_with_all_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.jsonl");
     let recorder = Recorder::create(&path).unwrap();

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_we_sign_the_reference_implementation_takes_and_the_reverse() {
+    fn the_reference_implementation_takes_our_signatures_and_we_take_its() {
         let text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let (ours, oracle) = (Secret::parse(text).unwrap(), standardwebhooks::Webhook::new(text).unwrap());
         for body in ["{}", "{\"a\":\"\u{e9}\"}"] {

@@ -93,7 +93,7 @@ async fn half_of_the_failed_calls_have_taken_effect_and_a_repeat_is_told_so() {
 }
 
 #[tokio::test]
-async fn what_is_decided_is_looked_up_said_and_in_the_ledger() {
+async fn a_decision_is_looked_up_said_and_in_the_ledger() {
     let town = Town::new().await;
     let mut words = town.provider.world().listen();
     for number in 0..20 {

@@ -55,7 +55,7 @@ async fn an_issue_is_found_after_the_lag_and_a_second_one_of_its_label_is_a_doub
 }
 
 #[tokio::test]
-async fn what_jira_refuses_is_refused_in_its_words() {
+async fn the_tracker_refuses_in_jiras_words() {
     let world = World::with(|_| {}).await;
     let with = |field: &str, value: Value| {
         let mut body = issue(OWN);

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_pointed_at() {
+    fn all_mistakes_are_pointed_at() {
         let all = ["/enabled", "/reason"].map(str::to_owned).to_vec();
         assert_eq!(pointers(&json!({})), (Kind::ValidationFailed, all));
         for (field, values) in [

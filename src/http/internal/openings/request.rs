@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once_and_unknown_fields_first() {
+    fn all_mistakes_are_told_at_once_and_unknown_fields_first() {
         let (kind, pointers) = read(&json!({})).unwrap_err();
         assert_eq!((kind, pointers.len()), (Kind::ValidationFailed, 4));
         let (_, pointers) = read(&json!({"customer": {}})).unwrap_err();

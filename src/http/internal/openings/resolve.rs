@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_pointed_at_all_at_once_and_an_account_goes_with_completed_alone() {
+    fn all_mistakes_are_pointed_at_together_and_an_account_goes_with_completed_alone() {
         let all = |pointers: &[&str]| (Kind::ValidationFailed, pointers.iter().map(ToString::to_string).collect());
         assert_eq!(refused(&json!({})), all(&["/outcome", "/reason", "/evidence"]));
         let wrong = json!({"outcome": "completed", "reason": "", "evidence": 1, "iban": "BE68539007547035", "bic": "x",

@@ -88,7 +88,7 @@ mod tests {
     use crate::http::problem::Kind;
 
     #[test]
-    fn what_is_asked_for_needs_a_reason_and_may_be_narrowed() {
+    fn a_bulk_request_needs_a_reason_and_may_be_narrowed() {
         let ask = |body: Value| fields::read::<WhichToVerify>(&body).map_err(|error| error.kind());
         let WhichToVerify { reason, cause, since, until, .. } =
             ask(json!({"reason": "x", "provider": "somebank", "cause": "signature_wrong",

@@ -63,7 +63,7 @@ fn a_status_decides_alone_and_an_unknown_one_is_not_guessed_at() {
 }
 
 #[test]
-fn what_names_no_opening_request_is_of_no_concern_unless_its_type_says_so() {
+fn a_message_without_an_opening_request_is_of_no_concern_unless_its_type_says_so() {
     for body in ["{}", r#"{"id":"x","status":"DONE"}"#] {
         assert_eq!(parse(Some("SCA_CHALLENGE"), body.as_bytes()), Parsed::Ignored("unknown_type"));
         assert_eq!(parse(None, body.as_bytes()), Parsed::Ignored("unknown_type"));

@@ -37,7 +37,7 @@ async fn somebody(app: &TestApp, subscriber: &Subscriber) -> (String, String) {
 }
 
 #[tokio::test]
-async fn what_was_archived_is_emptied_with_the_rest_whether_or_not_the_inbox_has_its_key() {
+async fn archived_facts_are_emptied_with_the_rest_whether_or_not_the_inbox_has_their_keys() {
     for days in [31, 100] {
         let subscriber = Subscriber::answering(200, SECRET).await;
         let app = TestApp::with()

@@ -54,7 +54,7 @@ async fn a_good_bundle_ends_with_0_and_says_by_which_key() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_listed_and_the_exit_code_is_1() {
+async fn each_discrepancy_is_listed_and_the_exit_code_is_1() {
     let app = TestApp::start().await;
     let (_, bundle) = register_bundle(&app).await;
     let folder = with_keys();

@@ -23,7 +23,7 @@ fn forget(world: &mut World, n: usize) {
 }
 
 #[test]
-fn what_went_with_what_came_after_the_dump_is_no_violation() {
+fn rows_that_a_restore_took_away_are_no_violation() {
     let mut world = taken_back();
     forget(&mut world, 13);
     for fact in world.find("inbox", |row| row["opening_id"] == opening(13)) {

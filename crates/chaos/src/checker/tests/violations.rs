@@ -41,7 +41,7 @@ fn each_violation_of_a_drained_run_is_found_alone_and_located_and_not_before() {
 }
 
 #[test]
-fn what_looks_odd_and_is_right_is_no_violation() {
+fn an_odd_but_right_run_has_no_violation() {
     for (name, seed) in HARMLESS {
         let mut world = World::clean();
         seed(&mut world);

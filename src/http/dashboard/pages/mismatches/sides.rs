@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_comes_first_and_readers_see_no_iban_and_no_free_text() {
+    fn differences_come_first_and_readers_see_no_iban_and_no_free_text() {
         let ours = json!({"iban": "BE68539007547034", "state": "completed", "expected": {"amount": "6.05"}});
         let theirs = json!({"iban": "BE71096123456769", "description": "Fee of Acme BV", "reference": null});
         let differences = json!([{"field": "iban", "ours": "BE68539007547034", "theirs": "BE71096123456769"}]);
