@@ -22,7 +22,7 @@ pub struct Browsers {
     began: Instant,
 }
 
-/// What a browser did since it was looked at.
+/// The requests and pages of a browser since counting began.
 #[derive(Default)]
 struct Seen {
     asked: usize,
@@ -30,7 +30,7 @@ struct Seen {
     wrong: Vec<String>,
 }
 
-/// What all of them cost.
+/// The cost of all browsers.
 pub struct Cost {
     /// Requests a second: questions and pages.
     pub requests: f64,

@@ -160,9 +160,9 @@ struct Bench<'a> {
     options: Options,
     results: Results,
     pages: Vec<(Page, Measured)>,
-    /// What the browsers cost while nothing changes.
+    /// The cost of the browsers while nothing changes.
     quiet: Option<Cost>,
-    /// What they cost beside webhooks.
+    /// Their cost beside webhooks.
     loaded: Vec<(&'static str, Cost)>,
 }
 
@@ -184,7 +184,7 @@ impl Bench<'_> {
     async fn quiet(&mut self, seed: &Seed) {
         eprintln!("{} browsers are open, nothing changes", self.options.browsers);
         let (service, pages) = (self.setting.services[0].internal, seed.open_pages(self.options.browsers));
-        // What the service runs by itself is counted before a browser is open.
+        // The statements that the service runs by itself are counted before a browser is open.
         let looked = Duration::from_secs(self.options.seconds);
         let mut counter = Counter::start(&mut self.setting.cell.connection, looked).await;
         let browsers = Browsers::open(service, &pages).await;

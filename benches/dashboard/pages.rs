@@ -18,7 +18,7 @@ pub struct Page {
     pub p99: Option<f64>,
 }
 
-/// What a page came to.
+/// The figures of a page.
 pub struct Measured {
     pub statements: u64,
     /// The names of those, with how often a request runs each and how many milliseconds it takes.

@@ -8,7 +8,7 @@ use crate::fill::run;
 use crate::numbers::{self, Kind};
 use crate::rows::Life;
 
-/// What is filled in, by its ids.
+/// The rows that are filled in, by their ids.
 pub struct Seed {
     pub openings: u64,
     /// The opening with many facts, and the newest of those.

@@ -1,4 +1,4 @@
-//! What is to be reached, beside what is.
+//! The targets, beside the measured figures.
 
 use crate::browsers::Cost;
 use crate::pages::{Measured, Page};

@@ -1,4 +1,4 @@
-//! The load: openings and webhooks at a steady pace, whatever becomes of them, and a look at the breakers beside it.
+//! The load: openings and webhooks at a steady pace, answered or not, and a look at the breakers beside it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const LOOKS: Duration = Duration::from_millis(200);
 /// Openings that webhooks are about.
 const NUMBER_WAITING: usize = 200;
 
-/// One answer.
+/// An answer.
 #[derive(Clone, Copy)]
 pub struct Answer {
     pub sent: Instant,
@@ -32,7 +32,7 @@ pub struct Answer {
     pub status: u16,
 }
 
-/// What was seen from outside.
+/// All answers and breaker states, as seen from outside.
 #[derive(Default)]
 pub struct Seen {
     pub webhooks: Vec<Answer>,
@@ -106,7 +106,7 @@ fn opening(client: &Client, internal: &str, customer: &str) -> RequestBuilder {
     request.header("Idempotency-Key", customer).json(&body)
 }
 
-/// A webhook that nobody has sent before: no cache spares the database.
+/// A webhook with a new id: no cache spares the database.
 fn webhook(client: &Client, url: &str, secret: &WebhookSecret, reference: &str, number: usize) -> RequestBuilder {
     let (now, id) = (Clock::system().now(), format!("msg_{number}"));
     let data = json!({"account_opening_request_id": reference, "status": "IN_PROGRESS"});

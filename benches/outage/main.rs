@@ -1,4 +1,4 @@
-//! What an outage of the bank does to the service: the bank takes calls and answers none, under load.
+//! The service during an outage of the bank: the bank takes calls and answers none, under load.
 //!
 //! `cargo bench --bench outage` runs the release build as a process on a private Postgres, with its default settings but for
 //! frequent polls (`POLL_SCHEDULE=20s`), against the simulated world, for about two minutes: 20 openings and 100 signed

@@ -1,4 +1,4 @@
-//! What the run came to, and which limits were not kept.
+//! The results of the run, and the limits that were not kept.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;

@@ -45,7 +45,7 @@ pub struct World {
     folder: TempDir,
 }
 
-/// What the database holds in the end.
+/// The rows that the database holds in the end.
 pub struct Left {
     /// Attempts that counted towards `MAX_ATTEMPTS`.
     pub attempts: i64,

@@ -12,9 +12,9 @@ use crate::numbers::{self, Kind};
 
 /// Rows of a settlement in the charges: its lines and itself.
 const OF_SETTLEMENT: u64 = 100;
-/// One of so many entries of a statement pays a settlement.
+/// Of so many entries of a statement, one pays a settlement.
 const PAYS: u64 = 100;
-/// What one account costs, with its tax.
+/// The price of one account, with its tax.
 const PRICE: (&str, &str) = ("6.05", "1.05");
 /// The price list that says so.
 pub const PRICES: &str = "provider,market,customer_type,on,code,amount,currency,tax_percent,valid_from,valid_until\n\

@@ -41,7 +41,7 @@ impl Register {
         File { kind: "register", text: self.text(), rows: self.len(), classes }
     }
 
-    /// It covers the whole time in which its openings were started, and lacks none of those.
+    /// The register covers the whole time in which its openings were started, and lacks none of those.
     fn text(&self) -> String {
         let show = |it: Time| it.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
         let from = numbers::created(self.rows.start);

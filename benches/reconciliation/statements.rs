@@ -10,7 +10,7 @@ use crate::report::aligned;
 /// Rows in a slice.
 pub const SLICE: u64 = 10_000;
 
-/// What the cluster must be started with. Empty: it has no such library.
+/// The settings that the cluster must be started with. Empty: it has no such library.
 pub fn settings() -> Vec<(String, String)> {
     let library = |major: u32| format!("/usr/lib/postgresql/{major}/lib/pg_stat_statements.so");
     let is_there = (14..=20).any(|it| Path::new(&library(it)).exists());

@@ -15,7 +15,7 @@ use crate::world::World;
 const PHASES: [Phase; 4] = [Phase::Ours(64), Phase::Ours(256), Phase::Steady, Phase::Openings];
 
 impl Options {
-    /// What runs beside this build as it is, and its name in the table. None: nothing does.
+    /// The build that runs beside this one as it is, and its name in the table. None: no build does.
     pub fn other(&self) -> Option<(String, Build<'_>)> {
         let names: Vec<&str> = self.with.iter().map(|(name, _)| name.as_str()).collect();
         let program = self.against.as_deref();

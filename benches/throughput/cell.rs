@@ -1,4 +1,4 @@
-//! One database of the cluster, with its openings.
+//! A database of the cluster, with its openings.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use crate::report::aligned;
 use crate::stats::{Spread, millis, per_second};
 use crate::world::World;
 
-/// What the poller claims at once.
+/// The most timers that the poller claims at once.
 const BATCH: u8 = 32;
 const CAPACITIES: [PollCapacity; 1] = [PollCapacity { provider: "nexusbank", most: BATCH as usize }];
 const WORKERS: usize = 4;
@@ -26,10 +26,10 @@ const LEASE: TimeDelta = TimeDelta::minutes(10);
 /// So long ago nothing was due.
 const EARLY: TimeDelta = TimeDelta::hours(2);
 
-/// What an opening that waits takes on the disk, with its history and its timer.
+/// The disk space of an opening that waits, with its history and its timer.
 const BYTES: u64 = 1_600;
 
-/// What the databases take on the disk.
+/// The disk space of the databases.
 pub fn needed(options: &Options) -> u64 {
     2 * options.due.iter().sum::<u64>() * BYTES
 }

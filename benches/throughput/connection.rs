@@ -1,4 +1,4 @@
-//! One connection that stays open, and no more of an answer read than its status and its end.
+//! A connection that stays open. Of an answer no more is read than its status and its end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -53,7 +53,7 @@ impl Connection {
         }
     }
 
-    /// One request; the status of its answer.
+    /// Sends a request; the status of its answer.
     async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
         self.stream.write_all(request).await?;
         self.buffer.clear();

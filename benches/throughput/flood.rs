@@ -6,7 +6,7 @@ use crate::rounds::at_once;
 use crate::setting::{Outcome, Setting, Way};
 use crate::webhooks;
 
-/// One webhook in so many is about another opening.
+/// Of so many webhooks, one is about another opening.
 const ONE_IN: u64 = 64;
 /// Numbers that are so far apart have the same market, and one of two neighbours is odd.
 const APART: u64 = 5;

@@ -17,7 +17,7 @@ use crate::setting::Setting;
 use crate::stats::Figure;
 use crate::world::World;
 
-/// What a completed opening takes on the disk with its history and its fact, indexes, sorts and WAL included.
+/// The disk space of a completed opening with its history and its fact, indexes, sorts and WAL included.
 const BYTES_OF_COMPLETED: u64 = 3_200;
 
 /// Runs it and prints it; whether all was as it must be.

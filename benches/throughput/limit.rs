@@ -31,7 +31,7 @@ pub async fn install(connection: &mut PgConnection) {
 /// Where `pgbench` is: beside the running `postgres`, else on the PATH.
 ///
 /// # Errors
-/// What to install.
+/// The package to install.
 pub fn pgbench(postmaster: Option<u32>) -> Result<PathBuf, &'static str> {
     let beside = postmaster.and_then(usage::program_folder).map(|folder| folder.join("pgbench"));
     let program = beside.filter(|it| it.is_file()).unwrap_or_else(|| "pgbench".into());
@@ -74,7 +74,7 @@ pub fn complete(pgbench: &Path, database: &str, calls: Calls, first: u64, count:
     (tps * batch, latencies(folder.path()))
 }
 
-/// What `pgbench --log` wrote into its folder: a line for each call, of which the third word is how many microseconds it took.
+/// The latencies in the log of `pgbench`: a line for each call, of which the third word is how many microseconds it took.
 fn latencies(folder: &Path) -> Vec<Duration> {
     let logs = std::fs::read_dir(folder).expect("a temporary folder").flatten();
     let logs = logs.filter(|it| it.file_name().to_string_lossy().starts_with("pgbench_log."));

@@ -20,13 +20,13 @@ pub struct Load {
     /// The answer that takes a request.
     pub taken: u16,
     pub connections: usize,
-    /// Between two requests, whatever becomes of them. None: as fast as they are answered.
+    /// Between two requests, answered or not. None: as fast as they are answered.
     pub beat: Option<Duration>,
     /// Told of the openings whose request was taken, and when: of every so many.
     pub watch: Option<(u64, UnboundedSender<(u64, Instant)>)>,
 }
 
-/// What came of it.
+/// The results of a load.
 pub struct Loaded {
     pub began: Instant,
     pub took: Duration,

@@ -1,4 +1,4 @@
-//! What is known of opening number n without a look-up, the same here and in `limit.sql`.
+//! The values of opening number n that are known without a look-up, the same here and in `limit.sql`.
 //!
 //! Ids rise with n, as real ones do with time; tracking ids and IBANs do not, as real ones do not.
 

@@ -53,7 +53,7 @@ impl<'a> Openings<'a> {
 
     /// Starts `count` openings and waits until each has its card.
     pub async fn run(&mut self, count: u64) -> Outcome {
-        // It may have been another's.
+        // The simulator may have sent its webhooks to another service before.
         self.world.simulator.deliver_to(format!("http://{}/webhooks/nexusbank", self.service.public));
         self.cell.settle().await;
         let after = Ids::new(Clock::system()).next();

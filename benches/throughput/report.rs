@@ -1,4 +1,4 @@
-//! What all rounds came to, as a table.
+//! The figures of all rounds, as a table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -17,7 +17,7 @@ use crate::world::World;
 /// Webhooks a second that leave the service idle most of the time.
 const STEADY_RATE: u64 = 200;
 pub const STEADY: Way = Way { connections: 16, beat: Some(Duration::from_millis(1_000 / STEADY_RATE)), watched: 1 };
-/// One webhook of so many is followed, where there are many.
+/// Of so many webhooks one is followed, where there are many.
 const WATCHED: u64 = 16;
 
 const NOTES: &str = "\

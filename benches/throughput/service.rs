@@ -73,7 +73,7 @@ impl Service {
             ("PROFILE_SERVICE_URL", world),
             ("CARD_SERVICE_URL", world),
             ("LOG", "warn"),
-            // What is filled in has old ids, and is to stay while it is measured.
+            // The rows that are filled in have old ids, and are to stay while they are measured.
             ("ARCHIVE_AFTER", "36500d"),
             ("INBOX_KEYS_FOR", "36500d"),
             // Absences are looked for in periods of minutes, too.
@@ -97,7 +97,7 @@ impl Service {
         }
     }
 
-    /// Makes no calls to the card issuer: the commands stay due and nobody claims them.
+    /// Makes no calls to the card issuer: the commands stay due and no worker claims them.
     pub async fn hold_cards(&self) {
         let url = format!("http://{}/v1/breakers/cards/issue", self.internal);
         let body = json!({"forced": "open", "reason": "webhooks are measured, not what follows them"});

@@ -18,7 +18,7 @@ use crate::{check, limit, stats, watch, webhooks};
 
 const WARM_UP: u64 = 2_048;
 
-/// What a phase came to, and what was not as it must be.
+/// The figures of a phase, and what was not as it must be.
 pub type Outcome = (Figures, Vec<String>);
 
 /// How signed webhooks are sent.
@@ -26,7 +26,7 @@ pub struct Way {
     pub connections: usize,
     /// Between two webhooks. None: as fast as they are acknowledged.
     pub beat: Option<Duration>,
-    /// One of so many is followed until it is applied.
+    /// Of so many webhooks one is followed until it is applied.
     pub watched: u64,
 }
 
@@ -135,14 +135,14 @@ impl<'a> Setting<'a> {
         (self.world.probe.usage(self.services.iter().map(Service::pid)), self.cell.wal().await)
     }
 
-    /// What each of `count` openings took since then.
+    /// The cost of each of `count` openings since then.
     async fn cost(&mut self, before: (Usage, f64), count: u64) -> Figures {
         let (usage, wal) = self.so_far().await;
         cost(usage.since(before.0), wal - before.1, count)
     }
 }
 
-/// What each of `count` took of these in all.
+/// The share that each of `count` openings has in these totals.
 pub fn cost(used: Usage, wal: f64, count: u64) -> Figures {
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let count = count as f64;

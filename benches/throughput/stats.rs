@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-/// What is measured in a phase.
+/// A figure that is measured in a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Figure {
     Acknowledged,
@@ -23,7 +23,7 @@ pub enum Figure {
     NotTaken,
 }
 
-/// What one phase of one round came to.
+/// The figures of one phase of one round.
 pub type Figures = BTreeMap<Figure, f64>;
 
 /// The value at `share` (0.99: the 99th percentile) of sorted values.

@@ -1,4 +1,4 @@
-//! What is to be reached, on two cores that load, service and Postgres share. Ratios count, not seconds.
+//! The targets, on two cores that load, service and Postgres share. Ratios count, not seconds.
 
 use crate::phase::Phase;
 use crate::report::{Results, aligned};
@@ -35,7 +35,7 @@ pub fn table(results: &Results) -> String {
         },
         most("ack p99 at 64 connections, ms", 20.0, median(ours, Figure::P99)),
         most("ack p99 at 200 webhooks/s, ms", 10.0, median(Phase::Steady, Figure::P99)),
-        // What is left of it where one call and one commit of Postgres alone take that long.
+        // The same as a ratio, where one call and one commit of Postgres alone take that long.
         Target {
             what: "ack p99 at 200 webhooks/s ÷ pgbench's at 200 calls/s",
             at_least: false,

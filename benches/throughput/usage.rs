@@ -1,11 +1,11 @@
-//! What a phase took of the machine: processor time, memory and writes, where the system has `/proc`.
+//! The machine's resources that a phase used: processor time, memory and writes, where the system has `/proc`.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// `USER_HZ` of every Linux: the clock ticks of `/proc/*/stat`.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// The unit of `/sys/dev/block/*/stat`, whatever the disk's own is.
+/// The unit of `/sys/dev/block/*/stat`, for disks with any sector size.
 const BYTES_PER_SECTOR: f64 = 512.0;
 
 /// The processes that are watched.
@@ -26,9 +26,9 @@ pub struct Usage {
     pub postgres: f64,
     /// Seconds, of this process and its children that have ended: the load, pgbench, the simulated world.
     pub load: f64,
-    /// Seconds of all cores, of whomever, also of whoever else is on the same hardware. None: not told.
+    /// Seconds of all cores, of all processes, also those that other guests of the same hardware took. None: not told.
     pub machine: Option<f64>,
-    /// Bytes that reached the disk, whoever wrote them. None: not told.
+    /// Bytes that reached the disk, of any process. None: not told.
     pub written: Option<f64>,
 }
 
@@ -65,7 +65,7 @@ impl Usage {
         }
     }
 
-    /// Seconds of everybody who has no part in it.
+    /// Seconds of all processes and guests without a part in it.
     pub fn others(self) -> Option<f64> {
         self.machine.map(|it| (it - self.service - self.postgres - self.load).max(0.0))
     }

@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(3);
 /// How many are looked up at once, the oldest first: they move about in the order in which they came, and each look-up costs.
 const AT_ONCE: usize = 16;
 
-/// Watches until nobody tells of openings any more and the last of them has moved; the times, sorted.
+/// Watches until the load tells of no more openings and the last of them has moved; the times, sorted.
 pub async fn watch(mut connection: PgConnection, mut told: UnboundedReceiver<(u64, Instant)>) -> Vec<Duration> {
     // A look is to cost as little as it can: what it takes is taken from what is measured.
     sqlx::query("set plan_cache_mode = force_generic_plan").execute(&mut connection).await.expect("Postgres answers");

@@ -18,7 +18,7 @@ const EVENTS_FROM: u64 = 1 << 40;
 
 type Headers = [(&'static str, String); 6];
 
-/// What says that opening number n is completed.
+/// A body that says that opening number n is completed.
 pub fn body(n: u64) -> String {
     json!({
         "type": "account_opening_request.status_changed",
@@ -54,7 +54,7 @@ pub fn stored(headers: &Headers) -> String {
     Value::from(map).to_string()
 }
 
-/// One request for each of the openings `first..first + count`.
+/// Makes a request for each of the openings `first..first + count`.
 pub fn make(first: u64, count: u64) -> Vec<Request> {
     (first..first + count).map(completed).collect()
 }

@@ -1,4 +1,4 @@
-//! What runs all the time: the cluster, and the world around the service.
+//! The cluster and the world around the service, which run all the time.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub struct World {
 
 impl World {
     /// # Errors
-    /// What to install.
+    /// The package to install.
     pub async fn start(settings: &[(String, String)]) -> Result<Self, String> {
         let (data_dir, settings_of_postgres) = (std::env::temp_dir(), settings.to_owned());
         let options = ClusterOptions { data_dir, bin_dir: None, max_connections: 200, settings: settings_of_postgres };
@@ -54,10 +54,10 @@ impl World {
         Life::Waiting { due: self.due - DUE_AFTER - TimeDelta::hours(1), deadline: self.due }
     }
 
-    /// What the figures depend on.
+    /// The machine and the settings that the figures depend on.
     pub async fn machine(&self) -> String {
         let mut connection = PgConnection::connect(self.cluster.url()).await.expect("Postgres answers");
-        // Those that everybody asks for, and those that were given.
+        // The settings that readers always ask for, and those that were given.
         let settings = "select string_agg(name || ' ' || current_setting(name), ', ' order by name) from pg_settings
                          where name in ('fsync', 'synchronous_commit', 'wal_sync_method', 'shared_buffers', 'max_wal_size')
                             or name = any($1)";
