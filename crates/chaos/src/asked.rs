@@ -1,4 +1,4 @@
-//! What is asked of a run, and what follows from it: the load, and the plan that the judge reads.
+//! The options of a run, and what follows from them: the load, and the plan that the judge reads.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::record::{Fault, Plan};
 use crate::strikes;
 use crate::world::{REPLICAS, TOKEN, WEBHOOK_SECRET};
 
-/// What is asked of a run.
+/// The options of a run.
 #[derive(Clone)]
 pub struct Asked {
     pub bank: Bank,

@@ -83,7 +83,7 @@ pub struct BankFile {
     pub sha256: String,
     /// Whether it is written to its end.
     pub complete: bool,
-    /// It differs too much, and must be held.
+    /// The file differs too much, and must be held.
     pub held: bool,
     /// The last one of its kind: what it differs in must be found, and nothing else.
     pub last: bool,

@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How long a service may take to stop: its grace, and a moment.
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
-/// What the judge says of the files that a run left in this folder, of both of its parts if it had two.
+/// The judge's reports about the files that a run left in this folder, of both of its parts if it had two.
 pub fn judged(folder: &Path) -> anyhow::Result<Vec<Report>> {
     let parts = [(folder.to_owned(), Moment::Drained), (folder.join("restored"), Moment::Restored)];
     let there = parts.into_iter().map(|(folder, moment)| (folder.join("judged"), moment)).filter(|(it, _)| it.exists());
@@ -120,7 +120,7 @@ pub async fn stop(world: &World) -> Vec<String> {
 enum Played {
     /// Something was found while it ran; of a control, also how often its missing defence mattered.
     Early(Box<Report>, Option<u64>),
-    /// It drained, in this time; and what was wrong that no file shows.
+    /// The run drained, in this time; and what was wrong that no file shows.
     Whole(Option<Duration>, Vec<String>),
 }
 

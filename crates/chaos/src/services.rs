@@ -21,7 +21,7 @@ const PORTS: u32 = 10_000;
 /// The interval of checks on the processes.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// One replica; it keeps its addresses across restarts.
+/// A replica; it keeps its addresses across restarts.
 pub struct Replica {
     pub public: String,
     pub internal: String,
@@ -145,7 +145,7 @@ impl Replica {
     pub async fn stop(&self, within: Duration) -> Option<String> {
         let mut child = self.life.lock().await.child.take()?;
         if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            // It may have exited already.
+            // The service may have exited already.
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
         match tokio::time::timeout(within, child.wait()).await {

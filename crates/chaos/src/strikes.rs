@@ -50,7 +50,7 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(3);
 /// How long Postgres may take to come back.
 const BACK_WITHIN: Duration = Duration::from_secs(25);
 
-/// One fault, at its time.
+/// A fault, at its time.
 #[derive(Clone, Copy, Debug)]
 pub struct Strike {
     pub at: Duration,
@@ -105,7 +105,7 @@ fn times(a_minute: f64, seconds: u64) -> u32 {
     count.max(1)
 }
 
-/// What can be struck.
+/// The targets of faults.
 pub struct Targets {
     pub replicas: Vec<Arc<Replica>>,
     pub proxies: Vec<Arc<Proxy>>,

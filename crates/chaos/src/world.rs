@@ -55,7 +55,7 @@ pub struct World {
     client: reqwest::Client,
 }
 
-/// What a world is made with.
+/// The parameters of a world.
 pub struct Making<'a> {
     pub bank: Bank,
     pub folder: &'a Path,

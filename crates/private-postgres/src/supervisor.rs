@@ -1,6 +1,6 @@
 //! Starts Postgres, restarts it when it dies, and stops it on request.
 //!
-//! It has its own thread and runtime, so the cluster answers however busy the service's runtime is, and survives the
+//! The supervisor has its own thread and runtime. So the cluster answers however busy the service's runtime is, and survives the
 //! runtime that started it (such as a single test's).
 //!
 //! Invariant: until it is stopped, either Postgres runs or the next attempt to start it is at most [`LONGEST_BACKOFF`]

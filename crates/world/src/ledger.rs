@@ -1,8 +1,8 @@
 //! The record of what really happened at the other side. Every effect is made and counted here, under one lock, and
 //! never undone.
 //!
-//! One idempotency key has one effect. A different key for the same opening has a second effect, as at a real provider,
-//! and counts it: the double effect that the service must prevent.
+//! An idempotency key has one effect. A different key for the same opening has a second effect, as at a real provider.
+//! The ledger counts it: the double effect that the service must prevent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -34,7 +34,7 @@ pub(super) struct Ledger {
     pub(super) tracker: Book,
     openings: HashMap<String, Opening>,
     requests: Vec<AccountRequest>,
-    /// What the bank of each request was asked for, in the same order.
+    /// The order of each request, in the same sequence.
     orders: Vec<Order>,
     /// The opening of each profile.
     by_profile: HashMap<String, String>,

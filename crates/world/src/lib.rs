@@ -1,7 +1,7 @@
 //! The simulated outside systems: the APIs of the banks, profile service, card issuer and ticket tracker, on one listener.
 //!
-//! It judges the service: its [ledger](LedgerSnapshot) counts double effects and records when the bank decided. So it
-//! shares only the clock with the service. Faults are scripted ([`Plan`]): by quota from a seed for the demo, by test
+//! The world judges the service: its [ledger](LedgerSnapshot) counts double effects and records when the bank decided. So
+//! the world shares only the clock with the service. Faults are scripted ([`Plan`]): by quota from a seed for the demo, by test
 //! or by hand otherwise. State is in memory only.
 
 use std::net::SocketAddr;

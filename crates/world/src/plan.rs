@@ -43,7 +43,7 @@ pub enum Fault {
     Refuse {
         /// 400 or 422, for instance.
         status: u16,
-        /// What the body looks like.
+        /// The form of the body.
         form: RefusalForm,
     },
     /// Does what was asked and answers properly, compressed with gzip, even if the request does not accept it.

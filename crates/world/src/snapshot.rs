@@ -69,7 +69,7 @@ pub struct Counts {
     pub faults: u64,
 }
 
-/// One request for an account, and its account.
+/// A request for an account, and its account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AccountRequest {
     /// The tracking id, `aor_…`.
@@ -113,7 +113,7 @@ pub struct Card {
     pub profile_id: String,
 }
 
-/// One call about an opening.
+/// A call about an opening.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Call {
     pub at: Time,

@@ -44,7 +44,7 @@ pub struct RawWebhook {
     pub headers: Vec<(String, String)>,
 }
 
-/// What the receiver answered.
+/// The receiver's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WebhookAnswer {
     pub status: u16,

@@ -1,6 +1,6 @@
 //! The judge of a chaos run: compares what the load saw, what the outside world did and what the database contains.
 //!
-//! It uses none of the service's code. The promises are implemented here a second time, so that a bug of the service is
+//! The judge uses none of the service's code. The promises are implemented here a second time, so that a bug of the service is
 //! not repeated here.
 //!
 //! The three files are taken in order: first the length of the history, then the database in one snapshot, then the

@@ -67,7 +67,7 @@ impl Kind {
     }
 }
 
-/// One violation, with where it is.
+/// A violation, with where it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Violation {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ pub struct Found {
     pub examples: Vec<Violation>,
 }
 
-/// What a check comes to.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     pub moment: Moment,

@@ -180,7 +180,7 @@ fn charged(run: &Run, report: &mut Report) {
     for line in &run.dump.fee_ledger {
         let balance = booked.entry(line.currency.clone()).or_default();
         *balance += line.amount * Decimal::from(i8::from(line.credit == "charged") - i8::from(line.debit == "charged"));
-        // What was paid is owed no more; a run pays nothing, so this is 0.
+        // A paid charge is owed no more; a run pays nothing, so this is 0.
         *balance += line.amount * Decimal::from(i8::from(line.credit == "paid") - i8::from(line.debit == "paid"));
     }
     let currencies: BTreeSet<&String> = owed.keys().chain(booked.keys()).collect();

@@ -174,7 +174,7 @@ impl Seen {
         self.opens.iter().map(|it| it.key.as_str()).collect()
     }
 
-    /// What each message was about, by its id and the hash of its body.
+    /// The messages, by id and hash of the body.
     pub fn by_body(&self) -> HashMap<(&str, &str), &Message> {
         self.messages.iter().map(|it| ((it.webhook_id.as_str(), it.sha256.as_str()), it)).collect()
     }

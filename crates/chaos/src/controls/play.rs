@@ -34,10 +34,10 @@ const SLOW: (Duration, Duration) = (Duration::from_secs(2), Duration::from_milli
 const GLANCE: Duration = Duration::from_millis(5);
 /// The statement of a transaction that starts an opening, and of no other.
 const START: &str = "idempotency::insert";
-/// What a broken service logs when its missing defence mattered.
+/// The log line of a broken service whose missing defence mattered.
 const MATTERED: &str = "the missing defence mattered";
 
-/// What came of a run.
+/// The result of a run.
 pub struct Played {
     pub report: Report,
     /// How often the missing defence mattered, as far as proxy, strikes and the services' logs show.

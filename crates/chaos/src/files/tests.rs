@@ -1,4 +1,4 @@
-//! What is in the file, and when.
+//! The content of the file, and when it is there.
 
 use serde_json::{Value, json};
 

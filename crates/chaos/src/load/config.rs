@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::provider::Bank;
 
-/// What is asked of the load.
+/// The options of the load.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The bank that sends messages.
@@ -23,7 +23,7 @@ pub struct Config {
     pub many_hang_up: bool,
     /// The bearer token of the internal API.
     pub token: String,
-    /// What the bank signs with: `whsec_…`.
+    /// The secret that the bank signs with: `whsec_…`.
     pub webhook_secret: String,
 }
 

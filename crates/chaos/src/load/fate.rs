@@ -11,7 +11,7 @@ use crate::provider::Deck;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fate {
-    /// It is never sent.
+    /// The message is never sent.
     pub dropped: bool,
     pub copies: Copies,
     /// Later messages overtake it.

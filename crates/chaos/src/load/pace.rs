@@ -42,7 +42,7 @@ impl Pace {
         self.due.min(self.now) > 1.0 - ROUNDING
     }
 
-    /// One is sent, due or not.
+    /// Counts one that is sent, due or not.
     pub fn send(&mut self) {
         self.now -= 1.0;
         self.due = (self.due - 1.0).max(-OVERDRAWN.as_secs_f64() * self.rate);

@@ -14,7 +14,7 @@ use crate::record::Seen;
 
 /// Beside every so many readings of an opening, something else is read.
 const ASIDE: u64 = 20;
-/// What else is read, of an opening.
+/// The other resources that are read.
 const OTHERS: [&str; 7] = [
     "/v1/account-openings/{id}/history",
     "/v1/account-openings/{id}/timeline",

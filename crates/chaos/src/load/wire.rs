@@ -28,7 +28,7 @@ pub enum Listener {
     Internal,
 }
 
-/// What was answered; status 0: nothing.
+/// An answer; status 0: none came.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,

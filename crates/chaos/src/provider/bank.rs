@@ -79,9 +79,9 @@ async fn accept(world: &Arc<World>, key: &str, asked: Submission) -> std::io::Re
     Ok((StatusCode::ACCEPTED, answer))
 }
 
-/// What any bank is asked for.
+/// A request to any bank for an account.
 pub struct Order {
-    /// What makes a repeat harmless; empty: nothing does.
+    /// The key that makes a repeat harmless; empty: there is none.
     pub key: String,
     pub owner: Owner,
     pub profile_id: String,

@@ -1,7 +1,7 @@
 //! The outside world: bank, profile service, card issuer and a subscriber, on one listener.
 //!
-//! It is the reference for what happened. An effect is made once per Idempotency-Key, as in the contract, and is in the
-//! ledger on disk before it is answered; another key for the same opening makes a second effect, which the ledger
+//! This world is the reference for what happened. An effect is made once per Idempotency-Key, as in the contract, and is in the
+//! ledger on disk before it is answered. Another key for the same opening makes a second effect, which the ledger
 //! shows. Scripts depend only on the seed and the opening's number, so that runs can be compared.
 
 mod bank;

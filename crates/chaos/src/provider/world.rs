@@ -1,6 +1,6 @@
 //! The state of the outside world: effects by key, and the bank's requests.
 //!
-//! It contains only what is in the ledger on disk: a lookup or a message shows only recorded facts.
+//! The state contains only what is in the ledger on disk: a lookup or a message shows only recorded facts.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,7 +21,7 @@ use super::signature::Secret;
 use super::{Counts, mint};
 use crate::files::Recorder;
 
-/// One id in this many has the maximum length.
+/// Of this many ids, one has the maximum length.
 const ONE_LONG_IN: u64 = 20;
 
 /// A message of the bank about a request.

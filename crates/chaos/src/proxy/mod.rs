@@ -1,7 +1,7 @@
 //! A proxy in front of Postgres. It cuts, delays and half-closes connections, loses the answer to a COMMIT that took
 //! effect, ignores session options, and can switch to another Postgres.
 //!
-//! It parses as little of the protocol as that needs ([`frames`]). Clients must use `sslmode=disable`.
+//! The proxy parses as little of the protocol as that needs ([`frames`]). Clients must use `sslmode=disable`.
 
 mod frames;
 

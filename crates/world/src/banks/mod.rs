@@ -1,7 +1,7 @@
 //! The banks of the simulated world. Each speaks its own language over the one ledger, so that double effects are counted
 //! the same way for all.
 //!
-//! What they share is the life of a request ([`super::life`]) and the faults of its plan. What differs: how they are asked, what
+//! All share the life of a request ([`super::life`]) and the faults of its plan. They differ in how they are asked, what
 //! they answer, how they word and sign an event, and whether they bear a repeat.
 
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub const WEBHOOK_SECRET: &str = "world-webhook-secret";
 /// Signs the events of Adyen: the key is in hexadecimal.
 pub const HMAC_KEY: &str = "11223344D785FBAE710E7F943F307971BB61B21281C98C9129B3D4018A57B2EB";
 
-/// What a bank was asked for, beside what every bank's record holds.
+/// A request to a bank, beside what every bank's record holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Order {
     pub(super) bank: Bank,
@@ -139,7 +139,7 @@ impl Bank {
         }
     }
 
-    /// What its tracking ids begin with.
+    /// The prefix of its tracking ids.
     pub(super) const fn id_prefix(self, blocking: bool) -> &'static str {
         match (self, blocking) {
             (Self::NexusBank, true) => "acc",

@@ -28,7 +28,7 @@ impl Ledger {
         self.orders_of(Bank::REPORTING).filter_map(entry).collect()
     }
 
-    /// What the bank of a request was asked for.
+    /// The order of a request.
     pub(crate) fn order(&self, at: usize) -> Option<&Order> {
         self.orders.get(at)
     }

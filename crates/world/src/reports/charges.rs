@@ -158,7 +158,7 @@ impl Books<'_> {
         Some(Line { booked_on: None, ..line })
     }
 
-    /// One line for all refusals in euros.
+    /// Adds one line for all refusals in euros.
     fn group(&mut self) {
         let (from, day) = (self.ask.from.to_rfc3339(), self.day());
         if self.refusals.is_empty() {

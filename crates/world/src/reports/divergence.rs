@@ -12,7 +12,7 @@ pub enum File {
     Bank,
 }
 
-/// One way to differ. Several may lead to the same class.
+/// A way to differ. Several may lead to the same class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -93,7 +93,7 @@ pub enum Kind {
     Unrelated,
 }
 
-/// What a divergence needs to be told about.
+/// The subject that a divergence needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     /// An account that the service knows.

@@ -1,4 +1,4 @@
-//! One line of the charges file.
+//! A line of the charges file.
 
 use chrono::NaiveDate;
 use clock::Time;
@@ -28,7 +28,7 @@ pub(super) const COLUMNS: [&str; 16] = [
     "description",
 ];
 
-/// One line, as it will be written. Amounts include the tax; positive means that the customer owes.
+/// A line, as it will be written. Amounts include the tax; positive means that the customer owes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) id: String,
@@ -129,7 +129,7 @@ pub(super) fn money(amount: Decimal) -> String {
     format!("{amount:.2}")
 }
 
-/// One settlement per market and currency.
+/// The id of the one settlement per market and currency.
 fn settlement(market: &str, currency: &str, seed: u64) -> String {
     mint::id("stl", seed, &[market, currency])
 }

@@ -112,7 +112,7 @@ pub struct Books {
     pub plan: Plan,
 }
 
-/// What reconciliation must make of the files.
+/// The results that reconciliation must find in the files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Plan {
     pub seed: u64,
@@ -128,7 +128,7 @@ pub struct Plan {
     pub divergences: Vec<Expected>,
 }
 
-/// One divergence, and the mismatch that it must become, or the class of its row.
+/// A divergence, and the mismatch that it must become, or the class of its row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Expected {
     pub kind: Kind,

@@ -1,4 +1,4 @@
-//! What the bank charges: its price list, and the currency in which each market is billed.
+//! The bank's prices: its price list, and the currency in which each market is billed.
 //!
 //! The list is the file that the service reads as `PRICE_LIST`. The bank reads it with code of its own, so that a wrong rule
 //! on one side shows as a difference.
@@ -15,7 +15,7 @@ pub const PRICE_LIST: &str = crate::banks::PRICE_LIST;
 /// The currency of the bills of a market that does not pay in euros, and the rate from the euro.
 const BILLED_IN: [(&str, &str, Decimal); 1] = [("SE", "SEK", Decimal::from_parts(112_345, 0, 0, false, 4))];
 
-/// What happened to a request, as far as it costs something.
+/// A step of a request that the bank may charge for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Accepted,
@@ -23,7 +23,7 @@ pub(super) enum Step {
     Rejected,
 }
 
-/// One row of the list.
+/// A row of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Price {
     market: String,

@@ -27,7 +27,7 @@ const OTHER_BANK: &str = "KREDBEBB";
 /// A status that no contract knows.
 const UNKNOWN_STATUS: &str = "FROZEN";
 
-/// One row, as it will be written.
+/// A row, as it will be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Row {
     id: String,

@@ -11,9 +11,9 @@ use super::line::{Line, money};
 use super::{Ask, Marks, stamp};
 use crate::mint;
 
-/// What each account holds before its first statement.
+/// The balance of each account before its first statement.
 const OPENING: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 2);
-/// What an account pays beside the settlements.
+/// The payment of an account beside the settlements.
 const RENT: Decimal = Decimal::from_parts(75_000, 0, 0, false, 2);
 
 /// A file that grows line by line.

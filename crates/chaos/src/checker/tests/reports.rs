@@ -110,7 +110,7 @@ fn tell(world: &mut World) {
     world.tell(told);
 }
 
-/// What a change of the run is found to be.
+/// The judge's report about a changed run.
 fn judged(change: impl FnOnce(&mut World)) -> Report {
     let mut world = run();
     change(&mut world);

@@ -21,7 +21,7 @@ pub const FIRST_ESCALATED: usize = 20;
 
 pub const KEY: [u8; 32] = [7; 32];
 
-/// What the three files will hold.
+/// The content of the three files.
 pub struct World {
     pub history: Vec<Seen>,
     pub ledger: Vec<Did>,

@@ -1,4 +1,4 @@
-//! What looks odd and is right.
+//! Runs that look odd and are right.
 
 use serde_json::json;
 

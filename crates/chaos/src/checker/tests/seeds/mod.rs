@@ -1,4 +1,4 @@
-//! What is put wrong, each alone, and what only looks wrong.
+//! Runs with one violation each, and runs that only look wrong.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ pub use harmless::SEEDS as HARMLESS;
 /// A name, what it violates, and how it is made; what the report must name.
 pub type Seed = (&'static str, Kind, fn(&mut World) -> String);
 
-/// What may never be, whenever it is looked for.
+/// Violations that the judge reports at any moment.
 pub fn always() -> impl Iterator<Item = &'static Seed> {
     [sent::SEEDS, wrong::SEEDS, steps::SEEDS, parts::SEEDS, work::SEEDS].into_iter().flatten()
 }
