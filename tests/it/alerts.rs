@@ -106,7 +106,7 @@ async fn scrape(service: &Service) -> String {
     text
 }
 
-/// Uploads a register with a request that nobody here made, and waits for its case.
+/// Uploads a register with a request that this service did not make, and waits for its case.
 async fn has_a_mismatch(service: &Service) {
     let register = "HEADER,register,nexusbank,1,2026-01-01T00:00:00Z,2026-01-02T00:00:00Z,2026-01-02T03:00:00Z\n\
         account_opening_request_id,reference,status,iban,bic,rejection_reason,market,currency,created_at,decided_at\n\

@@ -98,7 +98,7 @@ async fn a_scrape_reads_no_opening_and_no_more_of_a_queue_than_a_bound() {
         let fill = sqlx::query(filled).bind(app.now()).bind(status).bind(first).bind(last);
         fill.execute(&mut *transaction).await.unwrap();
     }
-    // What the connection read before may not have been told to the server's statistics yet.
+    // The connection's earlier reads may not be in the server's statistics yet.
     let before = [read(&mut transaction, "inbox").await, read(&mut transaction, "account_openings").await];
     gauges::by_index(&mut transaction).await.unwrap();
     let queues = gauges::queues(&mut transaction, app.now()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the database itself refuses, to SQL written by hand.
+//! Refusals of the database itself, to SQL written by hand.
 
 use account_opening::db::migrations::{self, Version};
 use account_opening::db::{begin_repeatable_slice, begin_slice};

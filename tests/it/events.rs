@@ -1,4 +1,4 @@
-//! What others are told: the list of events that skips none.
+//! The list of events, which skips none.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -212,8 +212,8 @@ async fn contradictions_that_are_found_again_after_a_restored_dump_come_under_th
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_reader_misses_none_while_many_write() {
     let app = TestApp::start().await;
-    // Nothing more happens to this one: an event keeps its opening's row from taking a tracking id until it is committed, and
-    // whoever waited for that would not write the profiles that the slow one waits for.
+    // Nothing more happens to this one: an event keeps its opening's row from taking a tracking id until it is committed. A
+    // worker that waited for that would not write the profiles that the slow one waits for.
     let (opening, _) = app.open().waiting().await;
     let opening = OpeningId(opening.parse().unwrap());
     let writing = Arc::new(AtomicUsize::new(0));

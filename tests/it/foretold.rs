@@ -1,4 +1,4 @@
-//! What is foretold of an opening happens, to the microsecond, from each state to its end. (P34)
+//! The coming events of an opening happen as foretold, to the microsecond, from each state to its end. (P34)
 
 use account_opening::domain::next::ComingKind::{Call, Deadline, Nothing, Poll};
 use chrono::TimeDelta;

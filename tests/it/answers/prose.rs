@@ -1,4 +1,4 @@
-//! Text that is meant for people: whatever its type or encoding, it never keeps the status beside it from being read (F3).
+//! Text that is meant for people: of any type or encoding, it never keeps the status beside it from being read (F3).
 
 use chrono::TimeDelta;
 use serde_json::json;

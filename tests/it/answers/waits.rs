@@ -87,7 +87,7 @@ async fn an_operator_who_forces_the_breaker_closed_makes_throttled_work_due_at_o
     app.finish().await;
 }
 
-/// F2: whatever it waits for. An answer that could not be used waits for its repeat like any other.
+/// F2: for each cause of the wait. A call whose answer could not be used waits for its repeat like any other.
 #[tokio::test]
 async fn an_operator_who_forces_the_breaker_closed_makes_all_work_due_that_waits_for_it() {
     let app = TestApp::start().await;
@@ -131,7 +131,7 @@ async fn a_breaker_that_closes_by_its_probes_makes_throttled_work_due() {
     app.finish().await;
 }
 
-/// F2, P13: a poll that was throttled is asked again by an operator, who first forces the breaker closed.
+/// F2, P13: an operator forces the breaker closed, and then asks again for a poll that was throttled.
 #[tokio::test]
 async fn a_throttled_poll_is_made_when_an_operator_asks_for_it() {
     let app = TestApp::start().await;

@@ -106,7 +106,7 @@ async fn backfills_are_listed_newest_first_and_page_by_page() {
     app.finish().await;
 }
 
-/// One that has not begun and goes back as far does it all; one that has begun may have passed what an operator knows of.
+/// A backfill that has not begun and goes back as far serves all. One that has begun may have passed what an operator knows of.
 #[tokio::test]
 async fn a_waiting_backfill_serves_all_that_it_covers() {
     let app = TestApp::start().await;
@@ -129,7 +129,7 @@ async fn a_waiting_backfill_serves_all_that_it_covers() {
     }
     let begun = ask(30).await;
     assert!(begun != first && begun != further);
-    // What a breaker kept from us lies before it closed: one under way has it.
+    // The answers that a breaker kept from us lie before it closed: a backfill under way has them.
     let joined = ask_for(&app.context, "nexusbank", Cause::Breaker, None).await.unwrap().unwrap();
     assert_ne!(json!(joined), begun);
     assert_eq!(backfills(&app).await.len(), 3);

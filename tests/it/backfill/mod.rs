@@ -1,4 +1,4 @@
-//! Catching up: what a provider decided while nobody listened is learnt from its list, through the inbox like anything else.
+//! Backfills: what a provider decided while the service was away is learnt from its list, through the inbox like any fact.
 
 mod asked;
 mod pages;

@@ -82,7 +82,7 @@ async fn a_backfill_that_crashed_goes_on_where_it_was() {
         assert!(step(&app.context).await.is_err(), "{crash:?}");
         assert_eq!(newest(&app).await["pages"], 1);
 
-        // What its lease holds waits until it has run out; the next process asks for no second one.
+        // The backfill waits until its lease has run out; the next process asks for no second one.
         restart(&mut app);
         assert_eq!(step(&app.context).await.unwrap().page, None, "{crash:?}");
         app.pass(TimeDelta::minutes(1));

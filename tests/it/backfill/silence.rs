@@ -141,7 +141,7 @@ async fn a_market_that_was_never_heard_of_is_silent_since_its_first_opening_wait
         text.lines().find_map(|line| line.strip_prefix(series).map(str::to_owned))
     };
     assert_eq!(shown(&app).await.as_deref(), Some("180"));
-    // What its successor on the same database knows.
+    // Its successor on the same database knows the same.
     restart(&mut app);
     webhook_marks::exchange(&app.context).await.unwrap();
     app.pass(TimeDelta::minutes(1));

@@ -81,7 +81,7 @@ async fn a_second_start_finds_everything_there_and_changes_nothing() {
     app.finish().await;
 }
 
-/// One that starts after it is done does a short one of its own: it cannot know whether anybody listened in between.
+/// A replica that starts after the backfill is done makes a short one of its own: webhooks may have been missed in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_start_at_once_share_one_backfill() {
     let app = TestApp::start().await;

@@ -5,7 +5,7 @@ use world::{Bank, RawWebhook};
 
 use crate::support::{TestApp, TestAppBuilder};
 
-/// What differs from bank to bank.
+/// The properties that differ from bank to bank.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact about a bank, and none follows from another")]
 pub struct Described {
     pub bank: Bank,
@@ -32,7 +32,7 @@ impl Described {
         self.bank.name()
     }
 
-    /// What the bank says about a request, in no more than the words that every bank has.
+    /// The bank's report about a request, in no more than the words that every bank has.
     pub fn report(&self, tracking_id: &str, opening: &str, verdict: Verdict) -> Report {
         let word = match verdict {
             Verdict::Completed => self.words[1],

@@ -152,7 +152,7 @@ pub async fn a_list_that_hangs_is_asked_again_and_nothing_is_made_twice(it: &Des
     let attempts = "select attempt_log from outbox where topic = 'submit_request'";
     let attempts: Value = sqlx::query_scalar(attempts).fetch_one(&app.pool).await.unwrap();
     let of = |n: usize| (attempts[n]["class"].as_str().unwrap(), attempts[n]["indeterminate"].as_bool().unwrap());
-    // It ended within PROVIDER_TIMEOUT: the relay's own limit would not know that nothing was sent.
+    // The look ended within PROVIDER_TIMEOUT: the relay's own limit would not know that nothing was sent.
     assert_eq!([of(0), of(1)], [("server_error", true), ("timeout", false)], "{attempts}");
     app.pass_settling(TimeDelta::minutes(1), TimeDelta::seconds(10)).await;
     app.in_state(&id, "awaiting_provider").await;

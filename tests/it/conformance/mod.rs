@@ -1,4 +1,4 @@
-//! The conformance kit: what every adapter must do, whatever its bank is like. One table of cases, run for each bank.
+//! The conformance kit: what every adapter must do, for any bank. One table of cases, run for each bank.
 //!
 //! A new adapter adds its bank to the simulated world, a description to `banks.rs`, and its name to the table below. Then it
 //! starts from a list of failing tests. `journeys.rs` and `every_step/banks.rs` take the same descriptions.

@@ -1,4 +1,4 @@
-//! What is particular to banks: the handshake, the list of a bank without idempotency, refusals that are our mistake.
+//! Particulars of single banks: the handshake, the list of a bank without idempotency, refusals that are our mistake.
 
 use account_opening::domain::{OpeningId, ProfileId, Report, Topic, Verdict as Word};
 use account_opening::driver::tick;

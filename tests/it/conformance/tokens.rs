@@ -23,7 +23,7 @@ async fn app(bank: Bank) -> TestApp {
 
 const BANKS: [(Bank, &str); 2] = [(Bank::Solaris, "DE"), (Bank::Airwallex, "GB")];
 
-/// Each look-up succeeds, whatever became of its token.
+/// Each look-up succeeds, in any state of its token.
 async fn look_up(app: &TestApp, bank: Bank, ids: &[String]) {
     let provider = app.context.outside.providers.get(bank.name()).unwrap();
     let ids: Vec<_> = ids.iter().map(|id| account_opening::domain::ProviderRef::new(id.as_str()).unwrap()).collect();

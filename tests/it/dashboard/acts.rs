@@ -30,7 +30,7 @@ async fn ending_an_opening_shows_first_what_it_will_do_and_then_does_that() {
     assert!(rehearsal(&page).contains("moves the opening from awaiting provider to failed"), "{}", rehearsal(&page));
     assert!(rehearsal(&page).contains("tells subscribers: account_opening.failed"));
     assert_eq!(app.rows().await, before, "a rehearsal writes nothing");
-    // What is wrong stands beside its field, and what was typed stays.
+    // The error stands beside its field, and the typed text stays.
     let answer = visitor.act(&page, "resolve", &[("outcome", "failed"), ("evidence", "their letter")]).await;
     assert_eq!(answer.status(), 422);
     let again = answer.text().await.unwrap();

@@ -61,7 +61,7 @@ async fn a_run_touches_the_list_that_was_shown_and_nothing_else() {
     let page = visitor.page(&path).await;
     assert!(page.contains(r#"data-items="3""#) && rehearsal(&page).contains("Ends each letter below"));
     assert!(listed.iter().all(|it| rehearsal(&page).contains(&format!("data-item=\"{it}\""))), "{page}");
-    // One more comes, and one of the list is tried again, and dies again.
+    // One more letter comes, and one of the list is tried again, and dies again.
     let later = letters(&app, 4).await[0].clone();
     let again = json!({"reason": "try"});
     assert_eq!(app.post(&format!("/v1/dead-letters/{}/redrive", listed[0]), &again).await.0, 202);

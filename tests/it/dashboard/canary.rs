@@ -4,7 +4,7 @@ use super::browser::pages::{ACTS, PAGES, Story};
 use super::{READER, Visitor, tokens};
 use crate::support::{TOKEN, TestApp};
 
-/// What the story and its openings hold of customers.
+/// The customers' data in the story and its openings.
 const PERSONAL: [&str; 6] =
     ["Acme BV", "ops@acme.example", "BE78731000011186", "BE21731000022203", "BE68539007547034", "BE71096123456769"];
 const EXPORTS: [&str; 6] = [
@@ -16,7 +16,7 @@ const EXPORTS: [&str; 6] = [
     "/openings/{differs}/evidence.json",
 ];
 
-/// Which of these a text holds, in whatever grouping and encoding of an address.
+/// Which of these a text holds, in any grouping and encoding of an address.
 fn held<'a>(text: &str, secrets: &[&'a str]) -> Vec<&'a str> {
     let plain =
         |text: &str| text.replace(['\u{a0}', ' ', '+'], "").replace("%20", "").replace("%40", "@").to_lowercase();

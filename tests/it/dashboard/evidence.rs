@@ -13,7 +13,7 @@ use crate::support::{KEY, TestApp};
 
 const IBAN: &str = "BE68539007547034";
 
-/// What does not fit in a document.
+/// The verifier's findings in a document.
 fn findings(document: &[u8], chain: Option<&HistoryKey>) -> Vec<String> {
     let mut found = Vec::new();
     let _ = verify_opening(document, None, chain, &mut |it| found.push(it.to_string()));

@@ -1,4 +1,4 @@
-//! One form is one act: a form that is sent again does nothing and shows the same, whatever became of its act.
+//! One form is one act: a form that is sent again does nothing and shows the same, with any result of its act.
 
 use futures::future::join_all;
 

@@ -142,7 +142,7 @@ async fn ids(app: &TestApp, route: &str) -> Vec<Uuid> {
     sqlx::query_scalar(sql).fetch_all(&app.pool).await.unwrap()
 }
 
-/// What is wrong with a page: markup that is not ours, or a text that turns the writing around it.
+/// The markup of a page that is not ours, and its texts that turn the writing around them.
 fn flaws(page: &str) -> Vec<String> {
     let mut flaws = Vec::new();
     for mark in [

@@ -62,7 +62,7 @@ async fn a_session_is_new_at_each_sign_in_and_its_cookie_is_for_this_host_alone(
         cookies.push(pair.strip_prefix("__Host-account-opening=").unwrap().to_owned());
     }
     assert_ne!(cookies[0], cookies[1]);
-    // The database holds neither cookie nor token, in whatever form.
+    // The database holds neither cookie nor token, in any form.
     let rows: Vec<String> =
         sqlx::query_scalar("select s::text from sessions s union all select a::text from operator_actions a")
             .fetch_all(&app.pool)

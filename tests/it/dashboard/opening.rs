@@ -115,7 +115,7 @@ async fn ours_stands_beside_theirs_and_what_contradicts_is_marked() {
     app.finish().await;
 }
 
-/// What a file of charges lacks says nothing about the account.
+/// A charge that a file lacks says nothing about the account.
 #[tokio::test]
 async fn a_charge_that_is_missing_at_the_provider_is_no_missing_opening() {
     let app = TestApp::start().await;

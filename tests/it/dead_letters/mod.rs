@@ -178,7 +178,7 @@ async fn an_act_needs_a_letter_a_reason_and_an_operator() {
             problem(request.send().await.unwrap(), 403, "forbidden").await;
         }
     }
-    // What is no dead letter is none, also when it is in the outbox.
+    // A row that is no dead letter is not found, also when it is in the outbox.
     let alive: uuid::Uuid = {
         app.open().start().await;
         sqlx::query_scalar("select id from outbox where status = 'pending'").fetch_one(&app.pool).await.unwrap()

@@ -5,7 +5,7 @@ use crate::reconciliation::bank::{BANK, Message, Statement, charges, entry, send
 use crate::reconciliation::charges::CHARGES;
 use crate::reconciliation::upload;
 
-/// P26, P31: whatever step fails, the settlement is paid once, and the second payment has one case.
+/// P26, P31: with any step failing, the settlement is paid once, and the second payment has one case.
 async fn a_statement_with_every_step_failing(failure: Failure) {
     let stage = Stage::new(failure).await;
     for telling in 0..MANY {

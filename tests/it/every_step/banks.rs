@@ -1,5 +1,5 @@
-//! What only a bank's own adapter can do wrong: the submission that loses its answer, the search for it, the poll, the event, and the
-//! account that follows, with an error at every step in turn, for each bank.
+//! The work of a bank's own adapter: the submission that loses its answer, the search for it, the poll, the event, and the
+//! account that follows. An error strikes at every step in turn, for each bank.
 //!
 //! The stories of `stories.rs` and `restored.rs` are NexusBank's alone, since the rest of a life reaches no code of an adapter: the
 //! profile, the ticket, the events, the sweeps and the deadline are the same work on the same rows for all. So is the kind of the error:

@@ -40,7 +40,7 @@ impl Stage {
     }
 }
 
-/// P15: an item is done once, whatever fails and however often it begins anew.
+/// P15: an item is done once, with any step failing and however often it begins anew.
 async fn a_run_with_every_step_failing(failure: Failure) {
     let stage = Stage::new(failure).await;
     let tellings = stage.tell(async |stage, telling| stage.a_bulk_run(telling).await).await;

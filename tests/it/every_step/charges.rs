@@ -22,7 +22,7 @@ fn file(telling: usize, reference: &str) -> String {
     )
 }
 
-/// P26, P31: whatever step fails, each line is booked once, and the duplicate has one case.
+/// P26, P31: with any step failing, each line is booked once, and the duplicate has one case.
 async fn a_file_with_every_step_failing(failure: Failure) {
     let stage = Stage::new(failure).await;
     for telling in 0..MANY {

@@ -1,11 +1,11 @@
-//! One error, at one step.
+//! An error at one step.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use account_opening::faults::{FaultPoint, Place};
 
-/// What a step fails with.
+/// The error that a step fails with.
 #[derive(Clone, Copy, Debug)]
 pub enum Failure {
     /// The connection is gone: an outage.

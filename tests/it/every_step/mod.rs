@@ -1,5 +1,5 @@
-//! An error at every step in turn: before and after each claim, call, settlement and commit of every kind of work, and
-//! whatever the step, every promise holds in the end. (P1, P3, P6, P9 to P11, P14, P18, P21)
+//! An error at every step in turn: before and after each claim, call, settlement and commit of every kind of work. After
+//! each of them every promise holds in the end. (P1, P3, P6, P9 to P11, P14, P18, P21)
 //!
 //! A story is told again and again, for an opening of its own each time. It arms the fault where its own part begins: the k-th
 //! step from there fails in its k-th telling, until one is told to its end without having had so many steps. After each the

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Failure, Stage};
 
-/// What is lost.
+/// The commits that are lost.
 #[derive(Clone, Copy, Debug)]
 enum Lost {
     /// The commits of one step.
@@ -98,7 +98,7 @@ impl Stage {
         self.was_told_once(&id, reader, &what).await;
     }
 
-    /// P9, P11: every event has one id, with the subscriber and in the list, and a reader who kept a place missed none.
+    /// P9, P11: every event has one id, with the subscriber and in the list, and a reader that kept its position missed none.
     async fn was_told_once(&self, id: &str, reader: &Reader, what: &str) {
         let delivered = self.subscriber.deliveries().into_iter().map(|it| it.event());
         let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

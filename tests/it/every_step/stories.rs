@@ -18,7 +18,7 @@ use world::{IssueStatus, Verdict};
 use super::{A_WHILE, Failure, Stage, at_the_tracker, everywhere};
 
 impl Stage {
-    /// One tick. It may fail if it is the one that meets the error; then the driver begins anew, and so does the story.
+    /// Ticks once. The tick that meets the error may fail; then the driver begins anew, and so does the story.
     async fn tick(&self, worker: &impl Worker) {
         if let Err(error) = tick(worker).await {
             assert!(self.fault.has_struck(), "{}: {error}", worker.name());
@@ -113,7 +113,7 @@ impl Stage {
         }
     }
 
-    /// What waits for anything but its time to be given up.
+    /// All pending facts, effects and backfills, but for parked facts: these wait only for their time to be given up.
     async fn pending(&self) -> i64 {
         self.count(
             "select (select count(*) from inbox where status = 'pending' and outcome is distinct from 'parked')
@@ -182,7 +182,7 @@ impl Stage {
         }
         self.drain(&id, "escalated").await;
         let tickets = self.app.items("/v1/tickets").await;
-        // One that was held up before the wait has had another kind of ticket meanwhile.
+        // An opening that was held up before the wait has had another kind of ticket meanwhile.
         let about = |it: &&Value| it["opening_id"] == id.as_str() && it["kind"] == "AccountOpeningWebhookNotReceived";
         let tickets: Vec<_> = tickets.iter().filter(about).collect();
         assert_eq!(tickets.len(), 1, "P14: {struck:?}: {tickets:?}");

@@ -1,4 +1,4 @@
-//! What a claim takes of each lane, and what it leaves to others.
+//! The share that a claim takes of each lane, and what it leaves to others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,7 +85,7 @@ async fn more_lanes_than_places_take_turns() {
     app.finish().await;
 }
 
-/// What waits for later takes no place, and the lane of nothing else no share.
+/// Facts that wait for later take no place, and a lane with nothing else takes no share.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_without_due_facts_takes_nothing() {
     let app = TestApp::start().await;
@@ -116,7 +116,7 @@ async fn two_workers_at_once_hold_what_they_return_and_nothing_else() {
     let free: BTreeSet<Uuid> = sqlx::query_scalar(free).fetch_all(&mut *rest).await.unwrap().into_iter().collect();
     assert_eq!(free.len(), 132 - 64);
     rest.rollback().await.unwrap();
-    // What another has let go is there for the next.
+    // Facts that another claim has let go are there for the next.
     one.rollback().await.unwrap();
     let mut again = app.pool.begin().await.unwrap();
     let third = ids(claim(&app, &mut again, 1_000).await);

@@ -1,5 +1,5 @@
-//! Fairness under load: nobody's flood delays the others. What counts is in how many batches a fact is decided, not in what
-//! time; the floods are of thousands, what holds for them does not depend on their length.
+//! Fairness under load: a flood delays no others. The tests count in how many batches a fact is decided, not in what
+//! time. The floods are of thousands; what holds for them does not depend on their length.
 
 mod floods;
 mod lanes;

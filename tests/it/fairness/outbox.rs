@@ -79,8 +79,8 @@ async fn one_sinks_deliveries_delay_no_others() {
     assert_eq!(claim(&[ONE], 50).await, (counts(0, 0), false));
     assert_eq!(claim(&[], 50).await, (counts(50, 0), true));
     assert_eq!(claim(&[], 1_000).await, (counts(47, 0), false));
-    // They are nobody's that there is: what was claimed here need not be sent.
-    // What is in no archive does not leave, unless nobody watches.
+    // The deliveries are for no sink that exists: what was claimed here need not be sent.
+    // Rows that are in no archive cannot be deleted, unless the triggers are off.
     sqlx::raw_sql(
         "begin; set local session_replication_role = replica; delete from outbox where topic = 'deliver_event'; commit",
     )

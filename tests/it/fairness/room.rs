@@ -1,4 +1,4 @@
-//! What finds no room is told to come again, and nothing grows without end. (P19)
+//! Webhooks beyond the capacity are told to come again, and nothing grows without end. (P19)
 
 use account_opening::workers::backlog;
 use futures::StreamExt;
@@ -64,7 +64,7 @@ async fn an_inbox_whose_workers_do_not_keep_up_takes_no_more_until_they_do() {
     assert_eq!(send(99).await.status(), 200, "what is stored already is not refused");
     assert_eq!(waiting(&app).await, 100);
 
-    // What we learn ourselves goes on: the profile is made, and known.
+    // Facts of our own go on: the profile is made, and known.
     let id = app.open().start().await;
     while waiting(&app).await == 100 {
         app.try_round().await;

@@ -139,7 +139,7 @@ fn files(rows: &[ChargeRow], dice: &mut Dice) -> Vec<(File, Vec<ChargeRow>)> {
     files
 }
 
-/// What the provider may have said before: another amount, code or type, or the same.
+/// A version that the provider may have sent before: another amount, code or type, or the same.
 fn older_version(row: &ChargeRow, dice: &mut Dice) -> Option<ChargeRow> {
     let now = row.clone();
     match dice.below(6) {

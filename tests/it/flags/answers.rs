@@ -1,4 +1,4 @@
-//! What a caller on the synchronous flow is told, and when.
+//! The answer to a caller on the synchronous flow, and its time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,7 +178,7 @@ async fn the_answer_comes_also_when_the_workers_of_another_replica_do_the_work()
     let own = app.internal.clone();
     let mut app = app;
     std::mem::swap(&mut app.internal, &mut other);
-    // It goes to the replica that has no workers; those that run here have wakers of their own.
+    // The request goes to the replica that has no workers; those that run here have wakers of their own.
     let first = answered(&app, sync(&app).plan(Plan::default())).await;
     assert_eq!(first.status, 201, "{first:?}");
     app.internal = own;

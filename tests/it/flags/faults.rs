@@ -1,4 +1,4 @@
-//! What may befall the legacy call.
+//! Faults of the legacy call.
 
 use chrono::TimeDelta;
 use serde_json::json;

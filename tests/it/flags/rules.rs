@@ -43,7 +43,7 @@ async fn the_narrowest_rule_decides_and_without_one_it_is_on() {
     ask(&[("NL", "company", "sync"), ("BE", "company", "async")]).await;
     set(&app, json!({"market": "NL", "customer_type": "company", "enabled": true, "reason": "both"})).await;
     ask(&[("NL", "company", "async"), ("NL", "freelancer", "sync"), ("BE", "company", "async")]).await;
-    // What a scope was set to last holds.
+    // The last setting of a scope holds.
     set(&app, json!({"market": "NL", "customer_type": "company", "enabled": false, "reason": "back"})).await;
     set(&app, json!({"enabled": true, "reason": "all on"})).await;
     ask(&[("NL", "company", "sync"), ("NL", "freelancer", "sync"), ("DE", "individual", "async")]).await;

@@ -18,7 +18,7 @@ const RUN: &str = "const done = arguments[arguments.length - 1];
            `${it.id}: ${it.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')}`)))
        .catch((error) => done([String(error)]))";
 
-/// What axe-core, which was run on the page, finds on it.
+/// The violations that axe-core, which was loaded into the page, finds on it.
 async fn violations(browser: &Browser) -> Vec<String> {
     let found = browser.run_to_its_end(RUN).await;
     found.as_array().unwrap().iter().map(|it| it.as_str().unwrap_or_default().to_owned()).collect()
@@ -29,7 +29,7 @@ async fn is_too_wide(browser: &Browser) -> bool {
     browser.run("return document.documentElement.scrollWidth > innerWidth").await == Value::Bool(true)
 }
 
-/// What is wrong with the page that is shown, in each theme at each width.
+/// The problems of the page that is shown, in each theme at each width.
 async fn looked_at(browser: &Browser, name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for theme in ["light", "dark"] {

@@ -64,7 +64,7 @@ fn driver() -> (String, ChildStdin) {
     let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines().map_while(Result::ok);
     let port = lines.find_map(|it| it.split_once("started successfully on port ").map(|it| it.1.to_owned()));
     let port = port.expect("chromedriver listens").trim_end_matches('.').to_owned();
-    // What it says later is read, so that it is never held up.
+    // The later output of chromedriver is read, so that it is never held up.
     std::thread::spawn(move || lines.for_each(drop));
     (format!("http://127.0.0.1:{port}"), shell.stdin.take().unwrap())
 }
@@ -135,12 +135,12 @@ impl Browser {
         self.done("/url", &json!({"url": url})).await;
     }
 
-    /// What a script returns.
+    /// The value that a script returns.
     pub async fn run(&self, script: &str) -> Value {
         self.done("/execute/sync", &json!({"script": script, "args": []})).await
     }
 
-    /// What a script hands to its last argument.
+    /// The value that a script hands to its last argument.
     pub async fn run_to_its_end(&self, script: &str) -> Value {
         self.done("/execute/async", &json!({"script": script, "args": []})).await
     }
@@ -215,7 +215,7 @@ impl Browser {
         STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
 
-    /// What the browser complains about: violations of the page's policy, failed requests, errors of scripts.
+    /// The browser's complaints: violations of the page's policy, failed requests, errors of scripts.
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.done("/se/log", &json!({"type": "browser"})).await;
         log.as_array().unwrap().iter().map(|it| it["message"].as_str().unwrap_or_default().to_owned()).collect()

@@ -35,7 +35,7 @@ async fn keys(browser: &Browser, text: &str) {
     }
 }
 
-/// What can be worked and was not reached by the tabulator.
+/// The elements that can be worked and were not reached by the tabulator.
 async fn unreached(browser: &Browser) -> Value {
     let all = "a[href], button:not([disabled]), input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
     browser

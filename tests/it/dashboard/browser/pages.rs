@@ -75,7 +75,7 @@ pub const ANSWERS: &[&str] = &["found", "nothing-found", "revealed", "form-refus
 /// Of two openings, which a search therefore lists.
 const CUSTOMER: &str = "cus_with_two_openings";
 
-/// What the pages are about.
+/// The subjects of the pages.
 pub struct Story {
     waiting: String,
     differs: String,

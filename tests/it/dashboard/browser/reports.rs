@@ -9,7 +9,7 @@ use crate::support::process::Folder;
 
 const IBAN: &str = "BE68539007547034";
 
-/// What reconciliation found, by id.
+/// The reports and a mismatch that reconciliation found, by id.
 pub struct Found {
     pub report: String,
     pub held: String,

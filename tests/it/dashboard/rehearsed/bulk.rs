@@ -18,7 +18,7 @@ async fn prepared(app: &TestApp, visitor: &Visitor, act: &str) -> String {
     location(&answer).to_owned()
 }
 
-/// What a list announces: how many letters it has, and how many it leaves alone, each with the reason.
+/// The announcement of a list: how many letters it has, and how many it leaves alone, each with the reason.
 async fn announced(app: &TestApp, visitor: &Visitor, path: &str) -> (String, usize, Vec<String>) {
     let before = app.rows().await;
     let page = visitor.page(path).await;
@@ -28,7 +28,7 @@ async fn announced(app: &TestApp, visitor: &Visitor, path: &str) -> (String, usi
     (page.clone(), all.matches("data-item=").count(), left.collect())
 }
 
-/// One letter of each kind, of which one changes after the list was frozen: the path of the list.
+/// Letters of each kind, of which two change after the list was frozen: the path of the list, and the letters.
 async fn list(app: &TestApp, visitor: &Visitor, act: &str, number: usize) -> (String, Vec<(&'static str, String)>) {
     let mut letters = Vec::new();
     for (at, state) in ["unreadable", "call", "obsolete", "unreadable", "unreadable"].into_iter().enumerate() {
@@ -45,7 +45,7 @@ async fn list(app: &TestApp, visitor: &Visitor, act: &str, number: usize) -> (St
     (path, letters)
 }
 
-/// What became of an item of the list, by the page of the list after its end.
+/// The outcome of an item, by the page of the list after its end.
 fn outcome<'a>(page: &'a str, letter: &str) -> &'a str {
     page.split(&format!("data-item=\"{letter}\"")).nth(1).unwrap().split("</tr>").next().unwrap()
 }

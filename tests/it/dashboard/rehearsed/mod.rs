@@ -45,7 +45,7 @@ const ACTS: [(&str, &str, &str); 25] = [
     ("sign_out", "", "it needs no confirmation"),
     ("upload_report", "reports.rs", ""),
 ];
-/// What the acts share, and the start of an opening, which is a caller's.
+/// The modules that the acts share, and the start of an opening, which is a caller's.
 const NO_ACTS: [&str; 8] = ["bulk/worker", "dead_letter", "error", "flags", "mod", "principal", "reason", "start"];
 
 /// The files of a folder below `src/acts`, without their ending.
@@ -66,7 +66,7 @@ fn every_act_is_rehearsed_here_or_has_a_reason_why_not() {
     }
 }
 
-/// What a page announces.
+/// The announcement of a page.
 #[derive(Debug)]
 struct Announced {
     /// Why it cannot be done.
@@ -75,7 +75,7 @@ struct Announced {
 }
 
 impl Announced {
-    /// What the page of an act announces for a choice; empty: it has none.
+    /// The announcement of an act's page for a choice; empty: the page has none.
     fn on(page: &str, choice: &str) -> Self {
         let all = rehearsal(page);
         let part = match choice {
@@ -98,7 +98,7 @@ impl Announced {
         self.lines.iter().any(|it| it.contains(what))
     }
 
-    /// What stands behind these words in the last line that begins with them.
+    /// The rest of the last line that begins with these words.
     fn last(&self, words: &str) -> Option<&str> {
         self.lines.iter().rev().find_map(|it| it.strip_prefix(words))
     }

@@ -68,7 +68,7 @@ pub fn iban(number: usize) -> String {
     account_opening::domain::bank::made_up_iban("BE", 1_000 + number as u128).as_str().to_owned()
 }
 
-/// What an end was announced to do, against what became of the opening.
+/// Holds the announcement of an end against what became of the opening.
 async fn has_ended(app: &TestApp, id: &str, before: &Value, announced: &Announced) {
     let after = app.opening(id).await;
     if announced.refused.is_some() || announced.says("changes nothing") {

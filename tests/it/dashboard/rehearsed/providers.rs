@@ -60,7 +60,7 @@ async fn attempts(app: &TestApp) -> i64 {
     sqlx::query_scalar("select coalesce(sum(attempts), 0)::bigint from outbox").fetch_one(&app.pool).await.unwrap()
 }
 
-/// What a decision about a breaker was announced to do, against the calls that are made then.
+/// Holds the announcement of a decision about a breaker against the calls that are made then.
 async fn is_decided(app: &TestApp, before: &Value, announced: &Announced) {
     let (after, tried) = (breaker(app).await, attempts(app).await);
     app.open().start().await;

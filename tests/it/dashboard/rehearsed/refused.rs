@@ -9,7 +9,7 @@ use crate::dashboard::OPERATOR;
 use crate::dashboard::refused::{corrected, other, refused};
 use crate::support::{TestApp, exchange};
 
-/// What becomes of a refused webhook: what the inbox does with it, and how its fact is judged in the end; or why it is still refused, as
+/// The fate of a refused webhook: what the inbox does with it, and how its fact is judged in the end. Or why it is still refused, as
 /// the page's markup has it.
 type Fate = Result<(&'static str, &'static str), &'static str>;
 
