@@ -1,4 +1,4 @@
-//! A hundred thousand timers due at once, here some thousands: whoever stands elsewhere is not delayed, and a claim reads what it
+//! A hundred thousand timers due at once, here some thousands: timers elsewhere are not delayed, and a claim reads what it
 //! takes. Counted, not timed.
 
 use account_opening::clock::Time;
@@ -186,7 +186,7 @@ async fn a_poll_is_claimed_in_the_next_tick_whoever_else_is_due() {
     let claimed = claim(&mut connection, &ClaimCursor::default(), app.now(), OPEN).await;
     let ours = |it: &&Due| it.opening_id.to_string() == id;
     assert_eq!((claimed.len(), claimed.iter().filter(ours).count()), (BATCH + 1, 1));
-    // Nobody here knows the other bank: not even its deadline is before ours, and it is seen all the same.
+    // This service has no adapter for the other bank: its poll is not claimed, its deadline is.
     herd.goes().await;
     herd.waits(1, "otherbank", due, due).await;
     herd.waits(1, "otherbank", due, later).await;
@@ -200,7 +200,7 @@ async fn a_poll_is_claimed_in_the_next_tick_whoever_else_is_due() {
     app.finish().await;
 }
 
-/// Claims that go on behind each other leave nobody behind for long: here one whose poll is wanted at once comes in before them.
+/// Claims that go on behind each other leave no timer behind for long: here a poll that is wanted at once comes in before them.
 #[tokio::test]
 async fn an_opening_that_becomes_due_in_front_of_the_herd_is_found() {
     let app = TestApp::start().await;

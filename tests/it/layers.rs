@@ -128,7 +128,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files.into_iter().filter(is_source).chain(inner).collect()
 }
 
-/// What a file uses outside its own folder.
+/// The modules that a file uses outside its own folder.
 fn uses_of(file: &Path, text: &str) -> Vec<Use> {
     let module = module_of(file);
     let from = module.first().cloned().unwrap_or_else(|| file.with_extension("").display().to_string());

@@ -72,7 +72,7 @@ async fn listen(limits: Limits) -> Listening {
     Listening { addr, stop, ended, begun, go_on, smuggled }
 }
 
-/// What came, or why it did not.
+/// The body that came, or why none did.
 async fn body(body: Body) -> String {
     match to_bytes(body, 1024).await {
         Ok(bytes) => format!("came: {}", String::from_utf8_lossy(&bytes)),

@@ -1,4 +1,4 @@
-//! What a cancelled `begin` leaves behind in a pool, and what becomes of it (P1; measured fact 1).
+//! The open transaction that a cancelled `begin` leaves behind in a pool, and what becomes of it (P1; measured fact 1).
 
 use std::time::Duration;
 

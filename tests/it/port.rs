@@ -23,7 +23,7 @@ use crate::support::TestApp;
 
 const IBAN: &str = "DE49110101013998767672";
 
-/// What the bank does and has done.
+/// The bank's submissions, and how far it is with them.
 #[derive(Default)]
 struct Books {
     submissions: Vec<OpeningId>,
@@ -125,7 +125,7 @@ impl Provider for ThinBank {
     }
 }
 
-/// What the adapter cannot bear.
+/// A body at which the adapter panics.
 const PANICS: &[u8] = b"panic";
 
 /// The app with this bank in place of its own, and its webhook URL.

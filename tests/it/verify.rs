@@ -39,7 +39,7 @@ async fn verified(app: &TestApp, key: &HistoryKey, only: Option<Uuid>) -> (Total
     (totals.await.unwrap(), findings, heads)
 }
 
-/// What the verifier, as the service's role, finds after this was done, all of it about `id`. Then it is undone.
+/// The findings of the verifier, as the service's role, after this forgery, all about `id`. Then the forgery is undone.
 async fn found(app: &TestApp, id: Uuid, forgery: &str) -> Vec<(i64, Flaw)> {
     let key = HistoryKey::new(&KEY);
     run(app, "create table saved as table opening_history; create table saved_openings as table account_openings")
@@ -198,7 +198,7 @@ async fn a_tail_that_was_cut_off_and_an_anchor_that_was_moved_are_found() {
     app.finish().await;
 }
 
-/// The chain says who wrote a row, not that the step was allowed: with the key, too, the table of steps holds.
+/// The chain proves that a holder of the key wrote a row, not that the step was allowed. With the key, too, the table of steps holds.
 #[tokio::test]
 async fn an_illegal_step_is_found_although_its_hash_is_right() {
     let (app, id) = opened().await;

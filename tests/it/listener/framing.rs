@@ -20,7 +20,7 @@ fn post(headers: &str, body: &str) -> Vec<u8> {
     format!("POST /body HTTP/1.1\r\nhost: x\r\n{headers}\r\n{body}").into_bytes()
 }
 
-/// Whatever stands before us may believe the length: then the rest of its body must not be a request of ours.
+/// A proxy before us may believe the length: then the rest of its body must not be a request of ours.
 #[tokio::test]
 async fn a_body_with_a_length_and_chunks_hides_no_second_request() {
     let listening = listening().await;

@@ -41,7 +41,7 @@ async fn dribble(addr: std::net::SocketAddr, head: &str, more: &'static str) -> 
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What `axum::serve` 0.8.9 does not do: it still held such a connection after 75 s.
+/// `axum::serve` 0.8.9 does not do this: it still held such a connection after 75 s.
 #[tokio::test]
 async fn a_head_that_does_not_arrive_in_time_is_cut() {
     let listening = listen(LIMITS).await;

@@ -1,4 +1,4 @@
-//! What people decide: they end openings, judge cases and erase what has ended; each act is recorded.
+//! Acts of operators: they end openings, judge cases and erase what has ended; each act is recorded.
 
 mod acts;
 mod cases;
@@ -48,7 +48,7 @@ async fn resolve(app: &TestApp, id: &str, outcome: &str) -> u16 {
     post(app, &resolve_path(id), &decision(outcome)).await.status().as_u16()
 }
 
-/// What was recorded about an opening, newest first.
+/// The recorded acts on an opening, newest first.
 async fn actions(app: &TestApp, id: &str) -> Vec<Value> {
     app.items(&format!("/v1/operator-actions?opening_id={id}")).await
 }

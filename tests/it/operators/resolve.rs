@@ -44,7 +44,7 @@ async fn opening_in(app: &TestApp, state: &str, account: &str) -> String {
     id
 }
 
-/// What an outcome leads to from a state; none: it is refused.
+/// The state that an outcome leads to from a state; none: the outcome is refused.
 fn expected(state: &str, outcome: &str) -> Option<&'static str> {
     match (state, outcome) {
         ("creating_profile" | "requesting_account" | "awaiting_provider" | "escalated", "failed") => Some("failed"),

@@ -1,8 +1,8 @@
-//! What becomes of a service under load when its Postgres is killed, stopped, made read-only, or has no disk left. (P19,
+//! A service under load while its Postgres is killed, stopped, made read-only, or has no disk left. (P19,
 //! P20, P1)
 //!
-//! One [`Scene`] for all: a real process on a cluster of its own, a simulated world, and a load that repeats what was not
-//! taken. Whatever happens, each request is answered in time, with what is true or with "come again"; and when it is over,
+//! All share one [`Scene`]: a real process on a cluster of its own, a simulated world, and a load that repeats what was not
+//! taken. In each outage every request is answered in time, with what is true or with "come again". When it is over,
 //! the service goes on by itself.
 
 mod full_disk;
@@ -28,7 +28,7 @@ use crate::support::service::{Service, ServiceBuilder};
 
 /// `ACK_TIMEOUT` of these services.
 const ACK_TIMEOUT: Duration = Duration::from_secs(4);
-/// What a machine that does much else may add to an answer on its way. Without a deadline an answer would take as long as
+/// The time that a busy machine may add to an answer on its way. Without a deadline an answer would take as long as
 /// the outage, or the 10 s after which the client gives up.
 const SLACK: Duration = Duration::from_secs(3);
 /// P19: how long after the relief the service may be less than whole.

@@ -32,7 +32,7 @@ impl Stopped {
         let others = "select pid from pg_stat_activity where pid <> pg_backend_pid()";
         let others: Vec<i32> = sqlx::query_scalar(others).fetch_all(&mut self.connection).await.unwrap();
         for pid in others.into_iter().map(Pid::from_raw).filter(|pid| !self.pids.contains(pid)).collect::<Vec<_>>() {
-            // One that has ended meanwhile needs no signal.
+            // A process that has ended meanwhile needs no signal.
             if kill(pid, Signal::SIGSTOP).is_ok() {
                 self.pids.push(pid);
             }

@@ -6,7 +6,7 @@ use world::{Api, Endpoint, Plan, Verdict};
 use super::{OPEN_FOR, bank_calls, calls, hangs, impatient, nothing_is_used_up, rows, shown};
 use crate::support::TestApp;
 
-/// What one tick of a relay claims: the most calls that can be under way before the first has failed.
+/// The commands that one tick of a relay claims: the most calls that can be under way before the first has failed.
 const BATCH: u64 = 16;
 
 async fn states(app: &TestApp, state: &str) -> usize {

@@ -164,10 +164,10 @@ async fn work_becomes_due_also_when_the_database_was_away_and_when_it_is_much() 
     for _ in 0..6 {
         made_due.push(tick(&app.context.recovery()).await.ok().map(|it| it.made_due));
     }
-    // One failed before it was done, and one after.
+    // The first two ticks failed before they made any row due.
     assert_eq!(made_due, [None, None, Some(2_000), Some(2_000), Some(500), Some(0)]);
     nothing_is_used_up(&app).await;
-    // What is in no archive does not leave, unless nobody watches.
+    // Rows that are in no archive cannot be deleted, unless the triggers are off.
     sqlx::raw_sql(
         "begin; set local session_replication_role = replica;
          delete from outbox where payload = '{}' and attempt_log = '[]'; commit",

@@ -1,5 +1,5 @@
-//! What stands before the calls to other systems (P16): how many of them come through to a system that is out of order, what
-//! becomes of the work meanwhile and after it, and an operator's hand on it. Counted at the other side.
+//! Breakers and permits before the calls to other systems (P16): how many calls reach a system that is out of order, counted at
+//! the other side. Then what becomes of the work meanwhile and after it, and an operator's hand on it.
 
 mod hanging_provider;
 mod held;
@@ -39,7 +39,7 @@ fn hangs(app: &TestApp, api: Api) {
     app.world.outage(api, Some(Fault::HangBefore));
 }
 
-/// What the outbox holds of a topic, oldest first.
+/// The outbox rows of a topic, oldest first.
 async fn rows(app: &TestApp, topic: &str) -> Vec<Value> {
     let rows =
         sqlx::query_scalar("select to_jsonb(outbox) from outbox where topic = $1 order by opening_id, id").bind(topic);
@@ -62,7 +62,7 @@ async fn force(app: &TestApp, breaker: &str, forced: Option<&str>) -> (u16, Valu
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// What the list shows of a breaker.
+/// A breaker as the list shows it.
 async fn shown(app: &TestApp, provider: &str, operation: &str) -> Value {
     let items = app.items("/v1/breakers").await;
     items.into_iter().find(|it| it["provider"] == provider && it["operation"] == operation).unwrap()

@@ -134,7 +134,7 @@ async fn a_poll_that_cannot_be_stored_takes_no_other_with_it() {
     let lookup = app.context.outside.gates.gate("nexusbank", "lookup");
     assert_eq!((lookups(&app), lookup.phase(), lookup.under_way()), (4, Phase::Closed, 0));
     app.settle().await;
-    // What was not stored is asked once more, when its lease is over.
+    // The poll that was not stored is made once more, when its lease is over.
     app.pass(TimeDelta::minutes(1));
     app.settle().await;
     assert_eq!(claims_and_facts(&app).await.1, 4);

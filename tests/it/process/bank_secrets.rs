@@ -1,5 +1,5 @@
 //! Credentials, access tokens and webhook keys of banks are in no log, metric, list or row, also where the bank quotes them in
-//! whatever it answers.
+//! its answers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -111,7 +111,7 @@ async fn open(service: &Service, market: &str, currency: &str) -> String {
     opening["id"].as_str().unwrap_or_else(|| panic!("{opening}")).to_owned()
 }
 
-/// P36, trap 2 of the adapters: what opens a bank's door is shown to nobody, whoever quotes it.
+/// P36, trap 2 of the adapters: a bank's secrets are never shown, also where the bank quotes them.
 #[tokio::test]
 async fn secrets_of_a_bank_are_in_no_log_metric_list_or_row() {
     let (url, schema) = fresh_schema().await;

@@ -1,4 +1,4 @@
-//! Whatever is sent to any endpoint of either listener: no 5xx, no panic, and no more memory than the limits allow.
+//! Hostile requests to any endpoint of either listener cause no 5xx, no panic, and take no more memory than the limits allow.
 //!
 //! The endpoints, their parameters and their fields are read from the description, so that one that is added is covered.
 
@@ -305,7 +305,7 @@ async fn nothing_that_is_sent_to_any_endpoint_breaks_it() {
         }
     }
     let grown = memory::peak(service.process.pid()).saturating_sub(before);
-    // It still does its work, and never panicked at it.
+    // The service still does its work, and never panicked.
     assert_eq!(service.open("order-2").await.0, 202);
     let ended = service.stop().await;
     assert!(ended.code() == Some(0) && !ended.stderr.contains("panicked"), "{}", ended.stderr);

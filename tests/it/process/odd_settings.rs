@@ -117,7 +117,7 @@ async fn odd_values_of_every_setting_are_refused_or_count_as_none() {
             assert!(line.contains("; expected "), "{value:?}: {line}");
         }
     }
-    // What may be absent is absent when it is empty or blank; anything else is read.
+    // An optional setting is absent when it is empty or blank; any other value is read.
     let optional = [
         "DATABASE_URL",
         "MIGRATION_DATABASE_URL",

@@ -1,4 +1,4 @@
-//! What others see: the listeners in production, and the service beside the simulator, each a process.
+//! The service from outside: its listeners in production, and beside the simulator, each a process.
 
 use reqwest::Method;
 use serde_json::Value;

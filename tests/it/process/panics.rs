@@ -1,4 +1,4 @@
-//! What a process says when it panics. The program has no place that panics on demand, so this binary runs itself again: one
+//! The output of a process that panics. The program has no place that panics on demand, so this binary runs itself again: one
 //! of its tests, as a process of its own, with the program's hook.
 
 use std::process::{Command, Output};
@@ -7,7 +7,7 @@ use account_opening::telemetry::{LogFilter, LogFormat, init_logs, log_panics};
 
 /// Set for the child: how it logs, or `none`.
 const CHILD: &str = "PANIC_AS_A_CHILD";
-/// What the panic says, as that of an `unwrap` would.
+/// The message of the panic, with data as that of an `unwrap` may have.
 const DATA: &str = "Canary Person, BE68539007547034";
 
 /// Not a test by itself: does nothing unless [`child`] runs it.

@@ -15,7 +15,7 @@ async fn text(pool: &PgPool, sql: &'static str) -> String {
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }
 
-/// What every session of the service has, as `show` says it.
+/// The settings of every session of the service, as `show` says them.
 const SESSION: [(&str, &str); 10] = [
     ("timezone", "UTC"),
     ("client_encoding", "UTF8"),

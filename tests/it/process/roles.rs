@@ -53,7 +53,7 @@ impl Cell {
             .env("NEXUSBANK_WEBHOOK_SECRETS", SECRET)
     }
 
-    /// What each role may do with each table, as the database has it.
+    /// The rights of the service's role, by table, as the database has them.
     async fn rights(&self) -> BTreeMap<String, String> {
         let sql = "select c.relname::text, string_agg(lower(a.privilege_type), ', ' order by a.privilege_type)
                      from pg_class c, aclexplode(c.relacl) a
@@ -76,7 +76,7 @@ async fn refused(connection: &mut PgConnection, statements: &str) -> Option<Stri
     result.err().map(database)
 }
 
-/// What changes history, or what keeps it from being changed.
+/// Statements that change history, or what keeps it from being changed.
 const VERBS: [&str; 8] = [
     "update opening_history set detail = 'x'",
     "update opening_history set version = version + 1",
@@ -88,7 +88,7 @@ const VERBS: [&str; 8] = [
     "set session_replication_role = replica",
     "set local session_replication_role = replica; delete from opening_history",
 ];
-/// What only an owner may.
+/// Statements that only an owner may run.
 const OWNERS: [&str; 13] = [
     "alter table opening_history disable trigger append_only",
     "alter table opening_history disable trigger all",

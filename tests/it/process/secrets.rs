@@ -1,5 +1,5 @@
-//! Whatever is sent to the service and whatever others answer it, personal data and secrets are in no log, metric, problem
-//! or list of dead letters, also where everything is logged.
+//! Personal data and secrets are in no log, metric, problem or list of dead letters, also where everything is logged. That
+//! holds for any request to the service and any answer of other systems.
 //!
 //! The outside world here quotes what it was sent in all that it answers, as real ones do.
 
@@ -31,7 +31,7 @@ const WEBHOOK_SECRET: &str = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5";
 const SUBSCRIBER_SECRET: &str = "whsec_c3Vic2NyaWJlci1zdWJzY3JpYmVyLXN1YnM=";
 const HISTORY_KEY: &str = "aGlzdG9yeS1rZXktaGlzdG9yeS1rZXktaGlzdG9yeS0=";
 
-/// What must be nowhere, in small letters.
+/// The texts that must be nowhere, in small letters.
 fn forbidden() -> Vec<String> {
     let evidence_key = evidence_key();
     // Its second line, between those that say what it is.
@@ -315,7 +315,7 @@ async fn neither_personal_data_nor_secrets_are_in_text_logs() {
     a_whole_run("text").await;
 }
 
-/// What the database says about a value quotes it; what it says about a name does not, and helps.
+/// A database error about a value quotes it; one about a name does not, and helps.
 #[tokio::test]
 async fn an_error_of_the_database_is_described_without_its_values() {
     let (url, schema) = fresh_schema().await;

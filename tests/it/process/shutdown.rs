@@ -12,7 +12,7 @@ use super::external::{migrated, not_in_inbox};
 use crate::support::process::{Ended, Folder, WITHIN, eventually};
 use crate::support::service::{GRACE, Service, ServiceBuilder};
 
-/// What a process may take to be gone beyond its own grace period.
+/// The time beyond its own grace period that a process may take to be gone.
 const SLACK: Duration = Duration::from_millis(500);
 
 async fn ends(service: &mut Service, signal: Signal) -> Ended {

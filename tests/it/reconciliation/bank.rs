@@ -140,7 +140,7 @@ pub async fn statement(app: &TestApp, statement: Statement) -> Value {
     send(app, BANK, Message::statements(&[statement]).text()).await
 }
 
-/// What was paid, in euros.
+/// The balance of `paid`, in euros.
 pub async fn paid(app: &TestApp) -> String {
     let balances = balances(app).await;
     let paid = balances.iter().find_map(|it| it.strip_prefix("paid EUR "));

@@ -1,4 +1,4 @@
-//! What becomes of findings about charges over time: cases, decisions, later files and steps.
+//! Findings about charges over time: cases, decisions, later files and steps.
 
 use account_opening::reconciliation::classify::charges::TOGETHER;
 use chrono::TimeDelta;
@@ -217,7 +217,7 @@ async fn a_step_settles_the_charge_that_waits_for_it_at_once() {
     app.finish().await;
 }
 
-/// A fee with more lines than are judged together keeps to its bounds, whatever file brings the line that is too much.
+/// A fee with more lines than are judged together keeps to its bounds, in whichever file the line that is too much comes.
 #[tokio::test]
 async fn a_fee_with_too_many_lines_is_judged_within_bounds() {
     let app = TestApp::with().prices().settings(|it| it.reconciliation.recon_hold = "100%".to_owned()).start().await;

@@ -146,7 +146,7 @@ async fn a_file_of_several_slices_is_applied_as_its_dry_run_says() {
     let file = file
         .charge("chg_1", "account_opened", &a, "6.05", "1.05")
         .charge("chg_4", "account_opened", &b, "7.00", "1.05")
-        // It leaves the fee of chg_7.
+        // This line leaves the fee of chg_7.
         .charge("chg_6", "application", &b, "0.50", "0.00")
         .row("rfd_1,refund,account_opened,1,aor_stranger,,-6.05,-1.05,EUR,,,,");
     applied_as_previewed(&app, &file.later(1)).await;

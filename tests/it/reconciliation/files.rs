@@ -1,4 +1,4 @@
-//! What is received: the bytes, once, bounded, and with clear errors.
+//! The receipt of report files: the bytes, once, bounded, and with clear errors.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};

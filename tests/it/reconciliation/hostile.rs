@@ -13,7 +13,7 @@ use crate::support::process::eventually;
 use crate::support::service::{Service, ServiceBuilder};
 
 const STATEMENT: &str = "provider=nexusbank&kind=bank";
-/// What a file may take of memory (P33).
+/// The memory that a file may take (P33).
 const BEYOND_IDLE_MB: u64 = 200;
 const WITHIN: Duration = Duration::from_mins(2);
 

@@ -374,7 +374,7 @@ async fn a_scheduled_pull_comes_once_however_many_replicas_run() {
     app.finish().await;
 }
 
-/// What a failed pull did not read, the next one reads.
+/// The next pull reads what a failed one did not read.
 #[tokio::test]
 async fn a_scheduled_pull_that_failed_leaves_no_gap() {
     let app = scheduled("1h").settings(|it| it.retry_for = "10m".to_owned()).start().await;

@@ -122,7 +122,7 @@ async fn a_thousand_forged_webhooks_change_nothing_are_not_parsed_and_what_is_ke
     let parsed = counting(&mut app).await;
     let before = state(&app).await;
 
-    // One that refuses little, before the flood: the oldest of all.
+    // A source with few refused webhooks, before the flood: the oldest of all.
     let quiet = client_from([127, 0, 0, 2]);
     for n in 0..20 {
         assert_eq!(forge(&quiet, &app, &format!("quiet_{n}"), &body(n, &tracking_id)).await, 401);

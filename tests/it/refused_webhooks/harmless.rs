@@ -61,7 +61,7 @@ async fn while_nothing_can_be_kept_refusals_come_in_time_and_signed_webhooks_are
     assert!(*last < Duration::from_secs(3) && slowest < Duration::from_secs(3), "{last:?} {slowest:?}");
     assert_eq!(app.inbox().await.len(), 50);
     lock.rollback().await.unwrap();
-    // What had found room in the queue is kept now; the rest was let go.
+    // The requests that had found room in the queue are kept now; the rest was let go.
     let kept = eventually("what waited is kept", async || {
         let kept: i64 =
             sqlx::query_scalar("select count(*) from rejected_requests").fetch_one(&app.pool).await.unwrap();

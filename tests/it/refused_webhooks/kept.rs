@@ -93,7 +93,7 @@ async fn one_for_an_unknown_provider_is_kept_with_its_body_if_it_comes() {
         (&json!("unknown_provider"), &json!("nexusbankk"), &json!("body"))
     );
     forget(&app).await;
-    // It says that there is more, and nothing comes; it says that there is too much; its name is none.
+    // A request that announces a body and sends none; one that announces too much; two whose provider is no name.
     for (path, length, name) in [
         ("/webhooks/swan", 10, "swan"),
         ("/webhooks/swan", MAX + 1, "swan"),
@@ -159,7 +159,7 @@ async fn all_lines_of_a_repeated_header_are_kept() {
     app.finish().await;
 }
 
-/// A list is read by people who need not see what customers sent.
+/// Readers of a list need not see what customers sent.
 #[tokio::test]
 async fn a_list_has_no_bodies_and_no_headers_and_pages_go_from_new_to_old() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! What the webhook listener refuses: kept within a bound, harmless, and taken in after all when the mistake was ours.
+//! Refused webhooks: kept within a bound, harmless, and taken in after all when the mistake was ours.
 
 mod forged;
 mod harmless;
@@ -118,7 +118,7 @@ fn count(done: &Value, name: &str) -> u64 {
     done[name].as_u64().unwrap()
 }
 
-/// What is held of each source, counted from the rows; the counters must say the same.
+/// The bytes that are held of each source, counted from the rows; the counters must say the same.
 async fn held(app: &TestApp) -> Vec<(String, i64)> {
     let rows: Vec<(String, i64)> =
         sqlx::query_as("select source, sum(bytes)::bigint from rejected_requests group by source order by source")

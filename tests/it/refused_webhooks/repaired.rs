@@ -31,7 +31,7 @@ async fn ids(app: &TestApp) -> Vec<String> {
 }
 
 /// The secret is wrong for a while, for longer than a signed time is tolerated: after the correction all are verified and
-/// applied. What somebody else forged meanwhile still is refused.
+/// applied. Webhooks that were forged meanwhile are still refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_wrong_secret_is_corrected_all_that_was_refused_is_applied_without_the_provider_sending_anything() {
     let app = with_secrets(OTHER_SECRET).await;
@@ -164,7 +164,7 @@ async fn one_is_taken_in_once_marked_and_recorded_and_what_cannot_be_is_told_why
     app.finish().await;
 }
 
-/// What was refused for its type was the provider's all the same.
+/// A webhook that was refused for its type was the provider's all the same.
 #[tokio::test]
 async fn one_that_said_it_was_no_json_can_be_taken_in() {
     let app = with_secrets(BANKS_SECRET).await;

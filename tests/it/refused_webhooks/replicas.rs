@@ -7,7 +7,7 @@ use futures::StreamExt;
 use super::{MIN_BYTES, client_from, held, successor};
 use crate::support::{TestApp, eventually};
 
-/// Two replicas that write at once, each at its bound, while somebody deletes by hand as an erasure does: no deadlock, no
+/// Two replicas write at once, each at its bound, while the test deletes rows as an erasure does. There is no deadlock, no
 /// counter that is off, and never more than the bound at any commit.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_and_an_erasure_that_write_at_once_keep_the_counters_right() {

@@ -62,7 +62,7 @@ async fn uses_are_counted_for_each_secret_and_those_that_are_gone_are_shown_too(
     app.finish().await;
 }
 
-/// What was verified after all was signed when it came, and says so.
+/// A webhook that was verified after all was signed when it came, and says so.
 #[tokio::test]
 async fn a_webhook_verified_again_counts_for_the_time_at_which_it_came() {
     let app = with_secrets(BANKS_SECRET).await;
@@ -72,7 +72,7 @@ async fn a_webhook_verified_again_counts_for_the_time_at_which_it_came() {
     let both = format!("{BANKS_SECRET},{OTHER_SECRET}");
     let successor = successor(&app, |it| it.adapters = bank(&both, "5m")).await;
     assert_eq!(successor.reverify_all(&app, &json!({"reason": "x"})).await, (1, 0));
-    // It is written with the replica's next tick; here by hand.
+    // The use is written with the replica's next tick; here by hand.
     let (pool, faults) = (&successor.state.cell.pool, &successor.state.shell.faults);
     let kept = account_opening::workers::secret_uses::write(pool, &successor.state.secret_uses, faults).await;
     assert_eq!(kept.unwrap(), 1);

@@ -74,7 +74,7 @@ async fn a_row_that_somebody_holds_is_passed_over_when_room_is_made() {
     app.finish().await;
 }
 
-/// One error that would come again fails a batch: its requests are kept one by one.
+/// An error that would come again fails a batch: its requests are kept one by one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_the_database_refuses_is_kept_one_by_one() {
     let app = TestApp::start().await;

@@ -73,7 +73,7 @@ async fn two_hundred_copies_over_three_instances_are_stored_once_and_applied_onc
     world.stop().await;
 }
 
-/// What instances say about the webhooks that they took.
+/// The instances' counts of the webhooks that they took.
 #[derive(Debug, Default)]
 struct Counted {
     accepted: usize,
@@ -100,7 +100,7 @@ impl Counted {
     }
 }
 
-/// What came of the message.
+/// The effects of the message.
 #[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
 struct Effects {
     /// In the inbox.

@@ -15,8 +15,8 @@ use crate::support::load::Load;
 use crate::support::process::WITHIN;
 use crate::support::service::{GRACE, Service, ServiceBuilder};
 
-/// P25: each instance ends and another takes its place, at the same addresses; nobody who simply repeats a request that was
-/// not taken notices more than that, nothing that was acknowledged is lost, and nothing happens twice.
+/// P25: each instance ends and another takes its place, at the same addresses. A client that simply repeats a request that was
+/// not taken notices no more than that. Nothing that was acknowledged is lost, and nothing happens twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_of_three_instances_under_load_loses_nothing() {
     let mut options = Options::local(DEVELOPMENT_API_KEY, DEVELOPMENT_WEBHOOK_SECRET);

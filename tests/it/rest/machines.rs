@@ -1,4 +1,4 @@
-//! What machines read: the description, health, metrics.
+//! Endpoints that machines read: the description, health, metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

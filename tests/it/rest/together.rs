@@ -34,7 +34,7 @@ async fn held_up(app: &TestApp, writers: i64) {
 async fn together(app: &TestApp, requests: impl IntoIterator<Item = (String, &str)>) -> Vec<reqwest::Response> {
     let lock = hold(app).await;
     let others = join_all((0..PERMITS).map(|n| async move {
-        // One after the other, so that each takes a permit.
+        // The starts go one after the other, so that each takes a permit.
         held_up(app, n).await;
         app.open().send().await
     }));

@@ -29,7 +29,7 @@ async fn everything(app: &TestApp) -> Vec<(String, i64)> {
     .unwrap()
 }
 
-/// One tick. None: one of its sweeps failed.
+/// Ticks once. None: one of the sweeps failed.
 async fn sweep(app: &TestApp) -> Option<Archived> {
     tick(&Sweeper(app.context.clone())).await.ok().filter(|it| it.failed.is_empty()).map(|it| it.archived)
 }
@@ -116,7 +116,7 @@ async fn two_sweepers_at_once_move_each_row_once() {
     app.finish().await;
 }
 
-/// Whoever comes second does not wait: neither for the walk, nor for a row that somebody holds, which goes the next day.
+/// A second sweeper does not wait: neither for the walk, nor for a row that another session holds, which goes the next day.
 #[tokio::test]
 async fn a_sweeper_waits_for_nobody() {
     let app = TestApp::start().await;

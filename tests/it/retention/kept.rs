@@ -1,4 +1,4 @@
-//! What stays: of openings that have not ended, what a case or a ticket refers to, and what waits for a person.
+//! Rows that stay: those of openings that have not ended, those of cases and tickets, and those that wait for a person.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -50,7 +50,7 @@ async fn nothing_of_an_opening_with_a_case_leaves_also_when_it_is_resolved() {
     app.finish().await;
 }
 
-/// Nor of one that the case of another names, and no fact that a case rests on, whatever that is about.
+/// Nothing leaves of an opening that the case of another names, and no fact that a case rests on, of any opening.
 #[tokio::test]
 async fn facts_that_cases_of_other_openings_refer_to_stay_too() {
     let app = TestApp::start().await;
@@ -74,7 +74,7 @@ async fn facts_that_cases_of_other_openings_refer_to_stay_too() {
     app.finish().await;
 }
 
-/// What it says of itself for weeks stays with an opening that waits, and goes once that has ended.
+/// The facts and work of an opening that waits for weeks stay, and go once it has ended.
 #[tokio::test]
 async fn nothing_of_an_opening_leaves_before_it_has_ended() {
     let app = TestApp::with()

@@ -1,5 +1,5 @@
-//! What is done with leaves inbox and outbox for the archives, in its time and not before; nothing is lost on the way, and whoever
-//! asks sees what they saw. (P1 to P4, P10)
+//! Settled facts and work leave inbox and outbox for the archives, in their time and not before. Nothing is lost on the way, and
+//! readers see what they saw. (P1 to P4, P10)
 
 mod copies;
 mod crashes;

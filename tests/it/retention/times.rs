@@ -8,8 +8,8 @@ use crate::support::{Subscriber, TestApp};
 
 const SECRET: &str = "whsec_YSBzZWNyZXQgb2Ygb3VyIG93biE=";
 
-/// What the archives leave out: of facts, when they would be tried, and the digest of what they say, which goes with their key; of
-/// work, its lease. And what only one side has.
+/// Columns that the archives leave out. Of facts: when they would be tried, and the digest of what they say, which goes with their
+/// key. Of work: its lease. And columns that only one side has.
 const OF_FACTS: [&str; 5] = ["retry_from", "due_at", "lane", "meaning", "archived_at"];
 const OF_WORK: [&str; 5] = ["retry_from", "due_at", "lane", "lease_token", "archived_at"];
 
@@ -38,8 +38,8 @@ async fn settled_rows_leave_after_their_time_and_not_before_and_all_of_each_is_i
     app.finish().await;
 }
 
-/// An opening to which happened what leaves neither a case nor a ticket: a poll that somebody asked for, copies, a conflict that
-/// was redriven and a delivery that was given up.
+/// An opening with a poll that an operator asked for, copies, a conflict that was redriven and a delivery that was given up.
+/// These leave neither a case nor a ticket.
 async fn eventful(app: &TestApp, subscriber: &Subscriber) -> (String, [String; 2]) {
     subscriber.answer(400);
     let (id, tracking_id) = app.open().waiting().await;
@@ -97,7 +97,7 @@ async fn timeline_and_dead_letters_are_told_as_before() {
         let now = rows(&app).await;
         assert_eq!((now.whole, now.work, now.slim > 0), (0, 0, left), "{now:?}");
         assert_eq!(told().await, before, "after {months} months");
-        // What was done is done, and what it was done to is no dead letter any more.
+        // An act that was done is done, and its letter is no dead letter any more.
         for (letter, done, other) in [(&letters[0], "redrive", "discard"), (&letters[1], "discard", "redrive")] {
             assert_eq!(act(&app, &format!("/v1/dead-letters/{letter}/{done}")).await, 202);
             assert_eq!(act(&app, &format!("/v1/dead-letters/{letter}/{other}")).await, 409);

@@ -1,4 +1,4 @@
-//! What a provider says, in the forms in which providers are known to say it: unknown statuses, accounts that are none, long ids,
+//! Reports in the forms in which providers are known to send them: unknown statuses, accounts that are none, long ids,
 //! references in other forms, repeats that differ in their bytes.
 
 mod accounts;
@@ -21,7 +21,7 @@ const IBAN: &str = "BE68539007547034";
 #[derive(Clone, Default)]
 struct Outside {
     made: Arc<Mutex<HashMap<String, usize>>>,
-    /// What the bank lists as changed.
+    /// The requests that the bank lists as changed.
     list: Arc<Mutex<Vec<Value>>>,
 }
 
@@ -81,7 +81,7 @@ impl Outside {
     }
 }
 
-/// What the timeline of an opening has of this kind.
+/// The details of this kind in the timeline of an opening.
 async fn of_kind(app: &TestApp, id: &str, kind: &str) -> Vec<Value> {
     let items = app.items(&format!("/v1/account-openings/{id}/timeline")).await;
     items.into_iter().filter(|it| it["kind"] == kind).map(|mut it| it["detail"].take()).collect()

@@ -1,4 +1,4 @@
-//! What a test wants different of its service, and its start.
+//! The differences that a test wants in its service, and its start.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ use super::{KEY, PRICE_COLUMNS, PRICES, TOKEN, TestApp, bank, cluster, evidence_
 /// The settings by default. Building the command that reads them costs more than a start can spare.
 pub(super) static DEFAULTS: LazyLock<RawSettings> = LazyLock::new(|| RawSettings::defaults().unwrap());
 
-/// What a test wants different.
+/// The differences that a test wants.
 pub struct TestAppBuilder {
     raw: Box<RawSettings>,
     through_proxy: bool,

@@ -56,13 +56,13 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// One that no test has used.
+    /// A cell that no test has used.
     pub async fn new() -> Self {
         super::run::begin_test();
         KEEPER.spawn(Self::copy()).await.unwrap()
     }
 
-    /// One that is as if no test had used it.
+    /// A cell that is as if no test had used it.
     pub async fn borrow() -> Self {
         super::run::begin_test();
         let idle = IDLE.lock().unwrap().pop();
@@ -91,7 +91,7 @@ impl Cell {
         cell
     }
 
-    /// The sessions of both pools. One that a test's runtime opened has ended with it, and another takes its place here.
+    /// The sessions of both pools. A session that a test's runtime opened has ended with it, and another takes its place here.
     async fn sessions(&self) -> sqlx::Result<Vec<Session>> {
         let connections = (0..CONNECTIONS)
             .map(|_| self.pool.acquire())
@@ -144,7 +144,7 @@ pub async fn give_back(cell: Cell) {
             tokio::task::yield_now().await;
         }
     };
-    // One that is still in use is replaced.
+    // A connection that is still in use is replaced.
     let _ = timeout(RETURNED_WITHIN, returning).await;
     GIVEN_BACK.with_borrow_mut(|given| given.0.push(cell));
 }
@@ -164,7 +164,7 @@ fn with_statements_kept(url: &str) -> String {
     format!("{url}&statement-cache-capacity=1000")
 }
 
-/// What a copy of the template holds.
+/// The content of a copy of the template.
 struct Template {
     catalogs: String,
     size: i64,
@@ -258,7 +258,7 @@ async fn catalogs(connection: &mut PoolConnection<Postgres>) -> sqlx::Result<(St
     sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut **connection).await
 }
 
-/// What a test may leave in its cell, and whether the cell is lent again.
+/// Traces that a test may leave in its cell, and whether the cell is lent again.
 const LEFT: [(&str, bool); 10] = [
     ("delete from archive_walks; update rejected_total set bytes = 7; delete from event_head", true),
     ("insert into rejected_sources (source, bytes) values ('left', 1)", true),

@@ -1,4 +1,4 @@
-//! What is foretold of an opening, held against what then happens. (P34)
+//! The coming events of an opening, held against what then happens. (P34)
 //!
 //! The pages of the dashboard foretell by `domain::next`, from the same rows and breakers that are read here.
 
@@ -47,7 +47,7 @@ impl Foretold {
         self.tickets > before.tickets || self.state() == StateName::Escalated
     }
 
-    /// What was foretold and did not happen, or happened before its time, now that the workers have done all that is due.
+    /// The foretold events that did not happen, or happened before their time, now that the workers have done all that is due.
     /// An opening that has moved on meanwhile, by an answer, owes nothing of it.
     fn broken(&self, now: &Self) -> Vec<String> {
         if now.opening.version != self.opening.version {
@@ -83,7 +83,7 @@ impl Foretold {
 }
 
 impl TestApp {
-    /// What is foretold of an opening now.
+    /// An opening with its coming events now.
     pub async fn foretold(&self, id: &str) -> Foretold {
         let id = OpeningId(id.parse().unwrap());
         let mut connection = self.pool.acquire().await.unwrap();

@@ -1,4 +1,4 @@
-//! What must hold at the end of every test.
+//! The invariants that must hold at the end of every test.
 
 use std::collections::BTreeSet;
 
@@ -118,7 +118,7 @@ async fn every_timer_stands_in_its_lines(app: &TestApp) {
     assert!(lost.is_empty(), "not in their lines: {lost:?}");
 }
 
-/// What is said of how many openings there are is so.
+/// The stored counts of openings are right.
 async fn openings_are_counted(app: &TestApp) {
     let wrong: Vec<(String, String, i64)> = sqlx::query_as(
         "select state, market, sum(n)::bigint
@@ -251,7 +251,7 @@ async fn every_event_has_its_place(app: &TestApp) {
     assert!(wrong.is_empty(), "events in as many places: {wrong:?}");
 }
 
-/// What is held of refused requests is what the counters say, and within the bound.
+/// The counters of refused webhooks agree with the rows, and are within the bound.
 async fn refused_webhooks_are_counted(app: &TestApp) {
     let (rows, sources, total): (i64, i64, i64) = sqlx::query_as(
         "select (select coalesce(sum(bytes), 0)::bigint from rejected_requests),

@@ -1,4 +1,4 @@
-//! What was acknowledged, held against what is there.
+//! Acknowledged requests, held against what is there.
 
 use std::time::{Duration, Instant};
 

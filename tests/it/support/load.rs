@@ -1,4 +1,4 @@
-//! Load on real processes: senders of webhooks and callers who start openings, each of which repeats what was not taken, as
+//! Load on real processes: senders of webhooks and callers that start openings, each of which repeats what was not taken, as
 //! a simple client does, until it is; every answer is on record.
 
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What a client leaves between two requests: an opening makes far more work than a webhook, and other tests run on this
+    /// The pause of a client between two requests: an opening makes far more work than a webhook, and other tests run on this
     /// machine too.
     const fn pace(self) -> Duration {
         match self {
@@ -33,7 +33,7 @@ impl Kind {
     }
 }
 
-/// One answer.
+/// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub kind: Kind,
@@ -99,7 +99,7 @@ pub struct Load {
     record: Arc<Mutex<Vec<Answer>>>,
     /// Nothing new is begun.
     no_more: CancellationToken,
-    /// What was begun is not repeated.
+    /// Requests that were begun are not repeated.
     give_up: CancellationToken,
     tasks: JoinSet<()>,
 }

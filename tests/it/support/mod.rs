@@ -83,7 +83,7 @@ pub struct TestApp {
     /// `http://…` of the internal listener.
     pub internal: String,
     pub client: reqwest::Client,
-    /// What stands before the database, where a test wanted it: the service goes through it.
+    /// The proxy before the database, where a test wanted one: the service goes through it.
     pub proxy: Option<Proxy>,
     /// Given back when the test has kept the invariants.
     cell: Option<Cell>,

@@ -50,7 +50,7 @@ impl<'a> OpeningBuilder<'a> {
         self
     }
 
-    /// What the world does with it.
+    /// The world's plan for the opening.
     pub fn plan(mut self, plan: Plan) -> Self {
         self.plan = Some(plan);
         self

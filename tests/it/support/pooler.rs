@@ -2,7 +2,7 @@
 //! `options` of it (`PgBouncer` with `ignore_startup_parameters`), and gives each client a server session either until it
 //! hangs up or for one transaction only, the one that was used last first.
 //!
-//! It reads just enough of the protocol (PostgreSQL manual, "Message Formats"): a type byte and a length, but for the first
+//! The pooler reads just enough of the protocol (PostgreSQL manual, "Message Formats"): a type byte and a length, but for the first
 //! message, which has the length alone. The URL that leads here says `sslmode=disable`, and Postgres asks for no password.
 
 use std::io;

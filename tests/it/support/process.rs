@@ -79,7 +79,7 @@ pub struct Program {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     folder: Arc<Folder>,
-    /// What `ulimit` is told before the program runs.
+    /// The arguments of `ulimit` before the program runs. None: no limit.
     ulimit: Option<String>,
 }
 
@@ -135,7 +135,7 @@ impl Program {
     }
 }
 
-/// What a process writes, read as it comes, so that it never waits for a reader.
+/// The output of a process, read as it comes, so that the process never waits for a reader.
 struct Stream {
     text: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
@@ -191,12 +191,12 @@ impl Process {
         &self.folder
     }
 
-    /// What it wrote to standard error so far.
+    /// Its standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.so_far()
     }
 
-    /// What it wrote to standard output so far.
+    /// Its standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.so_far()
     }

@@ -1,5 +1,4 @@
-//! What the tests of one run share beside the Postgres: the turns that they wait for, and the report at the end that says where the
-//! time went.
+//! State that the tests of one run share beside the Postgres: the turns that they wait for, and the report of times at the end.
 //!
 //! The test runner starts more tests than may run at once: some wait for the one browser, others for a turn with real processes, and a
 //! thread that waits should keep no other test from running. The time-outs of a real process pass in real time, so [`take_process_turn`]

@@ -94,7 +94,7 @@ impl ServiceBuilder {
     }
 }
 
-/// What the service says once it listens.
+/// The addresses that the service logs once it listens.
 fn addresses(log: &str) -> Option<(String, String)> {
     let json = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let serving = json.into_iter().find(|line| line["message"] == "serving");

@@ -1,4 +1,4 @@
-//! What the workers do when a test lets them.
+//! The workers of a test, which run when the test lets them.
 //!
 //! Most ticks of a settling would find nothing. So all workers are ticked one time, and from then on those that have work; what is due
 //! is asked with one statement in place of the forty that the ticks take.
@@ -21,7 +21,7 @@ use super::TestApp;
 /// Rounds in which [`TestApp::settle`] must come to rest; more means that something spins.
 const MAX_ROUNDS: usize = 400;
 
-/// What the workers but the sweeper have to do.
+/// The due work of the workers but the sweeper.
 #[expect(clippy::struct_excessive_bools, reason = "each worker has work or not, whatever the others have")]
 #[derive(sqlx::FromRow)]
 struct Due {

@@ -8,12 +8,12 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::sync::watch;
 
-/// The deliveries, whatever the answer.
+/// A delivery, with any answer.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// What was answered.
+    /// The status of the answer.
     pub status: u16,
 }
 
@@ -34,12 +34,12 @@ pub struct Subscriber {
     pub url: String,
     pub secret: &'static str,
     deliveries: Arc<Mutex<Vec<Delivery>>>,
-    /// What it answers; 0: nothing, until it is something else.
+    /// The status that it answers; 0: no answer, until it is another status.
     answer: watch::Sender<u16>,
 }
 
 impl Subscriber {
-    /// One that answers `status`.
+    /// A subscriber that answers `status`.
     pub async fn answering(status: u16, secret: &'static str) -> Self {
         let mut it =
             Self { url: String::new(), secret, deliveries: Arc::default(), answer: watch::Sender::new(status) };

@@ -25,7 +25,7 @@ pub async fn connect(url: &str) -> TcpStream {
     TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap()
 }
 
-/// Sends these bytes and reads the head of the answer. The connection stays open until then: whoever waits for more than
+/// Sends these bytes and reads the head of the answer. The connection stays open until then: a server that waits for more than
 /// was sent must give up by itself.
 pub async fn exchange(url: &str, request: &[u8]) -> Answer {
     let (mut read, mut write) = connect(url).await.into_split();

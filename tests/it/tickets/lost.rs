@@ -126,7 +126,7 @@ async fn a_crash_around_the_creation_leaves_one_ticket() {
 /// P12: it wakes up after another has made the ticket, and makes none.
 #[tokio::test]
 async fn a_worker_that_slept_past_its_lease_makes_no_ticket() {
-    // It has searched, and sleeps before it marks, or before it sends.
+    // The worker has searched, and sleeps before it marks, or before it sends.
     for when in [When::Before, When::After] {
         let mut app = tracking().start().await;
         silent(&app).await;

@@ -1,5 +1,5 @@
-//! Tickets at a tracker that knows no Idempotency-Key and whose search lags behind: each is made once, whatever happens on the
-//! way, and a late answer closes it. (P9, P14, P21) What was made twice is counted by the simulator, for every test.
+//! Tickets at a tracker that knows no Idempotency-Key and whose search lags behind. Each is made once, despite any fault on the
+//! way, and a late answer closes it. (P9, P14, P21) The simulator counts what was made twice, for every test.
 
 mod gone;
 mod lost;
@@ -14,7 +14,7 @@ use world::{Call, Endpoint, IssueRecord, Verdict};
 
 use crate::support::{TestApp, TestAppBuilder};
 
-/// What `JIRA_INDEX_LAG` is by default.
+/// The default of `JIRA_INDEX_LAG`.
 const INDEX_LAG: TimeDelta = TimeDelta::minutes(2);
 
 /// A service with a tracker and a short deadline for hanging calls.

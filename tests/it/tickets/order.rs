@@ -1,4 +1,4 @@
-//! What happens to one ticket happens there in the same order, and only what is still of use.
+//! Changes of one ticket reach the tracker in the same order, and only those that are still of use.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

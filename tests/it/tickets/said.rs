@@ -1,4 +1,4 @@
-//! What a ticket says, and what it never says.
+//! The text of a ticket, and what it never says.
 
 use serde_json::json;
 use world::{Fault, Plan, Verdict};

@@ -180,7 +180,7 @@ async fn both_listeners_take_the_same_content_types() {
     app.finish().await;
 }
 
-/// What a proxy before us may take for a body is not another request to us, signed as it may be.
+/// Bytes that a proxy before us may take for a body are not another request to us, also if they are signed.
 #[tokio::test]
 async fn a_webhook_hidden_in_the_body_of_another_request_is_not_taken() {
     let app = TestApp::start().await;
@@ -193,7 +193,7 @@ async fn a_webhook_hidden_in_the_body_of_another_request_is_not_taken() {
         for (method, path) in [("POST", "/webhooks/nexusbank"), ("GET", "/livez"), ("POST", "/nowhere")] {
             let mut stream = wire::connect(&app.public).await;
             let sent = [&request(method, path, &framing)[..], &body].concat();
-            // It may be refused and closed before it is read.
+            // The request may be refused and closed before it is read.
             let _ = stream.write_all(&sent).await;
             let mut answer = Vec::new();
             let closed = tokio::time::timeout(Duration::from_secs(15), stream.read_to_end(&mut answer)).await;
@@ -202,7 +202,7 @@ async fn a_webhook_hidden_in_the_body_of_another_request_is_not_taken() {
         }
     }
     assert_eq!(app.inbox().await, []);
-    // It would have been taken as a request of its own.
+    // The hidden webhook would have been taken as a request of its own.
     assert_eq!(exchange(&app.public, &hidden).await.status, 200);
     app.finish().await;
 }

@@ -1,4 +1,4 @@
-//! What a signed body may hold, and what comes of it. (P1, P2)
+//! The content that a signed body may hold, and what comes of it. (P1, P2)
 
 use serde_json::json;
 
@@ -136,7 +136,7 @@ async fn an_unknown_status_is_shown_and_never_guessed_at() {
     let timeline = app.items(&format!("/v1/account-openings/{id}/timeline")).await;
     let shown = timeline.iter().filter(|it| it["kind"] == "webhook" && it["detail"]["outcome"] == "unknown").count();
     assert_eq!(shown, words.len(), "{timeline:?}");
-    // What comes after is understood.
+    // A webhook that comes after is understood.
     app.webhook().completed(&tracking_id, IBAN).acknowledged().await;
     app.settle().await;
     assert_eq!(app.opening(&id).await["state"], "completed");

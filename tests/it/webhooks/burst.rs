@@ -6,7 +6,7 @@ use crate::support::TestApp;
 
 use super::{IBAN, OTHER_IBAN, message};
 
-/// What P5 compares: states, history, effects, cases, events.
+/// The parts that P5 compares: states, history, effects, cases, events.
 async fn outcome(app: &TestApp, id: &str) -> Value {
     let opening = app.opening(id).await;
     let fields = ["state", "status", "iban", "bic", "provider_status", "reason", "version"];

@@ -119,7 +119,7 @@ async fn another_body_under_the_same_event_id_is_kept_beside_the_first_and_shown
 async fn several_bodies_under_one_event_id_in_one_commit_leave_one_first_and_the_others_as_conflicts() {
     let app = TestApp::start().await;
     let lock = app.lock_inbox().await;
-    // One that the writer holds, so that the others queue behind it and go into one commit.
+    // The writer holds this webhook, so that the others queue behind it and go into one commit.
     let held = app.webhook().id("msg_0").body(message("aor_0", "IN_PROGRESS", None)).answered();
     let bodies: Vec<String> = (1..=5).map(|n| message(&format!("aor_{n}"), "IN_PROGRESS", None)).collect();
     let twice = bodies.iter().chain(&bodies);

@@ -71,7 +71,7 @@ async fn several_early_webhooks_are_applied_in_the_order_of_their_receipt() {
     app.finish().await;
 }
 
-/// It names our id, and the bank knows of a submission that we have not made yet.
+/// The webhook names our id, and the bank knows of a submission that we have not made yet.
 #[tokio::test]
 async fn a_webhook_that_comes_before_the_profile_exists_waits_for_the_opening_to_get_there() {
     let app = app_with_that_bank().await;

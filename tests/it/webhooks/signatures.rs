@@ -71,7 +71,7 @@ async fn a_signed_time_is_believed_for_five_minutes_both_ways() {
         assert_eq!(sent(seconds).await, 401, "{seconds}");
     }
     assert_eq!(app.inbox().await.len(), 5);
-    // What was signed in time and comes too late is not believed; signed again it is.
+    // A webhook that was signed in time and comes too late is not believed; signed again it is.
     let signature = sign(&secret(), "msg_1", app.now(), b"{}");
     let time = app.now().timestamp().to_string();
     app.pass(TimeDelta::seconds(301));

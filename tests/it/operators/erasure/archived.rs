@@ -11,8 +11,8 @@ use super::super::taken;
 use super::{CANARY, IBAN, SECOND_IBAN, SECRET, assert_gone, erase_path, places, reason, rows, somebodys, told};
 use crate::support::{Subscriber, TestApp};
 
-/// An opening without a case or a ticket, of which the canary is said wherever that leaves neither: in bodies and headers, in a
-/// letter that nobody can read and one that contradicts its id, by whom redrives or discards one, and about a delivery.
+/// An opening without a case or a ticket. The canary stands wherever that leaves neither: in bodies and headers, in an unreadable
+/// letter and one that contradicts its id. The reasons of redrives and discards hold it too, also for a delivery.
 async fn somebody(app: &TestApp, subscriber: &Subscriber) -> (String, String) {
     subscriber.answer(400);
     let id = somebodys(app, "key-1").plan(Plan::by_hand()).start().await;
@@ -82,7 +82,7 @@ async fn archived_facts_are_emptied_with_the_rest_whether_or_not_the_inbox_has_t
         assert_eq!((rows(&app, "inbox_archive", &other).await, rows(&app, "outbox_archive", &other).await), kept);
         assert_eq!(digests(&app).await, known, "how a copy is known stays");
 
-        // What is said later is emptied by a second one, also where it went to the archive meanwhile.
+        // A second erasure empties what is said later, also where it went to the archive meanwhile.
         let late = format!("{CANARY}, not JSON: {tracking_id}");
         app.webhook().id("msg_6").body(late).acknowledged().await;
         app.settle().await;

@@ -68,7 +68,7 @@ async fn told(app: &TestApp, message: &str, tracking_id: &str, fields: &Value) {
     app.settle().await;
 }
 
-/// Starts an opening for somebody with the canary in all that is theirs; its id and tracking id. The profile service refuses
+/// Starts an opening for a customer with the canary in all that is theirs; its id and tracking id. The profile service refuses
 /// the first call: a dead letter, which an operator redrives.
 async fn somebody(app: &TestApp, key: &str) -> (String, String) {
     let plan = Plan { profile: vec![Fault::ErrorBefore { status: 422 }], ..Plan::by_hand() };
@@ -97,7 +97,7 @@ async fn much_happens(app: &TestApp, id: &str, tracking_id: &str) {
     taken(app, &format!("/v1/account-openings/{id}/poll"), &json!({})).await;
     app.pass_settling(TimeDelta::hours(12), TimeDelta::minutes(30)).await;
     assert_eq!(app.opening(id).await["state"], "escalated");
-    // The same id with a body that says the same, and with one that does not; a message that nobody can read; one of no concern.
+    // The same id with a body that says the same, and with one that does not; an unreadable message; one of no concern.
     told(app, &format!("{id}-1"), tracking_id, &json!({"status": "IN_PROGRESS", "attempt": CANARY})).await;
     told(app, &format!("{id}-1"), tracking_id, &json!({"status": "IN_PROGRESS", "rejection_reason": CANARY})).await;
     let torn = format!(r#"{{"type":"account_opening_request.status_changed","data":{{"x":"{CANARY} {tracking_id}""#);
@@ -107,7 +107,7 @@ async fn much_happens(app: &TestApp, id: &str, tracking_id: &str) {
     app.settle().await;
 }
 
-/// Its answer, and what contradicts it; a case is judged, what is dead discarded: what nobody can read, and the conflict, which
+/// Its answer, and what contradicts it. A case is judged, dead letters are discarded: the unreadable one, and the conflict, which
 /// names the opening by its tracking id alone. A request that speaks of it was refused.
 async fn much_is_said(app: &TestApp, id: &str, tracking_id: &str, answers: &[Value]) {
     for (n, answer) in answers.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! How far an erasure reaches: what was discarded, what others were told, what nobody parsed, and what came since; and no
-//! further. (P3)
+//! How far an erasure reaches: discarded facts, unparsed text, what callers and other openings were told, and what came
+//! since; and no further. (P3)
 
 use account_opening::db::inbox;
 use chrono::TimeDelta;
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::support::{TestApp, eventually, meanwhile};
 
-/// What people said of an opening, and what came, after its erasure goes when it is erased again; why it was erased stays.
+/// A second erasure takes what people said of an opening, and what came, since the first; why it was erased stays.
 #[tokio::test]
 async fn erasing_again_takes_what_was_said_since_and_leaves_why_it_was_erased() {
     let app = TestApp::start().await;
@@ -45,7 +45,7 @@ async fn erasing_again_takes_what_was_said_since_and_leaves_why_it_was_erased() 
     app.finish().await;
 }
 
-/// What a caller of the synchronous flow was told at last is answered again without what is personal.
+/// A repeat on the synchronous flow is answered with the last answer, without what is personal.
 #[tokio::test]
 async fn the_stored_answer_of_a_synchronous_opening_is_erased_too() {
     let app = TestApp::start().await;
@@ -142,7 +142,7 @@ async fn a_letter_that_was_discarded_before_its_opening_was_known_is_erased_with
     app.finish().await;
 }
 
-/// What another opening was told of the account that this one held goes with it; the other's own answer stays.
+/// An erasure also takes what another opening was told of the erased opening's account; the other's own answer stays.
 #[tokio::test]
 async fn the_cases_of_others_about_what_an_opening_held_are_emptied_with_their_evidence() {
     let app = TestApp::start().await;
@@ -174,7 +174,7 @@ async fn the_cases_of_others_about_what_an_opening_held_are_emptied_with_their_e
     app.finish().await;
 }
 
-/// Where nobody parsed what stands, whole ids are looked for: who has an id that ours begins keeps what is theirs.
+/// In unparsed text an erasure looks for whole ids: the text of an opening whose id contains ours stays.
 #[tokio::test]
 async fn an_erasure_finds_whole_ids_and_leaves_the_neighbours() {
     let app = TestApp::start().await;
@@ -222,7 +222,7 @@ async fn an_erasure_finds_whole_ids_and_leaves_the_neighbours() {
     app.finish().await;
 }
 
-/// A letter that dies after its opening was erased is emptied by the sweeper, which holds it from its look to its end: nobody
+/// The sweeper empties a letter that dies after its opening was erased, and holds it from its look to its end. No operator
 /// redrives it in between.
 #[tokio::test]
 async fn a_sweep_holds_the_letters_that_it_empties() {
@@ -250,7 +250,7 @@ async fn a_sweep_holds_the_letters_that_it_empties() {
     let mut test = app.pool.begin().await.unwrap();
     sqlx::query("select pg_advisory_xact_lock(77)").execute(&mut *test).await.unwrap();
     let look = async {
-        // It has looked, and is about to empty what it found.
+        // The sweep has looked, and is about to empty what it found.
         let waits = "select exists (select from pg_locks where locktype = 'advisory' and objid = 77 and not granted)";
         eventually("the sweep has looked", async || {
             sqlx::query_scalar::<_, bool>(waits).fetch_one(&app.pool).await.unwrap().then_some(())

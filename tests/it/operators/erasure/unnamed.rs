@@ -1,5 +1,5 @@
-//! What names no opening and still speaks of its customer: at the first erasure IBAN, e-mail and reference are known, and they
-//! are looked for in what nobody parsed.
+//! Messages that name no opening and still speak of its customer. The first erasure knows IBAN, e-mail and reference, and
+//! looks for them in unparsed text.
 
 use chrono::TimeDelta;
 use serde_json::json;

@@ -126,7 +126,7 @@ async fn after_an_erasure_the_bundle_of_a_bank_statement_verifies() {
     app.finish().await;
 }
 
-/// What is left of the customer are the ids of the opening: entries with them are erased as they are read, and still pay.
+/// Only the ids of the opening are left of the customer: entries with these are erased as they are read, and still pay.
 #[tokio::test]
 async fn entries_that_are_read_after_an_erasure_are_erased_at_once() {
     let app = TestApp::start().await;

@@ -34,7 +34,7 @@ async fn uploaded(app: &TestApp, query: &str, text: String) -> String {
     uploaded.id()
 }
 
-/// Rows of many classes: agreeing, converted, off, doubled, refunded, adjusted, grouped, settled, of nobody.
+/// Rows of many classes: agreeing, converted, off, doubled, refunded, adjusted, grouped, settled, of no opening.
 fn rows(a: &Value, b: &Value) -> Vec<String> {
     let of = |opening: &Value| opening["provider_reference"].as_str().unwrap().to_owned();
     let (a, b) = (of(a), of(b));

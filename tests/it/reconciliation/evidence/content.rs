@@ -1,4 +1,4 @@
-//! What a bundle holds, for each kind and state of a report, and who may have it.
+//! The content of a bundle, for each kind and state of a report, and the roles that may have it.
 
 use std::process::{Command, Stdio};
 
@@ -59,7 +59,7 @@ async fn a_bundle_of_a_register_holds_all_that_belongs_to_it_and_verifies() {
     app.finish().await;
 }
 
-/// Who decided what, and why, is in the bundle; and so is who has had it.
+/// Each decision is in the bundle, with its author and reason; and so is each earlier export.
 #[tokio::test]
 async fn decisions_and_exports_are_recorded_and_enclosed() {
     let app = TestApp::start().await;

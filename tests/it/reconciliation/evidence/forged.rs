@@ -1,4 +1,4 @@
-//! P32: a changed bundle is found, whoever signed it; and any flipped byte is named.
+//! P32: a changed bundle is found, with any key's signature; and any flipped byte is named.
 
 use account_opening::reconciliation::evidence::bag;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any};

@@ -90,7 +90,7 @@ async fn a_request_that_keeps_to_the_description_is_not_refused_for_its_form_and
     let description = Description::read(&app).await;
     let mut values = Values::new(&description);
     let (mut taken, mut found) = (0, Vec::new());
-    // What the acts leave is read again.
+    // The rows that the acts leave are read again.
     let (reads, acts): (Vec<_>, Vec<_>) = description.operations().into_iter().partition(|it| it.method == "GET");
     for operation in reads.iter().chain(&acts).chain(&reads) {
         let ids = ids(&app, operation).await;

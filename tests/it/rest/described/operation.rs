@@ -32,7 +32,7 @@ pub struct Request {
     pub body: Option<Value>,
 }
 
-/// What came back.
+/// The answer to a request.
 pub struct Sent {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
@@ -44,7 +44,7 @@ impl Description {
         Self(app.get("/openapi.json").await)
     }
 
-    /// What a schema or an answer stands for, where it is a reference.
+    /// The schema or answer that a reference stands for; any other is returned as it is.
     pub fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
             Some(path) => {

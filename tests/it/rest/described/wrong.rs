@@ -12,7 +12,7 @@ pub struct Wrong {
     pub what: String,
     pub request: Request,
     pub refusal: (u16, &'static str),
-    /// What the refusal points at, and nothing else.
+    /// The only place that the refusal points at.
     pub pointer: Option<String>,
 }
 
@@ -93,7 +93,7 @@ fn of_parameters(description: &Description, operation: &Operation, good: &Reques
     found
 }
 
-/// What can be wrong with an object of this schema at `at`, and with those in it.
+/// The ways in which an object of this schema at `at`, and those in it, can be wrong.
 fn of_object(description: &Description, schema: &Value, good: &Request, at: &str, found: &mut Vec<Wrong>) {
     assert_eq!(
         schema["additionalProperties"], false,
