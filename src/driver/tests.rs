@@ -117,7 +117,7 @@ async fn without_additional_ticks_a_backlog_is_worked_off_by_one_tick_after_the_
 }
 
 #[tokio::test]
-async fn a_wake_up_during_a_tick_begins_one_whatever_that_leaves() {
+async fn a_wake_up_during_a_tick_begins_another_even_if_no_work_is_left() {
     for left in [true, false] {
         let mut driven = Driven::start(1, 3);
         driven.begins(1).await;

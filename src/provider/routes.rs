@@ -78,7 +78,7 @@ mod tests {
     const NAMES: &[&str] = &["one", "two", "three", "four"];
 
     #[test]
-    fn the_narrowest_rule_counts_in_whatever_order_they_are_written() {
+    fn the_narrowest_rule_counts_in_any_order() {
         for text in
             ["*=one,NL=two,*:freelancer=three,NL:company=four", "NL:company=four, *:freelancer = three ,NL= two,* =one"]
         {

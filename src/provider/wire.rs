@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_one_segment_whatever_it_contains() {
+    fn an_id_with_any_content_is_one_segment() {
         let url = |id| url("https://bank.example/v1/", &["requests", id]).unwrap().to_string();
         assert_eq!(url("a/b?c#d:e"), "https://bank.example/v1/requests/a%2Fb%3Fc%23d:e");
         assert_eq!(url("aorq"), "https://bank.example/v1/requests/aorq");

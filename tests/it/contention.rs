@@ -34,7 +34,7 @@ async fn ends(app: &TestApp, table: &str) -> i64 {
 
 /// Every kind of write meets every transient error twice, invisibly to callers.
 #[tokio::test]
-async fn a_momentary_error_is_tried_again_and_noticed_by_nobody() {
+async fn a_momentary_error_is_tried_again_and_noticed_by_no_caller() {
     let app = TestApp::start().await;
     for code in MOMENTARY {
         fails(&app, ("account_openings", "insert"), code, 2).await;

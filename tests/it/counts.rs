@@ -59,7 +59,7 @@ async fn a_count_is_added_up_once() {
 
 /// P23: what stood when the counts came is counted then, and a count by hand mends what was put in past the trigger.
 #[tokio::test]
-async fn a_count_of_all_is_right_whatever_stood_there() {
+async fn a_count_of_all_is_right_over_any_earlier_counts() {
     let app = TestApp::start().await;
     for market in ["LU", "BE"] {
         app.open().market(market).waiting().await;

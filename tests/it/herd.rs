@@ -173,7 +173,7 @@ async fn a_deadline_that_passes_behind_two_thousand_polls_is_seen_in_the_next_ti
 
 /// P13: polls are behind neither the deadlines of their provider nor the polls of another.
 #[tokio::test]
-async fn a_poll_is_claimed_in_the_next_tick_whoever_else_is_due() {
+async fn a_poll_is_claimed_in_the_next_tick_beside_thousands_of_due_timers() {
     let app = TestApp::start().await;
     let (herd, now) = (Herd(&app), app.now());
     let due = now - TimeDelta::hours(1);

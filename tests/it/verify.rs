@@ -60,7 +60,7 @@ async fn found(app: &TestApp, id: Uuid, forgery: &str) -> Vec<(i64, Flaw)> {
 }
 
 #[tokio::test]
-async fn a_history_that_nobody_touched_is_clean_and_exported() {
+async fn an_untouched_history_is_clean_and_exported() {
     let (app, _) = opened().await;
     let (totals, findings, heads) = verified(&app, &HistoryKey::new(&KEY), None).await;
     assert_eq!((totals.openings, totals.rows, findings), (3, 3 + 5 + 3, vec![]));

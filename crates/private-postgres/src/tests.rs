@@ -298,7 +298,7 @@ async fn a_service_takes_over_from_one_that_was_killed_a_moment_ago() {
 }
 
 #[tokio::test]
-async fn a_postmaster_that_lost_its_leash_is_stopped_and_a_pid_that_is_somebody_elses_is_not() {
+async fn a_postmaster_that_lost_its_leash_is_stopped_and_a_stranger_with_its_pid_is_not() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     let (mut victim, pid, data) = start_victim(Some(&data_dir));

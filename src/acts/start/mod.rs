@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_caller_waits_for_longer_than_sync_wait_whatever_the_clock_said() {
+    fn no_caller_waits_for_longer_than_sync_wait_by_any_clock() {
         let (now, wait) = (Time::UNIX_EPOCH, Duration::from_secs(10));
         assert!(still_waits(now + wait, now, wait) && still_waits(now + TimeDelta::milliseconds(1), now, wait));
         assert!(!still_waits(now, now, wait) && !still_waits(now + wait + TimeDelta::minutes(1), now, wait));

@@ -30,7 +30,7 @@ fn made((market, kind, on): &(usize, usize, bool)) -> Rule {
 
 proptest! {
     #[test]
-    fn the_narrowest_rule_decides_in_whatever_order_they_stand_and_none_means_on(
+    fn the_narrowest_rule_decides_in_any_order_and_none_means_on(
         given in rules(), market in 0..3_usize, kind in 0..3_usize, n in any::<u128>(),
     ) {
         // Look up one scope after the other.
@@ -42,7 +42,7 @@ proptest! {
     }
 
     #[test]
-    fn a_percentage_is_stable_and_a_higher_one_keeps_whom_a_lower_one_had(n in any::<u128>(), low in 0..=100_u8, high in 0..=100_u8) {
+    fn a_percentage_is_stable_and_a_higher_one_keeps_those_of_a_lower_one(n in any::<u128>(), low in 0..=100_u8, high in 0..=100_u8) {
         let at = |percentage| {
             let rules = Rules(vec![rule(Some("NL"), None, true, percentage)]);
             rules.flow(id(n), "NL", CustomerType::Company)

@@ -154,7 +154,7 @@ fn a_clock_that_is_set_back_keeps_nothing_shut() {
 
 /// An operator's word counts for more than the calls and the other side's wishes; without it, it begins anew.
 #[test]
-fn an_operator_opens_and_closes_it_whatever_the_calls_say() {
+fn an_override_opens_and_closes_it_regardless_of_the_calls() {
     let mut calls = Calls::new(2, 1);
     let before = calls.begin();
     assert!(!calls.breaker.force(Some(Forced::Open), calls.now), "this lets nothing through that was held");
@@ -232,7 +232,7 @@ proptest! {
 
     /// P16: in any order of calls, ends, pauses and overrides.
     #[test]
-    fn it_keeps_its_rules_whatever_happens(acts in acts(), failures in 1..6_u32, probes in 1..4_usize) {
+    fn it_keeps_its_rules_in_any_order_of_acts(acts in acts(), failures in 1..6_u32, probes in 1..4_usize) {
         let mut it = Calls::new(failures, probes);
         let now = it.now;
         let mut model = Model { under_way: Vec::new(), since: 0, streak: 0, last: Phase::Closed, paused_until: now };

@@ -100,7 +100,7 @@ fn a_call_that_was_not_made_says_nothing_about_the_other_side() {
 
 /// One request that a system cannot digest must not keep all others from it; a system that is not there must.
 #[test]
-fn only_what_shows_that_nobody_is_there_opens_it() {
+fn only_errors_of_an_absent_system_open_it() {
     let alive = [
         CallError::Rejected { code: "no".to_owned(), message: String::new() },
         CallError::unusable("not JSON"),

@@ -21,7 +21,7 @@ async fn force(app: &TestApp, breaker: &str, forced: Option<&str>) {
 
 /// F2, P21
 #[tokio::test]
-async fn no_call_waits_longer_than_the_cap_whatever_the_other_side_asks() {
+async fn no_call_waits_longer_than_the_cap_for_any_retry_after() {
     let app = TestApp::start().await;
     let once = || vec![MILLISECONDS];
     let plan = Plan { profile: once(), submit: once(), card: once(), ..Plan::by_hand() };
@@ -70,7 +70,7 @@ async fn no_row_is_due_later_than_the_cap_from_now() {
 
 /// F2, P16: also where the breaker was closed all the time, and where it is forced closed already.
 #[tokio::test]
-async fn an_operator_who_forces_the_breaker_closed_makes_throttled_work_due_at_once() {
+async fn forcing_the_breaker_closed_makes_throttled_work_due_at_once() {
     let app = TestApp::start().await;
     let throttled = Fault::Throttle { retry_after_seconds: 600 };
     let plan = Plan { submit: throttled.times(2), ..Plan::by_hand() };
@@ -89,7 +89,7 @@ async fn an_operator_who_forces_the_breaker_closed_makes_throttled_work_due_at_o
 
 /// F2: for each cause of the wait. A call whose answer could not be used waits for its repeat like any other.
 #[tokio::test]
-async fn an_operator_who_forces_the_breaker_closed_makes_all_work_due_that_waits_for_it() {
+async fn forcing_the_breaker_closed_makes_all_work_due_that_waits_for_it() {
     let app = TestApp::start().await;
     let plan = Plan { profile: Fault::Garbage.times(1), ..Plan::by_hand() };
     let id = app.open().plan(plan).start().await;

@@ -121,7 +121,7 @@ async fn a_list_that_is_away_is_waited_for_without_using_up_attempts() {
 }
 
 #[tokio::test]
-async fn while_the_breaker_is_open_nothing_is_claimed_and_nobody_asked() {
+async fn while_the_breaker_is_open_nothing_is_claimed_and_no_page_asked_for() {
     let mut app = TestApp::start().await;
     let ids = waiting(&app, 1).await;
     complete(&app, &ids);
@@ -160,7 +160,7 @@ async fn a_list_that_stays_away_for_a_day_is_given_up_and_said_to_be() {
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_be_understood_is_a_dead_letter_and_stops_nobody() {
+async fn an_item_that_cannot_be_understood_is_a_dead_letter_and_stops_no_other() {
     let mut app = TestApp::start().await;
     let (id, tracking_id) = app.open().waiting().await;
     let odd = json!({"account_opening_request_id": tracking_id, "reference": id, "status": "COMPLETED", "iban": 7});

@@ -32,7 +32,7 @@ async fn each_step_of_a_dense_schedule_is_used_in_order_and_the_last_repeats() {
 
 /// A deadline that passed while the submission was still under way is no poll.
 #[tokio::test]
-async fn the_schedule_begins_with_the_wait_whatever_the_timer_was_used_for_before() {
+async fn the_schedule_begins_with_the_wait_after_any_earlier_use_of_the_timer() {
     let building = TestApp::with().settings(|it| {
         it.poll_schedule = "2m,5m,10m".to_owned();
         it.backoff_cap = "1m".to_owned();

@@ -102,7 +102,7 @@ async fn replicas_that_start_at_once_share_one_backfill() {
 }
 
 #[tokio::test]
-async fn a_start_that_nobody_owes_an_answer_asks_for_nothing() {
+async fn a_start_without_a_waiting_opening_asks_for_nothing() {
     let mut app = TestApp::start().await;
     restart(&mut app);
     app.settle().await;

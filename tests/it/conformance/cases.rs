@@ -115,7 +115,7 @@ async fn lost(it: &Described, fault: Fault) {
 }
 
 /// P9, P36: only a status is a no, and a repeat is no second account.
-pub async fn an_error_answer_although_the_account_exists_tells_nobody_no(it: &Described) {
+pub async fn an_error_answer_although_the_account_exists_is_no_rejection(it: &Described) {
     let app = it.app().start().await;
     let statuses = [400, 409, 422].into_iter().filter(|status| !it.final_errors.contains(status));
     let mut ids = Vec::new();

@@ -42,7 +42,7 @@ mod table {
             a_lost_event_is_found_by_the_poll,
             a_lost_answer_to_a_submission_is_found_and_not_made_twice,
             an_answer_that_is_no_answer_is_found_and_not_made_twice,
-            an_error_answer_although_the_account_exists_tells_nobody_no,
+            an_error_answer_although_the_account_exists_is_no_rejection,
             a_list_that_hangs_is_asked_again_and_nothing_is_made_twice,
             a_bank_that_was_away_is_asked_again_and_nothing_is_made_twice,
             an_event_that_comes_twice_is_one_row,

@@ -88,7 +88,7 @@ async fn a_submission_that_is_not_in_the_list_becomes_a_dead_letter_and_is_never
 /// P9, P36: the bank knows the submission already, as after commits that were lost, and refuses it: Airwallex with 400
 /// `duplicate_request`, Adyen with 422, since a balance account has one number. The account is found in the same call.
 #[tokio::test]
-async fn a_submission_that_the_bank_knows_already_is_found_and_nobody_is_told_no() {
+async fn a_submission_that_the_bank_knows_already_is_found_and_is_no_rejection() {
     for it in [airwallex(), adyen()] {
         let app = it.app().start().await;
         // From now on the database's start is known, and a first claim looks for nothing.

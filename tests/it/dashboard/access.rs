@@ -202,7 +202,7 @@ async fn each_role_sees_its_pages_and_does_its_acts_and_no_others() {
 }
 
 #[tokio::test]
-async fn pages_offer_an_act_only_to_those_who_may_do_it() {
+async fn pages_offer_an_act_only_to_roles_that_may_do_it() {
     let app = TestApp::start().await;
     let (id, _) = app.open().waiting().await;
     for token in [READER, "caller-token"] {

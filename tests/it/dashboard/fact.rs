@@ -17,7 +17,7 @@ fn messages(page: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_message_shows_its_bytes_who_signed_it_what_was_read_and_what_it_changed() {
+async fn a_message_shows_its_bytes_its_signer_what_was_read_and_what_it_changed() {
     let app = TestApp::start().await;
     let (id, reference) = app.open().waiting().await;
     let data = json!({"account_opening_request_id": reference, "status": "COMPLETED", "iban": IBAN, "bic": "NEXUBEBB",

@@ -58,7 +58,7 @@ async fn a_page_learns_of_each_change_of_what_it_shows_and_of_no_other() {
 }
 
 #[tokio::test]
-async fn the_first_page_learns_of_whatever_people_must_see() {
+async fn the_first_page_learns_of_all_that_people_must_see() {
     let app = TestApp::start().await;
     let visitor = Visitor::signed_in(&app, READER).await;
     has_changed(&visitor, "all", "").await;

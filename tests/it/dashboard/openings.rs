@@ -70,7 +70,7 @@ async fn the_csv_has_the_lists_filters_is_recorded_and_is_refused_to_other_sites
 }
 
 #[tokio::test]
-async fn one_box_finds_an_opening_by_whatever_names_it() {
+async fn one_box_finds_an_opening_by_all_that_names_it() {
     let app = TestApp::start().await;
     let (id, reference) = app.open().customer("cus_of_search").waiting().await;
     app.webhook().id("msg_of_search").completed(&reference, IBAN).acknowledged().await;

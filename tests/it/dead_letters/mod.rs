@@ -48,7 +48,7 @@ async fn refused(app: &TestApp) -> String {
 }
 
 #[tokio::test]
-async fn a_refused_profile_is_a_ticket_and_redriven_by_a_person_who_says_why() {
+async fn a_refused_profile_is_a_ticket_and_redriven_by_a_person_with_a_reason() {
     let app = TestApp::start().await;
     let id = refused(&app).await;
     assert_eq!(app.opening(&id).await["state"], "creating_profile");

@@ -82,7 +82,7 @@ async fn one_markets_flood_delays_no_other_market() {
 
 /// Neither does what is about nothing that we know: all of it waits in a lane of its own, and is put off.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_about_unknown_openings_delays_nobody() {
+async fn a_flood_about_unknown_openings_delays_no_known_one() {
     let app = TestApp::start().await;
     let (id, tracking_id) = app.open().market("FR").waiting().await;
     let strangers: Vec<String> = (0..FLOOD).map(|n| format!("aor_of_nobody_{n}")).collect();

@@ -134,7 +134,7 @@ async fn balances_are_those_of_the_lines_while_lines_are_written_undone_and_adde
 
 /// The second call waits for the commit of the first, and finds nothing to correct.
 #[tokio::test]
-async fn two_owners_who_correct_the_sums_at_once_correct_them_one_time() {
+async fn two_owners_at_once_correct_the_sums_one_time() {
     let app = TestApp::start().await;
     let mut first = app.pool.begin().await.unwrap();
     let unsummed = "set local session_replication_role = replica;

@@ -51,7 +51,7 @@ async fn the_narrowest_rule_decides_and_without_one_it_is_on() {
 }
 
 #[tokio::test]
-async fn a_percentage_is_for_a_part_and_0_is_for_nobody() {
+async fn a_percentage_is_for_a_part_and_0_is_for_no_opening() {
     let app = app().await;
     let mut flows: BTreeMap<String, u32> = BTreeMap::new();
     set(&app, json!({"enabled": true, "percentage": 50, "reason": "half"})).await;

@@ -18,7 +18,7 @@ async fn disputed(app: &TestApp) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_case_is_resolved_by_a_person_who_says_why_and_doing_it_twice_is_doing_it_once() {
+async fn a_case_is_resolved_by_a_person_with_a_reason_and_doing_it_twice_is_doing_it_once() {
     let app = TestApp::start().await;
     let (id, path) = disputed(&app).await;
     let body = json!({"reason": "their mistake", "evidence": "mail of the bank"});
@@ -69,7 +69,7 @@ async fn a_case_that_does_not_exist_or_an_act_without_a_reason_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_who_resolve_a_case_at_once_one_does() {
+async fn of_two_people_that_resolve_a_case_at_once_one_does() {
     let app = TestApp::start().await;
     let (id, path) = disputed(&app).await;
     let bodies = ["one", "two", "three", "four"].map(|it| json!({"reason": it}));

@@ -61,7 +61,7 @@ async fn the_work_that_waits_is_listed_with_why_and_until_when() {
 
 /// G15: an operator ends what waits; the act is recorded, and doing it twice is doing it once.
 #[tokio::test]
-async fn work_that_waits_is_discarded_by_an_operator_who_says_why() {
+async fn work_that_waits_is_discarded_by_an_operator_with_a_reason() {
     let (app, subscriber) = subscribed().await;
     let id = with_deliveries(&app).await;
     let rows = waiting(&app).await;

@@ -121,7 +121,7 @@ async fn every_replica_follows_and_one_that_starts_knows_before_its_first_call()
 }
 
 #[tokio::test]
-async fn a_breaker_that_nobody_has_and_a_wish_without_a_reason_are_refused() {
+async fn an_unknown_breaker_and_an_override_without_a_reason_are_refused() {
     let app = TestApp::start().await;
     let put =
         |path: &str, body: Value| app.request(reqwest::Method::PUT, &format!("/v1/breakers/{path}")).json(&body).send();

@@ -143,7 +143,7 @@ async fn a_poll_that_cannot_be_stored_takes_no_other_with_it() {
 
 /// P21: a deadline in a state without polls does not depend on the provider's breaker.
 #[tokio::test]
-async fn a_step_that_is_stuck_has_its_ticket_whatever_the_breakers_do() {
+async fn a_step_that_is_stuck_has_its_ticket_also_while_breakers_are_open() {
     let app = TestApp::start().await;
     for breaker in ["nexusbank/lookup", "nexusbank/submit"] {
         force(&app, breaker, Some("open")).await;

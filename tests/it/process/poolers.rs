@@ -31,7 +31,7 @@ const SESSION: [(&str, &str); 10] = [
 
 /// G2: also through a pooler that drops what a session was started with, and for a role that brings settings of its own.
 #[tokio::test]
-async fn every_session_has_its_cell_and_its_settings_whatever_the_pooler_drops_and_the_role_sets() {
+async fn every_session_has_its_cell_and_its_settings_despite_the_pooler_and_the_role() {
     let (url, schema) = fresh_schema().await;
     let role = format!("session_{schema}");
     let as_role = create_role(&url, &role, "").await;

@@ -67,7 +67,7 @@ async fn a_database_that_has_no_room_for_another_block_is_not_ready_until_it_has
 }
 
 #[tokio::test]
-async fn a_write_that_hangs_makes_it_not_ready_in_time_for_everybody_who_asks() {
+async fn a_write_that_hangs_makes_it_not_ready_in_time_for_every_caller() {
     let (service, url, schema, _) = service().await;
     let mut holder = connect(&url, &schema).await;
     let mut transaction = sqlx::Connection::begin(&mut holder).await.unwrap();

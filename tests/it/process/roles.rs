@@ -224,7 +224,7 @@ async fn worked(cell: &Cell) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn production_refuses_a_role_that_owns_the_tables_or_may_act_as_who_does() {
+async fn production_refuses_a_role_that_owns_the_tables_or_may_act_as_their_owner() {
     let cell = Cell::migrated().await;
     let schema = &cell.schema;
     let member = create_role(&cell.superuser, &format!("member_of_{schema}"), "noinherit").await;

@@ -160,7 +160,7 @@ async fn a_look_for_absent_charges_reads_a_few_rows_per_expected_fee() {
 
 /// The first charges after many registers: an index that had no entry when the table was analysed seems to cost nothing to read whole.
 #[tokio::test]
-async fn a_look_for_absent_charges_reads_a_few_rows_whatever_the_statistics_say() {
+async fn a_look_for_absent_charges_reads_a_few_rows_with_any_statistics() {
     let app = TestApp::with().unused_cell().start().await;
     let (found, rows) = look_for_absences(&app, UNKNOWN_TO_STATISTICS).await;
     assert_eq!(found, 1_000);

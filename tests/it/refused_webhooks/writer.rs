@@ -52,7 +52,7 @@ async fn the_same_request_twice_is_kept_and_counted_once() {
 
 /// Another transaction holds the oldest row, as an erasure does: the writer skips it instead of waiting.
 #[tokio::test]
-async fn a_row_that_somebody_holds_is_passed_over_when_room_is_made() {
+async fn a_locked_row_is_passed_over_when_room_is_made() {
     let app = TestApp::start().await;
     let kept: Vec<NewRefusedWebhook> = (0..4).map(|_| row(&app, 1)).collect();
     let mut connection = app.state.cell.pool.acquire().await.unwrap();

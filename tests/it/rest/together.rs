@@ -126,7 +126,7 @@ async fn one_start_that_is_refused_fails_none_of_its_neighbours() {
 
 /// P19: a replica that hangs during a commit delays only repeats of its own key.
 #[tokio::test]
-async fn a_key_that_somebody_holds_delays_no_other_start() {
+async fn a_locked_key_delays_no_other_start() {
     let app = TestApp::start().await;
     let first = app.open().start().await;
     let mut other = app.pool.begin().await.unwrap();

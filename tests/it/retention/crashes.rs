@@ -118,7 +118,7 @@ async fn two_sweepers_at_once_move_each_row_once() {
 
 /// A second sweeper does not wait: neither for the walk, nor for a row that another session holds, which goes the next day.
 #[tokio::test]
-async fn a_sweeper_waits_for_nobody() {
+async fn a_sweeper_waits_for_no_lock() {
     let app = TestApp::start().await;
     completed(&app, "msg_1", IBAN).await;
     app.pass(MONTH);

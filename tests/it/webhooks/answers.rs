@@ -15,7 +15,7 @@ fn request(method: &str, path: &str, headers: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_unknown_provider_or_path_is_not_found_whatever_else_is_wrong() {
+async fn an_unknown_provider_or_path_is_not_found_beside_any_other_error() {
     let app = TestApp::start().await;
     let paths = [
         "/webhooks/unknown",
@@ -54,7 +54,7 @@ async fn an_unknown_provider_or_path_is_not_found_whatever_else_is_wrong() {
 }
 
 #[tokio::test]
-async fn any_method_but_post_is_not_allowed_whatever_else_is_wrong() {
+async fn any_method_but_post_is_not_allowed_beside_any_other_error() {
     let app = TestApp::start().await;
     for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE"] {
         for wrong in ["content-length: 0\r\n", "content-type: text/plain\r\ncontent-length: 262145\r\n"] {

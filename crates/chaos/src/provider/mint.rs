@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ibans_are_valid_of_their_market_and_nobody_elses() {
+    fn ibans_are_valid_of_their_market_and_unique() {
         let mut seen = HashSet::new();
         for (at, market) in ["BE", "NL", "DE"].into_iter().enumerate() {
             for n in 0..3_000 {

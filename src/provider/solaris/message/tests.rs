@@ -35,7 +35,7 @@ fn answer(body: &str) -> Answer {
 }
 
 #[test]
-fn the_documented_event_is_a_completion_without_an_account_whatever_error_it_carries() {
+fn the_documented_event_is_a_completion_without_an_account_with_any_error() {
     for kind in [Some(ACCOUNT_OPENING_REQUEST), None] {
         let it = report(kind, EVENT);
         assert_eq!((it.verdict, it.iban, it.bic), (Verdict::Completed, None, None));

@@ -100,7 +100,7 @@ fn a_file_that_is_broken_in_the_middle_or_a_dump_that_is_cut_short_is_invalid_at
 }
 
 #[test]
-fn a_dump_of_a_table_that_nobody_knows_is_invalid_and_a_missing_file_an_error() {
+fn a_dump_of_an_unknown_table_is_invalid_and_a_missing_file_an_error() {
     let mut world = World::clean();
     world.insert("feature_flags", serde_json::json!({}));
     let invalid = world.judged(Moment::Drained).invalid;
