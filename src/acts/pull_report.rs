@@ -1,6 +1,6 @@
 //! Pulls a provider's list as a register, which is compared with our openings like a file.
 //!
-//! It is a row first, and a worker pulls: neither a crash nor an outage of the provider loses it.
+//! A pull is a row first, and a worker reads the list: neither a crash nor an outage of the provider loses it.
 
 use chrono::SubsecRound as _;
 use serde_json::json;

@@ -25,7 +25,7 @@ pub struct Named<'a> {
     pub id: &'a str,
     /// The word by which texts that name it are found.
     pub word: Option<&'a str>,
-    /// What it asks for, or the entries that name it, may have changed.
+    /// The settlement's dues, or the entries that name it, may have changed.
     pub has_changed: bool,
 }
 

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use crate::db::archive::Moved;
 
-/// What is on an account: credits less debits.
+/// The balance of an account: credits less debits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balance {
     pub provider: String,

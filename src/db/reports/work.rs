@@ -9,7 +9,7 @@ use crate::clock::Time;
 use crate::domain::text::string_enum;
 
 string_enum!(
-    /// What the worker does next with a report.
+    /// The worker's next work on a report.
     Stage {
         /// Reads the pages of a provider's list.
         Pull = "pull",
@@ -210,11 +210,11 @@ pub async fn release_lease(
     Ok(())
 }
 
-/// What an operator's decision about a report came to.
+/// The result of an operator's decision about a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decided {
     Now,
-    /// It was decided like this before.
+    /// The same decision was made before.
     Already,
     /// Its state allows no such decision.
     Otherwise,
