@@ -1,4 +1,4 @@
-//! What a failed call means for the work that made it.
+//! The meaning of a failed call for the work that made it.
 //!
 //! Each failure says what comes next: repeat (when), give up (why), or ask a person. It is decided once, here and in
 //! [`Answer::judge`](super::Answer::judge); workers read [`CallError::nature`] and never look at a status.

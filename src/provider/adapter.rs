@@ -14,7 +14,7 @@ use crate::domain::bank::Bic;
 use crate::outbound::{Client, Gates};
 use crate::settings::{Checker, given, list_of};
 
-/// What surrounds an adapter's settings when they are checked.
+/// The surroundings of an adapter's settings when they are checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
     /// Whether a route leads to it.
@@ -50,7 +50,7 @@ pub trait Adapter: Send + Sync + Debug {
         false
     }
 
-    /// What an operator should know at the start.
+    /// Warnings that an operator should read at the start.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
@@ -59,7 +59,7 @@ pub trait Adapter: Send + Sync + Debug {
     fn build(&self, parts: &Parts<'_>) -> Arc<dyn Provider>;
 }
 
-/// What an adapter is made of, beside its settings.
+/// The parts that an adapter is made of, beside its settings.
 pub struct Parts<'a> {
     /// The service's client.
     pub client: &'a Client,
