@@ -15,7 +15,7 @@ const BAR: i64 = 14;
 const PLACE: i64 = 20;
 const HEIGHT: i64 = 120;
 
-/// One of the things that are counted: its word, and the class of its colour.
+/// A counted thing: its word, and the class of its colour.
 #[derive(Clone, Copy, Debug)]
 pub struct Series {
     pub word: &'static str,
