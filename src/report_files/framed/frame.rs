@@ -48,7 +48,7 @@ const CHARGES: [&str; 16] = [
     "description",
 ];
 
-/// What the last record says about the rows.
+/// The last record's count and sums of the rows.
 #[derive(Debug, Default)]
 pub struct Trailer {
     pub rows: u64,
@@ -115,7 +115,7 @@ pub fn columns(record: &Record, kind: Kind) -> Result<Columns, HeaderError> {
 }
 
 /// # Errors
-/// What was found and is expected.
+/// The value found and the form expected.
 pub fn trailer(record: &Record, kind: Kind) -> Result<Trailer, String> {
     let form = if kind == Kind::Register { "TRAILER,rows" } else { "TRAILER,rows,EUR=sum;SEK=sum" };
     let refused = |why: String| format!("{why}; expected {form}");

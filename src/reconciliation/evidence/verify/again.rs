@@ -22,7 +22,7 @@ use crate::report_files::{Ending, Expected, Item, OpenError, ReportError, open};
 /// The rule of rows that contradict each other.
 const CONFLICT: &str = "same_key_other_content";
 
-/// What the rows came to.
+/// The results of the rows.
 #[derive(Default)]
 pub struct Rows {
     pub read: u64,
