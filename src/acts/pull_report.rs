@@ -16,7 +16,7 @@ use crate::db::{self, operator_actions};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequest {
     pub provider: String,
-    /// Requests that changed in [from, until); what changed later is in the list too.
+    /// Requests that changed in [from, until); later changes are in the list too.
     pub from: Time,
     pub until: Time,
     pub reason: String,

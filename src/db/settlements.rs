@@ -155,7 +155,7 @@ pub async fn write(connection: &mut PgConnection, provider: &str, all: &[Settlem
     Ok(())
 }
 
-/// A row of a settlement: what it asks for.
+/// The sum that a row of a settlement asks for.
 #[derive(Clone, Debug)]
 pub struct Due {
     pub settlement_id: String,

@@ -1,4 +1,4 @@
-//! The counts of the first page: what waits for a person now, each with its oldest; and a day's charts.
+//! The counts of the first page: the work that waits for a person now, each with its oldest; and a day's charts.
 //!
 //! Each count reads an index of its own and stops at [`MAX_COUNTED`], so that the page's cost does not grow with the tables.
 

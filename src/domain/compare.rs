@@ -232,7 +232,7 @@ fn is_other_answer(opening: &Opening, verdict: Verdict) -> bool {
     )
 }
 
-/// A word that is not final, said after we took the final answer. One from before was true at its time.
+/// A word that is not final, said after we took the final answer. An earlier word was true at its time.
 fn is_stale(opening: &Opening, said: &Said, situation: &Situation) -> bool {
     let is_over = opening.state_name().status() != Status::InProgress;
     let is_open = matches!(said.report.verdict, Verdict::Started | Verdict::Pending);

@@ -108,7 +108,7 @@ pub(crate) struct Needed<'a> {
 }
 
 impl Needed<'_> {
-    /// Whether all are there. One that is missing is an error if any is there, or a route needs them.
+    /// Whether all are there. A missing setting is an error if any is there, or a route needs them.
     pub fn are_there(&self, check: &mut Checker, is_routed: bool) -> bool {
         let missing: Vec<_> = self.settings.iter().filter(|(_, text, _)| given(*text).is_none()).collect();
         let none = missing.len() == self.settings.len() && !self.others;

@@ -36,7 +36,7 @@ pub struct Framed {
     pub incomplete: Option<&'static str>,
 }
 
-/// The lists that the service pulls. One is never complete: the list shows what changed, and what is absent from it may be at the
+/// The lists that the service pulls. Such a list is never complete: it shows changed requests, and others may be at the
 /// provider all the same.
 pub static PULLED: Framed = Framed {
     name: super::PULL,

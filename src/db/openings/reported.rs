@@ -241,8 +241,8 @@ fn first_id(at: Time) -> Uuid {
 /// Reads the next openings of a period that the report does not name, and where the next look begins. None: that was all.
 ///
 /// Plan: both sides are read as one range of their index and subtracted. A look-up of a row for each opening took twenty times as long,
-/// and `$2 is null` beside the range made each look read all openings behind it. What is left is looked up one by one, its history
-/// first: it shows the openings that began to wait before the period. `is not distinct from` keeps the planner from scanning the report.
+/// and `$2 is null` beside the range made each look read all openings behind it. Each opening that is left is looked up, its history
+/// first: that shows the openings that began to wait before the period. `is not distinct from` keeps the planner from scanning the report.
 pub async fn absent(
     connection: &mut PgConnection,
     provider: &str,

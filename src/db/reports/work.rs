@@ -188,7 +188,7 @@ pub async fn renew(connection: &mut PgConnection, id: Uuid, token: Uuid, lease_u
     Ok(())
 }
 
-/// Gives a report back before its work is done; it is due again at `due_at`. One that only waits has not failed.
+/// Gives a report back before its work is done; it is due again at `due_at`. A report that only waits has not failed.
 pub async fn release_lease(
     connection: &mut PgConnection,
     id: Uuid,

@@ -1,6 +1,6 @@
 //! The page of an act above one click: what it will do, its form, and what to type where it cannot be undone.
 //!
-//! A page of its own at the act's address: GET shows it, POST acts. What is wrong with a field stands beside it, since a form's
+//! A page of its own at the act's address: GET shows it, POST acts. An error in a field stands beside it, since a form's
 //! fields have the names of REST's body.
 
 use askama::Template;

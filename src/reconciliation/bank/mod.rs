@@ -1,4 +1,4 @@
-//! Bank: what follows from the entries of bank statements.
+//! Bank: the consequences of the entries of bank statements.
 //!
 //! ```text
 //! gather.rs      settlements with what they ask for, and all entries that name them

@@ -63,7 +63,7 @@ impl Trailer {
     }
 }
 
-/// The first record. `title`: what a refusal calls such a file.
+/// The first record. `title`: the name of such a file in a refusal.
 pub fn header(record: &Record, title: &str) -> Result<Header, HeaderError> {
     let refused = |detail: String| {
         HeaderError::new(record.line, Code::HeaderNotUnderstood, detail).columns(record.fields(), &HEADER)

@@ -67,7 +67,7 @@ impl Privacy {
         if self.sees_all { text.to_owned() } else { self.masked(text) }
     }
 
-    /// A text that may name any customer, such as a line of a file. What cannot be told apart from a name is masked too.
+    /// A text that may name any customer, such as a line of a file. Words that cannot be told apart from a name are masked too.
     #[must_use]
     pub fn free_text(&self, text: &str) -> String {
         if self.sees_all { text.to_owned() } else { without_names(&self.masked(text)) }

@@ -7,7 +7,7 @@
 //! verify.rs   checks a document
 //! ```
 //!
-//! The signature covers the manifest, and so every part. What stands beside the parts is a function of them, of the signature and of
+//! The signature covers the manifest, and so every part. The text beside the parts is a function of them, of the signature and of
 //! the key; `verify` writes the document again and compares it byte by byte.
 
 pub mod collect;
