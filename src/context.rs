@@ -1,4 +1,4 @@
-//! What workers share: the database, the outside, and the rules of waiting and repeating.
+//! The context that workers share: the database, the outside, and the rules of waiting and repeating.
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;

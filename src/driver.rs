@@ -32,7 +32,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 const REST_FOR: u32 = 20;
 const MAX_REST: Duration = Duration::from_secs(5);
 
-/// What a tick did.
+/// The counts of a tick.
 pub trait Counts: fmt::Debug + Send {
     fn found_work(&self) -> bool;
 
@@ -186,7 +186,7 @@ pub async fn drive<W: Worker>(worker: W, schedule: Schedule, ids: Ids, stop: Can
     tracing::debug!(worker = worker.name(), "stopped");
 }
 
-/// One tick, with its counts in the metrics.
+/// Runs a tick, and adds its counts to the metrics.
 async fn run<W: Worker>(worker: &W) -> Result<W::Counts, TickError> {
     let started = Instant::now();
     let counts = tick(worker).await?;

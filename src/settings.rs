@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-/// What a bearer key takes.
+/// The expected form of a bearer key.
 pub const BEARER: &str = "a bearer key: visible ASCII characters";
 
-/// What a URL takes that is called as it is.
+/// The expected form of a URL that is called as it is.
 pub const URL: &str = "an http:// or https:// URL";
 
 /// A wrong setting: its name, the problem and the expected value.

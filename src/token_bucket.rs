@@ -1,6 +1,6 @@
 //! A token bucket: bounds how much is spent in the long run, and lets some be saved up for a burst.
 //!
-//! It is filled by the clock of its callers, one bucket per process. A crash begins with a full bucket.
+//! A bucket is filled by the clock of its callers; each process has its own. A crash begins with a full bucket.
 
 use std::sync::{Mutex, PoisonError};
 

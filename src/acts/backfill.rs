@@ -1,6 +1,6 @@
 //! Pulls a provider's list and feeds it through the inbox: an item of it counts like a webhook.
 //!
-//! It is a row first, and a worker pulls: neither a crash nor an outage of the provider loses it.
+//! A backfill is a row first, and a worker pulls: neither a crash nor an outage of the provider loses it.
 
 use chrono::SubsecRound as _;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What redrive and discard share: the letter changes and the act is recorded in one commit. A repeat changes nothing.
+//! The common part of redrive and discard: the letter changes and the act is recorded in one commit. A repeat changes nothing.
 //!
 //! A bulk run goes through [`once`] too, for each item of its list.
 
@@ -56,7 +56,7 @@ pub(super) async fn once(
     Ok((letter, acted))
 }
 
-/// What the record says about the letter, beside what the caller says about the act.
+/// The record's detail: the letter's queue, kind and cause, and the caller's own detail.
 fn detail(letter: &Letter, action: &Action) -> Value {
     let mut detail = json!({"queue": letter.queue, "kind": letter.kind, "cause": letter.cause});
     if let (Some(all), Some(more)) = (detail.as_object_mut(), action.detail.as_object()) {

@@ -11,11 +11,11 @@ use crate::db::{self, mismatches, operator_actions};
 use crate::domain::text::string_enum;
 
 string_enum!(
-    /// What an operator decides about a report.
+    /// An operator's decision about a report.
     Verdict {
-        /// It is the right file: it has its effects.
+        /// The right file: it has its effects.
         Release = "release_report",
-        /// It is the wrong file: it never has an effect.
+        /// The wrong file: it never has an effect.
         Discard = "discard_report",
     }
 );

@@ -8,7 +8,7 @@ use crate::domain::StateName;
 pub enum ActError {
     #[error("not found")]
     NotFound,
-    /// It is not in the version that the operator saw.
+    /// The opening is not in the version that the operator saw.
     #[error("the opening has moved to version {version}, {state}")]
     Moved { version: i64, state: StateName },
     #[error("{0}")]

@@ -13,7 +13,7 @@ use crate::reconciliation::evidence::collect::{CollectError, collect};
 /// The bundle, in a temporary file without a name.
 ///
 /// # Errors
-/// When there is no such report, it is not read yet, or database or disk are away: what is not recorded is not handed out.
+/// When there is no such report, it is not read yet, or database or disk are away: an unrecorded export is not handed out.
 pub async fn run(acts: &Acts, operator: &Operator, id: Uuid) -> Result<Finished, ActError> {
     let key =
         acts.settings.evidence_key.clone().ok_or_else(|| ActError::Internal("there is no EVIDENCE_KEY".to_owned()))?;

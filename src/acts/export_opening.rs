@@ -13,7 +13,7 @@ use crate::reconciliation::evidence::opening::collect::{Request, collect};
 /// The document, in a temporary file without a name. Readers get it through a mask.
 ///
 /// # Errors
-/// When there is no such opening, or database or disk are away: what is not recorded is not handed out.
+/// When there is no such opening, or database or disk are away: an unrecorded export is not handed out.
 pub async fn run(acts: &Acts, principal: &Principal, id: OpeningId, mask: Option<Mask>) -> Result<Finished, ActError> {
     let key =
         acts.settings.evidence_key.clone().ok_or_else(|| ActError::Internal("there is no EVIDENCE_KEY".to_owned()))?;

@@ -1,4 +1,4 @@
-//! What people and callers do: a file per act. REST handlers and pages extract a request, call the act, and answer.
+//! The acts of people and callers: a file per act. REST handlers and pages extract a request, call the act, and answer.
 //!
 //! `run` commits the change, its follow-up and the record of the act together. Retries of the commit reuse the act's id and its
 //! fact's key, so one call records one act. `rehearse` makes the same reads and the same decision, and writes

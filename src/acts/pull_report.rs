@@ -1,6 +1,6 @@
 //! Pulls a provider's list as a register, which is compared with our openings like a file.
 //!
-//! It is a row first, and a worker pulls: neither a crash nor an outage of the provider loses it.
+//! A pull is a row first, and a worker reads the list: neither a crash nor an outage of the provider loses it.
 
 use chrono::SubsecRound as _;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::db::{self, operator_actions};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequest {
     pub provider: String,
-    /// Requests that changed in [from, until); what changed later is in the list too.
+    /// Requests that changed in [from, until); later changes are in the list too.
     pub from: Time,
     pub until: Time,
     pub reason: String,

@@ -9,7 +9,7 @@ use crate::db::operator_actions::Action;
 use crate::db::{self, operator_actions};
 
 /// # Errors
-/// When the database is away: what is not recorded is not shown.
+/// When the database is away: an unrecorded reading is not shown.
 pub async fn run(acts: &Acts, operator: &Operator, id: Uuid, what: &str, detail: Value) -> Result<(), ActError> {
     let action = acts.record(&operator.name(), what, &id, String::new());
     let action = Action { detail, ..action };

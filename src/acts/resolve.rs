@@ -44,7 +44,7 @@ pub async fn run(acts: &Acts, operator: &Operator, id: OpeningId, request: Resol
     Ok(())
 }
 
-/// What `decide` would make of it now: the transitions, and what would be sent, cancelled and put before people.
+/// The decision that `decide` would make now: the transitions, and what would be sent, cancelled and put before people.
 ///
 /// # Errors
 /// As [`run`].
@@ -62,7 +62,7 @@ pub async fn rehearse(acts: &Acts, _: &Operator, id: OpeningId, request: Resolve
 }
 
 impl ResolveRequest {
-    /// What can be seen at once; `decide` looks again, under the lock.
+    /// Checks what can be seen at once; `decide` looks again, under the lock.
     fn check(&self, opening: &Opening) -> Result<(), ActError> {
         let held = opening.state.reference();
         let refused = match &self.resolution {

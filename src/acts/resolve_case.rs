@@ -1,6 +1,6 @@
 //! Closes a case that a person has judged.
 //!
-//! It moves no opening: an act of its own does what the judgement asks for.
+//! Closing a case moves no opening: an act of its own does what the judgement asks for.
 
 use serde_json::json;
 use sqlx::PgConnection;

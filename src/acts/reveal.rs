@@ -22,7 +22,7 @@ pub struct RevealRequest {
     pub expected_version: Option<i64>,
 }
 
-/// What is personal about an opening.
+/// The personal data of an opening.
 #[derive(Clone, Debug)]
 pub struct Personal {
     pub customer: Customer,

@@ -1,6 +1,6 @@
 //! Verifies a refused webhook again, with the secrets of today and its time judged as at receipt, and takes it in.
 //!
-//! It is taken in first, then marked and recorded in one commit. A crash in between leaves it unmarked; a repeat finds it in the
+//! The webhook is taken in first, then marked and recorded in one commit. A crash in between leaves it unmarked; a repeat finds it in the
 //! inbox.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Verifies the refused webhooks of a filter again, oldest first, and takes in those that are the provider's.
 //!
-//! It works page by page for as long as a caller waits, and says how many are left. A page is taken in together, so that it is one
+//! The act works page by page for as long as a caller waits, and says how many are left. A page is taken in together, so that it is one
 //! commit, then marked; the next call goes on where this one stopped.
 
 use std::sync::Arc;

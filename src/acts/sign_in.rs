@@ -10,7 +10,7 @@ use super::{ActError, Acts, Principal};
 use crate::db::sessions::{self, New};
 use crate::db::{self, operator_actions};
 
-/// What is stored of a new session.
+/// The digests that are stored of a new session.
 #[derive(Clone, Copy, Debug)]
 pub struct NewSession {
     /// SHA-256 of the cookie.

@@ -36,7 +36,7 @@ const SHOW: Duration = Duration::from_secs(1);
 /// than a backfill looks back.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What the tasks share with the listeners.
+/// The handles that the tasks share with the listeners.
 pub(super) struct Shared {
     pub backlog: Backlog,
     pub metrics: PrometheusHandle,

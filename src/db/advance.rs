@@ -35,7 +35,7 @@ pub struct EffectContext {
     pub price_list: Option<Arc<PriceList>>,
 }
 
-/// One opening and all decisions about it in this transaction.
+/// An opening and all decisions about it in this transaction.
 #[derive(Clone, Debug)]
 pub struct Advance {
     /// The anchor when it was locked. None: a new opening.

@@ -53,7 +53,7 @@ pub struct BankEntry {
     pub amount: Decimal,
     pub currency: String,
     pub theirs: Value,
-    /// What its statement came to.
+    /// The outcome of the row's statement.
     pub outcome: Option<String>,
     pub received_at: Time,
     /// The known settlements that have one of the row's words.
@@ -114,7 +114,7 @@ pub async fn entries(
 pub struct Alike {
     pub row_key: String,
     pub digest: Vec<u8>,
-    /// It is of the same report.
+    /// The row is of the same report.
     pub is_here: bool,
 }
 

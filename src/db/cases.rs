@@ -255,7 +255,7 @@ pub async fn resolve(
     Ok(if matches!(checked, Resolved::Now(_)) { Resolved::NotFound } else { checked })
 }
 
-/// What [`resolve`] would come to; nothing is written.
+/// Rehearses [`resolve`]; nothing is written.
 pub async fn check(connection: &mut PgConnection, id: Uuid, who: &str, why: &str) -> sqlx::Result<Resolved> {
     let case = sqlx::query!(
         r#"-- cases::check

@@ -1,4 +1,4 @@
-//! `charge_lines`: what a provider charges, each line in its newest version.
+//! `charge_lines`: a provider's charges, each line in its newest version.
 //!
 //! Writers hold the provider's lock, so that a fee is judged by one of them at a time. Plans: see `fee_ledger::expected`.
 
@@ -17,7 +17,7 @@ use crate::db::settlements::Named;
 /// Subject and aspect of a mismatch about charges.
 pub type Key = (String, String);
 
-/// A line, what it came to, and what is booked for it.
+/// A line, its judgement, and the bookings for it.
 #[derive(Clone, Debug)]
 pub struct ChargeLine {
     pub line_id: String,

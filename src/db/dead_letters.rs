@@ -160,7 +160,7 @@ pub async fn groups(connection: &mut PgConnection, most: i64) -> sqlx::Result<Ve
     .await
 }
 
-/// One current or former dead letter, archived or not.
+/// A current or former dead letter, archived or not.
 pub async fn get(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Whole>> {
     let row = sqlx::query!(
         r#"-- dead_letters::get
@@ -226,7 +226,7 @@ fn entry(order: Order<'_>) -> Value {
     json!([{"at": order.now, "class": order.act.as_str(), "by": order.who, "cause": order.why}])
 }
 
-/// What [`act`] would come to; nothing is written.
+/// Rehearses [`act`]; nothing is written.
 ///
 /// # Errors
 /// When the database is away.

@@ -1,4 +1,4 @@
-//! Classifies database errors: what the failed work does next.
+//! Classifies database errors, to decide how the failed work goes on.
 
 use super::openings::Unreadable;
 

@@ -1,4 +1,4 @@
-//! One fact of an opening, whole: its bytes, what became of it, and what it changed.
+//! A fact of an opening, whole: its bytes, its outcome, and the changes that it caused.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -86,7 +86,7 @@ pub struct Change {
     pub case_id: Option<Uuid>,
 }
 
-/// What a fact changed, in order.
+/// The changes that a fact caused, in order.
 pub async fn changes(connection: &mut PgConnection, opening: Uuid, fact: Uuid) -> sqlx::Result<Vec<Change>> {
     sqlx::query_as!(
         Change,

@@ -1,4 +1,4 @@
-//! What the dashboard's live updates compare: for each thing that a browser watches, a mark that changes with it.
+//! The marks that the dashboard's live updates compare: one for each thing that a browser watches, which changes with it.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ pub struct Watched {
     pub sessions: Vec<Vec<u8>>,
 }
 
-/// What was read about one of them.
+/// The mark that was read for a watched thing.
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// Of an opening. None: of everything, or a session.

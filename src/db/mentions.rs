@@ -10,18 +10,18 @@ use crate::domain::{Opening, ProviderRef};
 
 /// A shorter tracking id, address or reference would match unrelated text.
 const SHORTEST: usize = 6;
-/// What may precede a tracking id: the start, a character that ids do not contain, the end of an escaped non-ASCII byte
+/// The boundary before a tracking id: the start, a character that ids do not contain, the end of an escaped non-ASCII byte
 /// or of a JSON escape (`\n`, `\u0020`).
 const BEFORE: &str = r"(^|[^A-Za-z0-9_-]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9A-Fa-f]{4})";
 const AFTER: &str = "([^A-Za-z0-9_-]|$)";
-/// What may precede the other values: the same, or the end of a URL escape (`%20`).
+/// The boundary before the other values: the same, or the end of a URL escape (`%20`).
 const BEFORE_IBAN: &str = r"(^|[^a-z0-9]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9a-f]{4}|%[0-9a-f]{2})";
 const BEFORE_ADDRESS: &str = r"(^|[^a-z0-9._%+-]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9a-f]{4}|%[0-9a-f]{2})";
 const BEFORE_REFERENCE: &str = r"(^|[^a-z0-9_-]|\\[0-7]{3}|\\\\[bfnrt]|\\\\u[0-9a-f]{4}|%[0-9a-f]{2})";
 const AFTER_IBAN: &str = "([^a-z0-9]|$)";
 /// An address ends where no host name continues; a full stop may end a sentence.
 const AFTER_ADDRESS: &str = r"([^a-z0-9.-]|\.[^a-z0-9]|\.?$)";
-/// What may separate the groups of a printed IBAN: white space in any spelling, full stops and hyphens.
+/// The separators in a printed IBAN: white space in any spelling, full stops and hyphens.
 const BETWEEN: &str = r"([[:space:].\u00a0\u2007\u2009\u202f-]|\\[0-7]{3}|\\\\[nrt]|\\\\u[0-9a-f]{4}|%20|\+)*";
 
 /// The patterns of one erasure.

@@ -70,7 +70,7 @@ pub use retries::{
 pub use session::Unfit;
 pub use url::{WrongUrl, read_url};
 
-/// One page of a list: at most `limit` rows after the key `after`.
+/// A page of a list: at most `limit` rows after the key `after`.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<Key> {
     pub limit: i64,

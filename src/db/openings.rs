@@ -232,7 +232,7 @@ pub async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
     Ok(readable(rows(connection, ids).await?))
 }
 
-/// One row that cannot be read must not hide the others.
+/// Leaves out a row that cannot be read: it must not hide the others.
 fn readable(rows: Vec<Row>) -> Vec<Opening> {
     let note = |error: &sqlx::Error| {
         tracing::error!(cause = describe(error), "an opening row could not be read; it is left out of the answer");

@@ -193,7 +193,7 @@ pub async fn of_form(connection: &mut PgConnection, form: Uuid) -> sqlx::Result<
     .await
 }
 
-/// What the act of this form was about, if it was done, or had been done before it.
+/// The subject of this form's act, if the act was done, or had been done before it.
 pub async fn subject_of_form(connection: &mut PgConnection, form: Uuid) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(
         r#"-- operator_actions::subject_of_form
@@ -231,7 +231,7 @@ pub struct Reveal<'a> {
     pub act: Uuid,
     pub who: &'a str,
     pub opening: OpeningId,
-    /// One that was recorded earlier is not shown any more.
+    /// A reveal that was recorded earlier is not shown any more.
     pub not_before: Time,
 }
 

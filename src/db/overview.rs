@@ -1,4 +1,4 @@
-//! What stands beside an opening on its page, in one statement: its customer, open cases, dead letters, waiting calls, history.
+//! The context of an opening for its page, in one statement: its customer, open cases, dead letters, waiting calls, history.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -93,14 +93,14 @@ impl Overview {
             inbox_id: step.inbox_id,
             at: step.at,
             detail: step.detail.clone(),
-            // What is no hash verifies as no link.
+            // A value that is no hash verifies as no link.
             hash: hex::decode(&step.hash).unwrap_or_default(),
         };
         self.steps.iter().map(transition).collect()
     }
 }
 
-/// What stands beside an opening. Plan: its facts are found by its id, and by its tracking id. With `or`, or with `status = 'dead'`, the
+/// The context of an opening. Plan: its facts are found by its id, and by its tracking id. With `or`, or with `status = 'dead'`, the
 /// planner may read all dead facts instead.
 pub async fn of(connection: &mut PgConnection, opening: &Opening) -> sqlx::Result<Overview> {
     sqlx::query_as!(

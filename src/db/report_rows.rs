@@ -40,7 +40,7 @@ pub struct NewRow {
     pub opening_id: Option<Uuid>,
     /// The canonical row, as JSON.
     pub theirs: Box<RawValue>,
-    /// What we held when it was classified.
+    /// Our side when the row was classified.
     pub ours: Option<Box<RawValue>>,
     /// The comparison found a difference, known or new.
     pub found: bool,
@@ -110,7 +110,7 @@ pub async fn resumption(connection: &mut PgConnection, report: Uuid, n: i64) -> 
     Ok((place.last, place.erased))
 }
 
-/// What other rows said about a tracking id: rows of this report, and of reports that have an effect.
+/// Another row about a tracking id: of this report, or of a report that has an effect.
 #[derive(Clone, Debug)]
 pub struct Earlier {
     pub provider_reference: String,

@@ -133,7 +133,7 @@ pub async fn chunks(connection: &mut PgConnection, report: Uuid, first: i32, mos
     .await
 }
 
-/// One piece of a file; none after the last.
+/// A piece of a file; none after the last.
 pub async fn chunk(connection: &mut PgConnection, report: Uuid, n: i32) -> sqlx::Result<Option<Vec<u8>>> {
     Ok(chunks(connection, report, n, 1).await?.pop())
 }

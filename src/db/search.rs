@@ -1,4 +1,4 @@
-//! One search for everything that has an id: which opening, case, dead letter or refused webhook a text names.
+//! Search by id: finds the opening, case, dead letter or refused webhook that a text names.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -28,7 +28,7 @@ pub struct Hit {
     pub opening_id: Option<Uuid>,
 }
 
-/// What a text names. Each part reads an index.
+/// Finds the things that a text names. Each part of the query reads an index.
 pub async fn find(connection: &mut PgConnection, sought: &Sought) -> sqlx::Result<Vec<Hit>> {
     let groups: Vec<String> = sought.providers.iter().map(|it| format!("webhook:{it}")).collect();
     sqlx::query_as!(

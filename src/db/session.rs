@@ -94,7 +94,7 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// What the setting must point to instead.
+    /// The database or pooler that the setting must point to instead.
     #[must_use]
     pub const fn expected(&self) -> &'static str {
         match self {
@@ -217,7 +217,7 @@ impl Session {
         if !looking.await.unwrap_or_else(|_| Err(late()))? {
             return Err(Unfit::Lent.into());
         }
-        // It was opened only for the comparison.
+        // The other connection was opened only for the comparison.
         let _ = timeout(WITHIN, other.close()).await;
         Ok(connection)
     }

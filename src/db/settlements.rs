@@ -25,7 +25,7 @@ pub struct Named<'a> {
     pub id: &'a str,
     /// The word by which texts that name it are found.
     pub word: Option<&'a str>,
-    /// What it asks for, or the entries that name it, may have changed.
+    /// The settlement's dues, or the entries that name it, may have changed.
     pub has_changed: bool,
 }
 
@@ -155,7 +155,7 @@ pub async fn write(connection: &mut PgConnection, provider: &str, all: &[Settlem
     Ok(())
 }
 
-/// A row of a settlement: what it asks for.
+/// The sum that a row of a settlement asks for.
 #[derive(Clone, Debug)]
 pub struct Due {
     pub settlement_id: String,

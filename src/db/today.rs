@@ -1,4 +1,4 @@
-//! What the first page counts: what waits for a person now, each with its oldest; and a day's charts.
+//! The counts of the first page: the work that waits for a person now, each with its oldest; and a day's charts.
 //!
 //! Each count reads an index of its own and stops at [`MAX_COUNTED`], so that the page's cost does not grow with the tables.
 
@@ -113,7 +113,7 @@ pub async fn waiting_since(
     Ok(rows.into_iter().map(|it| (it.provider, it.market)).collect())
 }
 
-/// What happened so often within an hour.
+/// The count of a source or a state within an hour.
 #[derive(Clone, Debug)]
 pub struct InHour {
     /// The beginning of the hour.

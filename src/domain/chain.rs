@@ -12,7 +12,7 @@ use super::effect::Step;
 use super::ids::OpeningId;
 use crate::clock::Time;
 
-/// One link of the chain: 32 bytes.
+/// A link of the chain: 32 bytes.
 pub type Hash = [u8; 32];
 
 /// The HMAC key of the chain.

@@ -11,7 +11,7 @@ use crate::clock::Time;
 string_enum!(
     /// The speaker: we, or the provider by one of its ways.
     Side {
-        /// What we hold.
+        /// Our own record.
         Ours = "ours",
         /// The provider's last word, whichever way it came.
         Theirs = "theirs",
@@ -27,7 +27,7 @@ string_enum!(
 );
 
 string_enum!(
-    /// What is compared.
+    /// A value that is compared between the sides.
     Subject {
         /// Our state, and the provider's status word.
         Status = "status",
@@ -57,7 +57,7 @@ string_enum!(
 );
 
 string_enum!(
-    /// What kind of difference it is; the first that fits.
+    /// The kind of a difference; the first that fits.
     Class {
         /// Neither side has a final answer.
         Waiting = "waiting",
@@ -79,23 +79,23 @@ string_enum!(
         OutcomeUnknown = "outcome_unknown",
         /// The provider's last word is one that the adapter does not know.
         UnknownWord = "unknown_word",
-        /// One way of the provider still shows what was before its final answer.
+        /// A way of the provider still shows the word from before its final answer.
         StaleView = "stale_view",
     }
 );
 
-/// What one way of the provider said last.
+/// The last report by one way of the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// The way. `Ours`: the answer to our submission, which has no column of its own.
     pub side: Side,
     /// When we learnt it.
     pub at: Time,
-    /// What it says.
+    /// The provider's statement.
     pub report: Report,
 }
 
-/// What else is known about the opening.
+/// The circumstances of the opening beside the reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Situation {
     /// A message about it waits to be decided.
@@ -115,7 +115,7 @@ pub struct Cell {
     pub side: Side,
     /// The value. None: not said.
     pub value: Option<String>,
-    /// It contradicts ours.
+    /// The value contradicts ours.
     pub contradicts: bool,
 }
 
@@ -141,7 +141,7 @@ impl Row {
 pub struct Comparison {
     /// Whether they agree.
     pub agreement: Agreement,
-    /// What kind of difference it is. None: they agree.
+    /// The kind of difference. None: they agree.
     pub class: Option<Class>,
     /// A row per subject.
     pub rows: Vec<Row>,
@@ -232,7 +232,7 @@ fn is_other_answer(opening: &Opening, verdict: Verdict) -> bool {
     )
 }
 
-/// A word that is not final, said after we took the final answer. One from before was true at its time.
+/// A word that is not final, said after we took the final answer. An earlier word was true at its time.
 fn is_stale(opening: &Opening, said: &Said, situation: &Situation) -> bool {
     let is_over = opening.state_name().status() != Status::InProgress;
     let is_open = matches!(said.report.verdict, Verdict::Started | Verdict::Pending);
@@ -280,7 +280,7 @@ fn class(
 }
 
 impl Class {
-    /// What a person does about it.
+    /// Advice to the person who looks at it.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {

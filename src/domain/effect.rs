@@ -44,7 +44,7 @@ string_enum!(
         Completed = "account_opening.completed",
         /// The provider said no.
         Rejected = "account_opening.rejected",
-        /// It was ended without an answer.
+        /// The opening was ended without an answer.
         Failed = "account_opening.failed",
         /// Two sides disagree; a case is open.
         Contradiction = "account_opening.contradiction",
@@ -90,7 +90,7 @@ string_enum!(
 );
 
 string_enum!(
-    /// What deciding a fact led to; stored in its inbox row.
+    /// How a fact was judged; stored in its inbox row.
     Outcome {
         /// The fact moved the opening.
         Applied = "applied",
@@ -210,7 +210,7 @@ pub enum Effect {
     OpenCase(Case),
 }
 
-/// One transition as stored in history.
+/// A transition as stored in history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The version after this step.
@@ -234,7 +234,7 @@ pub struct Step {
 /// The decision about one fact of one opening.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What deciding the fact led to.
+    /// The fact's outcome.
     pub outcome: Outcome,
     /// The opening afterwards, including its timer.
     pub opening: Opening,

@@ -113,7 +113,7 @@ pub enum PollOutcome {
     },
 }
 
-/// One fact about one opening.
+/// A fact about an opening.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fact {

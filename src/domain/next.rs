@@ -1,4 +1,4 @@
-//! What happens to an opening by itself, and when. What it says is what then happens (P34).
+//! Coming events: what happens to an opening by itself, and when. A coming event named here is the one that then happens (P34).
 
 use super::effect::Topic;
 use super::opening::{Opening, State};

@@ -141,7 +141,7 @@ pub enum State {
     Completed(Account, CardId),
     Rejected(Ending),
     Failed(Ending),
-    /// One of the last three states after erasure of personal data: no account is left to compare answers with.
+    /// A terminal state after erasure of personal data: no account is left to compare answers with.
     Erased(Remains),
 }
 
@@ -235,7 +235,7 @@ impl State {
     }
 }
 
-/// One account opening: the anchor and its timer.
+/// An account opening: the anchor and its timer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
     /// Our id; the provider receives it as `reference`.

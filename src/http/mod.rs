@@ -35,7 +35,7 @@ pub struct AppState {
     /// Stores refused webhooks.
     pub refused_webhooks: RefusedWebhooks,
     pub metrics: PrometheusHandle,
-    /// What browsers watch on this replica.
+    /// The watches of browsers on this replica.
     pub live: Live,
 }
 

@@ -1,4 +1,4 @@
-//! One transaction of the inbox worker: claim, correlate, decide, write, settle.
+//! A transaction of the inbox worker: claim, correlate, decide, write, settle.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;

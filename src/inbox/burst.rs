@@ -1,6 +1,6 @@
 //! Burst dedup: recognises duplicates of recent messages without the database.
 //!
-//! It changes no outcome: an entry appears only after the first copy's commit, another body under the same key goes to
+//! The cache changes no outcome: an entry appears only after the first copy's commit, another body under the same key goes to
 //! the database, and the inbox key and the state machine decide the same without it. A crash clears it.
 
 use std::collections::HashMap;
@@ -34,7 +34,7 @@ pub(super) struct Burst {
     being_stored: Mutex<HashMap<Key, BeingStored>>,
 }
 
-/// What to do with a message.
+/// The cache's answer about a message.
 pub(super) enum Entry {
     /// A copy was stored within the TTL.
     Known,

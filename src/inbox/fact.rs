@@ -122,7 +122,7 @@ pub(super) fn digest(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
 
-/// What a body says, as far as it is understood when it comes in.
+/// The content of a body, as far as it is understood when it comes in.
 #[derive(Clone, Copy)]
 enum Content<'a> {
     /// A fact of our own about this opening.

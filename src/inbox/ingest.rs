@@ -74,7 +74,7 @@ pub enum Receipt {
     Stored(Stored),
     /// A copy was stored moments ago.
     BurstDuplicate,
-    /// It contains nothing to store.
+    /// The message contains nothing to store.
     Nothing,
 }
 

@@ -37,7 +37,7 @@ impl Pace {
             let share = WITHIN.as_secs_f64() / took.as_secs_f64();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a small number")]
             let smaller = (f64::from(limit) * share) as u32;
-            // One slow commit is not the machine: at most by half.
+            // A single slow commit says nothing about the machine: at most by half.
             smaller.max(limit / 2)
         } else if may_be_more && fits(u64::from(limit) * 2, claimed, took) {
             limit.saturating_mul(2)

@@ -21,7 +21,7 @@ pub(super) struct StoreMessages {
 #[async_trait]
 impl Commit for StoreMessages {
     type Item = Vec<NewFact>;
-    /// What became of the message's first row.
+    /// The result of the message's first row.
     type Answer = Stored;
 
     const NAME: &'static str = "webhooks";

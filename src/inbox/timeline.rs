@@ -37,7 +37,7 @@ pub struct Learnt {
     pub source: Source,
     pub at: Time,
     pub fact: Fact,
-    /// One of the last facts of its source about the opening.
+    /// The fact is among the last of its source about the opening.
     pub is_last: bool,
 }
 
@@ -83,7 +83,7 @@ fn learnt(providers: &Providers, rows: &[(Pending, bool)]) -> Vec<Learnt> {
     rows.iter().filter_map(learnt).collect()
 }
 
-/// What a row says.
+/// Reads a row as a fact.
 ///
 /// # Errors
 /// Why this version cannot read it.

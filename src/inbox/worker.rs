@@ -144,7 +144,7 @@ impl Worker for InboxWorker {
                 Err(failure) => match failure.fault() {
                     Fault::Unavailable => return Err(failure.error),
                     Fault::Contention if tries < TRIES => tries += 1,
-                    // One of them fails every time, or they keep colliding.
+                    // A fact of the batch fails every time, or transactions keep colliding.
                     Fault::Contention | Fault::Permanent if failure.claimed.is_empty() => return Err(failure.error),
                     Fault::Contention | Fault::Permanent => return self.bisect(&failure.claimed).await,
                 },
@@ -176,7 +176,7 @@ impl Failure {
         }
     }
 
-    /// What a person is told, in the dead letter.
+    /// The cause that people read in the dead letter.
     fn cause(&self) -> String {
         match &self.error {
             TickError::Database(error) => describe(error),

@@ -1,6 +1,6 @@
-//! What a failed call means for the work that made it.
+//! The meaning of a failed call for the work that made it.
 //!
-//! Each failure says what comes next: repeat (when), give up (why), or ask a person. It is decided once, here and in
+//! Each failure says what comes next: repeat (when), give up (why), or ask a person. That is decided once, here and in
 //! [`Answer::judge`](super::Answer::judge); workers read [`CallError::nature`] and never look at a status.
 
 use chrono::TimeDelta;

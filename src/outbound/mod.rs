@@ -14,7 +14,7 @@
 //! | `recovery.rs` | work that waited for an outage becomes due when it ends |
 //! | `json.rs` | JSON as other systems write it |
 //!
-//! It knows no provider and no service: they name their operations and bring their own form of a refusal.
+//! The module knows no provider and no service: they name their operations and bring their own form of a refusal.
 
 mod answer;
 pub mod breaker;

@@ -89,7 +89,7 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-/// One commit's part.
+/// The rows that one commit made due.
 #[derive(Default)]
 struct MadeDue {
     rows: u64,

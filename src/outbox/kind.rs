@@ -1,4 +1,4 @@
-//! What the relay asks of a kind of work. There are three: commands, deliveries, tickets.
+//! The interface between the relay and a kind of work. There are three: commands, deliveries, tickets.
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
@@ -13,9 +13,9 @@ use crate::outbound::CallError;
 /// A kind of outbox work: what is claimed and called, and what an answer means.
 #[async_trait]
 pub(super) trait Kind: Send + Sync + 'static {
-    /// What a call needs beside its row, as it was when the row was claimed.
+    /// The data that a call needs beside its row, as it was when the row was claimed.
     type Prepared: Send + 'static;
-    /// What an answer brings beside the row's outcome.
+    /// The data that an answer brings beside the row's outcome.
     type Found: Send + Sync + 'static;
 
     fn topic(&self) -> Topic;
@@ -30,7 +30,7 @@ pub(super) trait Kind: Send + Sync + 'static {
         outbox::claim(connection, topic, token, now, until, shut, limit).await
     }
 
-    /// What the calls need, read at once for the batch. None: a row that a call needs is not there.
+    /// Reads the data for the calls, at once for the batch. None: a row that a call needs is not there.
     async fn prepare(
         &self,
         connection: &mut PgConnection,
@@ -49,7 +49,7 @@ pub(super) trait Kind: Send + Sync + 'static {
         prepared: Self::Prepared,
     ) -> Result<Answer<Self::Found>, CallError>;
 
-    /// What a failed call means for this kind.
+    /// The consequence of a failed call for this kind.
     fn on_failure(&self, _error: &CallError) -> Failure<Self::Found> {
         Failure::ByTheRules(None)
     }
@@ -68,7 +68,7 @@ pub(super) trait Kind: Send + Sync + 'static {
     fn settled(&self) {}
 }
 
-/// What to claim, and the lease to claim it under.
+/// The work to claim, and the lease to claim it under.
 pub(super) struct Claim<'a> {
     pub topic: Topic,
     pub token: Uuid,
@@ -86,7 +86,7 @@ pub(super) enum Answer<F> {
     Obsolete,
 }
 
-/// What a failed call means beside the usual rules.
+/// The consequence of a failed call beside the usual rules.
 pub(super) enum Failure<F> {
     /// A final no ends the row as a dead letter, an outage is waited out, an unusable answer counts.
     ByTheRules(Option<F>),

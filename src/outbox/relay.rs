@@ -212,7 +212,7 @@ impl<K: Kind> Shared<K> {
         Attempt { work, provider, settled, found }
     }
 
-    /// What a failure means: a final no ends the row, an outage is waited out, an unusable answer counts; and what this kind
+    /// The consequence of a failure: a final no ends the row, an outage is waited out, an unusable answer counts; and what this kind
     /// makes of it.
     fn failed(&self, work: &Claimed, error: CallError) -> (Settled, Option<K::Found>) {
         let retry = &self.context.policies.retry;

@@ -14,7 +14,7 @@ use crate::domain::bank::Bic;
 use crate::outbound::{Client, Gates};
 use crate::settings::{Checker, given, list_of};
 
-/// What surrounds an adapter's settings when they are checked.
+/// The surroundings of an adapter's settings when they are checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
     /// Whether a route leads to it.
@@ -50,7 +50,7 @@ pub trait Adapter: Send + Sync + Debug {
         false
     }
 
-    /// What an operator should know at the start.
+    /// Warnings that an operator should read at the start.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
@@ -59,7 +59,7 @@ pub trait Adapter: Send + Sync + Debug {
     fn build(&self, parts: &Parts<'_>) -> Arc<dyn Provider>;
 }
 
-/// What an adapter is made of, beside its settings.
+/// The parts that an adapter is made of, beside its settings.
 pub struct Parts<'a> {
     /// The service's client.
     pub client: &'a Client,
@@ -108,7 +108,7 @@ pub(crate) struct Needed<'a> {
 }
 
 impl Needed<'_> {
-    /// Whether all are there. One that is missing is an error if any is there, or a route needs them.
+    /// Whether all are there. A missing setting is an error if any is there, or a route needs them.
     pub fn are_there(&self, check: &mut Checker, is_routed: bool) -> bool {
         let missing: Vec<_> = self.settings.iter().filter(|(_, text, _)| given(*text).is_none()).collect();
         let none = missing.len() == self.settings.len() && !self.others;

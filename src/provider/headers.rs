@@ -87,7 +87,7 @@ impl Headers {
         all
     }
 
-    /// Stored headers. What is no text is left out.
+    /// Stored headers. A value that is no text is left out.
     #[must_use]
     pub fn stored(json: &Value) -> Self {
         let lines = |value: &Value| match value {

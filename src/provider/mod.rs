@@ -95,7 +95,7 @@ pub struct ListPage {
     pub next: Option<String>,
 }
 
-/// One request in a provider's list; [`Provider::parse_item`] interprets it.
+/// A request in a provider's list; [`Provider::parse_item`] interprets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListItem {
     /// The item byte for byte.

@@ -1,4 +1,4 @@
-//! What adapters share in reading and writing a bank's wire: URLs with ids in them, times, the birth of an opening, bodies that
+//! The part of a bank's wire that adapters share: URLs with ids in them, times, the birth of an opening, bodies that
 //! are not the documented JSON.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta};

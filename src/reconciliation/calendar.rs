@@ -14,7 +14,7 @@ use crate::db::reports::Covering;
 use crate::domain::text::string_enum;
 
 string_enum!(
-    /// What reports of a kind say about a day; of several, the first that applies.
+    /// The state of a day by the reports of a kind; of several, the first that applies.
     DayState {
         /// A report waits for an operator's decision.
         Held = "held",

@@ -270,7 +270,7 @@ impl Received {
         Ok(())
     }
 
-    /// One piece of the file, empty after the last. Copying more of them in one go would hold up the requests that share the thread.
+    /// A piece of the file, empty after the last. Copying more of them in one go would hold up the requests that share the thread.
     fn chunk(&self, n: i32) -> io::Result<Vec<u8>> {
         let mut file = &self.file;
         let place = u64::try_from(n).unwrap_or_default() * CHUNK as u64;

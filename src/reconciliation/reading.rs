@@ -60,7 +60,7 @@ pub enum ReadingError {
     Header(HeaderError),
 }
 
-/// What the report says it is.
+/// The report's own description.
 #[derive(Clone, Debug)]
 pub struct Source {
     pub report: Uuid,

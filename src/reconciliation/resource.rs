@@ -18,13 +18,13 @@ string_enum!(
         Received = "received",
         /// Being read and applied.
         Reading = "reading",
-        /// It differs too much: nothing is applied until an operator decides.
+        /// The report differs too much: nothing is applied until an operator decides.
         Held = "held",
         /// Read and applied.
         Finished = "finished",
         /// An operator ended it without effect.
         Discarded = "discarded",
-        /// It cannot be read.
+        /// The report cannot be read.
         Failed = "failed",
     }
 );

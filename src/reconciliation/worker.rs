@@ -62,7 +62,7 @@ pub struct Reconciler {
     stop: CancellationToken,
 }
 
-/// What a tick did.
+/// The result of a tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     pub reviewed: Reviewed,
@@ -99,7 +99,7 @@ enum Went {
     On,
     /// The work on the report is over.
     Ended(&'static str),
-    /// It goes on later, here or elsewhere.
+    /// The work goes on later, here or elsewhere.
     Later,
 }
 

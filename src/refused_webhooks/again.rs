@@ -1,7 +1,7 @@
 //! Verifies a refused webhook again with the current secrets, judging its signed time as of receipt, and stores it like
 //! any webhook.
 //!
-//! It is stored first and marked afterwards. A crash in between leaves it unmarked, and the next verification finds it
+//! The webhook is stored first and marked afterwards. A crash in between leaves it unmarked, and the next verification finds it
 //! in the inbox.
 
 use axum::http::Method;

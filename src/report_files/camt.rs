@@ -306,7 +306,7 @@ impl<R: Read + Send> Items for Messages<R> {
     }
 }
 
-/// What tells an entry from every other one, whichever statement or notification repeats it: the bank's reference where there is
+/// The identity of an entry, whichever statement or notification repeats it: the bank's reference where there is
 /// one, else all that it says. A bank may use its reference twice, so the amount, the day and the payer's id belong to it.
 fn identity(row: &BankRow, statement: &Builder) -> Vec<String> {
     let day = row.booked_on.map(|it| it.to_string()).unwrap_or_default();

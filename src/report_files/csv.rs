@@ -58,7 +58,7 @@ impl Record {
     }
 }
 
-/// What comes next in the file.
+/// The next item of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// A record, good or with a flaw.

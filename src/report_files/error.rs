@@ -87,13 +87,13 @@ string_enum!(
     }
 );
 
-/// What is wrong with one field or record, without its place.
+/// An error in one field or record, without its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The column or XML element; absent where the record as a whole is wrong.
     pub field: Option<String>,
     pub code: Code,
-    /// What was found, and what is expected.
+    /// The value found, and the value expected.
     pub detail: String,
 }
 

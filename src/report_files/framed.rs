@@ -28,15 +28,15 @@ use crate::domain::Verdict;
 pub struct Framed {
     /// Its name.
     pub name: &'static str,
-    /// What a refusal calls such a file: the HEADER of …
+    /// The name of such a file in a refusal: the HEADER of …
     pub title: &'static str,
-    /// What a status word means.
+    /// The verdict of a status word.
     pub verdict: fn(&str) -> Verdict,
     /// Why the service takes no file of this format for complete, even if its trailer is right. None: a right trailer decides.
     pub incomplete: Option<&'static str>,
 }
 
-/// The lists that the service pulls. One is never complete: the list shows what changed, and what is absent from it may be at the
+/// The lists that the service pulls. Such a list is never complete: it shows changed requests, and others may be at the
 /// provider all the same.
 pub static PULLED: Framed = Framed {
     name: super::PULL,
@@ -45,7 +45,7 @@ pub static PULLED: Framed = Framed {
     incomplete: Some("it was pulled from a list of changes, which says nothing about what is absent"),
 };
 
-/// What a status word of a pulled list means. Stored files hold these words.
+/// The verdict of a status word of a pulled list. Stored files hold these words.
 fn verdict(word: &str) -> Verdict {
     match word {
         "INITIATED" => Verdict::Started,

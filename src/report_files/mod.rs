@@ -60,7 +60,7 @@ pub type Input<'r> = Source<Box<dyn Read + Send + 'r>>;
 /// The header of a file, and what follows.
 pub type File<'r> = (Header, Box<dyn Items + 'r>);
 
-/// What the request, or the command line, says about a file.
+/// The claims of the request, or of the command line, about a file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Expected<'a> {
     pub kind: Option<Kind>,
@@ -84,7 +84,7 @@ pub enum Item {
     End(Ending),
 }
 
-/// What may be concluded from a file that was read to its end.
+/// The conclusions from a file that was read to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// Why nothing may be concluded from what is absent, and no sum be checked; absent if the file is complete.
@@ -96,7 +96,7 @@ pub struct Ending {
     pub bad_rows: u64,
     /// Of good rows, per currency, without settlements.
     pub sums: Vec<Sum>,
-    /// What the trailer says, right or wrong.
+    /// The trailer's count and sums, right or wrong.
     pub stated: Option<Stated>,
 }
 
@@ -145,7 +145,7 @@ pub struct Reading<'r> {
 
 /// The items of a file in one format.
 pub trait Items: Iterator<Item = io::Result<Item>> + Send {
-    /// What was counted before the bytes could not be read any more.
+    /// The counts before the bytes could not be read any more.
     fn so_far(&self) -> Ending;
 }
 
@@ -202,7 +202,6 @@ pub fn open<'r>(read: impl Read + Send + 'r, expected: &Expected<'_>) -> Result<
     }
 }
 
-/// What reads a file.
 enum Reader {
     Code(&'static dyn Format),
     Profile(Arc<Profile>),
@@ -234,7 +233,7 @@ impl Expected<'_> {
         self.own.iter().copied().chain([&CAMT as &dyn Format, &PULLED])
     }
 
-    /// What reads a file that begins like this.
+    /// The reader of a file that begins like this.
     fn reader(&self, head: &[u8]) -> Result<Reader, HeaderError> {
         let unknown = |found: &str| {
             let detail = format!("found {found}; expected one of {}", self.formats().join(", "));

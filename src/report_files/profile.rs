@@ -81,14 +81,14 @@ struct Footer {
     credit: Option<usize>,
 }
 
-/// What is wrong with a profile.
+/// An error in a profile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: {key}: {problem}; expected {expected}")]
 pub struct ProfileError {
     pub file: String,
     /// Such as `columns.amount`.
     pub key: String,
-    /// What the key holds.
+    /// The value that the key holds.
     pub problem: String,
     pub expected: String,
 }

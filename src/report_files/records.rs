@@ -94,7 +94,7 @@ fn owed(fields: &Fields<'_>, currency: Currency) -> Result<Decimal, Problem> {
     }
 }
 
-/// What the provider converted: an amount with its currency, or neither.
+/// The amount that the provider converted, with its currency, or neither.
 fn original(fields: &Fields<'_>) -> Result<(Option<Decimal>, Option<Currency>), Problem> {
     let Some(currency) = fields.currency(Field::OriginalCurrency)? else {
         return match fields.text(Field::OriginalAmount) {

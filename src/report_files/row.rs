@@ -9,7 +9,7 @@ use crate::domain::text::string_enum;
 use crate::domain::{OpeningId, ProviderRef, Report, Verdict};
 
 string_enum!(
-    /// What a report is compared with.
+    /// The kind of a report, by what it is compared with.
     Kind {
         /// The provider's list of opening requests, compared with our openings.
         Register = "register",
@@ -20,7 +20,7 @@ string_enum!(
     }
 );
 
-/// What a file says about itself. Times where the format has none are absent.
+/// A file's own description. Times where the format has none are absent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     pub kind: Kind,
@@ -56,7 +56,7 @@ pub enum Row {
     Bank(BankRow),
 }
 
-/// One opening request as the provider holds it.
+/// An opening request as the provider holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterRow {
     /// The provider's tracking id.
@@ -94,7 +94,7 @@ impl RegisterRow {
         matches!(self.verdict, Verdict::Completed | Verdict::Rejected)
     }
 
-    /// What the row says about the opening, as a webhook would say it.
+    /// The row's report about the opening, as a webhook would give it.
     #[must_use]
     pub fn report(&self) -> Report {
         Report {
@@ -110,11 +110,11 @@ impl RegisterRow {
 }
 
 string_enum!(
-    /// What a fee line does.
+    /// The purpose of a fee line.
     ChargeType {
         /// A fee for one opening.
         Charge = "charge",
-        /// One line for the fees of several openings.
+        /// A line for the fees of several openings.
         Group = "group",
         /// Gives a fee back; negative.
         Refund = "refund",
@@ -127,14 +127,14 @@ string_enum!(
     }
 );
 
-/// One fee line. Positive means that we owe.
+/// A fee line. Positive means that we owe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChargeRow {
     pub line_id: String,
     pub line_type: ChargeType,
     /// The provider's own word for the type.
     pub word: String,
-    /// What the fee is for.
+    /// The purpose of the fee.
     pub code: Option<String>,
     pub quantity: u64,
     pub provider_reference: Option<String>,
@@ -155,7 +155,7 @@ pub struct ChargeRow {
     pub description: Option<String>,
 }
 
-/// One entry of a bank statement, or one transaction of it where the entry has details.
+/// An entry of a bank statement, or one transaction of it where the entry has details.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BankRow {
     /// The number in the file of the statement or notification that holds it, from 1: see [`Statement::number_in_file`].
@@ -178,7 +178,7 @@ pub struct BankRow {
 }
 
 impl BankRow {
-    /// What the entry says, whichever statement says it.
+    /// The entry, whichever statement says it.
     #[must_use]
     pub fn entry(&self) -> Self {
         Self { statement: 0, statement_id: String::new(), ..self.clone() }
@@ -223,7 +223,7 @@ pub struct Balance {
 }
 
 string_enum!(
-    /// What of a statement does not add up.
+    /// The part of a statement that does not add up.
     Aspect {
         /// Opening balance and entries are not the closing balance.
         Entries = "entries",

@@ -324,7 +324,7 @@ pub fn begin_at_zero(providers: &[&'static str], sweeps: &[&'static str]) {
     zero(SWEEP_FAILURES, &[], "sweep", sweeps);
 }
 
-/// One counter for each value of the last label.
+/// Starts a counter at 0 for each value of the last label.
 fn zero((name, _): Metric, labels: &[(&'static str, &'static str)], last: &'static str, values: &[&'static str]) {
     for value in values {
         let labels = [labels, &[(last, *value)]].concat();

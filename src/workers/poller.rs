@@ -1,6 +1,6 @@
 //! The poller: polls providers about waiting openings and reports passed deadlines.
 //!
-//! It claims due timers (one commit), polls, and inserts each result as a fact. It decides nothing: the inbox worker
+//! The poller claims due timers (one commit), polls, and inserts each result as a fact. It decides nothing: the inbox worker
 //! decides and moves the timer. A crash in between loses no interval, because the claim moved the timer by its lease
 //! only.
 

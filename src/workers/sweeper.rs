@@ -212,7 +212,7 @@ impl Sweeper {
         Ok(Archived { facts, keys, work: work.await? })
     }
 
-    /// One commit, so that a delete from one table and its copy in another take effect together.
+    /// Runs the step in one commit, so that a delete from one table and its copy in another take effect together.
     async fn in_one_commit(
         &self,
         connection: &mut PgConnection,

@@ -1,4 +1,4 @@
-//! One act on all dead letters of a cause: an operator starts a run on a list that was frozen before. The list is the rehearsal.
+//! Bulk runs: one act on all dead letters of a cause. An operator starts a run on a list that was frozen before, the rehearsal.
 //!
 //! ```text
 //! prepare.rs   freezes the list, and does nothing else      worker.rs   acts on the items, one commit each

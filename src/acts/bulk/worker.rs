@@ -27,7 +27,7 @@ const NAME: &str = "bulk";
 
 pub struct BulkRuns(pub Context);
 
-/// What a tick did.
+/// The result of a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
     /// Letters that were acted on.
@@ -84,7 +84,7 @@ impl Worker for BulkRuns {
     }
 }
 
-/// What became of an item.
+/// The outcome of an item.
 struct Outcome {
     /// `done`, `already`, `refused` or `failed`.
     word: &'static str,

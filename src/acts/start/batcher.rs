@@ -199,7 +199,7 @@ struct Batch {
 /// Known results of a batch, by the index of the start.
 type Known = HashMap<usize, UnderKey>;
 
-/// What is written for one start.
+/// A start to write, with its opening and its answer.
 struct Fresh<'a> {
     /// Its place in the batch.
     at: usize,
@@ -286,7 +286,7 @@ impl Batch {
         Ok(found)
     }
 
-    /// One transaction for the starts that are `left`; those that it does not decide are left for the next one.
+    /// Looks at the starts that are `left` in one transaction; those that it does not decide are left for the next one.
     async fn look_once(&self, acts: &Acts, connection: &mut PgConnection, left: &[usize]) -> sqlx::Result<Known> {
         let now = acts.shell.clock.now();
         let mut transaction = connection.begin().await?;

@@ -36,7 +36,7 @@ const ACCEPTED: i32 = 202;
 #[derive(Clone, Debug)]
 pub struct Started {
     pub answer: Answer,
-    /// It is the first answer again.
+    /// The answer is the first one again.
     pub replayed: bool,
 }
 
@@ -80,7 +80,7 @@ pub async fn run(acts: &Acts, caller: &Caller, key: String, request: StartReques
     }
 }
 
-/// What stands under the key in the end.
+/// The final result under a key: an answer, or why there is none.
 enum UnderKey {
     /// The answer to this very request.
     Ours(Answer),
@@ -112,7 +112,7 @@ struct Way {
     provider: &'static str,
 }
 
-/// One request to start, the same in each of its tries.
+/// A request to start, the same in each of its tries.
 struct Start {
     id: OpeningId,
     request: StartRequest,
@@ -190,7 +190,7 @@ impl Start {
         Answer { digest: self.digest.clone(), status: ACCEPTED, body, opening_id: self.id.0, waits_until }
     }
 
-    /// What a committed answer under the key is to this request.
+    /// Compares a committed answer under the key with this request.
     fn judge(&self, answer: Answer, now: Time) -> UnderKey {
         if answer.opening_id == self.id.0 {
             return UnderKey::Ours(answer);

@@ -1,4 +1,4 @@
-//! What a caller asks for with a start.
+//! A caller's start request: its fields and its digest.
 
 use serde::Serialize;
 use serde_json::Value;

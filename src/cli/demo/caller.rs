@@ -142,7 +142,7 @@ impl Caller {
     }
 }
 
-/// What the name of a company ends in.
+/// The legal form at the end of a company's name.
 fn suffix(market: &str) -> &'static str {
     match market {
         "BE" => "BV",

@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// `RECON_WINDOW` and `CHARGE_WINDOW` in compressed time. Some divergences lie well inside, some well outside of them.
 pub(super) const WINDOW: Duration = Duration::from_secs(6);
 
-/// What was seeded and found.
+/// The divergences that were seeded, and the findings about them.
 #[derive(Debug, Default)]
 pub(super) struct Reconciled {
     pub report_rows: u64,

@@ -1,4 +1,4 @@
-//! `evidence`: what auditors do with the evidence of a report or an opening.
+//! `evidence`: the auditors' commands for the evidence of a report or an opening.
 
 mod verify;
 

@@ -1,4 +1,4 @@
-//! `reports`: what people do with a provider's report files from a terminal.
+//! `reports`: commands for a provider's report files, from a terminal.
 
 mod check;
 mod import;

@@ -22,10 +22,10 @@ pub struct Settlement {
     pub line: i64,
     pub as_of: Time,
     pub currency: String,
-    /// What the provider says that the lines come to, and how many there are.
+    /// The sum and the number of the lines, as the provider states them.
     pub amount: Decimal,
     pub quantity: i64,
-    /// What the comparison with the lines came to.
+    /// The class by the comparison with the lines.
     pub class: String,
     pub count: i64,
     /// Of the lines in the settlement's currency.

@@ -83,7 +83,7 @@ pub async fn facts(connection: &mut PgConnection, report: Uuid, page: Page<Uuid>
     .await
 }
 
-/// `acts.jsonl`: what people did with the report.
+/// `acts.jsonl`: the acts of people on the report.
 pub async fn acts(connection: &mut PgConnection, report: Uuid, page: Page<Uuid>) -> sqlx::Result<Vec<Line<Uuid>>> {
     sqlx::query_as!(
         Line,

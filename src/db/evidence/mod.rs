@@ -1,4 +1,4 @@
-//! What evidence of a report holds, as the lines of its files: JSON objects, made by Postgres.
+//! The evidence of a report, as the lines of its files: JSON objects, made by Postgres.
 //!
 //! Each function reads a page, in an order that the next page continues, so that a report of a million rows takes constant memory. The
 //! caller reads all pages in one snapshot ([`in_snapshot`]). `src/reconciliation/evidence/lines.rs` reads the same objects.

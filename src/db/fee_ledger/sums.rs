@@ -1,4 +1,4 @@
-//! `fee_sums`: what the lines of the ledger moved, in total.
+//! `fee_sums`: the totals of the ledger's lines.
 //!
 //! Triggers append a row with the lines of each statement (`0010_fee_ledger.sql`). Adding rows up replaces them by their total in one
 //! statement, so that the balances are those of the lines at any time.
@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use crate::db::archive::Moved;
 
-/// What is on an account: credits less debits.
+/// The balance of an account: credits less debits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balance {
     pub provider: String,

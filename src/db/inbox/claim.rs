@@ -12,7 +12,7 @@ use crate::clock::Time;
 /// The most bytes of bodies in one claim, which is held in memory. A larger body is claimed alone.
 const MAX_BYTES: i64 = 8 * 1_024 * 1_024;
 
-/// What a claim took.
+/// The result of a claim.
 pub struct Claim {
     /// In the order of receipt.
     pub facts: Vec<Pending>,

@@ -15,7 +15,7 @@ pub struct Unmatched {
     pub provider_ref: Option<String>,
     pub opening_id: Option<Uuid>,
     pub received_at: Time,
-    /// What `PARKED_TTL` counts from: when it came, or was redriven.
+    /// The time that `PARKED_TTL` counts from: the receipt, or the redrive.
     pub retry_from: Time,
     pub status: String,
     /// None: dead.

@@ -1,4 +1,4 @@
-//! What stands beside a mismatch on its page, in one statement: its steps, its case, and its opening's customer.
+//! The context of a mismatch for its page, in one statement: its steps, its case, and its opening's customer.
 
 use serde::Deserialize;
 use sqlx::PgConnection;

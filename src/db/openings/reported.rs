@@ -1,4 +1,4 @@
-//! What a provider's register is compared with.
+//! Our side of the comparison with a provider's register.
 
 use std::collections::HashSet;
 
@@ -238,11 +238,11 @@ fn first_id(at: Time) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
-/// One look at the openings of a period: those that the report does not name, and where the next look begins. None: that was all.
+/// Reads the next openings of a period that the report does not name, and where the next look begins. None: that was all.
 ///
 /// Plan: both sides are read as one range of their index and subtracted. A look-up of a row for each opening took twenty times as long,
-/// and `$2 is null` beside the range made each look read all openings behind it. What is left is looked up one by one, its history
-/// first: it shows the openings that began to wait before the period. `is not distinct from` keeps the planner from scanning the report.
+/// and `$2 is null` beside the range made each look read all openings behind it. Each opening that is left is looked up, its history
+/// first: that shows the openings that began to wait before the period. `is not distinct from` keeps the planner from scanning the report.
 pub async fn absent(
     connection: &mut PgConnection,
     provider: &str,

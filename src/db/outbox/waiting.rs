@@ -101,7 +101,7 @@ pub async fn discard(
     Ok(if matches!(checked, Discarded::Now(..)) { Discarded::WaitsNoLonger } else { checked })
 }
 
-/// What [`discard`] would come to; nothing is written.
+/// Rehearses [`discard`]; nothing is written.
 pub async fn check(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Discarded> {
     let work = sqlx::query!(
         r#"-- outbox::check

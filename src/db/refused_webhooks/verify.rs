@@ -37,7 +37,7 @@ pub struct Candidate {
 pub struct Believed {
     pub id: Uuid,
     pub event_id: String,
-    /// What the inbox did with it.
+    /// The inbox's answer.
     pub outcome: &'static str,
 }
 

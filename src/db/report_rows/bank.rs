@@ -48,8 +48,8 @@ pub struct Erased {
     pub length: i64,
 }
 
-/// Erases the texts of bank rows that mention an opening or its customer, of one report or of all. What is left of them is the
-/// settlement that they name.
+/// Erases the texts of bank rows that mention an opening or its customer, of one report or of all. The settlement that they
+/// name is left.
 pub(in crate::db) async fn erase_mentions(
     connection: &mut PgConnection,
     mentions: &Mentions,

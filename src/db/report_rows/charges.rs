@@ -219,7 +219,7 @@ pub struct Judged {
     pub n: i64,
     pub class: &'static str,
     pub rule: &'static str,
-    /// What it was judged by.
+    /// The basis of the judgement.
     pub ours: Box<RawValue>,
 }
 

@@ -1,4 +1,4 @@
-//! What a decision about a report would come to, for its rehearsal: the same states as in `release` and `discard`.
+//! The rehearsal of a decision about a report: the same states as in `release` and `discard`.
 
 use sqlx::PgConnection;
 use uuid::Uuid;

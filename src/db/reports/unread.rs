@@ -1,4 +1,4 @@
-//! What of a file became no row and mentions an opening: bad rows, and pieces of files that failed or were discarded.
+//! The parts of a file that became no row and mention an opening: bad rows, and pieces of files that failed or were discarded.
 //!
 //! The zero bytes of UTF-16 are left out of what is searched, so that its text reads like any other.
 //!

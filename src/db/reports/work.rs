@@ -9,7 +9,7 @@ use crate::clock::Time;
 use crate::domain::text::string_enum;
 
 string_enum!(
-    /// What the worker does next with a report.
+    /// The worker's next work on a report.
     Stage {
         /// Reads the pages of a provider's list.
         Pull = "pull",
@@ -188,7 +188,7 @@ pub async fn renew(connection: &mut PgConnection, id: Uuid, token: Uuid, lease_u
     Ok(())
 }
 
-/// Gives a report back before its work is done; it is due again at `due_at`. One that only waits has not failed.
+/// Gives a report back before its work is done; it is due again at `due_at`. A report that only waits has not failed.
 pub async fn release_lease(
     connection: &mut PgConnection,
     id: Uuid,
@@ -210,11 +210,11 @@ pub async fn release_lease(
     Ok(())
 }
 
-/// What an operator's decision about a report came to.
+/// The result of an operator's decision about a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decided {
     Now,
-    /// It was decided like this before.
+    /// The same decision was made before.
     Already,
     /// Its state allows no such decision.
     Otherwise,

@@ -9,7 +9,7 @@ string_enum!(
         Cost = "cost",
         /// Expected fees that no charge has settled.
         Expected = "expected",
-        /// What the provider says we owe.
+        /// Amounts that the provider says we owe.
         Charged = "charged",
         /// Charges that a person must judge.
         Suspense = "suspense",
@@ -17,7 +17,7 @@ string_enum!(
         Fx = "fx",
         /// Differences within `AMOUNT_TOLERANCE`.
         Rounding = "rounding",
-        /// What was paid.
+        /// Amounts that were paid.
         Paid = "paid",
     }
 );

@@ -49,7 +49,7 @@ impl On {
     }
 }
 
-/// What a price depends on besides step, code and time.
+/// The conditions of a price besides step, code and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope<'a> {
     /// The provider's name.
@@ -178,7 +178,7 @@ impl PriceList {
         &self.sha256
     }
 
-    /// What an opening owes for entering `state` at `at`: per code the narrowest price that holds then.
+    /// The fees that an opening owes for entering `state` at `at`: per code the narrowest price that holds then.
     #[must_use]
     pub fn owed(&self, scope: Scope<'_>, state: StateName, at: Time) -> Vec<Fee> {
         let Some(on) = On::of(state) else { return Vec::new() };

@@ -93,7 +93,7 @@ fn cells(line: &str) -> Result<[String; COLUMNS.len()], String> {
     cells.try_into().map_err(|_| format!("{columns} columns"))
 }
 
-/// One line that is being read.
+/// A line that is being read.
 struct Row<'a> {
     line: usize,
     cells: [String; COLUMNS.len()],

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::compare::{Agreement, Class, Comparison, Said, Side, Situation, Subject, compare};
 
-/// What a way said, so many minutes after the state was entered.
+/// A report by a way, so many minutes after the state was entered.
 fn said(side: Side, minutes: i64, report: Report) -> Said {
     Said { side, at: began() + TimeDelta::minutes(minutes), report }
 }

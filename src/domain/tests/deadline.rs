@@ -11,7 +11,7 @@ struct Poller {
     policy: Policy,
     now: Time,
     older_unread: bool,
-    /// What the poller asked, in minutes since the wait began.
+    /// The times of the polls, in minutes since the wait began.
     polls: Vec<i64>,
     /// When tickets were opened, in minutes, and which.
     tickets: Vec<(i64, TicketKind)>,
@@ -64,7 +64,7 @@ impl Poller {
         due
     }
 
-    /// One tick: a due timer is a poll of what waits for the provider, else a deadline.
+    /// A tick: a due timer is a poll while the opening waits for the provider, else a deadline.
     fn tick(&mut self, poll: impl Fn(Time) -> Fact) {
         let waits = matches!(self.opening.state, State::AwaitingProvider(_) | State::Escalated(_));
         if self.claim() {

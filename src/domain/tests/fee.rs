@@ -74,7 +74,7 @@ fn amount() -> impl Strategy<Value = Decimal> {
     (0_i64..10_000_000_000, 0_u32..=6).prop_map(|(units, scale)| Decimal::new(units, scale))
 }
 
-/// One row of a price list, of a few markets, types and days, so that rows meet often.
+/// A row of a price list, of a few markets, types and days, so that rows meet often.
 fn row() -> impl Strategy<Value = String> {
     let scope = ("BE|SE|\\*", "company|individual|\\*", "opened|rejected", "a|b");
     let days = (0_u32..6, 1_u32..6);

@@ -1,4 +1,4 @@
-//! What comes next in every state, and the sentences that say where an opening is. (P34)
+//! The coming events in every state, and the sentences that say where an opening is. (P34)
 
 use super::*;
 use crate::domain::next::{Coming, Still, WaitingCall, Work, next};

@@ -13,7 +13,7 @@ fn last_poll() -> Fact {
     unanswered(began() + HOUR * 48)
 }
 
-/// One answer in each of its forms.
+/// An answer in each of its forms.
 fn told(which: usize) -> Vec<Fact> {
     let untracked = |report: Report| reported(Report { reference: None, ..report });
     match which {

@@ -8,7 +8,7 @@ fn decisions() -> [Resolution; 3] {
     [Resolution::Failed, Resolution::Rejected, found(IBAN, Some(REFERENCE))]
 }
 
-/// What is left of an opening in a terminal state.
+/// An opening that was erased in a terminal state.
 fn erased(state: StateName) -> Opening {
     let before = opening(state);
     let remains = Remains {

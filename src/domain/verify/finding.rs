@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter, Result};
 
 use uuid::Uuid;
 
-/// One piece of damage to a history.
+/// A piece of damage to a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The opening that the history belongs to.

@@ -1,4 +1,4 @@
-//! What the forms of all acts share: the role, the form's token, and the answer when it is done.
+//! The common part of all acts' forms: the role, the form's token, and the answer when the act is done.
 //!
 //! Each form that a page renders carries a token. The act records it in its own commit, so that a double click, a form that is sent
 //! again and a reloaded page do nothing a second time.

@@ -1,6 +1,6 @@
 //! The page of an act above one click: what it will do, its form, and what to type where it cannot be undone.
 //!
-//! A page of its own at the act's address: GET shows it, POST acts. What is wrong with a field stands beside it, since a form's
+//! A page of its own at the act's address: GET shows it, POST acts. An error in a field stands beside it, since a form's
 //! fields have the names of REST's body.
 
 use askama::Template;
@@ -29,13 +29,13 @@ pub struct Confirmation {
     pub inputs: Vec<Input>,
     /// Fields that are not shown: name and value.
     pub hidden: Vec<(&'static str, String)>,
-    /// What must be typed. None: nothing.
+    /// The confirmation that must be typed. None: nothing.
     pub confirm: Option<Input>,
     pub button: &'static str,
     pub token: Uuid,
 }
 
-/// What the act will do.
+/// The act beforehand: what it will do, or why it cannot be done.
 pub struct Rehearsal {
     /// Of which choice. Empty: there is no choice.
     pub of: &'static str,
@@ -70,7 +70,7 @@ pub enum Control {
     File,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// What the rehearsal is about: it is shown and sent, and not changed.
+    /// The value that the rehearsal is about: it is shown and sent, and not changed.
     Fixed,
 }
 

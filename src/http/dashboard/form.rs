@@ -79,7 +79,7 @@ impl Fields {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// What was typed or chosen in a field.
+    /// The value that was typed or chosen in a field.
     #[must_use]
     pub fn typed(&self, name: &str) -> String {
         match self.0.get(name) {

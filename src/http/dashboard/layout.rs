@@ -100,7 +100,7 @@ impl Layout {
         self.url(&ASSETS.script.path)
     }
 
-    /// What live updates ask: the address, what the page shows, and its mark. None: no session.
+    /// The address that live updates ask, what the page shows, and its mark. None: no session.
     #[must_use]
     pub fn live(&self) -> Option<(String, String, String)> {
         let visit = self.visit.as_ref()?;

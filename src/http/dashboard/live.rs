@@ -38,7 +38,7 @@ const LIVE_FOR: TimeDelta = TimeDelta::milliseconds(1_800);
 /// The most things and sessions watched at once. Pages beyond it are not live.
 const MAX_WATCHED: usize = 1_000;
 
-/// What a page shows.
+/// The watched content of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Watch {
     All,
@@ -48,7 +48,7 @@ pub enum Watch {
 }
 
 impl Watch {
-    /// What the page at this path below the prefix shows.
+    /// The watched content of the page at this path below the prefix.
     #[must_use]
     pub fn of_page(path: &str) -> Self {
         match path {
@@ -159,7 +159,7 @@ impl Live {
     fn learn(&self, watched: &Watched, seen: Vec<live::Seen>, gates: &Gates, now: Time) -> usize {
         let mut inner = self.inner();
         let is_live = |digest: &[u8]| seen.iter().any(|it| it.session.as_deref() == Some(digest));
-        // One that came while the statement ran is in no answer yet.
+        // A session that came while the statement ran is in no answer yet.
         inner.sessions.retain(|digest, _| is_live(digest) || !watched.sessions.iter().any(|it| it == digest));
         for (digest, at) in &mut inner.sessions {
             if is_live(digest) {

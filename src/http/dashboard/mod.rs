@@ -90,7 +90,7 @@ impl Dashboard {
             .layer(from_fn_with_state(Arc::clone(self), session::required))
     }
 
-    /// What holds for every page: the headers, errors that are pages, and POSTs from the dashboard's own pages alone.
+    /// Adds the rules of every page: the headers, errors that are pages, and POSTs from the dashboard's own pages alone.
     fn guarded(self: &Arc<Self>, pages: Router) -> Router {
         pages
             .layer(DefaultBodyLimit::max(MAX_FORM))
@@ -110,7 +110,7 @@ impl Dashboard {
         Router::new().nest(prefix, pages).route(&format!("{prefix}/"), get(first))
     }
 
-    /// What a page shows around its content.
+    /// The frame around a page's content.
     fn layout(&self, visit: Option<&Visit>) -> Layout {
         Layout::new(&self.site, visit)
     }

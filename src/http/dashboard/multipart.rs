@@ -22,7 +22,7 @@ use crate::http::problem::{ApiError, Kind};
 pub const FILE: &str = "file";
 /// The most fields before the file.
 const MAX_FIELDS: usize = 20;
-/// The most bytes outside the file. One piece of the body may be that large, and holds the beginning of the file too.
+/// The most bytes outside the file. A single piece of the body may be that large, and holds the beginning of the file too.
 const MAX_OUTSIDE: usize = 1024 * 1024;
 /// So much of a form that has more is still read and thrown away: a sender that is busy would see no answer.
 const MAX_DROPPED: usize = 64 * 1024 * 1024;

@@ -11,7 +11,7 @@ use crate::http::internal::page::Params;
 pub struct Filters<'a> {
     params: &'a Params,
     action: String,
-    /// What is filtered, for screen readers.
+    /// The form's name, for screen readers.
     label: &'static str,
     fields: Vec<Field>,
     /// Fields that are not shown, where a link set them: name and value.

@@ -27,7 +27,7 @@ pub struct FeeLine {
     id: Uuid,
     /// The time of the step that owes the fee, or of the booking.
     at: DateTime<Utc>,
-    /// What the line exists for. A cause has one line.
+    /// The reason why the line exists. A cause has one line.
     #[schema(example = "accrual:01993a4e-7c5b-7d0a-8c4f-3f2b1a0c9d8e:account_opened")]
     cause: String,
     /// The account that the amount leaves.
@@ -53,7 +53,7 @@ pub struct FeeLine {
     report_id: Option<Uuid>,
     /// Its line in the report.
     line: Option<i64>,
-    /// What it settles: a charge the line of its expected fee, a payment its settlement.
+    /// The line or settlement that it settles: a charge the line of its expected fee, a payment its settlement.
     #[schema(example = "01993a4e-7c5b-7d0a-8c4f-3f2b1a0c9d8e")]
     settles: Option<String>,
     /// The line that this one undoes.

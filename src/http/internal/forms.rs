@@ -63,7 +63,7 @@ impl<T: StringEnum + ToSchema> Form for T {
     }
 }
 
-/// One of an enum's strings.
+/// Parses one of an enum's strings.
 pub fn word<T: StringEnum>(text: &str) -> Result<T, Takes> {
     text.parse().map_err(|error: text::UnknownWord| error.to_string())
 }

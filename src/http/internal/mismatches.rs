@@ -1,4 +1,4 @@
-//! `/v1/mismatches`: what reconciliation found, and what became of it.
+//! `/v1/mismatches`: the findings of reconciliation, and how each ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;

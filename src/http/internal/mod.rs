@@ -66,7 +66,7 @@ impl Accepted {
 
 /// All routes of the internal listener.
 pub fn router(state: AppState) -> Router {
-    // One with a list can be backfilled too.
+    // A provider with a list comes first: it can be backfilled too.
     let providers = &state.outside.providers;
     let provider = providers.names_with_list().chain(providers.names()).next();
     let (keyring, ids) = (Keyring::new(&state.settings.api_tokens), state.shell.ids.clone());

@@ -133,7 +133,7 @@ fn a_pause_holds_every_call_for_as_long_as_was_asked_but_not_for_ever() {
     assert_eq!(calls.refused(), (Refusal::Paused, LONGEST_PAUSE));
 }
 
-/// What a clock that ran ahead has said does not hold once it is right.
+/// Times from a clock that ran ahead do not hold once it is right.
 #[test]
 fn a_clock_that_is_set_back_keeps_nothing_shut() {
     let mut calls = Calls::new(1, 1);
@@ -202,7 +202,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     vec(act, 0..200)
 }
 
-/// What a reader of the rules would keep: calls that were let through since the phase last changed, and the failures among
+/// The notes that a reader of the rules would keep: calls that were let through since the phase last changed, and the failures among
 /// them since the last answer.
 struct Model {
     under_way: Vec<(Permit, u32)>,

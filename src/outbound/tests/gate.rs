@@ -98,7 +98,7 @@ fn a_call_that_was_not_made_says_nothing_about_the_other_side() {
     assert_eq!(gate.phase(), Phase::Open);
 }
 
-/// One request that a system cannot digest must not keep all others from it; a system that is not there must.
+/// A request that a system cannot digest must not keep all others from it; a system that is not there must.
 #[test]
 fn only_errors_of_an_absent_system_open_it() {
     let alive = [

@@ -1,4 +1,4 @@
-//! What the breaker promises (P16), as a table and as properties, and what the gate adds to it.
+//! The breaker's promises (P16), as a table and as properties, and what the gate adds to them.
 
 mod breaker;
 mod gate;

@@ -75,7 +75,7 @@ impl Instrument {
         }
     }
 
-    /// Translates the status. One that is missing is asked for again, and never guessed.
+    /// Translates the status. A missing status is asked for again, and never guessed.
     fn verdict(&self) -> Verdict {
         match self.status.as_deref() {
             Some("active") => Verdict::Completed,
@@ -136,7 +136,7 @@ struct Data {
     payment_instrument: Instrument,
 }
 
-/// Parses an event. Everything about the platform may come to the same URL; what the service did not ask for is no concern of
+/// Parses an event. Everything about the platform may come to the same URL; an event that the service did not ask for is no concern of
 /// it, and must not become a dead letter.
 #[must_use]
 pub fn parse(body: &[u8], mode: Mode, bics: &BicsByMarket) -> Parsed {

@@ -49,7 +49,7 @@ pub struct RawAdyen {
     /// Adyen's platform: test or live; events of the other one are ignored
     #[arg(id = "ADYEN_ENVIRONMENT", long = "adyen-environment", env = "ADYEN_ENVIRONMENT")]
     pub environment: Option<String>,
-    /// What holds for this provider alone.
+    /// The limits of this provider alone.
     #[command(flatten)]
     pub limits: RawAdyenLimits,
 }

@@ -13,7 +13,7 @@ use crate::outbound::{Answer, CallError, Token, is_code};
 use crate::provider::wire::{time, unreadable};
 use crate::provider::{ListItem, ListPage, Parsed};
 
-/// What the names of events about global accounts begin with.
+/// The prefix of the names of events about global accounts.
 const EVENTS: &str = "global_account.";
 /// An account that was closed later. It says nothing about its opening.
 const CLOSED: &str = "global_account.closed";
@@ -141,7 +141,7 @@ pub fn list_page(answer: &Answer, cursor: Option<&str>) -> Result<ListPage, Call
     Ok(ListPage { items: page.items.into_iter().map(item).collect(), next: after.or(more) })
 }
 
-/// What a cursor of [`list_page`] begins with: the place that the bank named, or the number of a page.
+/// The prefixes of a cursor of [`list_page`]: the place that the bank named, or the number of a page.
 const PLACE: &str = "page=";
 const NUMBER: &str = "page_num=";
 

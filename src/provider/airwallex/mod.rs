@@ -119,7 +119,7 @@ impl Airwallex {
     }
 }
 
-/// What a page of the list is asked with.
+/// The parameters of a request for a page of the list.
 struct Page<'a> {
     gate: &'a Gate,
     since: Time,

@@ -79,7 +79,7 @@ pub struct RawAirwallex {
     /// [default: none]
     #[arg(id = "AIRWALLEX_ON_BEHALF_OF", long = "airwallex-on-behalf-of", env = "AIRWALLEX_ON_BEHALF_OF")]
     pub on_behalf_of: Option<String>,
-    /// What holds for this provider alone.
+    /// The limits of this provider alone.
     #[command(flatten)]
     pub limits: RawAirwallexLimits,
 }

@@ -1,6 +1,6 @@
 //! `NexusBank`: the default provider, also spoken by the simulator.
 //!
-//! It accepts a request with a tracking id, decides minutes to hours later and sends fat webhooks signed with Standard
+//! The bank accepts a request with a tracking id, decides minutes to hours later and sends fat webhooks signed with Standard
 //! Webhooks. It echoes our reference, honours an Idempotency-Key, and answers lookups by tracking id and by reference.
 //! A legacy call that blocks until the decision also exists.
 

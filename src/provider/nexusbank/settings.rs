@@ -43,7 +43,7 @@ pub struct RawNexusBank {
         hide_env_values = true
     )]
     pub webhook_secrets: String,
-    /// What holds for this provider alone.
+    /// The limits of this provider alone.
     #[command(flatten)]
     pub limits: RawNexusBankLimits,
 }

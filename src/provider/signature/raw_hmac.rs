@@ -28,12 +28,12 @@ pub enum Encoding {
     Base64,
 }
 
-/// One bank's scheme.
+/// A bank's scheme.
 #[derive(Clone, Copy, Debug)]
 pub struct RawHmac {
     /// The header with the signature, in lower case.
     pub header: &'static str,
-    /// What stands before the signature in the header.
+    /// The text before the signature in the header.
     pub prefix: &'static str,
     /// How the signature is written.
     pub encoding: Encoding,

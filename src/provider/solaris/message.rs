@@ -15,7 +15,7 @@ use crate::provider::{Parsed, Submission};
 /// The type of the events about opening requests.
 const ACCOUNT_OPENING_REQUEST: &str = "ACCOUNT_OPENING_REQUEST";
 
-/// What an account is opened as.
+/// The product that an account is opened as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
     /// `Person` or `Business`.

@@ -48,7 +48,7 @@ pub struct RawSolaris {
         hide_env_values = true
     )]
     pub webhook_secrets: Option<String>,
-    /// What holds for this provider alone.
+    /// The limits of this provider alone.
     #[command(flatten)]
     pub limits: RawSolarisLimits,
 }

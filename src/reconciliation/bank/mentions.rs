@@ -11,7 +11,7 @@ const SHORTEST: usize = 6;
 /// The hexadecimal digits of our ids.
 const DIGITS: usize = 32;
 
-/// What entries may mention openings by.
+/// The ids and words by which entries may mention openings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mentioned {
     pub ids: Vec<Uuid>,

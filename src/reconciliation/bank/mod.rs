@@ -1,4 +1,4 @@
-//! Bank: what follows from the entries of bank statements.
+//! Bank: the consequences of the entries of bank statements.
 //!
 //! ```text
 //! gather.rs      settlements with what they ask for, and all entries that name them
@@ -49,7 +49,7 @@ pub struct Bank {
     pub report: Option<Uuid>,
 }
 
-/// What counts: the reports that are applied, and one that is previewed.
+/// The reports that count: those that are applied, and one that is previewed.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     pub report: Option<Uuid>,
@@ -60,7 +60,7 @@ pub struct Seen {
 }
 
 impl Bank {
-    /// What judgements depend on beside settlements and entries.
+    /// The rules of judgements, beside settlements and entries.
     pub async fn rules(&self, connection: &mut PgConnection, seen: &Seen) -> sqlx::Result<Rules> {
         let has_statements = bank_statements::has_complete(connection, &self.provider, seen.report).await?;
         Ok(Rules { window: self.window.num_seconds(), now: self.now, has_statements })

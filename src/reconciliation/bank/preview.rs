@@ -25,7 +25,7 @@ pub struct Incoming {
     pub row: BankRow,
 }
 
-/// What a row will come to.
+/// The result that a row will have.
 #[derive(Clone, Debug)]
 pub struct Previewed {
     pub n: i64,
@@ -35,7 +35,7 @@ pub struct Previewed {
     pub is_case: bool,
     /// The first settlement that it names.
     pub settlement: Option<String>,
-    /// What it was judged by.
+    /// The basis of the judgement.
     pub basis: Option<Basis>,
 }
 
@@ -72,7 +72,7 @@ impl Bank {
         Ok(previewed)
     }
 
-    /// What rows of a report that name settlements come to beside the whole file and all others.
+    /// Previews rows of a report that name settlements, beside the whole file and all others.
     pub async fn preview_named(
         &self,
         connection: &mut PgConnection,

@@ -70,7 +70,7 @@ impl Bank {
         Ok(next)
     }
 
-    /// What the statements of a report, and of its accounts, come to once it is applied.
+    /// The outcomes of the statements of a report, and of its accounts, once it is applied.
     pub async fn foresee(&self, connection: &mut PgConnection, report: Uuid) -> sqlx::Result<(Seen, Vec<Decided>)> {
         let mut seen = Seen { report: Some(report), ..Seen::default() };
         let (mut flawed, mut after) = (Vec::new(), String::new());

@@ -1,4 +1,4 @@
-//! Charges: what follows from the rows of charges files.
+//! Charges: the consequences of the rows of charges files.
 //!
 //! ```text
 //! naming.rs   the openings that rows name, and the fee that each row belongs to
@@ -186,7 +186,7 @@ fn wholes_of<'a>(lines: impl Iterator<Item = &'a ChargeLine>) -> (Vec<String>, V
     (settlements.into_iter().cloned().collect(), codes.into_iter().filter(|it| !it.is_empty()).cloned().collect())
 }
 
-/// The settlements with these lines as their own: what they ask for changes.
+/// The settlements with these lines as their own: their dues change.
 fn asking<'a>(lines: impl Iterator<Item = &'a ChargeLine>) -> BTreeSet<String> {
     let own = lines.filter(|it| it.line_type == ChargeType::Settlement.as_str());
     own.filter_map(|it| it.settlement_id.clone()).collect()

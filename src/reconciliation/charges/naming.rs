@@ -82,7 +82,7 @@ impl Named {
         Charge { row, received_at, by_tracking_id, by_reference }
     }
 
-    /// What we hold about a fee.
+    /// Our side of a fee.
     pub fn ours(&self, provider: &str, opening: Option<Uuid>, code: &str, list: Option<&PriceList>) -> Ours {
         let fees = opening.and_then(|id| self.expected.get(&id));
         let expected = fees.and_then(|fees| fees.iter().find(|it| it.0 == code)).map(|it| it.1.clone());

@@ -21,7 +21,7 @@ use crate::report_files::row::{ChargeRow, ChargeType};
 /// Rows of one report that are judged again at once.
 const PAGE: i64 = 5_000;
 
-/// What a row will come to.
+/// The result that a row will have.
 #[derive(Clone, Debug)]
 pub struct Previewed {
     pub n: i64,
@@ -30,7 +30,7 @@ pub struct Previewed {
     /// Whether a person will decide.
     pub is_case: bool,
     pub opening_id: Option<Uuid>,
-    /// What it was judged by, as JSON.
+    /// The basis of the judgement, as JSON.
     pub basis: Option<Box<RawValue>>,
 }
 
@@ -44,7 +44,7 @@ impl Previewed {
     }
 }
 
-/// What a row's judgement means for its class, and its basis as JSON: ten thousand judgements with all their values are many megabytes.
+/// The class by a row's judgement, and its basis as JSON: ten thousand judgements with all their values are many megabytes.
 struct Outcome {
     class: Class,
     rule: &'static str,
@@ -59,7 +59,7 @@ impl Outcome {
     }
 }
 
-/// What rows came to, by their numbers.
+/// The outcomes of rows, by their numbers.
 type ByRow = HashMap<i64, Outcome>;
 
 /// A row of a report as it is stored, and what the whole file makes of it.
@@ -111,7 +111,7 @@ impl Charges {
         Ok(held.into_iter().map(|it| (it.line_id.clone(), it)).collect())
     }
 
-    /// What single rows come to beside the lines that are known and each other, by their numbers. `of_report`: how many rows the
+    /// The outcomes of single rows beside the lines that are known and each other, by their numbers. `of_report`: how many rows the
     /// report has for a fee, where it is more than are given.
     async fn judged(
         &self,

@@ -19,7 +19,7 @@ use crate::reconciliation::events;
 use crate::reconciliation::resolve::{RECONCILIATION, SELDOM, step};
 use crate::report_files::row::{ChargeRow, ChargeType, Kind};
 
-/// What must be said about a subject and aspect.
+/// The result that must be recorded about a subject and aspect.
 #[derive(Clone, Debug, Default)]
 pub struct Desired {
     /// None: the two sides agree.
@@ -34,7 +34,7 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// What a line came to. A charge for a fee ends the fee's absence too.
+    /// The results of a line. A charge for a fee ends the fee's absence too.
     pub fn of(line: &ChargeLine, judged: &Judged) -> Vec<(Key, Self)> {
         let of_line = Self {
             finding: judged.finding.clone().map(Box::new),
@@ -218,7 +218,7 @@ impl<'a> Findings<'a> {
         format!("{cause}: {reason}")
     }
 
-    /// What it waits for may have changed; the class and its case stay.
+    /// The mismatch may wait for something else now; its class and its case stay.
     fn keep(&self, changed: &mut Changed, held: Mismatch, finding: &Finding) {
         let is_waiting = held.state == MismatchState::Waiting.as_str();
         let due_at = if is_waiting { due_at(finding) } else { held.due_at };

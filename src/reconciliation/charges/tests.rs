@@ -20,7 +20,7 @@ use crate::reconciliation::classify::{Class, Finding};
 
 const PROVIDER: &str = "somebank";
 
-/// What is wrong with an opening's rows, the class of each row, and that of its finding without a row.
+/// The divergence of an opening's rows, the class of each row, and that of its finding without a row.
 type Divergence = (&'static str, &'static [Class], Option<Class>);
 
 /// How many of [`DIVERGENCES`] are none.

@@ -11,7 +11,7 @@ use crate::clock::Time;
 use crate::domain::text::string_enum;
 
 string_enum!(
-    /// What a comparison came to.
+    /// The result of a comparison.
     Class {
         /// Both sides agree.
         Matched = "MATCHED",
@@ -37,7 +37,7 @@ string_enum!(
         CorrelationMismatch = "CORRELATION_MISMATCH",
         /// Market or currency differ from the request.
         AttributeMismatch = "ATTRIBUTE_MISMATCH",
-        /// One row id twice in one file, with different content.
+        /// A row id twice in one file, with different content.
         ConflictingRows = "CONFLICTING_ROWS",
         /// A status or type that the format does not know.
         UnknownWord = "UNKNOWN_WORD",
@@ -81,7 +81,7 @@ impl Class {
 string_enum!(
     /// Where a mismatch stands.
     MismatchState {
-        /// It may settle by itself until `due_at`.
+        /// The mismatch may settle by itself until `due_at`.
         Waiting = "waiting",
         /// Acted on; the effect is awaited.
         Applied = "applied",
@@ -125,7 +125,7 @@ pub struct Suggestion {
     pub action: String,
 }
 
-/// What follows from a finding without a person.
+/// The automatic consequence of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
     /// The row becomes a fact; `decide` moves the opening, or opens the case.
@@ -136,7 +136,7 @@ pub enum Act {
     Case,
     /// Booked already: a difference within its bound.
     Settle,
-    /// It may settle by itself until then.
+    /// The difference may settle by itself until then.
     Wait { until: Time },
 }
 
@@ -144,7 +144,7 @@ pub enum Act {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub class: Class,
-    /// What it is about: an opening's id, else the provider's key.
+    /// An opening's id, else the provider's key.
     pub subject: String,
     pub aspect: &'static str,
     pub act: Act,
@@ -154,7 +154,7 @@ pub struct Finding {
     pub suggested: Suggestion,
 }
 
-/// What became of a row.
+/// The class of a row, and its findings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Classified {
     pub class: Class,

@@ -26,7 +26,7 @@ pub struct Digest {
     pub sha256: String,
 }
 
-/// What `bag-info.txt` is made of.
+/// The data that `bag-info.txt` is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
     /// The report's id.

@@ -220,7 +220,7 @@ impl Collector<'_> {
         self.send(Piece::End).await
     }
 
-    /// Lines page by page. What they name is kept.
+    /// Lines page by page. The openings and ledger lines that they name are kept.
     async fn pages<L: Keyed<Key: Copy>>(
         &mut self,
         read: impl AsyncFn(&mut PgConnection, Uuid, Page<L::Key>) -> sqlx::Result<Vec<L>>,

@@ -102,7 +102,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// `balances.jsonl` from `ledger.jsonl`: what its lines left on each account.
+/// `balances.jsonl` from `ledger.jsonl`: the balance of each account by its lines.
 pub fn balances(ledger: &mut dyn BufRead, into: &mut dyn Write) -> io::Result<()> {
     let mut balances: BTreeMap<(String, String, String), Decimal> = BTreeMap::new();
     for line in ledger.lines() {

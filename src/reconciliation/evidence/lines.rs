@@ -1,4 +1,4 @@
-//! What stands in the files of a bundle. The service writes them as the database makes them (`src/db/evidence`); `verify` reads them.
+//! The lines in the files of a bundle. The service writes them as the database makes them (`src/db/evidence`); `verify` reads them.
 //!
 //! Files ending in `.jsonl` hold one JSON object per line. Amounts are strings, so that no program rounds them.
 
@@ -104,7 +104,7 @@ pub struct RowLine {
     pub redacted: bool,
     /// The canonical row.
     pub theirs: Value,
-    /// What it was classified by.
+    /// The values that it was classified by.
     pub ours: Value,
     /// Rows of other reports under the same key, where the class says that there are some.
     pub earlier: Option<Vec<Earlier>>,

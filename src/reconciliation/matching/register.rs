@@ -30,7 +30,7 @@ pub struct Asked<'a> {
     pub row: &'a RegisterRow,
 }
 
-/// What a row came to.
+/// The result of a row's comparison.
 #[derive(Clone, Debug)]
 pub struct Compared {
     pub ours: Ours,
@@ -197,7 +197,7 @@ impl OurOpening {
     }
 }
 
-/// What rows of other slices and reports said, by tracking id.
+/// Rows of other slices and reports, by tracking id.
 struct Said(HashMap<String, Vec<Earlier>>);
 
 impl Said {
@@ -246,7 +246,7 @@ impl Earlier {
     }
 }
 
-/// What the rows of this slice say about each other.
+/// The rows of this slice, to compare them with each other.
 struct Here<'a> {
     by_key: HashMap<&'a str, Vec<&'a [u8; 32]>>,
     finals: HashMap<&'a str, i64>,

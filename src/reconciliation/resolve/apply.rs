@@ -47,7 +47,7 @@ pub struct Writer<'a> {
     pub now: Time,
 }
 
-/// What a batch changes.
+/// The changes that a batch makes.
 #[derive(Default)]
 struct Batch {
     mismatches: Vec<Mismatch>,

@@ -1,4 +1,4 @@
-//! What follows from findings: facts, polls and cases. Nothing here writes to an opening.
+//! The consequences of findings: facts, polls and cases. Nothing here writes to an opening.
 //!
 //! ```text
 //! apply.rs    a batch of findings becomes mismatches, facts, polls and cases, in one commit

@@ -27,7 +27,7 @@ const BATCH: i64 = 500;
 /// The first wait for an effect; `SELDOM` is the longest.
 const SOON: TimeDelta = TimeDelta::seconds(1);
 
-/// What a look at open mismatches did.
+/// The counts of a look at open mismatches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reviewed {
     pub seen: usize,
@@ -44,7 +44,7 @@ pub struct Reviewer<'a> {
     pub now: Time,
 }
 
-/// What becomes of a mismatch.
+/// The next state of a mismatch.
 enum Next {
     /// Nothing has changed.
     Keep,
@@ -164,7 +164,7 @@ fn absent_case(it: &Mismatch) -> Option<Finding> {
     Some(absent(it.opening_id?, state, reference, true))
 }
 
-/// What the database holds about a batch of mismatches.
+/// The database's knowledge about a batch of mismatches.
 struct Known {
     /// By provider.
     openings: HashMap<String, Openings>,
@@ -228,7 +228,7 @@ fn outcome(body: &[u8]) -> Option<PollOutcome> {
     }
 }
 
-/// What a look writes.
+/// The changes that a look writes.
 #[derive(Default)]
 struct Changed {
     mismatches: Vec<Mismatch>,

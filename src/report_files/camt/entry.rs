@@ -25,7 +25,7 @@ pub struct Money {
     pub currency: String,
 }
 
-/// What a row is made of.
+/// The values that a row is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Transaction {
     pub place: Place,
@@ -69,7 +69,7 @@ struct Detail {
     place: Place,
     /// In the order in which they are trusted.
     amounts: [Option<Money>; 3],
-    /// What the debtor ordered, perhaps before charges.
+    /// The amount that the debtor ordered, perhaps before charges.
     instructed: Option<Money>,
     is_credit: Option<bool>,
     charges: Charges,

@@ -63,7 +63,7 @@ struct Last {
     closing: Option<Balance>,
 }
 
-/// What the file has said about each account so far.
+/// The last statement of each account in the file so far.
 #[derive(Default)]
 pub struct Accounts(HashMap<String, Last>);
 

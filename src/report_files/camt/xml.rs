@@ -17,7 +17,7 @@ const MAX_PATH: usize = 4 * 1024;
 /// Bytes of one tag, comment or piece of text.
 const MAX_EVENT: usize = 64 * 1024;
 
-/// What comes next.
+/// The next item of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// An element begins.

@@ -48,7 +48,7 @@ const CHARGES: [&str; 16] = [
     "description",
 ];
 
-/// What the last record says about the rows.
+/// The last record's count and sums of the rows.
 #[derive(Debug, Default)]
 pub struct Trailer {
     pub rows: u64,
@@ -63,7 +63,7 @@ impl Trailer {
     }
 }
 
-/// The first record. `title`: what a refusal calls such a file.
+/// The first record. `title`: the name of such a file in a refusal.
 pub fn header(record: &Record, title: &str) -> Result<Header, HeaderError> {
     let refused = |detail: String| {
         HeaderError::new(record.line, Code::HeaderNotUnderstood, detail).columns(record.fields(), &HEADER)
@@ -115,7 +115,7 @@ pub fn columns(record: &Record, kind: Kind) -> Result<Columns, HeaderError> {
 }
 
 /// # Errors
-/// What was found and is expected.
+/// The value found and the form expected.
 pub fn trailer(record: &Record, kind: Kind) -> Result<Trailer, String> {
     let form = if kind == Kind::Register { "TRAILER,rows" } else { "TRAILER,rows,EUR=sum;SEK=sum" };
     let refused = |why: String| format!("{why}; expected {form}");

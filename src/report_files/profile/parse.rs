@@ -16,7 +16,7 @@ use crate::report_files::number::NumberFormat;
 use crate::report_files::row::{ChargeType, Kind};
 use crate::report_files::source::Encoding;
 
-/// Keys of a table that are taken out one by one; what is left at the end is unknown.
+/// Keys of a table that are taken out one by one; keys that are left at the end are unknown.
 struct Keys<'a> {
     file: &'a str,
     /// The name of the table with a point behind it.

@@ -284,7 +284,7 @@ fn a_wrong_profile_names_file_key_what_it_holds_and_what_it_takes() {
     }
 }
 
-/// What each row of charges needs beside an amount.
+/// The lines that each row of charges needs beside an amount.
 const TYPE_AND_CURRENCY: &str = "type = \"T\"\ncurrency = \"C\"\n";
 
 #[test]

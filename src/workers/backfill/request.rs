@@ -1,6 +1,6 @@
 //! Requests a backfill: at a start, when a breaker closes, or for an operator.
 //!
-//! It is a row before the provider is called, so that neither a crash nor an outage loses it.
+//! A backfill is a row before the provider is called, so that neither a crash nor an outage loses it.
 
 use chrono::TimeDelta;
 use sqlx::{Connection, PgConnection};

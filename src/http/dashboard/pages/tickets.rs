@@ -40,7 +40,7 @@ struct Row {
     opened: Moment,
     /// How long it has been open. Empty: it is closed.
     age: String,
-    /// What closed it, and when.
+    /// The reason why it was closed, and when.
     closed: Option<(String, Moment)>,
     /// Key and address of the tracker's issue.
     issue: Option<(String, Option<String>)>,

@@ -15,7 +15,7 @@ const BAR: i64 = 14;
 const PLACE: i64 = 20;
 const HEIGHT: i64 = 120;
 
-/// One of the things that are counted: its word, and the class of its colour.
+/// A counted thing: its word, and the class of its colour.
 #[derive(Clone, Copy, Debug)]
 pub struct Series {
     pub word: &'static str,
@@ -91,7 +91,7 @@ impl Chart {
     }
 }
 
-/// The parts of each hour's bar, from the ground up. What is counted at all is at least one unit high.
+/// The parts of each hour's bar, from the ground up. A count above zero is at least one unit high.
 fn bars(series: &[Series], table: &[Vec<i64>], most: i64) -> Vec<Bar> {
     let mut bars = Vec::new();
     let mut x = (PLACE - BAR) / 2;

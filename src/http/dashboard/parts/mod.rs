@@ -74,10 +74,10 @@ impl HtmlSafe for Mark {}
 pub enum Look {
     /// A person must act.
     Urgent,
-    /// It goes on by itself.
+    /// The work goes on by itself.
     Waiting,
     Good,
-    /// It is over.
+    /// The work is over.
     Ended,
 }
 

@@ -15,7 +15,7 @@ const SHORTEST_NAME: usize = 3;
 /// The fewest hexadecimal digits of an id without a prefix.
 const SHORTEST_ID: usize = 8;
 
-/// What stands before the underscore of an id; `jan_12` is a name.
+/// The prefixes of ids, before the underscore; `jan_12` is a name.
 const KINDS_OF_IDS: [&str; 4] = ["acc", "aor", "chg", "stl"];
 
 /// Words of report files that are no names.
@@ -67,7 +67,7 @@ impl Privacy {
         if self.sees_all { text.to_owned() } else { self.masked(text) }
     }
 
-    /// A text that may name any customer, such as a line of a file. What cannot be told apart from a name is masked too.
+    /// A text that may name any customer, such as a line of a file. Words that cannot be told apart from a name are masked too.
     #[must_use]
     pub fn free_text(&self, text: &str) -> String {
         if self.sees_all { text.to_owned() } else { without_names(&self.masked(text)) }
@@ -152,7 +152,7 @@ fn is_no_name(token: &str) -> bool {
     is_masked(token) || is_id(token) || is_of_words()
 }
 
-/// What masking leaves of a word or of an e-mail address: `A…`, `o…@acme.example`.
+/// Whether a token is the rest of a masked word or e-mail address: `A…`, `o…@acme.example`.
 fn is_masked(token: &str) -> bool {
     let word = token.split_once('@').map_or(token, |(local, _)| local);
     word.ends_with('…') && word.chars().count() <= 2

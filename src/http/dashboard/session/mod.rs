@@ -50,7 +50,7 @@ pub struct Visit {
     pub principal: Principal,
     pub session: Uuid,
     mode: Mode,
-    /// What its page shows, and the mark of that before the page is read.
+    /// The watched content of its page, and the mark of that before the page is read.
     pub watch: Watch,
     pub mark: String,
 }

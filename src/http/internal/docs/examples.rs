@@ -4,7 +4,7 @@ use serde_json::Value;
 use utoipa::openapi::path::{Parameter, ParameterBuilder};
 use utoipa::openapi::{OpenApi, RefOr, Schema};
 
-/// What parameters and fields with the name of a provider are called.
+/// The name of parameters and fields that hold a provider's name.
 const PROVIDER: &str = "provider";
 
 /// Gives every parameter and field that is a provider's name this one as its example, unless it has another.

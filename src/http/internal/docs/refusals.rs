@@ -119,7 +119,7 @@ fn header(schema: ObjectBuilder, description: &str) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
 }
 
-/// Whether it takes JSON. What is said of files stands at their handler.
+/// Whether it takes JSON. Refusals of files stand at their handler.
 fn has_body(operation: &Operation) -> bool {
     let is_json = |it: &RefOr<RequestBody>| matches!(it, RefOr::T(it) if it.content.contains_key("application/json"));
     operation.request_body.as_ref().is_some_and(is_json)

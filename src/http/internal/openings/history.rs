@@ -17,7 +17,7 @@ use crate::http::internal::page::{Listing, PageQuery, Params, listing, one_more}
 use crate::http::internal::path::Id;
 use crate::http::problem::{ApiError, Kind};
 
-/// One transition of an opening.
+/// A transition of an opening.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Transition)]
 pub struct Item {

@@ -52,7 +52,7 @@ pub struct RefusedWebhook {
     verified_at: Option<DateTime<Utc>>,
     /// Its key in the inbox, once verified.
     event_id: Option<String>,
-    /// What the inbox did with it: `stored`, `duplicate`, `burst_duplicate`, `conflict`, or `nothing` to store.
+    /// The inbox's answer: `stored`, `duplicate`, `burst_duplicate`, `conflict`, or `nothing` to store.
     outcome: Option<String>,
 }
 

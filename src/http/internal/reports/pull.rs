@@ -23,7 +23,7 @@ body!(
         provider: Name,
         /// Requests that changed at this time or later; a time before 1970 counts as 1970.
         from: Timestamp,
-        /// The end of the period. What changed later is in the list too.
+        /// The end of the period. Requests that changed later are in the list too.
         until: Timestamp,
         /// The reason, for the record.
         reason: ReasonText,

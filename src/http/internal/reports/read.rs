@@ -174,7 +174,7 @@ pub struct ReportError {
     field: Option<String>,
     /// The kind of error, for programs.
     code: String,
-    /// What was found, and what is expected.
+    /// The value found, and the value expected.
     detail: String,
 }
 

@@ -126,7 +126,7 @@ async fn may_be_superseded(state: &AppState, report: Uuid, by: &Asked) -> Result
     Ok(())
 }
 
-/// What is asked for with a file.
+/// The parameters of an upload.
 #[derive(Clone, Debug)]
 pub struct Asked {
     provider: String,
@@ -240,7 +240,7 @@ async fn send<E: Error + 'static>(
     }
 }
 
-/// What the file has instead of what it should have.
+/// The error about a wrong header: the columns found, and those expected.
 fn wrong(error: &HeaderError) -> ApiError {
     let mut errors =
         vec![FieldError { pointer: String::new(), detail: format!("line {}: {}", error.line, error.detail) }];

@@ -16,11 +16,11 @@ use crate::reconciliation::classify::{Act, Class, Difference, Finding, Suggestio
 use crate::report_files::row::{Aspect, Balance, Flaw, Statement};
 
 string_enum!(
-    /// What a statement came to.
+    /// The outcome of a statement's check.
     Outcome {
         /// Its entries count.
         Sound = "sound",
-        /// It does not add up; its entries do not count.
+        /// The statement does not add up; its entries do not count.
         BalanceMismatch = "BALANCE_MISMATCH",
         /// A statement is missing before it; its entries do not count.
         StatementGap = "STATEMENT_GAP",
@@ -76,7 +76,7 @@ impl Version {
         self.is_complete && has_own_flaw(&self.statement)
     }
 
-    /// What makes one version newer than another.
+    /// The key by which the newest of two versions is found.
     fn age(&self) -> (bool, Time, String) {
         (self.is_complete, self.as_of, serde_json::to_string(&self.statement).unwrap_or_default())
     }
@@ -239,7 +239,7 @@ impl<'a> Account<'a> {
         it.day().filter(|_| self.has_days).map(|day| day.year())
     }
 
-    /// What is missing before a statement. The first known one of an account follows on from nothing.
+    /// The gap before a statement. The first known one of an account follows on from nothing.
     fn gap(&self, it: &Version) -> Option<(Difference, &'static str)> {
         let place = self.order.iter().position(|other| std::ptr::eq(*other, it)).filter(|place| *place > 0)?;
         let missing = if let Some(page) = self.missing_page(it) {

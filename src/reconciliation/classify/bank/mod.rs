@@ -40,7 +40,7 @@ impl Rules {
     }
 }
 
-/// What a settlement asks for in one currency.
+/// The sum that a settlement asks for in one currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
     pub currency: String,
@@ -85,7 +85,7 @@ impl Entry {
     }
 }
 
-/// What an entry came to.
+/// The judgement of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JudgedEntry {
     pub key: String,
@@ -113,13 +113,13 @@ pub struct Payment {
     pub entry: String,
 }
 
-/// What a settlement came to.
+/// The judgement of a settlement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
     /// Of sound entries, in the order given.
     pub entries: Vec<JudgedEntry>,
     pub payments: Vec<Payment>,
-    /// It is unpaid although its window has passed.
+    /// The settlement is unpaid although its window has passed.
     pub unpaid: Option<Finding>,
     /// Whether something is still to be paid.
     pub is_open: bool,
@@ -127,7 +127,7 @@ pub struct Judged {
     pub look_at: Option<Time>,
 }
 
-/// What an entry was judged by, to be judged again.
+/// The values that an entry was judged by, to judge it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Basis {
     pub key: String,
@@ -146,7 +146,7 @@ impl Basis {
         Self { key: key.to_owned(), settlement: settlement.clone(), entries, rules }
     }
 
-    /// What the entry comes to. None: no statement that adds up has it.
+    /// Judges the entry again. None: no statement that adds up has it.
     #[must_use]
     pub fn judge(&self) -> Option<JudgedEntry> {
         let judged = judge(&self.settlement, &self.entries, &self.rules);

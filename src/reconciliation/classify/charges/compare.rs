@@ -1,4 +1,4 @@
-//! One charge beside its expected fee.
+//! The comparison of a charge with its expected fee.
 
 use rust_decimal::Decimal;
 

@@ -103,12 +103,12 @@ pub struct Expected {
     pub currency: String,
 }
 
-/// What we hold about a fee.
+/// Our side of a fee.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ours {
     /// The fee that a step of the opening owes.
     pub expected: Option<Expected>,
-    /// What the fee costs this opening by any row of the price list, past and future.
+    /// The fee's prices for this opening by any row of the price list, past and future.
     pub prices: Vec<Fee>,
     /// Whether a step that owes the fee may still come.
     pub may_be_owed: bool,
@@ -153,7 +153,7 @@ impl Booking {
     }
 }
 
-/// What a row came to: its class, its bookings, and the finding if the two sides differ.
+/// The judgement of a row: its class, its bookings, and the finding if the two sides differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
     pub class: Class,
@@ -178,7 +178,7 @@ impl Judged {
     }
 }
 
-/// What a row was judged by, to be judged again.
+/// The values that a row was judged by, to judge it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Basis {
@@ -201,7 +201,7 @@ pub enum Basis {
 }
 
 impl Basis {
-    /// What the row comes to. None: there is no row.
+    /// Judges the row again. None: there is no row.
     #[must_use]
     pub fn judge(&self) -> Option<Judged> {
         match self {

@@ -86,7 +86,7 @@ fn fee(without_tax: &str, tax: &str) -> Fee {
     Fee { code: "account_opened".to_owned(), without_tax, tax, currency: "EUR".to_owned() }
 }
 
-/// What we hold, by its words; some words change the rows.
+/// Our side, by its words; some words change the rows.
 fn ours(words: &str, charges: &mut [Charge]) -> Ours {
     let prices = vec![fee("5.00", "1.05"), fee("5.50", "1.16")];
     let mut ours = Ours { expected: None, prices, may_be_owed: false, is_priced: true, is_crowded: false };
@@ -224,7 +224,7 @@ fn any_row() -> impl Strategy<Value = String> {
     select.prop_map(|(kind, amount, rest)| format!("{kind} {amount} {rest}"))
 }
 
-/// What may be held about a fee.
+/// The words for our side of a fee.
 const HELD: [&str; 6] = ["6.05/1.05 EUR", "not priced", "to come", "never", "no opening", "no price list"];
 
 proptest! {

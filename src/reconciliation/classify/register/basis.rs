@@ -1,4 +1,4 @@
-//! What a row of a register is compared with, as evidence keeps it.
+//! Our side of a register's row, as evidence keeps it.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub struct OurOpening {
     pub erased: bool,
 }
 
-/// What we hold about a row.
+/// Our side of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ours {
     /// The opening with the row's tracking id.
@@ -74,7 +74,7 @@ impl Times {
     }
 }
 
-/// What a row was classified by, to be classified again.
+/// The values that a row was classified by, to classify it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Basis {
     #[serde(flatten)]
@@ -84,7 +84,7 @@ pub struct Basis {
 }
 
 impl Basis {
-    /// What the row comes to, in a file of these times.
+    /// Classifies the row again, in a file of these times.
     #[must_use]
     pub fn classify(&self, row: &RegisterRow, as_of: Time, received_at: Time) -> Classified {
         classify(row, &self.ours, Times { as_of, received_at, window: self.window })

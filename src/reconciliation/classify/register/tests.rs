@@ -43,7 +43,7 @@ fn opening(n: u128, state: StateName) -> OurOpening {
     }
 }
 
-/// What the bank says about opening 1.
+/// The bank's row about opening 1.
 fn row(status: &str) -> RegisterRow {
     let has_account = status == "COMPLETED";
     RegisterRow {

@@ -13,11 +13,11 @@ use crate::reconciliation::evidence::Finding;
 /// More than a bundle ever has.
 const MAX_ENTRIES: u64 = 10_000;
 const MAX_NAME: usize = 200;
-/// What stands before the name in a central header, and after it.
+/// The bytes before the name in a central header, and after it.
 const BEFORE_NAME: usize = 46;
 const AFTER_NAME: usize = 28;
 
-/// What findings call the zip itself.
+/// The name of the zip itself in findings.
 pub const ZIP: &str = "zip";
 
 /// A zip with its entries read.

@@ -21,7 +21,7 @@ impl Writer {
         Self { file: BufWriter::new(file), at: 0, entries: Vec::new(), crc: Crc::new() }
     }
 
-    /// Begins an entry; what is written next is its content.
+    /// Begins an entry; the next writes are its content.
     pub fn begin(&mut self, name: String) -> io::Result<()> {
         let entry = Entry { name, crc: 0, size: 0, offset: self.at };
         self.file.write_all(&entry.local())?;

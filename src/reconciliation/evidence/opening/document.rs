@@ -81,17 +81,17 @@ impl Document {
     }
 }
 
-/// What stands before the parts.
+/// The text before the parts.
 #[must_use]
 pub fn head(opening: Uuid, masked: bool) -> String {
     let (masked, note) = (json!(masked), json!(About::note(masked)));
     format!("{{\"opening_id\":\"{opening}\",\"masked\":{masked},\"note\":{note},\"parts\":[\n")
 }
 
-/// What stands between two parts.
+/// The text between two parts.
 pub const BETWEEN: &str = ",\n";
 
-/// What stands behind the parts.
+/// The text behind the parts.
 #[must_use]
 pub fn tail(manifest: &str, signature: &str, public_key: &str) -> String {
     let [manifest, signature, public_key] = [manifest, signature, public_key].map(|it| json!(it).to_string());

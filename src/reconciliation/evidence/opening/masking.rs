@@ -13,7 +13,7 @@ pub fn body(bytes: &[u8], mask: &Mask) -> Vec<u8> {
     }
 }
 
-/// What the service says about a fact: the ids alone come from outside.
+/// Masks the service's words about a fact: the ids alone come from outside.
 #[must_use]
 pub fn about(mut of: Value, mask: &Mask) -> Value {
     for name in ["event_id", "provider_reference"] {

@@ -7,7 +7,7 @@
 //! verify.rs   checks a document
 //! ```
 //!
-//! The signature covers the manifest, and so every part. What stands beside the parts is a function of them, of the signature and of
+//! The signature covers the manifest, and so every part. The text beside the parts is a function of them, of the signature and of
 //! the key; `verify` writes the document again and compares it byte by byte.
 
 pub mod collect;
@@ -56,7 +56,7 @@ impl About {
         Self { form: FORM, software, made_at, opening_id, masked }
     }
 
-    /// What a person should know before reading on.
+    /// A note to read before the rest.
     const fn note(masked: bool) -> &'static str {
         if masked {
             "Masked for a reader: the bank's signatures cover none of these bytes. An operator's copy has the bytes as they came."

@@ -16,10 +16,10 @@ use crate::reconciliation::evidence::bag;
 use crate::reconciliation::evidence::lines::OpeningLine;
 use crate::reconciliation::evidence::verify::{Findings, history};
 
-/// What cannot be said of a part.
+/// The name of the document as a whole in findings.
 const DOCUMENT: &str = "document";
 
-/// What a verification came to.
+/// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OpeningSummary {
     pub opening_id: Option<Uuid>,
@@ -163,7 +163,7 @@ fn about(document: &Document, findings: &mut Findings<'_>) {
     }
 }
 
-/// What is wrong with the steps without any key.
+/// Checks the steps without any key.
 fn steps(document: &Document, opening: &[u8], findings: &mut Findings<'_>) {
     match serde_json::from_slice::<OpeningLine>(opening) {
         Ok(line) if line.id != document.opening_id => findings.of(OPENING, "is another opening"),

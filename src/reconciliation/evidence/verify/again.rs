@@ -22,7 +22,7 @@ use crate::report_files::{Ending, Expected, Item, OpenError, ReportError, open};
 /// The rule of rows that contradict each other.
 const CONFLICT: &str = "same_key_other_content";
 
-/// What the rows came to.
+/// The results of the rows.
 #[derive(Default)]
 pub struct Rows {
     pub read: u64,
@@ -217,7 +217,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Compares class and rule; what is wrong with them.
+    /// Compares class and rule; returns the error in them.
     fn classified(&self, row: &Row, found: &RowLine) -> Option<String> {
         let judged = match kinds::judge(row, &found.row_key, &found.ours, self.report) {
             Ok(judged) => judged,
@@ -364,7 +364,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Counts per class. What is absent is no row.
+    /// Counts per class. An absence is no row.
     fn counts(&self, findings: &mut Findings<'_>) {
         let is_class = |name: &str| name.parse::<Class>().is_ok_and(|it| it != Class::MissingExternal);
         let said = self.report.counts.as_object().into_iter().flatten().filter(|(name, _)| is_class(name));

@@ -1,4 +1,4 @@
-//! What follows from the ledger's lines: the balances, and that each line of the provider is booked for exactly its amount.
+//! The checks of the ledger's lines: the balances, and that each line of the provider is booked for exactly its amount.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufReader, Read};
@@ -129,7 +129,7 @@ fn ledger(contents: &Contents, report: &ReportFacts, findings: &mut Findings<'_>
     Ok(all)
 }
 
-/// What is wrong with a line in itself.
+/// The error in a line by itself.
 fn flaw(contents: &Contents, report: &ReportFacts, line: &LedgerLine, before: &HashMap<Uuid, Moved>) -> Option<String> {
     let accounts = [&line.debit, &line.credit].map(|it| it.parse::<Account>().is_ok());
     if accounts != [true; 2] || line.debit == line.credit || line.amount <= Decimal::ZERO {

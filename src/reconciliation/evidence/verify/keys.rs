@@ -8,7 +8,7 @@ use super::Findings;
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::evidence::lines::{self, RowLine};
 
-/// What the rows of one key say about each other.
+/// The comparison of the rows of one key with each other.
 struct Key {
     digest: [u8; 8],
     has_another: bool,

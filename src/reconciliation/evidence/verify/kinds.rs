@@ -37,7 +37,7 @@ pub const fn kind(row: &Row) -> Kind {
     }
 }
 
-/// What the row with this key comes to. None: it was not classified by values of ours.
+/// Judges the row with this key. None: it was not classified by values of ours.
 ///
 /// # Errors
 /// If the values are not those of the row's kind, or of another row.

@@ -37,7 +37,7 @@ use super::opening::verify::OpeningSummary;
 use crate::domain::chain::HistoryKey;
 use crate::domain::signature::PublicKey;
 
-/// What a verification came to.
+/// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     pub report_id: Option<String>,

@@ -1,4 +1,4 @@
-//! What bank rows need beside their own values: equal rows before them, and the statements that they stand in.
+//! The data that bank rows need beside their own values: equal rows before them, and the statements that they stand in.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -33,7 +33,7 @@ struct LeftOut {
 }
 
 impl Statements {
-    /// What is wrong with a row that was classified by no values of ours.
+    /// The error in a row that was classified by no values of ours.
     pub fn unjudged(&self, row: &BankRow, found: &RowLine, is_partial: bool) -> Option<String> {
         let (class, rule) = (found.class.as_str(), found.rule.as_str());
         let names_none = names::named(&row.references, &names::formed(&row.references)).is_empty();

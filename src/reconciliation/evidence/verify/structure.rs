@@ -166,7 +166,7 @@ fn order(contents: &Contents, listed: &[Digest], findings: &mut Findings<'_>) {
     }
 }
 
-/// What follows from the facts of the report: the folder's name, `bag-info.txt`, and which files may be there.
+/// Checks what follows from the facts of the report: the folder's name, `bag-info.txt`, and which files may be there.
 pub fn about(contents: &Contents, report: &ReportFacts, findings: &mut Findings<'_>) -> io::Result<()> {
     let about = About { id: report.id.to_string(), made_at: report.made_at };
     if contents.folder != bag::folder(&about.id) {

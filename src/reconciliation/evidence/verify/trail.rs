@@ -56,7 +56,7 @@ fn mismatch(report: &ReportFacts, rows: &Rows, it: &MismatchLine) -> Vec<String>
     wrong
 }
 
-/// What is wrong with a history. Its hashes are checked with the service's key, by `verify-history`.
+/// The error in a history. Its hashes are checked with the service's key, by `verify-history`.
 pub fn history(it: &OpeningLine) -> Option<String> {
     let numbered = it.history.iter().zip(1..).all(|(step, n)| step.version == n);
     let linked = it.history.windows(2).all(|it| it[1].from_state.as_ref() == Some(&it[0].to_state));

@@ -25,7 +25,7 @@ fn file(report: u128) -> File<'static> {
     File { report: Uuid::from_u128(report), provider: PROVIDER, times }
 }
 
-/// What is wrong with a row, and the class that it must have.
+/// The divergence of a row, and the class that it must have.
 const DIVERGENCES: [(&str, Class); 17] = [
     ("completed", Class::Matched),
     ("rejected", Class::Matched),
@@ -96,7 +96,7 @@ fn row(n: u128, status: &str) -> RegisterRow {
 }
 
 impl World {
-    /// One row for each of these divergences, about openings of its own.
+    /// Makes a row for each of these divergences, about openings of its own.
     fn of(divergences: &[usize]) -> Self {
         let mut world = Self::default();
         for (n, divergence) in (1_u128..).zip(divergences) {
@@ -158,7 +158,7 @@ fn asked<'a>(rows: &'a [Keyed<'a>]) -> Vec<Asked<'a>> {
     rows.iter().map(|Keyed(n, key, row)| Asked { n: *n, digest: digest(row), key, row }).collect()
 }
 
-/// What a slice that is stored says to later ones.
+/// The rows of a stored slice, as later ones find them.
 fn stored(file: &File<'_>, rows: &[Asked<'_>], slice: &Slice) -> Vec<Earlier> {
     let earlier = |(asked, compared): (&Asked<'_>, &Compared)| Earlier {
         provider_reference: asked.row.provider_reference.clone(),

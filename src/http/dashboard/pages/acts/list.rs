@@ -78,7 +78,7 @@ pub async fn names(connection: &mut PgConnection, acts: &[Action]) -> sqlx::Resu
     Ok(overview::names(connection, &openings).await?.into_iter().collect())
 }
 
-/// What of an act a person may see.
+/// The part of an act that a person may see.
 pub fn privacy(act: &Action, names: &HashMap<Uuid, String>, sees_all: bool) -> Privacy {
     let name = act.opening_id.and_then(|it| names.get(&it));
     Privacy::new(sees_all, name.map(String::as_str))

@@ -1,4 +1,4 @@
-//! `/acts`: what people did and why, with sign-ins, reveals and exports; and the same as CSV.
+//! `/acts`: the acts of people and their reasons, with sign-ins, reveals and exports; and the same as CSV.
 
 mod csv;
 mod list;

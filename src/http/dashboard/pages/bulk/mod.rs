@@ -28,7 +28,7 @@ pub fn page_of(id: Uuid) -> String {
     format!("/bulk/{id}")
 }
 
-/// What a run does, to what.
+/// Names a run by its act, letters, cause and queue.
 pub fn title(run: &Run) -> String {
     let cause = run.cause.as_deref().map_or_else(|| "every cause".to_owned(), |it| format!("cause {}", words(it)));
     let queue = run.queue.as_deref().unwrap_or("both queues");

@@ -17,11 +17,11 @@ use crate::http::internal::forms::Name;
 use crate::http::problem::ApiError;
 
 string_enum!(
-    /// What is done with each letter of the list.
+    /// The act on each letter of the list.
     BulkAct {
-        /// It is tried again.
+        /// The letter is tried again.
         Redrive = "redrive",
-        /// It is given up.
+        /// The letter is given up.
         Discard = "discard",
     }
 );

@@ -1,4 +1,4 @@
-//! What a person does about a case: the class that its kind suggests, and the steps.
+//! Advice about a case: the class that its kind suggests, and the steps.
 
 use serde_json::Value;
 

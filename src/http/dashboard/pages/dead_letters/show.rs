@@ -1,4 +1,4 @@
-//! `/dead-letters/{id}`: what it is, why it was given up, and each attempt.
+//! `/dead-letters/{id}`: a dead letter, why it was given up, and each attempt.
 
 use std::sync::Arc;
 

@@ -45,7 +45,7 @@ pub async fn set(
     let setting = match checked {
         Ok(setting) => setting,
         Err(refusal) => {
-            // What is wrong with the rule itself is no matter of this form.
+            // An error in the rule itself is no matter of this form.
             let asked = form.fields.clone().without("reason").or("reason", "-").read::<FlagSetting>()?;
             let page = confirmation(&dashboard, &admin, &visit, asked.rule()).await?;
             return Confirmation { token: form.token, ..page }.again(&form.fields, refusal);
@@ -61,7 +61,7 @@ pub async fn set(
     Ok(done(&dashboard, PAGE, "set_flag"))
 }
 
-/// What is typed to confirm: how far the rule reaches.
+/// The word that is typed to confirm: how far the rule reaches.
 fn typed(rule: &Rule) -> &str {
     rule.scope.market.as_deref().unwrap_or("all")
 }

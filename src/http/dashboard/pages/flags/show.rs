@@ -38,7 +38,7 @@ struct Row {
 }
 
 struct Cell {
-    /// What holds: `on`, `off` or a share.
+    /// The setting that holds: `on`, `off` or a share.
     setting: String,
     /// The rule that says so.
     origin: String,

@@ -63,7 +63,7 @@ fn headed(heading: Heading, anchor: &str) -> Vec<Event<'static>> {
     [start].into_iter().chain(heading.inner).chain([end]).collect()
 }
 
-/// What stands outside headings. Tables scroll in a region of their own.
+/// Text outside headings. Tables scroll in a region of their own.
 fn body(event: Event<'static>, prefix: &str, tables: &mut u32, links: &mut Vec<bool>) -> Vec<Event<'static>> {
     match event {
         Event::Start(Tag::Table(columns)) => {

@@ -6,7 +6,7 @@ use crate::db::gauges::MAX_COUNTED;
 use crate::http::dashboard::Layout;
 use crate::http::dashboard::parts::{Moment, capped, words};
 
-/// What the page counts, in the order of its weight: name, label, and page.
+/// The counts of the page, in the order of their weight: name, label, and page.
 const LINES: [(&str, &str, &str); 10] = [
     ("escalated", "Openings that were not answered in time", "/openings?state=escalated"),
     ("tickets", "Open tickets", "/tickets?status=open"),

@@ -1,4 +1,4 @@
-//! `/`: what waits for a person now, worst first, and how the day went.
+//! `/`: the work that waits for a person now, worst first, and how the day went.
 
 mod lines;
 mod read;

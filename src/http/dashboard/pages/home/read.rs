@@ -1,4 +1,4 @@
-//! What the first page reads, in nine statements, the breakers and marks of webhooks of this replica, and what follows from them.
+//! The first page's data: nine statements, the breakers and marks of webhooks of this replica, and what follows from them.
 
 use chrono::TimeDelta;
 use sqlx::PgConnection;
@@ -43,7 +43,7 @@ pub struct Today {
     pub started: Vec<InHour>,
 }
 
-/// What stands in tables.
+/// The rows that the statements read.
 struct Rows {
     waiting: Vec<(String, String)>,
     counts: Vec<Counted>,

@@ -1,4 +1,4 @@
-//! `/mismatches`: what reconciliation found, as a list and one by one.
+//! `/mismatches`: the findings of reconciliation, as a list and one by one.
 
 mod csv;
 mod list;

@@ -38,7 +38,7 @@ pub fn shown(field: &str, text: &str, privacy: &Privacy) -> String {
     if is_free { privacy.free_text(text) } else { privacy.text(text) }
 }
 
-/// What differs first, then all that either side says.
+/// The differing values first, then all that either side says.
 #[must_use]
 pub fn rows(it: &Listed, privacy: &Privacy) -> Vec<Row> {
     let (ours, theirs, differences) = if privacy.sees_all() {

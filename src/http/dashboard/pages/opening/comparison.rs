@@ -5,7 +5,7 @@ use crate::http::dashboard::parts::{Privacy, masked_iban, words};
 
 pub struct Table {
     pub agreement: &'static str,
-    /// What the agreement is called.
+    /// The agreement in words.
     pub title: &'static str,
     /// Empty: none.
     pub class: &'static str,

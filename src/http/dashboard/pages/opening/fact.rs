@@ -141,7 +141,7 @@ fn by_secret(providers: &Providers, whole: &Whole) -> Option<String> {
     Some(format!("The secret with the fingerprint {secret} verifies it: number {place} of {count} active ones."))
 }
 
-/// What the adapter reads in it now, field by field.
+/// The fact's fields, as the adapter reads them now.
 fn read(providers: &Providers, whole: &Whole) -> Result<Vec<(String, String)>, String> {
     if whole.erased_at.is_some() {
         return Err("its bytes were erased".to_owned());

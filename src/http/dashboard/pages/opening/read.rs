@@ -1,4 +1,4 @@
-//! What the page of an opening reads, in four statements.
+//! The data of an opening's page, read in four statements.
 
 use sqlx::PgConnection;
 
@@ -56,7 +56,7 @@ impl Seen {
         dashboard.outside.work_of(&self.opening, &self.overview.calls, letters, now)
     }
 
-    /// What each way of the provider said last, whichever page of the timeline is shown.
+    /// The last report by each way of the provider, whichever page of the timeline is shown.
     pub fn said(&self) -> Vec<Said> {
         let row = self.overview.register_row.as_ref();
         let register = row.and_then(|it| {

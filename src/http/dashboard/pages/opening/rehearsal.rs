@@ -3,7 +3,7 @@
 use crate::domain::{Decision, Effect, Outcome};
 use crate::http::dashboard::parts::words;
 
-/// What a decision changes, a line each.
+/// The changes that a decision makes, a line each.
 #[must_use]
 pub fn lines(decision: &Decision) -> Vec<String> {
     let steps = decision.steps.iter().map(|step| {

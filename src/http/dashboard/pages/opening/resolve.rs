@@ -69,7 +69,7 @@ fn typed_again(request: &ResolveRequest, typed: &str) -> Result<(), ApiError> {
     confirmed(typed, last, "must be the last four characters of the IBAN above")
 }
 
-/// What an end with an account would do, whichever account is typed.
+/// The rehearsal of an end with an account, whichever account is typed.
 fn with_account(opening: &Opening) -> Rehearsal {
     let completed = Resolution::Completed { iban: String::new(), bic: String::new(), provider_reference: None };
     // There the tracking id is typed too.
@@ -94,7 +94,7 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// What each end would do now. An end with an account is rehearsed in words: it depends on the account.
+    /// The rehearsal of each end. An end with an account is rehearsed in words: it depends on the account.
     async fn rehearsals(&self, opening: &Opening) -> Result<Vec<Rehearsal>, ApiError> {
         let mut rehearsals = Vec::new();
         for (of, resolution) in [("rejected", Resolution::Rejected), ("failed", Resolution::Failed)] {

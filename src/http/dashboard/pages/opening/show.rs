@@ -42,11 +42,11 @@ struct OpeningPage {
     version: i64,
     /// The token of the page's form.
     form: Uuid,
-    /// What the page says after an act that led to it.
+    /// The page's messages after an act that led to it.
     said_done: [(&'static str, &'static str); 6],
 }
 
-/// What is said after an act: the address of the page then names the act.
+/// The messages after an act: the address of the page then names the act.
 const SAID_DONE: [(&str, &str); 6] = [
     ("poll", "Done: the bank is asked now. Its answer appears in the timeline."),
     ("resolve", "Done: the decision was stored and is decided next, unless the bank's answer came first."),

@@ -21,7 +21,7 @@ pub struct Entry {
     pub href: Option<String>,
     pub at: Moment,
     pub kind: String,
-    /// What happened, in words.
+    /// The row in words.
     pub line: String,
     pub more: Vec<More>,
     /// A duplicate, or too late to matter.
@@ -39,7 +39,7 @@ pub struct More {
 /// Rows that stand together: one row, or equal polls in a row.
 pub struct Group {
     pub entries: Vec<Entry>,
-    /// What the folded rows have in common. None: the row stands open.
+    /// A summary of the folded rows. None: the row stands open.
     pub folded: Option<String>,
 }
 

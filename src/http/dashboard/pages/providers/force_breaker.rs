@@ -83,7 +83,7 @@ async fn confirmation(
     })
 }
 
-/// What the override does, and the override that it replaces.
+/// The changes that the override makes, and the override that it replaces.
 fn lines(Preview { now, then }: &Preview) -> Vec<String> {
     if now.is_none() && then.is_none() {
         return vec!["changes nothing: the calls decide already; a breaker that is open stays open".to_owned()];

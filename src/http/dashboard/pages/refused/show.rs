@@ -35,7 +35,7 @@ struct RefusedWebhookPage {
 
 struct Verified {
     at: Moment,
-    /// What the inbox did with it.
+    /// The inbox's answer.
     outcome: String,
     event_id: String,
 }

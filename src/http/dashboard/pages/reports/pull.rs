@@ -19,7 +19,7 @@ use crate::http::internal::page::Params;
 use crate::http::internal::reports::pull::PullBody;
 use crate::http::problem::{ApiError, Kind};
 
-/// What is shown first: the day before now.
+/// The period that is shown first: the day before now.
 const PERIOD: TimeDelta = TimeDelta::days(1);
 
 pub async fn form(

@@ -22,7 +22,7 @@ use crate::http::problem::{ApiError, Kind};
 use crate::reconciliation::classify::Class;
 use crate::reconciliation::resource::ReportState;
 
-/// What the page says after an act that led to it.
+/// The page's messages after an act that led to it.
 const SAID_DONE: [(&str, &str); 4] = [
     ("upload_report", "Done: the file is stored; a file that was sent before is shown as it was."),
     ("pull_report", "Done: the list is read next."),

@@ -84,7 +84,7 @@ fn uploaded(dashboard: &Dashboard, id: Uuid) -> Response {
     done(dashboard, &format!("/reports/{id}"), "upload_report")
 }
 
-/// What is asked for, by REST's parameters. The file's name is what the browser says.
+/// Reads the request by REST's parameters. The file's name is what the browser says.
 async fn asked(dashboard: &Dashboard, pairs: &[(String, String)], file_name: &str) -> Result<Asked, ApiError> {
     let others = pairs.iter().filter(|(name, _)| name != "form").cloned();
     let named = [("file_name".to_owned(), file_name.to_owned())];
@@ -109,7 +109,7 @@ async fn received(
     receive_as(dashboard, asked, is_gzip, stream::iter([first]).chain(file)).await
 }
 
-/// What REST says about its body is said beside the field of the file.
+/// Moves REST's errors about its body to the field of the file.
 fn of_the_file(refusal: ApiError) -> ApiError {
     if refusal.kind() != Kind::ValidationFailed || refusal.errors().is_empty() {
         return refusal;
