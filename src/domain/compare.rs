@@ -280,7 +280,7 @@ fn class(
 }
 
 impl Class {
-    /// Advice to the person who looks at it.
+    /// The next step that operations people are advised to take about the difference.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {

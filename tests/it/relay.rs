@@ -294,8 +294,8 @@ async fn an_answer_that_comes_while_another_waits_for_the_database_is_in_time() 
     app.finish().await;
 }
 
-/// While calls of other ticks run, a look may have found no capacity: the tick whose end makes some says so. Without other
-/// ticks, the worker knows that it took all there was.
+/// A look may have found no capacity while calls of other ticks ran: a tick that ends frees some, and asks for another look. Without
+/// other ticks, the worker knows that it took all there was.
 #[tokio::test]
 async fn a_tick_that_ends_beside_others_is_followed_by_a_look_and_one_that_ends_alone_is_not() {
     // As many as one look takes.

@@ -6,8 +6,8 @@ use sqlx::{Postgres, Transaction};
 
 use crate::support::{KEY, TestApp};
 
-/// The test cuts the connection whose statement waits for the table, five times, which is more often than the service tries a request. Then
-/// it ends the lock, and the next statement passes.
+/// The test cuts the service's connection while a statement waits for the table, five times: more often than the service tries a request.
+/// Then it ends the lock, and the next statement passes.
 async fn cut_five_times(app: &TestApp, table: &str, lock: Transaction<'static, Postgres>) {
     for _ in 0..5 {
         app.a_statement_waits(table).await;

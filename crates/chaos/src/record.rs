@@ -124,7 +124,6 @@ pub struct Plan {
     #[serde(default)]
     pub priced: bool,
     /// How far the clock of the last replica is ahead, in milliseconds; negative where it is behind.
-    #[serde(default)]
     pub clock_offset: i64,
     /// Faults that must have evidence, with their minimum number.
     pub faults: BTreeMap<Fault, u64>,

@@ -87,7 +87,7 @@ async fn forcing_the_breaker_closed_makes_throttled_work_due_at_once() {
     app.finish().await;
 }
 
-/// F2: for each cause of the wait. A call whose answer could not be used waits for its repeat like any other.
+/// F2: the breaker releases the work for each cause of the wait. A call with an unusable answer waits for its repeat like any other.
 #[tokio::test]
 async fn forcing_the_breaker_closed_makes_all_work_due_that_waits_for_it() {
     let app = TestApp::start().await;

@@ -34,7 +34,7 @@ async fn each_opening_goes_to_the_bank_that_its_route_names() {
     app.finish().await;
 }
 
-/// A key whose opening stands is answered with its first answer, under any later routes.
+/// The service repeats the first answer to a key, also after the routes have changed.
 #[tokio::test]
 async fn a_changed_route_moves_no_opening_and_refuses_no_repeat() {
     let mut app = all().await;

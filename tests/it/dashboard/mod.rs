@@ -184,7 +184,7 @@ pub fn location(answer: &Response) -> &str {
     answer.headers()[LOCATION].to_str().unwrap()
 }
 
-/// The recorded acts: `(who, action, subject)`, oldest first.
+/// The acts that the service recorded, oldest first: the operator's name, the action and its subject.
 pub async fn recorded(app: &TestApp) -> Vec<(String, String, String)> {
     let sql = "select who, action, subject from operator_actions order by id";
     sqlx::query_as(sql).fetch_all(&app.pool).await.unwrap()

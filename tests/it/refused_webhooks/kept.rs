@@ -93,7 +93,7 @@ async fn one_for_an_unknown_provider_is_kept_with_its_body_if_it_comes() {
         (&json!("unknown_provider"), &json!("nexusbankk"), &json!("body"))
     );
     forget(&app).await;
-    // A request that announces a body and sends none; one that announces too much; two whose provider is no name.
+    // Senders announce a body and send none, or announce too much, or name a provider by no valid name (two requests).
     for (path, length, name) in [
         ("/webhooks/swan", 10, "swan"),
         ("/webhooks/swan", MAX + 1, "swan"),

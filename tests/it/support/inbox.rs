@@ -67,7 +67,7 @@ impl TestApp {
         self.cut_waiting("inbox").await;
     }
 
-    /// Postgres ends the connections whose statements wait for the table. This returns when their processes have ended.
+    /// Postgres ends the connections that wait for the table's lock. The function returns when their processes have ended.
     pub async fn cut_waiting(&self, table: &str) {
         sqlx::query(
             "select pg_terminate_backend(pid, 10000) from pg_locks join pg_database d on d.oid = database and d.datname = current_database()

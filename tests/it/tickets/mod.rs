@@ -1,5 +1,5 @@
-//! Tickets at a tracker that knows no Idempotency-Key and whose search lags behind. Each is made once, despite any fault on the
-//! way, and a late answer closes it. (P9, P14, P21) The simulator counts what was made twice, for every test.
+//! Tickets at a tracker without an Idempotency-Key and with a search that lags behind. The relay makes each ticket once, despite any
+//! fault on the way, and a late answer closes it. (P9, P14, P21) The simulator counts double tickets in every test.
 
 mod gone;
 mod lost;

@@ -34,7 +34,7 @@ const SLOW: (Duration, Duration) = (Duration::from_secs(2), Duration::from_milli
 const GLANCE: Duration = Duration::from_millis(5);
 /// The statement of a transaction that starts an opening, and of no other.
 const START: &str = "idempotency::insert";
-/// The log line of a broken service whose missing defence mattered.
+/// A broken service logs this line when its missing defence would have been needed.
 const MATTERED: &str = "the missing defence mattered";
 
 /// The result of a run.

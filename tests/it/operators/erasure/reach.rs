@@ -174,7 +174,7 @@ async fn the_cases_of_others_about_what_an_opening_held_are_emptied_with_their_e
     app.finish().await;
 }
 
-/// In unparsed text an erasure looks for whole ids: the text of an opening whose id contains ours stays.
+/// An erasure looks for whole ids in unparsed text: the text about a neighbour stays, although its longer id contains the erased id.
 #[tokio::test]
 async fn an_erasure_finds_whole_ids_and_leaves_the_neighbours() {
     let app = TestApp::start().await;

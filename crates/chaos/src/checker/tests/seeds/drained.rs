@@ -57,19 +57,13 @@ pub const SEEDS: &[Seed] = &[
         opening_of(LATE)
     }),
     ("people who were told of what the bank had decided before it failed for a while", Kind::LostDecisions, |world| {
-        decided_before(world, 26);
-        failing(world, "status", Fault::ProviderGarbage);
-        opening_of(LATE)
+        decided_before_faults(world, 26, "status", Fault::ProviderGarbage)
     }),
     ("people who were told of what the bank had decided while a sink failed", Kind::LostDecisions, |world| {
-        decided_before(world, 24);
-        failing(world, "event", Fault::ProviderError);
-        opening_of(LATE)
+        decided_before_faults(world, 24, "event", Fault::ProviderError)
     }),
     ("people who were told of what the bank had decided while it sent long ids", Kind::LostDecisions, |world| {
-        decided_before(world, 24);
-        failing(world, "status", Fault::LongId);
-        opening_of(LATE)
+        decided_before_faults(world, 24, "status", Fault::LongId)
     }),
     ("a delivery that never came", Kind::SkippedEvents, |world| {
         let lost = world.history.iter().rposition(|it| matches!(it, Seen::Delivered { .. })).unwrap();

@@ -38,8 +38,7 @@ pub const SEEDS: &[Odd] = &[
         (fact["status"], fact["outcome"]) = (json!("ignored"), json!("unknown"));
     }),
     ("people who were told because the bank failed for a while", |world| {
-        decided_before(world, 24);
-        failing(world, "status", Fault::ProviderGarbage);
+        decided_before_faults(world, 24, "status", Fault::ProviderGarbage);
     }),
     ("people who were told by a replica whose clock is ahead", |world| {
         decided_before(world, 22);

@@ -64,14 +64,16 @@ pub fn decided_before(world: &mut World, seconds: i64) {
     *decided.unwrap() = deadline() - seconds * SECOND;
 }
 
-/// Calls meet a fault during ten of the last fifteen seconds before that deadline.
-pub fn failing(world: &mut World, endpoint: &str, fault: Fault) {
+/// The same, and calls meet a fault during ten of the last fifteen seconds before that deadline. Returns the opening.
+pub fn decided_before_faults(world: &mut World, seconds: i64, endpoint: &str, fault: Fault) -> String {
+    decided_before(world, seconds);
     let calls = (0..=20).map(|n| Did::Suffered {
         at: deadline() - 15 * SECOND + n * SECOND / 2,
         endpoint: endpoint.to_owned(),
         fault,
     });
     world.ledger.extend(calls);
+    opening(LATE)
 }
 
 pub fn read(world: &mut World, n: usize, at: i64, version: i64, state: &str) {
